@@ -1,0 +1,37 @@
+"""The paths of a SageMaker processing container, under a root that a laptop can move.
+
+Source: SageMaker developer guide, "Build your own processing container", read 2023-03.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ContainerPaths"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPaths:
+    """Where inputs lie, where outputs go and where the exit message is left."""
+
+    root: Path = Path("/opt/ml")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> ContainerPaths:
+        """`OPT_ML` moves the root; in the container it is unset."""
+        return cls(root=Path(environ.get("OPT_ML", "/opt/ml")))
+
+    def input(self, name: str) -> Path:
+        """The local directory of the ProcessingInput called `name`."""
+        return self.root / "processing" / "input" / name
+
+    def output(self, name: str) -> Path:
+        """The local directory of the ProcessingOutput called `name`; the service creates it before the start."""
+        return self.root / "processing" / "output" / name
+
+    @property
+    def message(self) -> Path:
+        """The first 1 KB of this UTF-8 file becomes the job's ExitMessage."""
+        return self.root / "output" / "message"

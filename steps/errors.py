@@ -1,0 +1,86 @@
+"""What can go wrong, by who must act.
+
+    BatchcastError        exit code
+    ├── ConfigError        2   nothing ran: mend the parameter, option or file that is named
+    ├── DataError          3   the history is not what the payload declares
+    ├── ModelError         4   the model container cannot serve a batch
+    ├── CoverageError      5   the run was held: records are unaccounted for, nothing was published
+    └── ServiceError      75   AWS, the network or another run was in the way: try again
+
+Any other exception is a bug of batchcast and ends with exit code 1 and a traceback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "BatchcastError",
+    "ConfigError",
+    "CoverageError",
+    "DataError",
+    "ModelError",
+    "Problem",
+    "ServiceError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: a stable code, what was found against which limit, where, and what to do."""
+
+    code: str
+    what: str
+    where: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"[{self.code}] {where}{self.what}{remedy}"
+
+
+class BatchcastError(Exception):
+    """One or more problems of one kind; all that were found are reported together."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, *problems: Problem) -> None:
+        if not problems:
+            raise ValueError("an error needs at least one problem")
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(f"{type(self).__name__} {problem}" for problem in self.problems)
+
+
+class ConfigError(BatchcastError):
+    """A parameter, option or file of the user's is wrong; nothing ran."""
+
+    exit_code = 2
+
+
+class DataError(BatchcastError):
+    """The history, or another data set the run reads, is not what it must be."""
+
+    exit_code = 3
+
+
+class ModelError(BatchcastError):
+    """The model's container did not start, did not answer, or broke its contract."""
+
+    exit_code = 4
+
+
+class CoverageError(BatchcastError):
+    """Records are missing or wrong beyond the tolerance; nothing was published."""
+
+    exit_code = 5
+
+
+class ServiceError(BatchcastError):
+    """Something outside was in the way; the same command may succeed later."""
+
+    exit_code = 75
