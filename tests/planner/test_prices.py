@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from planner.prices import Rate, dump_prices, fees_of, load_prices, price_warnings, rate_of
+from steps.errors import ConfigError
+
+TODAY = date(2026, 5, 1)
+
+
+def test_the_shipped_table_survives_a_round_trip(tmp_path: Path) -> None:
+    table = load_prices()
+    copy = tmp_path / "prices.json"
+    copy.write_text(dump_prices(table))
+    assert load_prices(copy) == table
+
+
+def test_every_shipped_row_has_a_source_text_and_a_positive_rate() -> None:
+    table = load_prices()
+    rates = [rate for rows in table.rates.values() for rate in rows.values()]
+    assert len(rates) > 40
+    assert all(rate.usd > 0 and rate.source in table.sources for rate in rates)
+
+
+def test_a_type_without_a_price_names_its_neighbours_and_the_way_out() -> None:
+    with pytest.raises(ConfigError, match=r"ml\.m5\.8xlarge in us-east-1.*Nearest.*ml\.m5\..*--price-per-hour"):
+        rate_of(load_prices(), "us-east-1", "ml.m5.8xlarge", price_per_hour=None, today=TODAY)
+
+
+def test_a_region_without_prices_is_an_error_too() -> None:
+    with pytest.raises(ConfigError, match="no prices for mars-1"):
+        rate_of(load_prices(), "mars-1", "ml.m5.4xlarge", price_per_hour=None, today=TODAY)
+
+
+def test_a_price_given_by_hand_needs_no_row() -> None:
+    rate = rate_of(load_prices(), "mars-1", "ml.x9.huge", price_per_hour=1.5, today=TODAY)
+    assert (rate.usd, rate.confidence, rate.as_of) == (1.5, "given", TODAY)
+
+
+@pytest.mark.parametrize("usd", [0.0, -1.0])
+def test_a_price_of_nothing_is_refused(usd: float) -> None:
+    with pytest.raises(ConfigError, match="no price"):
+        rate_of(load_prices(), "us-east-1", "ml.m5.4xlarge", price_per_hour=usd, today=TODAY)
+
+
+def warnings(today: date, region: str = "us-east-1", name: str = "ml.m5.4xlarge") -> list[str]:
+    table = load_prices()
+    rates: Mapping[str, Rate] = {name: rate_of(table, region, name, price_per_hour=None, today=today)}
+    return price_warnings(table, region, rates, today)
+
+
+def test_a_price_warns_when_older_than_180_days_and_not_before() -> None:
+    assert warnings(date(2026, 10, 18)) == []
+    [old] = warnings(date(2026, 10, 19))
+    assert "181 days old" in old
+    assert "prices refresh --region us-east-1" in old
+
+
+def test_a_derived_price_says_so() -> None:
+    [derived] = warnings(date(2026, 10, 1), name="ml.m7i.4xlarge")
+    assert "derived" in derived
+    assert "1.2 x" in derived
+
+
+def test_a_region_without_fees_uses_those_of_us_east_1_and_says_so() -> None:
+    table = load_prices()
+    assert fees_of(table, "eu-west-1") == table.fees["us-east-1"]
+    assert any(
+        "no data and request fees for eu-west-1" in text for text in warnings(TODAY, "eu-west-1", "ml.m5.xlarge")
+    )
+
+
+def test_a_component_may_have_a_rate_of_its_own() -> None:
+    rate = Rate(usd=1.0, as_of=TODAY, source="s", confidence="listed", components={"AsyncInf": 1.2})
+    assert rate.of("AsyncInf") == 1.2
+    assert rate.of("Tsform") == 1.0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"rates": 1}', '{"rates": {"r": {"t": {"usd": "x"}}}}'])
+def test_a_file_that_is_no_price_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.json"):
+        load_prices(path)
+
+
+def test_a_missing_table_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.json"):
+        load_prices(tmp_path / "nowhere.json")
