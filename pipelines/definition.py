@@ -1,0 +1,69 @@
+"""The pipeline's definition: the JSON that SageMaker and the local engine execute, and the contract between them.
+
+`python -m pipelines.definition` compiles the committed definitions anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import BuildSettings
+
+__all__ = ["COMMITTED", "build", "to_json", "walk_steps"]
+
+# The committed definitions and the settings they are compiled with.
+COMMITTED: Mapping[str, BuildSettings] = {
+    "pipeline.json": BuildSettings(),
+    "pipeline-plain.json": BuildSettings(run_conditions=False),
+}
+
+
+def build(settings: BuildSettings) -> dict[str, Any]:
+    """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
+    from pipelines.graph import compile_graph
+
+    return _complete(compile_graph(settings), settings)
+
+
+def to_json(definition: Mapping[str, Any]) -> str:
+    """The text that is committed and deployed."""
+    return json.dumps(definition, indent=2) + "\n"
+
+
+def _complete(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+    """Add what older SDKs cannot say, so that SDK 3.12 of Studio and 3.27 give the same text.
+
+    - `InstanceCount` of a transform job as a parameter: the SDK's class takes only a number, the service takes both.
+    - Run conditions (`Trigger`): the SDK has them from 3.27 on. With them the step after a transform job runs
+      whether the job completed or not, and accounts for every record either way.
+    - Sections that are null, which some versions write and some leave out.
+    """
+    for step in walk_steps(compiled["Steps"]):
+        if step["Type"] == "Transform":
+            resources = step["Arguments"]["TransformResources"]
+            resources["InstanceCount"] = {"Get": "Parameters.TransformInstanceCount"}
+        elif step["Name"].startswith("ValidateAndPublish") and settings.run_conditions:
+            step["DependsOn"] = [{"Step": name, "Trigger": "Any"} for name in step["DependsOn"]]
+    return {key: value for key, value in compiled.items() if value is not None}
+
+
+def walk_steps(steps: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Every step of a definition, those inside the branches of a condition too."""
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from walk_steps(step["Arguments"]["IfSteps"])
+            yield from walk_steps(step["Arguments"]["ElseSteps"])
+
+
+def main() -> None:
+    """Compile the committed definitions and write them beside this file."""
+    for name, settings in COMMITTED.items():
+        Path(__file__).with_name(name).write_text(to_json(build(settings)))
+
+
+if __name__ == "__main__":
+    main()

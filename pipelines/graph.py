@@ -1,0 +1,372 @@
+"""The pipeline's graph in the SDK's classes, compiled offline.
+
+The only module that imports `sagemaker`, and only as a compiler: no network, no credentials, no telemetry, no
+change to the root logger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.parameters import declared_parameters
+from pipelines.settings import BuildSettings
+from steps.container import ContainerPaths
+
+__all__ = ["compile_graph"]
+
+_BUILD_ARGUMENTS = (
+    "RunDate",
+    "RunLabel",
+    "ForecastDays",
+    "TransformInstanceCount",
+    "MaxConcurrentTransforms",
+    "MaxPayloadInMB",
+    "RecordsPerShard",
+    "SystemicFailurePercent",
+    "ItemsUri",
+    "ResumeFrom",
+    "RunsUri",
+)
+_PUBLISH_ARGUMENTS = (
+    "RunLabel",
+    "RunsUri",
+    "PublishUri",
+    "MaxFailedRecords",
+    "MaxFailedPercent",
+    "SystemicFailurePercent",
+    "MaxRetryRecords",
+    "ResumeFrom",
+)
+_MODEL_CLIENT_CONFIG = ("InvocationsTimeoutInSeconds", "InvocationsMaxRetries")
+# Display name and description of each step in the Studio graph.
+_TEXTS = {
+    "BuildShards": ("Build the records", "Turns the history into shards, one record an item, and a manifest of them."),
+    "Transform": ("Forecast every item", "One request a record; a file with a failing record has no output."),
+    "ValidateAndPublish": (
+        "Account for every record",
+        "Compares the output with the manifest, publishes all or nothing and writes report.json.",
+    ),
+    "Outcome": ("Records to send again?", "Yes when few are missing and the cause is not systemic."),
+    "TransformRetry": (
+        "Send missing records again",
+        "Each missing record alone in its file, so that one bad record costs no other its forecast.",
+    ),
+    "ValidateAndPublishRetry": (
+        "Account for both rounds",
+        "Merges both rounds, publishes all or nothing and writes report.json.",
+    ),
+    "Held": ("Held back?", "Yes when more records failed than the run tolerates."),
+    "HeldAfterRetry": ("Held back?", "Yes when more records failed than the run tolerates."),
+}
+_CONTENT_TYPE = "application/json"
+_CONTAINER = ContainerPaths()
+_LENT_ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def compile_graph(settings: BuildSettings) -> dict[str, Any]:
+    """What the SDK makes of the graph, before `pipelines.definition` completes it."""
+    with _quiet_sdk():
+        from sagemaker.mlops.workflow.pipeline import Pipeline
+
+        graph = _Graph(settings=settings, session=_session(), parameters=_sdk_parameters())
+        pipeline = Pipeline(
+            name=settings.pipeline_name,
+            parameters=list(graph.parameters.values()),
+            steps=graph.steps(),
+            sagemaker_session=graph.session,
+            pipeline_experiment_config=None,
+        )
+        compiled: dict[str, Any] = json.loads(pipeline.definition())
+    return compiled
+
+
+@contextmanager
+def _quiet_sdk() -> Iterator[None]:
+    """Lend the SDK what it insists on, and undo what it does at import.
+
+    It needs a region and looks for credentials (on EC2 over the network) although nothing is called, and it gives
+    the root logger a handler and a level.
+    """
+    import boto3
+
+    root, disabled = logging.getLogger(), logging.root.manager.disable
+    level, handlers = root.level, root.handlers[:]
+    session, environment = boto3.DEFAULT_SESSION, dict(os.environ)
+    os.environ.update(_LENT_ENVIRONMENT)
+    os.environ.pop("AWS_PROFILE", None)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+            yield
+    finally:
+        boto3.DEFAULT_SESSION = session
+        os.environ.clear()
+        os.environ.update(environment)
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
+def _session() -> Any:
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    return PipelineSession(
+        sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    )
+
+
+def _sdk_parameters() -> dict[str, Any]:
+    from sagemaker.core.workflow import parameters as sdk
+
+    types = {"String": sdk.ParameterString, "Integer": sdk.ParameterInteger, "Float": sdk.ParameterFloat}
+    return {one.name: types[one.type](one.name, default_value=one.default) for one in declared_parameters()}
+
+
+def _retry_policies() -> list[Any]:
+    """Capacity, limits, throttling, service and internal errors; never an error of the data or of our code."""
+    from sagemaker.mlops.workflow import retry
+
+    job, step = retry.SageMakerJobExceptionTypeEnum, retry.StepExceptionTypeEnum
+    return [
+        retry.SageMakerJobStepRetryPolicy(
+            exception_types=[job.CAPACITY_ERROR, job.RESOURCE_LIMIT],
+            interval_seconds=60,
+            backoff_rate=1.5,
+            expire_after_mins=120,
+        ),
+        # An internal error repeats the whole job: once is worth it, more is not.
+        retry.SageMakerJobStepRetryPolicy(
+            failure_reason_types=[job.INTERNAL_ERROR], interval_seconds=60, backoff_rate=1.0, max_attempts=1
+        ),
+        retry.StepRetryPolicy(
+            exception_types=[step.SERVICE_FAULT, step.THROTTLING],
+            interval_seconds=10,
+            backoff_rate=2.0,
+            max_attempts=5,
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """The steps of one definition; values of a run are references to `parameters`."""
+
+    settings: BuildSettings
+    session: Any
+    parameters: Mapping[str, Any]
+
+    def steps(self) -> list[Any]:
+        """The straight path and the branch on its outcome."""
+        build_shards = self._build_shards()
+        transform = self._transform("Transform", retry_round=0, after=build_shards)
+        publish = self._validate_and_publish("ValidateAndPublish", retry_round=0, after=transform)
+        return [build_shards, transform, publish, self._outcome()]
+
+    def _outcome(self) -> Any:
+        transform = self._transform("TransformRetry", retry_round=1)
+        publish = self._validate_and_publish("ValidateAndPublishRetry", retry_round=1, after=transform)
+        held = self._held("HeldAfterRetry", publish.name)
+        return self._condition(
+            "Outcome",
+            ("ValidateAndPublish", "RETRY"),
+            [transform, publish, held],
+            [self._held("Held", "ValidateAndPublish")],
+        )
+
+    def _held(self, name: str, publish: str) -> Any:
+        from sagemaker.mlops.workflow.fail_step import FailStep
+
+        message = self._join(
+            " ", "The run was held and published nothing; the report says why:", self._run_uri("report/")
+        )
+        fail = FailStep(f"Fail{name}", error_message=message, display_name="Nothing published")
+        return self._condition(name, (publish, "HELD"), [fail], [])
+
+    def _build_shards(self) -> Any:
+        outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
+        return self._processing_step(
+            "BuildShards",
+            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(_BUILD_ARGUMENTS)],
+            inputs={"history": self.parameters["HistoryUri"]},
+            outputs={name: self._run_uri(path) for name, path in outputs.items()},
+        )
+
+    def _transform(self, name: str, *, retry_round: int, after: Any = None) -> Any:
+        from sagemaker.core.transformer import Transformer
+        from sagemaker.mlops.workflow.steps import TransformStep
+
+        transformer = Transformer(
+            model_name=self.parameters["ModelName"],
+            instance_count=1,  # replaced in pipelines.definition
+            instance_type=self.parameters["TransformInstanceType"],
+            strategy="SingleRecord",
+            assemble_with="Line",
+            output_path=self._run_uri(f"output/r{retry_round}"),
+            output_kms_key=self.settings.output_kms_key,
+            accept=_CONTENT_TYPE,
+            max_concurrent_transforms=self.parameters["MaxConcurrentTransforms"],
+            max_payload=self.parameters["MaxPayloadInMB"],
+            tags=self._tags(),
+            base_transform_job_name=name,
+            sagemaker_session=self.session,
+            volume_kms_key=self.settings.volume_kms_key,
+        )
+        arguments = transformer.transform(
+            data=self._run_uri(f"input/r{retry_round}/"),
+            content_type=_CONTENT_TYPE,
+            split_type="Line",
+            input_filter="$",
+            output_filter=self.settings.output_filter,
+            join_source="Input",
+            model_client_config={key: self.parameters[key] for key in _MODEL_CLIENT_CONFIG},
+        )
+        return TransformStep(name, step_args=arguments, **self._step_options(name, after))
+
+    def _validate_and_publish(self, name: str, *, retry_round: int, after: Any) -> Any:
+        head = ["validate_and_publish", "--run-id", self._run_id(), "--round", str(retry_round)]
+        return self._processing_step(
+            name,
+            arguments=[*head, *self._flags(_PUBLISH_ARGUMENTS)],
+            inputs={"manifest": self._run_uri("manifest/"), "output": self._run_uri("output/")},
+            outputs={"report": self._run_uri("report/"), "retry": self._run_uri("input/r1/")},
+            after=after,
+            report="report.json",
+        )
+
+    def _processing_step(
+        self,
+        name: str,
+        *,
+        arguments: list[Any],
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        after: Any = None,
+        report: str = "",
+    ) -> Any:
+        from sagemaker.core.processing import Processor
+        from sagemaker.core.workflow.properties import PropertyFile
+        from sagemaker.mlops.workflow.steps import ProcessingStep
+
+        processor = Processor(
+            role=self.settings.role_arn,
+            image_uri=self.settings.image_uri,
+            instance_count=1,
+            instance_type=self.parameters["ProcessingInstanceType"],
+            entrypoint=["python3", str(_CONTAINER.input("code") / "app.pyz")],
+            volume_size_in_gb=self.settings.volume_size_in_gb,
+            volume_kms_key=self.settings.volume_kms_key,
+            output_kms_key=self.settings.output_kms_key,
+            max_runtime_in_seconds=self.settings.max_runtime_in_seconds,
+            base_job_name=name,
+            sagemaker_session=self.session,
+            tags=self._tags(),
+            network_config=self._network(name),
+        )
+        shipped = {"code": self.settings.code_uri, "payload": self.settings.payload_uri}
+        return ProcessingStep(
+            name,
+            step_args=processor.run(
+                inputs=[_processing_input(key, uri) for key, uri in {**shipped, **inputs}.items()],
+                outputs=[_processing_output(key, uri) for key, uri in outputs.items()],
+                arguments=arguments,
+            ),
+            property_files=[PropertyFile(name="report", output_name="report", path=report)] if report else None,
+            **self._step_options(name, after),
+        )
+
+    def _condition(self, name: str, outcome: tuple[str, str], then: list[Any], otherwise: list[Any]) -> Any:
+        from sagemaker.core.workflow.conditions import ConditionEquals
+        from sagemaker.core.workflow.functions import JsonGet
+        from sagemaker.mlops.workflow.condition_step import ConditionStep
+
+        step, value = outcome
+        left = JsonGet(step_name=step, property_file="report", json_path="outcome")
+        title, description = _TEXTS[name]
+        return ConditionStep(
+            name,
+            conditions=[ConditionEquals(left=left, right=value)],
+            if_steps=then,
+            else_steps=otherwise,
+            display_name=title,
+            description=description,
+        )
+
+    def _step_options(self, name: str, after: Any) -> dict[str, Any]:
+        title, description = _TEXTS[name]
+        return {
+            "display_name": title,
+            "description": description,
+            "depends_on": [after] if after else None,
+            "retry_policies": _retry_policies(),
+        }
+
+    def _network(self, step: str) -> Any:
+        from sagemaker.core.network import NetworkConfig
+
+        settings = self.settings
+        isolated = step in settings.isolated_steps
+        if not (isolated or settings.encrypt_inter_container_traffic or settings.subnets):
+            return None
+        return NetworkConfig(
+            enable_network_isolation=isolated,
+            encrypt_inter_container_traffic=settings.encrypt_inter_container_traffic,
+            subnets=list(settings.subnets) or None,
+            security_group_ids=list(settings.security_group_ids) or None,
+        )
+
+    def _flags(self, names: Sequence[str]) -> Iterator[Any]:
+        flags = {one.name: one.flag for one in declared_parameters()}
+        for name in names:
+            parameter = self.parameters[name]
+            # A job's argument is text: numbers are turned into it by the service.
+            yield from (flags[name], parameter if parameter.parameter_type.value == "String" else parameter.to_string())
+
+    def _tags(self) -> list[dict[str, str]] | None:
+        return [{"Key": key, "Value": value} for key, value in self.settings.tags.items()] or None
+
+    def _run_uri(self, path: str) -> Any:
+        return self._join("/", self.parameters["RunsUri"], self._run_id(), path)
+
+    def _run_id(self) -> Any:
+        from sagemaker.core.workflow.execution_variables import ExecutionVariables
+
+        return ExecutionVariables.PIPELINE_EXECUTION_ID
+
+    def _join(self, separator: str, *values: Any) -> Any:
+        from sagemaker.core.workflow.functions import Join
+
+        return Join(on=separator, values=list(values))
+
+
+def _processing_input(name: str, uri: Any) -> Any:
+    from sagemaker.core.shapes import ProcessingInput, ProcessingS3Input
+
+    source = ProcessingS3Input(
+        s3_uri=uri,
+        local_path=str(_CONTAINER.input(name)),
+        s3_data_type="S3Prefix",
+        s3_input_mode="File",
+        s3_data_distribution_type="FullyReplicated",
+        s3_compression_type="None",
+    )
+    return ProcessingInput(input_name=name, s3_input=source)
+
+
+def _processing_output(name: str, uri: Any) -> Any:
+    from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
+
+    target = ProcessingS3Output(s3_uri=uri, local_path=str(_CONTAINER.output(name)), s3_upload_mode="EndOfJob")
+    return ProcessingOutput(output_name=name, s3_output=target)

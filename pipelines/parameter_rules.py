@@ -1,0 +1,89 @@
+"""Rules between parameters: each sees plain values and says what contradicts what, with the arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from steps.errors import Problem
+
+__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "rule_problems"]
+
+# API reference, CreateTransformJob, MaxPayloadInMB (botocore 1.44.8).
+MEGABYTES_IN_FLIGHT = 100
+
+
+def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """Every broken rule; a rule is passed over when one of its parameters is absent (it was wrong by itself)."""
+    return [
+        problem
+        for names, rule in _RULES
+        if all(name in values for name in names)
+        for problem in rule(*(values[name] for name in names))
+    ]
+
+
+def idle_instances(*, records: int, records_per_shard: int, instances: int) -> list[Problem]:
+    """A shard is never split, so fewer shards than instances leave paid instances idle."""
+    shards = math.ceil(records / records_per_shard)
+    if shards >= instances:
+        return []
+    remedy = f"Use at most {max(1, records // instances)} records a shard"
+    remedy += f" or at most {shards} instances." if shards else "."
+    what = f"{records} records / {records_per_shard} a shard = {shards} shards for {instances} instances; "
+    return [Problem("idle_instances", f"{what}{instances - shards} would idle.", "RecordsPerShard", remedy)]
+
+
+def _payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
+    count, size = int(requests), int(megabytes)
+    if count * size > MEGABYTES_IN_FLIGHT:
+        what = f"{count} requests x {size} MB = {count * size} MB in flight; SageMaker allows {MEGABYTES_IN_FLIGHT} MB."
+        remedy = f"Use at most {MEGABYTES_IN_FLIGHT // size} requests or {MEGABYTES_IN_FLIGHT // count} MB."
+        yield Problem("payload_in_flight", what, "MaxConcurrentTransforms", remedy)
+
+
+def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:
+    if float(tolerated) > float(systemic):
+        what = (
+            f"{float(tolerated):g} % may fail, but above SystemicFailurePercent = {float(systemic):g} % a run is held."
+        )
+        remedy = f"Use at most {float(systemic):g}, or raise SystemicFailurePercent."
+        yield Problem("tolerance", what, "MaxFailedPercent", remedy)
+
+
+def _not_read_as_history(history: str, written: str, name: str) -> Iterator[Problem]:
+    if f"{written}/".startswith(history):
+        what = f"{written}/ begins with HistoryUri = {history}, so the next run would read it as history."
+        yield Problem("nested_prefix", what, name, "Keep it outside the history's prefix.")
+
+
+def _runs_outside_history(history: str, runs: str) -> Iterator[Problem]:
+    return _not_read_as_history(history, runs, "RunsUri")
+
+
+def _publish_outside_history(history: str, publish: str) -> Iterator[Problem]:
+    return _not_read_as_history(history, publish, "PublishUri")
+
+
+def _items_outside_history(history: str, items: str) -> Iterator[Problem]:
+    if items != "all" and items.startswith(history):
+        what = f"{items} begins with HistoryUri = {history}, so it would be read as history."
+        yield Problem("nested_prefix", what, "ItemsUri", "Keep the list outside the history's prefix.")
+
+
+def _runs_and_publish_apart(runs: str, publish: str) -> Iterator[Problem]:
+    if f"{publish}/".startswith(f"{runs}/") or f"{runs}/".startswith(f"{publish}/"):
+        what = f"RunsUri = {runs} and PublishUri = {publish} lie inside each other: readers of the published data"
+        what += " would meet a run's files, and cleaning up runs would delete forecasts."
+        yield Problem("nested_prefix", what, "PublishUri", "Use two prefixes side by side.")
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
+    (("MaxConcurrentTransforms", "MaxPayloadInMB"), _payload_in_flight),
+    (("MaxFailedPercent", "SystemicFailurePercent"), _tolerance_below_systemic),
+    (("HistoryUri", "RunsUri"), _runs_outside_history),
+    (("HistoryUri", "PublishUri"), _publish_outside_history),
+    (("HistoryUri", "ItemsUri"), _items_outside_history),
+    (("RunsUri", "PublishUri"), _runs_and_publish_apart),
+)

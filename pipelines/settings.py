@@ -1,0 +1,91 @@
+"""Build settings: what is fixed when the pipeline is compiled, as opposed to the parameters of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from steps.errors import ConfigError, Problem
+
+__all__ = ["ITEM_ID_KEY", "BuildSettings", "read_settings"]
+
+# Every record carries its item's id under this key, so that an answer can be told apart from its neighbours'.
+ITEM_ID_KEY = "item_id"
+
+Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
+S3Object = Annotated[str, Field(pattern=r"^s3://[^/\s]+/\S+$", max_length=1024)]
+KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
+
+
+class BuildSettings(BaseModel):
+    """Settings of one compiled definition. The defaults are those of the committed `pipeline.json`.
+
+    They name no real account: a local run puts the bundle at `code_uri` and runs the definition as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline_name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}$")] = "batchcast"
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
+        "arn:aws:iam::000000000000:role/batchcast"
+    )
+    code_uri: Annotated[S3Object, Field(pattern=r"/app\.pyz$")] = "s3://batchcast/code/app.pyz"
+    payload_uri: Annotated[S3Object, Field(pattern=r"/payload\.toml$")] = "s3://batchcast/code/payload.toml"
+    image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
+        "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
+    )
+    volume_size_in_gb: Annotated[int, Field(ge=1, le=16384)] = 200
+    max_runtime_in_seconds: Annotated[int, Field(ge=1, le=777_600)] = 14_400
+    volume_kms_key: KmsKey | None = None
+    output_kms_key: KmsKey | None = None
+    subnets: Annotated[tuple[Identifier, ...], Field(max_length=16)] = ()
+    security_group_ids: Annotated[tuple[Identifier, ...], Field(max_length=5)] = ()
+    isolated_steps: tuple[str, ...] = ()
+    encrypt_inter_container_traffic: bool = False
+    tags: Annotated[Mapping[str, str], Field(max_length=50)] = Field(default_factory=dict)
+    run_conditions: bool = True
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        problems = []
+        if bool(self.subnets) != bool(self.security_group_ids):
+            what = f"{len(self.subnets)} subnets and {len(self.security_group_ids)} security groups."
+            problems.append(Problem("setting", what, "subnets", "A VPC configuration needs at least one of each."))
+        problems += [_isolation_problem(name) for name in self.isolated_steps if name != "BuildShards"]
+        if problems:
+            raise ConfigError(*problems)
+        return self
+
+    @property
+    def output_filter(self) -> str:
+        """Keeps of each joined record its id and the model's answer, and drops the megabyte of history."""
+        return f"$['{ITEM_ID_KEY}','SageMakerOutput']"
+
+
+def read_settings(values: Mapping[str, Any]) -> BuildSettings:
+    """The settings from a table of values, as a TOML file or the command line has them. Raises ConfigError."""
+    try:
+        return BuildSettings.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(one) for one in error.errors(include_url=False)]
+    raise ConfigError(*problems)
+
+
+def _isolation_problem(step: str) -> Problem:
+    what = f"{step} cannot run without a network."
+    if step.startswith("ValidateAndPublish"):
+        what = f"{step} writes the published data and moves the pointer itself, which an isolated container cannot."
+    if step.startswith("Transform"):
+        what = f"{step} has no network setting: a transform job takes it from the model."
+    remedy = "Isolate BuildShards only, and give the others subnets with an S3 gateway endpoint."
+    return Problem("setting", what, "isolated_steps", remedy)
+
+
+def _problem(one: Any) -> Problem:
+    where = ".".join(str(part) for part in one["loc"])
+    if one["type"] == "extra_forbidden":
+        known = ", ".join(BuildSettings.model_fields)
+        return Problem("setting", "there is no such setting.", where, f"Known are: {known}.")
+    return Problem("setting", f"{one['input']!r}: {one['msg']}.", where)
