@@ -10,10 +10,9 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Bundle", "build_bundle"]
+__all__ = ["bundle", "content_key"]
 
 _ENTRY = b"""from steps.__main__ import main
 
@@ -25,21 +24,8 @@ _NO_DATE = (1980, 1, 1, 0, 0, 0)
 _UNIX, _REGULAR_FILE_READABLE = 3, 0o100644
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """The bytes of `app.pyz` and their SHA-256 in hexadecimal."""
-
-    data: bytes
-    sha256: str
-
-    @property
-    def key(self) -> str:
-        """Where it lies below the code prefix; another content has another key."""
-        return f"{self.sha256}/app.pyz"
-
-
-def build_bundle(package: Path | None = None) -> Bundle:
-    """Pack the package `steps`, or another directory that stands in for it: code and data files, sorted by name.
+def bundle(package: Path | None = None) -> bytes:
+    """The bytes of `app.pyz`: the package `steps`, or another directory that stands in for it: code and data files, sorted by name.
 
     Stored, not deflated: what deflate makes of a file differs between versions of zlib.
     """
@@ -49,8 +35,12 @@ def build_bundle(package: Path | None = None) -> Bundle:
         _add(archive, "__main__.py", _ENTRY)
         for name, path in sorted(_files(root)):
             _add(archive, f"steps/{name}", path.read_bytes())
-    data = buffer.getvalue()
-    return Bundle(data=data, sha256=hashlib.sha256(data).hexdigest())
+    return buffer.getvalue()
+
+
+def content_key(data: bytes) -> str:
+    """Where the bundle lies below the code prefix: another content has another key."""
+    return f"{hashlib.sha256(data).hexdigest()}/app.pyz"
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
