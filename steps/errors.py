@@ -12,6 +12,7 @@ Any other exception is a bug of batchcast and ends with exit code 1 and a traceb
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ __all__ = [
     "ModelError",
     "Problem",
     "ServiceError",
+    "parse_error",
 ]
 
 
@@ -84,3 +86,15 @@ class ServiceError(BatchcastError):
     """Something outside was in the way; the same command may succeed later."""
 
     exit_code = 75
+
+
+_LINE = re.compile(r"^(?P<kind>\w+Error) \[(?P<code>[\w.-]+)\] (?P<what>.*)$")
+
+
+def parse_error(message: str) -> BatchcastError | None:
+    """The error whose `str()` is `message`, as far as the 1 KB of an exit message kept it; None for any other text."""
+    kinds = {kind.__name__: kind for kind in (ConfigError, DataError, ModelError, CoverageError, ServiceError)}
+    found = [match for line in message.splitlines() if (match := _LINE.match(line)) and match["kind"] in kinds]
+    if not found:
+        return None
+    return kinds[found[0]["kind"]](*(Problem(match["code"], match["what"]) for match in found))

@@ -1,0 +1,54 @@
+# `make run` and `make test` need python3 with venv, nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test test-browser check lock docs definition
+
+run: .venv/run.installed
+	@$(BIN)/python run_pipeline.py local
+
+test: .venv/dev.installed
+	@$(BIN)/python -m pytest -m "not browser"
+
+# Tests that drive a real browser; they need Debian's chromium or another at BATCHCAST_CHROMIUM.
+test-browser: .venv/dev.installed
+	@$(BIN)/python -m pytest -m browser
+
+check: .venv/dev.installed
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+# What is generated from the code: the compiled pipelines and the reference pages.
+definition: .venv/dev.installed
+	@$(BIN)/python -m pipelines.definition
+
+docs: .venv/dev.installed
+	@$(BIN)/python docs/generate.py
+
+lock: .venv/uv.installed
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --group dev --output-file requirements-dev.lock
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --constraint requirements-dev.lock \
+	        --output-file requirements.lock
+	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+        --no-header --no-annotate
+
+# uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+          || $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+
+.venv/uv.installed: requirements-uv.lock
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+.venv/run.installed: requirements.lock .venv/uv.installed
+	@$(call INSTALL,requirements.lock)
+	@touch $@
+
+.venv/dev.installed: requirements-dev.lock .venv/uv.installed
+	@$(call INSTALL,requirements-dev.lock)
+	@touch $@

@@ -1,0 +1,68 @@
+"""The command line: one command a module, loaded when it is used so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from steps.errors import BatchcastError
+
+__all__ = ["main", "root"]
+
+# name -> (module:attribute, one line for the overview); a test holds each line against the command's own help.
+COMMANDS = {
+    "local": ("pipelines.local_run:local", "Run the whole pipeline on this machine."),
+    "show": ("pipelines.show:show", "Print the pipeline definition, or the job requests it resolves to."),
+    "parameters": ("pipelines.show:parameters", "Print the table of pipeline parameters."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else " `--help` lists the commands."
+            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="batchcast", message="%(version)s")
+def root() -> None:
+    """A team's weekly forecast run as a SageMaker Pipeline.
+
+    Results go to stdout, progress to stderr. Exit codes: 0 done, 1 a bug, 2 configuration, 3 data, 4 model,
+    5 held (nothing was published), 75 service (try again), 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line; errors of batchcast end with their exit code and a message, not a traceback."""
+    try:
+        root(standalone_mode=True)
+    except BatchcastError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)

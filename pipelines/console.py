@@ -1,0 +1,161 @@
+"""What a person sees: progress on stderr while a run goes on, its result on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pipelines.follow import ExecutionView, StepView
+
+__all__ = ["RunDisplay", "print_result"]
+
+_PLAIN_EVERY_SECONDS = 5.0
+_OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
+
+
+class RunDisplay:
+    """Live progress of the steps: bars on a terminal, a line now and then elsewhere.
+
+    `client` is asked for `transform_progress(job)` where it has it, so that records are counted and not only files.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._progress_of = getattr(client, "transform_progress", None)
+        self._console = Console(stderr=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+        self._said: dict[str, tuple[str, float]] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars = Progress(
+                SpinnerColumn(finished_text="[green]✓"),
+                TextColumn("{task.description:<24}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.fields[detail]}"),
+                TimeElapsedColumn(),
+                TextColumn("eta"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """A line beside the progress."""
+        self._console.print(text, highlight=False)
+
+    def show(self, execution: ExecutionView) -> None:
+        """Bring the display up to a new view."""
+        for step in execution.steps:
+            if step.started is not None:
+                counts = self._counts(step)
+                if self._bars:
+                    self._draw(self._bars, step, counts)
+                else:
+                    self._write(step, counts)
+
+    def _counts(self, step: StepView) -> Mapping[str, Any] | None:
+        if self._progress_of is None or not step.job or ":transform-job/" not in step.job:
+            return None
+        counts: Mapping[str, Any] = self._progress_of(step.job.rsplit("/", 1)[-1])
+        return counts
+
+    def _draw(self, bars: Progress, step: StepView, counts: Mapping[str, Any] | None) -> None:
+        if step.name not in self._tasks:
+            self._tasks[step.name] = bars.add_task(step.name, total=None, detail="")
+        task = self._tasks[step.name]
+        if counts and counts["records_total"]:
+            bars.update(task, total=counts["records_total"], completed=counts["records_done"])
+        if step.status in ("Succeeded", "Failed", "Stopped"):
+            if step.status == "Succeeded":
+                total = bars.tasks[task].total or 1
+                bars.update(task, total=total, completed=total)
+            else:
+                bars.stop_task(task)
+        bars.update(task, detail=_detail(step, counts))
+
+    def _write(self, step: StepView, counts: Mapping[str, Any] | None) -> None:
+        status, when = self._said.get(step.name, ("", 0.0))
+        now = time.monotonic()
+        if step.status != status or (counts and step.status == "Executing" and now - when > _PLAIN_EVERY_SECONDS):
+            self._said[step.name] = (step.status, now)
+            self.say(f"{step.name}: {_detail(step, counts)}")
+
+
+def _detail(step: StepView, counts: Mapping[str, Any] | None) -> str:
+    words = [] if step.status == "Executing" else [step.status.lower()]
+    if counts:
+        total = counts["records_total"]
+        words.append(f"{counts['records_done']:,}{f' of {total:,}' if total else ''} records")
+        words.append(f"{counts['files_done']:,} of {counts['files_total']:,} shards")
+        if step.started and counts["records_done"]:
+            elapsed = step.seconds or max(time.time() - step.started.timestamp(), 1e-3)
+            words.append(f"{counts['records_done'] / elapsed:,.1f} records/s")
+    if step.seconds is not None:
+        words.append(f"{step.seconds:.1f} s")
+    return ", ".join(words) or "started"
+
+
+def print_result(document: Mapping[str, Any]) -> None:
+    """The result of a run as tables on stdout."""
+    console = Console(file=sys.stdout, highlight=False)
+    outcome = document["outcome"] or document["execution"]["status"]
+    console.print(f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]")
+    if document["cause"]:
+        click.echo(document["cause"])
+    console.print(_steps_table(document))
+    if document["counts"]:
+        console.print(_counts_table(document["counts"]))
+    _print_records(console, document)
+    if score := document["score"]:
+        console.print(
+            f"Scored on {score['items']} items, {score['days']} days each: "
+            f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
+        )
+    for label, value in (("Forecasts", document["published"] or "nothing published"), ("Report", document["report"])):
+        if value:
+            click.echo(f"{label}: {value}")
+
+
+def _steps_table(document: Mapping[str, Any]) -> Table:
+    table = Table("Step", "Status", "Seconds", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for step in document["execution"]["steps"]:
+        seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
+        table.add_row(step["name"], step["status"], seconds)
+    return table
+
+
+def _counts_table(counts: Mapping[str, int]) -> Table:
+    names = {"ok": "published"}
+    table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(1, 2, 1, 0))
+    for column in table.columns:
+        column.justify = "right"
+    table.add_row(*(f"{value:,}" for value in counts.values()))
+    return table
+
+
+def _print_records(console: Console, document: Mapping[str, Any]) -> None:
+    rows = [("quarantined", row, "") for row in document["quarantined"]]
+    rows += [("failed", row, f"{row['shard']} line {row['line'] + 1}") for row in document["failed"]]
+    if not rows:
+        return
+    table = Table("Item", "What", "Why", "Where", box=None, pad_edge=False)
+    for what, row, where in rows[:20]:
+        table.add_row(str(row["item_id"]), what, f"{row['reason']}: {row['detail']}", where)
+    console.print(table)
+    if len(rows) > 20:
+        click.echo(f"… and {len(rows) - 20:,} more; all are in the report.")

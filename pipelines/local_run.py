@@ -1,0 +1,195 @@
+"""`local`: the whole pipeline on this machine, from the definition that SageMaker gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from steps.errors import ConfigError, Problem
+
+__all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local"]
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "examples" / "bakery"
+# The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
+SAMPLE_RUN_DATE = "2019-03-30"
+LOCAL_DEFAULTS = {
+    "HistoryUri": "s3://history/",
+    "RunsUri": "s3://batchcast/runs",
+    "PublishUri": "s3://batchcast/published",
+    "ModelName": "local-model",
+    # Every instance is a server process of its own: two of them show the division of work on a laptop.
+    "TransformInstanceCount": "2",
+    "MaxConcurrentTransforms": "4",
+}
+_LOOK_EVERY_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRun:
+    """What a local run is made of: `history` is a directory or an s3:// URI, the model a command or a URL."""
+
+    workspace: Path
+    history: str
+    payload: Path
+    model_command: str | None
+    model_url: str | None
+    faults: Path | None
+    overrides: Mapping[str, str]
+
+
+@click.command()
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option("--history", metavar="DIR|S3URI", help="Parquet history; the bakery sample unless given.")
+@click.option("--payload", type=click.Path(path_type=Path), help="The payload.toml that declares the model's records.")
+@click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
+@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@click.option("--faults", type=click.Path(path_type=Path), help="A TOML plan of faults to inject, for rehearsals.")
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path),
+    default=Path("workspace"),
+    show_default=True,
+    help="Where everything of local runs lies; a run that was killed goes on from here.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+def local(
+    parameters: tuple[str, ...],
+    history: str | None,
+    payload: Path | None,
+    model_command: str | None,
+    model_url: str | None,
+    faults: Path | None,
+    workspace: Path,
+    as_json: bool,
+) -> None:
+    """Run the whole pipeline on this machine, with real model servers and no AWS.
+
+    Without options it forecasts the bakery sample. It uses 2 instances with 4 concurrent transforms unless
+    told otherwise, where SageMaker would use the definition's defaults.
+    """
+    from pipelines.console import print_result
+    from pipelines.parameters import parse_overrides
+
+    run = LocalRun(
+        workspace=workspace.resolve(),
+        history=history or str(SAMPLE / "history"),
+        payload=payload or SAMPLE / "payload.toml",
+        model_command=model_command,
+        model_url=model_url,
+        faults=faults,
+        overrides={**_sample_overrides(history), **parse_overrides(list(parameters))},
+    )
+    document, exit_code = run_local(run)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        print_result(document)
+    sys.exit(exit_code)
+
+
+def _sample_overrides(history: str | None) -> dict[str, str]:
+    return {} if history else {"RunDate": SAMPLE_RUN_DATE}
+
+
+def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
+    """Run (or go on with) one execution in the workspace; the `--json` document and the exit code.
+
+    Raises ConfigError before anything starts. A step's own error is part of the document.
+    """
+    from engine import LocalSageMaker
+    from pipelines.console import RunDisplay
+    from pipelines.follow import follow
+    from pipelines.outcome import outcome_of
+    from pipelines.parameters import check_parameters
+    from steps.object_store import DirectoryStore
+
+    values = {**LOCAL_DEFAULTS, **run.overrides}
+    check_parameters(values)
+    store = DirectoryStore(run.workspace / "s3")
+    _prepare(run, store)
+    client = LocalSageMaker(
+        workspace=run.workspace, models={values["ModelName"]: _model_source(run)}, store=store, faults=_faults(run)
+    )
+    with RunDisplay(client) as display:
+        arn = _start_or_resume(client, values, display)
+        try:
+            last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
+        except KeyboardInterrupt:
+            client.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="interrupt-" + "0" * 24)
+            last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
+    report = store.path(join_uri(values["RunsUri"], last.run_id, "report", "report.json"))
+    return outcome_of(client, last, report)
+
+
+def _prepare(run: LocalRun, store: DirectoryStore) -> None:
+    """Put into the store what `deploy` would put on S3: the code, the payload file and the history."""
+    from pipelines.bundle import bundle
+    from pipelines.settings import BuildSettings
+    from steps.payload import read_payload
+
+    if not run.payload.is_file():
+        raise ConfigError(Problem("payload", "there is no such file.", str(run.payload), "Name it with --payload."))
+    read_payload(run.payload)
+    settings = BuildSettings()
+    store.write(settings.code_uri, bundle())
+    store.write(settings.payload_uri, run.payload.read_bytes())
+    _mount_history(run, store)
+
+
+def _mount_history(run: LocalRun, store: DirectoryStore) -> None:
+    """Make the history the bucket that HistoryUri names: a link to the user's directory, or to a copy of what is on S3."""
+    directory = Path(run.history).resolve()
+    if run.history.startswith("s3://"):
+        directory = run.workspace / "history-from-s3" / sha256(run.history.encode()).hexdigest()[:16]
+        _download(run.history, directory)
+    if not directory.is_dir():
+        what = "there is no such directory."
+        raise ConfigError(Problem("history", what, run.history, "Name a directory of Parquet files, or s3://…"))
+    bucket = store.root / split_uri(LOCAL_DEFAULTS["HistoryUri"])[0]
+    bucket.unlink(missing_ok=True)
+    bucket.symlink_to(directory)
+
+
+def _download(prefix: str, directory: Path) -> None:
+    from steps.s3 import S3Store
+
+    shutil.rmtree(directory, ignore_errors=True)
+    source = S3Store()
+    for stored in source.list(prefix):
+        name = stored.uri.removeprefix(prefix).lstrip("/") or stored.uri.rsplit("/", 1)[-1]
+        source.download(stored.uri, directory / name)
+
+
+def _model_source(run: LocalRun) -> ModelSource:
+    from engine.model_server import ModelCommand, ModelUrl
+
+    if run.model_url and run.model_command:
+        raise ConfigError(Problem("model", "both --model-command and --model-url.", remedy="Give one of them."))
+    if run.model_url:
+        return ModelUrl(run.model_url)
+    command = run.model_command or shlex.join([sys.executable, str(SAMPLE / "serve.py"), "--port", "{port}"])
+    if "{port}" not in command:
+        what = f"{command!r} has no {{port}}."
+        raise ConfigError(Problem("model", what, "--model-command", "Write {port} where the server takes its port."))
+    return ModelCommand(command)
+
+
+def _start_or_resume(client: LocalSageMaker, values: Mapping[str, str], display: RunDisplay) -> str:
+    """The execution to follow: one with the same parameters that a killed process left, else a new one."""
+    definition = (ROOT / "pipelines" / "pipeline.json").read_text()
+    for arn in client.resume_interrupted(parameters=values):
+        display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was interrupted.")
+        return arn
+    display.say(
+        f"Running on this machine with {values['TransformInstanceCount']} instances x "
+        f"{values['MaxConcurrentTransforms']} concurrent transforms."
+    )
+    return client.start(definition, values)

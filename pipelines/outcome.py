@@ -1,0 +1,77 @@
+"""What an execution came to: the document that `--json` prints, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.follow import ExecutionView, StepView, error_of
+from steps.errors import BatchcastError, CoverageError, ModelError, Problem, ServiceError
+
+__all__ = ["outcome_of"]
+
+INTERRUPTED = 130
+_COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
+
+
+def outcome_of(client: Any, execution: ExecutionView, report_path: Path) -> tuple[dict[str, Any], int]:
+    """The result of an execution that has ended, from its statuses and its report (None where it wrote none).
+
+    Returns the document and the exit code: 0 published, else that of the error which names the cause.
+    """
+    report = json.loads(report_path.read_text()) if report_path.exists() else None
+    error = _error(client, execution, report)
+    document = {
+        "run_id": execution.run_id,
+        "execution": {
+            "status": execution.status,
+            "steps": [
+                {
+                    "name": step.name,
+                    "status": step.status,
+                    "seconds": None if step.seconds is None else round(step.seconds, 2),
+                    "failure_reason": step.failure_reason or None,
+                }
+                for step in execution.steps
+            ],
+        },
+        "outcome": report and report["outcome"],
+        "cause": str(error) if error else report and report["cause"],
+        "counts": report and {name: report["counts"][name] for name in _COUNTS},
+        "published": report and report["published"],
+        "quarantined": report["quarantined"] if report else [],
+        "failed": report["failed"] if report else [],
+        "score": report and report["score"],
+        "report": str(report_path.with_suffix(".html")) if report else None,
+    }
+    if execution.status in ("Stopped", "Stopping"):
+        return document, INTERRUPTED
+    return document, error.exit_code if error else 0
+
+
+def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None) -> BatchcastError | None:
+    """The error that explains the end; None for a run that published."""
+    for step in execution.steps:
+        if error := error_of(client, step):
+            return error
+    if report is None:
+        return None if execution.status == "Stopped" else _unexplained(execution)
+    if report["outcome"] != "HELD":
+        return None
+    transform = execution.step("Transform")
+    if transform and report["cause_kind"] == "model" and transform.failure_reason.startswith("AlgorithmError"):
+        return ModelError(_model_problem(transform))
+    remedy = "See the report for each record; raise MaxFailedRecords or mend the data, then run again."
+    return CoverageError(Problem("held", f"{report['cause']} Nothing was published.", remedy=remedy))
+
+
+def _model_problem(transform: StepView) -> Problem:
+    remedy = "Mend the model's container: its log and the job's data-log lie under logs/ in the workspace."
+    return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
+
+
+def _unexplained(execution: ExecutionView) -> BatchcastError:
+    failed = [step for step in execution.steps if step.status == "Failed"]
+    what = "; ".join(f"{step.name}: {step.failure_reason}" for step in failed) or execution.failure_reason
+    return ServiceError(Problem("execution", f"the execution ended {execution.status}. {what}", execution.arn))
