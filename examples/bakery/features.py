@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "KNOWN", "Panel", "day_features"]
+__all__ = ["FEATURES", "KNOWN", "Matrix", "Panel", "Vector", "day_features"]
 
-Matrix = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]  # (series, days) or (series, features)
+Vector: TypeAlias = NDArray[np.float64]  # (series,)
 
 KNOWN = ("promo", "holiday", "holiday_soon", "school_holiday")
 FEATURES = (
@@ -44,7 +46,7 @@ FEATURES = (
     "mean_of_promos",
     "same_day_last_year",
     "same_fortnight_last_year",
-    "log_level",
+    "level",
 )
 LEVEL_DAYS = 56
 LEVEL_FLOOR = 0.1  # pieces a day; keeps the shares of a series that sold nothing finite
@@ -60,7 +62,7 @@ class Panel:
     known: dict[str, Matrix]
 
 
-def day_features(panel: Panel, day: int) -> tuple[Matrix, NDArray[np.float64]]:
+def day_features(panel: Panel, day: int) -> tuple[Matrix, Vector]:
     """The features (series, len(FEATURES)) of the day in column `day`, and the levels (series,) they are shares of."""
     sales, known = panel.sales, panel.known
     past = sales[:, :day]
@@ -94,12 +96,12 @@ def day_features(panel: Panel, day: int) -> tuple[Matrix, NDArray[np.float64]]:
         _mean(np.where(known["promo"][:, :day] > 0, past, np.nan)) / typical,
         _ago(sales, day, YEAR) / last_year,
         _mean(_days(sales, day - YEAR - 7, day - YEAR + 8)) / last_year,
-        np.log1p(level),
+        level,
     )
     return np.column_stack(columns), level
 
 
-def _level(past: Matrix) -> NDArray[np.float64]:
+def _level(past: Matrix) -> Vector:
     recent = _mean(past[:, -LEVEL_DAYS:])
     return np.where(np.isnan(recent), _mean(past), recent)
 
@@ -108,21 +110,21 @@ def _days(values: Matrix, start: int, end: int) -> Matrix:
     return values[:, max(start, 0) : max(end, 0)]
 
 
-def _ago(values: Matrix, day: int, days: int) -> NDArray[np.float64]:
+def _ago(values: Matrix, day: int, days: int) -> Vector:
     return values[:, day - days] if day >= days else np.full(len(values), np.nan)
 
 
-def _mean(values: Matrix) -> NDArray[np.float64]:
+def _mean(values: Matrix) -> Vector:
     known = ~np.isnan(values)
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _median(values: Matrix) -> NDArray[np.float64]:
+def _median(values: Matrix) -> Vector:
     if values.shape[1] == 0:
         return np.full(len(values), np.nan)
     ordered = np.sort(values, axis=1)  # NaN last
     count = (~np.isnan(values)).sum(axis=1)
     middle = np.stack([np.maximum(count - 1, 0) // 2, count // 2], axis=1)
-    return np.take_along_axis(ordered, np.minimum(middle, values.shape[1] - 1), axis=1).mean(axis=1)
+    return _mean(np.take_along_axis(ordered, middle, axis=1))

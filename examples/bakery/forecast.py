@@ -7,30 +7,24 @@ record alone.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features import KNOWN, Panel, day_features
+from features import KNOWN, Matrix, Panel, Vector, day_features
 
-__all__ = ["BadRequestError", "Model", "Record", "answer", "forecast", "read_record", "records_in"]
+__all__ = ["BadRequestError", "Predict", "Record", "answer", "forecast", "read_record", "records_in"]
 
 REQUEST_TYPE = "iterative_forecast"
 TARGET = "daily_sales"
 MAX_FORECAST_DAYS = 366
 DECIMALS = 2
-Json = Mapping[str, Any]
-
-
-class Model(Protocol):
-    """What is used of a LightGBM Booster."""
-
-    def predict(self, data: NDArray[np.float64], *, num_threads: int) -> NDArray[np.float64]: ...
+LARGEST_CELL = 1e9
+Json: TypeAlias = Mapping[str, Any]
+Predict: TypeAlias = Callable[[Matrix], Vector]  # features -> share of the level
 
 
 class BadRequestError(ValueError):
@@ -50,7 +44,7 @@ class Record:
     forecast_days: int
 
 
-def answer(model: Model, body: bytes) -> str:
+def answer(predict: Predict, body: bytes) -> str:
     """The answers to the records of a body: one JSON object a line, in the order of the records.
 
     Raises BadRequestError when the body holds no record, or a record that cannot be forecast.
@@ -58,16 +52,12 @@ def answer(model: Model, body: bytes) -> str:
     records = [read_record(value) for value in records_in(body)]
     if not records:
         raise BadRequestError("the body is empty: send one JSON object, or one a line")
-    return "\n".join(json.dumps(forecast(model, record), allow_nan=False) for record in records)
+    return "\n".join(json.dumps(forecast(predict, record), allow_nan=False) for record in records)
 
 
 def records_in(body: bytes) -> Iterator[Any]:
     """The JSON values of the body, which follow each other with nothing but white space between them."""
-
-    def refuse(constant: str) -> float:
-        raise BadRequestError(f"the body holds {constant}, which is not JSON: send null where a value is unknown")
-
-    decoder = json.JSONDecoder(parse_constant=refuse)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     try:
         text = body.decode().strip()
         end = 0
@@ -76,8 +66,12 @@ def records_in(body: bytes) -> Iterator[Any]:
             yield value
             while end < len(text) and text[end].isspace():
                 end += 1
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value; send null where a number is unknown")
 
 
 def read_record(value: Any) -> Record:
@@ -95,7 +89,7 @@ def read_record(value: Any) -> Record:
         raise BadRequestError(str(error), item_id) from error
 
 
-def forecast(model: Model, record: Record) -> dict[str, Any]:
+def forecast(predict: Predict, record: Record) -> dict[str, Any]:
     """The answer to one record: sales of each forecast day, in pieces, rounded and never negative."""
     panel = record.panel
     sales = panel.sales.copy()
@@ -104,8 +98,7 @@ def forecast(model: Model, record: Record) -> dict[str, Any]:
     rows = []
     for day in range(end - record.forecast_days, end):
         features, level = day_features(growing, day)
-        share = model.predict(features, num_threads=1)
-        sales[:, day] = np.maximum(share * level, 0.0)
+        sales[:, day] = np.maximum(predict(features) * level, 0.0)
         when = panel.first_day + timedelta(days=day)
         rows.append({"date": when.isoformat(), TARGET: round(float(sales[0, day]), DECIMALS)})
     return {"item_id": record.item_id, "forecast": rows}
@@ -128,22 +121,16 @@ def _read_series(item_id: str, value: Json) -> Record:
         raise BadRequestError(f"future_rows: begin {start}, but the history ends {max(history)}")
     wanted = {start + timedelta(days=step) for step in range(days)}
     if wanted != future.keys():
-        raise BadRequestError(
-            f"future_rows: {days} consecutive days are needed, one row each; found {len(future)} from {start} to {max(future)}"
-        )
-    first_day = min(history)
-    length = (max(future) - first_day).days + 1
-    sales = _column(history, "historical_rows", "sales", first_day, length)
-    if np.isnan(sales).all():
+        found = f"{len(future)} from {start} to {max(future)}"
+        raise BadRequestError(f"future_rows: {days} consecutive days are needed, a row each; found {found}")
+    panel = Panel(
+        first_day=min(history),
+        sales=_matrix(history, "sales", min(history), max(future)),
+        known={name: _matrix(history | future, name, min(history), max(future)) for name in KNOWN},
+    )
+    if np.isnan(panel.sales).all():
         raise BadRequestError("historical_rows: no row has a sales value")
-    known = {
-        name: np.fmax(
-            _column(history, "historical_rows", name, first_day, length),
-            _column(future, "future_rows", name, first_day, length),
-        )
-        for name in KNOWN
-    }
-    return Record(item_id=item_id, panel=Panel(first_day=first_day, sales=sales, known=known), forecast_days=days)
+    return Record(item_id=item_id, panel=panel, forecast_days=days)
 
 
 def _by_date(value: Json, key: str) -> dict[date, Json]:
@@ -159,21 +146,15 @@ def _by_date(value: Json, key: str) -> dict[date, Json]:
     return by_date
 
 
-def _column(rows: Mapping[date, Json], key: str, name: str, first_day: date, length: int) -> NDArray[np.float64]:
-    column = np.full((1, length), np.nan)
-    try:
-        for day, row in rows.items():
-            column[0, (day - first_day).days] = _number(row[name])
-    except KeyError as error:
-        raise BadRequestError(f"{key}: the row of {day} has no {error}") from error
-    except TypeError as error:
-        raise BadRequestError(f"{key}: {name} of {day} must be a number, true, false or null") from error
-    return column
-
-
-def _number(cell: Any) -> float:
-    if cell is None:
-        return math.nan
-    if not isinstance(cell, (int, float)):
-        raise TypeError
-    return float(cell)
+def _matrix(rows: Mapping[date, Json], name: str, first: date, last: date) -> Matrix:
+    """One series: the cells called `name` in the columns of their days, NaN where there is none."""
+    matrix = np.full((1, (last - first).days + 1), np.nan)
+    for day, row in rows.items():
+        if name not in row:
+            raise BadRequestError(f"the row of {day} has no {name}")
+        cell = row[name]
+        if cell is not None:
+            if not isinstance(cell, (int, float)) or not abs(cell) <= LARGEST_CELL:
+                raise BadRequestError(f"{name} of {day}: a number up to {LARGEST_CELL:g}, a boolean or null is needed")
+            matrix[0, (day - first).days] = cell
+    return matrix

@@ -67,7 +67,9 @@ def read_archive(archive: Path) -> pd.DataFrame:
     rows = pd.concat([features, target], axis="columns").rename(columns=SOURCE_NAMES)
     rows["date"] = pd.to_datetime(rows["date"]).dt.date
     flags = ["promo", "holiday", "holiday_soon", "school_holiday"]
-    return rows.astype(dict.fromkeys(flags, bool))[SCHEMA.names]
+    rows[flags] = rows[flags].astype(bool)
+    selected: pd.DataFrame = rows[SCHEMA.names]
+    return selected
 
 
 def _read_csv(archive: tarfile.TarFile, name: str, sha256: str) -> pd.DataFrame:

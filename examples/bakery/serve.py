@@ -2,9 +2,9 @@
 
     python examples/bakery/serve.py --port 8080 --workers 2
 
-GET /ping, GET /execution-parameters and POST /invocations, as the SageMaker developer guide describes them in "Use your
-own inference code with batch transform" (read November 2026). One thread a connection reads and writes HTTP; the
-forecasts are computed by worker processes, to which requests, not connections, are dealt out.
+GET /ping, GET /execution-parameters and POST /invocations are those of the SageMaker developer guide, "Use your own
+inference code with batch transform" (March 2023). A thread for each connection reads and writes HTTP; the forecasts are
+computed by the processes of `pool.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from worker import Reply, WorkerPool
+from pool import Pool, Reply
 
 __all__ = ["Handler", "Server", "main"]
 
@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
             "BatchStrategy": "SINGLE_RECORD",
             "MaxPayloadInMB": MAX_PAYLOAD_IN_MB,
         }
-        self.pool = WorkerPool(model, workers)
+        self.pool = Pool(model, workers)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is its own affair; anything else is printed."""
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """/invocations: forecasts of the records in the body."""
         size = self.headers.get("Content-Length", "")
-        if not size.isdigit():
+        if not size.isdecimal():
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "the request needs a Content-Length")
         elif int(size) > MAX_PAYLOAD_IN_MB << 20:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{size} bytes; the most is {MAX_PAYLOAD_IN_MB} MiB")
