@@ -25,7 +25,7 @@ _UNIX, _REGULAR_FILE_READABLE = 3, 0o100644
 
 
 def bundle(package: Path | None = None) -> bytes:
-    """The bytes of `app.pyz`: the package `steps`, or another directory that stands in for it: code and data files, sorted by name.
+    """The bytes of `app.pyz`: the code and data files of the package `steps`, or of a directory that stands in for it.
 
     Stored, not deflated: what deflate makes of a file differs between versions of zlib.
     """

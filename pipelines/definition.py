@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.requests import walk_steps
 from pipelines.settings import BuildSettings
 
-__all__ = ["COMMITTED", "build", "to_json", "walk_steps"]
+__all__ = ["COMMITTED", "build", "to_json"]
 
 # The committed definitions and the settings they are compiled with.
 COMMITTED: Mapping[str, BuildSettings] = {
@@ -48,15 +49,6 @@ def _complete(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, An
         elif step["Name"].startswith("ValidateAndPublish") and settings.run_conditions:
             step["DependsOn"] = [{"Step": name, "Trigger": "Any"} for name in step["DependsOn"]]
     return {key: value for key, value in compiled.items() if value is not None}
-
-
-def walk_steps(steps: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """Every step of a definition, those inside the branches of a condition too."""
-    for step in steps:
-        yield step
-        if step["Type"] == "Condition":
-            yield from walk_steps(step["Arguments"]["IfSteps"])
-            yield from walk_steps(step["Arguments"]["ElseSteps"])
 
 
 def main() -> None:

@@ -1,0 +1,108 @@
+"""The job requests that an execution will make, resolved from the definition and the parameters before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.expressions import Scope, references
+from engine.expressions import resolve as resolve_expressions
+from engine.parameters import Scalar, parameter_values, parse_parameter
+from steps.errors import ConfigError, Problem
+
+__all__ = ["OPERATIONS", "JobRequest", "is_expression", "resolve", "resolve_jobs", "walk_steps"]
+
+# The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.
+OPERATIONS: Mapping[str, str] = {
+    "AutoML": "CreateAutoMLJob",
+    "Model": "CreateModel",
+    "Processing": "CreateProcessingJob",
+    "RegisterModel": "CreateModelPackage",
+    "Training": "CreateTrainingJob",
+    "Transform": "CreateTransformJob",
+    "Tuning": "CreateHyperParameterTuningJob",
+}
+_PARTITION = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/batchcast"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """One call; the job's name is missing because the service chooses it. Values that only a running
+    execution has (properties of other steps) are still expressions."""
+
+    step: str
+    operation: str
+    request: Mapping[str, Any]
+
+
+def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id: str) -> list[JobRequest]:
+    """Every job request of a run, those of both branches of a condition included.
+
+    `parameters` are texts, as StartPipelineExecution takes them. Raises ConfigError for a declaration that cannot be
+    read, and for parameters that the definition does not have or does not get.
+    """
+    declared, problems = {}, []
+    for index, entry in enumerate(definition.get("Parameters", [])):
+        parameter, found = parse_parameter(entry, f"Parameters[{index}]")
+        problems += found
+        if parameter:
+            declared[parameter.name] = parameter
+    if problems:
+        raise ConfigError(*problems)
+    values = parameter_values(declared, [{"Name": name, "Value": value} for name, value in parameters.items()])
+    return list(resolve_jobs(definition, values, run_id))
+
+
+def resolve_jobs(definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str) -> Iterator[JobRequest]:
+    """As `resolve`, from typed values; what has no value stays an expression."""
+    scope = _scope(values, run_id)
+    for step in walk_steps(definition["Steps"]):
+        if step["Type"] in OPERATIONS:
+            request = _settle(step["Arguments"], scope)
+            yield JobRequest(step=step["Name"], operation=OPERATIONS[step["Type"]], request=request)
+
+
+def walk_steps(steps: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Every step of a definition, those inside the branches of a condition too."""
+    for step in steps:
+        yield step
+        if step["Type"] == "Condition":
+            yield from walk_steps(step["Arguments"].get("IfSteps", []))
+            yield from walk_steps(step["Arguments"].get("ElseSteps", []))
+
+
+def is_expression(value: Any) -> bool:
+    """Whether the value is computed by the service: `Get`, `Std:Join`, `Std:JsonGet`."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet")
+
+
+def _scope(values: Mapping[str, Scalar], run_id: str) -> Scope:
+    def not_yet(*_: str) -> Any:
+        raise ConfigError(Problem("expression", "has no value before the execution runs."))
+
+    execution = {
+        "PipelineExecutionId": run_id,
+        "PipelineName": "batchcast",
+        "PipelineArn": _PARTITION,
+        "PipelineExecutionArn": f"{_PARTITION}/execution/{run_id}",
+    }
+    return Scope(parameters=values, execution=execution, properties=not_yet, property_file=not_yet, json_object=not_yet)
+
+
+def _settle(value: Any, scope: Scope) -> Any:
+    if is_expression(value):
+        return value if _is_open(value, scope) else resolve_expressions(value, scope)
+    if isinstance(value, Mapping):
+        return {key: _settle(item, scope) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_settle(item, scope) for item in value]
+    return value
+
+
+def _is_open(expression: Mapping[str, Any], scope: Scope) -> bool:
+    known = {"Parameters": scope.parameters, "Execution": scope.execution}
+    try:
+        return any(each.name not in known.get(each.kind, ()) for each in references(expression))
+    except ConfigError:
+        return True
