@@ -8,7 +8,7 @@ from typing import Any
 
 from steps.errors import Problem
 
-__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "rule_problems"]
+__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems"]
 
 # API reference, CreateTransformJob, MaxPayloadInMB (botocore 1.44.8).
 MEGABYTES_IN_FLIGHT = 100
@@ -24,6 +24,15 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
+def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
+    """Requests in flight on one instance times the largest payload."""
+    count, size = int(requests), int(megabytes)
+    if count * size > MEGABYTES_IN_FLIGHT:
+        what = f"{count} requests x {size} MB = {count * size} MB in flight; SageMaker allows {MEGABYTES_IN_FLIGHT} MB."
+        remedy = f"Use at most {MEGABYTES_IN_FLIGHT // size} requests or {MEGABYTES_IN_FLIGHT // count} MB."
+        yield Problem("payload_in_flight", what, "MaxConcurrentTransforms", remedy)
+
+
 def idle_instances(*, records: int, records_per_shard: int, instances: int) -> list[Problem]:
     """A shard is never split, so fewer shards than instances leave paid instances idle."""
     shards = math.ceil(records / records_per_shard)
@@ -33,14 +42,6 @@ def idle_instances(*, records: int, records_per_shard: int, instances: int) -> l
     remedy += f" or at most {shards} instances." if shards else "."
     what = f"{records} records / {records_per_shard} a shard = {shards} shards for {instances} instances; "
     return [Problem("idle_instances", f"{what}{instances - shards} would idle.", "RecordsPerShard", remedy)]
-
-
-def _payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
-    count, size = int(requests), int(megabytes)
-    if count * size > MEGABYTES_IN_FLIGHT:
-        what = f"{count} requests x {size} MB = {count * size} MB in flight; SageMaker allows {MEGABYTES_IN_FLIGHT} MB."
-        remedy = f"Use at most {MEGABYTES_IN_FLIGHT // size} requests or {MEGABYTES_IN_FLIGHT // count} MB."
-        yield Problem("payload_in_flight", what, "MaxConcurrentTransforms", remedy)
 
 
 def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:
@@ -80,7 +81,7 @@ def _runs_and_publish_apart(runs: str, publish: str) -> Iterator[Problem]:
 
 
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
-    (("MaxConcurrentTransforms", "MaxPayloadInMB"), _payload_in_flight),
+    (("MaxConcurrentTransforms", "MaxPayloadInMB"), payload_in_flight),
     (("MaxFailedPercent", "SystemicFailurePercent"), _tolerance_below_systemic),
     (("HistoryUri", "RunsUri"), _runs_outside_history),
     (("HistoryUri", "PublishUri"), _publish_outside_history),

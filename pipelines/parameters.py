@@ -7,7 +7,7 @@ The SDK's parameter objects, the defaults in `pipeline.json`, the checks of `-p 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -98,10 +98,10 @@ def _model_name(value: str) -> str:
     return value
 
 
-def _instance_type(known: frozenset[str], job: str) -> AfterValidator:
+def _instance_type(known: Callable[[], frozenset[str]], job: str) -> AfterValidator:
     def check(value: str) -> str:
-        if value not in known:
-            near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
+        if value not in known():
+            near = get_close_matches(value, sorted(known()), n=1, cutoff=0.0)
             raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
         return value
 
@@ -111,8 +111,8 @@ def _instance_type(known: frozenset[str], job: str) -> AfterValidator:
 Whole = Annotated[int, _number(r"-?\d{1,15}", "a whole number")]
 Decimal = Annotated[float, _number(r"-?\d{1,15}(\.\d{1,4})?", "a number of at most four decimals")]
 Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
-TransformType = Annotated[Word, _instance_type(instance_types.TRANSFORM, "Batch Transform")]
-ProcessingType = Annotated[Word, _instance_type(instance_types.PROCESSING, "Processing")]
+TransformType = Annotated[Word, _instance_type(instance_types.of_transform, "Batch Transform")]
+ProcessingType = Annotated[Word, _instance_type(instance_types.of_processing, "Processing")]
 
 
 def _declare(help_text: str, default: Any = ..., *, unit: str = "", **bounds: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.errors import ServiceException
 from engine.expressions import Scope, references
 from engine.expressions import resolve as resolve_expressions
 from engine.parameters import Scalar, parameter_values, parse_parameter
@@ -50,7 +51,10 @@ def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id
             declared[parameter.name] = parameter
     if problems:
         raise ConfigError(*problems)
-    values = parameter_values(declared, [{"Name": name, "Value": value} for name, value in parameters.items()])
+    try:
+        values = parameter_values(declared, [{"Name": name, "Value": value} for name, value in parameters.items()])
+    except ServiceException as error:
+        raise ConfigError(Problem("parameter", f"{error.message}.")) from None
     return list(resolve_jobs(definition, values, run_id))
 
 
