@@ -1,0 +1,73 @@
+"""What the forecasts are compared with: the seasonal naive, the actuals where they exist, the level of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Baseline", "arrange", "score"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """`naive` and `actual` are items x days x targets, `scale` items x targets; NaN where there is no value."""
+
+    naive: Array
+    actual: Array
+    scale: Array
+
+
+def arrange(baseline: pa.Table, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int) -> Baseline:
+    """The rows of baseline.parquet as arrays in the order of `item_ids` and `targets`."""
+    item = pc.index_in(baseline["item_id"], value_set=item_ids.combine_chunks())
+    target = pc.index_in(baseline["target"], value_set=pa.array(list(targets)))
+    step = baseline["step"].to_numpy() - 1
+    known = pc.and_(pc.is_valid(item), pc.is_valid(target)).to_numpy() & (step < days)
+    at = (_integers(item)[known], step[known], _integers(target)[known])
+    arrays = {}
+    for name in ("naive", "actual", "scale"):
+        arrays[name] = np.full((len(item_ids), days, len(targets)), np.nan)
+        arrays[name][at] = baseline[name].to_numpy()[known]
+    return Baseline(naive=arrays["naive"], actual=arrays["actual"], scale=arrays["scale"][:, 0, :])
+
+
+def score(values: Array, baseline: Baseline, targets: Sequence[str]) -> dict[str, Any] | None:
+    """WAPE of the model and of the seasonal naive over the days whose actual value is known; None without any.
+
+    WAPE = sum of absolute errors / sum of absolute actual values, over the same cells for both; with several
+    targets the headline is the mean of theirs.
+    """
+    known = np.isfinite(values) & np.isfinite(baseline.actual) & np.isfinite(baseline.naive)
+    by_target = {}
+    for number, target in enumerate(targets):
+        cells = known[:, :, number]
+        actual = baseline.actual[:, :, number][cells]
+        total = float(np.abs(actual).sum())
+        if total > 0:
+            errors = {"wape_model": values, "wape_naive": baseline.naive}
+            by_target[target] = {
+                name: round(float(np.abs(found[:, :, number][cells] - actual).sum()) / total, 6)
+                for name, found in errors.items()
+            }
+    if not by_target:
+        return None
+    return {
+        "items": int(known.any(axis=(1, 2)).sum()),
+        "days": int(known.any(axis=(0, 2)).sum()),
+        "wape_model": round(sum(each["wape_model"] for each in by_target.values()) / len(by_target), 6),
+        "wape_naive": round(sum(each["wape_naive"] for each in by_target.values()) / len(by_target), 6),
+        "by_target": by_target,
+    }
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
+    return filled

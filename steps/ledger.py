@@ -1,0 +1,98 @@
+"""The ledger: one row an item, and what became of it. Every item is ok, quarantined, failed or missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
+
+Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
+
+RETRYABLE = frozenset({"no_output", "short_output", "unparsable", "answered_twice"})
+"""Reasons that say nothing about the record itself: sent alone it may well be answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """What became of one item.
+
+    ok           its forecast is good
+    carried      so it is, and it comes from an earlier run: run_id, round, shard and line are that run's
+    quarantined  it was not sent to the model
+    failed       the model's answer cannot be used, or there was none when it was sent alone either
+    missing      there is no answer
+    `shard` and `line` (from 0) say where its record lies under `<run_id>/input/r<round>/`; both are None when
+    it was not sent. `answer_sha256` is the digest of its output line, "" when there is none.
+    """
+
+    item_id: str
+    status: Status
+    reason: str = ""
+    detail: str = ""
+    run_id: str
+    round: int = 0
+    shard: str | None = None
+    line: int | None = None
+    answer_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The ledger in items: expected = ok + quarantined + failed + missing; the carried are among the ok."""
+
+    expected: int
+    ok: int
+    quarantined: int
+    failed: int
+    missing: int
+    carried: int
+
+    def __post_init__(self) -> None:
+        if self.expected != self.ok + self.quarantined + self.failed + self.missing:
+            raise AssertionError(f"items are unaccounted for: {self}")
+
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("round", pa.int32(), nullable=False),
+        pa.field("shard", pa.string()),
+        pa.field("line", pa.int32()),
+        pa.field("answer_sha256", pa.string(), nullable=False),
+    ]
+)
+
+
+def tally(rows: Iterable[LedgerRow], expected: int) -> Tally:
+    """Count the rows. Raises AssertionError when they do not add up to the items of the manifest."""
+    counts = Counter(row.status for row in rows)
+    return Tally(
+        expected=expected,
+        ok=counts["ok"] + counts["carried"],
+        quarantined=counts["quarantined"],
+        failed=counts["failed"],
+        missing=counts["missing"],
+        carried=counts["carried"],
+    )
+
+
+def write_ledger(rows: Sequence[LedgerRow], path: Path) -> None:
+    """The rows as Parquet, in the order given."""
+    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(LedgerRow)}
+    pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
+
+
+def read_ledger(source: Path | BinaryIO) -> list[LedgerRow]:
+    """The rows `write_ledger` wrote."""
+    return [LedgerRow(**row) for row in pq.read_table(source, schema=_SCHEMA).to_pylist()]

@@ -1,0 +1,88 @@
+"""`report.json`: the outcome for the pipeline's Condition and for `status`. Written last of the reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from steps.answer import REASONS
+from steps.decision import Decision
+from steps.flags import Flag
+from steps.ledger import LedgerRow
+from steps.manifest import Manifest
+from steps.publish import Publication
+from steps.reconcile import Reconciliation
+from steps.sent_records import payload_uri
+
+__all__ = ["LISTED", "report"]
+
+SCHEMA = 1
+LISTED = 200
+"""At most so many items are listed in the report; the ledger has all of them."""
+
+
+def report(
+    manifest: Manifest,
+    found: Reconciliation,
+    decision: Decision,
+    flags: Sequence[Flag],
+    publication: Publication | None,
+    *,
+    round: int,  # noqa: A002 (the word of the layout)
+    run_label: str,
+    runs_uri: str,
+    score: dict[str, Any] | None,
+    carried_forward: int,
+) -> dict[str, Any]:
+    """The report as JSON. `carried_forward` is the number of items filled up from the last published run."""
+    shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
+    return {
+        "schema": SCHEMA,
+        "run_id": manifest.run_id,
+        "run_date": manifest.run_date.isoformat(),
+        "run_label": run_label,
+        "forecast_days": manifest.forecast_days,
+        "round": round,
+        "outcome": decision.outcome,
+        "cause": decision.cause,
+        "cause_kind": decision.cause_kind,
+        "counts": dataclasses.asdict(found.tally),
+        "reasons": dict(sorted(Counter(row.reason for row in found.rows if row.reason).items())),
+        "published": publication.uri if publication else None,
+        "pointer_moved": publication.pointer_moved if publication else False,
+        "pointer_note": publication.pointer_note if publication else "",
+        "quarantined": _quarantined(found.rows),
+        "failed": _failed(found.rows, runs_uri),
+        "mismatches": list(found.mismatches[:LISTED]),
+        "shards": {"expected": sum(shards.values()), **shards},
+        "flags": [dataclasses.asdict(flag) for flag in flags[:LISTED]],
+        "flag_counts": dict(sorted(Counter(flag.kind for flag in flags).items())),
+        "score": score,
+        "carried_forward": carried_forward,
+        "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
+        "parameters": dict(manifest.parameters),
+    }
+
+
+def _quarantined(rows: Iterable[LedgerRow]) -> list[dict[str, Any]]:
+    found = [row for row in rows if row.status == "quarantined"]
+    return [{"item_id": row.item_id, "reason": row.reason, "detail": row.detail} for row in found[:LISTED]]
+
+
+def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
+    found = [row for row in rows if row.status in ("failed", "missing")]
+    return [
+        {
+            "item_id": row.item_id,
+            "shard": row.shard,
+            "line": row.line,
+            "round": row.round,
+            "reason": row.reason,
+            "explanation": REASONS.get(row.reason, ""),
+            "detail": row.detail,
+            "payload": payload_uri(runs_uri, row),
+        }
+        for row in found[:LISTED]
+    ]

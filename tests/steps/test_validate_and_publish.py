@@ -1,0 +1,240 @@
+"""The step ValidateAndPublish from its inputs to what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from sample_run import PUBLISH, RUNS, SampleRun, published_objects
+
+from steps.errors import DataError
+from steps.ledger import read_ledger
+
+PART = "part-00001.jsonl"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> SampleRun:
+    return SampleRun(root=tmp_path)
+
+
+def forecasts(run: SampleRun) -> list[dict[str, object]]:
+    path = run.store.path(f"{PUBLISH}forecasts/run_date={run.run_date}/run_id={run.run_id}/part-00000.parquet")
+    return pq.ParquetFile(path).read().to_pylist()
+
+
+def test_a_whole_run_is_complete_and_published(run: SampleRun) -> None:
+    run.transform()
+    report = run.step()
+    assert report["outcome"] == "COMPLETE"
+    assert report["counts"] == {"expected": 12, "ok": 12, "quarantined": 0, "failed": 0, "missing": 0, "carried": 0}
+    assert report["shards"] == {"expected": 3, "ok": 3, "missing": 0, "short": 0, "long": 0, "garbled": 0}
+    assert report["flags"] == []
+    assert report["pointer_moved"]
+    rows = forecasts(run)
+    assert len(rows) == 12 * 7
+    assert rows == sorted(rows, key=lambda row: (row["item_id"], row["step"]))
+    first = {"item_id": run.items[0], "forecast_date": date(2026, 11, 23), "step": 1, "source": "model"}
+    assert rows[0] == {**first, "sales": run.values(run.items[0])[0]}
+    assert json.loads(run.store.read(f"{PUBLISH}latest.json"))["run_id"] == run.run_id
+
+
+def test_a_missing_output_is_retried_with_each_record_alone_byte_for_byte(run: SampleRun) -> None:
+    answers = run.answers()
+    del answers[PART]
+    run.transform(answers)
+    report = run.step()
+    assert (report["outcome"], report["retry_records"]) == ("RETRY", 4)
+    assert published_objects(run.store) == {}
+    sent = {
+        stored.uri.rpartition("/")[2]: run.store.read(stored.uri)
+        for stored in run.store.list(f"{RUNS}{run.run_id}/input/r1/")
+    }
+    assert sent == {f"record-{run.items.index(item):06d}.jsonl": run.record(item) + b"\n" for item in run.shards[PART]}
+
+
+def test_the_retry_round_completes_the_run(run: SampleRun) -> None:
+    answers = run.answers()
+    whole = published_after(run, answers)
+    other = SampleRun(root=run.root / "other")
+    del answers[PART]
+    other.transform(answers)
+    other.step()
+    other.transform_retry(other.output_line)
+    report = other.step(1)
+    assert report["outcome"] == "COMPLETE"
+    assert published_objects(other.store) == whole
+    assert {row.round for row in read_ledger(other.report_file("ledger.parquet"))} == {0, 1}
+
+
+def published_after(run: SampleRun, answers: dict[str, list[bytes]]) -> dict[str, bytes]:
+    run.transform(answers)
+    run.step()
+    return published_objects(run.store)
+
+
+def test_a_record_without_an_answer_after_the_retry_holds_the_run(run: SampleRun) -> None:
+    answers = run.answers()
+    del answers[PART]
+    run.transform(answers)
+    run.step()
+    poison = run.shards[PART][2]
+    run.transform_retry(lambda item: None if item == poison else run.output_line(item))
+    report = run.step(1)
+    assert (report["outcome"], report["cause_kind"]) == ("HELD", "coverage")
+    assert [(each["item_id"], each["reason"], each["round"]) for each in report["failed"]] == [
+        (poison, "no_answer_after_retry", 1)
+    ]
+    assert published_objects(run.store) == {}
+    failed = [json.loads(line) for line in run.report_file("failed_records.jsonl").read_bytes().splitlines()]
+    assert [(each["item_id"], each["record"]) for each in failed] == [(poison, json.loads(run.record(poison)))]
+    assert run.store.read(failed[0]["payload"]) == run.record(poison) + b"\n"
+
+
+def test_a_failed_record_within_the_tolerance_is_left_out_and_listed(run: SampleRun) -> None:
+    answers = run.answers()
+    poison = run.shards[PART][0]
+    answers[PART][0] = run.output_line(poison, {"error": "no such store"})
+    run.transform(answers)
+    report = run.step(max_failed_records=1)
+    assert report["outcome"] == "COMPLETE_WITH_QUARANTINE"
+    assert [(each["reason"], each["detail"]) for each in report["failed"]] == [
+        ("error_answer", "part-00001.jsonl.out line 1: no such store")
+    ]
+    assert poison not in {row["item_id"] for row in forecasts(run)}
+    manifest = json.loads(run.store.read(report["published"] + "_MANIFEST.json"))
+    assert manifest["without_forecast"] == [{"item_id": poison, "status": "failed", "reason": "error_answer"}]
+
+
+def test_swapped_answers_hold_the_run_whatever_the_tolerance(run: SampleRun) -> None:
+    answers = run.answers()
+    answers[PART][0], answers[PART][1] = answers[PART][1], answers[PART][0]
+    run.transform(answers)
+    report = run.step(max_failed_percent=100.0)
+    assert (report["outcome"], report["cause_kind"]) == ("HELD", "model")
+    assert len(report["mismatches"]) == 2
+
+
+def test_no_output_at_all_is_held_as_a_failure_of_the_model(run: SampleRun) -> None:
+    report = run.step()
+    assert (report["outcome"], report["cause_kind"], report["counts"]["missing"]) == ("HELD", "model", 12)
+    assert "no item of 12 has a usable forecast" in report["cause"]
+    assert list(run.store.list(f"{RUNS}{run.run_id}/input/r1/")) == []
+
+
+def test_the_same_run_twice_changes_nothing(run: SampleRun) -> None:
+    run.transform()
+    first = run.step()
+    before = published_objects(run.store)
+    pages = {name: run.report_file(name).read_bytes() for name in ("report.json", "report.html", "ledger.parquet")}
+    assert run.step() == first
+    assert published_objects(run.store) == before
+    assert {name: run.report_file(name).read_bytes() for name in pages} == pages
+
+
+def test_an_older_run_date_publishes_without_moving_the_pointer(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    older = SampleRun(root=run.root, run_id="runbbbbbbbbb", run_date=date(2026, 11, 15))
+    older.transform()
+    report = older.step()
+    assert report["outcome"] == "COMPLETE"
+    assert not report["pointer_moved"]
+    assert run.run_id in report["pointer_note"]
+    assert json.loads(run.store.read(f"{PUBLISH}latest.json"))["run_id"] == run.run_id
+
+
+def test_carried_answers_are_read_from_the_run_that_has_them_through_two_runs(run: SampleRun) -> None:
+    answers = run.answers()
+    failed = {run.shards[PART][1], run.shards[PART][3]}
+    answers[PART] = [
+        run.output_line(item, {"error": "x"}) if item in failed else run.output_line(item) for item in run.shards[PART]
+    ]
+    run.transform(answers)
+    assert run.step()["outcome"] == "HELD"
+    second = SampleRun(
+        root=run.root, run_id="runbbbbbbbbb", resume_from=run.run_id, carried=frozenset(run.items) - failed
+    )
+    still = min(failed)
+    second.transform(
+        {
+            name: [second.output_line(item, {"error": "y"} if item == still else None) for item in items]
+            for name, items in second.shards.items()
+        }
+    )
+    assert second.step()["outcome"] == "HELD"
+    third = SampleRun(
+        root=run.root, run_id="runccccccccc", resume_from=second.run_id, carried=frozenset(run.items) - {still}
+    )
+    third.transform()
+    report = third.step()
+    assert (report["outcome"], report["counts"]["carried"], report["counts"]["ok"]) == ("COMPLETE", 11, 12)
+    origins = {row.run_id for row in read_ledger(third.report_file("ledger.parquet"))}
+    assert origins == {run.run_id, second.run_id, third.run_id}
+    assert {row["item_id"] for row in forecasts(third)} == set(run.items)
+
+
+def test_a_carried_answer_that_has_changed_is_not_published(run: SampleRun) -> None:
+    answers = run.answers()
+    failed = run.shards[PART][1]
+    answers[PART][1] = run.output_line(failed, {"error": "x"})
+    run.transform(answers)
+    run.step()
+    changed = run.shards[PART][0]
+    answer = run.answer(changed)
+    answer["forecast"][0]["daily_sales"] += 1
+    answers[PART][0] = run.output_line(changed, answer)
+    run.transform(answers)
+    second = SampleRun(
+        root=run.root, run_id="runbbbbbbbbb", resume_from=run.run_id, carried=frozenset(run.items) - {failed}
+    )
+    second.transform()
+    report = second.step()
+    assert report["outcome"] == "HELD"
+    assert [(each["item_id"], each["reason"]) for each in report["failed"]] == [(changed, "answer_changed")]
+
+
+def test_missing_forecasts_are_carried_forward_for_the_days_both_runs_cover(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    payload = run.payload + '[checks]\nmissing_forecasts = "carry_forward"\n'
+    later = SampleRun(root=run.root, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), payload=payload)
+    lost = later.shards[PART][0]
+    answers = later.answers()
+    answers[PART][0] = later.output_line(lost, {"error": "x"})
+    later.transform(answers)
+    report = later.step(max_failed_records=1)
+    assert (report["outcome"], report["carried_forward"]) == ("COMPLETE_WITH_QUARANTINE", 1)
+    filled = [row for row in forecasts(later) if row["item_id"] == lost]
+    assert [(row["step"], row["source"], row["sales"]) for row in filled] == [
+        (step, "carried_forward", run.values(lost)[step + 2]) for step in (1, 2, 3, 4)
+    ]
+    assert filled[0]["forecast_date"] == date(2026, 11, 26)
+
+
+def test_quarantined_items_count_against_the_tolerance_and_name_the_data(tmp_path: Path) -> None:
+    run = SampleRun(root=tmp_path, quarantined={"shop-9/new": "too_short"})
+    run.transform()
+    report = run.step()
+    assert (report["outcome"], report["cause_kind"]) == ("HELD", "data")
+    report = run.step(max_failed_percent=8.0)
+    assert report["outcome"] == "COMPLETE_WITH_QUARANTINE"
+    assert report["quarantined"] == [{"item_id": "shop-9/new", "reason": "too_short", "detail": "too few days"}]
+
+
+def test_a_manifest_of_another_run_is_refused(run: SampleRun) -> None:
+    run.transform()
+    with pytest.raises(DataError, match="manifest of run runaaaaaaaaa"):
+        run.step(run_id="runzzzzzzzzz")
+
+
+def test_a_report_of_a_scored_run_has_the_wape_of_model_and_naive(tmp_path: Path) -> None:
+    run = SampleRun(root=tmp_path, with_actuals=True)
+    run.transform()
+    score = run.step()["score"]
+    assert (score["items"], score["days"]) == (12, 7)
+    assert score["wape_model"] == pytest.approx(0.05 / 1.05, abs=1e-4)
+    assert score["wape_naive"] == pytest.approx(0.05 / 1.05, abs=1e-4)
