@@ -9,10 +9,10 @@ from typing import Any
 from engine.errors import ServiceException
 from engine.expressions import Scope, references
 from engine.expressions import resolve as resolve_expressions
-from engine.parameters import Scalar, parameter_values, parse_parameter
+from engine.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
 from steps.errors import ConfigError, Problem
 
-__all__ = ["OPERATIONS", "JobRequest", "is_expression", "resolve", "resolve_jobs", "walk_steps"]
+__all__ = ["OPERATIONS", "JobRequest", "declared_in", "is_expression", "resolve", "resolve_jobs", "walk_steps"]
 
 # The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.
 OPERATIONS: Mapping[str, str] = {
@@ -43,12 +43,7 @@ def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id
     `parameters` are texts, as StartPipelineExecution takes them. Raises ConfigError for a declaration that cannot be
     read, and for parameters that the definition does not have or does not get.
     """
-    declared, problems = {}, []
-    for index, entry in enumerate(definition.get("Parameters", [])):
-        parameter, found = parse_parameter(entry, f"Parameters[{index}]")
-        problems += found
-        if parameter:
-            declared[parameter.name] = parameter
+    declared, problems = declared_in(definition)
     if problems:
         raise ConfigError(*problems)
     try:
@@ -65,6 +60,17 @@ def resolve_jobs(definition: Mapping[str, Any], values: Mapping[str, Scalar], ru
         if step["Type"] in OPERATIONS:
             request = _settle(step["Arguments"], scope)
             yield JobRequest(step=step["Name"], operation=OPERATIONS[step["Type"]], request=request)
+
+
+def declared_in(definition: Mapping[str, Any]) -> tuple[dict[str, ParameterDeclaration], list[Problem]]:
+    """The parameters a definition declares, and what is wrong with those that cannot be read."""
+    declared, problems = {}, []
+    for index, entry in enumerate(definition.get("Parameters", [])):
+        parameter, found = parse_parameter(entry, f"Parameters[{index}]")
+        problems += found
+        if parameter:
+            declared[parameter.name] = parameter
+    return declared, problems
 
 
 def walk_steps(steps: Iterable[Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,216 @@
+"""Rules of a whole definition: names, references, dependencies, and what is declared but never takes effect."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from engine.expressions import Reference, expression_problems, references
+from engine.retry_policy import parse_retry_policy
+from pipelines.requests import OPERATIONS, is_expression
+from steps.errors import Problem
+
+__all__ = ["StepView", "definition_problems"]
+
+# API reference, CreatePipeline and StartPipelineExecution (botocore 1.44.8); the number of steps is a default quota.
+_MAX_CHARACTERS = 1_048_576
+_MAX_PARAMETERS = 200
+_MAX_STEPS = 50
+_STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
+_TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
+# SageMaker Python SDK 3.27, sagemaker.core.workflow.execution_variables.
+_EXECUTION_VARIABLES = (
+    "StartDateTime",
+    "CurrentDateTime",
+    "PipelineName",
+    "PipelineArn",
+    "PipelineExecutionId",
+    "PipelineExecutionArn",
+    "TrainingJobName",
+    "ProcessingJobName",
+)
+_CHECKED_TYPES = {*OPERATIONS, "Condition", "Fail"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """What the rules look at: one step, its own arguments and what these refer to.
+
+    `triggers` maps the steps of `DependsOn` to the outcome that is waited for.
+    """
+
+    name: str
+    type: str
+    body: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    references: tuple[Reference, ...]
+    triggers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, step: Mapping[str, Any]) -> StepView:
+        """A condition's own arguments are its conditions; the steps of its branches are steps of their own."""
+        arguments = {key: item for key, item in step["Arguments"].items() if key not in ("IfSteps", "ElseSteps")}
+        entries = [{"Step": one} if isinstance(one, str) else one for one in step.get("DependsOn") or ()]
+        return cls(
+            name=step["Name"],
+            type=step["Type"],
+            body=step,
+            arguments=arguments,
+            references=_safe_references(arguments),
+            triggers={one["Step"]: one.get("Trigger", "Completed") for one in entries},
+        )
+
+
+def definition_problems(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+    """Everything but the job requests themselves."""
+    yield from _sizes(definition, steps)
+    for step in steps:
+        yield from expression_problems(step.arguments, step.name)
+    names = {parameter["Name"] for parameter in definition.get("Parameters", [])}
+    by_name = {step.name: step for step in steps}
+    for step in steps:
+        yield from _references(step, names, by_name)
+        yield from _dependencies(step, by_name)
+        yield from _step_options(step)
+    yield from _cycle(steps)
+    yield from _parameters_without_effect(definition, steps)
+
+
+def _safe_references(value: Any) -> tuple[Reference, ...]:
+    return () if any(expression_problems(value, "")) else tuple(references(value))
+
+
+def _property_files(step: StepView) -> list[str]:
+    files = step.body.get("PropertyFiles") or []
+    return [str(file.get("PropertyFileName")) for file in files if isinstance(file, Mapping)]
+
+
+def _sizes(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+    measures = [
+        (len(json.dumps(definition)), _MAX_CHARACTERS, "characters", "Move long values into files on S3."),
+        (len(definition.get("Parameters", [])), _MAX_PARAMETERS, "parameters", "Make some of them constants."),
+        (len(steps), _MAX_STEPS, "steps", "Ask for a higher quota of steps per pipeline, or use fewer."),
+    ]
+    for measure, limit, unit, remedy in measures:
+        if measure > limit:
+            yield Problem("too_large", f"{measure} {unit}; SageMaker allows {limit}.", "definition", remedy)
+    for kind, names in [
+        ("step", [step.name for step in steps]),
+        ("parameter", [parameter["Name"] for parameter in definition.get("Parameters", [])]),
+    ]:
+        for name in sorted(name for name, count in Counter(names).items() if count > 1):
+            yield Problem("repeated_name", f"two {kind}s have this name.", name, "Give each its own.")
+
+
+def _references(step: StepView, parameters: set[str], steps: Mapping[str, StepView]) -> Iterator[Problem]:
+    for one in step.references:
+        if one.kind == "Parameters" and one.name not in parameters:
+            yield _unknown("unknown_parameter", f"Parameters.{one.name}", one.name, parameters, step.name)
+        elif one.kind == "Execution" and one.name not in _EXECUTION_VARIABLES:
+            yield _unknown("unknown_variable", f"Execution.{one.name}", one.name, _EXECUTION_VARIABLES, step.name)
+        elif one.kind in ("Properties", "PropertyFiles") and one.name not in steps:
+            yield _unknown("unknown_step", f"Steps.{one.name}", one.name, steps, step.name)
+        elif one.kind == "PropertyFiles":
+            files = _property_files(steps[one.name])
+            if one.path not in files:
+                yield _unknown("unknown_property_file", f"{one.name}'s {one.path}", one.path, files, step.name)
+    for name in {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}:
+        if step.triggers.get(name, "Completed") != "Completed":
+            what = f"reads a property of {name}, which has none when it failed, but runs on {step.triggers[name]}."
+            remedy = "Build the value from parameters and the execution id."
+            yield Problem("reads_failed_step", what, step.name, remedy)
+
+
+def _unknown(code: str, what: str, name: str, known: Any, where: str) -> Problem:
+    near = get_close_matches(name, list(known), n=1)
+    return Problem(code, f"{what} does not exist.", where, f"Did you mean {near[0]}?" if near else "")
+
+
+def _dependencies(step: StepView, steps: Mapping[str, StepView]) -> Iterator[Problem]:
+    for name, trigger in step.triggers.items():
+        if name not in steps:
+            yield _unknown("unknown_step", f"the step {name} of DependsOn", name, steps, step.name)
+        elif trigger not in _TRIGGERS:
+            yield Problem("trigger", f"{trigger!r} is no outcome.", step.name, f"Use one of {', '.join(_TRIGGERS)}.")
+        elif steps[name].type == "Transform" and trigger == "Completed":
+            what = (
+                f"never runs when {name} fails, and one failing record is enough for that: what was computed is lost."
+            )
+            remedy = 'Depend on it with {"Step": …, "Trigger": "Any"} and account for every record.'
+            yield Problem("lost_on_failure", what, step.name, remedy)
+
+
+def _step_options(step: StepView) -> Iterator[Problem]:
+    if not _STEP_NAME.fullmatch(step.name):
+        what = f"{len(step.name)} characters, or others than letters, digits, - and _."
+        yield Problem("step_name", what, step.name, "Use 1 to 64 of them.")
+    if step.type not in _CHECKED_TYPES:
+        yield Problem("not_checked", f"the arguments of {step.type} steps are not checked.", step.name)
+    if (step.body.get("CacheConfig") or {}).get("Enabled") and step.type in ("Processing", "Transform"):
+        what = "its cache key leaves out what the objects on S3 hold: an old result may be taken for a new one."
+        yield Problem("cache", what, step.name, "Turn the cache off, or give every execution its own prefixes.")
+    for index, policy in enumerate(step.body.get("RetryPolicies") or ()):
+        yield from parse_retry_policy(policy, f"{step.name}.RetryPolicies[{index}]")[1]
+    if step.type == "Fail" and "Std:JsonGet" in json.dumps(step.arguments):
+        what = "the message reads a property file, which fails where the file is missing."
+        yield Problem("fail_message", what, step.name, "Join constants, parameters and the execution id.")
+    if step.type == "Transform":
+        yield from _shared_output(step)
+
+
+def _shared_output(step: StepView) -> Iterator[Problem]:
+    output = step.arguments.get("TransformOutput", {})
+    uri = output.get("S3OutputPath", "") if isinstance(output, Mapping) else ""
+    if {one.kind for one in _safe_references(uri)} <= {"Parameters"}:
+        what = "is the same in every execution: an earlier .out cannot be told from a new one."
+        remedy = 'Join it with {"Get": "Execution.PipelineExecutionId"}.'
+        yield Problem("shared_output", what, f"{step.name}.TransformOutput.S3OutputPath", remedy)
+
+
+def _cycle(steps: list[StepView]) -> Iterator[Problem]:
+    known = {step.name for step in steps}
+    graph = {step.name: {name for name in (*step.triggers, *_needed_steps(step)) if name in known} for step in steps}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        yield Problem("cycle", f"{' -> '.join(reversed(error.args[1]))} wait for each other.", "definition")
+
+
+def _needed_steps(step: StepView) -> set[str]:
+    return {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}
+
+
+def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+    used = {one.name for step in steps for one in step.references if one.kind == "Parameters"}
+    used |= {one.name for one in _safe_references(definition.get("PipelineExperimentConfig") or {})}
+    for parameter in definition.get("Parameters", []):
+        name = parameter["Name"]
+        fixed = [f"{step.name}.{path} = {value!r}" for step in steps for path, value in _fixed(step, name)]
+        if fixed:
+            what = f"is declared, but {' and '.join(fixed)} {'is' if len(fixed) == 1 else 'are'} fixed."
+            yield Problem("hard_coded", what, name, f'Put {{"Get": "Parameters.{name}"}} there.')
+        elif name not in used:
+            yield Problem("dead_parameter", "no step uses it: setting it does nothing.", name, "Use it or delete it.")
+
+
+def _fixed(step: StepView, parameter: str) -> Iterator[tuple[str, Any]]:
+    """Constants where the parameter's name points: InstanceCount of a Transform for TransformInstanceCount."""
+    if step.type in OPERATIONS:
+        for path, value in _leaves(step.arguments, ""):
+            member = path.rpartition(".")[2]
+            if parameter == member or parameter in (f"{step.type}{member}", f"{step.name}{member}"):
+                yield path, value
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and not is_expression(value):
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else key)
+    elif not isinstance(value, Mapping | list):
+        yield path, value
