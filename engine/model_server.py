@@ -1,0 +1,207 @@
+"""Model servers: one started process an instance, or one that already runs, and the wait until it answers /ping.
+
+The container contract (developer guide, "Use Your Own Inference Code with Batch Transform", 2023-03): /ping answers 200
+within 2 s before anything is sent. About one ping a second and about 30 minutes of patience were told by AWS staff
+(amazon-sagemaker-examples issue 815).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engine.http_exchange import Connection, NoAnswerError
+from steps.errors import ConfigError, Problem
+
+__all__ = [
+    "ModelCommand",
+    "ModelServer",
+    "ModelSource",
+    "ModelUrl",
+    "StartError",
+    "free_ports",
+    "start_model_server",
+    "wait_until_ready",
+]
+
+PING_TIMEOUT_SECONDS = 2.0
+PING_INTERVAL_SECONDS = 1.0
+START_DEADLINE_SECONDS = 1800.0
+
+_TERMINATE_SECONDS = 1.0
+_TAIL_BYTES = 8192
+_TAIL_LINES = 20
+# The service's words (amazon-sagemaker-examples issue 852).
+_NO_PING = (
+    "Model container failed to respond to ping. Please ensure /ping endpoint is implemented and responds with an HTTP "
+    "200 status code"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCommand:
+    """A server to start for each instance: `{port}` in `command` becomes its port; no shell is involved.
+
+    `environment` is what CreateModel calls Environment. `directory` is where the command runs.
+    """
+
+    command: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUrl:
+    """A server that already runs, e.g. `http://127.0.0.1:8080`; all instances of a job share it."""
+
+    url: str
+
+
+ModelSource = ModelCommand | ModelUrl
+
+
+class StartError(Exception):
+    """The server exited, or did not answer /ping in time."""
+
+
+class ModelServer:
+    """Where a server listens and, when the engine started it, its process."""
+
+    def __init__(
+        self, host: str, port: int, *, prefix: str = "", process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self.host = host
+        self.port = port
+        self._prefix = prefix
+        self._process = process
+        self._ended = process is None
+
+    def connect(self) -> Connection:
+        """A connection of its own for one slot; opened at its first exchange."""
+        return Connection(self.host, self.port, prefix=self._prefix)
+
+    def exit_code(self, *, within: float = 0.0) -> int | None:
+        """The code the started process ended with, waited for up to `within` seconds; None while it runs."""
+        if self._process is None:
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(within)
+        return None
+
+    def kill(self) -> None:
+        """End the process group at once. A server the engine did not start is left alone."""
+        if self._process is not None and not self._ended:
+            _signal_group(self._process, signal.SIGKILL)
+            self._process.wait()
+            self._ended = True
+
+    def stop(self) -> None:
+        """Ask the process group to end, then make it: 1 s in all."""
+        if self._process is not None and not self._ended:
+            _signal_group(self._process, signal.SIGTERM)
+            self.exit_code(within=_TERMINATE_SECONDS)
+            self.kill()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # The process leads a group of its own, whose id it keeps while any member lives.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def free_ports(count: int) -> list[int]:
+    """As many free loopback ports; all are held until the last is found, so that they differ."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        for _ in range(count):
+            sock = held.enter_context(socket.socket())
+            sock.bind(("127.0.0.1", 0))
+            ports.append(int(sock.getsockname()[1]))
+        return ports
+
+
+def start_model_server(source: ModelSource, *, port: int, environment: Mapping[str, str], log: Path) -> ModelServer:
+    """Start the command in a process group of its own, its output in the file `log`; or point at the running server.
+
+    `environment` is added to this process's own. Raises ConfigError for a command or URL that cannot be used.
+    """
+    if isinstance(source, ModelUrl):
+        return _running_server(source.url)
+    arguments = [argument.replace("{port}", str(port)) for argument in shlex.split(source.command)]
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **source.environment, **environment},
+                cwd=source.directory,
+                start_new_session=True,
+            )
+    except (OSError, IndexError) as error:
+        remedy = "Give a program that exists and its arguments."
+        raise ConfigError(Problem("model_command", str(error), where=source.command, remedy=remedy)) from error
+    return ModelServer("127.0.0.1", port, process=process)
+
+
+def _running_server(url: str) -> ModelServer:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        remedy = "Write http://host:port of a running model server."
+        raise ConfigError(Problem("model_url", f"{url!r} is not an http:// URL.", remedy=remedy))
+    return ModelServer(parts.hostname, parts.port or 80, prefix=parts.path.rstrip("/"))
+
+
+def wait_until_ready(
+    server: ModelServer, *, aborted: threading.Event, log: Path, time_scale: float = 1.0, slow_pings: int = 0
+) -> None:
+    """Return once /ping answers 200. Raises StartError when the process ends, or patience does, or `aborted` is set.
+
+    `time_scale` scales the service's times; the first `slow_pings` pings are taken as slower than their limit.
+    """
+    deadline = time.monotonic() + START_DEADLINE_SECONDS * time_scale
+    attempt = 0
+    while True:
+        attempt += 1
+        began = time.monotonic()
+        if _ping(server, PING_TIMEOUT_SECONDS * time_scale) and attempt > slow_pings:
+            return
+        code = server.exit_code()
+        if code is not None:
+            tail = " | ".join(_last_lines(log)) or "(no output)"
+            raise StartError(
+                f"Model container exited with code {code} before it answered /ping. Its last lines: {tail}"
+            )
+        wait = began + PING_INTERVAL_SECONDS * time_scale - time.monotonic()
+        if time.monotonic() + wait > deadline:
+            raise StartError(_NO_PING)
+        if aborted.wait(max(0.0, wait)):
+            raise StartError("the job was ended")
+
+
+def _ping(server: ModelServer, timeout: float) -> bool:
+    connection = server.connect()
+    try:
+        return connection.get("/ping", timeout=timeout).status == 200
+    except NoAnswerError:
+        return False
+    finally:
+        connection.close()
+
+
+def _last_lines(log: Path) -> Sequence[str]:
+    with log.open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+        return stream.read().decode("utf-8", "replace").splitlines()[-_TAIL_LINES:]

@@ -1,0 +1,42 @@
+"""What the instances and files of one transform job share, and what became of the files."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.faults import FaultPlan
+from engine.invocation import Blame
+from engine.model_server import ModelSource
+from engine.transform_plan import TransformOptions, TransformPlan
+from engine.transform_progress import TransformTally
+from steps.object_store import ObjectStore
+
+__all__ = ["FailedFile", "TransformContext"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedFile:
+    """An object without output, and why; `line` is the 0-based line of the request that failed first."""
+
+    uri: str
+    blame: Blame
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformContext:
+    """Fixed for a job but for its two lists: the files that failed and the outputs that are the job's."""
+
+    plan: TransformPlan
+    options: TransformOptions
+    faults: FaultPlan
+    store: ObjectStore
+    model: ModelSource
+    workdir: Path
+    tally: TransformTally
+    stop: threading.Event
+    failed: list[FailedFile] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)

@@ -1,0 +1,48 @@
+"""The logs of a transform job, where CloudWatch would have them and in the service's line forms.
+
+`<folder>/aws/sagemaker/TransformJobs/<job>/<instance>/data-log` is what the service says; beside it `container-log` is
+what the model server wrote. The line forms were seen in amazon-sagemaker-examples issue 1620 and sagemaker-python-sdk
+issues 1882 and 1951. A line names the file, never the record.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["DataLog", "instance_log_folder", "message_lines"]
+
+_MAX_MESSAGE_LINES = 100
+
+
+def instance_log_folder(folder: Path, job: str, instance: str) -> Path:
+    """The folder of one instance's two log streams, created."""
+    path = folder / "aws" / "sagemaker" / "TransformJobs" / job / instance
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class DataLog:
+    """The service's own stream of one instance; lines of several threads do not mix."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def write(self, *lines: str) -> None:
+        """Append lines, each with the time and the service's mark."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        text = "".join(f"{now}:[sagemaker logs]: {line}\n" for line in lines)
+        with self._lock, self._path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+
+    def write_for_file(self, name: str, lines: Sequence[str]) -> None:
+        """Append lines that speak of the object `bucket/key`."""
+        self.write(*(f"{name}: {line}" for line in lines))
+
+
+def message_lines(body: bytes) -> list[str]:
+    """An answer's body the way the service shows it under a failed request."""
+    return ["", "Message:", *body.decode("utf-8", "replace").splitlines()[:_MAX_MESSAGE_LINES]]
