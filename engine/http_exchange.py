@@ -103,6 +103,9 @@ class Connection:
         except (OSError, HTTPException, ValueError) as error:
             self.close()
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            self.close()  # what went wrong is the body's own affair, and half of it is sent
+            raise
         if self._broken:
             raise NoAnswerError("the exchange was broken off")
         return answer

@@ -25,7 +25,7 @@ __all__ = ["Blame", "Invoker", "RecordFailedError"]
 Blame = Literal["ClientError", "AlgorithmError"]
 
 _CHUNK_BYTES = 1 << 20
-_EXIT_IS_SEEN_WITHIN_SECONDS = 0.05
+_EXIT_IS_SEEN_WITHIN_SECONDS = 0.1
 
 
 class RecordFailedError(Exception):

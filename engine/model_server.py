@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from engine.guarded_process import kill_group, start_guarded, stop_group
 from engine.http_exchange import Connection, NoAnswerError
 from steps.errors import ConfigError, Problem
 
@@ -101,22 +101,14 @@ class ModelServer:
     def kill(self) -> None:
         """End the process group at once. A server the engine did not start is left alone."""
         if self._process is not None and not self._ended:
-            _signal_group(self._process, signal.SIGKILL)
-            self._process.wait()
+            kill_group(self._process)
             self._ended = True
 
     def stop(self) -> None:
         """Ask the process group to end, then make it: 1 s in all."""
         if self._process is not None and not self._ended:
-            _signal_group(self._process, signal.SIGTERM)
-            self.exit_code(within=_TERMINATE_SECONDS)
-            self.kill()
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    # The process leads a group of its own, whose id it keeps while any member lives.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+            stop_group(self._process, grace_seconds=_TERMINATE_SECONDS)
+            self._ended = True
 
 
 def free_ports(count: int) -> list[int]:
@@ -133,26 +125,30 @@ def free_ports(count: int) -> list[int]:
 def start_model_server(source: ModelSource, *, port: int, environment: Mapping[str, str], log: Path) -> ModelServer:
     """Start the command in a process group of its own, its output in the file `log`; or point at the running server.
 
-    `environment` is added to this process's own. Raises ConfigError for a command or URL that cannot be used.
+    `environment` is added to this process's own. Raises ConfigError for a command or URL that cannot be one; a program
+    that does not exist is a server that exits at once.
     """
     if isinstance(source, ModelUrl):
         return _running_server(source.url)
-    arguments = [argument.replace("{port}", str(port)) for argument in shlex.split(source.command)]
-    try:
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **source.environment, **environment},
-                cwd=source.directory,
-                start_new_session=True,
-            )
-    except (OSError, IndexError) as error:
-        remedy = "Give a program that exists and its arguments."
-        raise ConfigError(Problem("model_command", str(error), where=source.command, remedy=remedy)) from error
+    arguments = [argument.replace("{port}", str(port)) for argument in _words(source.command)]
+    with log.open("ab") as output:
+        process = start_guarded(
+            arguments,
+            env={**os.environ, **source.environment, **environment},
+            cwd=source.directory or Path.cwd(),
+            output=output,
+        )
     return ModelServer("127.0.0.1", port, process=process)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(Problem("model_command", f"{error}.", where=command, remedy="Close every quote.")) from error
+    if not words:
+        raise ConfigError(Problem("model_command", "the command is empty.", remedy="Name the program to start."))
+    return words
 
 
 def _running_server(url: str) -> ModelServer:
@@ -175,14 +171,16 @@ def wait_until_ready(
     while True:
         attempt += 1
         began = time.monotonic()
-        if _ping(server, PING_TIMEOUT_SECONDS * time_scale) and attempt > slow_pings:
-            return
+        answered = _ping(server, PING_TIMEOUT_SECONDS * time_scale) and attempt > slow_pings
         code = server.exit_code()
+        # Looked at even after an answer: it may be another program's, which took the port first.
         if code is not None:
             tail = " | ".join(_last_lines(log)) or "(no output)"
             raise StartError(
                 f"Model container exited with code {code} before it answered /ping. Its last lines: {tail}"
             )
+        if answered:
+            return
         wait = began + PING_INTERVAL_SECONDS * time_scale - time.monotonic()
         if time.monotonic() + wait > deadline:
             raise StartError(_NO_PING)

@@ -148,7 +148,7 @@ def _broken(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _constraints(shape: Shape, value: Any) -> Iterator[str]:
     if isinstance(shape, Text):
         yield from _bounds("length", len(value), shape.minimum, shape.maximum)
-        if shape.pattern is not None and not re.fullmatch(shape.pattern, value, re.DOTALL):
+        if shape.pattern is not None and not re.fullmatch(shape.pattern, value):
             yield f"satisfy regular expression pattern: {shape.pattern}"
     elif isinstance(shape, Whole):
         yield from _bounds("value", value, shape.minimum, shape.maximum)

@@ -33,6 +33,11 @@ class Slots:
         connection = self._idle.pop()
         try:
             work(connection)
+        except BaseException:
+            # A bug or a broken store: the other slots need not wait for their answers.
+            for each in self._connections:
+                each.break_off()
+            raise
         finally:
             self._idle.append(connection)
 

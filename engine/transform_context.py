@@ -35,7 +35,8 @@ class TransformContext:
     faults: FaultPlan
     store: ObjectStore
     model: ModelSource
-    workdir: Path
+    log_folder: Path
+    partial_folder: Path
     tally: TransformTally
     stop: threading.Event
     failed: list[FailedFile] = field(default_factory=list)

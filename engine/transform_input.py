@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.errors import ServiceException
 from steps.errors import DataError
 from steps.object_store import ObjectStore, split_uri
 
 __all__ = ["InputObject", "check_input", "input_objects", "instance_share"]
+
+_Object = TypeVar("_Object")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def _unreadable(uri: str, why: str) -> ServiceException:
     return ServiceException("ValidationException", f'The manifest "{uri}" cannot be read: {why}.')
 
 
-def instance_share(objects: Sequence[InputObject], instance: int, instance_count: int) -> list[InputObject]:
+def instance_share(objects: Sequence[_Object], instance: int, instance_count: int) -> list[_Object]:
     """The objects of one instance: object `i` in key order goes to instance `i mod instance_count`, for good.
 
     SageMaker maps whole objects to instances by key (developer guide, "Use Batch Transform") and does not publish how.

@@ -22,7 +22,7 @@ from engine.slots import Slots
 from engine.transform_context import FailedFile, TransformContext
 from engine.transform_file import FileTransform
 from engine.transform_input import InputObject
-from engine.transform_log import DataLog, instance_log_folder
+from engine.transform_log import DataLog
 
 __all__ = ["TransformInstance"]
 
@@ -39,7 +39,8 @@ class TransformInstance:
         self._server: ModelServer | None = None
         self._over = threading.Event()
         self._aborted = False
-        folder = instance_log_folder(job.workdir / "logs", job.plan.job_name, f"instance-{number}")
+        folder = job.log_folder / f"instance-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
         self._container_log = folder / "container-log"
         self._log = DataLog(folder / "data-log")
         self.failed_to_start = False
@@ -141,7 +142,7 @@ class TransformInstance:
         elif job.options.resume and job.store.exists(source.output_uri):
             job.outputs.append(source.output_uri)
         else:
-            partial = job.workdir / "partial" / f"{uuid.uuid4().hex}.out"
+            partial = job.partial_folder / f"{uuid.uuid4().hex}.out"
             try:
                 with partial.open("wb") as sink:
                     file = FileTransform(job, source, packing, invoker, sink)

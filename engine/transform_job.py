@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from engine.model_server import ModelSource, ModelUrl, free_ports
 from engine.transform_context import FailedFile, TransformContext
 from engine.transform_input import input_objects, instance_share
 from engine.transform_instance import TransformInstance
+from engine.transform_log import job_log_folder
 from engine.transform_plan import TransformOptions, transform_plan
 from engine.transform_progress import TransformProgress, TransformTally
 from steps.object_store import ObjectStore
@@ -64,14 +66,17 @@ def run_transform_job(
         raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
     objects = input_objects(source, request["TransformOutput"]["S3OutputPath"], store)
-    (workdir / "partial").mkdir(parents=True, exist_ok=True)
+    partial_folder = workdir / "partial" / plan.job_name
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    partial_folder.mkdir(parents=True)
     job = TransformContext(
         plan=plan,
         options=options,
         faults=faults,
         store=store,
         model=model,
-        workdir=workdir,
+        log_folder=job_log_folder(workdir / "logs", plan.job_name),
+        partial_folder=partial_folder,
         tally=TransformTally(len(objects), on_progress),
         stop=stop,
     )
@@ -80,7 +85,10 @@ def run_transform_job(
         TransformInstance(job, number, instance_share(objects, number, count), port=port)
         for number, port in enumerate(free_ports(count))
     ]
-    _run(instances, stop)
+    try:
+        _run(instances, stop)
+    finally:
+        shutil.rmtree(partial_folder, ignore_errors=True)
     if stop.is_set():
         for uri in job.outputs:
             store.delete(uri)

@@ -1,6 +1,6 @@
 """The logs of a transform job, where CloudWatch would have them and in the service's line forms.
 
-`<folder>/aws/sagemaker/TransformJobs/<job>/<instance>/data-log` is what the service says; beside it `container-log` is
+`<logs>/aws/sagemaker/TransformJobs/<job>/<instance>/data-log` is what the service says; beside it `container-log` is
 what the model server wrote. The line forms were seen in amazon-sagemaker-examples issue 1620 and sagemaker-python-sdk
 issues 1882 and 1951. A line names the file, never the record.
 """
@@ -12,16 +12,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["DataLog", "instance_log_folder", "message_lines"]
+__all__ = ["DataLog", "job_log_folder", "message_lines"]
 
 _MAX_MESSAGE_LINES = 100
 
 
-def instance_log_folder(folder: Path, job: str, instance: str) -> Path:
-    """The folder of one instance's two log streams, created."""
-    path = folder / "aws" / "sagemaker" / "TransformJobs" / job / instance
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+def job_log_folder(logs: Path, job: str) -> Path:
+    """Where the instances of a job have their log streams."""
+    return logs / "aws" / "sagemaker" / "TransformJobs" / job
 
 
 class DataLog:

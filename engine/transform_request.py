@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.common_shapes import (
+    EXPERIMENT_CONFIG,
+    JOB_NAME,
+    KMS_KEY,
+    MODEL_NAME,
+    S3_URI,
+    TAGS,
+    environment,
+    instance_types,
+)
 from engine.data_processing import check_data_processing
 from engine.errors import ServiceException, not_emulated
-from engine.request_shape import Choice, Flag, ListOf, MapOf, Structure, Text, Whole, check_shape
+from engine.request_shape import Choice, Flag, Structure, Text, Whole, check_shape
 from engine.transform_input import check_input
 from steps.object_store import ObjectStore
 
@@ -41,22 +51,16 @@ _SIZES_BY_FAMILY: Mapping[str, str] = {
     "g6": "xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge 48xlarge",
     "g6e": "xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge 48xlarge",
 }
-_INSTANCE_TYPES = tuple(f"ml.{family}.{size}" for family, sizes in _SIZES_BY_FAMILY.items() for size in sizes.split())
 # Local NVMe disks take no customer's key (API reference, TransformResources; SDK 3.27 lists the families).
 _NO_VOLUME_KEY = frozenset({"g4dn", "g5", "g6", "g6e", "trn1"})
 
-_S3_URI = Text(maximum=1024, pattern="(https|s3)://([^/]+)/?(.*)")
-_KMS_KEY = Text(maximum=2048, pattern="[a-zA-Z0-9:/_-]*")
 _MEDIA_TYPE = Text(maximum=256, pattern=".*")
 _JSON_PATH = Text(maximum=63)
-_EXPERIMENT_NAME = Text(minimum=1, maximum=120, pattern="[a-zA-Z0-9](-*[a-zA-Z0-9]){0,119}")
-# Python's `re` has no \p{L}, \p{Z}, \p{N}: letters, digits and blanks stand in for them.
-_TAG_TEXT = r"([\w\s.:/=+\-@]*)"
 
 CREATE_TRANSFORM_JOB = Structure(
     {
-        "TransformJobName": Text(minimum=1, maximum=63, pattern="[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"),
-        "ModelName": Text(maximum=63, pattern=r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?"),
+        "TransformJobName": JOB_NAME,
+        "ModelName": MODEL_NAME,
         "MaxConcurrentTransforms": Whole(minimum=0),
         "ModelClientConfig": Structure(
             {
@@ -66,11 +70,7 @@ CREATE_TRANSFORM_JOB = Structure(
         ),
         "MaxPayloadInMB": Whole(minimum=0, maximum=MAX_PAYLOAD_IN_MB),  # the maximum: prose of the API reference
         "BatchStrategy": Choice(("MultiRecord", "SingleRecord")),
-        "Environment": MapOf(
-            key=Text(maximum=1024, pattern="[a-zA-Z_][a-zA-Z0-9_]{0,1023}"),
-            value=Text(maximum=10240, pattern=r"[\S\s]*"),
-            maximum=16,
-        ),
+        "Environment": environment(entries=16, key_length=1024, value_length=10240),
         "TransformInput": Structure(
             {
                 "DataSource": Structure(
@@ -78,7 +78,7 @@ CREATE_TRANSFORM_JOB = Structure(
                         "S3DataSource": Structure(
                             {
                                 "S3DataType": Choice(("ManifestFile", "S3Prefix", "AugmentedManifestFile", "Converse")),
-                                "S3Uri": _S3_URI,
+                                "S3Uri": S3_URI,
                             },
                             required=("S3DataType", "S3Uri"),
                         )
@@ -93,22 +93,22 @@ CREATE_TRANSFORM_JOB = Structure(
         ),
         "TransformOutput": Structure(
             {
-                "S3OutputPath": _S3_URI,
+                "S3OutputPath": S3_URI,
                 "Accept": _MEDIA_TYPE,
                 "AssembleWith": Choice(("None", "Line")),
-                "KmsKeyId": _KMS_KEY,
+                "KmsKeyId": KMS_KEY,
             },
             required=("S3OutputPath",),
         ),
         "DataCaptureConfig": Structure(
-            {"DestinationS3Uri": _S3_URI, "KmsKeyId": _KMS_KEY, "GenerateInferenceId": Flag()},
+            {"DestinationS3Uri": S3_URI, "KmsKeyId": KMS_KEY, "GenerateInferenceId": Flag()},
             required=("DestinationS3Uri",),
         ),
         "TransformResources": Structure(
             {
-                "InstanceType": Choice(_INSTANCE_TYPES),
+                "InstanceType": instance_types(_SIZES_BY_FAMILY),
                 "InstanceCount": Whole(minimum=1, maximum=MAX_INSTANCE_COUNT),  # the maximum: prose, as above
-                "VolumeKmsKeyId": _KMS_KEY,
+                "VolumeKmsKeyId": KMS_KEY,
                 "TransformAmiVersion": Text(minimum=1, maximum=63, pattern="[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*"),
             },
             required=("InstanceType", "InstanceCount"),
@@ -116,24 +116,8 @@ CREATE_TRANSFORM_JOB = Structure(
         "DataProcessing": Structure(
             {"InputFilter": _JSON_PATH, "OutputFilter": _JSON_PATH, "JoinSource": Choice(("Input", "None"))}
         ),
-        "Tags": ListOf(
-            member=Structure(
-                {
-                    "Key": Text(minimum=1, maximum=128, pattern=_TAG_TEXT),
-                    "Value": Text(maximum=256, pattern=_TAG_TEXT),
-                },
-                required=("Key", "Value"),
-            ),
-            maximum=50,
-        ),
-        "ExperimentConfig": Structure(
-            {
-                "ExperimentName": _EXPERIMENT_NAME,
-                "TrialName": _EXPERIMENT_NAME,
-                "TrialComponentDisplayName": _EXPERIMENT_NAME,
-                "RunName": _EXPERIMENT_NAME,
-            }
-        ),
+        "Tags": TAGS,
+        "ExperimentConfig": EXPERIMENT_CONFIG,
     },
     required=("TransformJobName", "ModelName", "TransformInput", "TransformOutput", "TransformResources"),
 )
