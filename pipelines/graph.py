@@ -7,77 +7,26 @@ change to the root logger.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.offline import offline_sdk
 from pipelines.parameters import declared_parameters
 from pipelines.settings import BuildSettings
+from pipelines.step_texts import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
 from steps.container import ContainerPaths
 
 __all__ = ["compile_graph"]
 
-_BUILD_ARGUMENTS = (
-    "RunDate",
-    "RunLabel",
-    "ForecastDays",
-    "TransformInstanceCount",
-    "MaxConcurrentTransforms",
-    "MaxPayloadInMB",
-    "RecordsPerShard",
-    "SystemicFailurePercent",
-    "ItemsUri",
-    "ResumeFrom",
-    "RunsUri",
-)
-_PUBLISH_ARGUMENTS = (
-    "RunLabel",
-    "RunsUri",
-    "PublishUri",
-    "MaxFailedRecords",
-    "MaxFailedPercent",
-    "SystemicFailurePercent",
-    "MaxRetryRecords",
-    "ResumeFrom",
-)
 _MODEL_CLIENT_CONFIG = ("InvocationsTimeoutInSeconds", "InvocationsMaxRetries")
-# Display name and description of each step in the Studio graph.
-_TEXTS = {
-    "BuildShards": ("Build the records", "Turns the history into shards, one record an item, and a manifest of them."),
-    "Transform": ("Forecast every item", "One request a record; a file with a failing record has no output."),
-    "ValidateAndPublish": (
-        "Account for every record",
-        "Compares the output with the manifest, publishes all or nothing and writes report.json.",
-    ),
-    "Outcome": ("Records to send again?", "Yes when few are missing and the cause is not systemic."),
-    "TransformRetry": (
-        "Send missing records again",
-        "Each missing record alone in its file, so that one bad record costs no other its forecast.",
-    ),
-    "ValidateAndPublishRetry": (
-        "Account for both rounds",
-        "Merges both rounds, publishes all or nothing and writes report.json.",
-    ),
-    "Held": ("Held back?", "Yes when more records failed than the run tolerates."),
-    "HeldAfterRetry": ("Held back?", "Yes when more records failed than the run tolerates."),
-}
 _CONTENT_TYPE = "application/json"
 _CONTAINER = ContainerPaths()
-_LENT_ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "none",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 
 def compile_graph(settings: BuildSettings) -> dict[str, Any]:
     """What the SDK makes of the graph, before `pipelines.definition` completes it."""
-    with _quiet_sdk():
+    with offline_sdk():
         from sagemaker.mlops.workflow.pipeline import Pipeline
 
         graph = _Graph(settings=settings, session=_session(), parameters=_sdk_parameters())
@@ -90,34 +39,6 @@ def compile_graph(settings: BuildSettings) -> dict[str, Any]:
         )
         compiled: dict[str, Any] = json.loads(pipeline.definition())
     return compiled
-
-
-@contextmanager
-def _quiet_sdk() -> Iterator[None]:
-    """Lend the SDK what it insists on, and undo what it does at import.
-
-    It needs a region and looks for credentials (on EC2 over the network) although nothing is called, and it gives
-    the root logger a handler and a level.
-    """
-    import boto3
-
-    root, disabled = logging.getLogger(), logging.root.manager.disable
-    level, handlers = root.level, root.handlers[:]
-    session, environment = boto3.DEFAULT_SESSION, dict(os.environ)
-    os.environ.update(_LENT_ENVIRONMENT)
-    os.environ.pop("AWS_PROFILE", None)
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
-            yield
-    finally:
-        boto3.DEFAULT_SESSION = session
-        os.environ.clear()
-        os.environ.update(environment)
-        logging.disable(disabled)
-        root.setLevel(level)
-        root.handlers[:] = handlers
 
 
 def _session() -> Any:
@@ -199,7 +120,7 @@ class _Graph:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
         return self._processing_step(
             "BuildShards",
-            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(_BUILD_ARGUMENTS)],
+            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS)],
             inputs={"history": self.parameters["HistoryUri"]},
             outputs={name: self._run_uri(path) for name, path in outputs.items()},
         )
@@ -239,7 +160,7 @@ class _Graph:
         head = ["validate_and_publish", "--run-id", self._run_id(), "--round", str(retry_round)]
         return self._processing_step(
             name,
-            arguments=[*head, *self._flags(_PUBLISH_ARGUMENTS)],
+            arguments=[*head, *self._flags(VALIDATE_AND_PUBLISH)],
             inputs={"manifest": self._run_uri("manifest/"), "output": self._run_uri("output/")},
             outputs={"report": self._run_uri("report/"), "retry": self._run_uri("input/r1/")},
             after=after,
@@ -294,7 +215,7 @@ class _Graph:
 
         step, value = outcome
         left = JsonGet(step_name=step, property_file="report", json_path="outcome")
-        title, description = _TEXTS[name]
+        title, description = TEXTS[name]
         return ConditionStep(
             name,
             conditions=[ConditionEquals(left=left, right=value)],
@@ -305,7 +226,7 @@ class _Graph:
         )
 
     def _step_options(self, name: str, after: Any) -> dict[str, Any]:
-        title, description = _TEXTS[name]
+        title, description = TEXTS[name]
         return {
             "display_name": title,
             "description": description,

@@ -8,7 +8,7 @@ from typing import Any
 
 from steps.errors import Problem
 
-__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems"]
+__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems", "rule_texts"]
 
 # API reference, CreateTransformJob, MaxPayloadInMB (botocore 1.44.8).
 MEGABYTES_IN_FLIGHT = 100
@@ -18,10 +18,15 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
     """Every broken rule; a rule is passed over when one of its parameters is absent (it was wrong by itself)."""
     return [
         problem
-        for names, rule in _RULES
+        for names, rule, _ in _RULES
         if all(name in values for name in names)
         for problem in rule(*(values[name] for name in names))
     ]
+
+
+def rule_texts() -> list[str]:
+    """Every rule in a sentence."""
+    return [text for _, _, text in _RULES]
 
 
 def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
@@ -80,11 +85,23 @@ def _runs_and_publish_apart(runs: str, publish: str) -> Iterator[Problem]:
         yield Problem("nested_prefix", what, "PublishUri", "Use two prefixes side by side.")
 
 
-_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
-    (("MaxConcurrentTransforms", "MaxPayloadInMB"), payload_in_flight),
-    (("MaxFailedPercent", "SystemicFailurePercent"), _tolerance_below_systemic),
-    (("HistoryUri", "RunsUri"), _runs_outside_history),
-    (("HistoryUri", "PublishUri"), _publish_outside_history),
-    (("HistoryUri", "ItemsUri"), _items_outside_history),
-    (("RunsUri", "PublishUri"), _runs_and_publish_apart),
+_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]], str], ...] = (
+    (
+        ("MaxConcurrentTransforms", "MaxPayloadInMB"),
+        payload_in_flight,
+        f"MaxConcurrentTransforms x MaxPayloadInMB is at most {MEGABYTES_IN_FLIGHT} MB.",
+    ),
+    (
+        ("MaxFailedPercent", "SystemicFailurePercent"),
+        _tolerance_below_systemic,
+        "MaxFailedPercent is at most SystemicFailurePercent.",
+    ),
+    (("HistoryUri", "RunsUri"), _runs_outside_history, "RunsUri does not begin with HistoryUri."),
+    (("HistoryUri", "PublishUri"), _publish_outside_history, "PublishUri does not begin with HistoryUri."),
+    (("HistoryUri", "ItemsUri"), _items_outside_history, "ItemsUri does not begin with HistoryUri."),
+    (
+        ("RunsUri", "PublishUri"),
+        _runs_and_publish_apart,
+        "RunsUri and PublishUri lie side by side, neither inside the other.",
+    ),
 )

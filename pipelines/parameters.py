@@ -6,25 +6,19 @@ The SDK's parameter objects, the defaults in `pipeline.json`, the checks of `-p 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipelines import instance_types
+from pipelines import parameter_types as types
 from pipelines.parameter_rules import rule_problems
 from steps.errors import ConfigError, Problem
 
 __all__ = ["DeclaredParameter", "Parameters", "check_parameters", "declared_parameters", "parse_overrides"]
-
-# A value that travels as a job's argument: API reference, ContainerArgument (botocore 1.44.8).
-ARGUMENT_MAX_CHARACTERS = 256
-_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/][^\s]*)?/?")
 
 
 def service_name(field: str) -> str:
@@ -32,91 +26,8 @@ def service_name(field: str) -> str:
     return "".join(word.capitalize() for word in field.split("_")).replace("InMb", "InMB")
 
 
-def _number(pattern: str, kind: str) -> BeforeValidator:
-    def check(value: object) -> object:
-        if isinstance(value, str) and not re.fullmatch(pattern, value):
-            raise ValueError(f"is not {kind}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _uri(value: str) -> str:
-    if not _S3_URI.fullmatch(value) or "//" in value.removeprefix("s3://"):
-        raise ValueError("is not a well-formed S3 URI; write s3://bucket/some/prefix")
-    return value
-
-
-def _folder(value: str) -> str:
-    if value.endswith("/"):
-        raise ValueError("ends in '/', and a run would write below an empty name; leave the last '/' out")
-    return _uri(value)
-
-
-def _history(value: str) -> str:
-    if not value.endswith(("/", ".parquet")):
-        raise ValueError(
-            f"is a string prefix that also matches {value}-old/; end it in '/', or name one .parquet object"
-        )
-    return _uri(value)
-
-
-def _run_date(value: str) -> str:
-    if value != "auto":
-        try:
-            exact = date.fromisoformat(value).isoformat() == value
-        except ValueError:
-            exact = False
-        if not exact:
-            raise ValueError("is neither 'auto' nor a date like 2026-11-22")
-    return value
-
-
-def _run_label(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:+-]*", value):
-        raise ValueError("may hold letters, digits and . _ : + - and begins with a letter or digit")
-    return value
-
-
-def _resume_from(value: str) -> str:
-    if value != "none" and not re.fullmatch(r"[a-z0-9]{12}", value):
-        raise ValueError("is neither 'none' nor a run id of 12 characters a-z and 0-9")
-    return value
-
-
-def _items(value: str) -> str:
-    if value == "all":
-        return value
-    if value.endswith("/"):
-        raise ValueError("names a folder; name the one object that lists the item ids, or write 'all'")
-    return _uri(value)
-
-
-def _model_name(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?", value):
-        raise ValueError("may hold letters, digits and inner hyphens: it is the name of a SageMaker model")
-    return value
-
-
-def _instance_type(known: Callable[[], frozenset[str]], job: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in known():
-            near = get_close_matches(value, sorted(known()), n=1, cutoff=0.0)
-            raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
-        return value
-
-    return AfterValidator(check)
-
-
-Whole = Annotated[int, _number(r"-?\d{1,15}", "a whole number")]
-Decimal = Annotated[float, _number(r"-?\d{1,15}(\.\d{1,4})?", "a number of at most four decimals")]
-Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
-TransformType = Annotated[Word, _instance_type(instance_types.of_transform, "Batch Transform")]
-ProcessingType = Annotated[Word, _instance_type(instance_types.of_processing, "Processing")]
-
-
-def _declare(help_text: str, default: Any = ..., *, unit: str = "", **bounds: Any) -> Any:
-    return Field(default, description=help_text, json_schema_extra={"unit": unit}, **bounds)
+def _declare(help_text: str, default: Any = ..., *, unit: str = "", form: str = "", **bounds: Any) -> Any:
+    return Field(default, description=help_text, json_schema_extra={"unit": unit, "form": form}, **bounds)
 
 
 class Parameters(BaseModel):
@@ -124,47 +35,59 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(alias_generator=service_name, extra="forbid", frozen=True)
 
-    history_uri: Annotated[str, AfterValidator(_history)] = _declare(
-        "Parquet files of the history and of known future rows.", min_length=1, max_length=1024
+    history_uri: types.History = _declare(
+        "Parquet files of the history and of known future rows.",
+        form="S3 prefix that ends in /, or one .parquet object",
     )
-    runs_uri: Annotated[Word, AfterValidator(_folder)] = _declare(
-        "Where each run keeps its input, output, manifest and report, under its run id."
+    runs_uri: types.Folder = _declare(
+        "Where each run keeps its input, output, manifest and report, under its run id.",
+        form="S3 prefix without / at its end",
     )
-    publish_uri: Annotated[Word, AfterValidator(_folder)] = _declare("Where finished forecasts are published.")
-    model_name: Annotated[str, AfterValidator(_model_name)] = _declare(
-        "Name of the SageMaker model to use, as it exists in the account.", min_length=1, max_length=63
+    publish_uri: types.Folder = _declare(
+        "Where finished forecasts are published.", form="S3 prefix without / at its end"
     )
-    run_date: Annotated[Word, AfterValidator(_run_date)] = _declare(
-        "Last day of history used; forecasts start the day after. auto: the last day that has a value.", "auto"
+    model_name: types.ModelName = _declare(
+        "Name of the SageMaker model to use, as it exists in the account.",
+        form="1 to 63 letters, digits, inner hyphens",
     )
-    run_label: Annotated[str, AfterValidator(_run_label)] = _declare(
+    run_date: types.RunDate = _declare(
+        "Last day of history used; forecasts start the day after. auto: the last day that has a value.",
+        "auto",
+        form="date like 2026-11-22, or auto",
+    )
+    run_label: types.RunLabel = _declare(
         "The week this run stands for; two runs of one label never publish at once.",
         "manual",
-        min_length=1,
-        max_length=64,
+        form="1 to 64 letters, digits, . _ : + -",
     )
-    forecast_days: Whole = _declare("Days to forecast for each item.", 31, unit="days", ge=1, le=1000)
-    transform_instance_type: TransformType = _declare("Instance type of the transform jobs.", "ml.m5.4xlarge")
-    transform_instance_count: Whole = _declare("Instances of each transform job.", 20, unit="instances", ge=1, le=100)
-    max_concurrent_transforms: Whole = _declare(
+    forecast_days: types.Whole = _declare("Days to forecast for each item.", 31, unit="days", ge=1, le=1000)
+    transform_instance_type: types.TransformType = _declare(
+        "Instance type of the transform jobs.", "ml.m5.4xlarge", form="type of Batch Transform"
+    )
+    transform_instance_count: types.Whole = _declare(
+        "Instances of each transform job.", 20, unit="instances", ge=1, le=100
+    )
+    max_concurrent_transforms: types.Whole = _declare(
         "Requests in flight on each instance.", 4, unit="requests", ge=1, le=100
     )
-    max_payload_in_mb: Whole = _declare("Largest record that is sent to the model.", 6, unit="MB", ge=1, le=100)
-    invocations_timeout_in_seconds: Whole = _declare(
+    max_payload_in_mb: types.Whole = _declare("Largest record that is sent to the model.", 6, unit="MB", ge=1, le=100)
+    invocations_timeout_in_seconds: types.Whole = _declare(
         "How long one request may take before it is tried again.", 600, unit="seconds", ge=1, le=3600
     )
-    invocations_max_retries: Whole = _declare("Further tries of a failed request.", 3, unit="tries", ge=0, le=3)
-    records_per_shard: Whole = _declare(
+    invocations_max_retries: types.Whole = _declare("Further tries of a failed request.", 3, unit="tries", ge=0, le=3)
+    records_per_shard: types.Whole = _declare(
         "Records in one input file. 0: by rule, from the number of records, instances and requests in flight.",
         0,
         unit="records",
         ge=0,
         le=1_000_000,
     )
-    processing_instance_type: ProcessingType = _declare(
-        "Instance type of the processing jobs; each runs on one instance.", "ml.m5.4xlarge"
+    processing_instance_type: types.ProcessingType = _declare(
+        "Instance type of the processing jobs; each runs on one instance.",
+        "ml.m5.4xlarge",
+        form="type of Processing",
     )
-    max_failed_records: Whole = _declare(
+    max_failed_records: types.Whole = _declare(
         "Records that may fail or be quarantined in a run that still publishes; the larger of this and "
         "MaxFailedPercent counts.",
         0,
@@ -172,28 +95,30 @@ class Parameters(BaseModel):
         ge=0,
         le=100_000_000,
     )
-    max_failed_percent: Decimal = _declare(
+    max_failed_percent: types.Decimal = _declare(
         "The same as a share of the expected records, rounded down.", 0.0, unit="percent", ge=0, le=100
     )
-    systemic_failure_percent: Decimal = _declare(
+    systemic_failure_percent: types.Decimal = _declare(
         "Above this share of failed or quarantined records the cause is systemic: nothing is retried or published.",
         20.0,
         unit="percent",
         ge=0,
         le=100,
     )
-    max_retry_records: Whole = _declare(
+    max_retry_records: types.Whole = _declare(
         "Missing records that are sent once more, each in a file of its own. 0: none.",
         1000,
         unit="records",
         ge=0,
         le=100_000,
     )
-    resume_from: Annotated[Word, AfterValidator(_resume_from)] = _declare(
-        "Run id whose good records are carried over, so that only the others are transformed; or none.", "none"
+    resume_from: types.ResumeFrom = _declare(
+        "Run id whose good records are carried over, so that only the others are transformed; or none.",
+        "none",
+        form="run id of 12 characters, or none",
     )
-    items_uri: Annotated[Word, AfterValidator(_items)] = _declare(
-        "Object that lists the item ids to forecast, one a line; or all.", "all"
+    items_uri: types.Items = _declare(
+        "Object that lists the item ids to forecast, one a line; or all.", "all", form="S3 object, or all"
     )
 
     @model_validator(mode="after")
@@ -210,7 +135,10 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredParameter:
-    """What is declared of one parameter; `default` is None where a value must be given."""
+    """What is declared of one parameter; `default` is None where a value must be given.
+
+    Numbers have bounds and a unit, texts a form in words.
+    """
 
     name: str
     flag: str
@@ -219,6 +147,7 @@ class DeclaredParameter:
     minimum: float | None
     maximum: float | None
     unit: str
+    form: str
     help: str
 
 
@@ -226,7 +155,7 @@ class DeclaredParameter:
 def declared_parameters() -> tuple[DeclaredParameter, ...]:
     """Every parameter in order of declaration."""
     schema = Parameters.model_json_schema()
-    types: dict[str, Literal["String", "Integer", "Float"]] = {
+    service_types: dict[str, Literal["String", "Integer", "Float"]] = {
         "string": "String",
         "integer": "Integer",
         "number": "Float",
@@ -235,11 +164,12 @@ def declared_parameters() -> tuple[DeclaredParameter, ...]:
         DeclaredParameter(
             name=name,
             flag="--" + field_name.replace("_", "-"),
-            type=types[field["type"]],
+            type=service_types[field["type"]],
             default=field.get("default"),
             minimum=field.get("minimum"),
             maximum=field.get("maximum"),
             unit=field["unit"],
+            form=field["form"],
             help=field["description"],
         )
         for field_name, (name, field) in zip(Parameters.model_fields, schema["properties"].items(), strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from pipelines.instance_types import has_local_storage
@@ -21,6 +21,8 @@ _MAX_TRANSFORM_INSTANCES = 100
 _FILTERED_TYPES = ("text/csv", "application/json", "application/jsonlines")
 # Developer guide, "Build Your Own Processing Container", read 2023-03.
 _PROCESSING_ROOT = "/opt/ml/processing/"
+# Flags of BuildShards that name an object it opens, and the value that names none.
+_READ_BY_THE_STEP = {"--resume-from": "none", "--items-uri": "all"}
 
 
 def documented_problems(job: JobRequest) -> Iterator[Problem]:
@@ -124,6 +126,7 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     outputs = _known(request, "ProcessingOutputConfig", "Outputs", default=[])
     yield from _local_paths(inputs, "S3Input", "ProcessingInputs")
     yield from _local_paths(outputs, "S3Output", "ProcessingOutputConfig.Outputs")
+    yield from _isolated_reads(request)
     yield from _repeated(inputs, "InputName", "ProcessingInputs")
     yield from _repeated(outputs, "OutputName", "ProcessingOutputConfig.Outputs")
     yield from _same_destination(outputs)
@@ -132,6 +135,19 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
         if compression == "Gzip" and mode != "Pipe":
             where = f"ProcessingInputs[{index}].S3Input.S3CompressionType"
             yield Problem("compression", f"Gzip is unpacked in Pipe mode only, not in {mode}.", where, "Use None.")
+
+
+def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
+    """What BuildShards reads from S3 by itself, when asked to, it cannot read from an isolated container."""
+    if _known(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
+        return
+    arguments = _known(request, "AppSpecification", "ContainerArguments", default=[])
+    values = dict(pairwise(argument for argument in arguments if isinstance(argument, str)))
+    for flag, idle in _READ_BY_THE_STEP.items():
+        if values.get(flag, idle) != idle:
+            what = f"{flag} {values[flag]} is read from S3 by the step itself, which has no network."
+            remedy = f"Use {idle}, or compile the pipeline without network isolation."
+            yield Problem("isolated", what, "NetworkConfig.EnableNetworkIsolation", remedy)
 
 
 def _local_paths(places: Any, member: str, where: str) -> Iterator[Problem]:

@@ -1,0 +1,46 @@
+"""Run the SageMaker SDK as a mere compiler: no account, no network, and nothing left behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["offline_sdk"]
+
+_LENT_ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@contextmanager
+def offline_sdk() -> Iterator[None]:
+    """Lend the SDK what it insists on, and undo what it does at import.
+
+    It needs a region and looks for credentials (on EC2 over the network) although nothing is called, and it gives
+    the root logger a handler and a level.
+    """
+    import boto3
+
+    root, disabled = logging.getLogger(), logging.root.manager.disable
+    level, handlers = root.level, root.handlers[:]
+    session, environment = boto3.DEFAULT_SESSION, dict(os.environ)
+    os.environ.update(_LENT_ENVIRONMENT)
+    os.environ.pop("AWS_PROFILE", None)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+            yield
+    finally:
+        boto3.DEFAULT_SESSION = session
+        os.environ.clear()
+        os.environ.update(environment)
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers
