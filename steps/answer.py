@@ -17,35 +17,16 @@ import numpy.typing as npt
 
 from steps.payload import Answer
 
-__all__ = ["REASONS", "AnswerError", "Expected", "Values", "read_answer"]
+__all__ = ["AnswerError", "Expected", "Values", "read_answer"]
 
 Values = npt.NDArray[np.float64]
 """Forecast values of one item: days x targets."""
-
-REASONS: Mapping[str, str] = {
-    "no_output": "the shard of this record has no output",
-    "short_output": "the output of its shard ends without an answer for this record",
-    "unparsable": "its output line is not a JSON document with an item id and an answer",
-    "answered_twice": "its shard's output holds more than one answer for it",
-    "wrong_id": "its place in the output is taken by another item's answer",
-    "error_answer": "the model answered with an error",
-    "wrong_shape": "the answer does not have the form the payload file declares",
-    "wrong_days": "the answer does not have one row a forecast day",
-    "wrong_dates": "the dates do not follow the run date day by day",
-    "not_a_number": "a forecast value is missing, null, text or a truth value",
-    "not_finite": "a forecast value is NaN or infinite",
-    "out_of_bounds": "a forecast value is outside the declared bounds",
-    "quantile_order": "a higher quantile is below a lower one",
-    "no_answer_after_retry": "it had no answer when it was sent alone either",
-    "answer_changed": "the answer of the run it is carried over from is no longer what that run accepted",
-}
-"""Why a record has no forecast, in the words of the report."""
 
 _DETAIL_CHARACTERS = 200
 
 
 class AnswerError(Exception):
-    """The answer cannot be published: `reason` is one of REASONS, `detail` says what was found."""
+    """The answer cannot be published: `reason` is one of `steps.ledger.REASONS`, `detail` says what was found."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)

@@ -65,7 +65,7 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
         what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
         return _held("model", f"{what}. Nothing in these outputs can be trusted; look at the model server.")
     if not tally.ok:
-        what = f"no item of {tally.expected} has a usable forecast"
+        what = f"No item of {tally.expected} has a usable forecast"
         return _held("model", f"{what}{_mainly(found)}. Look at the transform job's log, then start the run again.")
     percent = 100 * found.retryable / tally.expected
     if percent > tolerance.systemic_failure_percent:
@@ -103,7 +103,7 @@ def _complete(found: Findings, tolerance: Tolerance) -> Decision:
 
 
 def _mainly(found: Findings) -> str:
-    return f", mainly: {found.main_reason}" if found.main_reason else ""
+    return f", mainly because {found.main_reason}" if found.main_reason else ""
 
 
 def _held(kind: CauseKind, cause: str) -> Decision:

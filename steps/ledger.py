@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -11,7 +11,33 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
+__all__ = ["REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
+
+REASONS: Mapping[str, str] = {
+    "no_output": "the shard of this record has no output",
+    "short_output": "the output of its shard ends without an answer for this record",
+    "unparsable": "its output line is not a JSON document with an item id and an answer",
+    "answered_twice": "its shard's output holds more than one answer for it",
+    "wrong_id": "its place in the output is taken by another item's answer",
+    "error_answer": "the model answered with an error",
+    "wrong_shape": "the answer does not have the form the payload file declares",
+    "wrong_days": "the answer does not have one row a forecast day",
+    "wrong_dates": "the dates do not follow the run date day by day",
+    "not_a_number": "a forecast value is missing, null, text or a truth value",
+    "not_finite": "a forecast value is NaN or infinite",
+    "out_of_bounds": "a forecast value is outside the declared bounds",
+    "quantile_order": "a higher quantile is below a lower one",
+    "no_answer_after_retry": "it had no answer when it was sent alone either",
+    "answer_changed": "the answer of the run it is carried over from is no longer what that run accepted",
+    "too_large": "quarantined: its record is larger than MaxPayloadInMB",
+    "too_short": "quarantined: its history has fewer dates than min_days",
+    "duplicate_date": "quarantined: its history has a date twice",
+    "null_key": "quarantined: rows of the history have no item id",
+    "out_of_range": "quarantined: its history has a value that JSON or the model cannot take",
+    "null_cell": "quarantined: its history has an empty or non-finite cell",
+    "missing_future": "quarantined: its known future does not cover the forecast days",
+}
+"""Why a record has no forecast, in the words of the report."""
 
 Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from steps.answer import REASONS, Expected
+from steps.answer import Expected
 from steps.decision import Findings
 from steps.errors import DataError, Problem
-from steps.ledger import RETRYABLE, LedgerRow, Status, Tally, tally
+from steps.ledger import REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
 from steps.manifest import RECORDS_FILE, Manifest
 from steps.run_layout import retry_shard
 from steps.shard_output import Fault, Reading, ShardStatus, Usable, read_shard
@@ -61,7 +61,7 @@ class Reconciliation:
         """What the decision is made on."""
         reasons = Counter(row.reason for row in self.rows if row.reason)
         commonest = reasons.most_common(1)
-        main = f"{commonest[0][1]} x {REASONS.get(commonest[0][0], commonest[0][0])}" if commonest else ""
+        main = f"{REASONS[commonest[0][0]]} ({commonest[0][1]} items)" if commonest else ""
         return Findings(
             tally=self.tally, retryable=len(self.retry), mismatches=self.mismatches, flags=flags, main_reason=main
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from steps.answer import REASONS
 from steps.decision import Decision
 from steps.flags import Flag
-from steps.ledger import LedgerRow
+from steps.ledger import REASONS, LedgerRow
 from steps.manifest import Manifest
 from steps.publish import Publication
 from steps.reconcile import Reconciliation
@@ -35,6 +34,7 @@ def report(
     runs_uri: str,
     score: dict[str, Any] | None,
     carried_forward: int,
+    parameters: Mapping[str, object],
 ) -> dict[str, Any]:
     """The report as JSON. `carried_forward` is the number of items filled up from the last published run."""
     shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
@@ -62,13 +62,16 @@ def report(
         "score": score,
         "carried_forward": carried_forward,
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
-        "parameters": dict(manifest.parameters),
+        "parameters": {**manifest.parameters, **parameters},
     }
 
 
 def _quarantined(rows: Iterable[LedgerRow]) -> list[dict[str, Any]]:
     found = [row for row in rows if row.status == "quarantined"]
-    return [{"item_id": row.item_id, "reason": row.reason, "detail": row.detail} for row in found[:LISTED]]
+    return [
+        {"item_id": row.item_id, "reason": row.reason, "explanation": REASONS[row.reason], "detail": row.detail}
+        for row in found[:LISTED]
+    ]
 
 
 def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
@@ -80,7 +83,7 @@ def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
             "line": row.line,
             "round": row.round,
             "reason": row.reason,
-            "explanation": REASONS.get(row.reason, ""),
+            "explanation": REASONS[row.reason],
             "detail": row.detail,
             "payload": payload_uri(runs_uri, row),
         }

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from steps.answer import REASONS, Expected
+from steps.answer import Expected
 from steps.baseline import Array, Baseline
 from steps.flags import FLAGS
+from steps.ledger import REASONS
 from steps.report_charts import coverage_bar, forecast_chart, score_bars
 from steps.report_style import STYLE
 
@@ -95,8 +96,9 @@ def _score(report: Mapping[str, Any]) -> str:
         return ""
     model, naive = score["wape_model"], score["wape_naive"]
     bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
-    change = f"{abs(1 - model / naive):.0%} {'less' if model <= naive else 'more'} error" if naive else "No error"
-    text = f"{change} than the seasonal naive, over {score['items']:,} items and {score['days']} days known by now."
+    ratio = model / naive if naive else np.inf
+    change = f"{1 - ratio:.0%} less error than" if ratio <= 1 else f"{ratio:.2f} times the error of"
+    text = f"{change} the seasonal naive, over {score['items']:,} items and {score['days']} days known by now."
     targets = "".join(
         f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
         for name, each in score["by_target"].items()
@@ -134,7 +136,7 @@ def _plots(expected: Expected, item_ids: Sequence[str], values: Array, baseline:
 
 def _figure(name: str, item_id: str, distance: float, expected: Expected, lines: Mapping[str, Array]) -> str:
     chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines)
-    caption = f"<b>{escape(item_id)}</b> {name.lower()}, WAPE {distance:.2f}"
+    caption = f"<b>{escape(item_id)}</b><br>{name}: WAPE {distance:.2f}"
     return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
 
 
@@ -149,17 +151,13 @@ def _distance(forecast: Array, reference: Array) -> Array:
 
 def _lost(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
-    lost = [("quarantined", entry) for entry in report["quarantined"]] + [("failed", each) for each in report["failed"]]
+    lost = [*report["failed"], *report["quarantined"]]
     if not lost:
         return ""
     reasons = "".join(
-        f"<li><b>{count:,}</b> {escape(REASONS.get(reason, reason))}</li>"
-        for reason, count in report["reasons"].items()
+        f"<li><b>{count:,}</b> {escape(REASONS[reason])}</li>" for reason, count in report["reasons"].items()
     )
-    rows = [
-        (entry["item_id"], entry.get("explanation") or f"{status}: {entry['reason']}", entry["detail"])
-        for status, entry in lost
-    ]
+    rows = [(each["item_id"], each["explanation"], each["detail"]) for each in lost]
     total = counts["quarantined"] + counts["failed"] + counts["missing"]
     listed = _listed(len(rows), total, "ledger.parquet has all of them, failed_records.jsonl the records themselves")
     table = _table(("Item", "Why", "Detail"), rows)

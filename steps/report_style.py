@@ -28,7 +28,7 @@ ul { padding-left: 1.2rem; margin: .5rem 0; }
   font-variant-numeric: tabular-nums; }
 .tiles .ok b { color: var(--ok); } .tiles .quarantined b { color: var(--warn); }
 .tiles .failed b, .tiles .missing b { color: var(--bad); } .tiles .none b { color: var(--soft); font-weight: 400; }
-svg { display: block; width: 100%; } svg text { font-size: 10px; fill: var(--soft); }
+figcaption { min-height: 2.6rem; } svg { display: block; width: 100%; } svg text { font-size: 10px; fill: var(--soft); }
 .bar { height: 14px; border-radius: 7px; } rect.ok { fill: var(--ok); } rect.quarantined { fill: var(--warn); }
 rect.failed, rect.missing { fill: var(--bad); } rect.missing { opacity: .6; }
 section > svg:not(.bar) { max-width: 30rem; } rect.model { fill: var(--model); } rect.naive { fill: var(--naive); }

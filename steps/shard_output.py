@@ -44,7 +44,7 @@ class Usable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Why a record has no usable answer; `reason` is one of `steps.answer.REASONS`."""
+    """Why a record has no usable answer; `reason` is one of `steps.ledger.REASONS`."""
 
     reason: str
     detail: str

@@ -91,6 +91,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         runs_uri=run.arguments.runs_uri,
         score=score(found.values, baseline, run.expected.targets),
         carried_forward=carried_forward,
+        parameters=vars(run.arguments),
     )
     _write_reports(run, found, summary, report_page(summary, run.expected, item_ids, found.values, baseline))
 

@@ -121,7 +121,7 @@ def test_swapped_answers_hold_the_run_whatever_the_tolerance(run: SampleRun) -> 
 def test_no_output_at_all_is_held_as_a_failure_of_the_model(run: SampleRun) -> None:
     report = run.step()
     assert (report["outcome"], report["cause_kind"], report["counts"]["missing"]) == ("HELD", "model", 12)
-    assert "no item of 12 has a usable forecast" in report["cause"]
+    assert "No item of 12 has a usable forecast" in report["cause"]
     assert list(run.store.list(f"{RUNS}{run.run_id}/input/r1/")) == []
 
 
@@ -222,7 +222,14 @@ def test_quarantined_items_count_against_the_tolerance_and_name_the_data(tmp_pat
     assert (report["outcome"], report["cause_kind"]) == ("HELD", "data")
     report = run.step(max_failed_percent=8.0)
     assert report["outcome"] == "COMPLETE_WITH_QUARANTINE"
-    assert report["quarantined"] == [{"item_id": "shop-9/new", "reason": "too_short", "detail": "too few days"}]
+    assert report["quarantined"] == [
+        {
+            "item_id": "shop-9/new",
+            "reason": "too_short",
+            "explanation": "quarantined: its history has fewer dates than min_days",
+            "detail": "too few days",
+        }
+    ]
 
 
 def test_a_manifest_of_another_run_is_refused(run: SampleRun) -> None:
