@@ -51,7 +51,8 @@ class Conditions:
 
 
 # Starts: 3 to 5 minutes reported for small images, 8 for a big one, one of 23; together a median of 5.5 minutes and a
-# 95 % point of about 9. Overheads: an exchange on loopback costs 2 ms, opening and storing a shard 0.3 s (its bytes stream along).
+# 95 % point of about 9. Overheads: an exchange on loopback costs 2 ms, opening and storing a shard 0.3 s (its bytes
+# stream along).
 PRIOR = Conditions(
     provision=LogNormal(median=180.0, sigma=0.35),
     start=LogNormal(median=150.0, sigma=0.30),

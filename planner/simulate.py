@@ -75,8 +75,7 @@ def shard_seconds(seconds: Array, concurrency: int, capacity: Sequence[float]) -
     attained = _list_schedule(seconds, concurrency)
     attained.sort(axis=1)
     gaps = np.diff(attained, axis=1, prepend=0.0)
-    in_flight = np.arange(concurrency, 0, -1)
-    pace = in_flight / np.array([capacity[k - 1] for k in in_flight])
+    pace = np.array([k / capacity[k - 1] for k in range(concurrency, 0, -1)])
     total: Array = gaps @ pace
     return total
 
@@ -84,7 +83,8 @@ def shard_seconds(seconds: Array, concurrency: int, capacity: Sequence[float]) -
 def _list_schedule(seconds: Array, concurrency: int) -> Array:
     """When each slot ends if the records, in order, always go to the slot that is free first: (shards, slots)."""
     if concurrency == 1:
-        return seconds.sum(axis=1, keepdims=True)
+        total: Array = seconds.sum(axis=1, keepdims=True)
+        return total
     ends = np.zeros((len(seconds), concurrency))
     flat, first_slot = ends.ravel(), np.arange(len(seconds)) * concurrency
     for column in np.ascontiguousarray(seconds.T):
@@ -144,8 +144,10 @@ def _deviation(cv: float, shape: tuple[int, ...], rng: np.random.Generator) -> A
     if cv == 0:
         return 1.0
     variance = np.log1p(cv * cv)
-    return np.exp(np.sqrt(variance) * rng.standard_normal(shape) - variance / 2)
+    factors: Array = np.exp(np.sqrt(variance) * rng.standard_normal(shape) - variance / 2)
+    return factors
 
 
 def _draw(duration: LogNormal, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    return duration.median * np.exp(duration.sigma * rng.standard_normal(shape))
+    seconds: Array = duration.median * np.exp(duration.sigma * rng.standard_normal(shape))
+    return seconds

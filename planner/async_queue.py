@@ -1,0 +1,59 @@
+"""An asynchronous endpoint that sleeps at zero instances: waking, expiry of waiting requests, falling asleep.
+
+A request that waits longer than RequestTTLSeconds is dropped; its default and maximum are both 6 hours (API reference,
+InvokeEndpointAsync). From zero instances target tracking wakes nobody for a short queue, so a step policy on
+HasBacklogWithoutCapacity brings the first instance and target tracking the others after it. Minutes are medians:
+alarms are evaluated once a minute on metrics a minute old (developer guide, "Autoscale an asynchronous endpoint").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AD_HOC",
+    "FULL_CAPACITY_MINUTES",
+    "REQUEST_TTL_HOURS",
+    "SCALE_IN_MINUTES",
+    "AdHoc",
+    "expired_requests",
+    "instances_to_finish",
+]
+
+REQUEST_TTL_HOURS = 6.0
+PROVISION_MINUTES = 7.0
+# Two datapoints of the alarm and a minute until they are there.
+WAKE_MINUTES = 3.0
+# The first instance wakes and starts, then one scaling activity at a time brings the rest.
+FULL_CAPACITY_MINUTES = 2 * (WAKE_MINUTES + PROVISION_MINUTES)
+# Target tracking lets go after 15 datapoints below its low mark, a minute late.
+SCALE_IN_MINUTES = 16.0
+# An instance is billed while its container starts, before it serves.
+STARTING_BILLED_MINUTES = 1.7
+SUBMITS_A_SECOND = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdHoc:
+    """One request to a sleeping endpoint, its own seconds not included."""
+
+    wait_minutes: float
+    billed_minutes: float
+
+
+AD_HOC = AdHoc(wait_minutes=WAKE_MINUTES + PROVISION_MINUTES, billed_minutes=STARTING_BILLED_MINUTES + SCALE_IN_MINUTES)
+
+
+def expired_requests(items: int, seconds: float, slots: float) -> int:
+    """How many of `items`, submitted as fast as a client can, are dropped; `slots` requests are served at once."""
+    submitting = items / SUBMITS_A_SECOND / 3600
+    serving = REQUEST_TTL_HOURS + submitting - FULL_CAPACITY_MINUTES / 60
+    return max(0, round(items - slots / seconds * 3600 * serving))
+
+
+def instances_to_finish(items: int, seconds: float, concurrency: float) -> int:
+    """The least number of instances that serves everything before the first request is dropped."""
+    instances = 1
+    while expired_requests(items, seconds, instances * concurrency) > 0:
+        instances += 1
+    return instances
