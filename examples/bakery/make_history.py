@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.csv import read_csv
 
 __all__ = ["main", "read_archive", "write_history"]
 
@@ -48,31 +49,28 @@ SCHEMA = pa.schema(
     ]
 )
 SOURCE_NAMES = {
-    "demand": "sales",
-    "promotion_currentweek": "promo",
-    "is_holiday": "holiday",
-    "is_holiday_next2days": "holiday_soon",
-    "is_schoolholiday": "school_holiday",
+    "sales": "demand",
+    "promo": "promotion_currentweek",
+    "holiday": "is_holiday",
+    "holiday_soon": "is_holiday_next2days",
+    "school_holiday": "is_schoolholiday",
 }
 
 
-def read_archive(archive: Path) -> pd.DataFrame:
+def read_archive(archive: Path) -> pa.Table:
     """The rows of ddop's bakery data, in its order, with the columns of `SCHEMA`.
 
     Raises ValueError when a CSV file is not the one of ddop 0.7.6.
     """
     with tarfile.open(archive) as members:
-        features = _read_csv(members, "bakery_data.csv", FEATURES_SHA256)
+        rows = _read_csv(members, "bakery_data.csv", FEATURES_SHA256)
         target = _read_csv(members, "bakery_target.csv", TARGET_SHA256)
-    rows = pd.concat([features, target], axis="columns").rename(columns=SOURCE_NAMES)
-    rows["date"] = pd.to_datetime(rows["date"]).dt.date
-    flags = ["promo", "holiday", "holiday_soon", "school_holiday"]
-    rows[flags] = rows[flags].astype(bool)
-    selected: pd.DataFrame = rows[SCHEMA.names]
-    return selected
+    rows = rows.append_column("demand", target["demand"])
+    columns = [rows[SOURCE_NAMES.get(field.name, field.name)].cast(field.type) for field in SCHEMA]
+    return pa.table(columns, schema=SCHEMA)
 
 
-def _read_csv(archive: tarfile.TarFile, name: str, sha256: str) -> pd.DataFrame:
+def _read_csv(archive: tarfile.TarFile, name: str, sha256: str) -> pa.Table:
     member = archive.extractfile(f"ddop-0.7.6/ddop/datasets/data/{name}")
     if member is None:
         raise ValueError(f"{name} is not a file in the archive: give the source distribution of ddop 0.7.6")
@@ -80,19 +78,18 @@ def _read_csv(archive: tarfile.TarFile, name: str, sha256: str) -> pd.DataFrame:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ValueError(f"{name} has SHA-256 {found}, not {sha256}: give the source distribution of ddop 0.7.6")
-    return pd.read_csv(io.BytesIO(content))
+    return read_csv(io.BytesIO(content))
 
 
-def write_history(rows: pd.DataFrame, directory: Path) -> Iterator[Path]:
+def write_history(rows: pa.Table, directory: Path) -> Iterator[Path]:
     """Write one shuffled Parquet file a month and yield each path."""
     directory.mkdir(parents=True, exist_ok=True)
-    months = rows["date"].map(lambda day: f"{day:%Y-%m}")
+    months = pc.strftime(rows["date"], format="%Y-%m")
     shuffle = np.random.default_rng(SHUFFLE_SEED)
-    for month, of_month in rows.groupby(months, sort=True):
-        order = shuffle.permutation(len(of_month))
-        table = pa.Table.from_pandas(of_month.iloc[order], schema=SCHEMA, preserve_index=False)
+    for month in sorted(pc.unique(months).to_pylist()):
+        of_month = rows.filter(pc.equal(months, month))
         path = directory / f"sales-{month}.parquet"
-        pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+        pq.write_table(of_month.take(shuffle.permutation(len(of_month))), path, compression="zstd")
         yield path
 
 

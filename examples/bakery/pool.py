@@ -46,6 +46,7 @@ class Worker:
                 [sys.executable, PROGRAM, str(theirs.fileno()), model],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,  # where LightGBM's warnings belong
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         self._ready = False

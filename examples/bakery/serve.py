@@ -111,8 +111,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="forecasting processes (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=HERE / "model.txt")
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error(f"--workers {options.workers}: at least 1 is needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Server((options.host, options.port), options.model, options.workers) as server:
+    try:
+        server = Server((options.host, options.port), options.model, options.workers)
+    except OSError as error:
+        sys.exit(f"cannot listen on {options.host}:{options.port}: {error}")
+    with server:
         try:
             server.pool.wait_until_ready()
             server.server_activate()
