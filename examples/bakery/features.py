@@ -15,39 +15,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "KNOWN", "Matrix", "Panel", "Vector", "day_features"]
+__all__ = ["KNOWN", "Matrix", "Panel", "Vector", "day_features", "feature_names"]
 
 Matrix: TypeAlias = NDArray[np.float64]  # (series, days) or (series, features)
 Vector: TypeAlias = NDArray[np.float64]  # (series,)
 
 KNOWN = ("promo", "holiday", "holiday_soon", "school_holiday")
-FEATURES = (
-    "weekday",
-    "day_of_year",
-    "promo",
-    "promo_last_week",
-    "holiday",
-    "holiday_yesterday",
-    "holiday_last_week",
-    "holiday_soon",
-    "school_holiday",
-    "school_holiday_last_week",
-    "sales_yesterday",
-    "sales_1_week_ago",
-    "sales_2_weeks_ago",
-    "sales_3_weeks_ago",
-    "sales_4_weeks_ago",
-    "mean_of_7_days",
-    "mean_of_28_days",
-    "mean_of_4_weekdays",
-    "mean_of_8_weekdays",
-    "median_of_8_weekdays",
-    "mean_of_holidays",
-    "mean_of_promos",
-    "same_day_last_year",
-    "same_fortnight_last_year",
-    "level",
-)
 LEVEL_DAYS = 56
 LEVEL_FLOOR = 0.1  # pieces a day; keeps the shares of a series that sold nothing finite
 YEAR = 364  # 52 weeks: the same weekday
@@ -63,47 +36,57 @@ class Panel:
 
 
 def day_features(panel: Panel, day: int) -> tuple[Matrix, Vector]:
-    """The features (series, len(FEATURES)) of the day in column `day`, and the levels (series,) they are shares of."""
+    """The features of the day in column `day`, one column each, and the level of each series before that day."""
+    level = _level(panel.sales[:, :day])
+    return np.column_stack(list(_columns(panel, day, level).values())), level
+
+
+def feature_names() -> list[str]:
+    """The names of the features, in the order of their columns."""
+    nothing = np.zeros((0, 1))
+    panel = Panel(first_day=date(2000, 1, 1), sales=nothing, known=dict.fromkeys(KNOWN, nothing))
+    return list(_columns(panel, 0, nothing[:, 0]))
+
+
+def _columns(panel: Panel, day: int, level: Vector) -> dict[str, Vector]:
     sales, known = panel.sales, panel.known
     past = sales[:, :day]
-    level = np.maximum(_level(past), LEVEL_FLOOR)
     typical = np.maximum(_mean(past), LEVEL_FLOOR)
     last_year = np.maximum(_mean(_days(sales, day - YEAR - 28, day - YEAR + 28)), LEVEL_FLOOR)
     weekdays = sales[:, day - 7 :: -7][:, :8] if day >= 7 else sales[:, :0]
     when = panel.first_day + timedelta(days=day)
-    columns = (
-        np.full(len(sales), float(when.weekday())),
-        np.full(len(sales), float(when.timetuple().tm_yday)),
-        known["promo"][:, day],
-        _ago(known["promo"], day, 7),
-        known["holiday"][:, day],
-        _ago(known["holiday"], day, 1),
-        _ago(known["holiday"], day, 7),
-        known["holiday_soon"][:, day],
-        known["school_holiday"][:, day],
-        _ago(known["school_holiday"], day, 7),
-        _ago(sales, day, 1) / level,
-        _ago(sales, day, 7) / level,
-        _ago(sales, day, 14) / level,
-        _ago(sales, day, 21) / level,
-        _ago(sales, day, 28) / level,
-        _mean(past[:, -7:]) / level,
-        _mean(past[:, -28:]) / level,
-        _mean(weekdays[:, :4]) / level,
-        _mean(weekdays) / level,
-        _median(weekdays) / level,
-        _mean(np.where(known["holiday"][:, :day] > 0, past, np.nan)) / typical,
-        _mean(np.where(known["promo"][:, :day] > 0, past, np.nan)) / typical,
-        _ago(sales, day, YEAR) / last_year,
-        _mean(_days(sales, day - YEAR - 7, day - YEAR + 8)) / last_year,
-        level,
-    )
-    return np.column_stack(columns), level
+    return {
+        "weekday": np.full(len(sales), float(when.weekday())),
+        "day_of_year": np.full(len(sales), float(when.timetuple().tm_yday)),
+        "promo": known["promo"][:, day],
+        "promo_last_week": _ago(known["promo"], day, 7),
+        "holiday": known["holiday"][:, day],
+        "holiday_yesterday": _ago(known["holiday"], day, 1),
+        "holiday_last_week": _ago(known["holiday"], day, 7),
+        "holiday_soon": known["holiday_soon"][:, day],
+        "school_holiday": known["school_holiday"][:, day],
+        "school_holiday_last_week": _ago(known["school_holiday"], day, 7),
+        "sales_yesterday": _ago(sales, day, 1) / level,
+        "sales_1_week_ago": _ago(sales, day, 7) / level,
+        "sales_2_weeks_ago": _ago(sales, day, 14) / level,
+        "sales_3_weeks_ago": _ago(sales, day, 21) / level,
+        "sales_4_weeks_ago": _ago(sales, day, 28) / level,
+        "mean_of_7_days": _mean(past[:, -7:]) / level,
+        "mean_of_28_days": _mean(past[:, -28:]) / level,
+        "mean_of_4_weekdays": _mean(weekdays[:, :4]) / level,
+        "mean_of_8_weekdays": _mean(weekdays) / level,
+        "median_of_8_weekdays": _median(weekdays) / level,
+        "mean_of_holidays": _mean(np.where(known["holiday"][:, :day] > 0, past, np.nan)) / typical,
+        "mean_of_promos": _mean(np.where(known["promo"][:, :day] > 0, past, np.nan)) / typical,
+        "same_day_last_year": _ago(sales, day, YEAR) / last_year,
+        "same_fortnight_last_year": _mean(_days(sales, day - YEAR - 7, day - YEAR + 8)) / last_year,
+        "level": level,
+    }
 
 
 def _level(past: Matrix) -> Vector:
     recent = _mean(past[:, -LEVEL_DAYS:])
-    return np.where(np.isnan(recent), _mean(past), recent)
+    return np.maximum(np.where(np.isnan(recent), _mean(past), recent), LEVEL_FLOOR)
 
 
 def _days(values: Matrix, start: int, end: int) -> Matrix:

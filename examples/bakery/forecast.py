@@ -77,7 +77,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def read_record(value: Any) -> Record:
     """The record of one JSON value. Raises BadRequestError naming the key that is missing or wrong."""
     if not isinstance(value, dict):
-        raise BadRequestError(f"a record must be a JSON object, not {json.dumps(value)[:40]}")
+        raise BadRequestError(f"a record must be a JSON object, not a {type(value).__name__}")
     item_id = value.get("item_id")
     if not isinstance(item_id, str) or not item_id:
         raise BadRequestError("item_id: a text is needed")
@@ -119,8 +119,7 @@ def _read_series(item_id: str, value: Json) -> Record:
     start = min(future)
     if start <= max(history):
         raise BadRequestError(f"future_rows: begin {start}, but the history ends {max(history)}")
-    wanted = {start + timedelta(days=step) for step in range(days)}
-    if wanted != future.keys():
+    if len(future) != days or (max(future) - start).days != days - 1:
         found = f"{len(future)} from {start} to {max(future)}"
         raise BadRequestError(f"future_rows: {days} consecutive days are needed, a row each; found {found}")
     panel = Panel(

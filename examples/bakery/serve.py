@@ -14,8 +14,9 @@ import json
 import signal
 import sys
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import Any
 
 from pool import Pool, Reply
@@ -27,10 +28,12 @@ MAX_PAYLOAD_IN_MB = 6
 JSON_TYPE = "application/json"
 
 
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """Listens once its workers are ready, so a client that can connect is answered."""
 
     request_queue_size = 128
+    allow_reuse_address = True
+    daemon_threads = True
 
     def __init__(self, address: tuple[str, int], model: Path, workers: int) -> None:
         super().__init__(address, Handler, bind_and_activate=False)
@@ -122,7 +125,10 @@ def main() -> None:
         try:
             server.pool.wait_until_ready()
             server.server_activate()
-            print(f"serving on http://{options.host}:{server.server_port} with {options.workers} workers", flush=True)
+            print(
+                f"serving on http://{options.host}:{server.server_address[1]} with {options.workers} workers",
+                flush=True,
+            )
             server.serve_forever()
         except EOFError:
             sys.exit("a worker process could not start")

@@ -16,7 +16,7 @@ import lightgbm
 import numpy as np
 import pyarrow.dataset as ds
 
-from features import FEATURES, KNOWN, Panel, day_features
+from features import KNOWN, Panel, day_features, feature_names
 
 __all__ = ["main", "read_panel", "train"]
 
@@ -67,7 +67,7 @@ def train(panel: Panel, rounds: int = ROUNDS) -> lightgbm.Booster:
         np.concatenate(features),
         np.concatenate(shares),
         weight=np.concatenate(levels),
-        feature_name=list(FEATURES),
+        feature_name=feature_names(),
     )
     return lightgbm.train(PARAMETERS, data, num_boost_round=rounds)
 

@@ -26,12 +26,12 @@ def main(descriptor: int, model: str) -> None:
         sys.modules[unneeded] = None  # type: ignore[assignment]
     from lightgbm import Booster
 
-    from features import FEATURES
+    from features import feature_names
     from forecast import BadRequestError, answer
 
     connection = Connection(descriptor)
     booster = Booster(model_file=model)
-    if tuple(booster.feature_name()) != FEATURES:
+    if booster.feature_name() != feature_names():
         sys.exit(f"{model}: trained on other features than features.py computes; run train.py")
     predict = partial(booster.predict, num_threads=1)
     try:
