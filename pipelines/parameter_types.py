@@ -107,8 +107,8 @@ def _instance_type(known: Callable[[], frozenset[str]], job: str) -> AfterValida
     return AfterValidator(check)
 
 
-Whole = Annotated[int, _number(r"-?\d{1,15}", "a whole number")]
-Decimal = Annotated[float, _number(r"-?\d{1,15}(\.\d{1,4})?", "a number of at most four decimals")]
+Whole = Annotated[int, _number(r"-?(0|[1-9][0-9]{0,14})", "a whole number")]
+Decimal = Annotated[float, _number(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", "a number of at most four decimals")]
 Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
 TransformType = Annotated[Word, _instance_type(instance_types.of_transform, "Batch Transform")]
 ProcessingType = Annotated[Word, _instance_type(instance_types.of_processing, "Processing")]

@@ -15,7 +15,6 @@ __all__ = ["ITEM_ID_KEY", "BuildSettings", "read_settings"]
 ITEM_ID_KEY = "item_id"
 
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
-S3Object = Annotated[str, Field(pattern=r"^s3://[^/\s]+/\S+$", max_length=1024)]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 
 
@@ -31,8 +30,12 @@ class BuildSettings(BaseModel):
     role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
         "arn:aws:iam::000000000000:role/batchcast"
     )
-    code_uri: Annotated[S3Object, Field(pattern=r"/app\.pyz$")] = "s3://batchcast/code/app.pyz"
-    payload_uri: Annotated[S3Object, Field(pattern=r"/payload\.toml$")] = "s3://batchcast/code/payload.toml"
+    code_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?app\.pyz$", max_length=1024)] = (
+        "s3://batchcast/code/app.pyz"
+    )
+    payload_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?payload\.toml$", max_length=1024)] = (
+        "s3://batchcast/code/payload.toml"
+    )
     image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
         "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
     )

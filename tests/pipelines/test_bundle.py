@@ -1,0 +1,89 @@
+"""The zip application that carries the steps into the container."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+from pipelines.bundle import bundle, content_key
+
+MAIN = """\
+import sys
+from importlib.resources import files
+
+
+def main() -> None:
+    print(sys.argv[1:], files("steps").joinpath("data/page.html").read_text())
+"""
+
+
+def package_in(folder: Path, *, reverse: bool = False) -> Path:
+    files = {"__init__.py": "", "__main__.py": MAIN, "data/page.html": "<p>é</p>", "a.py": "A = 1\n"}
+    for name in sorted(files, reverse=reverse):
+        path = folder / "steps" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[name])
+    return folder / "steps"
+
+
+def names_of(data: bytes) -> list[str]:
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        return archive.namelist()
+
+
+def test_the_same_files_give_the_same_bytes_whatever_their_dates_modes_and_order(tmp_path: Path) -> None:
+    one = package_in(tmp_path / "one")
+    other = package_in(tmp_path / "other", reverse=True)
+    for path in other.rglob("*.py"):
+        os.utime(path, (0, 0))
+        path.chmod(0o700)
+    assert bundle(one) == bundle(other)
+
+
+def test_compiled_and_hidden_files_stay_outside(tmp_path: Path) -> None:
+    package = package_in(tmp_path)
+    clean = bundle(package)
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"x")
+    (package / "b.pyc").write_bytes(b"x")
+    (package / ".hidden").write_text("x")
+    assert bundle(package) == clean
+
+
+def test_another_content_lies_under_another_key(tmp_path: Path) -> None:
+    package = package_in(tmp_path)
+    first = bundle(package)
+    (package / "a.py").write_text("A = 2\n")
+    assert content_key(first) == f"{hashlib.sha256(first).hexdigest()}/app.pyz"
+    assert content_key(bundle(package)) != content_key(first)
+
+
+def test_it_runs_with_its_arguments_and_finds_its_data_files(tmp_path: Path) -> None:
+    app = tmp_path / "app.pyz"
+    app.write_bytes(bundle(package_in(tmp_path)))
+    done = subprocess.run(
+        [sys.executable, "-I", app, "build_shards", "--run-id", "x"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['build_shards', '--run-id', 'x'] <p>é</p>\n"
+
+
+def test_the_real_steps_start_from_the_bundle_alone(tmp_path: Path) -> None:
+    app = tmp_path / "app.pyz"
+    app.write_bytes(bundle())
+    done = subprocess.run(
+        [sys.executable, "-I", app, "--help"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert "build_shards" in done.stdout
+    assert "validate_and_publish" in done.stdout
+
+
+def test_every_file_of_the_steps_that_is_not_compiled_is_inside() -> None:
+    steps = Path(__file__).resolve().parents[2] / "steps"
+    files = {f"steps/{path.relative_to(steps).as_posix()}" for path in steps.rglob("*") if path.is_file()}
+    expected = {name for name in files if "__pycache__" not in name}
+    assert names_of(bundle()) == ["__main__.py", *sorted(expected)]

@@ -1,0 +1,207 @@
+"""The compiled definition: the committed text is what the SDK makes of the graph, offline and leaving no trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.definition import COMMITTED
+from pipelines.parameters import declared_parameters
+from pipelines.requests import walk_steps
+from pipelines.step_texts import TEXTS
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL_SETTINGS = {
+    "pipeline_name": "weekly",
+    "role_arn": "arn:aws:iam::000000000000:role/service-role/weekly",
+    "code_uri": "s3://team/code/0a1b/app.pyz",
+    "payload_uri": "s3://team/code/2c3d/payload.toml",
+    "image_uri": "000000000000.dkr.ecr.eu-west-1.amazonaws.com/own:1",
+    "volume_size_in_gb": 300,
+    "max_runtime_in_seconds": 7200,
+    "volume_kms_key": "alias/volume",
+    "output_kms_key": "alias/output",
+    "subnets": ["subnet-1", "subnet-2"],
+    "security_group_ids": ["sg-1"],
+    "isolated_steps": ["BuildShards"],
+    "encrypt_inter_container_traffic": True,
+    "tags": {"team": "forecast"},
+}
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, Any]:
+    """The committed shapes and one with every setting, compiled with no AWS environment and no network."""
+    settings = [one.model_dump(mode="json", exclude_unset=True) for one in COMMITTED.values()]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "pipelines" / "compile_offline.py"],
+        input=json.dumps([*settings, FULL_SETTINGS]),
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def committed(name: str = "pipeline.json") -> dict[str, Any]:
+    """A committed definition."""
+    definition: dict[str, Any] = json.loads((ROOT / "pipelines" / name).read_text())
+    return definition
+
+
+def steps_of(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every step by name."""
+    return {step["Name"]: step for step in walk_steps(definition["Steps"])}
+
+
+def test_the_committed_definitions_are_what_the_sdk_compiles_byte_for_byte(compiled: dict[str, Any]) -> None:
+    for name, text in zip(COMMITTED, compiled["texts"], strict=False):
+        assert (ROOT / "pipelines" / name).read_text() == text
+
+
+def test_compiling_leaves_environment_logging_hooks_and_threads_as_they_were(compiled: dict[str, Any]) -> None:
+    assert compiled["changed"] == []
+
+
+def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:
+    steps = steps_of(json.loads(compiled["texts"][-1]))
+    for name, step in steps.items():
+        arguments = step["Arguments"]
+        if step["Type"] in ("Processing", "Transform"):
+            assert arguments["Tags"] == [{"Key": "team", "Value": "forecast"}]
+        if step["Type"] == "Processing":
+            cluster = arguments["ProcessingResources"]["ClusterConfig"]
+            assert (cluster["VolumeSizeInGB"], cluster["VolumeKmsKeyId"]) == (300, "alias/volume")
+            assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == "alias/output"
+            assert arguments["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+            assert arguments["RoleArn"] == FULL_SETTINGS["role_arn"]
+            assert arguments["AppSpecification"]["ImageUri"] == FULL_SETTINGS["image_uri"]
+            assert arguments["NetworkConfig"] == {
+                "EnableNetworkIsolation": name == "BuildShards",
+                "EnableInterContainerTrafficEncryption": True,
+                "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
+            }
+            sources = {one["InputName"]: one["S3Input"]["S3Uri"] for one in arguments["ProcessingInputs"]}
+            assert (sources["code"], sources["payload"]) == (FULL_SETTINGS["code_uri"], FULL_SETTINGS["payload_uri"])
+        if step["Type"] == "Transform":
+            assert arguments["TransformResources"]["VolumeKmsKeyId"] == "alias/volume"
+            assert arguments["TransformOutput"]["KmsKeyId"] == "alias/output"
+
+
+def test_the_declared_parameters_are_the_definitions_with_their_types_and_defaults() -> None:
+    expected = [
+        {"Name": one.name, "Type": one.type} | ({} if one.default is None else {"DefaultValue": one.default})
+        for one in declared_parameters()
+    ]
+    assert committed()["Parameters"] == expected
+
+
+def test_validation_runs_whatever_became_of_the_transform_job() -> None:
+    steps = steps_of(committed())
+    assert steps["Transform"]["DependsOn"] == ["BuildShards"]
+    assert steps["ValidateAndPublish"]["DependsOn"] == [{"Step": "Transform", "Trigger": "Any"}]
+    assert steps["ValidateAndPublishRetry"]["DependsOn"] == [{"Step": "TransformRetry", "Trigger": "Any"}]
+
+
+def test_without_run_conditions_only_the_triggers_are_gone() -> None:
+    plain = (ROOT / "pipelines" / "pipeline-plain.json").read_text()
+    assert "Trigger" not in plain
+    assert steps_of(json.loads(plain))["ValidateAndPublish"]["DependsOn"] == ["Transform"]
+    replaced = re.sub(r'\{"Step": ("\w+"), "Trigger": "Any"\}', r"\1", json.dumps(committed()))
+    assert json.loads(replaced) == json.loads(plain)
+
+
+def test_retry_branch_and_fail_steps_hang_on_the_outcome_of_the_report() -> None:
+    steps = steps_of(committed())
+    branches = {
+        name: (
+            [one["Name"] for one in step["Arguments"]["IfSteps"]],
+            [one["Name"] for one in step["Arguments"]["ElseSteps"]],
+        )
+        for name, step in steps.items()
+        if step["Type"] == "Condition"
+    }
+    assert branches == {
+        "Outcome": (["TransformRetry", "ValidateAndPublishRetry", "HeldAfterRetry"], ["Held"]),
+        "Held": (["FailHeld"], []),
+        "HeldAfterRetry": (["FailHeldAfterRetry"], []),
+    }
+    for name, publish, value in [
+        ("Outcome", "ValidateAndPublish", "RETRY"),
+        ("Held", "ValidateAndPublish", "HELD"),
+        ("HeldAfterRetry", "ValidateAndPublishRetry", "HELD"),
+    ]:
+        (condition,) = steps[name]["Arguments"]["Conditions"]
+        file = {"Get": f"Steps.{publish}.PropertyFiles.report"}
+        assert condition["LeftValue"] == {"Std:JsonGet": {"PropertyFile": file, "Path": "outcome"}}
+        assert (condition["Type"], condition["RightValue"]) == ("Equals", value)
+
+
+def test_no_step_reads_a_property_of_another_so_none_is_stopped_by_a_failed_one() -> None:
+    for name, step in steps_of(committed()).items():
+        own = {key: item for key, item in step["Arguments"].items() if key not in ("IfSteps", "ElseSteps")}
+        gets = re.findall(r'"Get": "Steps\.[^"]+"', json.dumps(own))
+        assert all("PropertyFiles.report" in get for get in gets), name
+        assert step["Type"] == "Condition" or not gets
+
+
+def test_retries_cover_the_services_troubles_and_never_the_datas() -> None:
+    allowed = {
+        "SageMaker.CAPACITY_ERROR",
+        "SageMaker.RESOURCE_LIMIT",
+        "SageMaker.JOB_INTERNAL_ERROR",
+        "Step.SERVICE_FAULT",
+        "Step.THROTTLING",
+    }
+    for step in steps_of(committed()).values():
+        if step["Type"] in ("Processing", "Transform"):
+            named = [kind for policy in step["RetryPolicies"] for kind in policy["ExceptionType"]]
+            assert sorted(named) == sorted(allowed)
+        assert "CacheConfig" not in step
+
+
+def test_every_step_has_a_name_and_a_sentence_for_the_graph() -> None:
+    steps = steps_of(committed())
+    assert set(TEXTS) == {name for name, step in steps.items() if step["Type"] != "Fail"}
+    assert all(step["DisplayName"] for step in steps.values())
+    assert all(step["Description"].endswith(".") for step in steps.values() if step["Type"] != "Fail")
+
+
+def test_input_output_and_manifest_of_a_run_are_siblings_below_its_execution_id() -> None:
+    def prefix(tail: str) -> dict[str, Any]:
+        values = [{"Get": "Parameters.RunsUri"}, {"Get": "Execution.PipelineExecutionId"}, tail]
+        return {"Std:Join": {"On": "/", "Values": values}}
+
+    steps = steps_of(committed())
+    for name, round_name in [("Transform", "r0"), ("TransformRetry", "r1")]:
+        arguments = steps[name]["Arguments"]
+        assert arguments["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == prefix(f"input/{round_name}/")
+        assert arguments["TransformOutput"]["S3OutputPath"] == prefix(f"output/{round_name}")
+    outputs = steps["BuildShards"]["Arguments"]["ProcessingOutputConfig"]["Outputs"]
+    assert {one["OutputName"]: one["S3Output"]["S3Uri"] for one in outputs} == {
+        "shards": prefix("input/r0/"),
+        "manifest": prefix("manifest/"),
+        "marker": prefix("output/"),
+    }
+
+
+def test_the_sdk_is_imported_in_one_module_only() -> None:
+    importers = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("pipelines", "steps", "engine", "planner", "serving")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^\s*(import|from) sagemaker\b", path.read_text(), re.MULTILINE)
+    ]
+    assert importers == ["pipelines/graph.py"]
