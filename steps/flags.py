@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steps.baseline import Array, Baseline
+from steps.comparison import Array, Comparison
 
 __all__ = ["FLAGS", "Flag", "find_flags"]
 
@@ -41,21 +41,21 @@ class Flag:
 
 
 def find_flags(
-    item_ids: Sequence[str], values: Array, baseline: Baseline, last_level: Array, targets: Sequence[str]
+    item_ids: Sequence[str], values: Array, compared: Comparison, last_level: Array, targets: Sequence[str]
 ) -> list[Flag]:
     """All flags, by kind and item.
 
     `values` is items x days x targets with NaN for items without a forecast, which are not looked at;
     `last_level` is the mean forecast of the last published run, items x targets, NaN where there is none.
     """
-    flags = list(_repeated(item_ids, values, baseline.naive))
+    flags = list(_repeated(item_ids, values, compared.naive))
     level = _mean(np.abs(values))
-    reference = np.fmax(_mean(np.abs(baseline.naive)), baseline.scale)
+    reference = np.fmax(_mean(np.abs(compared.naive)), compared.scale)
     for number, target in enumerate(targets):
-        flags.extend(_zeros(item_ids, values[:, :, number], baseline.naive[:, :, number], target))
+        flags.extend(_zeros(item_ids, values[:, :, number], compared.naive[:, :, number], target))
         flags.extend(_scale("scale", item_ids, level[:, number], reference[:, number], target))
         flags.extend(_scale("last_run_scale", item_ids, level[:, number], last_level[:, number], target))
-        flags.extend(_run_scale(values[:, :, number], baseline.naive[:, :, number], target))
+        flags.extend(_run_scale(values[:, :, number], compared.naive[:, :, number], target))
     return sorted(flags, key=lambda flag: (flag.kind, flag.item_id, flag.detail))
 
 

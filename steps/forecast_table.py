@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from steps.baseline import Array
+from steps.comparison import Array
 
 __all__ = ["CARRIED_FORWARD", "MODEL", "forecast_schema", "forecast_table"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from steps.baseline import Array
+from steps.comparison import Array
 from steps.object_store import ObjectMissingError, ObjectStore
 from steps.publish import publication_uri, read_pointer, read_publication
 

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from steps.baseline import Array
+from steps.comparison import Array
 
 __all__ = ["coverage_bar", "forecast_chart", "score_bars"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from steps.answer import Expected
-from steps.baseline import Array, Baseline
+from steps.comparison import Array, Comparison
 from steps.flags import FLAGS
 from steps.ledger import REASONS
 from steps.report_charts import coverage_bar, forecast_chart, score_bars
@@ -27,7 +27,7 @@ _TITLES = {
 
 
 def report_page(
-    report: Mapping[str, Any], expected: Expected, item_ids: Sequence[str], values: Array, baseline: Baseline
+    report: Mapping[str, Any], expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison
 ) -> str:
     """The page for a report of `steps.report.report`. Every text that comes from data is escaped."""
     title = f"Forecasts from {report['run_date']}: {_TITLES[report['outcome']]}"
@@ -35,7 +35,7 @@ def report_page(
         _banner(report),
         _coverage(report),
         _score(report),
-        _plots(expected, item_ids, values, baseline),
+        _plots(expected, item_ids, values, compared),
         _lost(report),
         _flags(report),
         _shards(report),
@@ -107,8 +107,8 @@ def _score(report: Mapping[str, Any]) -> str:
     return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
 
 
-def _plots(expected: Expected, item_ids: Sequence[str], values: Array, baseline: Baseline) -> str:
-    forecast, naive, actual = (array[:, :, 0] for array in (values, baseline.naive, baseline.actual))
+def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison) -> str:
+    forecast, naive, actual = (array[:, :, 0] for array in (values, compared.naive, compared.actual))
     scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
     distance = _distance(forecast, actual if scored else naive)
     order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()

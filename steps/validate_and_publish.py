@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from steps.answer import Expected
-from steps.baseline import arrange, score
 from steps.carried import read_carried
+from steps.comparison import arrange, score
 from steps.container import ContainerPaths
 from steps.decision import Decision, Tolerance, decide
 from steps.errors import DataError, Problem
@@ -35,7 +35,7 @@ from steps.report import report
 from steps.report_page import report_page
 from steps.sent_records import write_failed_records, write_retry_shards
 
-__all__ = ["main"]
+__all__ = ["main", "parse_arguments", "validate_and_publish"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,14 +54,19 @@ class Run:
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Run the step. Raises DataError or ConfigError when the manifest or the payload file is broken."""
-    run = _open(_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+    """Run the step in its container."""
+    validate_and_publish(parse_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+
+
+def validate_and_publish(arguments: argparse.Namespace, paths: ContainerPaths, store: ObjectStore) -> None:
+    """The whole step. Raises DataError or ConfigError when the manifest or the payload file is broken."""
+    run = _open(arguments, paths, store)
     outputs = _outputs(run.paths.input("output"))
     found = _reconcile(run, outputs)
     last_run = read_last_run(
         run.store, run.arguments.publish_uri, run.manifest.run_id, run.manifest.run_date, run.expected.targets
     )
-    baseline = arrange(
+    compared = arrange(
         read_baseline(run.paths.input("manifest")),
         run.records["item_id"],
         run.expected.targets,
@@ -71,7 +76,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     item_ids = run.records["item_id"].to_pylist()
     flags = [
         *_unexpected(run, found, outputs),
-        *find_flags(item_ids, found.values, baseline, levels, run.expected.targets),
+        *find_flags(item_ids, found.values, compared, levels, run.expected.targets),
     ]
     decision = decide(found.findings(len(flags)), _tolerance(run))
     _log.info("%s %s", decision.outcome, decision.cause or found.tally)
@@ -89,14 +94,15 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         round=run.arguments.round,
         run_label=run.arguments.run_label,
         runs_uri=run.arguments.runs_uri,
-        score=score(found.values, baseline, run.expected.targets),
+        score=score(found.values, compared, run.expected.targets),
         carried_forward=carried_forward,
         parameters=vars(run.arguments),
     )
-    _write_reports(run, found, summary, report_page(summary, run.expected, item_ids, found.values, baseline))
+    _write_reports(run, found, summary, report_page(summary, run.expected, item_ids, found.values, compared))
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The step's flags as the pipeline definition passes them: none is optional."""
     parser = argparse.ArgumentParser(prog="validate_and_publish", allow_abbrev=False)
     for name in ("run-id", "run-label", "runs-uri", "publish-uri", "resume-from"):
         parser.add_argument(f"--{name}", required=True)

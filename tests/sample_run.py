@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from steps import manifest as manifests
 from steps import validate_and_publish
+from steps.container import ContainerPaths
 from steps.object_store import DirectoryStore
+from steps.validate_and_publish import parse_arguments
 
 RUN_DATE = date(2026, 11, 22)
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
@@ -201,7 +203,7 @@ class SampleRun:
 
     # --- the step in its container
 
-    def step(self, number: int = 0, environ: Mapping[str, str] | None = None, **options: object) -> dict[str, Any]:
+    def step(self, number: int = 0, store: Any = None, **options: object) -> dict[str, Any]:
         """Run ValidateAndPublish as the service would, its outputs uploaded; the report."""
         container = self.root / f"ml-{self.run_id}-{number}"
         shutil.rmtree(container, ignore_errors=True)
@@ -226,8 +228,8 @@ class SampleRun:
             **options,
         }
         argv = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-        places = {"OPT_ML": str(container), "BATCHCAST_OBJECT_STORE": str(self.store.root)}
-        validate_and_publish.main(argv, {**places, **(environ or {})})
+        paths = ContainerPaths(root=container)
+        validate_and_publish.validate_and_publish(parse_arguments(argv), paths, store or self.store)
         for name, target in (("report", "report/"), ("retry", "input/r1/")):
             for path in sorted((outputs / name).iterdir()):
                 self.store.upload(path, f"{RUNS}{self.run_id}/{target}{path.name}")

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Baseline", "arrange", "score"]
+__all__ = ["Comparison", "arrange", "score"]
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class Comparison:
     """`naive` and `actual` are items x days x targets, `scale` items x targets; NaN where there is no value."""
 
     naive: Array
@@ -25,7 +25,7 @@ class Baseline:
     scale: Array
 
 
-def arrange(baseline: pa.Table, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int) -> Baseline:
+def arrange(baseline: pa.Table, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int) -> Comparison:
     """The rows of baseline.parquet as arrays in the order of `item_ids` and `targets`."""
     item = pc.index_in(baseline["item_id"], value_set=item_ids.combine_chunks())
     target = pc.index_in(baseline["target"], value_set=pa.array(list(targets)))
@@ -36,23 +36,23 @@ def arrange(baseline: pa.Table, item_ids: pa.ChunkedArray, targets: Sequence[str
     for name in ("naive", "actual", "scale"):
         arrays[name] = np.full((len(item_ids), days, len(targets)), np.nan)
         arrays[name][at] = baseline[name].to_numpy()[known]
-    return Baseline(naive=arrays["naive"], actual=arrays["actual"], scale=arrays["scale"][:, 0, :])
+    return Comparison(naive=arrays["naive"], actual=arrays["actual"], scale=arrays["scale"][:, 0, :])
 
 
-def score(values: Array, baseline: Baseline, targets: Sequence[str]) -> dict[str, Any] | None:
+def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[str, Any] | None:
     """WAPE of the model and of the seasonal naive over the days whose actual value is known; None without any.
 
     WAPE = sum of absolute errors / sum of absolute actual values, over the same cells for both; with several
     targets the headline is the mean of theirs.
     """
-    known = np.isfinite(values) & np.isfinite(baseline.actual) & np.isfinite(baseline.naive)
+    known = np.isfinite(values) & np.isfinite(compared.actual) & np.isfinite(compared.naive)
     by_target = {}
     for number, target in enumerate(targets):
         cells = known[:, :, number]
-        actual = baseline.actual[:, :, number][cells]
+        actual = compared.actual[:, :, number][cells]
         total = float(np.abs(actual).sum())
         if total > 0:
-            errors = {"wape_model": values, "wape_naive": baseline.naive}
+            errors = {"wape_model": values, "wape_naive": compared.naive}
             by_target[target] = {
                 name: round(float(np.abs(found[:, :, number][cells] - actual).sum()) / total, 6)
                 for name, found in errors.items()
