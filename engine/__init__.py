@@ -1,0 +1,48 @@
+"""AWS on a laptop: the same pipeline definition, run as SageMaker would, with no account and no Docker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.client import LocalSageMaker
+    from engine.errors import NotEmulatedError, ServiceException
+    from engine.faults import FaultPlan, parse_fault_plan
+    from engine.model_server import ModelCommand, ModelSource, ModelUrl
+    from engine.transform_plan import TransformOptions
+    from engine.transform_progress import TransformProgress
+
+__all__ = [
+    "FaultPlan",
+    "LocalSageMaker",
+    "ModelCommand",
+    "ModelSource",
+    "ModelUrl",
+    "NotEmulatedError",
+    "ServiceException",
+    "TransformOptions",
+    "TransformProgress",
+    "parse_fault_plan",
+]
+
+_MODULES = {
+    "FaultPlan": "faults",
+    "LocalSageMaker": "client",
+    "ModelCommand": "model_server",
+    "ModelSource": "model_server",
+    "ModelUrl": "model_server",
+    "NotEmulatedError": "errors",
+    "ServiceException": "errors",
+    "TransformOptions": "transform_plan",
+    "TransformProgress": "transform_progress",
+    "parse_fault_plan": "faults",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that importing one part of the engine does not import all of it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"engine.{_MODULES[name]}"), name)
