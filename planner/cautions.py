@@ -75,7 +75,7 @@ def _untested(concurrency: float, inputs: PlanInputs) -> Iterator[str]:
     if tested is None and concurrency > 1:
         yield f"{concurrency:.3g} requests in flight were never measured with this model: `tune` measures what they do."
     elif tested is not None and concurrency > tested:
-        yield f"{concurrency:.3g} requests in flight were not measured; the plan has the speed at {tested}, the largest."
+        yield f"{concurrency:.3g} requests in flight were not measured; the plan has the speed at {tested}, the most."
 
 
 def _quota(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:

@@ -110,8 +110,9 @@ def _of_concurrency(inputs: PlanInputs) -> Iterator[Claim]:
         says="a model of 10 ms costs pennies and the number of instances barely matters",
         verdict="FALSE",
         evidence=f"{_COUNTS[0]}, {_COUNTS[1]} and {_COUNTS[2]} instances cost ${few.cost_usd:.2f}, "
-        f"${some.cost_usd:.2f} and ${many.cost_usd:.2f} ({many.cost_usd / few.cost_usd:.1f} times) for {few.wall_hours * 60:.1f}, "
-        f"{some.wall_hours * 60:.1f} and {many.wall_hours * 60:.1f} minutes: nearly all of it is starting up.",
+        f"${some.cost_usd:.2f} and ${many.cost_usd:.2f} ({many.cost_usd / few.cost_usd:.1f} times) for "
+        f"{few.wall_hours * 60:.1f}, {some.wall_hours * 60:.1f} and {many.wall_hours * 60:.1f} minutes: nearly all of "
+        "it is starting up.",
     )
 
 

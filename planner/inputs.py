@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from planner.capacity import Capacity
 from planner.conditions import Conditions
 from planner.prices import Fees, Rate
@@ -51,18 +54,22 @@ class PlanInputs:
     files: int | None = None
 
     @property
+    def shard_sizes(self) -> npt.NDArray[np.int64]:
+        """Records of each input object of the transform job."""
+        items = self.workload.items
+        if self.files is not None:
+            return items // self.files + (np.arange(self.files) < items % self.files)
+        return shard_sizes(
+            items,
+            instances=self.instances,
+            concurrency=self.concurrency,
+            records_per_shard=self.records_per_shard,
+        )
+
+    @property
     def shards(self) -> int:
         """Input objects of the transform job."""
-        if self.files is not None:
-            return self.files
-        return len(
-            shard_sizes(
-                self.workload.items,
-                instances=self.instances,
-                concurrency=self.concurrency,
-                records_per_shard=self.records_per_shard,
-            )
-        )
+        return len(self.shard_sizes)
 
     @property
     def endpoint_usd_per_hour(self) -> float:

@@ -19,11 +19,12 @@ __all__ = ["Plan", "make_plan", "plain_scenarios"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`warnings` by scenario name, those of the prices under every one; `claims` is empty for the plain formula."""
+    """`warnings` by scenario name; those of the prices hold for all. `claims` is empty for the plain formula."""
 
     inputs: PlanInputs
     scenarios: Sequence[Scenario]
     warnings: Mapping[str, Sequence[str]]
+    price_warnings: Sequence[str]
     claims: Sequence[Claim]
 
     def document(self) -> dict[str, Any]:
@@ -49,7 +50,7 @@ class Plan:
             "cost_usd_month": scenario.cost_usd_month,
             "p5": scenario.p5,
             "p95": scenario.p95,
-            "warnings": list(self.warnings[scenario.name]),
+            "warnings": [*self.warnings[scenario.name], *self.price_warnings],
         }
 
 
@@ -57,11 +58,11 @@ def make_plan(inputs: PlanInputs, table: PriceTable, today: date, *, plain: bool
     """The plan of these inputs; `plain` is the formula alone: instances only, no spread, everything scales."""
     scenarios = plain_scenarios(inputs) if plain else [scenario(inputs) for scenario in SCENARIOS.values()]
     rates = {inputs.instance_type: inputs.rate, inputs.processing_type: inputs.processing_rate}
-    prices = price_warnings(table, inputs.region, rates, today)
     return Plan(
         inputs=inputs,
         scenarios=scenarios,
-        warnings={scenario.name: [*cautions(scenario, inputs), *prices] for scenario in scenarios},
+        warnings={scenario.name: cautions(scenario, inputs) for scenario in scenarios},
+        price_warnings=price_warnings(table, inputs.region, rates, today),
         claims=[] if plain else claims(inputs),
     )
 

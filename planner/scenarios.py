@@ -13,9 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 from planner import async_queue, formula
+from planner.capacity import Capacity
 from planner.estimate import Drain, Estimate, drain_of, estimate
 from planner.inputs import PlanInputs
 
@@ -76,7 +78,7 @@ def transform_estimate(inputs: PlanInputs) -> Estimate:
         instances=inputs.instances,
         shards=inputs.shards,
         capacity=speed,
-        drain=drain_of(inputs.capacity.table(inputs.concurrency), inputs.concurrency, workload.seconds_cv),
+        drain=_drain(inputs.capacity, inputs.concurrency, workload.seconds_cv),
         conditions=inputs.conditions,
     )
 
@@ -211,11 +213,17 @@ def title(name: str, inputs: PlanInputs) -> str:
     return {
         "endpoint_sequential": "Endpoint 24/7, one request at a time",
         "endpoint_concurrent": f"Endpoint 24/7, {inputs.endpoint_requests} requests in flight",
-        "endpoint_ephemeral": f"Endpoint for the job only, {inputs.endpoint_instances} x {inputs.concurrency} in flight",
+        "endpoint_ephemeral": f"Endpoint for the job, {inputs.endpoint_instances} x {inputs.concurrency} in flight",
         "batch": f"Batch Transform, {inputs.instances} x {inputs.concurrency} in flight",
         "async": f"Asynchronous endpoint, 0 to {inputs.instances} instances, paced",
         "hybrid": f"Batch Transform and {inputs.ad_hoc_requests} ad-hoc requests, asynchronous",
     }[name]
+
+
+@cache
+def _drain(capacity: Capacity, concurrency: int, seconds_cv: float) -> Drain:
+    # A search asks for few curves and many numbers of instances.
+    return drain_of(capacity.table(concurrency), concurrency, seconds_cv)
 
 
 def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines.plan_command import plan
+from pipelines.prices_command import prices
+from pipelines.simulate_command import simulate
+from planner.prices import PRICES_FILE, load_prices
+from steps.errors import ConfigError
+
+REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
+JOB = ["--items", "100000", "--seconds", "30"]
+
+
+def run(command: Any, *arguments: str) -> str:
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def scenario(text: str, name: str) -> dict[str, Any]:
+    return next(one for one in json.loads(text)["scenarios"] if one["name"] == name)
+
+
+@pytest.mark.parametrize("cell", REFERENCE["cells"], ids=str)
+def test_the_formula_on_the_command_line_gives_every_reference_cell(cell: dict[str, Any]) -> None:
+    job = ["--items", "100000", "--seconds", str(cell["sec"])]
+    shape = ["--instances", str(cell["inst"]), "--concurrency", str(cell["mct"])]
+    batch = scenario(run(plan, *job, *shape, "--formula", "--json"), "batch")
+    assert batch["compute_hours"] == pytest.approx(cell["compute_h"], abs=0.01)
+    assert batch["wall_hours"] == pytest.approx(cell["wall_h"], abs=0.01)
+    assert batch["instance_hours"] == pytest.approx(cell["inst_h"], abs=0.01)
+    assert batch["cost_usd"] == pytest.approx(cell["cost"], abs=0.01)
+
+
+def test_the_table_shows_rows_warnings_claims_formula_and_price() -> None:
+    text = run(plan, *JOB)
+    for part in ("Batch Transform", "Endpoint 24/7", "6-hour queue", "INCONSISTENT", "$195.16", "4.33", "as of 2026"):
+        assert part in text
+
+
+def test_a_deadline_is_met_and_a_budget_kept() -> None:
+    document = json.loads(run(plan, *JOB, "--deadline", "6", "--budget", "100", "--json"))
+    in_time, affordable, front = document["search"].values()
+    assert in_time[0]["p95"] <= 6
+    assert affordable[0]["cost_usd"] <= 100
+    assert len(front) > 3
+
+
+def test_the_pipeline_s_own_defaults_are_used() -> None:
+    inputs = json.loads(run(plan, *JOB, "--json"))["inputs"]
+    assert (inputs["instance_type"], inputs["instances"], inputs["concurrency"]) == ("ml.m5.4xlarge", 20, 4)
+    assert (inputs["usd_per_hour"], inputs["region"]) == (0.922, "us-east-1")
+
+
+def test_a_given_price_is_used_where_the_table_has_none() -> None:
+    job = [*JOB, "--region", "eu-west-3", "--formula", "--json"]
+    with pytest.raises(ConfigError, match="--price-per-hour"):
+        run(plan, *job)
+    assert scenario(run(plan, *job, "--price-per-hour", "2"), "batch")["cost_usd"] == pytest.approx(423.33, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--items.*\n.*--seconds"),
+        (["--items", "5"], "--seconds"),
+        ([*JOB, "--instance-type", "ml.r5.4xlarge"], "Nearest it takes: ml.r6i.4xlarge"),
+        ([*JOB, "--record-mb", "200"], "at most 100"),
+        ([*JOB, "--tuning", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_what_is_missing_or_impossible_is_refused_by_name(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(plan, *arguments)
+
+
+def test_a_played_job_agrees_with_the_estimate() -> None:
+    document = json.loads(run(simulate, *JOB, "--runs", "20", "--json"))
+    assert document["wall_hours"]["p50"] == pytest.approx(document["estimate_wall_hours"], rel=0.03)
+    assert document["wall_hours"]["p5"] < document["wall_hours"]["p50"] < document["wall_hours"]["p95"]
+    assert "P95" in run(simulate, *JOB, "--runs", "5")
+
+
+def test_prices_show_has_every_row_with_its_source() -> None:
+    text = run(prices, "show")
+    assert text.count("ml.") >= len(load_prices().rates["us-east-1"])
+    assert "offer-2026-04" in text
+    with pytest.raises(ConfigError, match=r"no prices for mars-1.*us-east-1"):
+        run(prices, "show", "--region", "mars-1")
+
+
+def offer_file(tmp_path: Path) -> Path:
+    path = tmp_path / "index.csv"
+    path.write_text(
+        '"FormatVersion","v1.0"\n"Disclaimer","none"\n"Publication Date","2026-11-20T00:00:00Z"\n"Version","7"\n'
+        '"OfferCode","AmazonSageMaker"\n"TermType","PricePerUnit","usageType","Region Code"\n'
+        '"OnDemand","0.9500000000","USE1-Tsform:ml.m5.4xlarge","us-east-1"\n'
+        '"OnDemand","0.9500000000","USE1-Host:ml.m5.4xlarge","us-east-1"\n'
+    )
+    return path
+
+
+def test_a_refresh_shows_the_diff_and_writes_when_told_to(tmp_path: Path) -> None:
+    table = tmp_path / "prices.json"
+    table.write_bytes(PRICES_FILE.read_bytes())
+    arguments = ["refresh", "--region", "us-east-1", "--csv", str(offer_file(tmp_path)), "--table", str(table)]
+    declined = CliRunner().invoke(prices, arguments, input="n\n", catch_exceptions=False)
+    assert "- 0.922        + 0.95  ml.m5.4xlarge" in declined.stdout
+    assert table.read_bytes() == PRICES_FILE.read_bytes()
+    assert f"1 of {len(load_prices().rates['us-east-1'])} types change" in run(prices, *arguments, "--yes")
+    assert load_prices(table).rates["us-east-1"]["ml.m5.4xlarge"].usd == 0.95

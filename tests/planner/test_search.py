@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from planning import reference_inputs
+
+from planner.capacity import Capacity
+from planner.prices import load_prices
+from planner.search import (
+    cheapest_within_deadline,
+    concurrency_cap,
+    configurations,
+    fastest_within_budget,
+    pareto,
+    type_choices,
+)
+
+RATES = load_prices().rates["us-east-1"]
+TAKEN = {"ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.r6i.xlarge"}
+MEASURED = Capacity(kind="knee", theta=(4.0, 0.0), max_tested=8)
+
+
+def test_only_types_that_can_be_compared_are_searched() -> None:
+    names = [one.instance_type for one in type_choices(reference_inputs(), RATES, TAKEN)]
+    assert names == ["ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge"]
+    measured = type_choices(reference_inputs(capacity=MEASURED), RATES, TAKEN)
+    assert [one.instance_type for one in measured] == ["ml.m5.4xlarge"]
+
+
+def test_the_cheapest_within_a_deadline_is_the_fewest_instances_that_make_it() -> None:
+    inputs = reference_inputs(capacity=MEASURED)
+    found = cheapest_within_deadline([inputs], 12.0)
+    assert found is not None
+    assert found.concurrency == 4
+    assert found.scenario.p95 <= 12.0
+    fewer = replace(inputs, instances=found.instances - 1)
+    [before] = [one for one in configurations([fewer], [found.instances - 1]) if one.concurrency == 4]
+    assert before.scenario.p95 > 12.0
+
+
+def test_no_configuration_of_the_search_is_cheaper_and_in_time() -> None:
+    choices = type_choices(reference_inputs(), RATES, TAKEN)
+    found = cheapest_within_deadline(choices, 6.0)
+    assert found is not None
+    others = [one for one in configurations(choices, range(5, 101, 5)) if one.scenario.p95 <= 6.0]
+    assert others
+    assert found.scenario.cost_usd <= min(one.scenario.cost_usd for one in others) + 0.01
+
+
+def test_an_impossible_deadline_or_budget_finds_nothing() -> None:
+    inputs = reference_inputs(capacity=MEASURED, quota=20)
+    assert cheapest_within_deadline([inputs], 0.5) is None
+    assert fastest_within_budget([inputs], 1.0) is None
+
+
+def test_the_quota_bounds_the_instances() -> None:
+    found = fastest_within_budget([reference_inputs(capacity=MEASURED, quota=7)], 1000.0)
+    assert found is not None
+    assert found.instances == 7
+
+
+def test_the_fastest_within_a_budget_costs_no_more() -> None:
+    found = fastest_within_budget([reference_inputs(capacity=MEASURED)], 215.0)
+    assert found is not None
+    assert found.scenario.cost_usd <= 215.0
+
+
+def test_concurrency_is_bounded_by_payload_and_by_what_was_measured() -> None:
+    assert concurrency_cap(reference_inputs()) == 16
+    assert concurrency_cap(reference_inputs(max_payload_mb=30)) == 3
+    assert concurrency_cap(reference_inputs(capacity=MEASURED)) == 8
+
+
+def test_the_front_is_sorted_and_nothing_on_it_beats_another() -> None:
+    front = pareto(configurations(type_choices(reference_inputs(), RATES, TAKEN), (1, 5, 20, 80)))
+    assert len(front) > 3
+    assert [one.scenario.p95 for one in front] == sorted(one.scenario.p95 for one in front)
+    costs = [one.scenario.cost_usd for one in front]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_more_requests_in_flight_is_the_lever_on_the_cost() -> None:
+    [four, sixteen] = [one for one in configurations([reference_inputs()], [20]) if one.concurrency in (4, 16)]
+    assert four.scenario.cost_usd / sixteen.scenario.cost_usd == pytest.approx(2.4, abs=0.15)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning import QUIET
+
+from planner.capacity import Capacity, ideal_capacity
+from planner.conditions import PRIOR, LogNormal
+from planner.simulate import Job, shard_seconds, simulate
+from steps.shards import plan_shards, shard_sizes
+
+
+def job(files: int, *, cv: float = 0.0, items: int = 100_000, concurrency: int = 4, instances: int = 20) -> Job:
+    return Job(
+        shards=[np.full(len(part), 30.0) for part in np.array_split(np.arange(items), files)],
+        seconds_cv=cv,
+        instances=instances,
+        concurrency=concurrency,
+        capacity=ideal_capacity().table(concurrency),
+    )
+
+
+def played_with_events(seconds: list[float], concurrency: int, capacity: list[float]) -> float:
+    """The same shard second by second: every request in flight advances at C(k) / k."""
+    waiting, in_flight, now = list(seconds), [], 0.0
+    while waiting or in_flight:
+        while waiting and len(in_flight) < concurrency:
+            in_flight.append(waiting.pop(0))
+        pace = capacity[len(in_flight) - 1] / len(in_flight)
+        step = min(in_flight)
+        now += step / pace
+        in_flight = [left - step for left in in_flight if left - step > 1e-9]
+    return now
+
+
+@given(
+    seconds=st.lists(st.floats(0.1, 60), min_size=1, max_size=30),
+    concurrency=st.integers(1, 6),
+    knee=st.floats(1, 6),
+)
+def test_a_shard_takes_as_long_as_when_every_event_is_played(
+    seconds: list[float], concurrency: int, knee: float
+) -> None:
+    capacity = Capacity(kind="knee", theta=(knee, 0.1)).table(concurrency)
+    took = shard_seconds(np.array([seconds]), concurrency, capacity)[0]
+    assert took == pytest.approx(played_with_events(seconds, concurrency, capacity), rel=1e-6)
+
+
+@given(seconds=st.lists(st.floats(0.1, 60), min_size=1, max_size=40), concurrency=st.integers(1, 8))
+def test_without_saturation_a_shard_is_a_list_schedule(seconds: list[float], concurrency: int) -> None:
+    ends = [0.0] * concurrency
+    for one in seconds:
+        heapq.heappush(ends, heapq.heappop(ends) + one)
+    took = shard_seconds(np.array([seconds]), concurrency, ideal_capacity().table(concurrency))[0]
+    assert took == pytest.approx(max(ends))
+
+
+# What an event-driven simulation of the same rules gave for a start of 6.5 minutes and nothing else.
+@pytest.mark.parametrize(
+    ("files", "cv", "hours"),
+    [
+        (20, 0, 10.53),
+        (100, 0, 10.53),
+        (100, 0.5, 10.66),
+        (100, 1, 10.81),
+        (50, 0, 12.6),
+        (1, 0, 208.4),
+        (2000, 1, 11.9),
+    ],
+)
+def test_the_known_cases_are_met(files: int, cv: float, hours: float) -> None:
+    conditions = replace(QUIET, start=LogNormal(median=390.0, sigma=0.0))
+    outcomes = simulate(job(files, cv=cv), conditions, runs=1, seed=1)
+    assert outcomes.wall[0] / 3600 == pytest.approx(hours, rel=0.01)
+
+
+def test_files_sorted_by_size_leave_instances_idle() -> None:
+    seconds = np.sort(30 * np.random.default_rng(1).lognormal(-0.35, 0.83, 100_000))
+    spread = plan_shards(np.round(seconds * 1000).astype(np.int64), instances=20, concurrency=4)
+    as_sorted = replace(job(1), shards=np.array_split(seconds, 20))
+    dealt = replace(job(1), shards=np.split(seconds[spread.order], spread.starts[1:-1]))
+    slow, fast = (simulate(one, QUIET, runs=1, seed=1).wall[0] for one in (as_sorted, dealt))
+    assert slow > 3.5 * fast
+    assert fast == pytest.approx(seconds.sum() / 80, rel=0.03)
+
+
+def test_a_hundred_thousand_records_on_twenty_instances_take_less_than_two_seconds() -> None:
+    sizes = shard_sizes(100_000, instances=20, concurrency=4)
+    whole = replace(job(1, cv=0.5), shards=[np.full(size, 30.0) for size in sizes])
+    began = time.process_time()
+    outcomes = simulate(whole, PRIOR, runs=1, seed=1)
+    assert time.process_time() - began < 2.0
+    assert 9.5 < outcomes.wall[0] / 3600 < 12.5
+
+
+def test_the_same_seed_gives_the_same_luck_and_another_seed_another() -> None:
+    first, again, other = (simulate(job(40, cv=0.5, items=2000), PRIOR, runs=5, seed=seed) for seed in (1, 1, 2))
+    assert first.wall.tolist() == again.wall.tolist()
+    assert first.wall.tolist() != other.wall.tolist()
+
+
+def test_provisioning_is_waited_for_but_not_billed() -> None:
+    conditions = replace(QUIET, provision=LogNormal(median=600.0, sigma=0.0))
+    outcomes = simulate(job(20, items=2000), conditions, runs=3, seed=1)
+    assert (outcomes.wall - outcomes.billed).tolist() == [600.0] * 3
+
+
+def test_a_record_over_the_timeout_holds_its_slot_for_every_try_and_loses_its_shard() -> None:
+    one = Job(shards=[np.array([1.0, 50.0])], seconds_cv=0, instances=1, concurrency=1, capacity=[1.0])
+    outcomes = simulate(one, replace(QUIET, timeout=10.0, max_retries=3), runs=1, seed=1)
+    assert outcomes.wall.tolist() == [41.0]
+    assert outcomes.lost_shards.tolist() == [1.0]
+
+
+def test_failed_attempts_are_tried_again_and_cost_their_time() -> None:
+    conditions = replace(QUIET, failure_rate=0.25, max_retries=3)
+    outcomes = simulate(job(20, items=20_000), conditions, runs=3, seed=1)
+    assert np.mean(outcomes.wall) == pytest.approx(30 * 20_000 / 80 * conditions.attempts, rel=0.05)
+    assert outcomes.lost_shards.sum() > 0
+
+
+@settings(max_examples=25)
+@given(items=st.integers(1, 400), files=st.integers(1, 30), instances=st.integers(1, 8), concurrency=st.integers(1, 8))
+def test_no_job_beats_the_work_it_has_to_do(items: int, files: int, instances: int, concurrency: int) -> None:
+    whole = job(files, items=items, instances=instances, concurrency=concurrency)
+    outcomes = simulate(whole, QUIET, runs=1, seed=1)
+    assert outcomes.wall[0] >= items * 30 / (instances * concurrency) - 1e-6
+    assert outcomes.wall[0] <= items * 30 + 1e-6
+    assert 0 <= outcomes.occupancy[0] <= 1 + 1e-9
