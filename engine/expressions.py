@@ -127,6 +127,9 @@ def _function_problems(function: str, body: Any, where: str) -> Iterator[Problem
         shapes = " or ".join("{" + ", ".join(sorted(members)) + "}" for members in allowed)
         yield Problem("expression", f"{json.dumps(body)[:200]} is not {shapes}.", where=place)
         return
+    if function == "Std:Join" and not isinstance(body["Values"], list):
+        yield Problem("expression", f"{json.dumps(body['Values'])[:200]} is not a list.", where=f"{place}.Values")
+        return
     if function == "Std:JsonGet":
         try:
             _json_path(body["Path"])

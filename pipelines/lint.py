@@ -11,7 +11,7 @@ from pipelines.definition_rules import StepView, definition_problems
 from pipelines.request_rules import documented_problems
 from pipelines.requests import declared_in, resolve_jobs, walk_steps
 from pipelines.service_model import request_problems
-from steps.errors import Problem
+from steps.errors import ConfigError, Problem
 
 __all__ = ["ADVICE", "check_requests", "lint"]
 
@@ -31,6 +31,7 @@ ADVICE = frozenset(
         "shared_output",
     }
 )
+_OPTIONS: Mapping[str, type] = {"RetryPolicies": list, "PropertyFiles": list, "CacheConfig": dict}
 _SAMPLE_RUN_ID = "abcdefghijkl"
 
 
@@ -55,8 +56,12 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None) -> list[P
 
 def check_requests(definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str) -> list[Problem]:
     """The job requests of one run against the service's model and its documented limits."""
-    problems = []
-    for job in resolve_jobs(definition, values, run_id):
+    problems: list[Problem] = []
+    try:
+        jobs = list(resolve_jobs(definition, values, run_id))
+    except ConfigError as error:
+        return list(error.problems)
+    for job in jobs:
         found = list(request_problems(job.operation, job.request, job.step))
         problems += found
         if not any(problem.code == "wrong_type" for problem in found):
@@ -90,6 +95,8 @@ def _malformed_steps(steps: Any, where: str) -> Iterator[Problem]:
             yield Problem("definition", "has no Arguments.", here)
         elif not _is_dependencies(step.get("DependsOn") or []):
             yield Problem("definition", "DependsOn is not a list of step names or {Step, Trigger}.", here)
+        elif wrong := [key for key, kind in _OPTIONS.items() if not isinstance(step.get(key) or kind(), kind)]:
+            yield Problem("definition", f"{' and '.join(wrong)} cannot be read.", here)
         elif step["Type"] == "Condition":
             for branch in ("IfSteps", "ElseSteps"):
                 yield from _malformed_steps(step["Arguments"].get(branch, []), f"{here}.{branch}")

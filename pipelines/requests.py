@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import ServiceException
-from engine.expressions import Scope, references
+from engine.expressions import Scope, expression_problems, references
 from engine.expressions import resolve as resolve_expressions
 from engine.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
 from steps.errors import ConfigError, Problem
@@ -54,11 +54,14 @@ def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id
 
 
 def resolve_jobs(definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str) -> Iterator[JobRequest]:
-    """As `resolve`, from typed values; what has no value stays an expression."""
+    """As `resolve`, from typed values; what has no value, or cannot be read, stays an expression."""
     scope = _scope(values, run_id)
     for step in walk_steps(definition["Steps"]):
         if step["Type"] in OPERATIONS:
-            request = _settle(step["Arguments"], scope)
+            try:
+                request = _settle(step["Arguments"], scope)
+            except ConfigError as error:
+                raise ConfigError(*(replace(each, where=step["Name"]) for each in error.problems)) from None
             yield JobRequest(step=step["Name"], operation=OPERATIONS[step["Type"]], request=request)
 
 
@@ -111,8 +114,7 @@ def _settle(value: Any, scope: Scope) -> Any:
 
 
 def _is_open(expression: Mapping[str, Any], scope: Scope) -> bool:
-    known = {"Parameters": scope.parameters, "Execution": scope.execution}
-    try:
-        return any(each.name not in known.get(each.kind, ()) for each in references(expression))
-    except ConfigError:
+    if any(expression_problems(expression, "")):
         return True
+    known = {"Parameters": scope.parameters, "Execution": scope.execution}
+    return any(each.name not in known.get(each.kind, ()) for each in references(expression))

@@ -17,6 +17,10 @@ ITEM_ID_KEY = "item_id"
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 
+_TAG_TEXT = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
+TagKey = Annotated[str, Field(pattern=_TAG_TEXT, min_length=1, max_length=128)]
+TagValue = Annotated[str, Field(pattern=_TAG_TEXT, max_length=256)]
+
 
 class BuildSettings(BaseModel):
     """Settings of one compiled definition. The defaults are those of the committed `pipeline.json`.
@@ -26,7 +30,7 @@ class BuildSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pipeline_name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}$")] = "batchcast"
+    pipeline_name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")] = "batchcast"
     role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
         "arn:aws:iam::000000000000:role/batchcast"
     )
@@ -47,7 +51,7 @@ class BuildSettings(BaseModel):
     security_group_ids: Annotated[tuple[Identifier, ...], Field(max_length=5)] = ()
     isolated_steps: tuple[str, ...] = ()
     encrypt_inter_container_traffic: bool = False
-    tags: Annotated[Mapping[str, str], Field(max_length=50)] = Field(default_factory=dict)
+    tags: Annotated[Mapping[TagKey, TagValue], Field(max_length=50)] = Field(default_factory=dict)
     run_conditions: bool = True
 
     @model_validator(mode="after")

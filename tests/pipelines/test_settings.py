@@ -30,6 +30,8 @@ def test_the_defaults_name_no_real_account() -> None:
         ({"subnets": ["subnet-1"] * 17, "security_group_ids": ["sg-1"]}, "subnets"),
         ({"subnets": ["subnet 1"], "security_group_ids": ["sg-1"]}, "subnets.0"),
         ({"pipeline_name": "weekly forecast"}, "pipeline_name"),
+        ({"tags": {"team": "a;b"}}, "tags.team"),
+        ({"tags": {str(number): "x" for number in range(51)}}, "tags"),
     ],
 )
 def test_a_setting_the_service_would_refuse_is_refused_by_name(values: dict[str, Any], where: str) -> None:
