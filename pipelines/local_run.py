@@ -133,7 +133,7 @@ def _prepare(run: LocalRun, store: DirectoryStore) -> None:
     """Put into the store what `deploy` would put on S3: the code, the payload file and the history."""
     from pipelines.bundle import bundle
     from pipelines.settings import BuildSettings
-    from steps.payload import read_payload
+    from steps.payload_file import read_payload
 
     if not run.payload.is_file():
         raise ConfigError(Problem("payload", "there is no such file.", str(run.payload), "Name it with --payload."))

@@ -28,7 +28,8 @@ from steps.last_run import LastRun, forecasts_of, levels_of, read_last_run
 from steps.ledger import write_ledger
 from steps.manifest import Manifest, read_baseline, read_manifest, read_records
 from steps.object_store import ObjectStore, open_store, whole_file
-from steps.payload import Payload, read_payload
+from steps.payload import Payload
+from steps.payload_file import read_payload
 from steps.publish import Publication, publish, to_json
 from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from steps.report import report

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from bakery_server import Record
 
-from steps.payload import Rows, read_payload
+from steps.payload import Rows
+from steps.payload_file import read_payload
 
 FIRST_DAY, LAST_DAY = date(2016, 1, 2), date(2019, 4, 30)
 KEYS = ("store", "product", "date")

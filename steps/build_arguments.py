@@ -1,0 +1,110 @@
+"""The arguments of `build_shards`, as the pipeline's definition passes them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NoReturn
+
+from steps.errors import ConfigError, Problem
+
+__all__ = ["BuildArguments", "parse_arguments"]
+
+AUTO, ALL, NONE = "auto", "all", "none"
+_MEGABYTE = 1_000_000
+_LEAST = {
+    "forecast_days": 1,
+    "transform_instance_count": 1,
+    "max_concurrent_transforms": 1,
+    "max_payload_in_mb": 1,
+    "records_per_shard": 0,
+    "systemic_failure_percent": 0,
+    "processes": 1,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildArguments:
+    """One field a flag. `run_date` is a date or `auto`, `items_uri` a URI or `all`, `resume_from` a run or `none`;
+    `records_per_shard` 0 means by rule. `processes` is no parameter of the run: the output does not depend on it."""
+
+    run_id: str
+    run_date: str
+    run_label: str
+    forecast_days: int
+    transform_instance_count: int
+    max_concurrent_transforms: int
+    max_payload_in_mb: int
+    records_per_shard: int
+    systemic_failure_percent: float
+    items_uri: str
+    resume_from: str
+    runs_uri: str
+    processes: int
+
+    @property
+    def fixed_run_date(self) -> date | None:
+        """The run date, None for `auto`."""
+        return None if self.run_date == AUTO else date.fromisoformat(self.run_date)
+
+    @property
+    def fixed_items_uri(self) -> str | None:
+        """The file of item ids, None for `all`."""
+        return None if self.items_uri == ALL else self.items_uri
+
+    @property
+    def fixed_resume_from(self) -> str | None:
+        """The run to resume, None for `none`."""
+        return None if self.resume_from == NONE else self.resume_from
+
+    @property
+    def max_record_bytes(self) -> int:
+        """The largest record. The service does not say whether its MB are 10^6 or 2^20 bytes, or what it counts beside
+        the record: the smaller, less 5 %, is safe under either reading."""
+        return self.max_payload_in_mb * _MEGABYTE * 95 // 100
+
+    def parameters(self) -> dict[str, str | int | float]:
+        """What the output depends on, by flag."""
+        values = dataclasses.asdict(self)
+        del values["processes"]
+        return values
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
+
+
+def parse_arguments(argv: Sequence[str]) -> BuildArguments:
+    """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
+    parser = _Parser(prog="build_shards", allow_abbrev=False)
+    kinds = {"int": int, "float": float, "str": str}
+    for field in dataclasses.fields(BuildArguments):
+        flag, kind = f"--{field.name.replace('_', '-')}", kinds[str(field.type)]
+        if field.name == "processes":
+            parser.add_argument(flag, type=kind, default=len(os.sched_getaffinity(0)))
+        else:
+            parser.add_argument(flag, type=kind, required=True)
+    values = vars(parser.parse_args(list(argv)))
+    problems = [
+        Problem("arguments", f"{name} is {values[name]}.", parser.prog, f"Use {least} or more.")
+        for name, least in _LEAST.items()
+        if values[name] < least
+    ]
+    if values["run_date"] != AUTO and not _is_date(values["run_date"]):
+        what = f"run_date {values['run_date']!r} is not a date."
+        problems.append(Problem("arguments", what, parser.prog, "Write it like 2026-11-22, or auto."))
+    if problems:
+        raise ConfigError(*problems)
+    return BuildArguments(**values)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

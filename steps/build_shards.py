@@ -1,0 +1,237 @@
+"""The first step: from the Parquet history to the objects of the transform, every item accounted for.
+
+    count the items ─▶ choose ─▶ plan the shards ─▶ scatter the rows to buckets ─▶ bucket by bucket: sort, check,
+    render, write ─▶ records.parquet, baseline.parquet ─▶ manifest.json, last
+
+The bytes written depend on the rows alone: not on how they are split over files, on their order, or on the number
+of processes. Memory depends on the size of a record and the number of items, not on the number of rows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from steps.accounting import Account, check_account, write_account
+from steps.build_arguments import BuildArguments, parse_arguments
+from steps.container import ContainerPaths
+from steps.date_axis import DateAxis
+from steps.earlier_run import EarlierRun, read_earlier_run
+from steps.history import ParquetHistory, Unit, open_history
+from steps.items import Items, count_items, merge_items
+from steps.manifest import Manifest
+from steps.object_store import ObjectStore, open_store
+from steps.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
+from steps.payload import Payload
+from steps.payload_file import read_payload
+from steps.records import BuiltRecords, RecordWriter
+from steps.run_date import latest_date
+from steps.selection import read_item_ids, select
+from steps.shards import ShardPlan, plan_shards
+from steps.workers import Progress, Workers
+
+__all__ = ["main"]
+
+MARKER = "_batchcast"
+Numbers = npt.NDArray[np.int64]
+_CHUNK_BYTES = 1 << 20
+"""What is rendered in one go; larger chunks leave the processor's cache."""
+_ROWS_A_PROCESS = 2_000_000
+"""Below it a process costs more time than it saves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What is known before the rows are read."""
+
+    arguments: BuildArguments
+    payload: Payload
+    history: ParquetHistory
+    axis: DateAxis
+    earlier: EarlierRun | None
+    wanted: list[str] | None
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Run the step. Raises ConfigError, DataError and ServiceError; no output is left then."""
+    arguments = parse_arguments(argv)
+    paths = ContainerPaths.from_environment(environ)
+    outputs = [paths.output(name) for name in ("shards", "manifest", "marker")]
+    for output in outputs:
+        _empty(output)
+    try:
+        run = _open(arguments, paths, open_store(environ))
+        account = _build(run, paths)
+        (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
+        manifest = write_account(
+            account,
+            paths.output("manifest"),
+            arguments=arguments,
+            payload=run.payload,
+            axis=run.axis,
+            earlier=run.earlier,
+        )
+    except BaseException:
+        for output in outputs:
+            _empty(output)
+        raise
+    sys.stdout.write(_summary(manifest))
+
+
+def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Run:
+    payload = read_payload(paths.input("payload") / "payload.toml")
+    uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
+    wanted = None if uri is None else read_item_ids(store, uri)
+    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed)
+    history = open_history(paths.input("history"), payload)
+    axis = DateAxis(
+        type=history.types[payload.history.date],
+        run_date=arguments.fixed_run_date or latest_date(history, payload),
+        forecast_days=arguments.forecast_days,
+    )
+    if earlier:
+        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, payload_sha256=payload.sha256)
+    return _Run(arguments=arguments, payload=payload, history=history, axis=axis, earlier=earlier, wanted=wanted)
+
+
+def _build(run: _Run, paths: ContainerPaths) -> Account:
+    """Write the shards; what became of every item."""
+    percent = run.arguments.systemic_failure_percent
+    processes = max(1, min(run.arguments.processes, run.history.rows // _ROWS_A_PROCESS))
+    with _scratch(paths) as scratch, Workers(processes) as workers:
+        lanes = _lanes(run.history.units(), processes)
+        items = _count(run, lanes, scratch, workers)
+        done = run.earlier.done if run.earlier else frozenset()
+        selection = select(items, run.payload, wanted=run.wanted, done=done, max_bytes=run.arguments.max_record_bytes)
+        plan = _plan(run, items.rows[selection.built])
+        account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
+        check_account(account, percent)
+        partition = _partition(run, account, plan)
+        spills = _scatter(account, partition, lanes, scratch, workers)
+        built = _write(run, account, plan, partition, spills, paths.output("shards"), workers)
+    account = replace(account, built=built)
+    check_account(account, percent)
+    return account
+
+
+def _count(run: _Run, lanes: list[list[Unit]], scratch: Path, workers: Workers) -> Items:
+    tasks = [(units, run.payload, run.history, run.axis, scratch) for units in lanes]
+    return merge_items(workers.run(count_items, tasks, Progress("count the items", run.history.rows, "rows")))
+
+
+def _plan(run: _Run, rows: Numbers) -> ShardPlan:
+    arguments = run.arguments
+    plan = plan_shards(
+        rows,
+        instances=arguments.transform_instance_count,
+        concurrency=arguments.max_concurrent_transforms,
+        records_per_shard=arguments.records_per_shard,
+    )
+    idle = arguments.transform_instance_count - plan.shards
+    if plan.shards and idle > 0:
+        sys.stderr.write(f"{len(rows)} records make {plan.shards} shards: {idle} instances will have nothing to do\n")
+    return plan
+
+
+def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
+    columns = tuple(name for name in run.payload.value_columns)
+    size = row_bytes(run.history, columns)
+    order = np.array(account.order, np.int64)
+    rows = account.items.rows[order] + account.items.later[order]
+    return Partition(
+        history=run.history,
+        axis=run.axis,
+        date=run.payload.history.date,
+        columns=columns,
+        row_bytes=size,
+        starts=bucket_starts(rows, plan.starts, size),
+    )
+
+
+def _scatter(
+    account: Account, partition: Partition, lanes: list[list[Unit]], scratch: Path, workers: Workers
+) -> list[Spill]:
+    place = np.full(len(account.items.ids), -1, np.int64)
+    place[account.order] = np.arange(len(account.order))
+    tasks = [
+        (units, np.append(place[numbers], -1), partition, scratch / f"spill-{lane}.arrow")
+        for lane, (units, numbers) in enumerate(zip(lanes, account.items.lanes, strict=True))
+    ]
+    return workers.run(spill_units, tasks, Progress("sort the rows into buckets", partition.history.rows, "rows"))
+
+
+def _write(
+    run: _Run,
+    account: Account,
+    plan: ShardPlan,
+    partition: Partition,
+    spills: list[Spill],
+    directory: Path,
+    workers: Workers,
+) -> list[BuiltRecords]:
+    writer = RecordWriter(
+        payload=run.payload,
+        axis=run.axis,
+        id_types=tuple(run.history.types[name] for name in run.payload.history.item_id),
+        shard_starts=plan.starts,
+        max_bytes=run.arguments.max_record_bytes,
+        chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),
+        directory=directory,
+    )
+    names = [account.items.names[item] for item in account.order]
+    tasks = []
+    for buckets in bucket_tasks(partition.starts, plan.starts):
+        places = range(partition.starts[buckets.start], partition.starts[buckets.stop])
+        pieces = [spill.only(buckets) for spill in spills]
+        tasks.append((buckets, pieces, {place: names[place] for place in places}))
+    rows = account.items.rows[account.order].sum() + account.items.later[account.order].sum()
+    return workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
+
+
+def _lanes(units: list[Unit], processes: int) -> list[list[Unit]]:
+    """The units dealt to the processes, the largest first to the one with the fewest rows."""
+    lanes: list[list[Unit]] = [[] for _ in range(processes)]
+    rows = [0] * processes
+    for unit in sorted(units, key=lambda unit: (-unit.rows, unit.number)):
+        lane = rows.index(min(rows))
+        lanes[lane].append(unit)
+        rows[lane] += unit.rows
+    return lanes
+
+
+@contextmanager
+def _scratch(paths: ContainerPaths) -> Iterator[Path]:
+    """An empty directory beside inputs and outputs. What a killed run left is removed first."""
+    parent = paths.root / "processing" / "scratch"
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True)
+    scratch = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def _empty(directory: Path) -> None:
+    """Make the directory, or remove what an earlier run left in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for entry in directory.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _summary(manifest: Manifest) -> str:
+    totals = manifest.totals
+    later = f"; {totals.later_items} items begin after the run date" if totals.later_items else ""
+    return (
+        f"run date {manifest.run_date}: {totals.items} items = {totals.records} records + {totals.quarantined} "
+        f"quarantined + {totals.carried} carried over; {totals.rows:,} rows, {totals.bytes / 1e6:,.1f} MB "
+        f"in {len(manifest.shards)} shards{later}\n"
+    )

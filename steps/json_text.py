@@ -1,0 +1,86 @@
+"""The JSON text of Arrow columns, exact and computed column by column.
+
+Integers stay integers; a float is the shortest text that reads back as the same float and always looks like one
+(18.0, never 18; float32 by its own precision); decimals keep their digits; a date is "2026-01-31" and a timestamp
+"2026-01-31T00:00:00", with a fraction (of the column's unit) only where it is not zero. Null, NaN and infinity are
+null. Text is written as it is, escaped only where JSON demands it. Dates must lie in the years 1 to 9999.
+"""
+
+from __future__ import annotations
+
+from json.encoder import encode_basestring
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["JsonColumn", "json_texts"]
+
+_RETRY_CHUNKS = 16
+
+
+class JsonColumn:
+    """Texts of one column of a record, a fixed prefix before each, chunk after chunk.
+
+    Where values repeat, each is written once a chunk. Whether they do is found by trying, again from time to time;
+    the texts do not depend on it.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._until_retry = 0
+
+    def texts(self, column: pa.Array) -> list[pa.Array | str]:
+        """Arrays and fixed texts which, joined row by row, are prefix and value."""
+        if self._until_retry == 0:
+            encoded = column.dictionary_encode("encode")
+            if 2 * len(encoded.dictionary) <= len(column):
+                distinct = pc.binary_join_element_wise(self._prefix, json_texts(encoded.dictionary), "")
+                return [distinct.take(encoded.indices)]
+            self._until_retry = _RETRY_CHUNKS
+        self._until_retry -= 1
+        texts = json_texts(column)
+        return [self._prefix, texts] if self._prefix else [texts]
+
+
+def json_texts(values: pa.Array) -> pa.Array:
+    """The JSON text of every value, as an array of strings without nulls."""
+    kind = values.type
+    if pa.types.is_string(kind):
+        quoted = [None if text is None else encode_basestring(text) for text in values.to_pylist()]
+        texts = pa.array(quoted, pa.string())
+    elif pa.types.is_floating(kind):
+        texts = _float_texts(values)
+    elif pa.types.is_timestamp(kind):
+        texts = _quoted(_timestamp_texts(values))
+    elif pa.types.is_date(kind):
+        texts = _quoted(values.cast(pa.string()))
+    else:
+        texts = values.cast(pa.string())
+    return texts.fill_null("null")
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise('"', texts, '"', "")
+
+
+def _float_texts(values: pa.Array) -> pa.Array:
+    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
+    texts = values.cast(pa.string())
+    numbers = np.asarray(values.fill_null(0.5))
+    whole = numbers == np.trunc(numbers)
+    if not whole.any():
+        return texts
+    # Large and small whole numbers come with an exponent, which says "float" already.
+    bare = pc.and_(pa.array(whole), pc.invert(pc.match_substring(texts, "e")))
+    return pc.if_else(bare, pc.binary_join_element_wise(texts, "0", "."), texts)
+
+
+def _timestamp_texts(values: pa.Array) -> pa.Array:
+    texts = pc.utf8_replace_slice(values.cast(pa.string()), 10, 11, "T")
+    if values.type.unit == "s":
+        return texts
+    per_second = {"ms": 10**3, "us": 10**6, "ns": 10**9}[values.type.unit]
+    whole = np.asarray(values.cast(pa.int64()).fill_null(0)) % per_second == 0
+    seconds = pc.utf8_slice_codeunits(texts, 0, len("2026-01-31T00:00:00"))
+    return pc.if_else(pa.array(whole), seconds, texts)

@@ -1,0 +1,130 @@
+"""Why a record cannot be sent: found in its rows, one reason a record, the same whatever order they were read in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steps.chunk import Chunk
+from steps.date_axis import DateAxis, key_limits
+from steps.manifest import QuarantineReason
+from steps.payload import Payload, Period
+
+__all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_short"]
+
+REMEDIES = {
+    QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",
+    QuarantineReason.TOO_SHORT: "Lower min_days, or leave these items out with ItemsUri.",
+    QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
+    QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
+    QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
+    QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in payload.toml.',
+    QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
+}
+"""What to do about each reason."""
+_EXACT = 2**53
+"""Beyond it JSON numbers differ between readers (RFC 7493, 2.2)."""
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The reason, and what was found against which limit."""
+
+    reason: QuarantineReason
+    detail: str
+
+
+def too_short(days: int, payload: Payload) -> Quarantine:
+    """The quarantine of an item with so few days of history."""
+    detail = f"{days} days of history; min_days is {payload.history.min_days}"
+    return Quarantine(QuarantineReason.TOO_SHORT, detail)
+
+
+def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis) -> dict[int, Quarantine]:
+    """The records of the chunk, counted from 0, that cannot be sent.
+
+    Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future.
+    """
+    found: dict[int, Quarantine] = {}
+    records = chunk.records
+    past = chunk.keys < axis.history_end
+    for rows, reason, detail in _bad_rows(chunk, past, payload, axis):
+        hits = np.flatnonzero(rows)
+        for record, first in zip(*np.unique(records[hits], return_index=True), strict=True):
+            text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
+            found.setdefault(int(record), Quarantine(reason, text))
+    days = _days(chunk, past, axis)
+    for record in np.flatnonzero(days < payload.history.min_days):
+        found.setdefault(int(record), too_short(int(days[record]), payload))
+    if payload.row_fields("future"):
+        days = _days(chunk, ~past, axis)
+        for record in np.flatnonzero(days < axis.forecast_days):
+            detail = f"{days[record]} of the {axis.forecast_days} days after {axis.run_date} have a row"
+            found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
+    return found
+
+
+def _bad_rows(
+    chunk: Chunk, past: Mask, payload: Payload, axis: DateAxis
+) -> Iterator[tuple[Mask, QuarantineReason, str]]:
+    """Rows that spoil their record, reason by reason."""
+    records = chunk.records
+    same = (np.diff(chunk.keys) == 0) & (np.diff(records) == 0)
+    yield np.append(same, False), QuarantineReason.DUPLICATE_DATE, "there are several rows"
+    low, high = key_limits(axis.type)
+    outside = (chunk.keys < low) | (chunk.keys >= high)
+    yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
+    if payload.history.date_format == "date":
+        time = chunk.keys % axis.per_day != 0
+        yield time, QuarantineReason.OUT_OF_RANGE, 'date_format is "date" and there is a time of day'
+    used = [(column, used) for column in chunk.columns if (used := _used(column, past, payload)).any()]
+    for column, rows in used:
+        wrong, why = _out_of_range(chunk.columns[column])
+        yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
+    if payload.history.nulls == "quarantine":
+        for column, rows in used:
+            empty = np.asarray(pc.invert(_is_known(chunk.columns[column])))
+            yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
+
+
+def _used(column: str, past: Mask, payload: Payload) -> Mask:
+    """The rows whose value of that column is part of the record."""
+    rows = np.zeros(len(past), bool)
+    periods: tuple[tuple[Period, Mask], ...] = (("history", past), ("future", ~past))
+    for period, mask in periods:
+        for field in payload.row_fields(period):
+            if column in field.sources:
+                rows |= mask
+    return rows
+
+
+def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
+    """The values that JSON cannot carry exactly, and why."""
+    kind = values.type
+    if kind in (pa.int64(), pa.uint64()):
+        numbers = np.asarray(values.fill_null(0))
+        return (numbers > _EXACT) | (numbers < -_EXACT if kind == pa.int64() else False), "is beyond 2^53"
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        whole = pa.int32() if pa.types.is_date(kind) else pa.int64()
+        low, high = key_limits(kind)
+        keys = np.asarray(values.cast(whole).fill_null(0)).astype(np.int64)
+        return (keys < low) | (keys >= high), "is outside the years 1 to 9999"
+    return np.zeros(len(values), bool), ""
+
+
+def _is_known(values: pa.Array) -> pa.Array:
+    return pc.is_finite(values).fill_null(False) if pa.types.is_floating(values.type) else values.is_valid()
+
+
+def _days(chunk: Chunk, rows: Mask, axis: DateAxis) -> npt.NDArray[np.int64]:
+    """Different days of each record among some of its rows."""
+    days = axis.days(chunk.keys[rows])
+    records = chunk.records[rows]
+    new = np.concatenate([[True], (np.diff(days) != 0) | (np.diff(records) != 0)]) if len(days) else np.zeros(0, bool)
+    return np.bincount(records[new], minlength=len(chunk.places))

@@ -1,0 +1,139 @@
+"""From buckets to shards: check the rows, render the records, write the objects of the transform."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from steps.chunk import Chunk, sorted_chunks
+from steps.date_axis import DateAxis
+from steps.manifest import QuarantineReason, Shard
+from steps.object_store import whole_file
+from steps.partition import Spill, read_bucket
+from steps.payload import Payload
+from steps.quarantine import Quarantine, find_quarantined
+from steps.render import RecordRenderer
+from steps.seasonal_naive import SeasonalNaive, seasonal_naive
+from steps.shards import shard_name
+from steps.workers import Advance
+
+__all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter", "too_large"]
+
+Numbers = npt.NDArray[np.int64]
+
+
+WRITTEN_SCHEMA = pa.schema(
+    [
+        ("place", pa.int32()),
+        ("shard", pa.string()),
+        ("line", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+"""A row a record: its place in the output, the shard, the line (from 0), and the bytes without the newline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltRecords:
+    """What became of the records of some buckets: `written` has WRITTEN_SCHEMA, `quarantined` goes by place."""
+
+    written: list[pa.Table] = field(default_factory=list)
+    quarantined: dict[int, Quarantine] = field(default_factory=dict)
+    naive: list[SeasonalNaive] = field(default_factory=list)
+    shards: list[Shard] = field(default_factory=list)
+
+
+def too_large(size: str, limit: int) -> Quarantine:
+    """The quarantine of a record of that size against the limit in bytes."""
+    detail = f"the record has {size} bytes; MaxPayloadInMB less 5 % are {limit:,}"
+    return Quarantine(QuarantineReason.TOO_LARGE, detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWriter:
+    """Writes the shards of a run into `directory`; shard n holds the places from shard_starts[n] to the next.
+
+    A record of more than `max_bytes` is quarantined.
+    """
+
+    payload: Payload
+    axis: DateAxis
+    id_types: tuple[pa.DataType, ...]
+    shard_starts: Numbers
+    max_bytes: int
+    chunk_rows: int
+    directory: Path
+
+    def write(
+        self, advance: Advance, buckets: range, spills: Sequence[Spill], names: Mapping[int, tuple[str, ...]]
+    ) -> BuiltRecords:
+        """Write the shards whose records the buckets hold, all of each. `names` are those of the places in them."""
+        built = BuiltRecords()
+        renderer = RecordRenderer(self.payload, self.axis, names, self.id_types)
+        records = (
+            record
+            for bucket in buckets
+            for chunk in sorted_chunks(read_bucket(bucket, spills), rows=self.chunk_rows)
+            for record in self._records(chunk, renderer, built, advance)
+        )
+        for shard, members in itertools.groupby(records, key=lambda record: self._shard_of(record[0])):
+            self._write_shard(shard, members, names, built)
+        return built
+
+    def _shard_of(self, place: int) -> int:
+        return int(np.searchsorted(self.shard_starts, place, side="right")) - 1
+
+    def _records(
+        self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
+    ) -> Iterator[tuple[int, bytes]]:
+        """Places and records that can be sent; the others go to `built`."""
+        found = find_quarantined(chunk, self.payload, self.axis)
+        good = np.ones(len(chunk.places), bool)
+        good[list(found)] = False
+        built.quarantined.update({int(chunk.places[n]): why for n, why in found.items()})
+        advance(len(chunk.keys))
+        if not good.any():
+            return
+        kept = chunk.only(good)
+        fits = good[good]
+        for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
+            if len(record) > self.max_bytes:
+                built.quarantined[place] = too_large(f"{len(record):,}", self.max_bytes)
+                fits[n] = False
+            else:
+                yield place, record
+        built.naive.append(seasonal_naive(kept.only(fits), self.payload.history.targets, self.axis))
+
+    def _write_shard(
+        self,
+        number: int,
+        records: Iterator[tuple[int, bytes]],
+        names: Mapping[int, tuple[str, ...]],
+        built: BuiltRecords,
+    ) -> None:
+        name = shard_name(number, len(self.shard_starts) - 1)
+        digest = hashlib.sha256()
+        rows: list[tuple[int, str, int, int, str]] = []
+        with whole_file(self.directory / name, self.directory) as stream:
+            for line, (place, record) in enumerate(records):
+                rows.append((place, name, line, len(record), hashlib.sha256(record).hexdigest()))
+                for text in (record, b"\n"):
+                    stream.write(text)
+                    digest.update(text)
+            size = stream.tell()
+            stream.flush()
+            os.fsync(stream.fileno())
+        first, last = ("/".join(names[rows[n][0]]) for n in (0, -1))
+        built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
+        built.shards.append(
+            Shard(name=name, records=len(rows), bytes=size, sha256=digest.hexdigest(), first_item=first, last_item=last)
+        )

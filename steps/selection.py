@@ -1,0 +1,120 @@
+"""Which items a run builds records for, carries over, or quarantines before their rows are read."""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import json
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from steps.errors import ConfigError, Problem
+from steps.items import Items
+from steps.manifest import QuarantineReason
+from steps.object_store import ObjectStore
+from steps.payload import ITEM_ID_KEY, Payload
+from steps.quarantine import Quarantine, too_short
+from steps.records import too_large
+from steps.render import least_bytes_a_row
+
+__all__ = ["Selection", "read_item_ids", "select"]
+
+_NAMED_PROBLEMS = 5
+_NEIGHBOURS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Items by their place in `Items`, in id order: `built` get records; `later` only begin after the run date."""
+
+    built: npt.NDArray[np.int64]
+    carried: list[int]
+    quarantined: dict[int, Quarantine]
+    later: int
+
+
+def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
+    """The ids of the object at `uri`, one a line: the id itself, or a JSON object with it under "item_id".
+
+    Raises ConfigError when the object is missing, is not UTF-8, or names nothing.
+    """
+    try:
+        lines = store.read(uri).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8 text: {error}."
+        raise ConfigError(Problem("items_uri", what, uri, "Write one item id a line.")) from error
+    ids = [_item_id(line.rstrip("\r"), f"{uri} line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not ids:
+        raise ConfigError(Problem("items_uri", "names no item.", uri, "Write one item id a line, or pass all."))
+    return ids
+
+
+def select(
+    items: Items, payload: Payload, *, wanted: Sequence[str] | None, done: Set[str], max_bytes: int
+) -> Selection:
+    """Choose among all items, or the `wanted`; `done` are those an earlier run has answers for.
+
+    Raises ConfigError when a wanted item is not in the history.
+    """
+    listed = None if wanted is None else _known(wanted, items.ids)
+    least = least_bytes_a_row(payload)
+    built: list[int] = []
+    carried: list[int] = []
+    quarantined: dict[int, Quarantine] = {}
+    later = 0
+    for place, item_id in enumerate(items.ids):
+        rows = int(items.rows[place])
+        if listed is not None and item_id not in listed:
+            continue
+        if rows == 0 and items.dateless[place] == 0 and listed is None:
+            later += 1
+        elif item_id in done:
+            carried.append(place)
+        elif items.dateless[place]:
+            detail = f"{items.dateless[place]} rows have no date"
+            quarantined[place] = Quarantine(QuarantineReason.NULL_KEY, detail)
+        elif rows < payload.history.min_days or rows == 0:
+            quarantined[place] = too_short(rows, payload)
+        elif rows * least > max_bytes:
+            quarantined[place] = too_large(f"{rows} rows and so more than {rows * least:,}", max_bytes)
+        else:
+            built.append(place)
+    return Selection(built=np.array(built, np.int64), carried=carried, quarantined=quarantined, later=later)
+
+
+def _item_id(line: str, where: str) -> str:
+    if not line.startswith("{"):
+        return line
+    try:
+        item_id = json.loads(line)[ITEM_ID_KEY]
+    except (ValueError, KeyError):
+        item_id = None
+    if not isinstance(item_id, str):
+        what = f'is not a JSON object with text under "{ITEM_ID_KEY}".'
+        raise ConfigError(Problem("items_uri", what, where, f'Write {{"{ITEM_ID_KEY}": "…"}} or the id alone.'))
+    return item_id
+
+
+def _known(wanted: Sequence[str], ids: Sequence[str]) -> Set[str]:
+    known = set(ids)
+    strangers = [item_id for item_id in dict.fromkeys(wanted) if item_id not in known]
+    if not strangers:
+        return set(wanted)
+    problems = []
+    for item_id in strangers[:_NAMED_PROBLEMS]:
+        what = f"there is no item {item_id!r} in the history; the nearest is {_nearest(item_id, ids)!r}."
+        problems.append(Problem("unknown_item", what, "ItemsUri", "Correct it or leave it out."))
+    if len(strangers) > _NAMED_PROBLEMS:
+        what = f"{len(strangers) - _NAMED_PROBLEMS} more items are not in the history."
+        problems.append(Problem("unknown_item", what, "ItemsUri", "Correct them or leave them out."))
+    raise ConfigError(*problems)
+
+
+def _nearest(item_id: str, ids: Sequence[str]) -> str:
+    # Comparing with all of a hundred thousand ids takes seconds; those that sort near by are likely enough.
+    place = bisect.bisect_left(ids, item_id)
+    near = ids[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS]
+    return next(iter(difflib.get_close_matches(item_id, near, n=1, cutoff=0.0)), "")
