@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -161,7 +161,8 @@ class DirectoryStore:
                 if candidate.startswith(key):
                     found.append((candidate, path))
         for candidate, path in sorted(found, key=lambda pair: pair[0].encode()):
-            yield StoredObject(f"s3://{bucket}/{candidate}", path.stat().st_size)
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                yield StoredObject(f"s3://{bucket}/{candidate}", path.stat().st_size)
 
     def read(self, uri: str) -> bytes:
         with self.open(uri) as stream:

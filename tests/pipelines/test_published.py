@@ -12,12 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from failing_store import Crash, FailingStore
+from seaweed import running_seaweed
 
 from pipelines.published import list_published, prune, read_forecasts, rollback
 from steps.errors import ConfigError, DataError, ServiceError
 from steps.forecast_table import forecast_schema
 from steps.object_store import DirectoryStore, ObjectStore
 from steps.publish import pointer_uri, publication_uri, publish, read_pointer
+from steps.s3 import S3Store
 
 PUBLISH = "s3://bucket/published"
 
@@ -227,6 +229,12 @@ def test_a_reader_never_sees_a_mixed_week_while_runs_are_published_rolled_back_a
     store: DirectoryStore,
 ) -> None:
     seen = read_while_publishing(store, weeks=12)
+    assert len(seen) > 1
+
+
+def test_nor_does_a_reader_on_a_real_s3_server(tmp_path: Path) -> None:
+    with running_seaweed(tmp_path, "bucket") as seaweed:
+        seen = read_while_publishing(S3Store(seaweed.client()), weeks=8)
     assert len(seen) > 1
 
 
