@@ -14,9 +14,11 @@ from pathlib import Path
 
 __all__ = ["bundle", "content_key"]
 
-_ENTRY = b"""from steps.__main__ import main
+_ENTRY = b"""import sys
 
-main()
+from steps.__main__ import main
+
+sys.exit(main())
 """
 _SKIPPED_SUFFIXES = {".pyc", ".pyo"}
 # The earliest date a zip file can hold.

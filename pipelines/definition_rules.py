@@ -22,6 +22,8 @@ __all__ = ["StepView", "definition_problems"]
 _MAX_CHARACTERS = 1_048_576
 _MAX_PARAMETERS = 200
 _MAX_STEPS = 50
+_MAX_VALUE_CHARACTERS = 1024
+_PARAMETER_NAME = re.compile(r"[A-Za-z0-9\-_]{1,256}")
 _STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
 # SageMaker Python SDK 3.27, sagemaker.core.workflow.execution_variables.
@@ -71,7 +73,10 @@ def definition_problems(definition: Mapping[str, Any], steps: list[StepView]) ->
     """Everything but the job requests themselves."""
     yield from _sizes(definition, steps)
     for step in steps:
-        yield from expression_problems(step.arguments, step.name)
+        if step.type in _CHECKED_TYPES:
+            yield from expression_problems(step.arguments, step.name)
+    for parameter in definition.get("Parameters", []):
+        yield from _parameter_limits(parameter)
     names = {parameter["Name"] for parameter in definition.get("Parameters", [])}
     by_name = {step.name: step for step in steps}
     for step in steps:
@@ -106,6 +111,16 @@ def _sizes(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Pro
     ]:
         for name in sorted(name for name, count in Counter(names).items() if count > 1):
             yield Problem("repeated_name", f"two {kind}s have this name.", name, "Give each its own.")
+
+
+def _parameter_limits(parameter: Mapping[str, Any]) -> Iterator[Problem]:
+    name, default = parameter["Name"], parameter.get("DefaultValue")
+    if not _PARAMETER_NAME.fullmatch(name):
+        what = f"{len(name)} characters, or others than letters, digits, - and _."
+        yield Problem("parameter_name", what, name, "Use 1 to 256 of them.")
+    if isinstance(default, str) and not 1 <= len(default) <= _MAX_VALUE_CHARACTERS:
+        what = f"the default has {len(default)} characters; SageMaker takes 1 to {_MAX_VALUE_CHARACTERS}."
+        yield Problem("parameter_default", what, name, "Use a word such as none, or a file on S3.")
 
 
 def _references(step: StepView, parameters: set[str], steps: Mapping[str, StepView]) -> Iterator[Problem]:
@@ -187,8 +202,8 @@ def _needed_steps(step: StepView) -> set[str]:
 
 
 def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
-    used = {one.name for step in steps for one in step.references if one.kind == "Parameters"}
-    used |= {one.name for one in _safe_references(definition.get("PipelineExperimentConfig") or {})}
+    # By text and not by expression, so that a use inside what is not checked counts too.
+    used = set(re.findall(r'"Parameters\.([A-Za-z0-9\-_]+)"', json.dumps(definition)))
     for parameter in definition.get("Parameters", []):
         name = parameter["Name"]
         fixed = [f"{step.name}.{path} = {value!r}" for step in steps for path, value in _fixed(step, name)]

@@ -10,12 +10,21 @@ from contextlib import contextmanager
 
 __all__ = ["offline_sdk"]
 
-_LENT_ENVIRONMENT = {
+_LENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+_TAKEN = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "SAGEMAKER_ADMIN_CONFIG_OVERRIDE",
+    "SAGEMAKER_USER_CONFIG_OVERRIDE",
+)
 
 
 @contextmanager
@@ -30,8 +39,9 @@ def offline_sdk() -> Iterator[None]:
     root, disabled = logging.getLogger(), logging.root.manager.disable
     level, handlers = root.level, root.handlers[:]
     session, environment = boto3.DEFAULT_SESSION, dict(os.environ)
-    os.environ.update(_LENT_ENVIRONMENT)
-    os.environ.pop("AWS_PROFILE", None)
+    os.environ.update(_LENT)
+    for name in _TAKEN:
+        os.environ.pop(name, None)
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

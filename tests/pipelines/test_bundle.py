@@ -11,14 +11,16 @@ from io import BytesIO
 from pathlib import Path
 
 from pipelines.bundle import bundle, content_key
+from steps.errors import ConfigError
 
 MAIN = """\
 import sys
 from importlib.resources import files
 
 
-def main() -> None:
+def main() -> int:
     print(sys.argv[1:], files("steps").joinpath("data/page.html").read_text())
+    return 3
 """
 
 
@@ -63,23 +65,30 @@ def test_another_content_lies_under_another_key(tmp_path: Path) -> None:
     assert content_key(bundle(package)) != content_key(first)
 
 
-def test_it_runs_with_its_arguments_and_finds_its_data_files(tmp_path: Path) -> None:
+def test_it_runs_with_its_arguments_finds_its_data_files_and_hands_on_the_exit_code(tmp_path: Path) -> None:
     app = tmp_path / "app.pyz"
     app.write_bytes(bundle(package_in(tmp_path)))
     done = subprocess.run(
-        [sys.executable, "-I", app, "build_shards", "--run-id", "x"], capture_output=True, text=True, check=True
+        [sys.executable, "-I", app, "build_shards", "--run-id", "x"], capture_output=True, text=True, check=False
     )
+    assert (done.returncode, done.stderr) == (3, "")
     assert done.stdout == "['build_shards', '--run-id', 'x'] <p>é</p>\n"
 
 
-def test_the_real_steps_start_from_the_bundle_alone(tmp_path: Path) -> None:
+def test_the_real_steps_start_from_the_bundle_alone_and_fail_with_their_code(tmp_path: Path) -> None:
     app = tmp_path / "app.pyz"
     app.write_bytes(bundle())
-    done = subprocess.run(
-        [sys.executable, "-I", app, "--help"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert "build_shards" in done.stdout
-    assert "validate_and_publish" in done.stdout
+    for arguments, said in [((), "build_shards, validate_and_publish"), (("build_shards",), "--run-date")]:
+        done = subprocess.run(
+            [sys.executable, "-I", app, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={"OPT_ML": str(tmp_path / "ml")},
+        )
+        assert done.returncode == ConfigError.exit_code
+        assert said in done.stderr
 
 
 def test_every_file_of_the_steps_that_is_not_compiled_is_inside() -> None:

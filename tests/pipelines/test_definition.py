@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from engine.definition_reader import parse_definition
 from pipelines.definition import COMMITTED
+from pipelines.lint import lint
 from pipelines.parameters import declared_parameters
 from pipelines.requests import walk_steps
 from pipelines.step_texts import TEXTS
@@ -37,16 +39,23 @@ FULL_SETTINGS = {
 }
 
 
+COMMITTED_SETTINGS = [one.model_dump(mode="json", exclude_unset=True) for one in COMMITTED.values()]
+
+
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, Any]:
     """The committed shapes and one with every setting, compiled with no AWS environment and no network."""
-    settings = [one.model_dump(mode="json", exclude_unset=True) for one in COMMITTED.values()]
+    return compile_with([*COMMITTED_SETTINGS, FULL_SETTINGS], {"HOME": "/nonexistent"})
+
+
+def compile_with(settings: list[dict[str, Any]], environment: dict[str, str]) -> dict[str, Any]:
+    """What `compile_offline.py` says."""
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "pipelines" / "compile_offline.py"],
-        input=json.dumps([*settings, FULL_SETTINGS]),
+        input=json.dumps(settings),
         capture_output=True,
         text=True,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -73,6 +82,27 @@ def test_the_committed_definitions_are_what_the_sdk_compiles_byte_for_byte(compi
 
 def test_compiling_leaves_environment_logging_hooks_and_threads_as_they_were(compiled: dict[str, Any]) -> None:
     assert compiled["changed"] == []
+
+
+def test_what_the_users_environment_says_about_aws_changes_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default\nregion")
+    environment = {
+        "HOME": str(tmp_path),
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_PROFILE": "missing",
+        "AWS_DEFAULT_REGION": "nowhere-1",
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": "s3://team/config.yaml",
+    }
+    result = compile_with(COMMITTED_SETTINGS[:1], environment)
+    assert result["texts"] == [(ROOT / "pipelines" / "pipeline.json").read_text()]
+    assert result["changed"] == []
+
+
+def test_every_shape_is_clean_and_runs_on_the_local_engine(compiled: dict[str, Any]) -> None:
+    for text in compiled["texts"]:
+        assert {problem.code for problem in lint(json.loads(text))} <= {"lost_on_failure"}
+        assert set(parse_definition(text).steps) == set(steps_of(json.loads(text)))
 
 
 def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:

@@ -387,6 +387,31 @@ def test_names_used_twice_and_names_that_are_too_long_are_found() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("parameter", "code"),
+    [
+        ({"Name": "Run Date", "Type": "String"}, "parameter_name"),
+        ({"Name": "p" * 257, "Type": "String"}, "parameter_name"),
+        ({"Name": "Empty", "Type": "String", "DefaultValue": ""}, "parameter_default"),
+        ({"Name": "Long", "Type": "String", "DefaultValue": "x" * 1025}, "parameter_default"),
+        ({"Name": "Day", "Type": "Date"}, "definition"),
+        ({"Name": "Days", "Type": "Integer", "DefaultValue": "31"}, "definition"),
+    ],
+)
+def test_a_declaration_the_service_would_refuse_is_found(parameter: dict[str, Any], code: str) -> None:
+    definition = committed()
+    definition["Parameters"].append(parameter)
+    assert code in {problem.code for problem in lint(definition)}
+
+
+def test_a_use_inside_a_step_that_is_not_checked_keeps_a_parameter_alive() -> None:
+    definition = committed()
+    definition["Parameters"].append({"Name": "Wanted", "Type": "String", "DefaultValue": "x"})
+    body = {"ForEachBody": [{"Get": "ForEach.CurrentItem"}, {"Get": "Parameters.Wanted"}]}
+    definition["Steps"].append({"Name": "Each", "Type": "ForEach", "Arguments": body})
+    assert found(definition) == [("not_checked", "Each")]
+
+
 def test_more_steps_than_the_default_quota_are_counted() -> None:
     stop = {"Type": "Fail", "Arguments": {"ErrorMessage": "x"}}
     definition = {"Steps": [{"Name": f"Stop{number}", **stop} for number in range(51)]}

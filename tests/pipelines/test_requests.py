@@ -102,6 +102,20 @@ def test_a_step_is_told_its_parameters_as_flags_in_text(step: str, first: list[s
     assert arguments == [*first, *(text for name in names for text in (flags[name], values[name]))]
 
 
+def test_the_steps_understand_exactly_what_they_are_told() -> None:
+    from steps.build_arguments import parse_arguments as parse_build
+    from steps.validate_and_publish import parse_arguments as parse_publish
+
+    found = {name: request for name, request in requests(**OTHER_VALUES).items() if "AppSpecification" in request}
+    told = {name: request["AppSpecification"]["ContainerArguments"] for name, request in found.items()}
+    build = parse_build(told["BuildShards"][1:])
+    assert (build.run_id, build.run_date, build.items_uri) == (RUN_ID, "2026-11-22", "s3://data/items.txt")
+    for name, retry_round in [("ValidateAndPublish", 0), ("ValidateAndPublishRetry", 1)]:
+        publish = parse_publish(told[name][1:])
+        assert (publish.run_id, publish.round, publish.max_failed_percent) == (RUN_ID, retry_round, 0.0)
+        assert publish.publish_uri == "s3://data/other-published"
+
+
 def test_jobs_come_in_the_order_of_the_graph_with_their_operation_and_no_name() -> None:
     jobs = resolve(DEFINITION, VALUES, RUN_ID)
     assert [(job.step, job.operation) for job in jobs] == [
