@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,20 +16,37 @@ from rich.table import Table
 
 from pipelines.follow import ExecutionView, StepView
 
-__all__ = ["RunDisplay", "print_result"]
+__all__ = ["RunDisplay", "StepProgress", "print_result", "stdout_console"]
 
+_FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
+
+
+def stdout_console() -> Console:
+    """Where results go: as wide as the terminal, and 120 characters in a file or a pipe."""
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgress:
+    """How far a transform step is; a total is None while it is not known."""
+
+    files_done: int
+    files_total: int
+    records_done: int
+    records_total: int | None
 
 
 class RunDisplay:
     """Live progress of the steps: bars on a terminal, a line now and then elsewhere.
 
-    `client` is asked for `transform_progress(job)` where it has it, so that records are counted and not only files.
+    `progress_of` tells of a run id and a step how far it is, None for a step that counts nothing.
     """
 
-    def __init__(self, client: Any) -> None:
-        self._progress_of = getattr(client, "transform_progress", None)
+    def __init__(self, progress_of: Callable[[str, StepView], StepProgress | None]) -> None:
+        self._progress_of = progress_of
         self._console = Console(stderr=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
@@ -49,7 +67,9 @@ class RunDisplay:
             self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bars:
             self._bars.stop()
 
@@ -61,24 +81,18 @@ class RunDisplay:
         """Bring the display up to a new view."""
         for step in execution.steps:
             if step.started is not None:
-                counts = self._counts(step)
+                counts = self._progress_of(execution.run_id, step)
                 if self._bars:
                     self._draw(self._bars, step, counts)
                 else:
                     self._write(step, counts)
 
-    def _counts(self, step: StepView) -> Mapping[str, Any] | None:
-        if self._progress_of is None or not step.job or ":transform-job/" not in step.job:
-            return None
-        counts: Mapping[str, Any] = self._progress_of(step.job.rsplit("/", 1)[-1])
-        return counts
-
-    def _draw(self, bars: Progress, step: StepView, counts: Mapping[str, Any] | None) -> None:
+    def _draw(self, bars: Progress, step: StepView, counts: StepProgress | None) -> None:
         if step.name not in self._tasks:
             self._tasks[step.name] = bars.add_task(step.name, total=None, detail="")
         task = self._tasks[step.name]
-        if counts and counts["records_total"]:
-            bars.update(task, total=counts["records_total"], completed=counts["records_done"])
+        if counts and counts.records_total:
+            bars.update(task, total=counts.records_total, completed=counts.records_done)
         if step.status in ("Succeeded", "Failed", "Stopped"):
             if step.status == "Succeeded":
                 total = bars.tasks[task].total or 1
@@ -87,7 +101,7 @@ class RunDisplay:
                 bars.stop_task(task)
         bars.update(task, detail=_detail(step, counts))
 
-    def _write(self, step: StepView, counts: Mapping[str, Any] | None) -> None:
+    def _write(self, step: StepView, counts: StepProgress | None) -> None:
         status, when = self._said.get(step.name, ("", 0.0))
         now = time.monotonic()
         if step.status != status or (counts and step.status == "Executing" and now - when > _PLAIN_EVERY_SECONDS):
@@ -95,15 +109,15 @@ class RunDisplay:
             self.say(f"{step.name}: {_detail(step, counts)}")
 
 
-def _detail(step: StepView, counts: Mapping[str, Any] | None) -> str:
+def _detail(step: StepView, counts: StepProgress | None) -> str:
     words = [] if step.status == "Executing" else [step.status.lower()]
     if counts:
-        total = counts["records_total"]
-        words.append(f"{counts['records_done']:,}{f' of {total:,}' if total else ''} records")
-        words.append(f"{counts['files_done']:,} of {counts['files_total']:,} shards")
-        if step.started and counts["records_done"]:
+        total = counts.records_total
+        words.append(f"{counts.records_done:,}{f' of {total:,}' if total else ''} records")
+        words.append(f"{counts.files_done:,} of {counts.files_total:,} shards")
+        if step.started and counts.records_done:
             elapsed = step.seconds or max(time.time() - step.started.timestamp(), 1e-3)
-            words.append(f"{counts['records_done'] / elapsed:,.1f} records/s")
+            words.append(f"{counts.records_done / elapsed:,.1f} records/s")
     if step.seconds is not None:
         words.append(f"{step.seconds:.1f} s")
     return ", ".join(words) or "started"
@@ -111,7 +125,7 @@ def _detail(step: StepView, counts: Mapping[str, Any] | None) -> str:
 
 def print_result(document: Mapping[str, Any]) -> None:
     """The result of a run as tables on stdout."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
     console.print(f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]")
     if document["cause"]:

@@ -18,7 +18,7 @@ ENDED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """One step as it stands; `seconds` is None until it has ended, `job` is the ARN of its processing or transform job."""
+    """One step as it stands; `seconds` is None until it has ended, `job` is the ARN of its job."""
 
     name: str
     status: str

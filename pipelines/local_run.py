@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.show import COMMITTED
 from steps.errors import ConfigError, Problem
+from steps.object_store import DirectoryStore, join_uri, split_uri
+
+if TYPE_CHECKING:
+    from engine import FaultPlan, LocalSageMaker, ModelSource
+    from pipelines.console import RunDisplay, StepProgress
+    from pipelines.follow import StepView
 
 __all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local"]
 
@@ -29,6 +38,8 @@ LOCAL_DEFAULTS = {
     "TransformInstanceCount": "2",
     "MaxConcurrentTransforms": "4",
 }
+PIPELINE_NAME = "batchcast"
+LOCAL_ROLE = "arn:aws:iam::000000000000:role/batchcast"
 _LOOK_EVERY_SECONDS = 0.1
 
 
@@ -109,21 +120,18 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
     from pipelines.follow import follow
     from pipelines.outcome import outcome_of
     from pipelines.parameters import check_parameters
-    from steps.object_store import DirectoryStore
 
-    values = {**LOCAL_DEFAULTS, **run.overrides}
-    check_parameters(values)
+    values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
     store = DirectoryStore(run.workspace / "s3")
     _prepare(run, store)
-    client = LocalSageMaker(
-        workspace=run.workspace, models={values["ModelName"]: _model_source(run)}, store=store, faults=_faults(run)
-    )
-    with RunDisplay(client) as display:
+    models = {values["ModelName"]: _model_source(run)}
+    client = LocalSageMaker(run.workspace, models, store, _faults(run))
+    with RunDisplay(_JobProgress(client, store, values["RunsUri"])) as display:
         arn = _start_or_resume(client, values, display)
         try:
             last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
         except KeyboardInterrupt:
-            client.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="interrupt-" + "0" * 24)
+            client.stop_pipeline_execution(PipelineExecutionArn=arn)
             last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
     report = store.path(join_uri(values["RunsUri"], last.run_id, "report", "report.json"))
     return outcome_of(client, last, report)
@@ -145,7 +153,7 @@ def _prepare(run: LocalRun, store: DirectoryStore) -> None:
 
 
 def _mount_history(run: LocalRun, store: DirectoryStore) -> None:
-    """Make the history the bucket that HistoryUri names: a link to the user's directory, or to a copy of what is on S3."""
+    """Make the history the bucket of HistoryUri: a link to the user's directory, or to a copy of what is on S3."""
     directory = Path(run.history).resolve()
     if run.history.startswith("s3://"):
         directory = run.workspace / "history-from-s3" / sha256(run.history.encode()).hexdigest()[:16]
@@ -174,22 +182,71 @@ def _model_source(run: LocalRun) -> ModelSource:
     if run.model_url and run.model_command:
         raise ConfigError(Problem("model", "both --model-command and --model-url.", remedy="Give one of them."))
     if run.model_url:
-        return ModelUrl(run.model_url)
+        return ModelUrl(url=run.model_url)
     command = run.model_command or shlex.join([sys.executable, str(SAMPLE / "serve.py"), "--port", "{port}"])
     if "{port}" not in command:
         what = f"{command!r} has no {{port}}."
         raise ConfigError(Problem("model", what, "--model-command", "Write {port} where the server takes its port."))
-    return ModelCommand(command)
+    return ModelCommand(command=command)
+
+
+def _faults(run: LocalRun) -> FaultPlan:
+    from engine import FaultPlan, parse_fault_plan
+
+    if run.faults is None:
+        return FaultPlan()
+    if not run.faults.is_file():
+        raise ConfigError(Problem("faults", "there is no such file.", str(run.faults)))
+    return parse_fault_plan(run.faults.read_text())
 
 
 def _start_or_resume(client: LocalSageMaker, values: Mapping[str, str], display: RunDisplay) -> str:
     """The execution to follow: one with the same parameters that a killed process left, else a new one."""
-    definition = (ROOT / "pipelines" / "pipeline.json").read_text()
-    for arn in client.resume_interrupted(parameters=values):
-        display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was interrupted.")
-        return arn
+    request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": COMMITTED.read_text()}
+    if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
+        client.update_pipeline(**request)
+    else:
+        client.create_pipeline(**request, RoleArn=LOCAL_ROLE)
+    for arn in client.interrupted():
+        if ":pipeline/" in arn and _parameters_of(client, arn) == values:
+            display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was interrupted.")
+            client.resume_interrupted([arn])
+            return arn
     display.say(
-        f"Running on this machine with {values['TransformInstanceCount']} instances x "
-        f"{values['MaxConcurrentTransforms']} concurrent transforms."
+        f"Running on this machine: {values['TransformInstanceCount']} instances x "
+        f"{values['MaxConcurrentTransforms']} concurrent transforms"
     )
-    return client.start(definition, values)
+    parameters = [{"Name": name, "Value": value} for name, value in values.items()]
+    started = client.start_pipeline_execution(PipelineName=PIPELINE_NAME, PipelineParameters=parameters)
+    return str(started["PipelineExecutionArn"])
+
+
+def _parameters_of(client: LocalSageMaker, arn: str) -> dict[str, str]:
+    listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
+    return {each["Name"]: each["Value"] for each in listed["PipelineParameters"]}
+
+
+@dataclass(frozen=True, slots=True)
+class _JobProgress:
+    """How far a transform job of the run is; what there is to do stands in the manifest of the first round."""
+
+    client: LocalSageMaker
+    store: DirectoryStore
+    runs_uri: str
+
+    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
+        from pipelines.console import StepProgress
+
+        if not step.job or ":transform-job/" not in step.job:
+            return None
+        done = self.client.transform_progress(step.job.rsplit("/", 1)[-1])
+        return StepProgress(
+            files_done=done.files_done,
+            files_total=done.files_total,
+            records_done=done.records_done,
+            records_total=self._records(run_id) if step.name == "Transform" else done.files_total,
+        )
+
+    def _records(self, run_id: str) -> int | None:
+        manifest = self.store.path(join_uri(self.runs_uri, run_id, "manifest", "manifest.json"))
+        return int(json.loads(manifest.read_text())["totals"]["records"]) if manifest.exists() else None

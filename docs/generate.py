@@ -1,0 +1,68 @@
+"""Write the reference pages from the code: `python docs/generate.py`; with `--check`, say which are not current."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def command_line() -> str:
+    """Every command with its help text, as a terminal of 100 columns shows it."""
+    from pipelines.cli import COMMANDS, root
+
+    parts = ["# The command line\n", "Written by `make docs` from the commands themselves.\n", _help(root, None, [])]
+    with click.Context(root, info_name="run_pipeline.py") as context:
+        for name in COMMANDS:
+            parts += _command(root.get_command(context, name), context, [name])
+    return "\n".join(parts)
+
+
+def _command(command: click.Command | None, parent: click.Context, names: list[str]) -> list[str]:
+    assert command is not None
+    parts = [f"\n## {' '.join(names)}\n", _help(command, parent, names)]
+    if isinstance(command, click.Group):
+        with click.Context(command, parent=parent, info_name=names[-1]) as context:
+            for name in command.list_commands(context):
+                parts += _command(command.get_command(context, name), context, [*names, name])
+    return parts
+
+
+def _help(command: click.Command, parent: click.Context | None, names: list[str]) -> str:
+    info_name = names[-1] if names else "run_pipeline.py"
+    with click.Context(command, parent=parent, info_name=info_name, terminal_width=100, max_content_width=100) as context:
+        return f"```text\n{command.get_help(context)}\n```"
+
+
+def pages() -> dict[str, Callable[[], str]]:
+    """File name -> what writes it."""
+    from engine.fidelity import fidelity_page
+    from pipelines.parameter_table import parameter_page
+
+    return {"command-line.md": command_line, "fidelity.md": fidelity_page, "parameters.md": parameter_page}
+
+
+def main() -> None:
+    """Write the pages, or with `--check` exit 1 when one differs from what would be written."""
+    stale = []
+    for name, write in pages().items():
+        path, text = REFERENCE / name, write().rstrip() + "\n"
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+    if stale:
+        print(f"{'not current' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
+    sys.exit(1 if stale and "--check" in sys.argv else 0)
+
+
+if __name__ == "__main__":
+    main()

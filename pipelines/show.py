@@ -1,0 +1,64 @@
+"""`show` and `parameters`: what would run, before anything does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+__all__ = ["COMMITTED", "parameters", "show"]
+
+COMMITTED = Path(__file__).parent / "pipeline.json"
+# Stands for the execution id in resolved requests, which only the service can give.
+EXAMPLE_RUN_ID = "runid0000000"
+
+
+@click.command()
+@click.option("-p", "--parameter", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option("--requests", is_flag=True, help="The job requests of a run with these parameters, resolved.")
+def show(overrides: tuple[str, ...], requests: bool) -> None:
+    """Print the pipeline definition, or the job requests it resolves to.
+
+    With -p and without --requests the definition is printed with these values as its defaults.
+    """
+    from pipelines.parameters import check_parameters, parse_overrides
+    from pipelines.requests import resolve
+
+    values = parse_overrides(overrides)
+    definition = json.loads(COMMITTED.read_text())
+    if requests:
+        check_parameters(values)
+        found = resolve(definition, values, EXAMPLE_RUN_ID)
+        printed: object = [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
+    else:
+        numbers = {"Integer": int, "Float": float}
+        for parameter in definition["Parameters"]:
+            if parameter["Name"] in values:
+                parameter["DefaultValue"] = numbers.get(parameter["Type"], str)(values[parameter["Name"]])
+        printed = definition
+    click.echo(json.dumps(printed, indent=1))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+def parameters(as_json: bool) -> None:
+    """Print the table of pipeline parameters."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from pipelines.console import stdout_console
+    from pipelines.parameters import declared_parameters
+
+    declared = declared_parameters()
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in declared], indent=1))
+        return
+    table = Table("Parameter", "Type", "Default", "Bounds", "Meaning", box=None, pad_edge=False)
+    for one in declared:
+        default = "required" if one.default is None else f"{one.default:g}" if one.type == "Float" else str(one.default)
+        bounds = "" if one.minimum is None else f"{one.minimum:,.0f} to {one.maximum:,.0f} {one.unit}"
+        table.add_row(one.name, one.type, default, bounds, one.help)
+    table.columns[0].no_wrap = table.columns[2].no_wrap = True
+    stdout_console().print(table)
