@@ -8,11 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from steps.errors import ConfigError, Problem
+from steps.payload import ITEM_ID_KEY
 
-__all__ = ["ITEM_ID_KEY", "BuildSettings", "read_settings"]
-
-# Every record carries its item's id under this key, so that an answer can be told apart from its neighbours'.
-ITEM_ID_KEY = "item_id"
+__all__ = ["BuildSettings", "read_settings"]
 
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
