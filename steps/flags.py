@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from steps.comparison import Array, Comparison
 
@@ -14,7 +15,7 @@ __all__ = ["FLAGS", "Flag", "find_flags"]
 
 FLAGS = {
     "repeated_answer": "the same values as another item whose history differs",
-    "constant_zero": "nothing but zeros for an item that sells on most days",
+    "constant_zero": "nothing but zeros for an item that sells almost every day",
     "scale": "a level far from the item's own history",
     "last_run_scale": "a level far from the last published run",
     "unexpected_output": "an output object that belongs to no record of this run",
@@ -24,9 +25,11 @@ FLAGS = {
 
 SCALE_FACTOR = 10.0
 """An item's mean forecast may be this many times its reference, or as small a part of it."""
+SLOW_SCALE_FACTOR = 30.0
+"""The same for an item that does not sell almost every day: its few sales say little about its level."""
 RUN_FACTOR = 2.0
 """The same for the sum over all items, where chance evens out."""
-_SELLING_SHARE = 0.5
+_SELLING_SHARE = 0.8
 _DISTINCT_VALUES = 3
 _RUN_ITEMS = 20
 
@@ -51,10 +54,12 @@ def find_flags(
     flags = list(_repeated(item_ids, values, compared.naive))
     level = _mean(np.abs(values))
     reference = np.fmax(_mean(np.abs(compared.naive)), compared.scale)
+    selling = (np.nan_to_num(compared.naive) > 0).mean(axis=1) > _SELLING_SHARE
+    factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
     for number, target in enumerate(targets):
-        flags.extend(_zeros(item_ids, values[:, :, number], compared.naive[:, :, number], target))
-        flags.extend(_scale("scale", item_ids, level[:, number], reference[:, number], target))
-        flags.extend(_scale("last_run_scale", item_ids, level[:, number], last_level[:, number], target))
+        flags.extend(_zeros(item_ids, values[:, :, number], selling[:, number], target))
+        for kind, other in (("scale", reference), ("last_run_scale", last_level)):
+            flags.extend(_scale(kind, item_ids, level[:, number], other[:, number], factor[:, number], target))
         flags.extend(_run_scale(values[:, :, number], compared.naive[:, :, number], target))
     return sorted(flags, key=lambda flag: (flag.kind, flag.item_id, flag.detail))
 
@@ -72,17 +77,18 @@ def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[
                 yield Flag(kind="repeated_answer", item_id=item_ids[index], detail=f"the same as {item_ids[other]}")
 
 
-def _zeros(item_ids: Sequence[str], values: Array, naive: Array, target: str) -> Iterator[Flag]:
-    selling = (np.nan_to_num(naive) > 0).mean(axis=1) > _SELLING_SHARE
+def _zeros(item_ids: Sequence[str], values: Array, selling: npt.NDArray[np.bool_], target: str) -> Iterator[Flag]:
     for index in np.flatnonzero((values == 0).all(axis=1) & selling).tolist():
-        detail = f"{target}: 0 on every day; the last week had sales on most days"
+        detail = f"{target}: 0 on every day; the last week had sales on almost every day"
         yield Flag(kind="constant_zero", item_id=item_ids[index], detail=detail)
 
 
-def _scale(kind: str, item_ids: Sequence[str], level: Array, reference: Array, target: str) -> Iterator[Flag]:
+def _scale(
+    kind: str, item_ids: Sequence[str], level: Array, reference: Array, factor: Array, target: str
+) -> Iterator[Flag]:
     known = np.isfinite(level) & np.isfinite(reference) & (reference > 0) & (level > 0)
     ratio = np.divide(level, reference, out=np.ones_like(level), where=known)
-    for index in np.flatnonzero((ratio > SCALE_FACTOR) | (ratio < 1 / SCALE_FACTOR)).tolist():
+    for index in np.flatnonzero((ratio > factor) | (ratio < 1 / factor)).tolist():
         detail = f"{target}: {level[index]:.4g} a day on average, against {reference[index]:.4g}"
         yield Flag(kind=kind, item_id=item_ids[index], detail=detail)
 

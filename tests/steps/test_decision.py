@@ -1,0 +1,145 @@
+"""The decision, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps.decision import Findings, Tolerance, decide
+from steps.ledger import Tally
+
+
+def findings(*, ok: int = 0, quarantined: int = 0, failed: int = 0, missing: int = 0, **more: Any) -> Findings:
+    expected = ok + quarantined + failed + missing
+    tally = Tally(expected=expected, ok=ok, quarantined=quarantined, failed=failed, missing=missing, carried=0)
+    return Findings(tally=tally, **more)
+
+
+def tolerance(**changed: Any) -> Tolerance:
+    usual: dict[str, Any] = {
+        "max_failed_records": 0,
+        "max_failed_percent": 0.0,
+        "systemic_failure_percent": 20.0,
+        "max_retry_records": 1000,
+        "hold_on_flags": False,
+    }
+    return Tolerance(**{**usual, **changed})
+
+
+TABLE = [
+    # what was found, what is tolerated, the outcome, who must act
+    ({"ok": 100}, {}, "COMPLETE", None),
+    ({"ok": 100, "flags": 3}, {}, "COMPLETE", None),
+    ({"ok": 100, "flags": 3}, {"hold_on_flags": True}, "HELD", "model"),
+    ({"ok": 99, "failed": 1}, {}, "HELD", "coverage"),
+    ({"ok": 99, "failed": 1}, {"max_failed_records": 1}, "COMPLETE_WITH_QUARANTINE", None),
+    ({"ok": 99, "failed": 1, "flags": 1}, {"max_failed_records": 1, "hold_on_flags": True}, "HELD", "model"),
+    ({"ok": 98, "failed": 1, "quarantined": 1}, {"max_failed_records": 1}, "HELD", "coverage"),
+    ({"ok": 98, "quarantined": 2}, {"max_failed_records": 1}, "HELD", "data"),
+    ({"ok": 98, "quarantined": 2}, {"max_failed_percent": 2.0}, "COMPLETE_WITH_QUARANTINE", None),
+    ({"ok": 98, "quarantined": 2}, {"max_failed_percent": 1.99}, "HELD", "data"),
+    ({"ok": 98, "failed": 2}, {"max_failed_percent": 1.0, "max_failed_records": 2}, "COMPLETE_WITH_QUARANTINE", None),
+    # missing records are sent once more, if that can still make the run whole
+    ({"ok": 90, "missing": 10, "retryable": 10}, {}, "RETRY", None),
+    ({"ok": 90, "missing": 8, "failed": 2, "retryable": 10}, {}, "RETRY", None),
+    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_failed_records": 10}, "RETRY", None),
+    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 10}, "RETRY", None),
+    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 9}, "HELD", "coverage"),
+    (
+        {"ok": 90, "missing": 10, "retryable": 10},
+        {"max_retry_records": 0, "max_failed_records": 10},
+        "COMPLETE_WITH_QUARANTINE",
+        None,
+    ),
+    ({"ok": 89, "missing": 10, "failed": 1, "retryable": 10}, {}, "HELD", "coverage"),
+    ({"ok": 89, "missing": 10, "failed": 1, "retryable": 10}, {"max_failed_records": 1}, "RETRY", None),
+    # systemic: no retry would help
+    ({"ok": 80, "missing": 20, "retryable": 20}, {}, "RETRY", None),
+    ({"ok": 79, "missing": 21, "retryable": 21}, {}, "HELD", "model"),
+    ({"ok": 79, "failed": 21, "retryable": 21}, {}, "HELD", "model"),
+    ({"ok": 79, "missing": 21, "retryable": 21}, {"max_failed_percent": 50.0}, "HELD", "model"),
+    ({"ok": 79, "missing": 21, "retryable": 21}, {"systemic_failure_percent": 21.0}, "RETRY", None),
+    ({"missing": 1, "retryable": 1}, {"systemic_failure_percent": 100.0}, "HELD", "model"),
+    ({"failed": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
+    ({"quarantined": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
+    # after the retry round nothing is retryable any more
+    ({"ok": 79, "failed": 21}, {"max_failed_percent": 50.0}, "COMPLETE_WITH_QUARANTINE", None),
+    # answers in another item's place
+    ({"ok": 98, "failed": 2, "mismatches": ("x",)}, {"max_failed_percent": 100.0}, "HELD", "model"),
+    ({"ok": 100, "mismatches": ("x",)}, {}, "HELD", "model"),
+]
+
+
+@pytest.mark.parametrize(("found", "tolerated", "outcome", "kind"), TABLE)
+def test_the_outcome(found: dict[str, Any], tolerated: dict[str, Any], outcome: str, kind: str | None) -> None:
+    decision = decide(findings(**found), tolerance(**tolerated))
+    assert (decision.outcome, decision.cause_kind) == (outcome, kind)
+    assert (decision.cause is None) == (kind is None)
+
+
+@pytest.mark.parametrize(
+    ("expected", "records", "percent", "allowed"),
+    [
+        (105, 0, 1.0, 1),
+        (105, 2, 1.0, 2),
+        (100_000, 0, 0.29, 290),
+        (100_000, 0, 0.0, 0),
+        (7, 0, 99.9, 6),
+        (10, 0, 100.0, 10),
+    ],
+)
+def test_how_many_items_may_go_without_a_forecast(expected: int, records: int, percent: float, allowed: int) -> None:
+    assert tolerance(max_failed_records=records, max_failed_percent=percent).allowed(expected) == allowed
+
+
+def test_the_cause_says_how_many_against_which_limit_why_and_what_to_do() -> None:
+    found = findings(ok=79, missing=21, retryable=21, main_reason="the shard of this record has no output (21 items)")
+    assert decide(found, tolerance()).cause == (
+        "21 of 100 items (21.0 %) have no readable answer; SystemicFailurePercent is 20 %, mainly because the shard of "
+        "this record has no output (21 items). Look at the transform job's log."
+    )
+    found = findings(ok=96, failed=3, quarantined=1, main_reason="the model answered with an error (3 items)")
+    assert decide(found, tolerance(max_failed_records=2)).cause == (
+        "4 of 100 items have no forecast (1 quarantined, 3 failed, 0 missing); 2 are allowed, mainly because the model "
+        "answered with an error (3 items). Rerun the run for what is missing, or raise MaxFailedRecords."
+    )
+
+
+counts = st.integers(0, 30)
+
+
+@given(
+    ok=counts,
+    quarantined=counts,
+    failed=counts,
+    missing=counts,
+    tried=st.booleans(),
+    records=counts,
+    percent=st.floats(0, 100),
+    retries=counts,
+)
+def test_whatever_is_found_only_a_tolerated_run_is_published(
+    ok: int, quarantined: int, failed: int, missing: int, tried: bool, records: int, percent: float, retries: int
+) -> None:
+    if ok + quarantined + failed + missing == 0:
+        return
+    limits = tolerance(max_failed_records=records, max_failed_percent=percent, max_retry_records=retries)
+    found = findings(ok=ok, quarantined=quarantined, failed=failed, missing=missing, retryable=0 if tried else missing)
+    decision = decide(found, limits)
+    without = quarantined + failed + missing
+    if decision.outcome == "COMPLETE":
+        assert without == 0
+    if decision.outcome == "COMPLETE_WITH_QUARANTINE":
+        assert 0 < without <= limits.allowed(found.tally.expected)
+        assert ok > 0
+    if decision.outcome == "RETRY":
+        assert 0 < found.retryable <= retries
+    assert (decision.outcome == "HELD") == (decision.cause is not None)
+
+
+def test_a_tally_that_does_not_add_up_is_a_bug_and_never_a_report() -> None:
+    with pytest.raises(AssertionError, match="unaccounted"):
+        Tally(expected=3, ok=1, quarantined=0, failed=1, missing=0, carried=0)
