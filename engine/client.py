@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine import executions, models, pipelines
+from engine import execution_answers, executions, models, pipelines
 from engine.faults import NO_FAULTS, FaultPlan
 from engine.listing import Listing, listed
 from engine.model_server import ModelSource
@@ -112,29 +112,31 @@ class LocalSageMaker:
 
     def describe_pipeline_execution(self, **request: Any) -> Answer:
         """Status and, when it Failed, why."""
-        return _answer(executions.describe_execution(self._workspace, _checked("DescribePipelineExecution", request)))
+        return _answer(
+            execution_answers.describe_execution(self._workspace, _checked("DescribePipelineExecution", request))
+        )
 
     def list_pipeline_executions(self, **request: Any) -> Answer:
         """The newest first."""
         checked = _checked("ListPipelineExecutions", request)
-        summaries = executions.execution_summaries(self._workspace, checked["PipelineName"])
+        summaries = execution_answers.execution_summaries(self._workspace, checked["PipelineName"])
         return _answer(listed(_EXECUTIONS, summaries, checked))
 
     def list_pipeline_execution_steps(self, **request: Any) -> Answer:
         """The steps that have started, the last first; times are there while a step runs."""
         checked = _checked("ListPipelineExecutionSteps", request)
-        return _answer(listed(_STEPS, executions.execution_steps(self._workspace, checked), checked))
+        return _answer(listed(_STEPS, execution_answers.execution_steps(self._workspace, checked), checked))
 
     def list_pipeline_parameters_for_execution(self, **request: Any) -> Answer:
         """Every parameter with the value it had, as text."""
         checked = _checked("ListPipelineParametersForExecution", request)
-        parameters = executions.execution_parameters(self._workspace, checked)
+        parameters = execution_answers.execution_parameters(self._workspace, checked)
         return _answer(listed(_PARAMETERS, parameters, checked))
 
     def describe_pipeline_definition_for_execution(self, **request: Any) -> Answer:
         """The definition the execution was started with."""
         checked = _checked("DescribePipelineDefinitionForExecution", request)
-        return _answer(executions.describe_definition(self._workspace, checked))
+        return _answer(execution_answers.describe_definition(self._workspace, checked))
 
     def create_model(self, **request: Any) -> Answer:
         """A server has to be declared for the model's name or its image."""
@@ -191,10 +193,22 @@ class LocalSageMaker:
         """How far a transform job is, whichever process runs it. Not a call of SageMaker."""
         return self._workspace.transform_progress(job_name)
 
-    def resume_interrupted(self) -> list[str]:
-        """Go on, in the background, with what a process that died left running; the ARNs. Not a call of SageMaker."""
-        resumed = executions.resume_executions(self._workspace, self._step_faults)
-        return [*resumed, *self._transform_jobs.resume_interrupted(), *self._processing_jobs.resume_interrupted()]
+    def interrupted(self) -> list[str]:
+        """The ARNs of executions and jobs that a process left running when it died. Not a call of SageMaker."""
+        jobs = [self._transform_jobs, self._processing_jobs]
+        return [*executions.interrupted(self._workspace), *(arn for each in jobs for arn in each.interrupted())]
+
+    def resume_interrupted(self, arns: Sequence[str] | None = None) -> list[str]:
+        """Go on, in the background, with what is interrupted, all of it or what `arns` names; the ARNs resumed.
+
+        Steps that ended stay as they are. A transform job that was running sends only the objects that have no output
+        yet; everything else that was running is done again. Not a call of SageMaker.
+        """
+        wanted = [arn for arn in self.interrupted() if arns is None or arn in arns]
+        resumed = [arn for arn in wanted if executions.resume(self._workspace, arn, self._step_faults)]
+        for jobs in (self._transform_jobs, self._processing_jobs):
+            resumed += [arn for arn in wanted if jobs.resume(arn)]
+        return resumed
 
 
 def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,9 @@ class _Reader:
 
     def _check_arguments(self, type_: str, arguments: Mapping[str, Any], where: str) -> None:
         found = list(expression_problems(arguments, where))
+        if f"{type_}JobName" in arguments:
+            what = "names of jobs are made from the execution and the step."
+            found.append(Problem("definition", what, where=f"{where}.{type_}JobName", remedy="Leave it out."))
         if type_ == "Condition" and not found:
             found = list(condition_problems(arguments.get("Conditions"), f"{where}.Conditions"))
         self.problems.extend(found)

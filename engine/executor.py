@@ -14,8 +14,9 @@ from typing import IO, Any
 
 from engine.definition import Definition, Step
 from engine.definition_reader import parse_definition
+from engine.execution_record import execution_variables
 from engine.parameters import parameter_values
-from engine.resource_name import arn, now
+from engine.resource_name import now
 from engine.state import Record
 from engine.step_graph import ENDED, final_status, ready_steps
 from engine.step_run import StepEnd, run_step
@@ -55,7 +56,7 @@ class Executor:
             workspace=workspace,
             definition=self._definition,
             execution_id=execution_id,
-            variables=_variables(self._record),
+            variables=execution_variables(self._record),
             parameters=parameter_values(self._definition.parameters, self._record["PipelineParameters"]),
             step_record=lambda name: self._steps.get(name, {}),
             halted=self._halted,
@@ -162,14 +163,3 @@ def _internal_error(error: Exception) -> str:
 def _selected(record: Record, definition: Definition) -> set[str]:
     config = record.get("SelectiveExecutionConfig")
     return {each["StepName"] for each in config["SelectedSteps"]} if config else set(definition.steps)
-
-
-def _variables(record: Record) -> dict[str, str]:
-    name, execution_id = record["PipelineName"], record["PipelineExecutionId"]
-    return {
-        "StartDateTime": record["CreationTime"],
-        "PipelineName": name,
-        "PipelineArn": arn("pipeline", name),
-        "PipelineExecutionId": execution_id,
-        "PipelineExecutionArn": arn("pipeline", f"{name}/execution/{execution_id}"),
-    }

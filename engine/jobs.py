@@ -143,17 +143,27 @@ class Jobs:
                 self._records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
             self._records.clear_stop(name)
 
-    def resume_interrupted(self) -> list[str]:
-        """Run again, in the background, the jobs whose process died and that are no execution's; their ARNs."""
-        resumed = []
-        for record in self._records.all():
-            name = self._name(record["Request"])
-            if record["Status"] == IN_PROGRESS and "Execution" not in record:
-                lock = self._records.own(name)
-                if lock is not None:
-                    self._in_background(name, lock, resume=True)
-                    resumed.append(self.arn(name))
-        return resumed
+    def interrupted(self) -> list[str]:
+        """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""
+        return [
+            self.arn(name)
+            for record in self._records.all()
+            if record["Status"] == IN_PROGRESS
+            and "Execution" not in record
+            and not self._records.is_owned(name := self._name(record["Request"]))
+        ]
+
+    def resume(self, arn: str) -> bool:
+        """Run an interrupted job again in the background; False when it is none, or another process was faster."""
+        name = arn.rsplit("/", 1)[-1]
+        record = self._records.read(name)
+        if record is None or record["Status"] != IN_PROGRESS or self.arn(name) != arn:
+            return False
+        lock = self._records.own(name)
+        if lock is None:
+            return False
+        self._in_background(name, lock, resume=True)
+        return True
 
     def get(self, name: str) -> Record:
         """The job's record. Raises ServiceException when there is none."""

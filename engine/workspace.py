@@ -119,7 +119,7 @@ class Workspace:
             run.request,
             store=self.store,
             model=self.model_source(model),
-            workdir=self.root / "jobs" / run.name,
+            workdir=self.root,
             options=replace(self._options, resume=run.resume),
             faults=self._faults,
             stop=run.stop,

@@ -1,0 +1,147 @@
+"""Reading a definition: everything is understood or refused by name, and all problems are told at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_pipeline import Json, after, condition, definition, equals, fail, json_get, processing, transform
+
+from engine.conditions import holds
+from engine.definition import Branch, Dependency
+from engine.definition_reader import parse_definition
+from engine.expressions import Scope
+from steps.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
+
+
+@pytest.mark.parametrize("name", ["pipeline.json", "pipeline-plain.json"])
+def test_the_committed_definitions_are_read(name: str) -> None:
+    read = parse_definition((ROOT / "pipelines" / name).read_text())
+    assert read.steps["Transform"].dependencies == (Dependency(step="BuildShards"),)
+    assert read.steps["FailHeld"].branch == Branch(condition="Held", outcome=True)
+    assert read.parameters["ForecastDays"].default == 31
+
+
+def test_a_data_reference_is_a_dependency() -> None:
+    first = processing("First", "1", outputs={"report": "s3://b/r/"}, PropertyFiles=REPORT)
+    second = processing("Second", "1", {"Get": "Steps.First.ProcessingJobArn"})
+    third = condition("Third", [equals(json_get("First", "report", "a"), 1)], [])
+    read = parse_definition(definition(first, second, third))
+    assert read.steps["Second"].dependencies == (Dependency(step="First"),)
+    assert read.steps["Third"].dependencies == (Dependency(step="First"),)
+
+
+def test_an_explicit_trigger_outweighs_the_data_reference() -> None:
+    second = processing("Second", "1", {"Get": "Steps.First.TransformJobArn"}, DependsOn=[after("First", "Failed")])
+    read = parse_definition(definition(transform("First", "s3://b/i/", "s3://b/o"), second))
+    assert read.steps["Second"].dependencies == (Dependency(step="First", trigger="Failed"),)
+
+
+def plain(name: str = "A", **members: Any) -> Json:
+    return processing(name, "1", **members)
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([{"Name": "A", "Type": "Training", "Arguments": {}}], "step type 'Training' is not emulated"),
+        ([plain(Colour="red")], "Steps[0].Colour: is not known here"),
+        ([plain(CacheConfig={"Enabled": True, "ExpireAfter": "p7d"})], "step caching is not emulated"),
+        ([plain("A"), plain("A")], "the name A is used twice"),
+        ([plain("A b")], "'A b' is no step name"),
+        ([plain(DependsOn=["B"])], "depends on B, which is no step"),
+        ([plain("A", DependsOn=["B"]), plain("B", DependsOn=["A"])], "the steps A, B wait for each other"),
+        ([fail("F"), plain(DependsOn=["F"])], "nothing can follow one"),
+        ([plain("A"), plain("B", DependsOn=[after("A", "Sometimes")])], "trigger 'Sometimes'"),
+        ([plain("A"), plain("B", DependsOn=[after("A"), "A"])], "step A has two triggers"),
+        ([plain(PropertyFiles=REPORT)], "lies in output report, which the step does not have"),
+        ([plain("A"), condition("C", [equals(json_get("A", "report", "x"), 1)], [])], "no property file report"),
+        ([processing("A", "1", {"Get": "Parameters.Nope"})], "parameter Nope is not declared"),
+        ([processing("A", "1", {"Get": "Execution.Nope"})], "execution variable Nope has no value"),
+        ([condition("C", [], [])], "at least one condition"),
+        ([condition("C", [{"Type": "Contains", "LeftValue": 1, "RightValue": 1}], [])], "'Contains' is not known"),
+        ([condition("C", [{"Type": "Not"}], [])], "Use Condition, Type."),
+        ([plain(RetryPolicies=[{"ExceptionType": ["SageMaker.ALGORITHM_ERROR"]}])], "SageMaker.ALGORITHM_ERROR"),
+        ([plain(RetryPolicies=[{"ExceptionType": ["Step.THROTTLING"], "MaxAttempts": 21}])], "from 0 to 20"),
+        ([{**plain(), "Arguments": {**plain()["Arguments"], "ProcessingJobName": "x"}}], "names of jobs are made"),
+    ],
+)
+def test_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_definition(definition(*steps))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"Version": "2019-01-01"}, "This engine reads 2020-12-01"),
+        ({"MlflowConfig": {"Arn": "x"}}, "definition.MlflowConfig: is not empty"),
+        ({"Extra": 1}, "definition.Extra: is not known here"),
+        ({"Parameters": [{"Name": "P", "Type": "Date"}]}, "type 'Date'"),
+        ({"Parameters": [{"Name": "P", "Type": "Integer", "DefaultValue": "3"}]}, "is not of type Integer"),
+        ({"Parameters": [{"Name": "P", "Type": "Boolean", "DefaultValue": 1}]}, "is not of type Boolean"),
+        ({"Parameters": [{"Name": "P", "Type": "String", "DefaultValue": "x", "EnumValues": ["a"]}]}, "is none of"),
+        ({"Steps": "none"}, "is not a list"),
+    ],
+)
+def test_the_frame_of_a_definition_is_checked_as_well(members: Json, says: str) -> None:
+    document = {**json.loads(definition(plain())), **members}
+    with pytest.raises(ConfigError) as refused:
+        parse_definition(json.dumps(document))
+    assert says in str(refused.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    steps = [
+        plain("A", Colour=1),
+        {"Name": "B", "Type": "EMR", "Arguments": {}},
+        plain("C", DependsOn=[after("A", "?")]),
+    ]
+    with pytest.raises(ConfigError) as refused:
+        parse_definition(definition(*steps))
+    assert len(refused.value.problems) == 3
+
+
+def not_needed(*_: str) -> Any:
+    raise AssertionError
+
+
+SCOPE = Scope(
+    parameters={"Days": 31},
+    execution={},
+    properties=not_needed,
+    property_file=not_needed,
+    json_object=not_needed,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (equals({"Get": "Parameters.Days"}, 31), True),
+        (equals({"Get": "Parameters.Days"}, "31"), False),
+        (equals(True, 1), False),
+        ({"Type": "GreaterThan", "LeftValue": {"Get": "Parameters.Days"}, "RightValue": 30.5}, True),
+        ({"Type": "GreaterThanOrEqualTo", "LeftValue": 31, "RightValue": {"Get": "Parameters.Days"}}, True),
+        ({"Type": "LessThan", "LeftValue": 1, "RightValue": 1}, False),
+        ({"Type": "LessThanOrEqualTo", "LeftValue": 1, "RightValue": 1}, True),
+        ({"Type": "In", "QueryValue": "a", "Values": ["b", "a"]}, True),
+        ({"Type": "In", "QueryValue": 1, "Values": [True, "1"]}, False),
+        ({"Type": "Not", "Condition": equals(1, 2)}, True),
+        ({"Type": "Or", "Conditions": [equals(1, 2), equals(3, 3)]}, True),
+        ({"Type": "Or", "Conditions": [equals(1, 2), equals(3, 4)]}, False),
+    ],
+)
+def test_a_condition_compares_values_of_json(body: Json, outcome: bool) -> None:
+    assert holds(body, SCOPE) is outcome
+
+
+def test_only_numbers_have_an_order() -> None:
+    with pytest.raises(ConfigError, match="compares numbers"):
+        holds({"Type": "LessThan", "LeftValue": "1", "RightValue": 2}, SCOPE)
