@@ -22,8 +22,8 @@ instance count as too slow, `no_output` loses the output of a file although the 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from steps.errors import ConfigError, Problem
@@ -93,6 +93,30 @@ class FaultPlan:
 NO_FAULTS = FaultPlan()
 
 
+_CONDITIONS = frozenset({"containing", "file", "line", "instance", "attempts"})
+_KEYS: Mapping[Effect, frozenset[str]] = {
+    "latency": _CONDITIONS | {"seconds"},
+    "status": _CONDITIONS | {"status", "body"},
+    "reset": _CONDITIONS,
+    "truncated": _CONDITIONS,
+    "garbage": _CONDITIONS,
+    "crash": _CONDITIONS,
+    "stop": _CONDITIONS,
+    "slow_ping": frozenset({"instance", "attempts"}),
+    "no_output": frozenset({"file"}),
+}
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "containing": str,
+    "file": str,
+    "line": int,
+    "instance": int,
+    "attempts": list,
+    "seconds": (int, float),
+    "status": int,
+    "body": str,
+}
+
+
 def parse_fault_plan(text: str) -> FaultPlan:
     """The plan of a TOML text. Raises ConfigError with everything that is wrong in it."""
     try:
@@ -105,48 +129,30 @@ def parse_fault_plan(text: str) -> FaultPlan:
         if name != "fault"
     ]
     tables = content.get("fault", [])
-    if not isinstance(tables, list):
-        raise ConfigError(Problem("fault_plan", "[fault] is one table.", remedy="Write [[fault]], doubly bracketed."))
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        what = "fault is not an array of tables."
+        raise ConfigError(*problems, Problem("fault_plan", what, remedy="Write [[fault]], doubly bracketed."))
     for number, table in enumerate(tables, start=1):
-        problems += _problems(table, where=f"fault {number}")
+        problems += (Problem("fault_plan", what, where=f"fault {number}") for what in _problems(table))
     if problems:
         raise ConfigError(*problems)
     return FaultPlan(tuple(_fault(table) for table in tables))
 
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "effect": str,
-    "containing": str,
-    "file": str,
-    "line": int,
-    "instance": int,
-    "attempts": list,
-    "seconds": (int, float),
-    "status": int,
-    "body": str,
-}
-
-
-def _problems(table: Mapping[str, Any], *, where: str) -> list[Problem]:
-    known = ", ".join(field.name for field in fields(Fault))
-    found = [
-        Problem("fault_plan", f"unknown key {key!r}.", where=where, remedy=f"Known: {known}.")
-        for key in table
-        if key not in _KINDS
-    ]
-    found += [
-        Problem("fault_plan", f"{key} = {table[key]!r} has the wrong type.", where=where)
-        for key, kind in _KINDS.items()
-        if key in table and (not isinstance(table[key], kind) or isinstance(table[key], bool))
-    ]
-    if table.get("effect") not in get_args(Effect):
-        what = f"effect = {table.get('effect')!r} is unknown."
-        found.append(Problem("fault_plan", what, where=where, remedy=f"Use one of {', '.join(get_args(Effect))}."))
-    attempts = table.get("attempts", list(EVERY_ATTEMPT))
-    if isinstance(attempts, list) and not _is_range(attempts):
-        what = f"attempts = {attempts!r} is not [first, last] with 1 <= first <= last."
-        found.append(Problem("fault_plan", what, where=where))
-    return found
+def _problems(table: Mapping[str, Any]) -> Iterator[str]:
+    effect = table.get("effect")
+    if effect not in get_args(Effect):
+        yield f"effect = {effect!r} is none of {', '.join(get_args(Effect))}."
+    allowed = _KEYS.get(effect, _KINDS.keys()) if isinstance(effect, str) else _KINDS.keys()
+    for key, value in table.items():
+        if key == "effect":
+            continue
+        if key not in allowed:
+            yield f"unknown key {key!r}; effect = {effect!r} takes {', '.join(sorted(allowed))}."
+        elif not isinstance(value, _KINDS[key]) or isinstance(value, bool):
+            yield f"{key} = {value!r} has the wrong type."
+        elif key == "attempts" and not _is_range(value):
+            yield f"attempts = {value!r} is not [first, last] with 1 <= first <= last."
 
 
 def _is_range(attempts: list[Any]) -> bool:

@@ -7,8 +7,8 @@ never copied, the time limit holds for the whole exchange, and another thread ca
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
+import struct
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 __all__ = ["Answer", "Connection", "NoAnswerError"]
 
 _READ_BYTES = 1 << 16
+_MOST = 0.9
 # The service's client, seen in container logs (amazon-sagemaker-examples issue 977).
 _USER_AGENT = "Go-http-client/1.1"
 
@@ -68,6 +69,7 @@ class Connection:
         self._http = _GatheringConnection(host, port)
         self._prefix = prefix
         self._socket: socket.socket | None = None
+        self._timeout: float | None = None
         self._broken = False
 
     def get(self, path: str, *, timeout: float) -> Answer:
@@ -94,15 +96,14 @@ class Connection:
     ) -> Answer:
         deadline = time.monotonic() + timeout
         try:
-            self._connect(timeout)
+            sock = self._connected(timeout)
             self._send(method, path, headers, body)
-            answer = self._receive(deadline)
-        except TimeoutError as error:
-            self.close()
-            raise NoAnswerError(f"no answer within {timeout:g} s") from error
+            answer = self._receive(sock, deadline)
         except (OSError, HTTPException, ValueError) as error:
             self.close()
-            raise NoAnswerError(f"{type(error).__name__}: {error}") from error
+            late = time.monotonic() >= deadline
+            why = f"no answer within {timeout:g} s" if late else f"{type(error).__name__}: {error}"
+            raise NoAnswerError(why) from error
         except BaseException:
             self.close()  # what went wrong is the body's own affair, and half of it is sent
             raise
@@ -110,9 +111,7 @@ class Connection:
             raise NoAnswerError("the exchange was broken off")
         return answer
 
-    def _connect(self, timeout: float) -> None:
-        if self._broken:
-            raise ConnectionAbortedError("the exchange was broken off")
+    def _connected(self, timeout: float) -> Any:
         if self._http.sock is not None and _closed_by_peer(self._http.sock):
             self._http.close()
         if self._http.sock is None:
@@ -120,9 +119,27 @@ class Connection:
             self._http.connect()
             # Kept here too: http.client lets go of its socket as soon as a server announces that it will close.
             self._socket = self._http.sock
-            if self._broken:
-                raise ConnectionAbortedError("the exchange was broken off")
-        self._http.sock.settimeout(timeout)
+            self._timeout = None
+        sock: Any = self._http.sock
+        if self._broken:
+            raise ConnectionAbortedError("the exchange was broken off")
+        if self._timeout is None:
+            sock.settimeout(None)
+        if self._timeout != timeout:
+            self._limit(sock, timeout)
+        return sock
+
+    def _limit(self, sock: socket.socket, seconds: float) -> None:
+        """Let the kernel end a send or a receive that takes longer.
+
+        Python's own time-outs cost a poll a call, each of which hands the interpreter to another thread.
+        """
+        if seconds <= 0:
+            raise TimeoutError
+        value = struct.pack("@ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+        self._timeout = seconds
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None) -> None:
         http = self._http
@@ -143,30 +160,28 @@ class Connection:
             http.putheader("Transfer-Encoding", "chunked")
             http.endheaders(body, encode_chunked=True)
 
-    def _receive(self, deadline: float) -> Answer:
-        sock = self._http.sock
-        _lower_timeout(sock, deadline)
+    def _receive(self, sock: socket.socket, deadline: float) -> Answer:
+        remaining = deadline - time.monotonic()
+        if self._timeout is None or remaining < _MOST * self._timeout:  # sending took a part worth counting
+            self._limit(sock, remaining)
         with self._http.getresponse() as response:
             pieces: list[bytes] = []
             while piece := response.read1(_READ_BYTES):
                 pieces.append(piece)
                 if response.length == 0:
                     break
-                _lower_timeout(sock, deadline)
+                self._limit(sock, deadline - time.monotonic())
             if response.length:
                 raise HTTPException(f"the answer was cut {response.length} bytes before its end")
             return Answer(response.status, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
-def _lower_timeout(sock: socket.socket, deadline: float) -> None:
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise TimeoutError
-    sock.settimeout(remaining)
-
-
 def _closed_by_peer(sock: socket.socket) -> bool:
     """An idle connection that can be read has been closed, or holds bytes nobody asked for."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    try:
+        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

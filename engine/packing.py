@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
@@ -77,7 +79,7 @@ def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Itera
         yield MiniBatch(0, 0, 1, lambda: _pieces(open_object, packing.compression))
         return
     try:
-        with open_object() as raw, _decompressed(raw, packing.compression) as stream:
+        with _opened(open_object, packing.compression) as stream:
             if packing.split == "None":
                 yield _whole_object(stream, packing)
             elif packing.strategy == "SingleRecord":
@@ -88,13 +90,18 @@ def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Itera
         raise _not_gzip(error) from error
 
 
-def _decompressed(stream: BinaryIO, compression: str) -> BinaryIO:
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb")) if compression == "Gzip" else stream
+@contextmanager
+def _opened(open_object: Callable[[], BinaryIO], compression: str) -> Iterator[BinaryIO]:
+    """The object's decompressed bytes, read in large pieces because slots wait while a record is read."""
+    with open_object() as raw:
+        stream = gzip.GzipFile(fileobj=raw, mode="rb") if compression == "Gzip" else raw
+        with io.BufferedReader(cast(io.RawIOBase, stream), _PIECE_BYTES) as buffered:
+            yield buffered
 
 
 def _pieces(open_object: Callable[[], BinaryIO], compression: str) -> Iterator[bytes]:
     try:
-        with open_object() as raw, _decompressed(raw, compression) as stream:
+        with _opened(open_object, compression) as stream:
             while piece := stream.read(_PIECE_BYTES):
                 yield piece
     except _NOT_GZIP as error:
@@ -106,7 +113,7 @@ def _not_gzip(error: Exception) -> PackingError:
 
 
 def _whole_object(stream: BinaryIO, packing: Packing) -> MiniBatch:
-    content = stream.read() if packing.limit is None else _read_at_most(stream, packing.limit + 1)
+    content = stream.read() if packing.limit is None else stream.read(packing.limit + 1)
     if packing.limit is not None and len(content) > packing.limit:
         raise PackingError(f"the object exceeds {packing.limit_text}")
     records = (content,) if packing.one_document else tuple(content.removesuffix(b"\n").split(b"\n"))
@@ -114,15 +121,6 @@ def _whole_object(stream: BinaryIO, packing: Packing) -> MiniBatch:
     if packing.processing and packing.processing.filters_input:
         body = b"\n".join(packing.processing.filter_input(record) for record in records)
     return MiniBatch(0, 0, len(records), body, records if packing.processing else ())
-
-
-def _read_at_most(stream: BinaryIO, limit: int) -> bytes:
-    """Reads in pieces, so that a small object does not cost a buffer of the limit's size."""
-    pieces = []
-    while limit > 0 and (piece := stream.read(min(limit, _PIECE_BYTES))):
-        pieces.append(piece)
-        limit -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _single_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:

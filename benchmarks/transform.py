@@ -1,0 +1,201 @@
+"""What the local transform adds to the model's own time, and how much memory it needs.
+
+    python benchmarks/transform.py            # some minutes; writes benchmarks/results/transform.md
+    python benchmarks/transform.py --quick    # a look, written nowhere
+
+Are the slots always busy; how many requests a second against a bare loop over the same HTTP client; does memory stay
+flat from 1,000 to 100,000 records, and for bodies of 100 MB?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from engine.model_server import ModelCommand, free_ports
+from engine.transform_job import run_transform_job
+from engine.transform_plan import TransformOptions
+from steps.object_store import DirectoryStore
+
+SERVER = Path(__file__).resolve().with_name("waiting_server.py")
+RESULTS = Path(__file__).resolve().parent / "results" / "transform.md"
+INSTANCES, CONCURRENCY = 2, 4
+SLOTS = INSTANCES * CONCURRENCY
+RECORD_BYTES = 1000
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """A CreateTransformJob request over s3://b/in/, record by record."""
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/in/"}}
+    return {
+        "TransformJobName": "benchmark",
+        "ModelName": "waiting",
+        "MaxConcurrentTransforms": CONCURRENCY,
+        "MaxPayloadInMB": 6,
+        "BatchStrategy": "SingleRecord",
+        "TransformInput": {"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
+        "TransformOutput": {"S3OutputPath": "s3://b/out/", "Accept": "application/json", "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": INSTANCES},
+        **changes,
+    }
+
+
+def run(folder: Path, *server_options: str, **changes: Any) -> None:
+    """One job over what lies under s3://b/in/ of the folder's store."""
+    result = run_transform_job(
+        request(**changes),
+        store=DirectoryStore(folder / "s3"),
+        model=ModelCommand(command=" ".join([sys.executable, str(SERVER), "{port}", *server_options])),
+        workdir=folder,
+        options=TransformOptions(time_scale=0.01),
+    )
+    assert result.status == "Completed", result
+
+
+def write_records(folder: Path, files: int, records: int) -> None:
+    """`files` objects of `records` lines of 1 kB."""
+    filler = "x" * (RECORD_BYTES - 40)
+    for file in range(files):
+        lines = (f'{{"item_id":"{file}-{line}","filler":"{filler}"}}\n' for line in range(records))
+        DirectoryStore(folder / "s3").write(f"s3://b/in/part-{file:05d}.jsonl", "".join(lines).encode())
+
+
+def server_times(folder: Path) -> list[tuple[float, float]]:
+    """When each request of a job arrived and was answered, by the servers' clock."""
+    return [(start, end) for path in folder.glob("times-*") for start, end in json.loads(path.read_text())]
+
+
+def wall(times: list[tuple[float, float]]) -> float:
+    """Seconds from the first request to the last answer."""
+    return max(end for _, end in times) - min(start for start, _ in times)
+
+
+def occupancy(folder: Path, records: int) -> float:
+    """The share of time that slots have a request in service, 25 to 75 ms each."""
+    write_records(folder, 8, records // 8)
+    run(folder, "--low", "0.025", "--high", "0.075", "--times", str(folder / "times"))
+    times = server_times(folder)
+    return sum(end - start for start, end in times) / (wall(times) * SLOTS)
+
+
+def job_rate(folder: Path, records: int) -> float:
+    """Requests a second of a job whose model needs no time."""
+    write_records(folder, 8, records // 8)
+    run(folder, "--times", str(folder / "times"))
+    return records / wall(server_times(folder))
+
+
+def bare_rate(requests: int) -> float:
+    """Requests a second of as many plain loops over http.client, which drop the answers; same servers, same bodies."""
+    ports = free_ports(INSTANCES)
+    servers = [subprocess.Popen([sys.executable, str(SERVER), str(port)]) for port in ports]
+    body = b"x" * RECORD_BYTES
+
+    def loop(slot: int) -> None:
+        connection = HTTPConnection("127.0.0.1", ports[slot % INSTANCES])
+        for _ in range(requests // SLOTS):
+            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+            connection.getresponse().read()
+        connection.close()
+
+    try:
+        time.sleep(1.0)
+        with ThreadPoolExecutor(SLOTS) as threads:
+            began = time.monotonic()
+            list(threads.map(loop, range(SLOTS)))
+            return requests / (time.monotonic() - began)
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait()
+
+
+def peak_of_records(folder: Path, records: int) -> float:
+    """Peak memory in MB of the process that runs a job of so many records."""
+    write_records(folder, 10, records // 10)
+    return _in_new_process(_run_and_peak, folder, [], {})
+
+
+def peak_of_large_bodies(folder: Path, objects: int) -> float:
+    """Peak memory in MB of the process that sends objects of 100 MB whole, one an instance at a time."""
+    for number in range(objects):
+        DirectoryStore(folder / "s3").write(f"s3://b/in/{number}", b"x" * (100 << 20))
+    source = {"DataSource": request()["TransformInput"]["DataSource"], "ContentType": "application/octet-stream"}
+    changes = {"TransformInput": source, "MaxPayloadInMB": 100, "MaxConcurrentTransforms": 1}
+    return _in_new_process(_run_and_peak, folder, ["--answer-bytes", "1000000"], changes)
+
+
+def _in_new_process(work: Callable[..., float], *arguments: Any) -> float:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def _run_and_peak(folder: Path, server_options: list[str], changes: dict[str, Any]) -> float:
+    run(folder, *server_options, **changes)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_new_folder(measure: Callable[..., float], amount: int) -> float:
+    """The measurement in an empty folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(Path(folder), amount)
+
+
+def measure(*, quick: bool) -> list[tuple[str, str, str]]:
+    """Rows of what was measured, its value and its target."""
+    shares = [in_new_folder(occupancy, 800 if quick else 4000) for _ in range(1 if quick else 3)]
+    requests = 4000 if quick else 20_000
+    pairs = [(in_new_folder(job_rate, requests), bare_rate(requests)) for _ in range(3 if quick else 5)]
+    job, bare = (statistics.median(rate) for rate in zip(*pairs, strict=True))
+    ratio = statistics.median(job / bare for job, bare in pairs)
+    rows = [
+        (f"busy share of {INSTANCES} x {CONCURRENCY} slots, 50 ms +- 50 %", f"{min(shares):.3f}", "0.98 or more"),
+        ("requests a second, no service time: the job", f"{job:,.0f}", ""),
+        ("requests a second, no service time: the bare client loop", f"{bare:,.0f}", ""),
+        ("the job over the bare loop", f"{ratio:.2f}", "0.80 or more"),
+    ]
+    for records in (1000, 10_000 if quick else 100_000):
+        peak = in_new_folder(peak_of_records, records)
+        rows.append((f"peak memory, {records:,} records of 1 kB", f"{peak:.0f} MB", "flat"))
+    for objects in (2, 4 if quick else 10):
+        peak = in_new_folder(peak_of_large_bodies, objects)
+        rows.append((f"peak memory, {objects} objects of 100 MB, two in flight", f"{peak:.0f} MB", "flat"))
+    return rows
+
+
+def main() -> None:
+    """Measure, print, and write the results unless it was a quick look."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    table = "\n".join(f"| {name} | {value} | {target} |" for name, value, target in measure(quick=quick))
+    text = (
+        "# What the local transform costs\n\n"
+        f"Made by `python benchmarks/transform.py` with Python {platform.python_version()} on {os.cpu_count()} cores, "
+        "which the model servers share.\n\n"
+        f"| measured | value | target |\n|---|---|---|\n{table}\n"
+    )
+    print(text)
+    if not quick:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Filters and the join, and the formats they read and write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_model import Reply
+from transform_case import TransformCase
+
+from engine.csv_row import dump_row, load_row
+from engine.json_path import PathError, parse_json_path
+from engine.json_text import dump_json, load_json
+
+CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
+LINES = {"ContentType": "application/jsonlines", "Accept": "application/jsonlines"}
+
+
+def run(tmp_path: Path, record: bytes, answer: bytes, **changes: Any) -> tuple[bytes, bytes | None]:
+    """What was sent for one record, and what the output object then holds."""
+    case = TransformCase(tmp_path)
+    case.put(a=record)
+    case.run(lambda _: answer, **changes)
+    return b"".join(case.model.bodies), case.outputs().get("a.out")
+
+
+def test_e53_a_json_object_gets_the_answer_as_a_member(tmp_path: Path) -> None:
+    """E53: documented (developer guide, "Associate Prediction Results"); compact and sorted was seen in notebooks."""
+    _, output = run(tmp_path, b'{"key": 1}\n', b'{"label": 1}', JoinSource="Input")
+    assert output == b'{"SageMakerOutput":{"label":1},"key":1}\n'
+
+
+def test_e54_other_json_becomes_an_object_of_input_and_output(tmp_path: Path) -> None:
+    """E54: documented."""
+    _, output = run(tmp_path, b"[1,2]\n", b"[0.5]", JoinSource="Input", **LINES)
+    assert output == b'{"SageMakerInput":[1,2],"SageMakerOutput":[0.5]}\n'
+
+
+def test_e55_a_csv_row_gets_the_answer_s_columns(tmp_path: Path) -> None:
+    """E55: documented."""
+    _, output = run(tmp_path, b"1,2,3\n", b"0.9\n", JoinSource="Input", **CSV)
+    assert output == b"1,2,3,0.9\n"
+
+
+def test_e56_an_input_member_of_the_output_s_name_is_overwritten(tmp_path: Path) -> None:
+    """E56: documented as possible."""
+    _, output = run(tmp_path, b'{"SageMakerOutput":1}\n', b"2", JoinSource="Input")
+    assert output == b'{"SageMakerOutput":2}\n'
+
+
+def test_e57_the_filters_and_the_join_in_their_order(tmp_path: Path) -> None:
+    """E57: documented; it is the guide's example."""
+    sent, output = run(
+        tmp_path,
+        b'{"id":"x","features":[1.50,2],"more":3}\n',
+        b'{"p":1}',
+        InputFilter="$.features",
+        JoinSource="Input",
+        OutputFilter="$['id','SageMakerOutput']",
+    )
+    assert (sent, output) == (b"[1.50,2]", b'{"SageMakerOutput":{"p":1},"id":"x"}\n')
+
+
+def test_e57_a_filter_without_a_join_filters_the_answer(tmp_path: Path) -> None:
+    """E57: documented."""
+    sent, output = run(tmp_path, b'{"id":"x"}\n', b'{"p":1,"q":2}', OutputFilter="$.p")
+    assert (sent, output) == (b'{"id":"x"}', b"1\n")
+
+
+def test_e57_the_id_column_of_a_csv_is_left_out_and_put_back(tmp_path: Path) -> None:
+    """E57: documented; it is the guide's example."""
+    sent, output = run(tmp_path, b"id,1,2\n", b"9", InputFilter="$[1:]", JoinSource="Input", **CSV)
+    assert (sent, output) == (b"1,2", b"id,1,2,9\n")
+    _, output = run(tmp_path, b"id,1,2\n", b"9", JoinSource="Input", OutputFilter="$[0,-1]", **CSV)
+    assert output == b"id,9\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "media"), [("$[5]", CSV), ("$.SageMakerOutput[1]", {}), ("$['id','gone']", {}), ("$.id[0]", {})]
+)
+def test_e58_a_filter_for_what_is_not_there_fails_the_file(tmp_path: Path, path: str, media: Any) -> None:
+    """E58: documented as an error for indexes; that the file fails is inferred, and that names are like indexes."""
+    case = TransformCase(tmp_path)
+    case.put(a=b'{"id":"x"}\n' if not media else b"1,2\n")
+    result = case.run(lambda _: b"[0]", JoinSource="Input", OutputFilter=path, **media)
+    assert (result.status, case.outputs()) == ("Failed", {})
+    assert f"OutputFilter {path}" in result.failed_files[0].reason
+
+
+@pytest.mark.parametrize(("media", "word"), [(CSV, "CSV"), ({}, "JSON"), (LINES, "JSON")])
+def test_e60_an_answer_of_another_format_fails_the_file(tmp_path: Path, media: Any, word: str) -> None:
+    """E60: the wording was seen for CSV (amazon-sagemaker-examples issue 821)."""
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    result = case.run(lambda _: b'not "it', JoinSource="Input", **media)
+    assert (result.status, case.outputs()) == ("Failed", {})
+    assert f"b/in/a: Failed to parse output from the algorithm as {word}" in case.log()[1]
+    assert result.failure_reason == "AlgorithmError: See job logs for more information"
+
+
+def test_e60_an_input_of_another_format_looks_like_a_400(tmp_path: Path) -> None:
+    """E60: the same for input, as seen in amazon-sagemaker-examples issues 898 and 1620."""
+    case = TransformCase(tmp_path)
+    case.put(a=b'1,"2"3\n')
+    result = case.run(InputFilter="$[1:]", **CSV)
+    assert case.model.calls == []
+    assert case.log()[1:4] == ["b/in/a: ClientError: 400", "b/in/a: ", "b/in/a: Message:"]
+    assert 'Failed to parse line: \'1,"2"3\' as CSV: bare " in non quoted field' in case.log()[4]
+    assert result.failure_reason == "ClientError: See job logs for more information"
+
+
+@pytest.mark.parametrize("answer", [b"1", b"1\n2\n3", b"1\n2\n\n"])
+def test_e61_an_answer_with_other_than_a_line_a_record_fails_the_file(tmp_path: Path, answer: bytes) -> None:
+    """E61: unknown; our pick."""
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n2\n")
+    result = case.run(lambda _: answer, JoinSource="Input", BatchStrategy="MultiRecord", **LINES)
+    assert (result.status, case.outputs()) == ("Failed", {})
+
+
+@pytest.mark.parametrize("answer", [b"3\n4", b"3\n4\n"])
+def test_e61_a_batch_is_joined_line_by_line(tmp_path: Path, answer: bytes) -> None:
+    """E61: seen in AWS's notebooks."""
+    sent, output = run(tmp_path, b"1\n2\n", answer, JoinSource="Input", BatchStrategy="MultiRecord", **CSV)
+    assert (sent, output) == (b"1\n2", b"1,3\n2,4\n")
+
+
+def test_an_unsplit_json_document_is_joined_whole(tmp_path: Path) -> None:
+    unsplit = {"SplitType": "None", "AssembleWith": "None"}
+    _, output = run(tmp_path, b'{\n"a": 1\n}', b'{"b":\n2}', JoinSource="Input", **unsplit)
+    assert output == b'{"SageMakerOutput":{"b":2},"a":1}'
+
+
+def test_unsplit_json_lines_are_filtered_and_joined_line_by_line(tmp_path: Path) -> None:
+    unsplit = {"SplitType": "None", "AssembleWith": "None", **LINES}
+    record = b'{"a":1}\n{"a":2}\n'
+    sent, output = run(tmp_path, record, b"3\n4\n", InputFilter="$.a", JoinSource="Input", **unsplit)
+    assert (sent, output) == (b"1\n2", b'{"SageMakerOutput":3,"a":1}{"SageMakerOutput":4,"a":2}')
+
+
+def test_without_data_processing_bodies_are_not_looked_into(tmp_path: Path) -> None:
+    """Inferred; so a reader of the outputs has to check them."""
+    case = TransformCase(tmp_path)
+    case.put(a=b"no json\n")
+    result = case.run(lambda _: Reply(body=b"neither"), InputFilter="$", OutputFilter="$", JoinSource="None")
+    assert (result.status, case.outputs()) == ("Completed", {"a.out": b"neither\n"})
+
+
+@pytest.mark.parametrize(
+    ("path", "selected"),
+    [
+        ("$", {"a": {"b": [1, 2, 3]}, "c d": "x"}),
+        ("$.a.b", [1, 2, 3]),
+        ("$['c d']", "x"),
+        ('$["a"]["b"][0]', 1),
+        ("$.a.b[-1]", 3),
+        ("$.a.b[0,2]", [1, 3]),
+        ("$.a.b[0,1:]", [1, 2, 3]),
+        ("$.a.b[1:]", [2, 3]),
+        ("$.a.b[:2]", [1, 2]),
+        ("$.a.b[-2:]", [2, 3]),
+        ("$.a.b[5:]", []),
+        ("$.a.b[*]", [1, 2, 3]),
+        ("$.a.*", [[1, 2, 3]]),
+        ("$.['a','c d']", {"a": {"b": [1, 2, 3]}, "c d": "x"}),
+    ],
+)
+def test_the_paths_of_the_guide_s_table(path: str, selected: Any) -> None:
+    assert parse_json_path(path).apply({"a": {"b": [1, 2, 3]}, "c d": "x"}) == selected
+
+
+@pytest.mark.parametrize("path", ["$.b", "$[0]", "$.a[3]", "$.a[-4]", "$.a.b", "$['a','b']", "$.s.*", "$.s[0:1]"])
+def test_a_path_to_nothing(path: str) -> None:
+    with pytest.raises(PathError):
+        parse_json_path(path).apply({"a": [1, 2, 3], "s": "text"})
+
+
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    [("$[1:4]", "bcde"), ("$[:1]", "ab"), ("$[5:]", "f"), ("$[1:-1]", "bcdef"), ("$[:-2]", "abcde")],
+)
+def test_a_slice_of_csv_columns_includes_its_end(path: str, columns: str) -> None:
+    """The guide contradicts itself; its prose, which speaks of CSV, includes the end."""
+    assert parse_json_path(path, end_inclusive=True).apply(list("abcdef")) == list(columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (b'{"b": 1.10, "a": 1e5, "B": 12345678901234567890}', b'{"B":12345678901234567890,"a":1e5,"b":1.10}'),
+        (b'"<\\u00e9&\\u2028\\">"', '"<é&\u2028\\">"'.encode()),
+        (b'"\\ud800"', b'"\\ud800"'),
+        (b'"\\n\\u0000"', b'"\\n\\u0000"'),
+        (b" [ ] ", b"[]"),
+        (b'{"a":{},"b":[true,false,null]}', b'{"a":{},"b":[true,false,null]}'),
+        (b'{"a":1,"a":2}', b'{"a":2}'),
+    ],
+)
+def test_json_is_written_compact_and_sorted_with_its_numbers_verbatim(text: bytes, written: bytes) -> None:
+    assert dump_json(load_json(text)) == written
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"NaN", b"[Infinity]", b"\xff", b"1 2", b"\xef\xbb\xbf1", b"[" * 100_000])
+def test_text_that_is_not_json(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        load_json(text)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON_VALUES)
+def test_json_survives_reading_and_writing(value: Any) -> None:
+    text = json.dumps(value).encode()
+    assert json.loads(dump_json(load_json(text))) == json.loads(text)
+    assert dump_json(load_json(dump_json(load_json(text)))) == dump_json(load_json(text))
+
+
+CELLS = st.text(st.characters(blacklist_characters="\n\r", blacklist_categories=["Cs"]))
+
+
+@given(st.lists(CELLS, min_size=1, max_size=6))
+def test_a_csv_row_survives_writing_and_reading(cells: list[str]) -> None:
+    assert load_row(dump_row(cells)) == cells
+
+
+@pytest.mark.parametrize("row", [b'a"b', b'"a"b', b'"a', b'1,"2', b"\xff"])
+def test_a_row_that_is_not_csv(row: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        load_row(row)
