@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from steps.errors import ConfigError, Problem
 
-__all__ = ["BuildArguments", "parse_arguments"]
+__all__ = ["ALL", "NONE", "BuildArguments", "StepParser", "parse_arguments"]
 
 AUTO, ALL, NONE = "auto", "all", "none"
 _MEGABYTE = 1_000_000
@@ -74,14 +74,16 @@ class BuildArguments:
         return values
 
 
-class _Parser(argparse.ArgumentParser):
+class StepParser(argparse.ArgumentParser):
+    """Whose errors are ConfigErrors, as all of a step's are."""
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
 
 
 def parse_arguments(argv: Sequence[str]) -> BuildArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    parser = _Parser(prog="build_shards", allow_abbrev=False)
+    parser = StepParser(prog="build_shards", allow_abbrev=False)
     kinds = {"int": int, "float": float, "str": str}
     for field in dataclasses.fields(BuildArguments):
         flag, kind = f"--{field.name.replace('_', '-')}", kinds[str(field.type)]

@@ -19,6 +19,7 @@ FLAGS = {
     "scale": "a level far from the item's own history",
     "last_run_scale": "a level far from the last published run",
     "unexpected_output": "an output object that belongs to no record of this run",
+    "fewer_items": "far fewer items than the last published run",
     "run_scale": "the sum of all forecasts is far from the seasonal naive's",
 }
 """The kinds of flag, and what each says."""

@@ -21,10 +21,11 @@ __all__ = ["LastRun", "forecasts_of", "levels_of", "read_last_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """An earlier publication: its run, and the URIs of its Parquet files in item order."""
+    """An earlier publication: its run, how many items it has, and the URIs of its Parquet files in item order."""
 
     run_id: str
     run_date: date
+    items: int
     files: tuple[str, ...]
 
 
@@ -51,7 +52,12 @@ def read_last_run(
     if manifest["targets"] != list(targets):
         return None
     prefix = publication_uri(publish_uri, last_date, last_id)
-    return LastRun(run_id=last_id, run_date=last_date, files=tuple(prefix + file["name"] for file in manifest["files"]))
+    return LastRun(
+        run_id=last_id,
+        run_date=last_date,
+        items=manifest["counts"]["ok"],
+        files=tuple(prefix + file["name"] for file in manifest["files"]),
+    )
 
 
 def levels_of(store: ObjectStore, last_run: LastRun | None, item_ids: pa.ChunkedArray, targets: Sequence[str]) -> Array:

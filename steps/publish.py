@@ -94,10 +94,18 @@ def read_publication(store: ObjectStore, publish_uri: str, run_date: date, run_i
     return manifest
 
 
-def publish(store: ObjectStore, publish_uri: str, forecasts: pa.Table, manifest: Mapping[str, Any]) -> Publication:
+def publish(
+    store: ObjectStore,
+    publish_uri: str,
+    forecasts: pa.Table,
+    manifest: Mapping[str, Any],
+    *,
+    keep_pointer: str = "",
+) -> Publication:
     """Write the forecasts, then `manifest` with the files added to it, then move the pointer.
 
-    `forecasts` is sorted by item and step; `manifest` needs `run_id` and `run_date`.
+    `forecasts` is sorted by item and step; `manifest` needs `run_id` and `run_date`. With a reason in `keep_pointer`
+    the pointer stays where it is.
     Raises DataError when the run was published before with other content: what is published does not change.
     """
     run_id, run_date = manifest["run_id"], date.fromisoformat(manifest["run_date"])
@@ -113,7 +121,9 @@ def publish(store: ObjectStore, publish_uri: str, forecasts: pa.Table, manifest:
             if stray.uri not in kept:
                 store.delete(stray.uri)
         store.write(prefix + MANIFEST_NAME, marker)
-    moved, note = move_pointer(store, publish_uri, run_id, run_date)
+    moved, note = False, f"latest.json stays where it is: {keep_pointer}"
+    if not keep_pointer:
+        moved, note = move_pointer(store, publish_uri, run_id, run_date)
     return Publication(uri=prefix, pointer_moved=moved, pointer_note=note)
 
 

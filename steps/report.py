@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from steps.decision import Decision
@@ -12,6 +12,7 @@ from steps.flags import Flag
 from steps.ledger import REASONS, LedgerRow
 from steps.manifest import Manifest
 from steps.publish import Publication
+from steps.publish_arguments import PublishArguments
 from steps.reconcile import Reconciliation
 from steps.sent_records import payload_uri
 
@@ -29,12 +30,9 @@ def report(
     flags: Sequence[Flag],
     publication: Publication | None,
     *,
-    round: int,  # noqa: A002 (the word of the layout)
-    run_label: str,
-    runs_uri: str,
+    arguments: PublishArguments,
     score: dict[str, Any] | None,
     carried_forward: int,
-    parameters: Mapping[str, object],
 ) -> dict[str, Any]:
     """The report as JSON. `carried_forward` is the number of items filled up from the last published run."""
     shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
@@ -42,9 +40,9 @@ def report(
         "schema": SCHEMA,
         "run_id": manifest.run_id,
         "run_date": manifest.run_date.isoformat(),
-        "run_label": run_label,
+        "run_label": arguments.run_label,
         "forecast_days": manifest.forecast_days,
-        "round": round,
+        "round": arguments.round,
         "outcome": decision.outcome,
         "cause": decision.cause,
         "cause_kind": decision.cause_kind,
@@ -54,7 +52,7 @@ def report(
         "pointer_moved": publication.pointer_moved if publication else False,
         "pointer_note": publication.pointer_note if publication else "",
         "quarantined": _quarantined(found.rows),
-        "failed": _failed(found.rows, runs_uri),
+        "failed": _failed(found.rows, arguments.runs_uri),
         "mismatches": list(found.mismatches[:LISTED]),
         "shards": {"expected": sum(shards.values()), **shards},
         "flags": [dataclasses.asdict(flag) for flag in flags[:LISTED]],
@@ -62,7 +60,7 @@ def report(
         "score": score,
         "carried_forward": carried_forward,
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
-        "parameters": {**manifest.parameters, **parameters},
+        "parameters": {**manifest.parameters, **dataclasses.asdict(arguments)},
     }
 
 

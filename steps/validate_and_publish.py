@@ -6,9 +6,8 @@ next is up to the Condition that reads `report.json`.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from steps.answer import Expected
+from steps.build_arguments import ALL
 from steps.carried import read_carried
-from steps.comparison import arrange, score
+from steps.comparison import Comparison, arrange, score
 from steps.container import ContainerPaths
 from steps.decision import Decision, Tolerance, decide
 from steps.errors import DataError, Problem
@@ -31,21 +31,20 @@ from steps.object_store import ObjectStore, open_store, whole_file
 from steps.payload import Payload
 from steps.payload_file import read_payload
 from steps.publish import Publication, publish, to_json
+from steps.publish_arguments import PublishArguments, parse_publish_arguments
 from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from steps.report import report
 from steps.report_page import report_page
 from steps.sent_records import write_failed_records, write_retry_shards
 
-__all__ = ["main", "parse_arguments", "validate_and_publish"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["main", "validate_and_publish"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What the step works on: its arguments, what the build promised, and where to read and write."""
 
-    arguments: argparse.Namespace
+    arguments: PublishArguments
     paths: ContainerPaths
     store: ObjectStore
     manifest: Manifest
@@ -56,70 +55,47 @@ class Run:
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step in its container."""
-    validate_and_publish(parse_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+    validate_and_publish(parse_publish_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
 
 
-def validate_and_publish(arguments: argparse.Namespace, paths: ContainerPaths, store: ObjectStore) -> None:
+def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> None:
     """The whole step. Raises DataError or ConfigError when the manifest or the payload file is broken."""
     run = _open(arguments, paths, store)
-    outputs = _outputs(run.paths.input("output"))
+    outputs = _outputs(paths.input("output"))
     found = _reconcile(run, outputs)
-    last_run = read_last_run(
-        run.store, run.arguments.publish_uri, run.manifest.run_id, run.manifest.run_date, run.expected.targets
-    )
-    compared = arrange(
-        read_baseline(run.paths.input("manifest")),
-        run.records["item_id"],
-        run.expected.targets,
-        len(run.expected.dates),
-    )
-    levels = levels_of(run.store, last_run, run.records["item_id"], run.expected.targets)
-    item_ids = run.records["item_id"].to_pylist()
-    flags = [
-        *_unexpected(run, found, outputs),
-        *find_flags(item_ids, found.values, compared, levels, run.expected.targets),
-    ]
+    targets, item_ids = run.expected.targets, run.records["item_id"]
+    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date, targets)
+    compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
+    flags = _flags(run, found, outputs, compared, last_run)
     decision = decide(found.findings(len(flags)), _tolerance(run))
-    _log.info("%s %s", decision.outcome, decision.cause or found.tally)
     publication, carried_forward = None, 0
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
         publication, carried_forward = _publish(run, found, decision, last_run)
     if decision.outcome == "RETRY":
-        write_retry_shards(run.store, run.arguments.runs_uri, found.rows, found.retry, run.paths.output("retry"))
+        write_retry_shards(store, arguments.runs_uri, found.rows, found.retry, paths.output("retry"))
     summary = report(
         run.manifest,
         found,
         decision,
         flags,
         publication,
-        round=run.arguments.round,
-        run_label=run.arguments.run_label,
-        runs_uri=run.arguments.runs_uri,
-        score=score(found.values, compared, run.expected.targets),
+        arguments=arguments,
+        score=score(found.values, compared, targets),
         carried_forward=carried_forward,
-        parameters=vars(run.arguments),
     )
-    _write_reports(run, found, summary, report_page(summary, run.expected, item_ids, found.values, compared))
+    page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
+    _write_reports(run, found, summary, page)
+    sys.stdout.write(_summary(decision, found, publication))
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The step's flags as the pipeline definition passes them: none is optional."""
-    parser = argparse.ArgumentParser(prog="validate_and_publish", allow_abbrev=False)
-    for name in ("run-id", "run-label", "runs-uri", "publish-uri", "resume-from"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--round", type=int, choices=(0, 1), required=True)
-    for name in ("max-failed-records", "max-retry-records"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("max-failed-percent", "systemic-failure-percent"):
-        parser.add_argument(f"--{name}", type=float, required=True)
-    return parser.parse_args(argv)
-
-
-def _open(arguments: argparse.Namespace, paths: ContainerPaths, store: ObjectStore) -> Run:
+def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
     payload = read_payload(paths.input("payload") / "payload.toml")
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."
+        raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
+    if manifest.resume_from != arguments.fixed_resume_from:
+        what = f"it was built with ResumeFrom {manifest.resume_from}, and this is {arguments.resume_from}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
     if manifest.payload_sha256 != payload.sha256:
         what = "the payload file is not the one the records were built with."
@@ -158,14 +134,36 @@ def _reconcile(run: Run, outputs: Mapping[tuple[int, str], Path]) -> Reconciliat
     return reconcile(run.manifest, run.records, read_output, carried, run.expected, round=run.arguments.round)
 
 
-def _unexpected(run: Run, found: Reconciliation, outputs: Mapping[tuple[int, str], Path]) -> list[Flag]:
-    """Output objects that belong to no record of this run: something else wrote below its prefix."""
+def _flags(
+    run: Run,
+    found: Reconciliation,
+    outputs: Mapping[tuple[int, str], Path],
+    compared: Comparison,
+    last_run: LastRun | None,
+) -> list[Flag]:
+    item_ids, targets = run.records["item_id"], run.expected.targets
     known = {(0, f"{shard.name}.out") for shard in run.manifest.shards}
     known |= {(row.round, f"{row.shard}.out") for row in found.rows if row.round == 1}
-    return [
+    unexpected = [
         Flag(kind="unexpected_output", item_id="", detail=f"output/r{number}/{name}")
         for number, name in sorted(set(outputs) - known)
     ]
+    fewer = []
+    if last_run is not None and not _chosen_items(run) and _covers_less(run, last_run):
+        detail = f"{len(item_ids)} items, against {last_run.items} of run {last_run.run_id}"
+        fewer = [Flag(kind="fewer_items", item_id="", detail=detail)]
+    levels = levels_of(run.store, last_run, item_ids, targets)
+    return [*unexpected, *fewer, *find_flags(item_ids.to_pylist(), found.values, compared, levels, targets)]
+
+
+def _chosen_items(run: Run) -> bool:
+    return run.manifest.parameters["items_uri"] != ALL
+
+
+def _covers_less(run: Run, last_run: LastRun) -> bool:
+    """Whether this run has so few of the last one's items that something must be wrong, or on purpose."""
+    least = last_run.items * (1 - run.arguments.systemic_failure_percent / 100)
+    return bool(run.records.num_rows < least)
 
 
 def _tolerance(run: Run) -> Tolerance:
@@ -205,7 +203,25 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
         "payload_sha256": run.manifest.payload_sha256,
         "code_version": run.manifest.code_version,
     }
-    return publish(run.store, publish_uri, table, manifest), filled
+    return publish(run.store, publish_uri, table, manifest, keep_pointer=_keep_pointer(run, last_run)), filled
+
+
+def _keep_pointer(run: Run, last_run: LastRun | None) -> str:
+    """Why `latest.json` must not name this run: a run of a few chosen items would hide all others from the readers."""
+    if last_run is None or not _chosen_items(run) or not _covers_less(run, last_run):
+        return ""
+    return f"this run has {run.records.num_rows} items of ItemsUri, run {last_run.run_id} has {last_run.items}"
+
+
+def _summary(decision: Decision, found: Reconciliation, publication: Publication | None) -> str:
+    tally = found.tally
+    counts = f"{tally.expected} items = {tally.ok} ok + {tally.quarantined} quarantined"
+    what = f"{decision.outcome}: {counts} + {tally.failed} failed + {tally.missing} missing"
+    if publication is not None:
+        return f"{what}; published at {publication.uri}; {publication.pointer_note}\n"
+    if decision.outcome == "RETRY":
+        return f"{what}; {len(found.retry)} records are sent once more\n"
+    return f"{what}. {decision.cause}\n"
 
 
 def _write_reports(run: Run, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:

@@ -18,7 +18,7 @@ from steps import manifest as manifests
 from steps import validate_and_publish
 from steps.container import ContainerPaths
 from steps.object_store import DirectoryStore
-from steps.validate_and_publish import parse_arguments
+from steps.publish_arguments import parse_publish_arguments
 
 RUN_DATE = date(2026, 11, 22)
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
@@ -63,6 +63,7 @@ class SampleRun:
     payload: str = PAYLOAD
     level: float = 10.0
     with_actuals: bool = False
+    items_uri: str = "all"
 
     def __post_init__(self) -> None:
         self.items = sorted([*self.items, *self.quarantined])
@@ -108,7 +109,7 @@ class SampleRun:
                 run_label="manual",
                 forecast_days=self.days,
                 resume_from=self.resume_from,
-                parameters={"forecast_days": self.days},
+                parameters={"forecast_days": self.days, "items_uri": self.items_uri},
                 payload_sha256=hashlib.sha256(self.payload.encode()).hexdigest(),
                 code_version="0123456789ab",
                 totals=manifests.Totals(
@@ -229,7 +230,7 @@ class SampleRun:
         }
         argv = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
         paths = ContainerPaths(root=container)
-        validate_and_publish.validate_and_publish(parse_arguments(argv), paths, store or self.store)
+        validate_and_publish.validate_and_publish(parse_publish_arguments(argv), paths, store or self.store)
         for name, target in (("report", "report/"), ("retry", "input/r1/")):
             for path in sorted((outputs / name).iterdir()):
                 self.store.upload(path, f"{RUNS}{self.run_id}/{target}{path.name}")

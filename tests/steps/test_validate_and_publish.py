@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
-from steps.errors import DataError
+from steps.errors import ConfigError, DataError
 from steps.ledger import read_ledger
 
 PART = "part-00001.jsonl"
@@ -245,3 +245,55 @@ def test_a_report_of_a_scored_run_has_the_wape_of_model_and_naive(tmp_path: Path
     assert (score["items"], score["days"]) == (12, 7)
     assert score["wape_model"] == pytest.approx(0.05 / 1.05, abs=1e-4)
     assert score["wape_naive"] == pytest.approx(0.05 / 1.05, abs=1e-4)
+
+
+def test_a_run_of_a_few_chosen_items_is_published_and_does_not_hide_the_others(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    few = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=list(run.items)[:3], items_uri="s3://bucket/few.txt")
+    few.transform()
+    report = few.step(systemic_failure_percent=20.0)
+    assert (report["outcome"], report["pointer_moved"]) == ("COMPLETE", False)
+    assert "this run has 3 items of ItemsUri, run runaaaaaaaaa has 12" in report["pointer_note"]
+    assert report["flags"] == []
+    assert len(forecasts(few)) == 3 * 7
+
+
+def test_a_run_that_lost_most_items_of_the_last_one_is_flagged_and_held_on_demand(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    payload = run.payload + "[checks]\nhold_on_flags = true\n"
+    less = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=list(run.items)[:3], payload=payload)
+    less.transform()
+    report = less.step(systemic_failure_percent=20.0)
+    assert (report["outcome"], report["flag_counts"]) == ("HELD", {"fewer_items": 1})
+
+
+def test_an_output_object_of_no_record_is_flagged(run: SampleRun) -> None:
+    run.transform()
+    run.put_output("part-99999.jsonl", b"")
+    report = run.step()
+    assert [(flag["kind"], flag["detail"]) for flag in report["flags"]] == [
+        ("unexpected_output", "output/r0/part-99999.jsonl.out")
+    ]
+
+
+def test_arguments_that_cannot_be_are_refused_together(run: SampleRun) -> None:
+    run.transform()
+    with pytest.raises(ConfigError) as caught:
+        run.step(max_failed_percent=101.0, max_retry_records=-1)
+    assert [problem.what for problem in caught.value.problems] == [
+        "max_failed_percent is 101.0.",
+        "max_retry_records is -1.",
+    ]
+    with pytest.raises(ConfigError, match="unrecognized arguments: --colour blue"):
+        run.step(colour="blue")
+
+
+def test_inputs_that_do_not_belong_together_are_refused(run: SampleRun) -> None:
+    run.transform()
+    with pytest.raises(DataError, match="built with ResumeFrom None, and this is runzzzzzzzzz"):
+        run.step(resume_from="runzzzzzzzzz")
+    run.payload += "# changed\n"
+    with pytest.raises(DataError, match="not the one the records were built with"):
+        run.step()
