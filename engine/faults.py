@@ -140,19 +140,23 @@ def parse_fault_plan(text: str) -> FaultPlan:
 
 
 def _problems(table: Mapping[str, Any]) -> Iterator[str]:
-    effect = table.get("effect")
+    effect: Any = table.get("effect")
     if effect not in get_args(Effect):
         yield f"effect = {effect!r} is none of {', '.join(get_args(Effect))}."
-    allowed = _KEYS.get(effect, _KINDS.keys()) if isinstance(effect, str) else _KINDS.keys()
+    allowed = _KEYS[effect] if effect in _KEYS else frozenset(_KINDS)
     for key, value in table.items():
         if key == "effect":
             continue
         if key not in allowed:
             yield f"unknown key {key!r}; effect = {effect!r} takes {', '.join(sorted(allowed))}."
-        elif not isinstance(value, _KINDS[key]) or isinstance(value, bool):
+        elif not _is_of(value, _KINDS[key]):
             yield f"{key} = {value!r} has the wrong type."
         elif key == "attempts" and not _is_range(value):
             yield f"attempts = {value!r} is not [first, last] with 1 <= first <= last."
+
+
+def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_range(attempts: list[Any]) -> bool:

@@ -183,7 +183,7 @@ def test_a_path_to_nothing(path: str) -> None:
     ("path", "columns"),
     [("$[1:4]", "bcde"), ("$[:1]", "ab"), ("$[5:]", "f"), ("$[1:-1]", "bcdef"), ("$[:-2]", "abcde")],
 )
-def test_a_slice_of_csv_columns_includes_its_end(path: str, columns: str) -> None:
+def test_p05_a_slice_of_csv_columns_includes_its_end(path: str, columns: str) -> None:
     """The guide contradicts itself; its prose, which speaks of CSV, includes the end."""
     assert parse_json_path(path, end_inclusive=True).apply(list("abcdef")) == list(columns)
 
@@ -200,7 +200,7 @@ def test_a_slice_of_csv_columns_includes_its_end(path: str, columns: str) -> Non
         (b'{"a":1,"a":2}', b'{"a":2}'),
     ],
 )
-def test_json_is_written_compact_and_sorted_with_its_numbers_verbatim(text: bytes, written: bytes) -> None:
+def test_p05_json_is_written_compact_and_sorted_with_its_numbers_verbatim(text: bytes, written: bytes) -> None:
     assert dump_json(load_json(text)) == written
 
 

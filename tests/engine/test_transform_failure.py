@@ -189,7 +189,7 @@ def test_e44_a_container_s_own_placeholder_is_an_answer_like_any_other(tmp_path:
     assert (result.status, case.outputs()) == ("Completed", {"a.out": b"ERROR\n2\n"})
 
 
-def test_a_container_that_exits_during_the_job_fails_what_its_instance_had_left(tmp_path: Path) -> None:
+def test_p01_a_container_that_exits_during_the_job_fails_what_its_instance_had_left(tmp_path: Path) -> None:
     """Unknown; our pick: other instances go on, the job fails."""
     case = TransformCase(tmp_path)
     case.put(a=b"1\n2\n", b=b"3\n", c=b"4\ndie\n", d=b"5\n", e=b"6\n", f=b"7\n")
@@ -201,7 +201,7 @@ def test_a_container_that_exits_during_the_job_fails_what_its_instance_had_left(
     assert [failed.uri for failed in result.failed_files] == ["s3://b/in/c", "s3://b/in/e"]
 
 
-def test_client_and_algorithm_errors_together_are_the_algorithm_s(tmp_path: Path) -> None:
+def test_p02_client_and_algorithm_errors_together_are_the_algorithm_s(tmp_path: Path) -> None:
     """Unknown; our pick."""
     case = three_files(tmp_path)
     result = case.run(lambda call: Reply(status=500 if call.body == b"5" else 400))

@@ -129,7 +129,7 @@ def test_e27_the_job_s_environment_is_over_the_model_s(tmp_path: Path) -> None:
     assert [environment[name] for name in ("OF_MODEL", "OF_BOTH", "OF_JOB")] == ["model", "job", "job"]
 
 
-def test_an_environment_for_a_server_that_runs_already_is_refused(tmp_path: Path) -> None:
+def test_r02_an_environment_for_a_server_that_runs_already_is_refused(tmp_path: Path) -> None:
     case = TransformCase(tmp_path)
     case.put(a=b"1\n")
     request = transform_request(Environment={"A": "b"})
@@ -151,16 +151,16 @@ def test_e28_as_many_requests_as_allowed_are_in_flight_and_no_more(tmp_path: Pat
     assert case.model.most_in_flight == 4
 
 
-def test_e28_a_split_file_is_finished_before_the_next_begins(tmp_path: Path) -> None:
-    """E28: unknown for several files; our pick is one at a time when it is split."""
+def test_p03_a_split_file_is_finished_before_the_next_begins(tmp_path: Path) -> None:
+    """Unknown for several files; our pick is one at a time when it is split."""
     case = TransformCase(tmp_path)
     case.put(a=b"a1\na2\na3\n", b=b"b1\nb2\n")
     case.run(lambda call: Reply(body=call.body, seconds=0.02), MaxConcurrentTransforms=2)
     assert sorted(case.model.bodies[:3]) == [b"a1", b"a2", b"a3"]
 
 
-def test_e28_objects_that_are_not_split_fill_the_slots(tmp_path: Path) -> None:
-    """E28: seen in sagemaker-python-sdk issue 2084 (two images in flight)."""
+def test_p03_objects_that_are_not_split_fill_the_slots(tmp_path: Path) -> None:
+    """Seen in sagemaker-python-sdk issue 2084 (two images in flight)."""
     case = TransformCase(tmp_path)
     case.put(a=b"a", b=b"b", c=b"c", d=b"d")
     two = threading.Barrier(2, timeout=10)

@@ -193,7 +193,7 @@ def test_all_violations_are_told_at_once(tmp_path: Path) -> None:
         ({"S3OutputPath": "https://b.s3.amazonaws.com/out"}, "TransformOutput.S3OutputPath"),
     ],
 )
-def test_what_is_not_emulated_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], where: str) -> None:
+def test_r01_what_is_not_emulated_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], where: str) -> None:
     with pytest.raises(NotEmulatedError) as caught:
         check(tmp_path, transform_request(**changes))
     assert caught.value.problems[0].where == where
@@ -275,7 +275,7 @@ def test_each_pattern_accepts_what_the_service_model_s_accepts(path: str, text: 
         assert bool(re.fullmatch(shape.pattern, text)) == bool(re.fullmatch(pattern, text))
 
 
-def test_every_member_is_acted_on_or_described_only_or_refused() -> None:
+def test_p04_every_member_is_acted_on_or_described_only_or_refused() -> None:
     """Every leaf of the request is one of three; a new one has to be put somewhere."""
     acted_on = {
         "TransformJobName",

@@ -1,0 +1,50 @@
+"""The table of behaviours is whole, true to the tests, and what the documentation shows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.fidelity import Behaviour, as_markdown, behaviours
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_functions(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.name
+
+
+test_functions.__test__ = False  # type: ignore[attr-defined]
+
+
+def test_every_behaviour_from_e1_to_e78_has_a_row() -> None:
+    numbers = [behaviour.number for behaviour in behaviours()]
+    assert numbers[:78] == [f"E{number}" for number in range(1, 79)]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("behaviour", behaviours(), ids=lambda behaviour: behaviour.number)
+def test_each_row_names_tests_that_exist(behaviour: Behaviour) -> None:
+    assert bool(behaviour.test_files) == (behaviour.status != "not emulated")
+    for file in behaviour.test_files:
+        assert any(name.startswith(behaviour.test_prefix) for name in test_functions(ROOT / file))
+
+
+def test_every_numbered_test_has_its_row() -> None:
+    known = {(file, behaviour.test_prefix) for behaviour in behaviours() for file in behaviour.test_files}
+    numbered = {
+        (f"tests/engine/{path.name}", name[:9])
+        for path in (ROOT / "tests" / "engine").glob("test_*.py")
+        for name in test_functions(path)
+        if name[5] in "erp" and name[6:8].isdigit() and name[8] == "_"
+    }
+    assert numbered == known
+
+
+def test_the_documentation_is_current() -> None:
+    assert (ROOT / "docs" / "reference" / "fidelity.md").read_text() == as_markdown()
