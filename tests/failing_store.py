@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -27,10 +28,12 @@ class FailingStore:
             last = len(self.operations) - 1 == self._at
             if last and not self._after:
                 raise Crash(self.operations[-1])
-            try:
+            if not last:
                 return operation(uri, *rest)
-            finally:
-                if last:
-                    raise Crash(self.operations[-1])
+            with contextlib.suppress(Exception):
+                result = operation(uri, *rest)
+                if name == "open":
+                    result.close()
+            raise Crash(self.operations[-1])
 
         return counted

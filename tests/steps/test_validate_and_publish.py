@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from steps.errors import ConfigError, DataError
@@ -297,3 +298,30 @@ def test_inputs_that_do_not_belong_together_are_refused(run: SampleRun) -> None:
     run.payload += "# changed\n"
     with pytest.raises(DataError, match="not the one the records were built with"):
         run.step()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_step_that_is_killed_anywhere_comes_to_the_same_end_when_it_runs_again(tmp_path: Path, after: bool) -> None:
+    """Two weeks, the second with a failed item that is filled up from the first."""
+
+    def two_weeks(name: str) -> SampleRun:
+        first = SampleRun(root=tmp_path / name)
+        first.transform()
+        first.step()
+        payload = first.payload + '[checks]\nmissing_forecasts = "carry_forward"\n'
+        run = SampleRun(root=tmp_path / name, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), payload=payload)
+        answers = run.answers()
+        answers[PART][0] = run.output_line(run.shards[PART][0], {"error": "x"})
+        run.transform(answers)
+        return run
+
+    whole = two_weeks("whole")
+    counted = FailingStore(whole.store)
+    report = whole.step(store=counted, max_failed_records=1)
+    assert report["carried_forward"] == 1
+    for at in range(len(counted.operations)):
+        run = two_weeks(f"crash-{at}")
+        with pytest.raises(Crash):
+            run.step(store=FailingStore(run.store, at=at, after=after), max_failed_records=1)
+        assert run.step(max_failed_records=1) == report
+        assert published_objects(run.store) == published_objects(whole.store)
