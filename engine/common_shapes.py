@@ -12,7 +12,6 @@ __all__ = [
     "KMS_KEY",
     "MAX_RESULTS",
     "MODEL_NAME",
-    "NAME_CONTAINS",
     "NEXT_TOKEN",
     "PIPELINE_NAME",
     "ROLE_ARN",
@@ -33,7 +32,6 @@ PIPELINE_NAME = Text(minimum=1, maximum=256, pattern="[a-zA-Z0-9](-*[a-zA-Z0-9])
 
 MAX_RESULTS = Whole(minimum=1, maximum=100)
 NEXT_TOKEN = Text(maximum=8192, pattern=".*")
-NAME_CONTAINS = Text(maximum=63, pattern=r"[a-zA-Z0-9\-]+")
 SORT_ORDER = Choice(("Ascending", "Descending"))
 
 # Python's `re` has no \p{L}, \p{Z}, \p{N}: letters, digits and blanks stand in for them.

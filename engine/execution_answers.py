@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.definition_reader import parse_definition
+from engine.errors import ServiceException
 from engine.execution_record import execution_arn, find_execution
 from engine.expressions import text_of
 from engine.parameters import parameter_values
@@ -70,6 +71,8 @@ def execution_summaries(workspace: Workspace, pipeline: str) -> Iterator[dict[st
 
 def execution_steps(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The steps that have started, as ListPipelineExecutionSteps shows them."""
+    if "PipelineExecutionArn" not in request:  # the service model does not require it, the service does
+        raise ServiceException("ValidationException", "PipelineExecutionArn must be given.")
     yield from find_execution(workspace, request["PipelineExecutionArn"])["Steps"].values()
 
 

@@ -11,7 +11,6 @@ from engine.common_shapes import (
     JOB_NAME,
     MAX_RESULTS,
     MODEL_NAME,
-    NAME_CONTAINS,
     NEXT_TOKEN,
     PIPELINE_NAME,
     ROLE_ARN,
@@ -57,19 +56,16 @@ _PIPELINE: Mapping[str, Shape] = {
 _EXECUTION = Structure({"PipelineExecutionArn": _EXECUTION_ARN}, required=("PipelineExecutionArn",))
 _PAGE: Mapping[str, Shape] = {"NextToken": NEXT_TOKEN, "MaxResults": MAX_RESULTS}
 _CREATED: Mapping[str, Shape] = {"CreatedAfter": Moment(), "CreatedBefore": Moment()}
-_JOB_LIST = Structure(
-    {
-        "CreationTimeAfter": Moment(),
-        "CreationTimeBefore": Moment(),
-        "LastModifiedTimeAfter": Moment(),
-        "LastModifiedTimeBefore": Moment(),
-        "NameContains": NAME_CONTAINS,
-        "StatusEquals": Choice(("InProgress", "Completed", "Failed", "Stopping", "Stopped")),
-        "SortBy": Choice(("Name", "CreationTime", "Status")),
-        "SortOrder": SORT_ORDER,
-        **_PAGE,
-    }
-)
+_JOB_LIST: Mapping[str, Shape] = {
+    "CreationTimeAfter": Moment(),
+    "CreationTimeBefore": Moment(),
+    "LastModifiedTimeAfter": Moment(),
+    "LastModifiedTimeBefore": Moment(),
+    "StatusEquals": Choice(("InProgress", "Completed", "Failed", "Stopping", "Stopped")),
+    "SortBy": Choice(("Name", "CreationTime", "Status")),
+    "SortOrder": SORT_ORDER,
+    **_PAGE,
+}
 _CONTAINER = Structure(
     {
         "ContainerHostname": Text(maximum=63, pattern="[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"),
@@ -166,9 +162,7 @@ OPERATIONS: Mapping[str, Structure] = {
         required=("PipelineExecutionArn",),
     ),
     "DescribePipelineDefinitionForExecution": _EXECUTION,
-    "ListPipelineExecutionSteps": Structure(
-        {"PipelineExecutionArn": _EXECUTION_ARN, "SortOrder": SORT_ORDER, **_PAGE}, required=("PipelineExecutionArn",)
-    ),
+    "ListPipelineExecutionSteps": Structure({"PipelineExecutionArn": _EXECUTION_ARN, "SortOrder": SORT_ORDER, **_PAGE}),
     "ListPipelineParametersForExecution": Structure(
         {"PipelineExecutionArn": _EXECUTION_ARN, **_PAGE}, required=("PipelineExecutionArn",)
     ),
@@ -189,7 +183,7 @@ OPERATIONS: Mapping[str, Structure] = {
         {
             "SortBy": Choice(("Name", "CreationTime")),
             "SortOrder": SORT_ORDER,
-            "NameContains": NAME_CONTAINS,
+            "NameContains": Text(maximum=63, pattern="[a-zA-Z0-9-]+"),
             "CreationTimeBefore": Moment(),
             "CreationTimeAfter": Moment(),
             **_PAGE,
@@ -198,11 +192,11 @@ OPERATIONS: Mapping[str, Structure] = {
     "CreateTransformJob": CREATE_TRANSFORM_JOB,
     "DescribeTransformJob": _TRANSFORM_JOB,
     "StopTransformJob": _TRANSFORM_JOB,
-    "ListTransformJobs": _JOB_LIST,
+    "ListTransformJobs": Structure({**_JOB_LIST, "NameContains": Text(maximum=63, pattern=r"[a-zA-Z0-9\-]+")}),
     "CreateProcessingJob": CREATE_PROCESSING_JOB,
     "DescribeProcessingJob": _PROCESSING_JOB,
     "StopProcessingJob": _PROCESSING_JOB,
-    "ListProcessingJobs": _JOB_LIST,
+    "ListProcessingJobs": Structure({**_JOB_LIST, "NameContains": Text()}),
 }
 
 _VERSIONS = "Local pipelines have one version, the latest."

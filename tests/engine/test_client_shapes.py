@@ -1,0 +1,251 @@
+"""Requests and answers held against the service model that boto3 works from."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ServiceModel, Shape
+from botocore.validate import ParamValidator
+from local_pipeline import (
+    ROLE,
+    condition,
+    definition,
+    ended,
+    equals,
+    fail,
+    local,
+    processing,
+    steps_of,
+    store_of,
+    transform,
+)
+
+from engine import LocalSageMaker, NotEmulatedError, ServiceException, processing_request, transform_request
+from engine.operations import OPERATIONS, REFUSED
+from engine.request_shape import Choice, Flag, ListOf, MapOf, Moment, Structure, Text, Whole
+
+MODEL: ServiceModel = botocore.session.get_session().get_service_model("sagemaker")
+ALL_REFUSED: Mapping[str, set[str]] = {
+    **{operation: set(members) for operation, members in REFUSED.items()},
+    "CreateProcessingJob": set(processing_request.REFUSED),
+}
+CREATE_TRANSFORM_JOB_REFUSED = set(transform_request.REFUSED)
+
+
+def differences(ours: Any, theirs: Shape, path: str, refused: set[str]) -> Iterator[str]:
+    """Where the limits that the engine declares are not those of the service model."""
+    limits = {key: theirs.metadata.get(key) for key in ("min", "max", "pattern")}
+    if isinstance(ours, Structure):
+        assert theirs.type_name == "structure"
+        yield from _member_differences(ours, theirs, path, refused)
+    elif isinstance(ours, ListOf):
+        if (ours.minimum, ours.maximum) != (limits["min"] or 0, limits["max"]):
+            yield f"{path}: {ours} against {limits}"
+        yield from differences(ours.member, theirs.member, f"{path}[]", refused)
+    elif isinstance(ours, MapOf):
+        if ours.maximum != limits["max"]:
+            yield f"{path}: {ours} against {limits}"
+        yield from differences(ours.key, theirs.key, f"{path}.key", refused)
+        yield from differences(ours.value, theirs.value, f"{path}.value", refused)
+    elif isinstance(ours, Choice):
+        if set(ours.values) != set(theirs.metadata.get("enum", ())):
+            yield f"{path}: {ours} against {theirs.metadata.get('enum')}"
+    elif isinstance(ours, Text):
+        # Python's re cannot say \\p{L}.
+        comparable = limits["pattern"] is None or "\\p{" not in limits["pattern"]
+        if (ours.minimum, ours.maximum) != (limits["min"] or 0, limits["max"]):
+            yield f"{path}: {ours} against {limits}"
+        # One pattern states the maximum once more.
+        if comparable and ours.pattern != (limits["pattern"] and limits["pattern"].replace("{0,1023}", "*")):
+            yield f"{path}: {ours} against {limits}"
+    elif isinstance(ours, Whole):
+        # A maximum that only the prose has is stricter than the model.
+        if ours.minimum != limits["min"] or (limits["max"] is not None and ours.maximum != limits["max"]):
+            yield f"{path}: {ours} against {limits}"
+    else:
+        kinds = {Flag: "boolean", Moment: "timestamp"}
+        assert theirs.type_name == kinds[type(ours)], path
+
+
+def _member_differences(ours: Structure, theirs: Any, path: str, refused: set[str]) -> Iterator[str]:
+    required = {name for name in theirs.required_members if not is_token(theirs.members[name])}
+    if set(ours.required) != required:
+        yield f"{path}: requires {ours.required} against {required}"
+    for name, member in theirs.members.items():
+        place = f"{path}.{name}".lstrip(".")
+        listed = f"{place}[]" if member.type_name == "list" else place
+        if name in ours.members:
+            yield from differences(ours.members[name], member, place, refused)
+        elif not {place, listed} & refused:
+            yield f"{place}: neither handled nor refused"
+    for name in ours.members.keys() - theirs.members.keys():
+        yield f"{path}.{name}: not in the service model"
+
+
+def is_token(member: Shape) -> bool:
+    return bool(member.metadata.get("idempotencyToken"))
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_every_member_of_a_request_is_handled_or_refused_with_the_service_s_limits(operation: str) -> None:
+    refused = CREATE_TRANSFORM_JOB_REFUSED if operation == "CreateTransformJob" else ALL_REFUSED.get(operation, set())
+    assert list(differences(OPERATIONS[operation], MODEL.operation_model(operation).input_shape, "", refused)) == []
+
+
+@pytest.mark.parametrize("operation", sorted(ALL_REFUSED))
+def test_what_is_refused_is_a_member_of_the_service_model(operation: str) -> None:
+    for path in ALL_REFUSED[operation]:
+        shape: Any = MODEL.operation_model(operation).input_shape
+        for name in path.split("."):
+            shape = shape.members[name.removesuffix("[]")]
+            shape = shape.member if name.endswith("[]") else shape
+
+
+def test_a_refused_member_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotEmulatedError) as refused:
+        local(tmp_path).start_pipeline_execution(PipelineName="p", PipelineVersionId=1, MlflowExperimentName="x")
+    assert "PipelineVersionId: is not emulated locally. Local pipelines have one version" in str(refused.value)
+    assert "MlflowExperimentName" in str(refused.value)
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_an_unknown_argument_is_an_error(tmp_path: Path, operation: str) -> None:
+    method = getattr(local(tmp_path), re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower())
+    with pytest.raises(ServiceException, match="Colour") as refused:
+        method(Colour="red")
+    assert refused.value.response["Error"]["Code"] == "ParamValidationError"
+
+
+def violations(shape: Any, value: Any, path: str) -> Iterator[str]:
+    """Where an answer breaks an enumeration, a length or a pattern, which botocore itself does not check."""
+    if shape.type_name == "structure":
+        for name, member in value.items():
+            yield from violations(shape.members[name], member, f"{path}.{name}")
+    elif shape.type_name == "list":
+        for member in value:
+            yield from violations(shape.member, member, f"{path}[]")
+    elif shape.type_name == "string":
+        enum, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
+        if enum and value not in enum:
+            yield f"{path}: {value!r} is none of {enum}"
+        if pattern and "\\p{" not in pattern and not re.fullmatch(pattern, value, re.DOTALL):
+            yield f"{path}: {value!r} is not {pattern}"
+        if len(value) > shape.metadata.get("max", len(value)):
+            yield f"{path}: {value!r} is too long"
+
+
+def check(operation: str, answer: Any) -> None:
+    shape: Any = MODEL.operation_model(operation).output_shape
+    if shape is None:
+        assert answer is None
+        return
+    report = ParamValidator().validate(answer, shape)
+    assert not report.has_errors(), report.generate_report()
+    assert list(violations(shape, answer, operation)) == []
+    assert all(isinstance(value, datetime) for key, value in answer.items() if key.endswith("Time"))
+
+
+class Checked:
+    """A client whose every answer is held against the output shape of its operation."""
+
+    def __init__(self, client: LocalSageMaker) -> None:
+        self._client = client
+        self.called: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        operation = "".join(word.capitalize() for word in name.split("_"))
+
+        def call(**request: Any) -> Any:
+            answer = getattr(self._client, name)(**request)
+            check(operation, answer)
+            self.called.add(operation)
+            return answer
+
+        return call
+
+
+def test_every_answer_has_the_shape_that_boto3_gives(tmp_path: Path) -> None:
+    client = Checked(local(tmp_path))
+    _pipelines(client, tmp_path)
+    _jobs(client, tmp_path)
+    _models(client)
+    assert client.called == set(OPERATIONS)
+
+
+def _pipelines(client: Any, workspace: Path) -> None:
+    store_of(workspace).write("s3://b/in/part-0.jsonl", b'{"id": 1}\n')
+    report = "import os; open(os.environ['OPT_ML'] + '/output/message', 'w').write('done')"
+    text = definition(
+        processing("A", report, {"Std:Join": {"On": "", "Values": [{"Get": "Parameters.Days"}]}}, DisplayName="first"),
+        transform("B", "s3://b/in/", "s3://b/out", Description="second", DependsOn=["A"]),
+        processing("C", "raise SystemExit(1)", DependsOn=["B"]),
+        condition("D", [equals(1, 1)], [processing("E", "pass")]),
+        parameters=[{"Name": "Days", "Type": "Integer", "DefaultValue": 31}],
+    )
+    tags = [{"Key": "team", "Value": "forecast"}]
+    limit = {"MaxParallelExecutionSteps": 2}
+    client.create_pipeline(
+        PipelineName="p",
+        PipelineDisplayName="weekly",
+        PipelineDescription="a pipeline",
+        PipelineDefinition=text,
+        RoleArn=ROLE,
+        Tags=tags,
+        ParallelismConfiguration=limit,
+    )
+    arn = client.start_pipeline_execution(
+        PipelineName="p",
+        PipelineExecutionDisplayName="one",
+        PipelineExecutionDescription="a run",
+        PipelineParameters=[{"Name": "Days", "Value": "7"}],
+    )["PipelineExecutionArn"]
+    ended(client, arn)
+    steps_of(client, arn)
+    client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
+    client.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    client.retry_pipeline_execution(PipelineExecutionArn=arn)
+    client.stop_pipeline_execution(PipelineExecutionArn=arn)
+    ended(client, arn)
+    client.list_pipeline_executions(PipelineName="p")
+    client.update_pipeline(PipelineName="p", PipelineDefinition=definition(fail("F", "held")))
+    ended(client, client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"])
+    client.describe_pipeline(PipelineName="p")
+    client.list_pipelines()
+    client.delete_pipeline(PipelineName="p")
+
+
+def _jobs(client: Any, workspace: Path) -> None:
+    request = processing("S", "import time; time.sleep(9)", outputs={"o": "s3://b/o"}, environment={"K": "v"})
+    client.create_processing_job(ProcessingJobName="job", **request["Arguments"])
+    client.stop_processing_job(ProcessingJobName="job")
+    client.describe_processing_job(ProcessingJobName="job")
+    client.list_processing_jobs()
+    store_of(workspace).write("s3://b/slow/part-0.jsonl", b'{"seconds": 9}\n')
+    client.create_transform_job(TransformJobName="job", **transform("T", "s3://b/slow/", "s3://b/out")["Arguments"])
+    client.stop_transform_job(TransformJobName="job")
+    client.describe_transform_job(TransformJobName="job")
+    client.list_transform_jobs()
+    for describe, status in (
+        (client.describe_processing_job, "Processing"),
+        (client.describe_transform_job, "Transform"),
+    ):
+        deadline = time.monotonic() + 10
+        while describe(**{f"{status}JobName": "job"})[f"{status}JobStatus"] != "Stopped":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def _models(client: Any) -> None:
+    container = {"Image": "tiny", "ModelDataUrl": "s3://b/model.tar.gz", "Environment": {"A": "b"}}
+    client.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE, EnableNetworkIsolation=True)
+    client.describe_model(ModelName="m")
+    client.describe_model(ModelName="tiny")
+    client.list_models()
+    client.delete_model(ModelName="m")
