@@ -14,6 +14,12 @@ __all__ = ["main", "root"]
 # name -> (module:attribute, one line for the overview); a test holds each line against the command's own help.
 COMMANDS = {
     "local": ("pipelines.local_run:local", "Run the whole pipeline on this machine."),
+    "deploy": ("pipelines.deploy_command:deploy", "Create the pipeline, or update what has changed."),
+    "check-container": (
+        "pipelines.check_container:check_container",
+        "Check whether a model container is fit for Batch Transform.",
+    ),
+    "lint": ("pipelines.lint_command:lint", "Check a pipeline definition without running it."),
     "show": ("pipelines.show:show", "Print the pipeline definition, or the job requests it resolves to."),
     "parameters": ("pipelines.show:parameters", "Print the table of pipeline parameters."),
 }
