@@ -41,7 +41,7 @@ def plan(
     if html:
         from planner.page import write_page
 
-        write_page(made, html)
+        write_page(made, dict(table.sources), html)
     if as_json:
         click.echo(json.dumps(document, indent=1))
         return

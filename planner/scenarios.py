@@ -21,11 +21,13 @@ from planner.capacity import Capacity
 from planner.estimate import Drain, Estimate, drain_of, estimate
 from planner.inputs import PlanInputs
 
-__all__ = ["SCENARIOS", "Costs", "Scenario", "processing_hours", "title", "transform_estimate"]
+__all__ = ["REQUESTS_A_SHARD", "SCENARIOS", "Costs", "Scenario", "processing_hours", "title", "transform_estimate"]
 
 # A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
 PROCESSING_MB_A_SECOND = 100.0
 PROCESSING_STEPS = 2
+# A shard is put and got once, and so is its output; data within a region is free.
+REQUESTS_A_SHARD = 2
 _Z95 = NormalDist().inv_cdf(0.95)
 
 
@@ -142,8 +144,7 @@ def batch(inputs: PlanInputs) -> Scenario:
         costs=Costs(
             instances=instance_hours * inputs.rate.of("Tsform"),
             processing=processing_billed * inputs.processing_rate.of("Processing"),
-            # Every shard is written and read once, and so is its output; data within a region is free.
-            requests=2 * inputs.shards * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
+            requests=REQUESTS_A_SHARD * inputs.shards * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
         ),
         p5=processing_wall + hours.wall_p5 / 3600,
         p95=processing_wall + hours.wall_p95 / 3600,

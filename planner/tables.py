@@ -30,7 +30,7 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     console.print(_scenarios_table(plan, plain))
     if not plain:
         console.print(_parts(next(one for one in plan.scenarios if one.name == "batch"), inputs))
-        _print_list(console, "Mind", list(_warnings(plan)))
+        _print_list(console, "Keep in mind", list(_warnings(plan)))
         _print_claims(console, plan)
     console.print(_formula(inputs))
     console.print(_price(inputs), style="dim")

@@ -1,0 +1,73 @@
+"use strict";
+// The arithmetic of planner/formula.py, planner/estimate.py and planner/scenarios.py; a test holds both to one another.
+// What depends on the concurrency alone (capacity, drain), on the instances alone (late) or on both (shards) is data.
+
+const Model = (() => {
+  const data = JSON.parse(document.getElementById("plan-data").textContent);
+
+  // One transform job in seconds: from creation to the end, and what of it is billed.
+  function transform(seconds, concurrency, instances) {
+    const { items, seconds_cv: cv } = data.inputs;
+    const { provision, start, attempts, request_overhead: overhead, ...doubt } = data.conditions;
+    const capacity = data.capacity[concurrency - 1];
+    const drain = data.drain[concurrency - 1];
+    const shards = data.shards[concurrency - 1][instances - 1];
+    const record = seconds * attempts + overhead;
+    const busiest = Math.ceil(shards / instances);
+    const records = (busiest * items) / shards;
+    const work = (records * record) / capacity + busiest * (drain.mean * record + doubt.shard_overhead);
+    const differ = Math.hypot(
+      (record * cv * Math.sqrt(records)) / capacity,
+      record * drain.sigma * Math.sqrt(busiest),
+      work * doubt.instance_sigma,
+    );
+    const late = data.late[Math.min(instances, shards) - 1];
+    const lateStart = start.median * Math.expm1(start.sigma * late.by);
+    const billed = start.median + work + Math.hypot(lateStart, late.by * differ);
+    const last = Math.hypot(differ, (start.median + lateStart) * start.sigma) * Math.sqrt(late.variance);
+    const billedSigma = Math.hypot(work * doubt.speed_sigma, last);
+    const wall = provision.median + billed;
+    const wallSigma = Math.hypot(billedSigma, provision.median * provision.sigma);
+    const spread = (middle, sigma) => ({
+      p5: middle * Math.exp((-data.z95 * sigma) / middle),
+      p50: middle,
+      p95: middle * Math.exp((data.z95 * sigma) / middle),
+    });
+    return { wall: spread(wall, wallSigma), billed: spread(billed, billedSigma), work };
+  }
+
+  // The batch scenario: hours, dollars a run and their P5 and P95.
+  function batch(seconds, concurrency, instances) {
+    const job = transform(seconds, concurrency, instances);
+    const { processing, prices } = data;
+    const shards = data.shards[concurrency - 1][instances - 1];
+    const other = processing.billed_hours * prices.processing + shards * prices.usd_a_shard;
+    const usd = (billed) => (instances * billed * prices.transform) / 3600 + other;
+    const startingUsd = usd(job.billed.p50 - job.work);
+    return {
+      instances,
+      wall: processing.wall_hours + job.wall.p50 / 3600,
+      wallP5: processing.wall_hours + job.wall.p5 / 3600,
+      wallP95: processing.wall_hours + job.wall.p95 / 3600,
+      cost: usd(job.billed.p50),
+      costP5: usd(job.billed.p5),
+      costP95: usd(job.billed.p95),
+      // The part of the cost that is there however little work there is.
+      fixedCost: startingUsd,
+      ideal: ideal(seconds, concurrency, instances),
+    };
+  }
+
+  // The plain formula.
+  function ideal(seconds, concurrency, instances) {
+    const compute = (data.inputs.items * seconds) / (instances * concurrency) / 3600;
+    const wall = compute + data.cold_start_minutes / 60;
+    return { compute, wall, instanceHours: instances * wall, cost: instances * wall * data.prices.transform };
+  }
+
+  function series(seconds, concurrency) {
+    return data.late.map((_, index) => batch(seconds, concurrency, index + 1));
+  }
+
+  return { data, batch, ideal, series };
+})();
