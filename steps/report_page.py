@@ -18,19 +18,13 @@ from steps.report_style import STYLE
 __all__ = ["report_page"]
 
 _PLOTS = 2
-_TITLES = {
-    "COMPLETE": "Complete",
-    "COMPLETE_WITH_QUARANTINE": "Complete, with items left out",
-    "RETRY": "Missing records are sent once more",
-    "HELD": "Held: nothing was published",
-}
 
 
 def report_page(
     report: Mapping[str, Any], expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison
 ) -> str:
     """The page for a report of `steps.report.report`. Every text that comes from data is escaped."""
-    title = f"Forecasts from {report['run_date']}: {_TITLES[report['outcome']]}"
+    title = f"Forecasts from {report['run_date']}: {_title(report)}"
     body = [
         _banner(report),
         _coverage(report),
@@ -48,6 +42,18 @@ def report_page(
     )
 
 
+def _title(report: Mapping[str, Any]) -> str:
+    counts = report["counts"]
+    match report["outcome"]:
+        case "COMPLETE":
+            return f"All {counts['expected']:,} items have a forecast"
+        case "COMPLETE_WITH_QUARANTINE":
+            return f"{counts['ok']:,} of {counts['expected']:,} items have a forecast"
+        case "RETRY":
+            return f"{report['retry_records']:,} records are sent to the model once more, each alone"
+    return "Nothing was published"
+
+
 def _banner(report: Mapping[str, Any]) -> str:
     facts = [
         f"Run date {report['run_date']}",
@@ -59,13 +65,11 @@ def _banner(report: Mapping[str, Any]) -> str:
     lines = [report["cause"]] if report["cause"] else []
     if report["published"]:
         lines += [f"Published at {report['published']}", f"{report['pointer_note']}."]
-    if report["outcome"] == "RETRY":
-        lines.append(f"{report['retry_records']:,} records are sent to the model once more, each alone.")
     text = "".join(f"<p>{escape(line)}</p>" for line in lines)
     outcome = report["outcome"]
     return (
         f'<header class="{outcome.lower()}"><p class="outcome">{outcome}</p>'
-        f"<h1>{escape(_TITLES[outcome])}</h1>{text}"
+        f"<h1>{escape(_title(report))}</h1>{text}"
         f'<p class="facts">{escape(" · ".join(facts))}</p></header>'
     )
 
@@ -185,7 +189,8 @@ def _shards(report: Mapping[str, Any]) -> str:
 
 def _parameters(report: Mapping[str, Any]) -> str:
     rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
-    return f"<section><h2>Parameters</h2>{_table(('Parameter', 'Value'), rows)}</section>"
+    table = _table(("Parameter", "Value"), rows)
+    return f"<section><details><summary>Parameters</summary>{table}</details></section>"
 
 
 def _listed(shown: int, total: int, elsewhere: str) -> str:

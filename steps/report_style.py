@@ -21,6 +21,7 @@ header.complete { --tone: var(--ok); } header.complete_with_quarantine { --tone:
 header.retry { --tone: var(--retry); } header.held { --tone: var(--bad); }
 .outcome { margin: 0; color: var(--tone); font-weight: 700; font-size: .85rem; letter-spacing: .05em; }
 h1 { margin: 0 0 .5rem; font-size: 1.6rem; line-height: 1.2; } h2 { margin: 0 0 .75rem; font-size: 1.05rem; }
+summary { font-weight: 700; font-size: 1.05rem; cursor: pointer; }
 p { margin: .35rem 0; } .facts { color: var(--soft); font-size: .9rem; }
 ul { padding-left: 1.2rem; margin: .5rem 0; }
 .tiles { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem 2rem; color: var(--soft); }

@@ -98,7 +98,7 @@ def test_a_held_run_says_why_on_top_and_lists_what_is_missing(tmp_path: Path) ->
     report = run.step()
     page = outline(run)
     assert report["cause"] in page.text
-    assert "Held: nothing was published" in page.text
+    assert "Nothing was published" in page.text
     assert run.shards[PART][1] in page.text
     assert "the model answered with an error" in page.text
 
