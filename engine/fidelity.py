@@ -62,7 +62,7 @@ E17 | documented | transform_records | A batch never mixes files.
 E18 | documented | transform_records | A record over MaxPayloadInMB is not sent and fails its file.
 E19 | documented | transform_records | An unsplit object over MaxPayloadInMB fails.
 E20 | documented | transform_request, transform_records | MaxPayloadInMB is 0 to 100; 0 is sent in chunks of any size.
-E21 | documented | transform_request | Concurrency times payload is at most 100 MB; an unset payload counts 6 (our pick).
+E21 | documented | transform_request | Concurrency times payload is at most 100 MB; an unset payload is 6 (our pick).
 E22 | documented | transform_parameters | What the job leaves open each container is asked; else 1, MULTI_RECORD and 6.
 E23 | documented | transform_parameters | The job is before the container.
 E24 | observed | transform_parameters | A container may answer a part.

@@ -10,19 +10,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-from engine.faults import Fault, FaultPlan
+from engine.faults import Fault
 from engine.http_exchange import Answer, Connection, NoAnswerError
 from engine.model_server import ModelServer
 from engine.packing import MiniBatch
+from engine.transform_context import Blame, TransformContext
 from engine.transform_input import InputObject
 from engine.transform_log import DataLog, message_lines
-from engine.transform_plan import TransformOptions, TransformPlan
 
-__all__ = ["Blame", "Invoker", "RecordFailedError"]
-
-Blame = Literal["ClientError", "AlgorithmError"]
+__all__ = ["Invoker", "RecordFailedError"]
 
 _CHUNK_BYTES = 1 << 20
 _EXIT_IS_SEEN_WITHIN_SECONDS = 0.1
@@ -42,19 +39,16 @@ class RecordFailedError(Exception):
 class Invoker:
     """What every invocation of one instance shares. `over` is set when the instance is to send nothing more."""
 
-    plan: TransformPlan
-    options: TransformOptions
-    faults: FaultPlan
+    job: TransformContext
     server: ModelServer
     instance: int
     chunked: bool
     log: DataLog
     over: threading.Event
-    stop: threading.Event
 
     def invoke(self, connection: Connection, source: InputObject, batch: MiniBatch) -> bytes:
         """The body of a 2xx answer. Raises RecordFailedError when every attempt failed."""
-        for attempt in range(1, self.plan.max_retries + 2):
+        for attempt in range(1, self.job.plan.max_retries + 2):
             try:
                 answer = self._attempt(connection, source, batch, attempt)
             except NoAnswerError as error:
@@ -63,17 +57,17 @@ class Invoker:
                 if 200 <= answer.status < 300:
                     return answer.body
                 failure = self._bad_status(source, batch, answer)
-            final = failure.blame == "ClientError" and not self.options.retry_client_errors
+            final = failure.blame == "ClientError" and not self.job.options.retry_client_errors
             if final or self.over.is_set():
                 break
         raise failure
 
     def _attempt(self, connection: Connection, source: InputObject, batch: MiniBatch, attempt: int) -> Answer:
-        timeout = self.plan.timeout * self.options.time_scale
-        if not self.faults.faults:
+        timeout = self.job.timeout
+        if not self.job.faults.faults:
             return self._exchange(connection, batch, timeout)
         sent = batch.body if isinstance(batch.body, bytes) else b""
-        struck = self.faults.of_request(
+        struck = self.job.faults.of_request(
             file=source.uri, line=batch.line, body=sent, instance=self.instance, attempt=attempt
         )
         for fault in struck:
@@ -89,12 +83,12 @@ class Invoker:
         body: bytes | Iterable[bytes] = batch.body if isinstance(batch.body, bytes) else batch.body()
         if isinstance(body, bytes) and self.chunked:
             body = _chunks(body)
-        return connection.post("/invocations", body, self.plan.headers, timeout=timeout)
+        return connection.post("/invocations", body, self.job.plan.headers, timeout=timeout)
 
     def _strike_before(self, fault: Fault, timeout: float) -> tuple[float, Answer | None]:
         """What a fault does before anything is sent: the time left, and the answer if that is made up."""
         if fault.effect == "latency":
-            seconds = fault.seconds * self.options.time_scale
+            seconds = fault.seconds * self.job.options.time_scale
             self.over.wait(min(seconds, timeout))
             if seconds >= timeout:
                 raise NoAnswerError(f"no answer within {timeout:g} s (planned fault)")
@@ -106,25 +100,24 @@ class Invoker:
         if fault.effect == "crash":
             self.server.kill()
         if fault.effect == "stop":
-            self.stop.set()
+            self.job.stop.set()
         return timeout, None
 
     def _no_answer(self, source: InputObject, batch: MiniBatch, why: str) -> RecordFailedError:
-        if self.over.is_set():
-            return RecordFailedError("AlgorithmError", "the instance was ended", line=batch.line)
-        code = self.server.exit_code(within=_EXIT_IS_SEEN_WITHIN_SECONDS)
+        code = self.server.exit_code(within=0.0 if self.over.is_set() else _EXIT_IS_SEEN_WITHIN_SECONDS)
         if code is not None:
             self.over.set()
             return RecordFailedError("AlgorithmError", f"Model container exited with code {code}", line=batch.line)
-        self.log.write_for_file(source.name, [f"Unable to get response from algorithm ({why})"])
-        return RecordFailedError("AlgorithmError", f"Unable to get response from algorithm ({why})", line=batch.line)
+        what = "Unable to get response from algorithm"
+        self.log.write_for_file(source.name, [what, *message_lines(why)])
+        return RecordFailedError("AlgorithmError", f"{what}: {why}", line=batch.line)
 
     def _bad_status(self, source: InputObject, batch: MiniBatch, answer: Answer) -> RecordFailedError:
         blame: Blame = "ClientError" if 400 <= answer.status < 500 else "AlgorithmError"
         what = f"ClientError: {answer.status}"
         if blame == "AlgorithmError":
             what = f"Bad HTTP status received from algorithm: {answer.status}"
-        self.log.write_for_file(source.name, [what, *message_lines(answer.body)])
+        self.log.write_for_file(source.name, [what, *message_lines(answer.body.decode("utf-8", "replace"))])
         return RecordFailedError(blame, what, line=batch.line)
 
 

@@ -80,15 +80,15 @@ class ModelServer:
     def __init__(
         self, host: str, port: int, *, prefix: str = "", process: subprocess.Popen[bytes] | None = None
     ) -> None:
-        self.host = host
-        self.port = port
+        self._host = host
+        self._port = port
         self._prefix = prefix
         self._process = process
         self._ended = process is None
 
     def connect(self) -> Connection:
         """A connection of its own for one slot; opened at its first exchange."""
-        return Connection(self.host, self.port, prefix=self._prefix)
+        return Connection(self._host, self._port, prefix=self._prefix)
 
     def exit_code(self, *, within: float = 0.0) -> int | None:
         """The code the started process ended with, waited for up to `within` seconds; None while it runs."""
@@ -125,8 +125,8 @@ def free_ports(count: int) -> list[int]:
 def start_model_server(source: ModelSource, *, port: int, environment: Mapping[str, str], log: Path) -> ModelServer:
     """Start the command in a process group of its own, its output in the file `log`; or point at the running server.
 
-    `environment` is added to this process's own. Raises ConfigError for a command or URL that cannot be one; a program
-    that does not exist is a server that exits at once.
+    `environment` is added to this process's own, which leaves out what SageMaker's notebooks have of its own. Raises
+    ConfigError for a command or URL that cannot be one; a program that does not exist is a server that exits at once.
     """
     if isinstance(source, ModelUrl):
         return _running_server(source.url)
@@ -134,11 +134,15 @@ def start_model_server(source: ModelSource, *, port: int, environment: Mapping[s
     with log.open("ab") as output:
         process = start_guarded(
             arguments,
-            env={**os.environ, **source.environment, **environment},
+            env={**_inherited_environment(), **source.environment, **environment},
             cwd=source.directory or Path.cwd(),
             output=output,
         )
     return ModelServer("127.0.0.1", port, process=process)
+
+
+def _inherited_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SAGEMAKER_")}
 
 
 def _words(command: str) -> list[str]:
@@ -161,8 +165,8 @@ def _running_server(url: str) -> ModelServer:
 
 def wait_until_ready(
     server: ModelServer, *, aborted: threading.Event, log: Path, time_scale: float = 1.0, slow_pings: int = 0
-) -> None:
-    """Return once /ping answers 200. Raises StartError when the process ends, or patience does, or `aborted` is set.
+) -> bool:
+    """True once /ping answers 200, False when `aborted` is set first. Raises StartError when process or patience end.
 
     `time_scale` scales the service's times; the first `slow_pings` pings are taken as slower than their limit.
     """
@@ -180,12 +184,12 @@ def wait_until_ready(
                 f"Model container exited with code {code} before it answered /ping. Its last lines: {tail}"
             )
         if answered:
-            return
+            return True
         wait = began + PING_INTERVAL_SECONDS * time_scale - time.monotonic()
         if time.monotonic() + wait > deadline:
             raise StartError(_NO_PING)
         if aborted.wait(max(0.0, wait)):
-            raise StartError("the job was ended")
+            return False
 
 
 def _ping(server: ModelServer, timeout: float) -> bool:

@@ -164,7 +164,3 @@ def _lines(stream: BinaryIO, packing: Packing) -> Iterator[tuple[bytes, bytes]]:
             raise PackingError(f"the record on line {line + 1} exceeds {packing.limit_text}")
         yield record, body
         line += 1
-
-
-def _joins(packing: Packing) -> bool:
-    return packing.processing is not None

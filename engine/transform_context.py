@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine.faults import FaultPlan
-from engine.invocation import Blame
 from engine.model_server import ModelSource
 from engine.transform_plan import TransformOptions, TransformPlan
 from engine.transform_progress import TransformTally
 from steps.object_store import ObjectStore
 
-__all__ = ["FailedFile", "TransformContext"]
+__all__ = ["Blame", "FailedFile", "TransformContext"]
+
+Blame = Literal["ClientError", "AlgorithmError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +43,8 @@ class TransformContext:
     stop: threading.Event
     failed: list[FailedFile] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one attempt may take on this machine's clock."""
+        return self.plan.timeout * self.options.time_scale

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 from engine.data_processing import ProcessingError
 from engine.http_exchange import Connection
-from engine.invocation import Blame, Invoker, RecordFailedError
+from engine.invocation import Invoker, RecordFailedError
 from engine.packing import MiniBatch, Packing, PackingError, mini_batches
-from engine.transform_context import TransformContext
+from engine.transform_context import Blame, TransformContext
 from engine.transform_input import InputObject
 from engine.transform_log import message_lines
 from steps.errors import DataError
@@ -59,7 +59,7 @@ class FileTransform:
                 self._fail(self._unfit(error, batch.line))
             else:
                 self._deliver(batch.index, output)
-                self._job.tally.records(batch.count)
+                self._job.tally.add(records=batch.count)
 
     def _take(self) -> MiniBatch | None:
         with self._changed:
@@ -109,7 +109,7 @@ class FileTransform:
     def _unfit(self, error: Exception, line: int) -> RecordFailedError:
         """A record or an answer the service itself cannot handle; its log shows the former like a 400 of the model."""
         blame: Blame = "ClientError"
-        lines = ["ClientError: 400", *message_lines(str(error).encode())]
+        lines = ["ClientError: 400", *message_lines(str(error))]
         if isinstance(error, ProcessingError) and error.by_algorithm:
             blame, lines = "AlgorithmError", [str(error)]
         if isinstance(error, PackingError):

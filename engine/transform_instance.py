@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from engine.execution_parameters import (
@@ -17,12 +16,11 @@ from engine.execution_parameters import (
 from engine.http_exchange import Connection
 from engine.invocation import Invoker
 from engine.model_server import ModelServer, StartError, start_model_server, wait_until_ready
-from engine.packing import Packing
 from engine.slots import Slots
-from engine.transform_context import FailedFile, TransformContext
-from engine.transform_file import FileTransform
+from engine.transform_context import TransformContext
 from engine.transform_input import InputObject
 from engine.transform_log import DataLog
+from engine.transform_share import ShareTransform
 
 __all__ = ["TransformInstance"]
 
@@ -69,7 +67,7 @@ class TransformInstance:
 
     def _ready(self, server: ModelServer) -> bool:
         try:
-            wait_until_ready(
+            return wait_until_ready(
                 server,
                 aborted=self._over,
                 log=self._container_log,
@@ -77,93 +75,38 @@ class TransformInstance:
                 slow_pings=self._job.faults.slow_pings(self._number),
             )
         except StartError as error:
-            if not self._aborted:
-                self.failed_to_start = True
-                self.failure = f"AlgorithmError: {error}"
-                self._log.write(self.failure)
+            self.failed_to_start = True
+            self._fail(str(error))
             return False
-        return True
 
     def _parameters(self, server: ModelServer) -> ExecutionParameters:
-        plan = self._job.plan
+        request = self._job.plan.request
         answered: dict[str, Any] = {}
-        if left_to_container(plan.request):
+        if left_to_container(request):
             with contextlib.closing(server.connect()) as connection:
-                answered, notes = ask_container(connection, timeout=plan.timeout * self._job.options.time_scale)
+                self._connections = [connection]
+                answered, notes = ask_container(connection, timeout=self._job.timeout)
             self._log.write(*notes)
-        parameters = execution_parameters(plan.request, answered)
+        parameters = execution_parameters(request, answered)
         self._log.write(str(parameters))
         return parameters
 
     def _transform(self, server: ModelServer, parameters: ExecutionParameters) -> None:
-        """One object at a time when it is split, its records in all slots; else an object a slot (see fidelity)."""
         packing = self._job.plan.packing(parameters, self._job.options)
-        invoker = self._invoker(server, chunked=packing.limit is None)
-        self._connections = [server.connect() for _ in range(parameters.max_concurrent_transforms)]
-        with Slots(self._connections, f"instance-{self._number}") as slots:
-            if self._aborted:
-                return
-            if packing.split == "Line":
-                for source in self._objects:
-                    self._transform_object(source, packing, invoker, slots.in_every_slot)
-            else:
-                slots.in_one_slot_each(self._in_one_slot(source, packing, invoker) for source in self._objects)
-        if self._over.is_set() and not self._aborted:
-            self.failure = f"AlgorithmError: Model container exited with code {server.exit_code()} during the job"
-            self._log.write(self.failure)
-
-    def _in_one_slot(self, source: InputObject, packing: Packing, invoker: Invoker) -> Callable[[Connection], None]:
-        return lambda connection: self._transform_object(source, packing, invoker, lambda work: work(connection))
-
-    def _invoker(self, server: ModelServer, *, chunked: bool) -> Invoker:
-        job = self._job
-        return Invoker(
-            plan=job.plan,
-            options=job.options,
-            faults=job.faults,
+        invoker = Invoker(
+            job=self._job,
             server=server,
             instance=self._number,
-            chunked=chunked,
+            chunked=packing.limit is None,
             log=self._log,
             over=self._over,
-            stop=job.stop,
         )
+        self._connections = [server.connect() for _ in range(parameters.max_concurrent_transforms)]
+        with Slots(self._connections, f"instance-{self._number}") as slots:
+            ShareTransform(self._job, packing, invoker).run(self._objects, slots)
+        if self._over.is_set() and not self._aborted:
+            self._fail(f"Model container exited with code {server.exit_code()} during the job")
 
-    def _transform_object(
-        self,
-        source: InputObject,
-        packing: Packing,
-        invoker: Invoker,
-        run: Callable[[Callable[[Connection], None]], None],
-    ) -> None:
-        job = self._job
-        if self._over.is_set():
-            self._not_processed(source)
-        elif job.options.resume and job.store.exists(source.output_uri):
-            job.outputs.append(source.output_uri)
-        else:
-            partial = job.partial_folder / f"{uuid.uuid4().hex}.out"
-            try:
-                with partial.open("wb") as sink:
-                    file = FileTransform(job, source, packing, invoker, sink)
-                    run(file.drain)
-                if file.complete and not self._aborted and not job.faults.loses_output(source.uri):
-                    job.outputs.append(source.output_uri)
-                    job.store.upload(partial, source.output_uri)
-                elif file.failure is not None and not self._aborted:
-                    job.failed.append(_failed(source, file))
-            finally:
-                partial.unlink(missing_ok=True)
-        job.tally.file()
-
-    def _not_processed(self, source: InputObject) -> None:
-        """Which files of a dead instance the service still serves is not published; our pick is none."""
-        if not self._aborted:
-            reason = "not processed: the model container of its instance had exited"
-            self._job.failed.append(FailedFile(uri=source.uri, blame="AlgorithmError", reason=reason, line=0))
-
-
-def _failed(source: InputObject, file: FileTransform) -> FailedFile:
-    failure = file.failure
-    assert failure is not None
-    return FailedFile(uri=source.uri, blame=failure.blame, reason=failure.what, line=failure.line)
+    def _fail(self, why: str) -> None:
+        self.failure = f"AlgorithmError: {why}"
+        self._log.write(self.failure)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine.errors import not_emulated
 from engine.faults import NO_FAULTS, FaultPlan
 from engine.model_server import ModelSource, ModelUrl, free_ports
 from engine.transform_context import FailedFile, TransformContext
-from engine.transform_input import input_objects, instance_share
+from engine.transform_input import InputObject, input_objects, instance_share
 from engine.transform_instance import TransformInstance
 from engine.transform_log import job_log_folder
 from engine.transform_plan import TransformOptions, transform_plan
@@ -57,45 +58,58 @@ def run_transform_job(
     removed. Raises BatchcastError where the engine itself cannot go on: a command that does not exist, a store that
     fails, a running server that cannot be given the job's Environment.
     """
-    options = options or TransformOptions()
-    stop = stop or threading.Event()
     start = datetime.now(UTC)
     plan = transform_plan(request)
-    if isinstance(model, ModelUrl) and request.get("Environment"):
-        what = "a server that already runs cannot be given an environment."
-        raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
+    _check_environment(request, model)
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
     objects = input_objects(source, request["TransformOutput"]["S3OutputPath"], store)
-    partial_folder = workdir / "partial" / plan.job_name
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    partial_folder.mkdir(parents=True)
     job = TransformContext(
         plan=plan,
-        options=options,
+        options=options or TransformOptions(),
         faults=faults,
         store=store,
         model=model,
         log_folder=job_log_folder(workdir / "logs", plan.job_name),
-        partial_folder=partial_folder,
+        partial_folder=workdir / "partial" / plan.job_name,
         tally=TransformTally(len(objects), on_progress),
-        stop=stop,
+        stop=stop or threading.Event(),
     )
-    count = plan.instance_count
-    instances = [
-        TransformInstance(job, number, instance_share(objects, number, count), port=port)
-        for number, port in enumerate(free_ports(count))
-    ]
-    try:
-        _run(instances, stop)
-    finally:
-        shutil.rmtree(partial_folder, ignore_errors=True)
-    if stop.is_set():
+    instances = _instances(job, objects)
+    with _empty_folder(job.partial_folder):
+        _run(instances, job)
+    job.tally.report(final=True)
+    if job.stop.is_set():
         for uri in job.outputs:
             store.delete(uri)
     return _result(job, instances, start)
 
 
-def _run(instances: Sequence[TransformInstance], stop: threading.Event) -> None:
+def _check_environment(request: Mapping[str, Any], model: ModelSource) -> None:
+    if isinstance(model, ModelUrl) and request.get("Environment"):
+        what = "a server that already runs cannot be given an environment."
+        raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
+
+
+def _instances(job: TransformContext, objects: Sequence[InputObject]) -> list[TransformInstance]:
+    count = job.plan.instance_count
+    return [
+        TransformInstance(job, number, instance_share(objects, number, count), port=port)
+        for number, port in enumerate(free_ports(count))
+    ]
+
+
+@contextmanager
+def _empty_folder(folder: Path) -> Iterator[None]:
+    """A folder for the duration; what a killed process left in it is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(instances: Sequence[TransformInstance], job: TransformContext) -> None:
     """All instances to their end; a stop, an error or an instance that failed to start ends them all."""
     with ThreadPoolExecutor(len(instances), thread_name_prefix="transform") as threads:
         running: set[Future[None]] = {threads.submit(instance.run) for instance in instances}
@@ -104,7 +118,8 @@ def _run(instances: Sequence[TransformInstance], stop: threading.Event) -> None:
                 done, running = wait_for(running, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_EXCEPTION)
                 for future in done:
                     future.result()
-                if stop.is_set() or any(instance.failed_to_start for instance in instances):
+                job.tally.report()
+                if job.stop.is_set() or any(instance.failed_to_start for instance in instances):
                     break
         finally:
             for instance in instances:
@@ -121,7 +136,7 @@ def _result(job: TransformContext, instances: Sequence[TransformInstance], start
         reason = f"{blame}: See job logs for more information"
     status: Literal["Completed", "Failed", "Stopped"] = "Failed" if reason else "Completed"
     if job.stop.is_set():
-        status, reason = "Stopped", None
+        status, reason, failed = "Stopped", None, ()
     return TransformResult(
         status=status,
         failure_reason=reason and reason[:_MAX_REASON_CHARACTERS],

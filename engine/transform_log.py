@@ -41,6 +41,6 @@ class DataLog:
         self.write(*(f"{name}: {line}" for line in lines))
 
 
-def message_lines(body: bytes) -> list[str]:
-    """An answer's body the way the service shows it under a failed request."""
-    return ["", "Message:", *body.decode("utf-8", "replace").splitlines()[:_MAX_MESSAGE_LINES]]
+def message_lines(message: str) -> list[str]:
+    """A message, e.g. the body of an answer, the way the service shows it under a failed request."""
+    return ["", "Message:", *message.splitlines()[:_MAX_MESSAGE_LINES]]

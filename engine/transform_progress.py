@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 __all__ = ["TransformProgress", "TransformTally"]
 
@@ -23,31 +23,26 @@ class TransformProgress:
 
 
 class TransformTally:
-    """Counts for all threads of a job; tells `on_progress` at most ten times a second, and whenever a file is over."""
+    """Counts for all threads of a job; one of them reports."""
 
     def __init__(self, files_total: int, on_progress: Callable[[TransformProgress], None] | None) -> None:
-        self._progress = TransformProgress(files_total=files_total)
-        self._records = 0
+        self._files_total = files_total
+        self._files = self._records = 0
         self._on_progress = on_progress
-        self._reported = 0.0
+        self._reported_at = 0.0
         self._lock = threading.Lock()
 
-    def records(self, count: int) -> None:
-        """So many more records were answered."""
+    def add(self, *, files: int = 0, records: int = 0) -> None:
+        """So many more files are over, so many more records were answered."""
         with self._lock:
-            self._records += count
-            now = time.monotonic()
-            if now - self._reported >= _SECONDS_BETWEEN_REPORTS:
-                self._report(now, files=0)
+            self._files += files
+            self._records += records
 
-    def file(self) -> None:
-        """One more file is over."""
-        with self._lock:
-            self._report(time.monotonic(), files=1)
-
-    def _report(self, now: float, *, files: int) -> None:
-        self._reported = now
-        done = self._progress.files_done + files
-        self._progress = replace(self._progress, files_done=done, records_done=self._records)
-        if self._on_progress is not None:
-            self._on_progress(self._progress)
+    def report(self, *, final: bool = False) -> None:
+        """Tell `on_progress`, unless it was told less than a tenth of a second ago."""
+        now = time.monotonic()
+        if self._on_progress is not None and (final or now - self._reported_at >= _SECONDS_BETWEEN_REPORTS):
+            self._reported_at = now
+            self._on_progress(
+                TransformProgress(files_done=self._files, files_total=self._files_total, records_done=self._records)
+            )

@@ -143,23 +143,18 @@ def check_transform_request(
     *,
     store: ObjectStore,
     model: Mapping[str, Any] | None,
-    existing_jobs: frozenset[str] | set[str] = frozenset(),
     region: str = "us-east-1",
     account: str = "000000000000",
 ) -> None:
     """What CreateTransformJob checks before it answers; `model` is the DescribeModel response, None if there is none.
 
-    Raises ServiceException as the service would, and NotEmulatedError for what only the engine refuses.
+    Raises ServiceException as the service would, and NotEmulatedError for what only the engine refuses. That the job's
+    name is free is checked where jobs are kept, when it is taken.
     Lists the input in `store`, because the service does (it lists with the model's execution role).
     """
     check_shape(CREATE_TRANSFORM_JOB, request)
     _check_rules(request)
     _check_model(request["ModelName"], model, arn=f"arn:aws:sagemaker:{region}:{account}")
-    name = request["TransformJobName"]
-    if name in existing_jobs:
-        arn = f"arn:aws:sagemaker:{region}:{account}:transform-job/{name}"
-        what = f"Job name must be unique within an AWS account and region, and a job with this name exists: {arn}"
-        raise ServiceException("ResourceInUse", what)
     _check_emulated(request)
     role = str((model or {}).get("ExecutionRoleArn", f"arn:aws:iam::{account}:role/batchcast"))
     check_input(request["TransformInput"]["DataSource"]["S3DataSource"], store, region=region, role=role)

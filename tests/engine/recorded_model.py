@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.model_server import ModelCommand
 
-__all__ = ["RecordedModel"]
+__all__ = ["RecordedModel", "is_running"]
 
 _PROGRAM = Path(__file__).with_name("recording_program.py")
 
@@ -40,10 +40,11 @@ class RecordedModel:
     def living(self) -> list[int]:
         """The processes that still run."""
         pids = [int(path.read_text()) for path in self.folder.glob("*.pid")]
-        return [pid for pid in pids if _lives(pid)]
+        return [pid for pid in pids if is_running(pid)]
 
 
-def _lives(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -10,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recorded_model import RecordedModel
+from recorded_model import RecordedModel, is_running
 from scripted_model import Call, Reply
 from transform_case import TransformCase
 
@@ -54,6 +56,36 @@ def test_e64_the_servers_of_a_stopped_job_are_gone_within_2_seconds(tmp_path: Pa
     watch.join()
     assert (result.status, model.living()) == ("Stopped", [])
     assert time.monotonic() - ended[0] < 2
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+from recorded_model import RecordedModel, is_running
+from transform_case import TransformCase
+case = TransformCase(Path({folder!r}))
+case.put(a=b"1\\n" * 100_000, b=b"1\\n" * 100_000)
+case.run(RecordedModel(Path({folder!r})).source, InstanceCount=2, MaxConcurrentTransforms=4)
+"""
+
+
+def test_e64_ctrl_c_ends_the_job_and_its_servers_within_2_seconds(tmp_path: Path) -> None:
+    """E64: an interrupt in the thread that runs the job, which is no StopTransformJob but ends as cleanly."""
+    tests = Path(__file__).parent
+    program = INTERRUPTED.format(root=str(tests.parents[1]), tests=str(tests), folder=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    notes = tmp_path / "notes"
+    while not any("invocations" in path.read_text() for path in notes.glob("[0-9]*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=10)
+    assert time.monotonic() - began < 2
+    assert "KeyboardInterrupt" in errors
+    pids = [int(path.read_text()) for path in notes.glob("*.pid")]
+    assert len(pids) == 2
+    assert not any(is_running(pid) for pid in pids)
 
 
 @pytest.mark.parametrize("reply", [Reply(), Reply(status=400), Reply(status=500, body=b"x" * 5000)])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.loaders import Loader
+from scripted_model import ScriptedModel
 from transform_case import transform_request
 
+from engine import LocalSageMaker
 from engine.errors import NotEmulatedError, ServiceException
+from engine.model_server import ModelUrl
 from engine.request_shape import Choice, Flag, ListOf, MapOf, Shape, Structure, Text, Whole
 from engine.transform_request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
 from steps.object_store import DirectoryStore
@@ -114,8 +118,15 @@ def test_a_filter_outside_the_subset_is_refused(tmp_path: Path, path: str) -> No
 
 def test_e65_a_job_name_is_used_once(tmp_path: Path) -> None:
     """E65: documented (API reference, CreateTransformJob: ResourceInUse)."""
-    error = refusal(tmp_path, existing_jobs={"job"})
-    assert (error.code, "transform-job/job" in error.message) == ("ResourceInUse", True)
+    with ScriptedModel() as model:
+        client = LocalSageMaker(tmp_path, models={"model": ModelUrl(url=model.url)})
+        DirectoryStore(tmp_path / "s3").write("s3://b/in/a", b"1\n")
+        client.create_transform_job(**transform_request())
+        with pytest.raises(ServiceException) as caught:
+            client.create_transform_job(**transform_request())
+        while client.describe_transform_job(TransformJobName="job")["TransformJobStatus"] == "InProgress":
+            time.sleep(0.01)
+    assert (caught.value.code, "transform-job/job" in caught.value.message) == ("ResourceInUse", True)
 
 
 def test_e66_a_model_that_does_not_exist(tmp_path: Path) -> None:
