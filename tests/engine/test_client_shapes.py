@@ -29,6 +29,7 @@ from local_pipeline import (
 
 from engine import LocalSageMaker, NotEmulatedError, ServiceException, processing_request, transform_request
 from engine.operations import OPERATIONS, REFUSED
+from engine.refusal import values_at
 from engine.request_shape import Choice, Flag, ListOf, MapOf, Moment, Structure, Text, Whole
 
 MODEL: ServiceModel = botocore.session.get_session().get_service_model("sagemaker")
@@ -108,11 +109,30 @@ def test_what_is_refused_is_a_member_of_the_service_model(operation: str) -> Non
             shape = shape.member if name.endswith("[]") else shape
 
 
-def test_a_refused_member_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_r05_a_refused_member_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotEmulatedError) as refused:
         local(tmp_path).start_pipeline_execution(PipelineName="p", PipelineVersionId=1, MlflowExperimentName="x")
     assert "PipelineVersionId: is not emulated locally. Local pipelines have one version" in str(refused.value)
     assert "MlflowExperimentName" in str(refused.value)
+
+
+def test_p15_what_a_laptop_cannot_act_on_is_described_as_it_was_asked_for(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    asked = {
+        **processing("A", "pass", outputs={"o": "s3://b/o"})["Arguments"],
+        "ProcessingJobName": "job",
+        "NetworkConfig": {"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
+        "ExperimentConfig": {"ExperimentName": "weekly"},
+    }
+    asked["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] = "key"
+    asked["ProcessingOutputConfig"]["KmsKeyId"] = "key"
+    tags = {"Tags": [{"Key": "team", "Value": "forecast"}]}
+    assert all(list(values_at({**asked, **tags}, path)) for path in processing_request.DESCRIBED_ONLY)
+    client.create_processing_job(**asked, **tags)
+    described = client.describe_processing_job(ProcessingJobName="job")
+    assert {key: described[key] for key in asked} == asked
+    with pytest.raises(ServiceException, match="NetworkConfig.VpcConfig"):
+        client.create_processing_job(**{**asked, "NetworkConfig": {"VpcConfig": {}}})
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))

@@ -71,7 +71,7 @@ def plain(name: str = "A", **members: Any) -> Json:
         ([{**plain(), "Arguments": {**plain()["Arguments"], "ProcessingJobName": "x"}}], "names of jobs are made"),
     ],
 )
-def test_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], says: str) -> None:
+def test_r04_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], says: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_definition(definition(*steps))
     assert says in str(refused.value)

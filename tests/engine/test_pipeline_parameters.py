@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from local_pipeline import Json, ended, local, processing, start, steps_of
+from local_pipeline import Json, ended, fail, local, processing, start, steps_of
 
 from engine import ServiceException
 
@@ -26,7 +26,7 @@ def given(**values: str) -> list[Json]:
     return [{"Name": name, "Value": value} for name, value in values.items()]
 
 
-def test_values_are_typed_and_written_as_json_writes_them(tmp_path: Path) -> None:
+def test_p09_values_are_typed_and_written_as_json_writes_them(tmp_path: Path) -> None:
     client = local(tmp_path)
     names = [parameter["Name"] for parameter in PARAMETERS]
     arn = start(
@@ -39,14 +39,20 @@ def test_values_are_typed_and_written_as_json_writes_them(tmp_path: Path) -> Non
     job = steps_of(client, arn)["A"]["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[1]
     log = tmp_path / "logs/aws/sagemaker/ProcessingJobs" / job / "algo-1/container-log"
     assert log.read_text() == "s3://h/ 31 5.0 true slow\n"
+
+
+def test_p10_parameters_are_listed_with_their_defaults(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    arn = start(client, fail("F"), parameters=PARAMETERS, PipelineParameters=given(HistoryUri="s3://h/", Share="5"))
     listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
     assert {each["Name"]: each["Value"] for each in listed} == {
         "HistoryUri": "s3://h/",
         "ForecastDays": "31",
         "Share": "5.0",
-        "Strict": "true",
-        "Mode": "slow",
+        "Strict": "false",
+        "Mode": "fast",
     }
+    ended(client, arn)
 
 
 @pytest.mark.parametrize(

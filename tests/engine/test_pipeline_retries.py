@@ -121,7 +121,7 @@ def test_the_same_token_retries_once(tmp_path: Path) -> None:
     assert steps_of(client, arn)["A"]["AttemptCount"] == 2
 
 
-def test_an_execution_that_succeeded_cannot_be_retried(tmp_path: Path) -> None:
+def test_p07_an_execution_that_succeeded_cannot_be_retried(tmp_path: Path) -> None:
     client = local(tmp_path)
     arn = start(client, processing("A", "pass"))
     ended(client, arn)

@@ -93,7 +93,7 @@ def test_a_trigger_that_does_not_come_true_leaves_its_step_out_and_harms_nothing
     assert execution["PipelineExecutionStatus"] == "Succeeded"
 
 
-def test_an_independent_branch_goes_on_when_another_fails(tmp_path: Path) -> None:
+def test_p11_an_independent_branch_goes_on_when_another_fails(tmp_path: Path) -> None:
     execution, steps = run(
         local(tmp_path),
         processing("Bad", BAD),

@@ -63,7 +63,7 @@ def test_the_selected_steps_run_on_what_the_source_execution_left(tmp_path: Path
     assert described["SelectiveExecutionConfig"]["SourcePipelineExecutionArn"] == source
 
 
-def test_a_step_triggered_by_a_failure_runs_again_on_the_failed_source(tmp_path: Path) -> None:
+def test_p08_a_step_triggered_by_a_failure_runs_again_on_the_failed_source(tmp_path: Path) -> None:
     client = local(tmp_path)
     store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"poison": 1}\n')
     work = transform("Transform", "s3://b/in/", "s3://b/out")

@@ -55,7 +55,7 @@ def test_a_stopped_execution_leaves_no_output_of_its_transform(tmp_path: Path) -
     assert list(store_of(tmp_path).list("s3://b/out")) == []
 
 
-def test_a_job_that_is_stopped_by_hand_stops_its_step_and_fails_the_execution(tmp_path: Path) -> None:
+def test_p06_a_job_that_is_stopped_by_hand_stops_its_step_and_fails_the_execution(tmp_path: Path) -> None:
     client = local(tmp_path)
     arn = start(client, slow_transform(tmp_path))
     until(is_executing(client, arn, "Transform"))

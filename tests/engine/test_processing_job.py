@@ -117,7 +117,7 @@ def test_the_environment_is_the_jobs_and_not_this_process_s(tmp_path: Path, monk
     assert not {"AWS_SECRET_ACCESS_KEY", "UNRELATED"} & environment.keys()
 
 
-def test_an_exit_code_fails_the_job_and_uploads_nothing(tmp_path: Path) -> None:
+def test_p12_an_exit_code_fails_the_job_and_uploads_nothing(tmp_path: Path) -> None:
     code = (
         "import os, sys; root = os.environ['OPT_ML']; open(root + '/processing/output/o/f', 'w').close(); "
         "open(root + '/output/message', 'w').write('DataError: no history'); sys.exit(3)"
@@ -204,7 +204,7 @@ def test_several_hosts_know_each_other_and_share_out_the_objects(tmp_path: Path)
     assert json.loads(store.read("s3://b/out/algo-2")) == [hosts, ["b", "d"]]
 
 
-def test_one_host_that_fails_fails_the_job_and_ends_the_others(tmp_path: Path) -> None:
+def test_p13_one_host_that_fails_fails_the_job_and_ends_the_others(tmp_path: Path) -> None:
     code = "import os, time; time.sleep(60) if os.environ['OPT_ML'].endswith('1') else exit(4)"
     described = ended(local(tmp_path), with_hosts(job(code), 2))
     assert described["FailureReason"].endswith("exit code: 4")
@@ -219,7 +219,7 @@ def test_one_host_that_fails_fails_the_job_and_ends_the_others(tmp_path: Path) -
         ("s3://b/inp", ["input2/c"]),
     ],
 )
-def test_objects_lie_below_the_local_path_as_they_lie_below_the_prefix(
+def test_p14_objects_lie_below_the_local_path_as_they_lie_below_the_prefix(
     tmp_path: Path, uri: str, names: list[str]
 ) -> None:
     for key in ("in/a", "in/x/b", "input2/c"):
@@ -300,7 +300,7 @@ def changed(**members: Any) -> Json:
         ),
     ],
 )
-def test_what_is_not_emulated_is_refused_by_name(tmp_path: Path, request_: Json, says: str) -> None:
+def test_r03_what_is_not_emulated_is_refused_by_name(tmp_path: Path, request_: Json, says: str) -> None:
     with pytest.raises(NotEmulatedError) as refused:
         local(tmp_path).create_processing_job(**request_)
     assert says in str(refused.value)
