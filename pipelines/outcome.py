@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.follow import ExecutionView, StepView, error_of
-from steps.errors import BatchcastError, CoverageError, ModelError, Problem, ServiceError
+from steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
 
 __all__ = ["outcome_of"]
 
@@ -74,4 +74,6 @@ def _model_problem(transform: StepView) -> Problem:
 def _unexplained(execution: ExecutionView) -> BatchcastError:
     failed = [step for step in execution.steps if step.status == "Failed"]
     what = "; ".join(f"{step.name}: {step.failure_reason}" for step in failed) or execution.failure_reason
+    if "No S3 objects found" in what:
+        return DataError(Problem("no_files", what, remedy="Name a prefix that holds Parquet files."))
     return ServiceError(Problem("execution", f"the execution ended {execution.status}. {what}", execution.arn))

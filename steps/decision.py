@@ -79,8 +79,8 @@ def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
     tally = found.tally
     allowed = tolerance.allowed(tally.expected)
     without = tally.expected - tally.ok
-    lost = without - found.retryable
-    if lost <= allowed and 0 < found.retryable <= tolerance.max_retry_records:
+    # Also where too many are lost already: whoever reads the report then decides on the exact list of bad records.
+    if 0 < found.retryable <= tolerance.max_retry_records:
         return Decision(outcome="RETRY")
     if without <= allowed:
         return None

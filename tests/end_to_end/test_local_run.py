@@ -1,0 +1,129 @@
+"""`run_pipeline.py local`, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from command import (
+    ITEMS,
+    LAST_DAY,
+    RUN_DATE,
+    Ended,
+    command_line,
+    days_until,
+    item_rows,
+    small_bakery,
+    write_history,
+)
+
+Run = Callable[..., Ended]
+ON_RUN_DATE = ("-p", f"RunDate={RUN_DATE}")
+
+
+def published_digests(workspace: Path) -> dict[str, str]:
+    """Name -> digest of the one published run's data files."""
+    [run] = (workspace / "s3" / "batchcast" / "published" / "forecasts").glob("run_date=*/run_id=*")
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in run.glob("*.parquet")}
+
+
+def test_the_sample_is_forecast_whole_and_beats_the_seasonal_naive(run_pipeline: Run) -> None:
+    document = run_pipeline("local", "--json").document
+    assert document["outcome"] == "COMPLETE"
+    assert document["execution"]["status"] == "Succeeded"
+    assert document["counts"] == {"expected": 105, "ok": 105, "quarantined": 0, "failed": 0, "missing": 0}
+    assert document["score"]["wape_model"] < 0.8 * document["score"]["wape_naive"]
+    assert Path(document["report"]).is_file()
+
+
+def test_instances_and_concurrency_do_not_change_a_byte_of_the_forecasts(
+    run_pipeline: Run, history: Path, tmp_path: Path
+) -> None:
+    digests = []
+    for instances, concurrency in ((3, 4), (1, 1)):
+        workspace = tmp_path / f"workspace-{instances}"
+        ended = run_pipeline(
+            *("local", "--json", "--history", str(history), "--workspace", str(workspace), *ON_RUN_DATE),
+            *("-p", f"TransformInstanceCount={instances}", "-p", f"MaxConcurrentTransforms={concurrency}"),
+        )
+        assert ended.document["outcome"] == "COMPLETE"
+        digests.append(published_digests(workspace))
+    assert digests[0] == digests[1] != {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_killed_at_any_moment_goes_on_and_publishes_once(
+    run_pipeline: Run, history: Path, tmp_path: Path, seed: int
+) -> None:
+    arguments = ("local", "--json", "--history", str(history), "--workspace", str(tmp_path / "w"), *ON_RUN_DATE)
+    dice = random.Random(seed)
+    for _ in range(2):
+        process = subprocess.Popen(
+            command_line(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(dice.uniform(0.3, 3.0))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    document = run_pipeline(*arguments).document
+    assert document["outcome"] == "COMPLETE"
+    assert document["counts"]["ok"] == ITEMS
+    runs = list((tmp_path / "w" / "s3" / "batchcast" / "runs").iterdir())
+    assert len(runs) <= 3
+    assert set(published_files(tmp_path / "w", document["run_id"])) == {"_MANIFEST.json", "part-00000.parquet"}
+
+
+def published_files(workspace: Path, run_id: str) -> list[str]:
+    """The names of all files published by one run."""
+    folders = (workspace / "s3" / "batchcast" / "published" / "forecasts").glob(f"run_date=*/run_id={run_id}")
+    return [path.name for folder in folders for path in folder.iterdir()]
+
+
+@pytest.fixture
+def defective_history(tmp_path: Path) -> Path:
+    """The small bakery and three series that cannot be sent: too large, a date twice, three days long."""
+    good = small_bakery()
+    future = days_until(LAST_DAY, 31)
+    long, short = days_until(RUN_DATE, 9000) + future, days_until(RUN_DATE, 3) + future
+    twice = [*days_until(RUN_DATE, 90), RUN_DATE - timedelta(days=5), *future]
+    extra = [item_rows(good, 901, long), item_rows(good, 902, twice), item_rows(good, 903, short)]
+    return write_history(tmp_path / "defective", pa.concat_tables([good, *extra]))
+
+
+@pytest.fixture
+def poison(tmp_path: Path) -> Path:
+    """A plan that makes the server answer 400 to one series, 2/101."""
+    path = tmp_path / "faults.toml"
+    path.write_text('[[fault]]\neffect = "status"\nstatus = 400\ncontaining = \'"item_id":"2/101"\'\n')
+    return path
+
+
+@pytest.mark.parametrize(("tolerance", "exit_code"), [(0, 5), (4, 0)])
+def test_bad_series_are_named_and_only_a_tolerance_lets_the_rest_be_published(
+    run_pipeline: Run, defective_history: Path, poison: Path, tmp_path: Path, tolerance: int, exit_code: int
+) -> None:
+    ended = run_pipeline(
+        *("local", "--json", "--history", str(defective_history), "--faults", str(poison), *ON_RUN_DATE),
+        *("-p", "MaxPayloadInMB=1", "-p", f"MaxFailedRecords={tolerance}"),
+        *("-p", "SystemicFailurePercent=25", "-p", "MaxConcurrentTransforms=1", "-p", "RecordsPerShard=2"),
+    )
+    document = ended.document
+    reasons = {row["item_id"]: row["reason"] for row in document["quarantined"]}
+    assert reasons == {"901/1": "too_large", "902/1": "duplicate_date", "903/1": "too_short"}
+    assert [row["item_id"] for row in document["failed"]] == ["2/101"]
+    assert ended.exit_code == exit_code
+    assert (document["published"] is None) == (tolerance == 0)
+    counts = document["counts"]
+    assert (
+        counts["expected"] == ITEMS + 3 == counts["ok"] + counts["quarantined"] + counts["failed"] + counts["missing"]
+    )
+    assert counts["quarantined"] == 3
+    assert counts["failed"] + counts["missing"] == len(document["failed"])
