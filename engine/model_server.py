@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shlex
 import socket
 import subprocess
@@ -38,6 +39,9 @@ PING_TIMEOUT_SECONDS = 2.0
 PING_INTERVAL_SECONDS = 1.0
 START_DEADLINE_SECONDS = 1800.0
 
+# Below those the system gives to outgoing connections, of which one could take a port before the server does; and
+# multi-model-server 1.1.11 refuses ports from 32,767 on.
+_PORTS = range(20_000, 32_000)
 _TERMINATE_SECONDS = 1.0
 _TAIL_BYTES = 8192
 _TAIL_LINES = 20
@@ -113,13 +117,16 @@ class ModelServer:
 
 def free_ports(count: int) -> list[int]:
     """As many free loopback ports; all are held until the last is found, so that they differ."""
+    ports: list[int] = []
     with contextlib.ExitStack() as held:
-        ports = []
-        for _ in range(count):
+        for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+            if len(ports) == count:
+                break
             sock = held.enter_context(socket.socket())
-            sock.bind(("127.0.0.1", 0))
-            ports.append(int(sock.getsockname()[1]))
-        return ports
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports
 
 
 def start_model_server(source: ModelSource, *, port: int, environment: Mapping[str, str], log: Path) -> ModelServer:
