@@ -1,7 +1,7 @@
 """One request and its answer over a kept-alive connection to a model server.
 
-The standard library's client, with what a transform job needs beside it: head and body leave in one segment, a body is
-never copied, the time limit holds for the whole exchange, and another thread can break the connection off.
+Sending is plain sockets, so that head and body leave in one segment, no body is copied, and a request costs little;
+reading the answer is `http.client`'s. The time limit holds for the whole exchange, and another thread can break it off.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import struct
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+from http.client import HTTPException, HTTPResponse
 
 __all__ = ["Answer", "Connection", "NoAnswerError"]
 
@@ -35,41 +34,14 @@ class Answer:
     body: bytes
 
 
-class _GatheringConnection(HTTPConnection):
-    """Collects what is sent until `flush`, so that head and body leave together."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(host, port)
-        self._gathered: list[Any] = []
-        self.gathering = False
-
-    def send(self, data: Any) -> None:
-        if self.gathering:
-            self._gathered.append(data)
-        else:
-            super().send(data)
-
-    def flush(self) -> None:
-        """Send everything gathered, without joining it."""
-        parts = [memoryview(part) for part in self._gathered]
-        self._gathered = []
-        while parts:
-            sent = self.sock.sendmsg(parts)
-            while parts and sent >= len(parts[0]):
-                sent -= len(parts[0])
-                parts.pop(0)
-            if sent:
-                parts[0] = parts[0][sent:]
-
-
 class Connection:
     """A slot's connection; used by one thread, broken off by any."""
 
     def __init__(self, host: str, port: int, *, prefix: str = "") -> None:
-        self._http = _GatheringConnection(host, port)
+        self._address = (host, port)
         self._prefix = prefix
         self._socket: socket.socket | None = None
-        self._timeout: float | None = None
+        self._limit_seconds: float | None = None
         self._broken = False
 
     def get(self, path: str, *, timeout: float) -> Answer:
@@ -83,13 +55,16 @@ class Connection:
     def break_off(self) -> None:
         """End the exchange another thread is in, and refuse further ones."""
         self._broken = True
-        if self._socket is not None:
+        sock = self._socket
+        if sock is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; the next exchange opens another."""
-        self._http.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, timeout: float
@@ -97,8 +72,8 @@ class Connection:
         deadline = time.monotonic() + timeout
         try:
             sock = self._connected(timeout)
-            self._send(method, path, headers, body)
-            answer = self._receive(sock, deadline)
+            _send(sock, self._head(method, path, headers), body)
+            return self._receive(sock, method, deadline)
         except (OSError, HTTPException, ValueError) as error:
             self.close()
             late = time.monotonic() >= deadline
@@ -107,25 +82,19 @@ class Connection:
         except BaseException:
             self.close()  # what went wrong is the body's own affair, and half of it is sent
             raise
-        if self._broken:
-            raise NoAnswerError("the exchange was broken off")
-        return answer
 
-    def _connected(self, timeout: float) -> Any:
-        if self._http.sock is not None and _closed_by_peer(self._http.sock):
-            self._http.close()
-        if self._http.sock is None:
-            self._http.timeout = timeout
-            self._http.connect()
-            # Kept here too: http.client lets go of its socket as soon as a server announces that it will close.
-            self._socket = self._http.sock
-            self._timeout = None
-        sock: Any = self._http.sock
+    def _connected(self, timeout: float) -> socket.socket:
+        if self._socket is not None and _closed_by_peer(self._socket):
+            self.close()
+        sock = self._socket
+        if sock is None:
+            self._socket = sock = socket.create_connection(self._address, timeout)
+            sock.settimeout(None)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._limit_seconds = None
         if self._broken:
             raise ConnectionAbortedError("the exchange was broken off")
-        if self._timeout is None:
-            sock.settimeout(None)
-        if self._timeout != timeout:
+        if self._limit_seconds != timeout:
             self._limit(sock, timeout)
         return sock
 
@@ -139,32 +108,20 @@ class Connection:
         value = struct.pack("@ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-        self._timeout = seconds
+        self._limit_seconds = seconds
 
-    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None) -> None:
-        http = self._http
-        http.putrequest(method, self._prefix + path, skip_accept_encoding=True)
-        http.putheader("User-Agent", _USER_AGENT)
-        for name, value in headers.items():
-            http.putheader(name, value)
-        if body is None or isinstance(body, bytes):
-            if body is not None:
-                http.putheader("Content-Length", str(len(body)))
-            http.gathering = True
-            try:
-                http.endheaders(body)
-                http.flush()
-            finally:
-                http.gathering = False
-        else:
-            http.putheader("Transfer-Encoding", "chunked")
-            http.endheaders(body, encode_chunked=True)
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> str:
+        """The request's head but for what tells the body's length and the empty line."""
+        host, port = self._address
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{method} {self._prefix}{path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {_USER_AGENT}\r\n{lines}"
 
-    def _receive(self, sock: socket.socket, deadline: float) -> Answer:
+    def _receive(self, sock: socket.socket, method: str, deadline: float) -> Answer:
         remaining = deadline - time.monotonic()
-        if self._timeout is None or remaining < _MOST * self._timeout:  # sending took a part worth counting
+        if self._limit_seconds is None or remaining < _MOST * self._limit_seconds:  # sending took a part worth counting
             self._limit(sock, remaining)
-        with self._http.getresponse() as response:
+        with HTTPResponse(sock, method=method) as response:
+            response.begin()
             pieces: list[bytes] = []
             while piece := response.read1(_READ_BYTES):
                 pieces.append(piece)
@@ -173,7 +130,33 @@ class Connection:
                 self._limit(sock, deadline - time.monotonic())
             if response.length:
                 raise HTTPException(f"the answer was cut {response.length} bytes before its end")
+            if response.will_close:
+                self.close()
             return Answer(response.status, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+
+def _send(sock: socket.socket, head: str, body: bytes | Iterable[bytes] | None) -> None:
+    if body is None:
+        sock.sendall(f"{head}\r\n".encode("latin-1"))
+    elif isinstance(body, bytes):
+        _send_together(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1"), body)
+    else:
+        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"))
+        for piece in body:
+            if piece:  # an empty chunk would end the body
+                _send_together(sock, b"%x\r\n" % len(piece), piece)
+                sock.sendall(b"\r\n")
+        sock.sendall(b"0\r\n\r\n")
+
+
+def _send_together(sock: socket.socket, first: bytes, second: bytes) -> None:
+    """Both in one segment where they fit, and neither copied."""
+    sent = sock.sendmsg([first, second])
+    if sent < len(first):
+        sock.sendall(first[sent:])
+        sent = len(first)
+    if sent < len(first) + len(second):
+        sock.sendall(memoryview(second)[sent - len(first) :])
 
 
 def _closed_by_peer(sock: socket.socket) -> bool:
