@@ -16,6 +16,9 @@ from engine.workspace import Workspace
 
 __all__ = ["interrupted", "resume", "retry_execution", "start_execution", "stop_execution"]
 
+# An execution's record tells its end a moment before its owner lets go of it.
+_ENDING_SECONDS = 5.0
+
 StepFaults = Mapping[str, Sequence[str]]
 
 
@@ -106,19 +109,21 @@ def interrupted(workspace: Workspace) -> list[str]:
 
 def resume(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
     """Go on with an interrupted execution in the background; False when it is none, or another process was faster."""
-    execution_id = arn.rsplit("/", 1)[-1]
-    record = workspace.executions.read(execution_id)
-    if record is None or record["Status"] not in RUNNING or execution_arn(record) != arn:
+    if arn not in interrupted(workspace):
         return False
+    execution_id = arn.rsplit("/", 1)[-1]
     lock = workspace.executions.own(execution_id)
     if lock is None:
+        return False
+    if (workspace.executions.read(execution_id) or {}).get("Status") not in RUNNING:  # it ended just now
+        lock.close()
         return False
     start_executor(workspace, execution_id, lock, step_faults)
     return True
 
 
 def _own(workspace: Workspace, record: Record) -> IO[str]:
-    lock = workspace.executions.own(record["PipelineExecutionId"])
+    lock = workspace.executions.own(record["PipelineExecutionId"], patience_seconds=_ENDING_SECONDS)
     if lock is None:
         raise ServiceException("ConflictException", f"Pipeline execution {execution_arn(record)} is running.")
     return lock

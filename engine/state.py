@@ -22,8 +22,8 @@ __all__ = ["Record", "Records"]
 
 Record = dict[str, Any]
 
-_OWN_ATTEMPTS = 5
-_OWN_SECONDS = 0.01
+_LOOKER_SECONDS = 0.05
+_POLL_SECONDS = 0.01
 
 
 class Records:
@@ -71,19 +71,24 @@ class Records:
         for path in (self._file(name), self._stop(name), self._lock(name)):
             path.unlink(missing_ok=True)
 
-    def own(self, name: str) -> IO[str] | None:
-        """Take the record's lock, held until the result is closed; None when another owner holds it."""
+    def own(self, name: str, *, patience_seconds: float = _LOOKER_SECONDS) -> IO[str] | None:
+        """Take the record's lock, held until the result is closed; None when another owner keeps it.
+
+        The patience is for an owner that only looks, as is_owned does, or that is just about to end.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = self._lock(name).open("w")
-        for _ in range(_OWN_ATTEMPTS):
+        deadline = time.monotonic() + patience_seconds
+        while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(_OWN_SECONDS)  # perhaps somebody only looks, as is_owned does
+                if time.monotonic() >= deadline:
+                    lock.close()
+                    return None
+                time.sleep(_POLL_SECONDS)
             else:
                 return lock
-        lock.close()
-        return None
 
     def is_owned(self, name: str) -> bool:
         """Whether a living owner holds the record's lock."""

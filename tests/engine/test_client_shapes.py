@@ -131,7 +131,7 @@ def test_p15_what_a_laptop_cannot_act_on_is_described_as_it_was_asked_for(tmp_pa
     client.create_processing_job(**asked, **tags)
     described = client.describe_processing_job(ProcessingJobName="job")
     assert {key: described[key] for key in asked} == asked
-    with pytest.raises(ServiceException, match="NetworkConfig.VpcConfig"):
+    with pytest.raises(ServiceException, match=r"NetworkConfig\.VpcConfig"):
         client.create_processing_job(**{**asked, "NetworkConfig": {"VpcConfig": {}}})
 
 
