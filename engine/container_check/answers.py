@@ -20,10 +20,12 @@ _RELATIVE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Records that were answered well when asked alone, their answers in the same order, and the longest took."""
+    """Records that were answered well when asked alone, their answers in the same order, and how long it took:
+    `first_seconds` the very first, `slowest_seconds` the slowest after it."""
 
     records: Sequence[bytes]
     answers: Sequence[bytes]
+    first_seconds: float
     slowest_seconds: float
     judge: Judge
 

@@ -18,7 +18,7 @@ from engine.container_check.failures import (
     check_oversized_body,
     recover,
 )
-from engine.container_check.load import LEVELS, check_concurrency, measure_level, useful_level
+from engine.container_check.load import LEVELS, answers_in_turn, check_concurrency, measure_level, useful_level
 from engine.container_check.records import (
     answer_each,
     check_content_types,
@@ -36,6 +36,7 @@ __all__ = ["check_container"]
 _LEAST_TIMEOUT_SECONDS = 60
 _MOST_TIMEOUT_SECONDS = 3600
 _TIMEOUT_FACTOR = 10
+_FIRST_FACTOR = 2
 _BYTES_A_MB = 950_000
 """What a megabyte of MaxPayloadInMB holds under every reading, with 5 % to spare."""
 
@@ -48,7 +49,7 @@ def check_container(
     limits: CheckLimits | None = None,
     on_check: Callable[[str], None] | None = None,
 ) -> ContainerReport:
-    """Examine a container with good `records`, one JSON document each, without a newline.
+    """Examine a container with good `records`: at least one, each a JSON document without a newline.
 
     A command is started and, whatever happens, ended. `on_check` is told what is done next. Raises ConfigError for a
     URL or a command that cannot be one.
@@ -116,7 +117,7 @@ class _Examination:
         for in_flight in LEVELS:
             self._on_check(f"{in_flight} requests in flight")
             levels.append(measure_level(container, sample, in_flight, deterministic=deterministic))
-        self._findings += check_concurrency(levels, says)
+        self._findings += check_concurrency(levels, says, in_turn=answers_in_turn(container, sample))
         return levels
 
     def _bad_records(self, sample: Sample, says: Mapping[str, Any], in_flight: int) -> int:
@@ -164,10 +165,11 @@ class _Examination:
 
 
 def _settings(sample: Sample, levels: Sequence[Level], payload: int) -> JobSettings:
-    """As many requests as were useful, within the 100 MB that a job may have in flight."""
+    """As many requests as were useful within the 100 MB a job may have in flight, and time for ten of the longest."""
     useful = useful_level(levels)
     in_mb = max(payload, 1)
-    seconds = math.ceil(_TIMEOUT_FACTOR * max(useful.slowest_seconds, sample.slowest_seconds))
+    longest = max(useful.slowest_seconds, sample.slowest_seconds)
+    seconds = math.ceil(max(_TIMEOUT_FACTOR * longest, _FIRST_FACTOR * sample.first_seconds))
     return JobSettings(
         max_concurrent_transforms=max(1, min(useful.in_flight, MAX_PAYLOAD_IN_MB // in_mb)),
         max_payload_in_mb=in_mb,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,15 @@ from engine.container_check.answers import Sample, compare
 from engine.container_check.container import Container
 from engine.container_check.report import Finding, Level
 
-__all__ = ["LEVELS", "check_concurrency", "measure_level", "useful_level"]
+__all__ = ["LEVELS", "answers_in_turn", "check_concurrency", "measure_level", "useful_level"]
 
 LEVELS = (1, 2, 4, 8)
 _NEAR_BEST = 0.8
 _SPEED_UP = 1.25
+_PAIRS = 5
+# Of two requests sent together, the first answer comes after half the time of the second when they are worked on in
+# turn, and about with it when they are not, however busy the machine is.
+_IN_TURN = 0.65
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,22 @@ def _exchange(container: Container, sample: Sample, place: int, connection: Any,
     return _Exchange(outcome.seconds, wrong or "", wrong=wrong is not None)
 
 
+def answers_in_turn(container: Container, sample: Sample) -> bool:
+    """Whether the container works on one request at a time."""
+    record = sample.records[sample.smallest]
+    connections = [container.connect(), container.connect()]
+    began = time.monotonic()
+    ratios: list[float] = []
+    with ThreadPoolExecutor(len(connections), thread_name_prefix="container-check") as threads:
+        while len(ratios) < _PAIRS and (not ratios or time.monotonic() - began < container.limits.level):
+            pair = threads.map(lambda connection: container.ask(record, connection=connection).seconds, connections)
+            first, second = sorted(pair)
+            ratios.append(first / second)
+    for connection in connections:
+        connection.close()
+    return statistics.median(ratios) < _IN_TURN
+
+
 def useful_level(levels: Sequence[Level]) -> Level:
     """The fewest requests in flight that come near the best throughput, among the levels before the first failure."""
     sound: list[Level] = []
@@ -92,10 +113,10 @@ def useful_level(levels: Sequence[Level]) -> Level:
     return next(level for level in sound if level.per_second >= _NEAR_BEST * best)
 
 
-def check_concurrency(levels: Sequence[Level], says: Mapping[str, Any]) -> list[Finding]:
+def check_concurrency(levels: Sequence[Level], says: Mapping[str, Any], *, in_turn: bool) -> list[Finding]:
     """What the levels show, beside what the container says of itself."""
     claimed = says.get("max_concurrent_transforms")
-    return [*_failures(levels, claimed), *_wrong_answers(levels), *_throughput(levels, claimed)]
+    return [*_failures(levels, claimed), *_wrong_answers(levels), *_throughput(levels, claimed, in_turn)]
 
 
 def _failures(levels: Sequence[Level], claimed: int | None) -> list[Finding]:
@@ -121,24 +142,28 @@ def _wrong_answers(levels: Sequence[Level]) -> list[Finding]:
     return [_finding("breaks", what, remedy)]
 
 
-def _throughput(levels: Sequence[Level], claimed: int | None) -> list[Finding]:
+def _throughput(levels: Sequence[Level], claimed: int | None, in_turn: bool) -> list[Finding]:
     useful, alone = useful_level(levels), levels[0]
     if not alone.per_second:
         return []
-    speed_up = useful.per_second / alone.per_second
-    cores = os.cpu_count() or 1
     rates = ", ".join(f"{level.per_second:,.1f}/s at {level.in_flight}" for level in levels)
-    if speed_up >= _SPEED_UP:
-        what = f"{rates}. {useful.in_flight} in flight are {speed_up:.1f} times as fast as one, on {cores} cores."
-        more = claimed is not None and claimed > useful.in_flight
-        if more:
-            what += f" The container says {claimed}."
-        return [_finding("note" if more else "works", what, "Measure on the job's instance type." if more else "")]
-    what = f"{rates}. It answers one request at a time: more in flight only wait."
-    if claimed is not None and claimed > 1:
-        remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
-        return [_finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)]
-    return [_finding("note", what, "Give it more workers to use more of the instance.")]
+    speed_up = useful.per_second / alone.per_second
+    if in_turn and speed_up < _SPEED_UP:
+        return [_one_at_a_time(f"{rates}. It answers one request at a time: more in flight only wait.", claimed)]
+    what = f"{rates}. {useful.in_flight} in flight are {speed_up:.1f} times as fast as one, on {os.cpu_count()} cores."
+    if speed_up < _SPEED_UP:
+        what = f"{rates}. More than one in flight are hardly faster, on {os.cpu_count()} cores."
+        return [_finding("note", what, "Measure on the job's instance type, with nothing else running.")]
+    if claimed is not None and claimed > useful.in_flight:
+        return [_finding("note", f"{what} The container says {claimed}.", "Measure on the job's instance type.")]
+    return [_finding("works", what)]
+
+
+def _one_at_a_time(what: str, claimed: int | None) -> Finding:
+    if claimed is None or claimed == 1:
+        return _finding("note", what, "Give it more workers to use more of the instance.")
+    remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
+    return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
 
 
 def _finding(verdict: Any, what: str, remedy: str = "") -> Finding:

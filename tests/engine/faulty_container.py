@@ -106,6 +106,16 @@ class SaysEverythingWell(Sound):
     says = {"MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 2}  # noqa: RUF012
 
 
+class LoadsItsModelAtTheFirstRequest(Sound):
+    loaded: ClassVar[list[int]] = []
+
+    def answer(self, body: bytes) -> Answer:
+        if not self.loaded:
+            time.sleep(1.1)
+            self.loaded.append(1)
+        return super().answer(body)
+
+
 class OneWorker(Sound):
     seconds = 0.02
     workers = threading.Semaphore(1)

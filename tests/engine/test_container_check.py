@@ -94,6 +94,7 @@ def test_the_settings_are_those_that_were_measured() -> None:
         ("CutsItsAnswers", "single_record", "breaks", "4 of 4 records sent alone were not answered"),
         ("CutsItsAnswers", "single_record", "breaks", "bytes before its end"),
         ("AnswersErrorsWith200", "single_record", "breaks", "the model is not loaded"),
+        ("LoadsItsModelAtTheFirstRequest", "single_record", "note", "The very first answer takes 1."),
         ("MindsTheNewline", "trailing_newline", "risk", "newline at its end is answered differently: 400"),
         ("TakesOneRecordOnly", "multi_record", "note", "MultiRecord does not work: 3 records in one request give 400"),
         ("AsksForMultiRecordItCannotTake", "multi_record", "risk", "MultiRecord does not work"),
