@@ -14,7 +14,13 @@ from typing import Any, Literal
 from engine.http_exchange import Connection, NoAnswerError
 from engine.transform_request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 
-__all__ = ["ExecutionParameters", "ask_container", "execution_parameters", "left_to_container"]
+__all__ = [
+    "CONTAINER_SPELLING",
+    "ExecutionParameters",
+    "ask_container",
+    "execution_parameters",
+    "left_to_container",
+]
 
 Strategy = Literal["SingleRecord", "MultiRecord"]
 

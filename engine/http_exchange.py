@@ -7,12 +7,14 @@ reading the answer is `http.client`'s. The time limit holds for the whole exchan
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+from typing import cast
 
 __all__ = ["Answer", "Connection", "NoAnswerError"]
 
@@ -32,6 +34,26 @@ class Answer:
 
     status: int
     body: bytes
+
+
+class _WholeLines(io.BufferedReader):
+    """Refuses a line that ends with the connection: `http.client` would take a cut head for a whole one."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionResetError("the connection ended in the middle of a line")
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadingSide:
+    """What HTTPResponse wants of a socket."""
+
+    socket: socket.socket
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return _WholeLines(self.socket.makefile("rb", buffering=0))
 
 
 class Connection:
@@ -105,7 +127,8 @@ class Connection:
         """
         if seconds <= 0:
             raise TimeoutError
-        value = struct.pack("@ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
+        # A microsecond more than asked, so that whatever it ends is past its deadline.
+        value = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6) + 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
         self._limit_seconds = seconds
@@ -120,19 +143,25 @@ class Connection:
         remaining = deadline - time.monotonic()
         if self._limit_seconds is None or remaining < _MOST * self._limit_seconds:  # sending took a part worth counting
             self._limit(sock, remaining)
-        with HTTPResponse(sock, method=method) as response:
+        with HTTPResponse(cast(socket.socket, _ReadingSide(sock)), method=method) as response:
             response.begin()
-            pieces: list[bytes] = []
-            while piece := response.read1(_READ_BYTES):
-                pieces.append(piece)
-                if response.length == 0:
-                    break
-                self._limit(sock, deadline - time.monotonic())
-            if response.length:
-                raise HTTPException(f"the answer was cut {response.length} bytes before its end")
+            body = self._body(sock, response, deadline)
             if response.will_close:
                 self.close()
-            return Answer(response.status, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            return Answer(response.status, body)
+
+    def _body(self, sock: socket.socket, response: HTTPResponse, deadline: float) -> bytes:
+        pieces: list[bytes] = []
+        while piece := response.read1(_READ_BYTES):
+            pieces.append(piece)
+            if response.length == 0:
+                break
+            self._limit(sock, deadline - time.monotonic())
+        if response.length:
+            raise HTTPException(f"the answer was cut {response.length} bytes before its end")
+        if response.length is None and time.monotonic() >= deadline:
+            raise TimeoutError  # a body that ends with the connection looks the same when it is only late
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _send(sock: socket.socket, head: str, body: bytes | Iterable[bytes] | None) -> None:

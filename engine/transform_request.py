@@ -25,7 +25,14 @@ from engine.request_shape import Choice, Flag, Structure, Text, Whole, check_sha
 from engine.transform_input import check_input
 from steps.object_store import ObjectStore
 
-__all__ = ["CREATE_TRANSFORM_JOB", "DESCRIBED_ONLY", "REFUSED", "check_transform_request"]
+__all__ = [
+    "CREATE_TRANSFORM_JOB",
+    "DEFAULT_PAYLOAD_IN_MB",
+    "DESCRIBED_ONLY",
+    "MAX_PAYLOAD_IN_MB",
+    "REFUSED",
+    "check_transform_request",
+]
 
 MAX_PAYLOAD_IN_MB = 100
 MAX_INSTANCE_COUNT = 100

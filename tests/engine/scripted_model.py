@@ -44,6 +44,7 @@ class ScriptedModel:
     calls: list[Call] = field(default_factory=list)
     gets: list[str] = field(default_factory=list)
     most_in_flight: int = 0
+    connections: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,6 +109,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def setup(self) -> None:
+        super().setup()
+        self.model.connections += 1
+
     def do_GET(self) -> None:
         self._answer(self.model.answer_get(self.path))
 
@@ -119,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers["Content-Length"]))
         pieces = []
-        while size := int(self.rfile.readline(), 16):
+        while size := int(self.rfile.readline(), 16):  # a client that went away gives no number
             pieces.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
