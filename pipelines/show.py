@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from pipelines.session import Session, open_session, session_options
+
 __all__ = ["COMMITTED", "parameters", "show"]
 
 COMMITTED = Path(__file__).parent / "pipeline.json"
@@ -17,14 +19,33 @@ EXAMPLE_RUN_ID = "runid0000000"
 @click.command()
 @click.option("-p", "--parameter", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
 @click.option("--requests", is_flag=True, help="The job requests of a run with these parameters, resolved.")
-def show(overrides: tuple[str, ...], requests: bool) -> None:
+@click.option("--diff", is_flag=True, help="What `deploy` with these settings would change.")
+@click.option(
+    "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="The file of `deploy`."
+)
+@session_options
+def show(
+    overrides: tuple[str, ...],
+    requests: bool,
+    diff: bool,
+    settings_file: Path | None,
+    workspace: Path | None,
+    region: str | None,
+    profile: str | None,
+) -> None:
     """Print the pipeline definition, or the job requests it resolves to.
 
     With -p and without --requests the definition is printed with these values as its defaults.
+    --diff compares with what is deployed and needs the account; the others need nothing.
     """
+    from pipelines.defaults import with_defaults
     from pipelines.parameters import check_parameters, parse_overrides
     from pipelines.requests import resolve
 
+    if diff:
+        session = open_session(workspace, region=region, profile=profile)
+        click.echo("\n".join(_changes(session, settings_file, overrides)))
+        return
     values = parse_overrides(overrides)
     definition = json.loads(COMMITTED.read_text())
     if requests:
@@ -32,12 +53,22 @@ def show(overrides: tuple[str, ...], requests: bool) -> None:
         found = resolve(definition, values, EXAMPLE_RUN_ID)
         printed: object = [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
     else:
-        numbers = {"Integer": int, "Float": float}
-        for parameter in definition["Parameters"]:
-            if parameter["Name"] in values:
-                parameter["DefaultValue"] = numbers.get(parameter["Type"], str)(values[parameter["Name"]])
-        printed = definition
+        printed = with_defaults(definition, values)
     click.echo(json.dumps(printed, indent=1))
+
+
+def _changes(session: Session, settings_file: Path | None, defaults: tuple[str, ...]) -> list[str]:
+    from pipelines.deploy import deployment_changes
+    from pipelines.deploy_settings import read_deploy_settings
+
+    settings = read_deploy_settings(settings_file, {"defaults": defaults}, region=session.region)
+    changes = deployment_changes(session, settings)
+    name = settings.build.pipeline_name
+    if changes is None:
+        return [f"There is no pipeline {name} in {session.region}; `deploy` would create it."]
+    return [str(change) for change in changes] or [
+        f"Pipeline {name} in {session.region} is what `deploy` would make it."
+    ]
 
 
 @click.command()

@@ -1,0 +1,229 @@
+"""`deploy` on an account: what it sends, that it does nothing twice, and what it says changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from golden import matches_golden
+from strict import Recorder
+
+from pipelines import definition
+from pipelines import deploy as deploying
+from pipelines.cli import root
+from pipelines.deploy import Deployment, Package, apply, plan_deployment
+from pipelines.deploy_settings import DERIVED, OPTIONS, DeploySettings, read_deploy_settings
+from pipelines.differences import differences
+from pipelines.session import AwsSession
+from pipelines.settings import BuildSettings
+from steps.errors import ConfigError
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
+
+
+def deployed(session: AwsSession, settings: DeploySettings, packed: Package) -> Deployment:
+    """Plan and do."""
+    plan = plan_deployment(session, settings, packed)
+    apply(session, plan)
+    return plan
+
+
+def changed(settings: DeploySettings, **build: object) -> DeploySettings:
+    """The settings with other build settings."""
+    return dataclasses.replace(settings, build=settings.build.model_copy(update=build))
+
+
+def test_the_first_deployment_uploads_and_creates(
+    account: Recorder, session: AwsSession, settings: DeploySettings, packed: Package
+) -> None:
+    plan = plan_deployment(session, settings, packed)
+    assert account.operations() == ["sagemaker:DescribePipeline", "s3:HeadObject", "s3:HeadObject"]
+    apply(session, plan)
+    assert account.operations()[3:] == ["s3:PutObject", "s3:PutObject", "sagemaker:CreatePipeline"]
+    assert json.loads(plan.calls[-1].request["PipelineDefinition"]) == packed.definition
+    assert matches_golden("deploy", [call.document() for call in plan.calls])
+
+
+def test_what_is_sent_is_the_committed_definition_with_the_settings_of_the_team(packed: Package) -> None:
+    committed = json.loads(Path(definition.__file__).with_name("pipeline.json").read_text())
+    places = {change.path.split(".")[-1] for change in differences(committed, packed.definition)}
+    assert places == {"DefaultValue", "RoleArn", "ImageUri", "S3Uri"}
+
+
+def test_the_second_deployment_does_nothing(
+    account: Recorder, session: AwsSession, settings: DeploySettings, packed: Package
+) -> None:
+    deployed(session, settings, packed)
+    before = len(account.calls)
+    plan = deployed(session, settings, packed)
+    assert plan.exists
+    assert (plan.calls, plan.changes) == ((), ())
+    assert account.operations()[before:] == ["sagemaker:DescribePipeline", "s3:HeadObject", "s3:HeadObject"]
+
+
+def test_an_update_says_what_changed_and_where(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
+    deployed(session, settings, packed)
+    edited = json.loads(packed.text)
+    edited["Parameters"][6]["DefaultValue"] = 14
+    edited["Steps"][0]["Arguments"]["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"] = 300
+    other = dataclasses.replace(packed, definition=edited, text=json.dumps(edited))
+    plan = deployed(session, settings, other)
+    assert [call.method for call in plan.calls] == ["update_pipeline"]
+    assert [str(change) for change in plan.changes] == [
+        "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 14",
+        "Definition.Steps.BuildShards.Arguments.ProcessingResources.ClusterConfig.VolumeSizeInGB: 200 -> 300",
+    ]
+    assert deployed(session, settings, other).calls == ()
+
+
+def test_objects_are_encrypted_with_the_key_where_one_is_set(
+    session: AwsSession, settings: DeploySettings, packed: Package
+) -> None:
+    plan = plan_deployment(session, changed(settings, output_kms_key=KEY), packed)
+    puts = [call.request for call in plan.calls if call.method == "put_object"]
+    assert [put["SSEKMSKeyId"] for put in puts] == [KEY, KEY]
+    assert {put["ServerSideEncryption"] for put in puts} == {"aws:kms"}
+
+
+def test_a_long_definition_goes_by_its_location(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
+    long = json.dumps({**packed.definition, "Metadata": {"why": "x" * 102_400}})
+    objects = {**packed.objects, deploying.definition_uri(settings, long): long.encode()}
+    packed = dataclasses.replace(packed, definition=json.loads(long), text=long, objects=objects)
+    plan = deployed(session, settings, packed)
+    request = plan.calls[-1].request
+    assert "PipelineDefinition" not in request
+    location = request["PipelineDefinitionS3Location"]
+    assert session.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}") == long.encode()
+    assert deployed(session, settings, packed).calls == ()
+
+
+def test_tags_are_added_and_those_of_others_left_alone(
+    account: Recorder, session: AwsSession, settings: DeploySettings, packed: Package
+) -> None:
+    deployed(session, changed(settings, tags={"team": "forecasting"}), packed)
+    client = session.client("sagemaker")
+    arn = client.describe_pipeline(PipelineName="batchcast")["PipelineArn"]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": "owner", "Value": "finance"}])
+    plan = deployed(session, changed(settings, tags={"team": "demand"}), packed)
+    assert [call.method for call in plan.calls] == ["add_tags"]
+    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags == {"team": "demand", "owner": "finance"}
+
+
+def test_the_code_lies_under_its_digest(packed: Package) -> None:
+    code, payload = packed.objects
+    assert code.startswith(f"s3://{BUCKET}/batchcast/code/")
+    assert code.endswith("/app.pyz")
+    assert packed.objects[payload] == PAYLOAD.read_bytes()
+    text = packed.text
+    assert text.count(code) == text.count(payload) == 3
+    assert len({len(uri.split("/")[-2]) for uri in (code, payload)} | {64}) == 1
+
+
+def test_defaults_of_the_team_are_those_of_the_pipeline(packed: Package) -> None:
+    defaults = {one["Name"]: one.get("DefaultValue") for one in packed.definition["Parameters"]}
+    assert {name: defaults[name] for name in DEFAULTS} == DEFAULTS
+
+
+def test_a_dry_run_prints_the_requests_and_writes_nothing(
+    account: Recorder, session: AwsSession, packed: Package
+) -> None:
+    options = ["--role", ROLE, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--region", REGION, "--dry-run"]
+    for name, value in DEFAULTS.items():
+        options += ["-p", f"{name}={value}"]
+    done = CliRunner().invoke(root, ["deploy", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert matches_golden("deploy", json.loads(done.stdout))
+    assert session.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert session.client("sagemaker").list_pipelines()["PipelineSummaries"] == []
+
+
+def test_the_command_says_what_it_did(account: Recorder, packed: Package) -> None:
+    options = ["--role", ROLE, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--region", REGION]
+    first = CliRunner().invoke(root, ["deploy", *options], catch_exceptions=False)
+    assert first.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
+    other = CliRunner().invoke(root, ["deploy", *options, "-p", "ForecastDays=14"], catch_exceptions=False)
+    assert other.stdout == (
+        "Pipeline batchcast in eu-central-1: updated.\n"
+        "  Definition.Parameters.ForecastDays.DefaultValue: 31 -> 14\n"
+        "Objects: 0 written, 2 there already.\n"
+    )
+
+
+def test_show_diff_says_what_a_deployment_would_change(account: Recorder, packed: Package, tmp_path: Path) -> None:
+    file = tmp_path / "deploy.toml"
+    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{PAYLOAD}"\n')
+    settings, diff = ["--settings", str(file), "--region", REGION], ["show", "--diff"]
+    run = CliRunner().invoke
+    assert run(root, [*diff, *settings]).stdout == (
+        "There is no pipeline batchcast in eu-central-1; `deploy` would create it.\n"
+    )
+    run(root, ["deploy", *settings], catch_exceptions=False)
+    before = len(account.calls)
+    assert (
+        run(root, [*diff, *settings]).stdout == "Pipeline batchcast in eu-central-1 is what `deploy` would make it.\n"
+    )
+    assert run(root, [*diff, *settings, "-p", "ForecastDays=7"]).stdout == (
+        "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 7\n"
+    )
+    assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "HeadObject"}
+
+
+class TestSettings:
+    """The file and the options."""
+
+    def test_every_build_setting_has_an_option(self) -> None:
+        assert {*OPTIONS, *DERIVED} == set(BuildSettings.model_fields)
+
+    def test_options_take_precedence_over_the_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "deploy.toml"
+        file.write_text(
+            f'role = "{ROLE}"\nbucket = "one-bucket"\npayload = "payload.toml"\npipeline_name = "weekly"\n'
+            'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastDays = 7\nModelName = "m"\n'
+        )
+        given = {
+            "bucket": "other-bucket",
+            "volume_size_in_gb": 50,
+            "tags": ("team=b",),
+            "defaults": ("ForecastDays=14",),
+        }
+        settings = read_deploy_settings(file, given, region=REGION)
+        assert settings.bucket == "other-bucket"
+        assert settings.payload == tmp_path / "payload.toml"
+        assert settings.build.pipeline_name == "weekly"
+        assert settings.build.volume_size_in_gb == 50
+        assert settings.build.tags == {"team": "b"}
+        assert settings.build.role_arn == ROLE
+        assert settings.build.image_uri.startswith("492215442770.dkr.ecr.eu-central-1.amazonaws.com/")
+        assert settings.defaults == {"ForecastDays": "14", "ModelName": "m"}
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({}, ["setting_missing] role", "setting_missing] bucket", "setting_missing] payload", "--payload"]),
+            ({"buckt": "x"}, ["there is no such setting", "Known are: role, bucket"]),
+            ({"code_uri": "s3://b/app.pyz"}, ["follows from the code"]),
+        ],
+    )
+    def test_what_is_missing_or_unknown_is_named(self, given: dict[str, str], said: list[str]) -> None:
+        with pytest.raises(ConfigError) as raised:
+            read_deploy_settings(None, given, region=REGION)
+        assert all(each in str(raised.value) for each in said)
+
+    def test_a_region_without_an_image_asks_for_one(self) -> None:
+        given = {"role": ROLE, "bucket": BUCKET, "payload": PAYLOAD}
+        with pytest.raises(ConfigError, match="Did you mean eu-central-1"):
+            read_deploy_settings(None, given, region="eu-centrl-1")
+        read_deploy_settings(None, {**given, "image_uri": "own:1"}, region="eu-centrl-1")
+
+    def test_a_payload_file_that_is_none_is_refused(self, settings: DeploySettings, tmp_path: Path) -> None:
+        broken = tmp_path / "payload.toml"
+        with pytest.raises(ConfigError, match="cannot be read"):
+            deploying.package(dataclasses.replace(settings, payload=broken))
+        broken.write_text("[histry]\n")
+        with pytest.raises(ConfigError, match="histry"):
+            deploying.package(dataclasses.replace(settings, payload=broken))
