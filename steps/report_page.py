@@ -130,7 +130,8 @@ def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared:
             if index not in seen:
                 seen.add(index)
                 lines = {"naive": naive[index], "actual": actual[index], "model": forecast[index]}
-                figures.append(_figure(name, item_ids[index], distance[index], expected, lines))
+                caption = f"{name}: {'WAPE' if scored else 'distance'} {distance[index]:.2f}"
+                figures.append(_figure(item_ids[index], caption, expected, lines))
     what = "error" if scored else "distance from the seasonal naive"
     known = '<span class="actual">actual</span>' if scored else ""
     legend = f'<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span>{known}</p>'
@@ -138,14 +139,13 @@ def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared:
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
 
 
-def _figure(name: str, item_id: str, distance: float, expected: Expected, lines: Mapping[str, Array]) -> str:
+def _figure(item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array]) -> str:
     chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines)
-    caption = f"<b>{escape(item_id)}</b><br>{name}: WAPE {distance:.2f}"
-    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
+    return f"<figure><figcaption><b>{escape(item_id)}</b><br>{caption}</figcaption>{chart}</figure>"
 
 
 def _distance(forecast: Array, reference: Array) -> Array:
-    """WAPE of each item against the reference; NaN where the reference is zero or unknown."""
+    """The sum of absolute differences over the sum of the reference (against actuals: WAPE) of each item."""
     known = np.isfinite(forecast) & np.isfinite(reference)
     error = np.abs(np.where(known, forecast - reference, 0.0)).sum(axis=1)
     total = np.abs(np.where(known, reference, 0.0)).sum(axis=1)
