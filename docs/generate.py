@@ -37,16 +37,18 @@ def _command(command: click.Command | None, parent: click.Context, names: list[s
 
 def _help(command: click.Command, parent: click.Context | None, names: list[str]) -> str:
     info_name = names[-1] if names else "run_pipeline.py"
-    with click.Context(command, parent=parent, info_name=info_name, terminal_width=100, max_content_width=100) as context:
+    with click.Context(
+        command, parent=parent, info_name=info_name, terminal_width=100, max_content_width=100
+    ) as context:
         return f"```text\n{command.get_help(context)}\n```"
 
 
 def pages() -> dict[str, Callable[[], str]]:
     """File name -> what writes it."""
-    from engine.fidelity import fidelity_page
+    from engine.fidelity import as_markdown
     from pipelines.parameter_table import parameter_page
 
-    return {"command-line.md": command_line, "fidelity.md": fidelity_page, "parameters.md": parameter_page}
+    return {"command-line.md": command_line, "fidelity.md": as_markdown, "parameters.md": parameter_page}
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
     if stale:
-        print(f"{'not current' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
+        click.echo(f"{'not current' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
     sys.exit(1 if stale and "--check" in sys.argv else 0)
 
 

@@ -56,12 +56,11 @@ class RunDisplay:
         if self._console.is_terminal:
             self._bars = Progress(
                 SpinnerColumn(finished_text="[green]✓"),
-                TextColumn("{task.description:<24}"),
-                BarColumn(bar_width=28),
-                TextColumn("{task.fields[detail]}"),
+                TextColumn("{task.description:<23}"),
+                BarColumn(bar_width=24),
                 TimeElapsedColumn(),
-                TextColumn("eta"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[detail]}"),
                 console=self._console,
             )
             self._bars.start()
@@ -80,7 +79,7 @@ class RunDisplay:
     def show(self, execution: ExecutionView) -> None:
         """Bring the display up to a new view."""
         for step in execution.steps:
-            if step.started is not None:
+            if step.started is not None and step.job is not None:
                 counts = self._progress_of(execution.run_id, step)
                 if self._bars:
                     self._draw(self._bars, step, counts)
@@ -106,21 +105,24 @@ class RunDisplay:
         now = time.monotonic()
         if step.status != status or (counts and step.status == "Executing" and now - when > _PLAIN_EVERY_SECONDS):
             self._said[step.name] = (step.status, now)
-            self.say(f"{step.name}: {_detail(step, counts)}")
+            seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
+            detail = _detail(step, counts)
+            self.say(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
 
 
 def _detail(step: StepView, counts: StepProgress | None) -> str:
-    words = [] if step.status == "Executing" else [step.status.lower()]
+    words = [] if step.status in ("Executing", "Succeeded") else [step.status.lower()]
     if counts:
-        total = counts.records_total
-        words.append(f"{counts.records_done:,}{f' of {total:,}' if total else ''} records")
-        words.append(f"{counts.files_done:,} of {counts.files_total:,} shards")
+        words.append(f"{_part(counts.records_done, counts.records_total)} records")
+        words.append(f"{_part(counts.files_done, counts.files_total)} shards")
         if step.started and counts.records_done:
             elapsed = step.seconds or max(time.time() - step.started.timestamp(), 1e-3)
-            words.append(f"{counts.records_done / elapsed:,.1f} records/s")
-    if step.seconds is not None:
-        words.append(f"{step.seconds:.1f} s")
-    return ", ".join(words) or "started"
+            words.append(f"{counts.records_done / elapsed:,.1f}/s")
+    return ", ".join(words)
+
+
+def _part(done: int, total: int | None) -> str:
+    return f"{done:,}/{total:,}" if total else f"{done:,}"
 
 
 def print_result(document: Mapping[str, Any]) -> None:
@@ -139,15 +141,17 @@ def print_result(document: Mapping[str, Any]) -> None:
             f"Scored on {score['items']} items, {score['days']} days each: "
             f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
         )
-    for label, value in (("Forecasts", document["published"] or "nothing published"), ("Report", document["report"])):
-        if value:
-            click.echo(f"{label}: {value}")
+    click.echo(f"Forecasts: {document.get('published_path') or document['published'] or 'nothing published'}")
+    if document["report"]:
+        click.echo(f"Report:    {document['report']}")
 
 
 def _steps_table(document: Mapping[str, Any]) -> Table:
     table = Table("Step", "Status", "Seconds", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     for step in document["execution"]["steps"]:
+        if step["status"] == "Succeeded" and not step["seconds"]:
+            continue  # a condition that decided something: the outcome says what
         seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
         table.add_row(step["name"], step["status"], seconds)
     return table
@@ -155,7 +159,7 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
 
 def _counts_table(counts: Mapping[str, int]) -> Table:
     names = {"ok": "published"}
-    table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(1, 2, 1, 0))
+    table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in table.columns:
         column.justify = "right"
     table.add_row(*(f"{value:,}" for value in counts.values()))

@@ -134,7 +134,10 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
             client.stop_pipeline_execution(PipelineExecutionArn=arn)
             last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
     report = store.path(join_uri(values["RunsUri"], last.run_id, "report", "report.json"))
-    return outcome_of(client, last, report)
+    document, exit_code = outcome_of(client, last, report)
+    if document["published"]:
+        document["published_path"] = str(store.path(document["published"].rstrip("/")))
+    return document, exit_code
 
 
 def _prepare(run: LocalRun, store: DirectoryStore) -> None:

@@ -1,0 +1,41 @@
+"""The command line's own promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from pipelines.cli import COMMANDS, root
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"sagemaker", "boto3", "botocore", "pandas", "pyarrow", "numpy"}
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["overview", *COMMANDS])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = "import sys; from pipelines.cli import root; root(sys.argv[1:] + ['--help'], standalone_mode=False)"
+    script += f"; print(sorted(set(sys.modules) & set({sorted(HEAVY)})))"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_overview_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    command = root.get_command(click.Context(root), name)
+    assert command is not None
+    assert command.help is not None
+    assert command.help.split("\n\n")[0].split("\n")[0].rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
+
+
+def test_a_mistyped_command_names_the_nearest() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "locl"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "Did you mean 'local'?" in ended.stderr
