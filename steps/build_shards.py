@@ -90,7 +90,7 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     payload = read_payload(paths.input("payload") / "payload.toml")
     uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
     wanted = None if uri is None else read_item_ids(store, uri)
-    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed)
+    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, payload)
     history = open_history(paths.input("history"), payload)
     axis = DateAxis(
         type=history.types[payload.history.date],
@@ -109,8 +109,9 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
     with _scratch(paths) as scratch, Workers(processes) as workers:
         lanes = _lanes(run.history.units(), processes)
         items = _count(run, lanes, scratch, workers)
-        done = run.earlier.done if run.earlier else frozenset()
-        selection = select(items, run.payload, wanted=run.wanted, done=done, max_bytes=run.arguments.max_record_bytes)
+        selection = select(
+            items, run.payload, wanted=run.wanted, earlier=run.earlier, max_bytes=run.arguments.max_record_bytes
+        )
         plan = _plan(run, items.rows[selection.built])
         account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
         check_account(account, percent)

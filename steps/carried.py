@@ -1,20 +1,28 @@
-"""Answers carried over from an earlier run: found by that run's ledger, read where they lie, and checked again."""
+"""Answers carried over from an earlier run: found by that run's ledger, read where they lie, and checked again.
+
+A run whose transform failed, and whose pipeline then ended, was never decided: its ledger is worked out here, from
+the manifest and the outputs that are there, just as the step that did not run would have done.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+import pyarrow.parquet as pq
 
 from steps.answer import AnswerError, Expected, read_answer
 from steps.errors import DataError, Problem
 from steps.ledger import LedgerRow, read_ledger
-from steps.object_store import ObjectMissingError, ObjectStore
-from steps.reconcile import CarriedAnswer
+from steps.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from steps.object_store import ObjectMissingError, ObjectStore, join_uri
+from steps.reconcile import CarriedAnswer, check_records, reconcile
 from steps.run_layout import ledger_uri, output_uri
 from steps.shard_output import Document, Fault, Reading, Usable, read_documents
 
-__all__ = ["read_carried"]
+__all__ = ["earlier_ledger", "is_decided", "read_carried"]
 
 
 def read_carried(
@@ -26,7 +34,7 @@ def read_carried(
     Raises DataError when an item is not ok in that run's ledger: then the two runs do not belong together.
     """
     wanted = set(item_ids)
-    rows = {row.item_id: row for row in _ledger(store, runs_uri, resume_from) if row.item_id in wanted}
+    rows = {row.item_id: row for row in earlier_ledger(store, runs_uri, resume_from, expected) if row.item_id in wanted}
     strangers = sorted(item for item in wanted if item not in rows or rows[item].status not in ("ok", "carried"))
     if strangers:
         what = f"{len(strangers)} items are to be carried over and are not ok there, first {strangers[0]!r}."
@@ -42,13 +50,48 @@ def read_carried(
     }
 
 
-def _ledger(store: ObjectStore, runs_uri: str, run_id: str) -> list[LedgerRow]:
-    uri = ledger_uri(runs_uri, run_id)
+def is_decided(store: ObjectStore, runs_uri: str, run_id: str) -> bool:
+    """Whether the run came to an outcome; one that was to send records once more, and ended meanwhile, did not."""
     try:
-        return read_ledger(io.BytesIO(store.read(uri)))
+        outcome = json.loads(store.read(join_uri(runs_uri, run_id, "report", "report.json")))["outcome"]
     except ObjectMissingError:
-        remedy = "Name a run that came to a decision, or none."
-        raise DataError(Problem("resume_ledger", "the run has no ledger.", uri, remedy)) from None
+        return False
+    return bool(outcome != "RETRY")
+
+
+def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> list[LedgerRow]:
+    """The ledger of a run that was decided, or what it would be if that run were decided now.
+
+    Raises ObjectMissingError when the run did not come so far as to have a manifest.
+    """
+    if is_decided(store, runs_uri, run_id):
+        return read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id))))
+    folder = join_uri(runs_uri, run_id, "manifest")
+    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+    records = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+    check_records(manifest, records)
+    carried: dict[str, CarriedAnswer] = {}
+    if manifest.resume_from is not None:
+        items = records.filter(records["carried"])["item_id"].to_pylist()
+        carried = read_carried(store, runs_uri, manifest.resume_from, items, expected)
+    outputs = _outputs(store, join_uri(runs_uri, run_id, "output"))
+
+    def read_output(number: int, shard: str) -> bytes | None:
+        uri = outputs.get((number, f"{shard}.out"))
+        return store.read(uri) if uri else None
+
+    sent_again = any(store.list(join_uri(runs_uri, run_id, "input", "r1") + "/"))
+    return reconcile(manifest, records, read_output, carried, expected, round=int(sent_again)).rows
+
+
+def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:
+    """(round, name of the output object) to its URI."""
+    return {
+        (number, stored.uri.rsplit("/", 1)[-1]): stored.uri
+        for number in (0, 1)
+        for stored in store.list(join_uri(prefix, f"r{number}") + "/")
+        if stored.uri.endswith(".out")
+    }
 
 
 def _read(store: ObjectStore, uri: str, rows: list[LedgerRow], expected: Expected) -> list[tuple[LedgerRow, Reading]]:

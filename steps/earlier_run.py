@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steps.answer import Expected
+from steps.carried import earlier_ledger, is_decided
 from steps.errors import ConfigError, Problem
-from steps.ledger import read_ledger
+from steps.ledger import RETRYABLE, LedgerRow
 from steps.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest
 from steps.object_store import ObjectMissingError, ObjectStore, join_uri
-from steps.run_layout import ledger_uri
+from steps.payload import Payload
 
 __all__ = ["EarlierRun", "read_earlier_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
-    """`done` are the items that it has good forecasts of, its own or carried over; `baseline` is its whole table."""
+    """`done` are the items that it has good forecasts of, its own or carried over; `baseline` is its whole table.
+
+    `unanswered` are the items it sent a second time, alone, without an answer, before it ended undecided: item to
+    where its record lies. To send them a third time would end this run like that one.
+    """
 
     manifest: Manifest
     done: Set[str]
+    unanswered: Mapping[str, str]
     baseline: pa.Table
 
     def check_same(self, *, run_date: date, forecast_days: int, payload_sha256: str) -> None:
@@ -50,20 +57,30 @@ class EarlierRun:
             raise ConfigError(*problems)
 
 
-def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str) -> EarlierRun:
-    """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown or was never decided."""
-    manifest = join_uri(runs_uri, run_id, "manifest")
+def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, payload: Payload) -> EarlierRun:
+    """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown or built no shards."""
+    folder = join_uri(runs_uri, run_id, "manifest")
     try:
+        manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+        expected = Expected.of(payload.answer, manifest.run_date, manifest.forecast_days)
+        rows = earlier_ledger(store, runs_uri, run_id, expected)
+        decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(
-            manifest=Manifest.from_json(store.read(join_uri(manifest, MANIFEST_FILE)), where=run_id),
-            done={
-                row.item_id
-                for row in read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id))))
-                if row.status in ("ok", "carried")
-            },
-            baseline=pq.read_table(io.BytesIO(store.read(join_uri(manifest, BASELINE_FILE)))),
+            manifest=manifest,
+            done={row.item_id for row in rows if row.status in ("ok", "carried")},
+            unanswered={} if decided else dict(_sent_twice(manifest, rows)),
+            baseline=pq.read_table(io.BytesIO(store.read(join_uri(folder, BASELINE_FILE)))),
         )
     except ObjectMissingError as error:
         what = f"run {run_id} cannot be resumed: {error.problems[0].where} is missing."
-        remedy = "Name a run whose report was written, or none."
+        remedy = "Name a run whose shards were built, or none."
         raise ConfigError(Problem("resume_from", what, "ResumeFrom", remedy)) from error
+
+
+def _sent_twice(manifest: Manifest, rows: list[LedgerRow]) -> Iterator[tuple[str, str]]:
+    """The items whose second record was alone in its shard and was not answered either."""
+    alone = {shard.name for shard in manifest.shards if shard.records == 1}
+    for row in rows:
+        again = row.round == 1 or (manifest.resume_from is not None and row.shard in alone)
+        if again and row.reason in (*RETRYABLE, "no_answer_after_retry"):
+            yield row.item_id, f"alone in {row.shard} of run {row.run_id}"

@@ -91,6 +91,7 @@ class QuarantineReason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NULL_CELL = "null_cell"
     MISSING_FUTURE = "missing_future"
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import bisect
 import difflib
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from steps.earlier_run import EarlierRun
 from steps.errors import ConfigError, Problem
 from steps.items import Items
 from steps.manifest import QuarantineReason
 from steps.object_store import ObjectStore
 from steps.payload import ITEM_ID_KEY, Payload
-from steps.quarantine import Quarantine, too_short
-from steps.records import too_large
+from steps.quarantine import Quarantine, too_large, too_short
 from steps.render import least_bytes_a_row
 
 __all__ = ["Selection", "read_item_ids", "select"]
@@ -53,13 +53,15 @@ def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
 
 
 def select(
-    items: Items, payload: Payload, *, wanted: Sequence[str] | None, done: Set[str], max_bytes: int
+    items: Items, payload: Payload, *, wanted: Sequence[str] | None, earlier: EarlierRun | None, max_bytes: int
 ) -> Selection:
-    """Choose among all items, or the `wanted`; `done` are those an earlier run has answers for.
+    """Choose among all items, or the `wanted`; what the `earlier` run has good forecasts of is carried over.
 
     Raises ConfigError when a wanted item is not in the history.
     """
     listed = None if wanted is None else _known(wanted, items.ids)
+    done = earlier.done if earlier else frozenset()
+    unanswered = earlier.unanswered if earlier else {}
     least = least_bytes_a_row(payload)
     built: list[int] = []
     carried: list[int] = []
@@ -73,6 +75,8 @@ def select(
             later += 1
         elif item_id in done:
             carried.append(place)
+        elif item_id in unanswered:
+            quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
         elif items.dateless[place]:
             detail = f"{items.dateless[place]} rows have no date"
             quarantined[place] = Quarantine(QuarantineReason.NULL_KEY, detail)
@@ -82,7 +86,17 @@ def select(
             quarantined[place] = too_large(f"{rows} rows and so more than {rows * least:,}", max_bytes)
         else:
             built.append(place)
+    if not built:
+        # A transform job needs a record. Whatever else is left to do, one that has its answer is sent once more.
+        built = _fit(carried, items, payload)[:1]
+        carried = [place for place in carried if place not in built]
     return Selection(built=np.array(built, np.int64), carried=carried, quarantined=quarantined, later=later)
+
+
+def _fit(places: Iterable[int], items: Items, payload: Payload) -> list[int]:
+    """Those whose history is long enough still."""
+    least = max(payload.history.min_days, 1)
+    return [place for place in places if items.rows[place] >= least and not items.dateless[place]]
 
 
 def _item_id(line: str, where: str) -> str:
