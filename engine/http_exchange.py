@@ -25,7 +25,11 @@ _USER_AGENT = "Go-http-client/1.1"
 
 
 class NoAnswerError(Exception):
-    """The exchange ended without a whole answer: refused, reset, cut short, garbled or too late."""
+    """The exchange ended without a whole answer; `disconnected` when that was not for want of time."""
+
+    def __init__(self, why: str, *, disconnected: bool = False) -> None:
+        super().__init__(why)
+        self.disconnected = disconnected
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Connection:
             self.close()
             late = time.monotonic() >= deadline
             why = f"no answer within {timeout:g} s" if late else f"{type(error).__name__}: {error}"
-            raise NoAnswerError(why) from error
+            raise NoAnswerError(why, disconnected=not late) from error
         except BaseException:
             self.close()  # what went wrong is the body's own affair, and half of it is sent
             raise

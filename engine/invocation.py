@@ -22,7 +22,7 @@ from engine.transform_log import DataLog, message_lines
 __all__ = ["Invoker", "RecordFailedError"]
 
 _CHUNK_BYTES = 1 << 20
-_EXIT_IS_SEEN_WITHIN_SECONDS = 0.1
+_EXIT_IS_SEEN_WITHIN_SECONDS = 0.5
 
 
 class RecordFailedError(Exception):
@@ -52,7 +52,7 @@ class Invoker:
             try:
                 answer = self._attempt(connection, source, batch, attempt)
             except NoAnswerError as error:
-                failure = self._no_answer(source, batch, str(error))
+                failure = self._no_answer(source, batch, error)
             else:
                 if 200 <= answer.status < 300:
                     return answer.body
@@ -103,14 +103,16 @@ class Invoker:
             self.job.stop.set()
         return timeout, None
 
-    def _no_answer(self, source: InputObject, batch: MiniBatch, why: str) -> RecordFailedError:
-        code = self.server.exit_code(within=0.0 if self.over.is_set() else _EXIT_IS_SEEN_WITHIN_SECONDS)
+    def _no_answer(self, source: InputObject, batch: MiniBatch, error: NoAnswerError) -> RecordFailedError:
+        # A connection that breaks may be the first sign of a container that is exiting.
+        may_be_exiting = error.disconnected and not self.over.is_set()
+        code = self.server.exit_code(within=_EXIT_IS_SEEN_WITHIN_SECONDS if may_be_exiting else 0.0)
         if code is not None:
             self.over.set()
             return RecordFailedError("AlgorithmError", f"Model container exited with code {code}", line=batch.line)
         what = "Unable to get response from algorithm"
-        self.log.write_for_file(source.name, [what, *message_lines(why)])
-        return RecordFailedError("AlgorithmError", f"{what}: {why}", line=batch.line)
+        self.log.write_for_file(source.name, [what, *message_lines(str(error))])
+        return RecordFailedError("AlgorithmError", f"{what}: {error}", line=batch.line)
 
     def _bad_status(self, source: InputObject, batch: MiniBatch, answer: Answer) -> RecordFailedError:
         blame: Blame = "ClientError" if 400 <= answer.status < 500 else "AlgorithmError"

@@ -50,6 +50,14 @@ class FileTransform:
 
     def drain(self, connection: Connection) -> None:
         """Send mini-batches over one slot's connection until there are none, or none is wanted any more."""
+        try:
+            self._drain(connection)
+        except BaseException as error:
+            # Not the file's fault, but the other slots must not wait for what this one had taken.
+            self._fail(RecordFailedError("AlgorithmError", repr(error), line=self._line))
+            raise
+
+    def _drain(self, connection: Connection) -> None:
         while (batch := self._take()) is not None:
             try:
                 output = self._output(batch, self._invoker.invoke(connection, self._source, batch))

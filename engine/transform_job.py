@@ -55,7 +55,7 @@ def run_transform_job(
     """Run a request that passed `check_transform_request`; returns when every model server it started is gone.
 
     Logs go to `workdir/logs`. Setting `stop` is StopTransformJob: within 2 s nothing runs and the job's outputs are
-    removed. Raises BatchcastError where the engine itself cannot go on: a command that does not exist, a store that
+    removed. Raises BatchcastError where the engine itself cannot go on: a command that cannot be one, a store that
     fails, a running server that cannot be given the job's Environment.
     """
     start = datetime.now(UTC)
@@ -122,8 +122,8 @@ def _run(instances: Sequence[TransformInstance], job: TransformContext) -> None:
                 if job.stop.is_set() or any(instance.failed_to_start for instance in instances):
                     break
         finally:
-            for instance in instances:
-                if running:
+            if running:
+                for instance in instances:
                     instance.abort()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from recorded_model import RecordedModel, is_running
@@ -76,7 +78,7 @@ def test_e64_ctrl_c_ends_the_job_and_its_servers_within_2_seconds(tmp_path: Path
     program = INTERRUPTED.format(root=str(tests.parents[1]), tests=str(tests), folder=str(tmp_path))
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     notes = tmp_path / "notes"
-    while not any("invocations" in path.read_text() for path in notes.glob("[0-9]*")):
+    while sum("invocations" in path.read_text() for path in notes.glob("[0-9]*")) < 2:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
@@ -169,6 +171,40 @@ def test_a_store_that_fails_ends_the_job_with_its_error_and_no_thread_left(tmp_p
     with pytest.raises(ServiceError, match="the network is gone"):
         case.run(lambda call: Reply(body=call.body, seconds=5 if call.body == b"2" else 0), InstanceCount=2)
     assert threading.active_count() <= before + 1
+
+
+class BreakingStore(DirectoryStore):
+    """A store whose object breaks off in the middle, as S3 can when it does not come back."""
+
+    def open(self, uri: str) -> BinaryIO:
+        stream = super().open(uri)
+        read = stream.readinto
+        left = [3]
+
+        class Breaking(io.RawIOBase):
+            def readable(self) -> bool:
+                return True
+
+            def readinto(self, buffer: Any) -> int:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise ServiceError(Problem("s3", "the download broke", where=uri))
+                return read(memoryview(buffer)[:4096])
+
+            def close(self) -> None:
+                stream.close()
+                super().close()
+
+        return io.BufferedReader(Breaking(), 4096)
+
+
+def test_an_object_that_breaks_off_ends_the_job_with_the_store_s_error(tmp_path: Path) -> None:
+    case = TransformCase(tmp_path)
+    case.put(a=b"x\n" * 100_000)
+    case.store = BreakingStore(case.store.root)
+    with pytest.raises(ServiceError, match="the download broke"):
+        case.run(MaxConcurrentTransforms=4)
+    assert case.outputs() == {}
 
 
 def test_a_progress_callback_that_fails_ends_the_job_with_its_error(tmp_path: Path) -> None:
