@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -55,6 +56,24 @@ def put_week(store: ObjectStore, number: int, run_id: str = "", items: int = 3) 
     }
     publish(store, PUBLISH, pa.Table.from_pylist(rows, schema=forecast_schema(["sales"])), manifest)
     return run_id
+
+
+class BeforeOperation(FailingStore):
+    """Lets something happen just before operation `at`."""
+
+    def __init__(self, store: ObjectStore, at: int, happen: Callable[[], object]) -> None:
+        super().__init__(store)
+        self._before, self._happen = at, happen
+
+    def __getattr__(self, name: str) -> Any:
+        operation = super().__getattr__(name)
+
+        def call(uri: Any, *rest: Any) -> Any:
+            if len(self.operations) == self._before:
+                self._happen()
+            return operation(uri, *rest)
+
+        return call
 
 
 def test_a_reader_follows_the_pointer_and_learns_which_run_it_reads(store: DirectoryStore) -> None:
@@ -204,23 +223,13 @@ def test_a_run_that_a_rollback_chose_while_it_was_being_pruned_stays_whole(tmp_p
 def _prune_with_rollback_at(store: DirectoryStore, at: int) -> tuple[int, str]:
     outcome = "refused"
 
-    class Interleaved(FailingStore):
-        def __getattr__(self, name: str) -> Any:
-            operation = super().__getattr__(name)
+    def roll_back() -> None:
+        nonlocal outcome
+        with contextlib.suppress(DataError):
+            rollback(PUBLISH, to="run001", store=store)
+            outcome = "rolled back"
 
-            def call(uri: Any, *rest: Any) -> Any:
-                nonlocal outcome
-                if len(self.operations) == at:
-                    try:
-                        rollback(PUBLISH, to="run001", store=store)
-                        outcome = "rolled back"
-                    except DataError:
-                        outcome = "refused"
-                return operation(uri, *rest)
-
-            return call
-
-    interleaved: Any = Interleaved(store)
+    interleaved: Any = BeforeOperation(store, at, roll_back)
     prune(PUBLISH, keep=1, store=interleaved)
     return len(interleaved.operations), outcome
 
@@ -277,3 +286,25 @@ def _reading(store: ObjectStore, seen: set[str], threads: int = 2) -> Iterator[N
         for reader in readers:
             reader.join()
     assert not problems, problems[0]
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["before-the-manifest", "before-the-data"])
+def test_a_run_that_is_pruned_under_the_reader_is_followed_by_the_current_one(store: DirectoryStore, at: int) -> None:
+    put_week(store, 1)
+
+    def move_on() -> None:
+        put_week(store, 2)
+        prune(PUBLISH, keep=1, store=store)
+
+    watched: Any = BeforeOperation(store, at, move_on)
+    assert read_forecasts(PUBLISH, store=watched)["sales"].tolist() == [2.0] * 6
+
+
+def test_a_run_that_is_gone_though_the_pointer_names_it_is_an_error_and_no_endless_search(
+    store: DirectoryStore,
+) -> None:
+    put_week(store, 1)
+    run = list_published(PUBLISH, store=store)[0]
+    store.delete(run.uri + "part-00000.parquet")
+    with pytest.raises(DataError, match=r"part-00000\.parquet: there is no such object"):
+        read_forecasts(PUBLISH, store=store)

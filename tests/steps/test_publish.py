@@ -14,7 +14,7 @@ import pytest
 from failing_store import Crash, FailingStore
 
 from pipelines.published import read_forecasts
-from steps.errors import DataError
+from steps.errors import DataError, ServiceError
 from steps.forecast_table import forecast_schema
 from steps.object_store import DirectoryStore
 from steps.publish import MANIFEST_NAME, move_pointer, pointer_uri, publication_uri, publish, read_pointer
@@ -166,3 +166,15 @@ def test_a_pointer_that_is_none_is_named_with_the_way_out(store: DirectoryStore)
     store.write(pointer_uri(PUBLISH), b"{}")
     with pytest.raises(DataError, match=r"latest\.json: not a pointer.*Roll back"):
         move_pointer(store, PUBLISH, "a", WEEK)
+
+
+def test_a_pointer_that_never_stands_still_is_a_reason_to_try_again(store: DirectoryStore) -> None:
+    class Busy(FailingStore):
+        def __getattr__(self, name: str) -> Any:
+            if name == "put_if":
+                move_pointer(store, PUBLISH, f"other{len(self.operations)}", WEEK)
+            return super().__getattr__(name)
+
+    busy: Any = Busy(store)
+    with pytest.raises(ServiceError, match="another run moved it 50 times in a row"):
+        move_pointer(busy, PUBLISH, "a", WEEK)

@@ -12,6 +12,7 @@ from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from steps.errors import ConfigError, DataError
+from steps.last_run import read_last_run
 from steps.ledger import read_ledger
 
 PART = "part-00001.jsonl"
@@ -325,3 +326,39 @@ def test_a_step_that_is_killed_anywhere_comes_to_the_same_end_when_it_runs_again
             run.step(store=FailingStore(run.store, at=at, after=after), max_failed_records=1)
         assert run.step(max_failed_records=1) == report
         assert published_objects(run.store) == published_objects(whole.store)
+
+
+def test_a_last_run_that_is_gone_or_forecast_something_else_is_none(run: SampleRun) -> None:
+    run.transform()
+    prefix = run.step()["published"]
+    manifest = json.loads(run.store.read(prefix + "_MANIFEST.json"))
+    run.store.write(prefix + "_MANIFEST.json", json.dumps({**manifest, "targets": ["returns"]}).encode())
+    assert read_last_run(run.store, PUBLISH, "other", run.run_date, ["sales"]) is None
+    found = read_last_run(run.store, PUBLISH, "other", run.run_date, ["returns"])
+    assert found is not None
+    assert (found.run_id, found.items) == (run.run_id, 12)
+    run.store.delete(prefix + "_MANIFEST.json")
+    assert read_last_run(run.store, PUBLISH, "other", run.run_date, ["returns"]) is None
+
+
+def test_an_input_shard_that_is_shorter_than_its_manifest_is_refused(run: SampleRun) -> None:
+    answers = run.answers()
+    del answers[PART]
+    run.transform(answers)
+    uri = f"{RUNS}{run.run_id}/input/r0/{PART}"
+    run.store.write(uri, run.store.read(uri).splitlines(keepends=True)[0])
+    with pytest.raises(DataError, match="it ends before line 1, which the manifest promises"):
+        run.step()
+
+
+def test_failed_records_beyond_the_size_limit_are_named_without_their_bodies(
+    run: SampleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steps.sent_records.EMBEDDED_BYTES", len(run.record(run.items[0])) * 3 + 10)
+    run.step()
+    failed = [json.loads(line) for line in run.report_file("failed_records.jsonl").read_bytes().splitlines()]
+    assert [each["item_id"] for each in failed] == run.items
+    embedded = [each for each in failed if each["record"] is not None]
+    assert 0 < len(embedded) < len(failed)
+    assert all(each["record"]["item_id"] == each["item_id"] for each in embedded)
+    assert all(each["payload"].startswith(f"{RUNS}{run.run_id}/input/r0/part-") for each in failed)
