@@ -72,7 +72,6 @@ class Executor:
                 self._finish("Failed", _internal_error(error))
 
     def _drive(self) -> None:
-        self._notice_stop()
         for name in [name for name, record in self._steps.items() if record["StepStatus"] not in ENDED]:
             self._start(name)
         while True:

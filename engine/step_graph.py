@@ -71,15 +71,10 @@ def unmet(step: Step, states: Mapping[str, StepState]) -> set[str]:
 def final_status(definition: Definition, states: Mapping[str, StepState]) -> str:
     """The execution's status once nothing runs and nothing is ready: Succeeded, CompletedWithFailures or Failed.
 
-    A step that did not succeed is handled when a step started because of it, by a trigger other than Completed.
+    A step that did not succeed is handled when another could start after it, by a trigger other than Completed.
     """
     unsuccessful = {name for name, state in states.items() if state.status != "Succeeded"}
-    handled = {
-        dependency.step
-        for name in states
-        for dependency in definition.steps[name].dependencies
-        if dependency.trigger != COMPLETED
-    }
+    handled = {dependency.step for name in states for dependency in definition.steps[name].dependencies}
     if _is_failing(definition, states) or unsuccessful - handled:
         return "Failed"
     return "CompletedWithFailures" if unsuccessful else "Succeeded"

@@ -243,7 +243,8 @@ def _pipelines(client: Any, workspace: Path) -> None:
 
 def _jobs(client: Any, workspace: Path) -> None:
     request = processing("S", "import time; time.sleep(9)", outputs={"o": "s3://b/o"}, environment={"K": "v"})
-    client.create_processing_job(ProcessingJobName="job", **request["Arguments"])
+    tags = [{"Key": "team", "Value": "forecast"}]
+    client.create_processing_job(ProcessingJobName="job", Tags=tags, **request["Arguments"])
     client.stop_processing_job(ProcessingJobName="job")
     client.describe_processing_job(ProcessingJobName="job")
     client.list_processing_jobs()

@@ -33,13 +33,13 @@ def slow_transform(workspace: Path) -> Json:
 
 def test_a_stopped_execution_ends_its_steps_and_starts_no_other(tmp_path: Path) -> None:
     client = local(tmp_path)
-    arn = start(client, processing("A", SLEEP), processing("B", "pass", DependsOn=["A"]))
-    until(is_executing(client, arn, "A"))
+    lingers = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(time.sleep(1))); "
+    lingers += f"open({str(tmp_path / 'ready')!r}, 'w').close(); time.sleep(60)"
+    arn = start(client, processing("A", lingers), processing("B", "pass", DependsOn=["A"]))
+    until((tmp_path / "ready").exists)
     assert client.stop_pipeline_execution(PipelineExecutionArn=arn) == {"PipelineExecutionArn": arn}
-    assert client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] in (
-        "Stopping",
-        "Stopped",
-    )
+    stopping = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+    assert stopping["PipelineExecutionStatus"] == "Stopping"
     execution = ended(client, arn)
     assert execution["PipelineExecutionStatus"] == "Stopped"
     assert "FailureReason" not in execution

@@ -13,6 +13,7 @@ import pytest
 from local_pipeline import Json, local, processing, store_of
 
 from engine import LocalSageMaker, NotEmulatedError, ServiceException
+from steps.object_store import DirectoryStore
 
 IN, OUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 
@@ -117,6 +118,31 @@ def test_the_environment_is_the_jobs_and_not_this_process_s(tmp_path: Path, monk
     assert not {"AWS_SECRET_ACCESS_KEY", "UNRELATED"} & environment.keys()
 
 
+class RemoteStore:
+    """A store that is no directory to the engine, as S3 is none."""
+
+    def __init__(self, behind: DirectoryStore) -> None:
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._behind, name)
+
+
+def test_on_a_remote_store_inputs_are_downloaded_and_the_job_has_the_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    store = store_of(tmp_path)
+    store.write("s3://b/in/x/one.txt", b"1")
+    code = "import os, sys; print(open(sys.argv[1]).read(), sorted(k for k in os.environ if k[:3] in ('AWS', 'BAT')))"
+    request = job(code, f"{IN}/data/x/one.txt", inputs={"data": "s3://b/in/"})
+    assert ended(local(tmp_path, store=RemoteStore(store)), request)["ProcessingJobStatus"] == "Completed"
+    text, _, names = log_of(tmp_path).partition(" ")
+    assert text == "1"
+    assert "'AWS_ACCESS_KEY_ID'" in names
+    assert "BATCHCAST_OBJECT_STORE" not in names
+
+
 def test_p12_an_exit_code_fails_the_job_and_uploads_nothing(tmp_path: Path) -> None:
     code = (
         "import os, sys; root = os.environ['OPT_ML']; open(root + '/processing/output/o/f', 'w').close(); "
@@ -165,21 +191,23 @@ def test_a_job_that_runs_too_long_is_stopped(tmp_path: Path) -> None:
     assert "FailureReason" not in described
 
 
-def test_a_stopped_job_gets_the_chance_to_end_by_itself(tmp_path: Path) -> None:
+def test_p12_a_stopped_job_gets_the_chance_to_end_by_itself(tmp_path: Path) -> None:
     client = local(tmp_path)
     code = (
-        "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye'))); "
-        "open(os.environ['OPT_ML'] + '/ready', 'w').close(); time.sleep(60)"
+        "import os, signal, sys, time; root = os.environ['OPT_ML']; "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(time.sleep(1) or print('bye'))); "
+        "open(root + '/processing/output/o/f', 'w').close(); open(root + '/ready', 'w').close(); time.sleep(60)"
     )
     client.create_processing_job(**job(code, outputs={"o": "s3://b/out"}))
     while not (tmp_path / "jobs/job/algo-1/ready").exists():
         time.sleep(0.01)
     client.stop_processing_job(ProcessingJobName="job")
-    assert client.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] in ("Stopping", "Stopped")
+    assert client.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] == "Stopping"
     while client.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] == "Stopping":
         time.sleep(0.01)
     assert client.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] == "Stopped"
     assert log_of(tmp_path) == "bye\n"
+    assert list(store_of(tmp_path).list("s3://b/out")) == []
 
 
 def with_hosts(request: Json, count: int) -> Json:
