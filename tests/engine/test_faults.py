@@ -114,8 +114,8 @@ def test_latency_is_waited_and_counts_against_the_time_limit(tmp_path: Path) -> 
     began = time.monotonic()
     _, status, _ = run(tmp_path, Fault(effect="latency", seconds=4.0, containing="a1"))
     assert (status, time.monotonic() - began >= 0.2) == ("Completed", True)
-    late = Fault(effect="latency", seconds=4.0, containing="a1")
-    case, status, outputs = run(tmp_path / "late", late, InvocationsTimeoutInSeconds=2, InvocationsMaxRetries=0)
+    late = Fault(effect="latency", seconds=9.0, containing="a1")
+    case, status, outputs = run(tmp_path / "late", late, InvocationsTimeoutInSeconds=8, InvocationsMaxRetries=0)
     assert (status, outputs, b"a1" in case.model.bodies) == ("Failed", {"b.out"}, False)
 
 

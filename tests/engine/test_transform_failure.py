@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from recorded_model import RecordedModel
 from scripted_model import Call, Reply
-from transform_case import TransformCase
+from transform_case import TransformCase, transform_request
 
-from engine.transform_plan import TransformOptions
+from engine.transform_plan import TransformOptions, transform_plan
 
 ALGORITHM = "AlgorithmError: See job logs for more information"
 CLIENT = "ClientError: See job logs for more information"
@@ -90,12 +90,12 @@ def test_e36_every_status_but_2xx_and_4xx_is_the_algorithm_s(tmp_path: Path, sta
 
 
 def test_e37_a_late_answer_is_none(tmp_path: Path) -> None:
-    """E37: documented; the log was seen. 1 s at a twentieth of the time is 50 ms."""
+    """E37: documented; the log was seen. 4 s at a twentieth of the time are 200 ms."""
     case = three_files(tmp_path)
-    result = case.run(failing(b"3", Reply(seconds=0.4)), InvocationsTimeoutInSeconds=1, InvocationsMaxRetries=1)
+    result = case.run(failing(b"3", Reply(seconds=0.7)), InvocationsTimeoutInSeconds=4, InvocationsMaxRetries=1)
     assert (result.failure_reason, set(case.outputs())) == (ALGORITHM, {"B.out", "C.out"})
     assert case.model.bodies.count(b"3") == 2
-    why = ["Unable to get response from algorithm", "", "Message:", "no answer within 0.05 s"]
+    why = ["Unable to get response from algorithm", "", "Message:", "no answer within 0.2 s"]
     assert case.log()[1:] == [f"b/in/A: {line}" for line in why * 2]
 
 
@@ -103,8 +103,8 @@ def test_e37_a_late_answer_may_be_in_time_at_the_next_attempt(tmp_path: Path) ->
     """E37: documented. The late answer to the first attempt is not taken for the second."""
     case = TransformCase(tmp_path)
     case.put(a=b"1\n2\n")
-    script = failing(b"1", Reply(body=b"late", seconds=0.2), attempts=1)
-    assert case.run(script, InvocationsTimeoutInSeconds=1).status == "Completed"
+    script = failing(b"1", Reply(body=b"late", seconds=0.4), attempts=1)
+    assert case.run(script, InvocationsTimeoutInSeconds=4).status == "Completed"
     assert case.outputs() == {"a.out": b"1\n2\n"}
 
 
@@ -134,18 +134,9 @@ def test_e40_by_default_there_are_3_retries(tmp_path: Path) -> None:
     assert case.model.bodies == [b"1"] * 4
 
 
-def test_e40_by_default_an_attempt_may_take_600_seconds(tmp_path: Path) -> None:
-    """E40: documented. At 1/2000 of the time that is 300 ms: 100 ms is in time, 500 ms is not."""
-    case = TransformCase(tmp_path)
-    case.put(a=b"1\n2\n")
-    times = {b"1": 0.1, b"2": 0.5}
-    result = case.run(
-        lambda call: Reply(body=call.body, seconds=times[call.body]),
-        options=TransformOptions(time_scale=1 / 2000),
-        InvocationsMaxRetries=0,
-        MaxPayloadInMB=6,
-    )
-    assert [failed.line for failed in result.failed_files] == [1]
+def test_e40_by_default_an_attempt_may_take_600_seconds() -> None:
+    """E40: documented (API reference, ModelClientConfig)."""
+    assert transform_plan(transform_request()).timeout == 600
 
 
 def test_e41_nothing_more_of_a_failed_file_is_sent(tmp_path: Path) -> None:
