@@ -20,6 +20,7 @@ from sample_run import SampleRun, published_objects
 
 from steps.comparison import Array, Comparison
 from steps.flags import find_flags
+from steps.forecast_table import forecast_schema
 
 Outputs = dict[str, bytes]
 Corruption = Callable[["Scene"], None]
@@ -277,3 +278,11 @@ def test_a_level_far_from_the_last_published_run_is_flagged() -> None:
     last = np.abs(values).mean(axis=1)
     last[7] *= 20
     assert flagged(values, compared, last) == [("last_run_scale", "i007")]
+
+
+def test_the_documentation_counts_what_is_tested_here() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"damages outputs in {len(STRUCTURAL)} structural ways" in page
+    assert f"{len(HARMLESS)} harmless ones raise no alarm" in page
+    for column in forecast_schema(["sales"]).names:
+        assert f"`{column}`" in page or column == "sales"
