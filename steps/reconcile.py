@@ -61,7 +61,7 @@ class Reconciliation:
         """What the decision is made on."""
         reasons = Counter(row.reason for row in self.rows if row.reason)
         commonest = reasons.most_common(1)
-        main = f"{REASONS[commonest[0][0]]} ({commonest[0][1]} items)" if commonest else ""
+        main = "".join(f"{REASONS[reason]} ({count} item{'s' * (count != 1)})" for reason, count in commonest)
         return Findings(
             tally=self.tally, retryable=len(self.retry), mismatches=self.mismatches, flags=flags, main_reason=main
         )
