@@ -8,17 +8,19 @@ url = "http://127.0.0.1:8080"
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steps.errors import ConfigError, Problem
+from steps.object_store import whole_file
 
 if TYPE_CHECKING:
     from engine import ModelSource
 
-__all__ = ["MODELS_FILE", "read_models"]
+__all__ = ["MODELS_FILE", "declare_model", "read_models"]
 
 MODELS_FILE = "models.toml"
 _KEYS = ("command", "url")
@@ -42,6 +44,20 @@ def read_models(workspace: Path) -> Mapping[str, ModelSource]:
         name: ModelCommand(command=table["command"]) if "command" in table else ModelUrl(url=table["url"])
         for name, table in tables.items()
     }
+
+
+def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
+    """Let the server stand for the model `name`; what the file says of other models stays."""
+    from engine import ModelCommand
+
+    lines = []
+    for each, server in {**read_models(workspace), name: source}.items():
+        key, value = ("command", server.command) if isinstance(server, ModelCommand) else ("url", server.url)
+        # A JSON string is a TOML string, as long as no character is written as two surrogates.
+        lines += [f"[{json.dumps(each)}]", f"{key} = {json.dumps(value, ensure_ascii=False)}"]
+    workspace.mkdir(parents=True, exist_ok=True)
+    with whole_file(workspace / MODELS_FILE, workspace) as stream:
+        stream.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:

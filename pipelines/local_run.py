@@ -16,12 +16,10 @@ import click
 
 from pipelines.show import COMMITTED
 from steps.errors import ConfigError, Problem
-from steps.object_store import DirectoryStore, join_uri, split_uri
+from steps.object_store import DirectoryStore, split_uri
 
 if TYPE_CHECKING:
-    from engine import FaultPlan, LocalSageMaker, ModelSource
-    from pipelines.console import RunDisplay, StepProgress
-    from pipelines.follow import StepView
+    from engine import FaultPlan, ModelSource
 
 __all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local"]
 
@@ -40,7 +38,6 @@ LOCAL_DEFAULTS = {
 }
 PIPELINE_NAME = "batchcast"
 LOCAL_ROLE = "arn:aws:iam::000000000000:role/batchcast"
-_LOOK_EVERY_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,26 +112,17 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
 
     Raises ConfigError before anything starts. A step's own error is part of the document.
     """
-    from engine import LocalSageMaker
-    from pipelines.console import RunDisplay
-    from pipelines.follow import follow
-    from pipelines.outcome import outcome_of
+    from pipelines.attended_run import attended_run
     from pipelines.parameters import check_parameters
+    from pipelines.session import WorkspaceSession
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
     store = DirectoryStore(run.workspace / "s3")
     _prepare(run, store)
-    models = {values["ModelName"]: _model_source(run)}
-    client = LocalSageMaker(run.workspace, models, store, _faults(run))
-    with RunDisplay(_JobProgress(client, store, values["RunsUri"])) as display:
-        arn = _start_or_resume(client, values, display)
-        try:
-            last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
-        except KeyboardInterrupt:
-            client.stop_pipeline_execution(PipelineExecutionArn=arn)
-            last = follow(client, arn, on_view=display.show, every_seconds=_LOOK_EVERY_SECONDS)
-    report = store.path(join_uri(values["RunsUri"], last.run_id, "report", "report.json"))
-    document, exit_code = outcome_of(client, last, report)
+    _declare_model(run, values["ModelName"])
+    session = WorkspaceSession(run.workspace, faults=_faults(run))
+    _put_pipeline(session.client("sagemaker"))
+    document, exit_code = attended_run(session, PIPELINE_NAME, values)
     if document["published"]:
         document["published_path"] = str(store.path(document["published"].rstrip("/")))
     return document, exit_code
@@ -179,6 +167,15 @@ def _download(prefix: str, directory: Path) -> None:
         source.download(stored.uri, directory / name)
 
 
+def _declare_model(run: LocalRun, name: str) -> None:
+    """Let `models.toml` name the run's server, so that later commands on the workspace find it there."""
+    from pipelines.local_models import declare_model, read_models
+
+    given = run.model_command or run.model_url
+    if given or name == LOCAL_DEFAULTS["ModelName"] or name not in read_models(run.workspace):
+        declare_model(run.workspace, name, _model_source(run))
+
+
 def _model_source(run: LocalRun) -> ModelSource:
     from engine.model_server import ModelCommand, ModelUrl
 
@@ -203,53 +200,10 @@ def _faults(run: LocalRun) -> FaultPlan:
     return parse_fault_plan(run.faults.read_text())
 
 
-def _start_or_resume(client: LocalSageMaker, values: Mapping[str, str], display: RunDisplay) -> str:
-    """The execution to follow: one with the same parameters that a killed process left, else a new one."""
+def _put_pipeline(client: Any) -> None:
+    """The committed definition as it is now; executions that were started keep theirs."""
     request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": COMMITTED.read_text()}
     if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
         client.update_pipeline(**request)
     else:
         client.create_pipeline(**request, RoleArn=LOCAL_ROLE)
-    for arn in client.interrupted():
-        if ":pipeline/" in arn and _parameters_of(client, arn) == values:
-            display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was interrupted.")
-            client.resume_interrupted([arn])
-            return arn
-    display.say(
-        f"Running on this machine: {values['TransformInstanceCount']} instances x "
-        f"{values['MaxConcurrentTransforms']} concurrent transforms"
-    )
-    parameters = [{"Name": name, "Value": value} for name, value in values.items()]
-    started = client.start_pipeline_execution(PipelineName=PIPELINE_NAME, PipelineParameters=parameters)
-    return str(started["PipelineExecutionArn"])
-
-
-def _parameters_of(client: LocalSageMaker, arn: str) -> dict[str, str]:
-    listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
-    return {each["Name"]: each["Value"] for each in listed["PipelineParameters"]}
-
-
-@dataclass(frozen=True, slots=True)
-class _JobProgress:
-    """How far a transform job of the run is; what there is to do stands in the manifest of the first round."""
-
-    client: LocalSageMaker
-    store: DirectoryStore
-    runs_uri: str
-
-    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
-        from pipelines.console import StepProgress
-
-        if not step.job or ":transform-job/" not in step.job:
-            return None
-        done = self.client.transform_progress(step.job.rsplit("/", 1)[-1])
-        return StepProgress(
-            files_done=done.files_done,
-            files_total=done.files_total,
-            records_done=done.records_done,
-            records_total=self._records(run_id) if step.name == "Transform" else done.files_total,
-        )
-
-    def _records(self, run_id: str) -> int | None:
-        manifest = self.store.path(join_uri(self.runs_uri, run_id, "manifest", "manifest.json"))
-        return int(json.loads(manifest.read_text())["totals"]["records"]) if manifest.exists() else None

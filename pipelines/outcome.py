@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pipelines.follow import ExecutionView, StepView, error_of
 from steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
+from steps.object_store import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["outcome_of"]
+__all__ = ["INTERRUPTED", "outcome_of"]
 
 INTERRUPTED = 130
 _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
 
 
-def outcome_of(client: Any, execution: ExecutionView, report_path: Path) -> tuple[dict[str, Any], int]:
+def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_uri: str) -> tuple[dict[str, Any], int]:
     """The result of an execution that has ended, from its statuses and its report (None where it wrote none).
 
     Returns the document and the exit code: 0 published, else that of the error which names the cause.
     """
-    report = json.loads(report_path.read_text()) if report_path.exists() else None
+    reports = join_uri(runs_uri, execution.run_id, "report")
+    report = _read_report(store, join_uri(reports, "report.json"))
     error = _error(client, execution, report)
     document = {
         "run_id": execution.run_id,
@@ -43,11 +44,24 @@ def outcome_of(client: Any, execution: ExecutionView, report_path: Path) -> tupl
         "quarantined": report["quarantined"] if report else [],
         "failed": report["failed"] if report else [],
         "score": report and report["score"],
-        "report": str(report_path.with_suffix(".html")) if report else None,
+        "report": _place(store, join_uri(reports, "report.html")) if report else None,
     }
     if execution.status in ("Stopped", "Stopping"):
         return document, INTERRUPTED
     return document, error.exit_code if error else 0
+
+
+def _read_report(store: ObjectStore, uri: str) -> dict[str, Any] | None:
+    try:
+        report: dict[str, Any] = json.loads(store.read(uri))
+    except ObjectMissingError:
+        return None
+    return report
+
+
+def _place(store: ObjectStore, uri: str) -> str:
+    """Where a person finds it: a path where the store is a directory."""
+    return str(store.path(uri)) if isinstance(store, DirectoryStore) else uri
 
 
 def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None) -> BatchcastError | None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from pipelines.service_errors import TranslatingClient
 from steps.errors import ConfigError, Problem
 from steps.object_store import DirectoryStore, ObjectStore
+
+if TYPE_CHECKING:
+    from engine import FaultPlan
 
 __all__ = ["LOCAL_REGION", "AwsSession", "Session", "WorkspaceSession", "open_session", "pages", "session_options"]
 
@@ -94,18 +97,21 @@ class AwsSession:
 class WorkspaceSession:
     """The local engine in a workspace: `models.toml` in it says which server stands for which model.
 
+    `faults` befall the requests of transform jobs, for rehearsals.
+
     Executions run in the process that starts them, and go on in the next one that calls `resume`.
     """
 
     region = LOCAL_REGION
 
-    def __init__(self, workspace: Path) -> None:
-        from engine import LocalSageMaker
+    def __init__(self, workspace: Path, *, faults: FaultPlan | None = None) -> None:
+        from engine import FaultPlan, LocalSageMaker
         from pipelines.local_models import read_models
 
         self.workspace = workspace.resolve()
         self._store = DirectoryStore(self.workspace / "s3")
-        self._sagemaker = LocalSageMaker(self.workspace, read_models(self.workspace), store=self._store)
+        models = read_models(self.workspace)
+        self._sagemaker = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan())
 
     def client(self, service: str) -> Any:
         return TranslatingClient(self._client(service), service)
