@@ -44,7 +44,7 @@ MARKER = "_batchcast"
 Numbers = npt.NDArray[np.int64]
 _CHUNK_BYTES = 1 << 20
 """What is rendered in one go; larger chunks leave the processor's cache."""
-_ROWS_A_PROCESS = 2_000_000
+_ROWS_A_PROCESS = 1_000_000
 """Below it a process costs more time than it saves."""
 
 

@@ -118,7 +118,8 @@ def read_unit(
             plain = []
             for column in columns:
                 stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
-                plain.append(stored if column in ids else _plain_column(stored, column, types[column], file))
+                target = None if column in ids else types[column]
+                plain.append(_checked_column(stored, column, target, file))
             yield pa.table(plain, names=list(columns))
     except (OSError, pa.ArrowInvalid) as error:
         what = f"cannot be read: {error}."
@@ -150,15 +151,18 @@ def _path_column(file: HistoryFile, column: str, table: pa.Table) -> pa.ChunkedA
     return pa.chunked_array([value.take(pa.nulls(table.num_rows, pa.int8()).fill_null(0))])
 
 
-def _plain_column(stored: pa.ChunkedArray, column: str, target: pa.DataType, file: HistoryFile) -> pa.ChunkedArray:
+def _checked_column(
+    stored: pa.ChunkedArray, column: str, target: pa.DataType | None, file: HistoryFile
+) -> pa.ChunkedArray:
+    """The column as `target` (None: as it is stored), its texts known to be UTF-8, which Parquet does not promise."""
     try:
-        if pa.types.is_dictionary(stored.type):
+        if target is not None and pa.types.is_dictionary(stored.type):
             stored = stored.cast(stored.type.value_type)
-        plain = stored.cast(target)
-        if pa.types.is_string(target):
+        plain = stored if target is None else stored.cast(target)
+        if target is None or pa.types.is_string(target):
             plain.validate(full=True)
     except pa.ArrowInvalid as error:
-        what = f"column {column!r} cannot be read as {target}: {error}."
+        what = f"column {column!r} cannot be read as {target or stored.type}: {error}."
         raise DataError(Problem("unreadable", what, file.name, "Write the file again.")) from error
     return plain
 

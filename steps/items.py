@@ -153,14 +153,8 @@ def _encoded(column: pa.ChunkedArray) -> tuple[list[str], Numbers]:
         return [], np.empty(0, np.int64)
     values = column.chunk(0).dictionary
     places = [np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]
-    return _texts(values), np.concatenate(places).astype(np.int64)
-
-
-def _texts(values: pa.Array) -> list[str]:
-    try:
-        return ["" if text is None else text for text in values.cast(pa.string()).to_pylist()]
-    except UnicodeDecodeError as error:
-        raise pa.ArrowInvalid(f"an id column holds text that is not UTF-8: {error}") from error
+    texts = ["" if text is None else text for text in values.cast(pa.string()).to_pylist()]
+    return texts, np.concatenate(places).astype(np.int64)
 
 
 def _combined(values: Sequence[list[str]], codes: Sequence[Numbers]) -> tuple[Numbers, list[tuple[str, ...]]]:

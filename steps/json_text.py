@@ -57,7 +57,7 @@ def json_texts(values: pa.Array) -> pa.Array:
         texts = _quoted(values.cast(pa.string()))
     else:
         texts = values.cast(pa.string())
-    return texts.fill_null("null")
+    return texts.fill_null("null") if texts.null_count else texts
 
 
 def _quoted(texts: pa.Array) -> pa.Array:
@@ -77,10 +77,9 @@ def _float_texts(values: pa.Array) -> pa.Array:
 
 
 def _timestamp_texts(values: pa.Array) -> pa.Array:
-    texts = pc.utf8_replace_slice(values.cast(pa.string()), 10, 11, "T")
-    if values.type.unit == "s":
-        return texts
-    per_second = {"ms": 10**3, "us": 10**6, "ns": 10**9}[values.type.unit]
+    seconds = pc.binary_replace_slice(values.cast(pa.timestamp("s"), safe=False).cast(pa.string()), 10, 11, "T")
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[values.type.unit]
     whole = np.asarray(values.cast(pa.int64()).fill_null(0)) % per_second == 0
-    seconds = pc.utf8_slice_codeunits(texts, 0, len("2026-01-31T00:00:00"))
-    return pc.if_else(pa.array(whole), seconds, texts)
+    if whole.all():
+        return seconds
+    return pc.if_else(pa.array(whole), seconds, pc.binary_replace_slice(values.cast(pa.string()), 10, 11, "T"))

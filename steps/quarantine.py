@@ -15,7 +15,7 @@ from steps.date_axis import DateAxis, key_limits
 from steps.manifest import QuarantineReason
 from steps.payload import Payload, Period
 
-__all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_short"]
+__all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_large", "too_short"]
 
 REMEDIES = {
     QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",
@@ -25,6 +25,7 @@ REMEDIES = {
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
     QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in payload.toml.',
     QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
+    QuarantineReason.NO_ANSWER: "Mend the model or these records, then resume the run before that one.",
 }
 """What to do about each reason."""
 _EXACT = 2**53
@@ -46,10 +47,17 @@ def too_short(days: int, payload: Payload) -> Quarantine:
     return Quarantine(QuarantineReason.TOO_SHORT, detail)
 
 
-def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis) -> dict[int, Quarantine]:
+def too_large(size: str, limit: int) -> Quarantine:
+    """The quarantine of a record of that size against the limit in bytes."""
+    detail = f"the record has {size} bytes; MaxPayloadInMB less 5 % are {limit:,}"
+    return Quarantine(QuarantineReason.TOO_LARGE, detail)
+
+
+def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis, max_bytes: int) -> dict[int, Quarantine]:
     """The records of the chunk, counted from 0, that cannot be sent.
 
-    Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future.
+    Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future. Records
+    whose texts alone have more than `max_bytes` are found here too, before they are rendered.
     """
     found: dict[int, Quarantine] = {}
     records = chunk.records
@@ -67,6 +75,8 @@ def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis) -> dict[int
         for record in np.flatnonzero(days < axis.forecast_days):
             detail = f"{days[record]} of the {axis.forecast_days} days after {axis.run_date} have a row"
             found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
+    for record, size in _long_texts(chunk, past, payload, max_bytes):
+        found.setdefault(record, too_large(f"texts of {size:,}", max_bytes))
     return found
 
 
@@ -93,6 +103,18 @@ def _bad_rows(
             yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
 
 
+def _long_texts(chunk: Chunk, past: Mask, payload: Payload, max_bytes: int) -> Iterator[tuple[int, int]]:
+    texts = {name: column for name, column in chunk.columns.items() if pa.types.is_string(column.type)}
+    if sum(column.nbytes for column in texts.values()) <= max_bytes:
+        return
+    row_bytes = np.zeros(len(chunk.keys), np.int64)
+    for name, column in texts.items():
+        row_bytes += np.where(_used(name, past, payload), np.asarray(pc.binary_length(column).fill_null(0)), 0)
+    for record, size in enumerate(np.add.reduceat(row_bytes, chunk.starts[:-1]).tolist()):
+        if size > max_bytes:
+            yield record, size
+
+
 def _used(column: str, past: Mask, payload: Payload) -> Mask:
     """The rows whose value of that column is part of the record."""
     rows = np.zeros(len(past), bool)
@@ -109,7 +131,8 @@ def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
     kind = values.type
     if kind in (pa.int64(), pa.uint64()):
         numbers = np.asarray(values.fill_null(0))
-        return (numbers > _EXACT) | (numbers < -_EXACT if kind == pa.int64() else False), "is beyond 2^53"
+        beyond = numbers > _EXACT
+        return beyond if kind == pa.uint64() else beyond | (numbers < -_EXACT), "is beyond 2^53"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         whole = pa.int32() if pa.types.is_date(kind) else pa.int64()
         low, high = key_limits(kind)

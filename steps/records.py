@@ -15,17 +15,17 @@ import pyarrow as pa
 
 from steps.chunk import Chunk, sorted_chunks
 from steps.date_axis import DateAxis
-from steps.manifest import QuarantineReason, Shard
+from steps.manifest import Shard
 from steps.object_store import whole_file
 from steps.partition import Spill, read_bucket
 from steps.payload import Payload
-from steps.quarantine import Quarantine, find_quarantined
+from steps.quarantine import Quarantine, find_quarantined, too_large
 from steps.render import RecordRenderer
 from steps.seasonal_naive import SeasonalNaive, seasonal_naive
 from steps.shards import shard_name
 from steps.workers import Advance
 
-__all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter", "too_large"]
+__all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -50,12 +50,6 @@ class BuiltRecords:
     quarantined: dict[int, Quarantine] = field(default_factory=dict)
     naive: list[SeasonalNaive] = field(default_factory=list)
     shards: list[Shard] = field(default_factory=list)
-
-
-def too_large(size: str, limit: int) -> Quarantine:
-    """The quarantine of a record of that size against the limit in bytes."""
-    detail = f"the record has {size} bytes; MaxPayloadInMB less 5 % are {limit:,}"
-    return Quarantine(QuarantineReason.TOO_LARGE, detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +89,8 @@ class RecordWriter:
     def _records(
         self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
     ) -> Iterator[tuple[int, bytes]]:
-        """Places and records that can be sent; the others go to `built`."""
-        found = find_quarantined(chunk, self.payload, self.axis)
+        """Places and lines that can be sent; the others go to `built`."""
+        found = find_quarantined(chunk, self.payload, self.axis, self.max_bytes)
         good = np.ones(len(chunk.places), bool)
         good[list(found)] = False
         built.quarantined.update({int(chunk.places[n]): why for n, why in found.items()})
@@ -106,8 +100,8 @@ class RecordWriter:
         kept = chunk.only(good)
         fits = good[good]
         for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
-            if len(record) > self.max_bytes:
-                built.quarantined[place] = too_large(f"{len(record):,}", self.max_bytes)
+            if len(record) - 1 > self.max_bytes:
+                built.quarantined[place] = too_large(f"{len(record) - 1:,}", self.max_bytes)
                 fits[n] = False
             else:
                 yield place, record
@@ -125,10 +119,10 @@ class RecordWriter:
         rows: list[tuple[int, str, int, int, str]] = []
         with whole_file(self.directory / name, self.directory) as stream:
             for line, (place, record) in enumerate(records):
-                rows.append((place, name, line, len(record), hashlib.sha256(record).hexdigest()))
-                for text in (record, b"\n"):
-                    stream.write(text)
-                    digest.update(text)
+                text = memoryview(record)[:-1]
+                rows.append((place, name, line, len(text), hashlib.sha256(text).hexdigest()))
+                digest.update(record)
+                stream.write(record)
             size = stream.tell()
             stream.flush()
             os.fsync(stream.fileno())

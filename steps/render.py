@@ -44,15 +44,18 @@ class RecordRenderer:
         self._axis = axis
         self._names = names
         self._id_types = id_types
+        self._has_future = bool(payload.row_fields("future"))
         # What changes from record to record, and the fixed text before each of it and at the end.
         self._values: list[Callable[[Periods], Texts]] = []
         self._literals: list[bytes] = []
         self._compile(payload)
 
     def records(self, chunk: Chunk) -> Iterator[bytes]:
-        """The JSON text of every record of the chunk, in its order, without a newline."""
+        """The JSON text of every record of the chunk, in its order, each with a newline at its end."""
         past = chunk.keys < self._axis.history_end
-        periods: Periods = {"history": chunk.where(past), "future": chunk.where(~past)}
+        periods: dict[Period, Chunk] = {"history": chunk.where(past)}
+        if self._has_future:
+            periods["future"] = chunk.where(~past)
         pieces: list[Texts] = []
         for literal, value in zip(self._literals, self._values, strict=False):
             pieces += [itertools.repeat(literal), value(periods)]
@@ -85,7 +88,7 @@ class RecordRenderer:
             self._literals.append(literal.encode())
             self._values.append(value)
             literal = after
-        self._literals.append(f"{literal}}}".encode())
+        self._literals.append(f"{literal}}}\n".encode())
 
     def _item_ids(self, periods: Periods) -> Texts:
         return [_quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]

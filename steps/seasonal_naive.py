@@ -48,12 +48,12 @@ def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> Seas
     history = np.abs(daily[:, :_SCALE_DAYS])
     known = np.isfinite(history)
     days = known.sum(axis=1)
-    total = np.where(known, history, 0.0).sum(axis=1)
+    mean = (np.where(known, history, 0.0) / np.maximum(days, 1)[:, None, :]).sum(axis=1)
     return SeasonalNaive(
         places=chunk.places,
         week=daily[:, _SCALE_DAYS - _WEEK : _SCALE_DAYS],
         later=daily[:, _SCALE_DAYS:],
-        scale=np.where(days > 0, total / np.maximum(days, 1), np.nan),
+        scale=np.where(days > 0, mean, np.nan),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
@@ -72,9 +73,7 @@ class Workers:
         if self.processes > 1:
             context = multiprocessing.get_context("spawn")
             self._counter = context.Value("q", 0)
-            self._pool = ProcessPoolExecutor(
-                self.processes, context, initializer=_start, initargs=(self._counter, os.getpid())
-            )
+            self._pool = ProcessPoolExecutor(self.processes, context, initializer=_start, initargs=(self._counter,))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -117,13 +116,19 @@ def _raise_if_failed(future: Future[Any]) -> None:
         raise ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy)) from error
 
 
-def _start(counter: Synchronized[int], parent: int) -> None:
-    global _done, _parent
-    _done, _parent = counter, parent
+def _start(counter: Synchronized[int]) -> None:
+    global _done
+    _done = counter
     pa.set_cpu_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-_parent = 0
+def _end_with_parent() -> None:
+    # A pool's process would wait for work for ever after the step was killed, or go on writing into its outputs.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(function: Callable[..., T], task: tuple[Any, ...]) -> T:
@@ -131,8 +136,6 @@ def _call(function: Callable[..., T], task: tuple[Any, ...]) -> T:
 
 
 def _advance(more: int) -> None:
-    if os.getppid() != _parent:
-        os._exit(1)  # The step was killed; its next run must not meet this process.
     if _done is not None:
         with _done.get_lock():
             _done.value += more

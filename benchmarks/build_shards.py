@@ -1,0 +1,317 @@
+"""How fast `build_shards` is, next to the loop everybody writes first: pandas `groupby` and `json.dumps`.
+
+    python benchmarks/build_shards.py --work /tmp/build-shards                # about 2 GB of JSONL: half an hour
+    python benchmarks/build_shards.py --work /tmp/build-shards --size 0.05    # a try-out
+
+Two seeded histories of eight columns, rows shuffled: `long` has items of 6,000 to 10,000 hourly rows in 14 monthly
+files, `short` has items of 90 daily rows in 3 files. The programs run one after the other, round after round, because
+the machine may be busy; every ratio is between medians of the same rounds. Peak memory is the anonymous memory of
+the whole process tree, sampled from /proc every 20 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SAMPLE_SECONDS = 0.02
+PAYLOAD = """
+[history]
+item_id = ["item"]
+date = "date"
+targets = ["sales"]
+nulls = "null"
+
+[[record]]
+key = "request_type"
+constant = "iterative_forecast"
+
+[[record]]
+key = "item_id"
+from = "item_id"
+
+[[record]]
+key = "historical_rows"
+from = "history"
+columns = {{ {columns} }}
+
+[[record]]
+key = "forecast_days"
+from = "forecast_days"
+
+[answer]
+rows = "forecast"
+date = "date"
+targets = {{ sales = "sales" }}
+"""
+COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
+EVENTS = ['summer "sale"', "café\\weeks", "大売り出し"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A history to make; `size` 1 is about 2 GB of JSONL."""
+
+    name: str
+    items: int
+    least_rows: int
+    most_rows: int
+    hourly: bool
+    files: int
+
+
+SHAPES = (
+    Shape(name="long", items=2_000, least_rows=6_000, most_rows=10_000, hourly=True, files=14),
+    Shape(name="short", items=200_000, least_rows=90, most_rows=90, hourly=False, files=3),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run of one program: seconds on the clock, seconds of processor, peak bytes of the process tree."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def make_history(shape: Shape, size: float, directory: Path) -> int:
+    """Write the files; the number of rows. The same shape and size give the same rows."""
+    rng = np.random.default_rng(20260101)
+    items = max(int(shape.items * size), 1)
+    rows = rng.integers(shape.least_rows, shape.most_rows + 1, items)
+    item = np.repeat(np.arange(items, dtype=np.int32), rows)
+    step = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
+    last = rows.max()
+    # Every item ends on the same day; a file has the rows of one stretch of time.
+    moment = last - np.repeat(rows, rows) + step
+    month = moment * shape.files // last
+    directory.mkdir(parents=True)
+    for number in range(shape.files):
+        some = rng.permutation(np.flatnonzero(month == number))
+        table = _table(rng, item[some], moment[some], shape)
+        pq.write_table(table, directory / f"month-{number:02d}.parquet", compression="zstd", row_group_size=1 << 18)
+    return int(rows.sum())
+
+
+def _table(rng: np.random.Generator, item: np.ndarray, moment: np.ndarray, shape: Shape) -> pa.Table:
+    rows = len(item)
+    names = pa.array([f"store-{n % 97:02d}/product-{n:06d}" for n in range(int(item.max(initial=0)) + 1)])
+    if shape.hourly:
+        date = pa.array(np.datetime64("2025-01-01T00:00:00", "us") + moment * np.timedelta64(3_600_000_000, "us"))
+    else:
+        date = pa.array(np.datetime64("2025-01-01", "D") + moment)
+    events = pa.array(EVENTS)
+    return pa.table(
+        {
+            "item": names.take(pa.array(item)),
+            "date": date,
+            "sales": pa.array(rng.integers(0, 200, rows), mask=rng.random(rows) < 0.005),
+            "promo": pa.array((rng.random(rows) < 0.1).astype(np.int8)),
+            "price": np.round(rng.random(rows) * 20, 2),
+            "stock": rng.integers(0, 1_000, rows).astype(np.int32),
+            "temp": pa.array(np.round(rng.normal(15, 8, rows), 1), mask=rng.random(rows) < 0.01),
+            "event": events.take(pa.array(rng.integers(0, 3, rows), mask=rng.random(rows) < 0.97)),
+            "roll7": rng.random(rows) * 40,
+        }
+    )
+
+
+def builder(history: Path, output: Path, processes: int) -> list[str]:
+    """The command that runs the step."""
+    root = output / "ml"
+    (root / "processing/input/payload").mkdir(parents=True)
+    (root / "processing/input/history").symlink_to(history)
+    columns = ", ".join(f'{name} = "{name}"' for name in COLUMNS)
+    (root / "processing/input/payload/payload.toml").write_text(PAYLOAD.format(columns=columns))
+    flags = {
+        "run-id": "benchmark000",
+        "run-date": "auto",
+        "run-label": "benchmark",
+        "forecast-days": 31,
+        "transform-instance-count": 20,
+        "max-concurrent-transforms": 4,
+        "max-payload-in-mb": 6,
+        "records-per-shard": 0,
+        "systemic-failure-percent": 0,
+        "items-uri": "all",
+        "resume-from": "none",
+        "runs-uri": "s3://bucket/runs",
+        "processes": processes,
+    }
+    words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
+    return [
+        "env",
+        f"OPT_ML={root}",
+        f"BATCHCAST_OBJECT_STORE={output}",
+        sys.executable,
+        "-m",
+        "steps",
+        "build_shards",
+        *words,
+    ]
+
+
+def pandas_loop(history: Path, output: Path) -> list[str]:
+    """The command that runs the loop everybody writes first."""
+    return [sys.executable, __file__, "--pandas-loop", str(history), str(output / "records.jsonl")]
+
+
+def run_pandas_loop(history: Path, output: Path) -> None:
+    """Read everything, group, sort, dump. NaN comes out as `NaN`, which is no JSON; that is how it is written."""
+    import json
+
+    import pandas as pd
+
+    frame = pd.read_parquet(history)
+    frame["date"] = frame["date"].astype(str)
+    with output.open("w") as stream:
+        for item, rows in frame.groupby("item"):
+            record = {
+                "request_type": "iterative_forecast",
+                "item_id": item,
+                "historical_rows": rows.sort_values("date")[list(COLUMNS)].to_dict("records"),
+                "forecast_days": 31,
+            }
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def measure(command: Sequence[str]) -> Measured:
+    """Run the command to its end. Raises CalledProcessError when it fails."""
+    before = os.times()
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    peak = 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(SAMPLE_SECONDS):
+            peak = max(peak, sum(_anonymous_bytes(pid) for pid in _tree(process.pid)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    code = process.wait()
+    wall = time.perf_counter() - began
+    done.set()
+    watcher.join()
+    if code:
+        raise subprocess.CalledProcessError(code, command)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Measured(wall=wall, cpu=cpu, peak=peak)
+
+
+def _tree(root: int) -> list[int]:
+    found = [root]
+    for pid in found:
+        try:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue  # It has ended.
+    return found
+
+
+def _anonymous_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+def compare(shape: Shape, size: float, rounds: int, work: Path) -> list[str]:
+    """The lines of the table of one history."""
+    history = work / f"history-{shape.name}"
+    shutil.rmtree(history, ignore_errors=True)
+    rows = make_history(shape, size, history)
+    programs: dict[str, Callable[[Path], list[str]]] = {
+        "pandas loop": lambda output: pandas_loop(history, output),
+        "build_shards, 1 process": lambda output: builder(history, output, 1),
+        "build_shards, 2 processes": lambda output: builder(history, output, 2),
+    }
+    runs: dict[str, list[Measured]] = {name: [] for name in programs}
+    written = 0
+    for number in range(rounds):
+        for name, command in programs.items():
+            output = work / "output"
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir()
+            runs[name].append(measure(command(output)))
+            written = sum(path.stat().st_size for path in output.glob("ml/processing/output/shards/*")) or written
+            sys.stderr.write(f"{shape.name} round {number + 1} {name}: {runs[name][-1]}\n")
+    title = f"{shape.name}: {max(int(shape.items * size), 1):,} items, {rows:,} rows, {written / 1e6:,.0f} MB of JSONL"
+    return _table_lines(title, runs, written)
+
+
+def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> list[str]:
+    medians = {
+        name: (
+            statistics.median(run.wall for run in of_name),
+            statistics.median(run.cpu for run in of_name),
+            max(run.peak for run in of_name),
+        )
+        for name, of_name in runs.items()
+    }
+    slow_wall, slow_cpu, _ = medians["pandas loop"]
+    lines = [
+        title,
+        "",
+        "| program | wall s | MB/s | x wall | processor s | x processor | peak MB |",
+        "|---|" + "---:|" * 6,
+    ]
+    lines += [
+        f"| {name} | {wall:.1f} | {written / wall / 1e6:.0f} | {slow_wall / wall:.1f} | {cpu:.1f} | {slow_cpu / cpu:.1f} "
+        f"| {peak / 1e6:,.0f} |"
+        for name, (wall, cpu, peak) in medians.items()
+    ]
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Measure and print, and write the table to --result."""
+    parser = argparse.ArgumentParser(description="Measure build_shards against a pandas loop.")
+    parser.add_argument("--work", type=Path, help="an empty directory with 6 GB to spare")
+    parser.add_argument("--size", type=float, default=1.0, help="share of the full size (default 1: 2 GB of JSONL)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--result", type=Path, help="a Markdown file for the table")
+    parser.add_argument("--pandas-loop", type=Path, nargs=2, metavar=("HISTORY", "OUTPUT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.pandas_loop:
+        run_pandas_loop(*options.pandas_loop)
+        return
+    if options.work is None:
+        parser.error("--work is required")
+    lines = ["# build_shards against a pandas loop", ""]
+    for shape in SHAPES:
+        lines += compare(shape, options.size, options.rounds, options.work.resolve())
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
+    lines += [
+        f"{os.cpu_count()} processors, Python {platform.python_version()}, {libraries}; medians of {options.rounds} rounds."
+    ]
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if options.result:
+        options.result.parent.mkdir(parents=True, exist_ok=True)
+        options.result.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from shard_build import DAILY_PAYLOAD
+
+from steps.errors import ConfigError
+from steps.payload import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
+from steps.payload_file import parse_payload, read_payload
+
+WHOLE = """
+[history]
+item_id = ["store", "product"]
+date = "day"
+targets = ["sales", "returns"]
+min_days = 28
+nulls = "quarantine"
+date_format = "date"
+
+[[record]]
+key = "kind"
+constant = { a = 1, "ü" = [true, 1.5, "x"] }
+[[record]]
+key = "item_id"
+from = "item_id"
+[[record]]
+key = "store"
+from = "id_column"
+column = "store"
+[[record]]
+key = "start"
+from = "first_date"
+[[record]]
+key = "days"
+from = "forecast_days"
+[[record]]
+key = "target"
+from = "history"
+column = "sales"
+[[record]]
+key = "rows"
+from = "history"
+columns = { when = "day", sales = "sales" }
+[[record]]
+key = "known"
+from = "future"
+columns = { when = "day", promo = "promo" }
+
+[answer]
+rows = "forecast"
+date = "date"
+targets = { sales = "p50", returns = "returns" }
+error = "problem"
+minimum = 0
+maximum = 1e6
+quantiles = [["p10", "p50", "p90"]]
+
+[checks]
+hold_on_flags = true
+missing_forecasts = "carry_forward"
+"""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_payload(text.encode())
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_every_declaration_is_read() -> None:
+    payload = parse_payload(WHOLE.encode())
+    assert payload.history.item_id == ("store", "product")
+    assert (payload.history.date, payload.history.targets) == ("day", ("sales", "returns"))
+    assert (payload.history.min_days, payload.history.nulls, payload.history.date_format) == (28, "quarantine", "date")
+    assert payload.record == (
+        Constant(key="kind", json='{"a":1,"ü":[true,1.5,"x"]}'),
+        ItemId(key="item_id"),
+        IdColumn(key="store", column="store"),
+        FirstDate(key="start"),
+        ForecastDays(key="days"),
+        Values(key="target", period="history", column="sales"),
+        Rows(key="rows", period="history", columns={"when": "day", "sales": "sales"}),
+        Rows(key="known", period="future", columns={"when": "day", "promo": "promo"}),
+    )
+    assert (payload.answer.rows, payload.answer.date, payload.answer.error) == ("forecast", "date", "problem")
+    assert payload.answer.targets == {"sales": "p50", "returns": "returns"}
+    assert (payload.answer.minimum, payload.answer.maximum) == (0.0, 1e6)
+    assert payload.answer.quantiles == (("p10", "p50", "p90"),)
+    assert payload.checks.hold_on_flags is True
+    assert payload.checks.missing_forecasts == "carry_forward"
+    assert payload.sha256 == hashlib.sha256(WHOLE.encode()).hexdigest()
+
+
+def test_what_may_be_left_out_has_a_default() -> None:
+    payload = parse_payload(DAILY_PAYLOAD.encode())
+    assert (payload.history.min_days, payload.history.nulls, payload.history.date_format) == (1, "null", None)
+    assert payload.answer.error == "error"
+    assert (payload.answer.minimum, payload.answer.maximum, payload.answer.quantiles) == (None, None, ())
+    assert (payload.checks.hold_on_flags, payload.checks.missing_forecasts) == (False, "leave_out")
+
+
+def test_one_array_a_target_takes_the_place_of_rows() -> None:
+    text = DAILY_PAYLOAD.split("[answer]")[0] + '[answer]\narrays = { sales = "mean" }\n'
+    answer = parse_payload(text.encode()).answer
+    assert (answer.rows, answer.date, answer.targets, answer.arrays) == (None, None, {}, {"sales": "mean"})
+
+
+def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -> None:
+    assert parse_payload(WHOLE.encode()).value_columns == ("sales", "returns", "promo")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('date = "day"', 'dat = "day"', ["date is missing", "'dat' is not known"]),
+        ("min_days = 28", "min_day = 28", ["'min_day' is not known. Did you mean 'min_days'?"]),
+        ("min_days = 28", "min_days = 0", ["min_days = 0 is below 1"]),
+        ("min_days = 28", "min_days = true", ["min_days = True is not a whole number"]),
+        ('nulls = "quarantine"', 'nulls = "drop"', ["nulls = 'drop' is not known", "Use null, quarantine."]),
+        ('targets = ["sales", "returns"]', 'targets = ["day"]', ["column 'day' is named twice"]),
+        ('targets = ["sales", "returns"]', "targets = []", ["targets = [] is not a list of different texts"]),
+        ('from = "first_date"', 'from = "frist_date"', ["Did you mean 'first_date'?"]),
+        ('from = "first_date"', 'from = "first_date"\nformat = "x"', ["'format' is not known"]),
+        ('key = "start"\n', 'key = "kind"\n', ["the key 'kind' is there twice"]),
+        ('key = "start"\n', 'key = ""\n', ["key is empty"]),
+        ('column = "store"', 'column = "shop"', ["'shop' is not an id column. Use one of store, product."]),
+        ('key = "item_id"', 'key = "id"', ["no key carries the item id"]),
+        ('promo = "promo"', 'promo = "sales"', ["the target 'sales' cannot be read from the future"]),
+        ("constant = {", "constant = { d = 2026-01-01,", ["has no JSON form"]),
+        ("constant = {", "constant = { d = nan,", ["has no JSON form"]),
+        (', returns = "returns" }', " }", ["nothing says where the forecast of 'returns' is"]),
+        ('returns = "returns" }', 'returns = "r", x = "x" }', ["'x' is not a target"]),
+        ("minimum = 0", "minimum = 1e7", ["minimum 10000000.0 is above maximum 1000000.0"]),
+        ("minimum = 0", "minimum = inf", ["minimum = inf is not a finite number"]),
+        ("minimum = 0", 'minimum = "0"', ["minimum = '0' is not a finite number"]),
+        ('[["p10", "p50", "p90"]]', '["p10", "p50"]', ["is not a list of lists of texts"]),
+        ("hold_on_flags = true", "hold_on_flags = 1", ["hold_on_flags = 1 is not true or false"]),
+        ("[checks]", "[cheks]", ["'cheks' is not known. Did you mean 'checks'?"]),
+        ('{ when = "day", sales = "sales" }', "{}", ["columns = {} does not map names to names"]),
+        ('{ when = "day", sales = "sales" }', "3", ["columns = 3 is not a table"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_a_remedy(old: str, new: str, expected: list[str]) -> None:
+    assert old in WHOLE
+    found = "\n".join(problems(WHOLE.replace(old, new)))
+    for text in expected:
+        assert text in found
+
+
+def test_all_problems_are_reported_together_and_once() -> None:
+    found = problems(WHOLE.replace("min_days = 28", "min_days = 0").replace("hold_on_flags = true", "hold = 1"))
+    assert len(found) == len(set(found)) == 2
+
+
+def test_a_record_without_history_is_refused() -> None:
+    text = DAILY_PAYLOAD.replace('from = "history"\ncolumns = { date = "date", sales = "sales" }', 'from = "item_id"')
+    assert any("no key carries the history" in problem for problem in problems(text))
+
+
+def test_a_file_without_tables_names_all_of_them() -> None:
+    found = "\n".join(problems("record = 3"))
+    for name in ("history is missing", "record = 3 is not a list", "answer is missing"):
+        assert name in found
+
+
+def test_text_that_is_not_toml_names_the_place() -> None:
+    assert "line 2" in problems("[history]\nx == 1")[0]
+    with pytest.raises(ConfigError, match="UTF-8"):
+        parse_payload(b"\xff")
+
+
+def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="payload_missing"):
+        read_payload(tmp_path / "payload.toml")
