@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.definition_reader import parse_definition
 from engine.errors import ServiceException
-from engine.execution_record import execution_arn, find_execution
+from engine.execution_record import EXECUTING, execution_arn, find_execution
 from engine.expressions import text_of
 from engine.parameters import parameter_values
 from engine.pipelines import find_pipeline
@@ -85,5 +85,5 @@ def execution_parameters(workspace: Workspace, request: Mapping[str, Any]) -> It
 
 
 def _status(workspace: Workspace, record: Record) -> str:
-    waits = record["Status"] == "Executing" and workspace.executions.stop_requested(record["PipelineExecutionId"])
+    waits = record["Status"] == EXECUTING and workspace.executions.stop_requested(record["PipelineExecutionId"])
     return "Stopping" if waits else str(record["Status"])

@@ -18,9 +18,10 @@ from engine.selective_execution import reused_steps
 from engine.state import Record
 from engine.workspace import Workspace
 
-__all__ = ["RUNNING", "execution_arn", "execution_variables", "find_execution", "new_execution"]
+__all__ = ["EXECUTING", "execution_arn", "execution_variables", "find_execution", "new_execution"]
 
-RUNNING = ("Executing", "Stopping")
+EXECUTING = "Executing"
+"""The status of a record until its execution has ended; Stopping is told from the request to stop beside it."""
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
@@ -41,7 +42,7 @@ def new_execution(workspace: Workspace, pipeline: Record, request: Mapping[str, 
         "PipelineExecutionDisplayName": f"execution-{int(time.time() * 1000)}",
         **{key: pipeline[key] for key in ("RoleArn", "ParallelismConfiguration") if key in pipeline},
         **{key: request[key] for key in ("PipelineExecutionDisplayName", *_KEPT) if key in request},
-        "Status": "Executing",
+        "Status": EXECUTING,
         "CreationTime": moment,
         "LastModifiedTime": moment,
         "PipelineParameters": request.get("PipelineParameters", []),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from engine.errors import ServiceException
-from engine.execution_record import RUNNING, execution_arn, find_execution, new_execution
+from engine.execution_record import EXECUTING, execution_arn, find_execution, new_execution
 from engine.executor import start_executor
 from engine.pipelines import find_pipeline
 from engine.resource_name import now
@@ -43,7 +43,7 @@ def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str
     """
     record = find_execution(workspace, request["PipelineExecutionArn"])
     execution_id = record["PipelineExecutionId"]
-    if record["Status"] not in RUNNING:
+    if record["Status"] != EXECUTING:
         what = f"Pipeline execution {execution_id} has status {record['Status']} and cannot be stopped."
         raise ServiceException("ConflictException", what)
     workspace.executions.request_stop(execution_id)
@@ -56,7 +56,7 @@ def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str
 def _stop_interrupted(workspace: Workspace, execution_id: str, lock: IO[str]) -> None:
     with lock:
         record = workspace.executions.read(execution_id) or {}
-        if record["Status"] in RUNNING:
+        if record["Status"] == EXECUTING:
             for step in record["Steps"].values():
                 if step["StepStatus"] not in ENDED:
                     step |= {"StepStatus": "Stopped", "EndTime": now()}
@@ -84,7 +84,7 @@ def retry_execution(workspace: Workspace, request: Mapping[str, Any], step_fault
     record["RetryTokens"].append(request["ClientRequestToken"])
     if "ParallelismConfiguration" in request:
         record["ParallelismConfiguration"] = request["ParallelismConfiguration"]
-    record |= {"Status": "Executing", "LastModifiedTime": now()}
+    record |= {"Status": EXECUTING, "LastModifiedTime": now()}
     workspace.executions.write(record["PipelineExecutionId"], record)
     start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
     return {"PipelineExecutionArn": execution_arn(record)}
@@ -103,7 +103,7 @@ def interrupted(workspace: Workspace) -> list[str]:
     return [
         execution_arn(record)
         for record in workspace.executions.all()
-        if record["Status"] in RUNNING and not workspace.executions.is_owned(record["PipelineExecutionId"])
+        if record["Status"] == EXECUTING and not workspace.executions.is_owned(record["PipelineExecutionId"])
     ]
 
 
@@ -115,7 +115,7 @@ def resume(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
     lock = workspace.executions.own(execution_id)
     if lock is None:
         return False
-    if (workspace.executions.read(execution_id) or {}).get("Status") not in RUNNING:  # it ended just now
+    if (workspace.executions.read(execution_id) or {}).get("Status") != EXECUTING:  # it ended just now
         lock.close()
         return False
     start_executor(workspace, execution_id, lock, step_faults)

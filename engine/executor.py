@@ -87,7 +87,7 @@ class Executor:
             self._halted.set()
             for name in self._running:
                 self._steps[name]["StepStatus"] = "Stopping"
-            self._save(Status="Stopping")
+            self._save()
 
     def _start_ready(self) -> None:
         limit = self._record.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")

@@ -12,6 +12,7 @@ from typing import IO, Any
 from engine.errors import ServiceException
 from engine.resource_name import arn, now
 from engine.state import Record, Records
+from steps.errors import BatchcastError, ServiceError
 
 __all__ = ["JobEnd", "JobRun", "Jobs"]
 
@@ -119,6 +120,9 @@ class Jobs:
         with _watched(is_stopped) as stop:
             try:
                 return self._run(JobRun(name=name, arn=self.arn(name), request=request, resume=resume, stop=stop))
+            except BatchcastError as error:
+                blame = "InternalServerError" if isinstance(error, ServiceError) else "ClientError"
+                return JobEnd(status="Failed", failure_reason=f"{blame}: {error}")
             except Exception as error:  # the engine stands for the service here: its own failure is the job's
                 where = "".join(traceback.format_exception(error, limit=-1)).strip()
                 return JobEnd(status="Failed", failure_reason=f"InternalServerError: {where}")

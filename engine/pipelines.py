@@ -68,7 +68,7 @@ def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     """The pipeline and its executions. Raises ServiceException `ConflictException` while one of them runs."""
     name = find_pipeline(workspace, request["PipelineName"])["PipelineName"]
     executions = [each for each in workspace.executions.all() if each["PipelineName"] == name]
-    running = [each["PipelineExecutionId"] for each in executions if each["Status"] in ("Executing", "Stopping")]
+    running = [each["PipelineExecutionId"] for each in executions if each["Status"] == "Executing"]
     if running:
         what = f"Pipeline {name} cannot be deleted while it runs; stop {', '.join(running)} first."
         raise ServiceException("ConflictException", what)
@@ -90,9 +90,10 @@ def pipeline_summaries(workspace: Workspace) -> Iterator[dict[str, Any]]:
 
 def find_pipeline(workspace: Workspace, name_or_arn: str) -> Record:
     """The record of the pipeline with that name or ARN. Raises ServiceException `ResourceNotFound`."""
-    record = workspace.pipelines.read(name_or_arn.removeprefix(arn("pipeline", "")).rsplit("/", 1)[-1])
-    if record is None:
-        full = name_or_arn if name_or_arn.startswith("arn:") else arn("pipeline", name_or_arn)
+    name = name_or_arn.rsplit("/", 1)[-1]
+    full = name_or_arn if name_or_arn.startswith("arn:") else arn("pipeline", name)
+    record = workspace.pipelines.read(name)
+    if record is None or full != arn("pipeline", name):
         raise ServiceException("ResourceNotFound", f"Pipeline '{full}' does not exist.")
     return record
 

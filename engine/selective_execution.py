@@ -63,8 +63,8 @@ def _source(workspace: Workspace, pipeline: str, arn: str | None) -> Record | No
     record = workspace.executions.read(arn.rsplit("/", 1)[-1])
     if record is None or record["PipelineName"] != pipeline:
         raise _refusal(f"{arn} is no execution of pipeline {pipeline}")
-    if record["Status"] in ("Executing", "Stopping"):
-        raise _refusal(f"the source execution {arn} is {record['Status']}; it has to have ended")
+    if record["Status"] == "Executing":
+        raise _refusal(f"the source execution {arn} is still running; it has to have ended")
     return record
 
 

@@ -22,7 +22,7 @@ from local_pipeline import (
 )
 
 import engine
-from engine import LocalSageMaker, ModelCommand, ServiceException
+from engine import LocalSageMaker, ModelCommand, ModelUrl, ServiceException
 
 TOKEN = "t" * 32
 
@@ -144,6 +144,16 @@ def test_a_running_execution_keeps_the_definition_it_was_started_with(tmp_path: 
     assert set(steps_of(client, newer)) == {"B"}
 
 
+def test_the_experiment_of_an_execution_is_described(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    names = {"ExperimentName": {"Get": "Execution.PipelineName"}, "TrialName": {"Get": "Execution.PipelineExecutionId"}}
+    document = {**json.loads(definition(processing("A", "pass"))), "PipelineExperimentConfig": names}
+    client.create_pipeline(PipelineName="p", RoleArn=ROLE, PipelineDefinition=json.dumps(document))
+    arn = client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
+    described = ended(client, arn)["PipelineExperimentConfig"]
+    assert described == {"ExperimentName": "p", "TrialName": arn.rsplit("/", 1)[1]}
+
+
 def test_a_definition_may_lie_in_the_store(tmp_path: Path) -> None:
     client = local(tmp_path)
     store_of(tmp_path).write("s3://code/pipeline.json", definition(processing("A", "pass")).encode())
@@ -162,6 +172,27 @@ def test_a_definition_that_cannot_run_creates_no_pipeline(tmp_path: Path) -> Non
     with pytest.raises(ServiceException, match="does not exist") as absent:
         client.describe_pipeline(PipelineName="p")
     assert code_of(absent) == "ResourceNotFound"
+
+
+def test_a_pipeline_is_found_by_its_name_and_its_own_arn_only(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    arn = client.create_pipeline(
+        PipelineName="p", RoleArn=ROLE, PipelineDefinition=definition(processing("A", "pass"))
+    )["PipelineArn"]
+    assert client.describe_pipeline(PipelineName=arn)["PipelineName"] == "p"
+    with pytest.raises(ServiceException, match="does not exist"):
+        client.describe_pipeline(PipelineName=arn.replace("local", "us-east-1"))
+
+
+def test_a_server_that_cannot_be_used_is_the_client_s_error_and_is_not_retried(tmp_path: Path) -> None:
+    client = LocalSageMaker(tmp_path, {"tiny": ModelUrl(url="https://model")})
+    store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"id": 1}\n')
+    policies = [{"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "MaxAttempts": 5}]
+    arn = start(client, transform("T", "s3://b/in/", "s3://b/out", RetryPolicies=policies))
+    ended(client, arn)
+    step = steps_of(client, arn)["T"]
+    assert step["FailureReason"].startswith("ClientError: ConfigError [model_url]")
+    assert step["AttemptCount"] == 1
 
 
 def test_a_pipeline_that_runs_cannot_be_deleted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from local_pipeline import ended, local, processing, run, start, statuses, steps
 
 from engine import ServiceException, TransformOptions
 from engine.retry_policy import RetryCount, RetryPolicy
+from steps.object_store import DirectoryStore
 
 CAPACITY = "SageMaker.CAPACITY_ERROR"
 THROTTLING = "Step.THROTTLING"
@@ -41,6 +42,31 @@ def test_e75_an_algorithm_error_is_never_tried_again(tmp_path: Path) -> None:
     assert steps["A"]["AttemptCount"] == 1
     assert steps["A"]["FailureReason"] == "AlgorithmError: See job logs for more information, exit code: 1"
     assert (tmp_path / "n").read_text() == "x"
+
+
+class StumblingStore(DirectoryStore):
+    """The first upload fails."""
+
+    failed = False
+
+    def upload(self, path: Path, uri: str) -> None:
+        if not self.failed:
+            self.failed = True
+            raise OSError("the disk is full")
+        super().upload(path, uri)
+
+
+def test_what_fails_on_the_engine_s_side_is_an_internal_error_of_the_job_and_can_be_retried(tmp_path: Path) -> None:
+    code = "import os; open(os.environ['OPT_ML'] + '/processing/output/o/f', 'w').close()"
+    step = processing("A", code, outputs={"o": "s3://b/o"})
+    client = local(tmp_path / "without", store=StumblingStore(tmp_path / "without" / "s3"))
+    _, steps = run(client, step)
+    assert steps["A"]["FailureReason"].startswith("InternalServerError: ")
+    assert "the disk is full" in steps["A"]["FailureReason"]
+
+    client = local(tmp_path / "with", store=StumblingStore(tmp_path / "with" / "s3"))
+    _, steps = run(client, {**step, "RetryPolicies": [policy("SageMaker.JOB_INTERNAL_ERROR", MaxAttempts=1)]})
+    assert (steps["A"]["StepStatus"], steps["A"]["AttemptCount"]) == ("Succeeded", 2)
 
 
 def test_retries_end_with_the_policy_and_the_step_fails(tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ class RemoteStore:
         self._behind = behind
 
     def __getattr__(self, name: str) -> Any:
+        if name not in ("list", "read", "exists", "download", "upload"):
+            raise AttributeError(name)
         return getattr(self._behind, name)
 
 
@@ -230,6 +232,12 @@ def test_several_hosts_know_each_other_and_share_out_the_objects(tmp_path: Path)
     hosts = ["algo-1", "algo-2"]
     assert json.loads(store.read("s3://b/out/algo-1")) == [hosts, ["a", "c", "e"]]
     assert json.loads(store.read("s3://b/out/algo-2")) == [hosts, ["b", "d"]]
+
+
+def test_every_host_has_the_same_list_sorted_as_text(tmp_path: Path) -> None:
+    code = "import json, os; print(json.load(open(os.environ['OPT_ML'] + '/config/resourceconfig.json'))['hosts'][:3])"
+    ended(local(tmp_path), with_hosts(job(code), 10))
+    assert {log_of(tmp_path, host=f"algo-{number}") for number in range(1, 11)} == {"['algo-1', 'algo-10', 'algo-2']\n"}
 
 
 def test_p13_one_host_that_fails_fails_the_job_and_ends_the_others(tmp_path: Path) -> None:
