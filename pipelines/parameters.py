@@ -99,7 +99,8 @@ class Parameters(BaseModel):
         "The same as a share of the expected records, rounded down.", 0.0, unit="percent", ge=0, le=100
     )
     systemic_failure_percent: types.Decimal = _declare(
-        "Above this share of failed or quarantined records the cause is systemic: nothing is retried or published.",
+        "Above this share of quarantined items, or of records that fail by themselves, the cause is systemic: "
+        "nothing is retried or published.",
         20.0,
         unit="percent",
         ge=0,
@@ -107,7 +108,7 @@ class Parameters(BaseModel):
     )
     max_retry_records: types.Whole = _declare(
         "Missing records that are sent once more, each in a file of its own. 0: none.",
-        1000,
+        10_000,
         unit="records",
         ge=0,
         le=100_000,

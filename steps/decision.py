@@ -34,12 +34,16 @@ class Tolerance:
 class Findings:
     """What the reconciliation found.
 
-    `retryable` of the failed and missing records may be answered when sent alone; 0 once that was tried.
+    Of `shards` files sent, `shards_lost` have no whole output. `retryable` of the failed and missing records may be
+    answered when sent alone, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
     `mismatches` are answers found in another item's place; `main_reason` is the commonest reason of a failure.
     """
 
     tally: Tally
+    shards: int = 0
+    shards_lost: int = 0
     retryable: int = 0
+    unreadable: int = 0
     mismatches: tuple[str, ...] = ()
     flags: int = 0
     main_reason: str = ""
@@ -67,12 +71,26 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
     if not tally.ok:
         what = f"No item of {tally.expected} has a usable forecast"
         return _held("model", f"{what}{_mainly(found)}. Look at the transform job's log, then start the run again.")
-    percent = 100 * found.retryable / tally.expected
+    percent = _bad_percent(found)
     if percent > tolerance.systemic_failure_percent:
-        what = f"{found.retryable} of {tally.expected} items ({percent:.1f} %) have no readable answer"
-        limit = f"SystemicFailurePercent is {tolerance.systemic_failure_percent:g} %"
+        what = f"{found.retryable} of {tally.expected} items have no readable answer"
+        limit = f"about {percent:.1f} % of the records fail, SystemicFailurePercent is"
+        limit = f"{limit} {tolerance.systemic_failure_percent:g}"
         return _held("model", f"{what}; {limit}{_mainly(found)}. Look at the transform job's log.")
     return None
+
+
+def _bad_percent(found: Findings) -> float:
+    """The share of records that fail by themselves, estimated.
+
+    A file is lost by one bad record: were a share p of the records bad at random, 1 - (1 - p)^n of the files with n
+    records would be lost. So three of six lost files of 17 records speak of 4 % bad records and not of 50 %.
+    """
+    sent = found.tally.expected - found.tally.quarantined - found.tally.carried
+    if not sent or not found.retryable or not found.shards:
+        return 0.0
+    by_files = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
+    return 100 * max(by_files, found.unreadable / sent)
 
 
 def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:

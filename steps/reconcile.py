@@ -24,6 +24,7 @@ ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""
 
 _ABSENT = frozenset({"no_output", "short_output"})
+_LOST: tuple[ShardStatus, ...] = ("missing", "short")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,14 @@ class Reconciliation:
         commonest = reasons.most_common(1)
         main = "".join(f"{REASONS[reason]} ({count} item{'s' * (count != 1)})" for reason, count in commonest)
         return Findings(
-            tally=self.tally, retryable=len(self.retry), mismatches=self.mismatches, flags=flags, main_reason=main
+            tally=self.tally,
+            shards=sum(self.shards.values()),
+            shards_lost=sum(self.shards.get(status, 0) for status in _LOST),
+            retryable=len(self.retry),
+            unreadable=sum(self.rows[index].reason not in _ABSENT for index in self.retry),
+            mismatches=self.mismatches,
+            flags=flags,
+            main_reason=main,
         )
 
 

@@ -13,9 +13,12 @@ from steps.ledger import Tally
 
 
 def findings(*, ok: int = 0, quarantined: int = 0, failed: int = 0, missing: int = 0, **more: Any) -> Findings:
+    """One record a file unless told otherwise; what is missing has no file, what failed an unreadable one."""
     expected = ok + quarantined + failed + missing
     tally = Tally(expected=expected, ok=ok, quarantined=quarantined, failed=failed, missing=missing, carried=0)
-    return Findings(tally=tally, **more)
+    lost = min(missing, more.get("retryable", 0))
+    usual = {"shards": expected, "shards_lost": lost, "unreadable": more.get("retryable", 0) - lost}
+    return Findings(tally=tally, **{**usual, **more})
 
 
 def tolerance(**changed: Any) -> Tolerance:
@@ -66,6 +69,10 @@ TABLE = [
     ({"missing": 1, "retryable": 1}, {"systemic_failure_percent": 100.0}, "HELD", "model"),
     ({"failed": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
     ({"quarantined": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
+    # a lost file speaks of one bad record, not of all its records
+    ({"ok": 53, "missing": 52, "retryable": 52, "shards": 6, "shards_lost": 3}, {}, "RETRY", None),
+    ({"ok": 18, "missing": 87, "retryable": 87, "shards": 6, "shards_lost": 5}, {}, "RETRY", None),
+    ({"ok": 4, "missing": 12, "retryable": 12, "shards": 8, "shards_lost": 6}, {}, "HELD", "model"),
     # after the retry round nothing is retryable any more
     ({"ok": 79, "failed": 21}, {"max_failed_percent": 50.0}, "COMPLETE_WITH_QUARANTINE", None),
     # answers in another item's place
@@ -99,8 +106,8 @@ def test_how_many_items_may_go_without_a_forecast(expected: int, records: int, p
 def test_the_cause_says_how_many_against_which_limit_why_and_what_to_do() -> None:
     found = findings(ok=79, missing=21, retryable=21, main_reason="the shard of this record has no output (21 items)")
     assert decide(found, tolerance()).cause == (
-        "21 of 100 items (21.0 %) have no readable answer; SystemicFailurePercent is 20 %, mainly because the shard of "
-        "this record has no output (21 items). Look at the transform job's log."
+        "21 of 100 items have no readable answer; about 21.0 % of the records fail, SystemicFailurePercent is 20, "
+        "mainly because the shard of this record has no output (21 items). Look at the transform job's log."
     )
     found = findings(ok=96, failed=3, quarantined=1, main_reason="the model answered with an error (3 items)")
     assert decide(found, tolerance(max_failed_records=2)).cause == (
