@@ -2,17 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-browser check lock docs definition
+.PHONY: run test test-browser test-conformance check lock docs definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
 
 test: .venv/dev.installed
-	@$(BIN)/python -m pytest -m "not browser"
+	@$(BIN)/python -m pytest -m "not browser and not conformance"
 
 # Tests that drive a real browser; they need Debian's chromium or another at BATCHCAST_CHROMIUM.
 test-browser: .venv/dev.installed
 	@$(BIN)/python -m pytest -m browser
+
+# Serving stacks with locks of their own; multi-model-server needs Java 17.
+STACKS := conformance/multi-model-server conformance/inference-server
+
+test-conformance: .venv/dev.installed $(STACKS:%=%/.venv/installed)
+	@$(BIN)/python -m pytest -m conformance tests/conformance
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .
@@ -32,13 +38,15 @@ lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --constraint requirements-dev.lock \
 	        --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
+	@for stack in $(STACKS); do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \
+	        --output-file $$stack/requirements.lock; done
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-header --no-annotate
 
 # uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it.
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
-          || $(BIN)/python -m pip install --quiet --require-hashes -r $(1)
+INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --require-hashes -r $(1) \
+          || $(2)/python -m pip install --quiet --require-hashes -r $(1)
 
 .venv/uv.installed: requirements-uv.lock
 	@$(PYTHON) -m venv .venv
@@ -46,9 +54,14 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes 
 	@touch $@
 
 .venv/run.installed: requirements.lock .venv/uv.installed
-	@$(call INSTALL,requirements.lock)
+	@$(call INSTALL,requirements.lock,$(BIN))
 	@touch $@
 
 .venv/dev.installed: requirements-dev.lock .venv/uv.installed
-	@$(call INSTALL,requirements-dev.lock)
+	@$(call INSTALL,requirements-dev.lock,$(BIN))
+	@touch $@
+
+conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(call INSTALL,$<,$(@D)/bin)
 	@touch $@

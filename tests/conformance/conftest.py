@@ -1,0 +1,46 @@
+"""Serving stacks that batchcast has no part in, and the records they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stacks import OWN_SERVER, ROOT, STACKS, Job, Stack
+
+from pipelines.local_run import SAMPLE_RUN_DATE
+from pipelines.sample_records import sample_records
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "conformance: needs the serving stacks of conformance/ (make test-conformance)")
+
+
+@pytest.fixture(params=STACKS, ids=lambda stack: stack.name)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Each of the stacks; none of its processes may outlive the test."""
+    yield request.param
+    assert request.param.living() == []
+
+
+@pytest.fixture(scope="session")
+def records() -> list[bytes]:
+    """24 records of the bakery."""
+    every = sample_records(
+        ROOT / "examples" / "bakery", run_date=SAMPLE_RUN_DATE, forecast_days=31, max_payload_in_mb=6
+    )
+    return every[:24]
+
+
+@pytest.fixture(scope="session")
+def own_outputs(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]) -> dict[str, bytes]:
+    """What a job on the sample's own server gives for the records."""
+    job = Job(tmp_path_factory.mktemp("own"), records)
+    assert job.run(OWN_SERVER).status == "Completed"
+    return job.outputs()
+
+
+@pytest.fixture
+def job(tmp_path: Path, records: list[bytes]) -> Job:
+    """A job of the good records."""
+    return Job(tmp_path, records)
