@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.console import RunDisplay, StepProgress
+from pipelines.data_log import with_answers
 from pipelines.follow import ExecutionView, StepView, follow
 from pipelines.outcome import INTERRUPTED, outcome_of
 from pipelines.session import Session, WorkspaceSession
 from steps.manifest import MANIFEST_FILE
 from steps.object_store import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["attended_run"]
+__all__ = ["attended_run", "start_run"]
 
 _LOCAL_EVERY_SECONDS = 0.1
 # Three calls a look; SageMaker allows a few a second in an account.
@@ -24,42 +25,55 @@ _AWS_EVERY_SECONDS = 15.0
 def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
-    In a workspace an execution of the same parameters that was interrupted goes on instead. An interrupt from the
-    keyboard stops an execution in a workspace, which runs in this process, and leaves one on AWS running.
+    An execution of the same parameters that was begun before goes on instead: on AWS it never stopped, in a workspace
+    it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
+    running.
     """
     client, store, runs_uri = session.client("sagemaker"), session.store, values["RunsUri"]
     local = isinstance(session, WorkspaceSession)
-    progress = _JobProgress(client, store, runs_uri) if local else _no_counts
-    with RunDisplay(progress) as display:
-        if local:
-            arn = _start_or_resume(client, pipeline_name, values, display.say)
+    with RunDisplay(_JobProgress(client, store, runs_uri) if local else _no_counts) as display:
+        arn = _begun(client, pipeline_name, values, local=local)
+        if arn:
+            display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
         else:
-            arn = _start(client, pipeline_name, values)
-            display.say(f"Started run {arn.rsplit('/', 1)[-1]}; it goes on when this command is interrupted.")
+            display.say(_where(values, local=local))
+            arn = start_run(client, pipeline_name, values)
         every_seconds = _LOCAL_EVERY_SECONDS if local else _AWS_EVERY_SECONDS
         last = _follow_to_end(client, arn, display.show, every_seconds=every_seconds, stops=local)
-    return outcome_of(client, last, store, runs_uri)
+    document, exit_code = outcome_of(client, last, store, runs_uri)
+    document["failed"] = with_answers(document["failed"], session, last)
+    return document, exit_code
 
 
-def _start(client: Any, pipeline_name: str, values: Mapping[str, str]) -> str:
+def start_run(client: Any, pipeline_name: str, values: Mapping[str, str]) -> str:
     """Start an execution with these parameters; its ARN."""
     parameters = [{"Name": name, "Value": value} for name, value in values.items()]
     started = client.start_pipeline_execution(PipelineName=pipeline_name, PipelineParameters=parameters)
     return str(started["PipelineExecutionArn"])
 
 
-def _start_or_resume(client: Any, pipeline_name: str, values: Mapping[str, str], say: Callable[[str], None]) -> str:
-    """In a workspace: go on with the execution of these parameters that a killed process left, or start one."""
-    for arn in client.interrupted():
-        if f":pipeline/{pipeline_name}/" in arn and _parameters_of(client, arn) == values:
-            say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was interrupted.")
-            client.resume_interrupted([arn])
-            return str(arn)
-    say(
-        f"Running on this machine: {values['TransformInstanceCount']} instances x "
-        f"{values['MaxConcurrentTransforms']} concurrent transforms"
-    )
-    return _start(client, pipeline_name, values)
+def _begun(client: Any, pipeline_name: str, values: Mapping[str, str], *, local: bool) -> str | None:
+    """An unfinished execution of these parameters that nobody attends; its ARN."""
+    if local:
+        unfinished = [arn for arn in client.interrupted() if f":pipeline/{pipeline_name}/" in arn]
+    else:
+        listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
+        unfinished = [
+            each["PipelineExecutionArn"]
+            for each in listed["PipelineExecutionSummaries"]
+            if each["PipelineExecutionStatus"] == "Executing"
+        ]
+    found = next((str(arn) for arn in unfinished if values.items() <= _parameters_of(client, arn).items()), None)
+    if found and local:
+        client.resume_interrupted([found])
+    return found
+
+
+def _where(values: Mapping[str, str], *, local: bool) -> str:
+    if not local:
+        return "Running on AWS; the run goes on when this command is interrupted."
+    instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
+    return f"Running on this machine: {instances} instances x {concurrency} concurrent transforms"
 
 
 def _follow_to_end(

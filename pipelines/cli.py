@@ -19,6 +19,7 @@ COMMANDS = {
         "pipelines.check_container:check_container",
         "Check whether a model container is fit for Batch Transform.",
     ),
+    "rerun": ("pipelines.rerun_command:rerun", "Run what is left of an earlier run, and publish all of it."),
     "published": ("pipelines.published_commands:published", "List the published runs."),
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -134,7 +135,7 @@ def print_result(document: Mapping[str, Any]) -> None:
         click.echo(document["cause"])
     console.print(_steps_table(document))
     if document["counts"]:
-        console.print(_counts_table(document["counts"]))
+        console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
     _print_records(console, document)
     if score := document["score"]:
         console.print(
@@ -157,8 +158,8 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
     return table
 
 
-def _counts_table(counts: Mapping[str, int]) -> Table:
-    names = {"ok": "published"}
+def _counts_table(counts: Mapping[str, int], ok: str) -> Table:
+    names = {"ok": ok}
     table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in table.columns:
         column.justify = "right"
@@ -173,7 +174,15 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
         return
     table = Table("Item", "What", "Why", "Where", box=None, pad_edge=False)
     for what, row, where in rows[:20]:
-        table.add_row(str(row["item_id"]), what, f"{row['reason']}: {row['detail']}", where)
+        # What data and model say may have brackets, which rich would read as markup.
+        table.add_row(*(escape(cell) for cell in (str(row["item_id"]), what, _why(row), where)))
     console.print(table)
     if len(rows) > 20:
         click.echo(f"… and {len(rows) - 20:,} more; all are in the report.")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """The reason in the ledger's words and, where a log has it, what the model answered."""
+    answer = row.get("answer")
+    said = f"; {answer['what']} {answer['message']}" if answer else ""
+    return f"{row['reason']}: {row['detail']}{said}".rstrip()

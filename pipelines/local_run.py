@@ -122,10 +122,7 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
     _declare_model(run, values["ModelName"])
     session = WorkspaceSession(run.workspace, faults=_faults(run))
     _put_pipeline(session.client("sagemaker"))
-    document, exit_code = attended_run(session, PIPELINE_NAME, values)
-    if document["published"]:
-        document["published_path"] = str(store.path(document["published"].rstrip("/")))
-    return document, exit_code
+    return attended_run(session, PIPELINE_NAME, values)
 
 
 def _prepare(run: LocalRun, store: DirectoryStore) -> None:

@@ -46,6 +46,8 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "score": report and report["score"],
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
     }
+    if document["published"]:
+        document["published_path"] = _place(store, document["published"].rstrip("/"))
     if execution.status in ("Stopped", "Stopping"):
         return document, INTERRUPTED
     return document, error.exit_code if error else 0
@@ -69,8 +71,8 @@ def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None)
     for step in execution.steps:
         if error := error_of(client, step):
             return error
-    if report is None:
-        return None if execution.status == "Stopped" else _unexplained(execution)
+    if report is None or report["outcome"] == "RETRY":
+        return None if execution.status == "Stopped" else _undecided(execution)
     if report["outcome"] != "HELD":
         return None
     transform = execution.step("Transform")
@@ -85,9 +87,15 @@ def _model_problem(transform: StepView) -> Problem:
     return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
 
 
-def _unexplained(execution: ExecutionView) -> BatchcastError:
-    failed = [step for step in execution.steps if step.status == "Failed"]
-    what = "; ".join(f"{step.name}: {step.failure_reason}" for step in failed) or execution.failure_reason
+def _undecided(execution: ExecutionView) -> BatchcastError:
+    """Why an execution ended before the step that accounts for its records."""
+    failed = [step for step in execution.steps if step.status in ("Failed", "Stopped")]
+    what = "; ".join(f"{step.name}: {step.failure_reason or step.status}" for step in failed)
+    what = what or execution.failure_reason
     if "No S3 objects found" in what:
         return DataError(Problem("no_files", what, remedy="Name a prefix that holds Parquet files."))
+    if any(step.name.startswith("Transform") for step in failed):
+        what = f"{what}. The pipeline ended there: its records are not accounted for, and nothing was published."
+        remedy = f"`rerun {execution.run_id}` carries over what was answered and runs the rest."
+        return CoverageError(Problem("undecided", what, remedy=remedy))
     return ServiceError(Problem("execution", f"the execution ended {execution.status}. {what}", execution.arn))

@@ -56,6 +56,17 @@ class PastRun:
         data = self._read("report", "report.json")
         return None if data is None else dict(json.loads(data))
 
+    def outstanding(self) -> int:
+        """Items without a good forecast; of a run that was not decided, the records of shards without an output."""
+        report = self.report()
+        if report is not None and report["outcome"] != "RETRY":
+            return int(report["counts"]["expected"]) - int(report["counts"]["ok"])
+        manifest = self.manifest()
+        outputs = self.store.list(join_uri(self.parameters["RunsUri"], self.run_id, "output") + "/")
+        answered = {stored.uri.rsplit("/", 1)[-1] for stored in outputs}
+        shards = manifest.shards if manifest else ()
+        return sum(shard.records for shard in shards if f"{shard.name}.out" not in answered)
+
     def ledger(self) -> list[LedgerRow]:
         """The rows that belong to the report; empty without one."""
         try:

@@ -20,7 +20,7 @@ from steps.payload import ITEM_ID_KEY, Payload
 from steps.quarantine import Quarantine, too_large, too_short
 from steps.render import least_bytes_a_row
 
-__all__ = ["Selection", "read_item_ids", "select"]
+__all__ = ["Selection", "parse_item_ids", "read_item_ids", "select"]
 
 _NAMED_PROBLEMS = 5
 _NEIGHBOURS = 100
@@ -37,18 +37,25 @@ class Selection:
 
 
 def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
-    """The ids of the object at `uri`, one a line: the id itself, or a JSON object with it under "item_id".
+    """The ids of the object at `uri`. Raises ConfigError as `parse_item_ids`, ObjectMissingError without the object."""
+    return parse_item_ids(store.read(uri), uri)
 
-    Raises ConfigError when the object is missing, is not UTF-8, or names nothing.
+
+def parse_item_ids(data: bytes, where: str) -> list[str]:
+    """Item ids, one a line: the id itself, or a JSON object with it under "item_id".
+
+    Raises ConfigError when the text is not UTF-8, names nothing, or has a line that is neither.
     """
     try:
-        lines = store.read(uri).decode("utf-8-sig").split("\n")
+        lines = data.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         what = f"is not UTF-8 text: {error}."
-        raise ConfigError(Problem("items_uri", what, uri, "Write one item id a line.")) from error
-    ids = [_item_id(line.rstrip("\r"), f"{uri} line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        raise ConfigError(Problem("items_uri", what, where, "Write one item id a line.")) from error
+    ids = [
+        _item_id(line.rstrip("\r"), f"{where} line {number}") for number, line in enumerate(lines, 1) if line.strip()
+    ]
     if not ids:
-        raise ConfigError(Problem("items_uri", "names no item.", uri, "Write one item id a line, or pass all."))
+        raise ConfigError(Problem("items_uri", "names no item.", where, "Write one item id a line, or pass all."))
     return ids
 
 
