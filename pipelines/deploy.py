@@ -76,6 +76,17 @@ class Deployment:
     calls: tuple[Call, ...]
     changes: tuple[Difference, ...]
 
+    def told(self, region: str, packed: Package) -> str:
+        """What the plan does, in words."""
+        uploads = sum(call.service == "s3" for call in self.calls)
+        done = "is as it should be; nothing changed"
+        if not self.exists:
+            done = "created"
+        elif len(self.calls) > uploads:
+            done = "updated"
+        lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
+        return "\n".join([*lines, f"Objects: {uploads} written, {len(packed.objects) - uploads} there already."])
+
 
 def package(settings: DeploySettings) -> Package:
     """Compile and check everything, without an account. Raises ConfigError for what SageMaker would refuse."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pipelines.deploy_settings import deploy_options
 from pipelines.session import session_options
-
-if TYPE_CHECKING:
-    from pipelines.deploy import Deployment
 
 __all__ = ["deploy"]
 
@@ -47,17 +44,4 @@ def deploy(
         click.echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
     apply(session, plan)
-    click.echo(_told(plan, session.region, len(packed.objects)))
-
-
-def _told(plan: Deployment, region: str, objects: int) -> str:
-    written = sum(call.service == "s3" for call in plan.calls)
-    done = "is as it should be; nothing changed"
-    if not plan.exists:
-        done = "created"
-    elif len(plan.calls) > written:
-        done = "updated"
-    lines = [f"Pipeline {plan.pipeline_name} in {region}: {done}."]
-    lines += [f"  {change}" for change in plan.changes]
-    lines.append(f"Objects: {written} written, {objects - written} there already.")
-    return "\n".join(lines)
+    click.echo(plan.told(session.region, packed))

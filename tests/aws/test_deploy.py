@@ -15,7 +15,7 @@ from strict import Recorder
 from pipelines import definition
 from pipelines import deploy as deploying
 from pipelines.cli import root
-from pipelines.deploy import Deployment, Package, apply, plan_deployment
+from pipelines.deploy import Deployment, Package, apply, deployed_pipeline, plan_deployment
 from pipelines.deploy_settings import DERIVED, OPTIONS, DeploySettings, read_deploy_settings
 from pipelines.differences import differences
 from pipelines.session import AwsSession
@@ -142,35 +142,43 @@ def test_a_dry_run_prints_the_requests_and_writes_nothing(
     assert session.client("sagemaker").list_pipelines()["PipelineSummaries"] == []
 
 
-def test_the_command_says_what_it_did(account: Recorder, packed: Package) -> None:
-    options = ["--role", ROLE, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--region", REGION]
-    first = CliRunner().invoke(root, ["deploy", *options], catch_exceptions=False)
-    assert first.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
-    other = CliRunner().invoke(root, ["deploy", *options, "-p", "ForecastDays=14"], catch_exceptions=False)
-    assert other.stdout == (
-        "Pipeline batchcast in eu-central-1: updated.\n"
-        "  Definition.Parameters.ForecastDays.DefaultValue: 31 -> 14\n"
-        "Objects: 0 written, 2 there already.\n"
-    )
-
-
-def test_show_diff_says_what_a_deployment_would_change(account: Recorder, packed: Package, tmp_path: Path) -> None:
+def test_the_command_creates_and_says_so(
+    account: Recorder, session: AwsSession, packed: Package, tmp_path: Path
+) -> None:
     file = tmp_path / "deploy.toml"
     file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{PAYLOAD}"\n')
-    settings, diff = ["--settings", str(file), "--region", REGION], ["show", "--diff"]
-    run = CliRunner().invoke
-    assert run(root, [*diff, *settings]).stdout == (
-        "There is no pipeline batchcast in eu-central-1; `deploy` would create it.\n"
+    done = CliRunner().invoke(root, ["deploy", "--settings", str(file), "--region", REGION], catch_exceptions=False)
+    assert done.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
+    assert deployed_pipeline(session, "batchcast") is not None
+
+
+def test_show_diff_says_what_a_deployment_would_change(
+    account: Recorder, session: AwsSession, settings: DeploySettings, packed: Package, tmp_path: Path
+) -> None:
+    file = tmp_path / "deploy.toml"
+    file.write_text(
+        f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{PAYLOAD}"\n[parameters]\n'
+        + "".join(f'{name} = "{value}"\n' for name, value in DEFAULTS.items())
     )
-    run(root, ["deploy", *settings], catch_exceptions=False)
+    deployed(session, settings, packed)
     before = len(account.calls)
-    assert (
-        run(root, [*diff, *settings]).stdout == "Pipeline batchcast in eu-central-1 is what `deploy` would make it.\n"
-    )
-    assert run(root, [*diff, *settings, "-p", "ForecastDays=7"]).stdout == (
-        "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 7\n"
-    )
+    options = ["--settings", str(file), "--region", REGION, "-p", "ForecastDays=7"]
+    done = CliRunner().invoke(root, ["show", "--diff", *options], catch_exceptions=False)
+    assert "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 7\n" in done.stdout
     assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "HeadObject"}
+
+
+def test_what_was_done_is_told(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
+    deployed(session, settings, packed)
+    assert plan_deployment(session, settings, packed).told(REGION, packed) == (
+        "Pipeline batchcast in eu-central-1: is as it should be; nothing changed.\nObjects: 0 written, 2 there already."
+    )
+    other = dataclasses.replace(packed, description="Other.")
+    assert plan_deployment(session, settings, other).told(REGION, other) == (
+        "Pipeline batchcast in eu-central-1: updated.\n"
+        f'  Description: "{packed.description}" -> "Other."\n'
+        "Objects: 0 written, 2 there already."
+    )
 
 
 class TestSettings:
