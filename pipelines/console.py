@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -142,9 +143,15 @@ def print_result(document: Mapping[str, Any]) -> None:
             f"Scored on {score['items']} items, {score['days']} days each: "
             f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
         )
-    click.echo(f"Forecasts: {document.get('published_path') or document['published'] or 'nothing published'}")
+    forecasts = document.get("published_path") or document["published"] or "nothing published"
+    click.echo(f"Forecasts: {_from_here(forecasts)}")
     if document["report"]:
-        click.echo(f"Report:    {document['report']}")
+        click.echo(f"Report:    {_from_here(document['report'])}")
+
+
+def _from_here(path: str) -> str:
+    """The path as one would type it in the current directory."""
+    return path.removeprefix(f"{Path.cwd()}/")
 
 
 def _steps_table(document: Mapping[str, Any]) -> Table:
