@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from steps.container import ContainerPaths
-from steps.errors import BatchcastError, ConfigError, Problem
+from steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
 __all__ = ["MINIMUM_VERSIONS", "STEPS", "main"]
 
@@ -18,18 +19,22 @@ _MESSAGE_BYTES = 1000  # The service shows the first kilobyte.
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run the step; its exit code. An error is written to stderr and to the file the service shows as ExitMessage."""
+    """Run the step; its exit code. An error goes to stderr and to the file that the service shows as ExitMessage.
+
+    A bug is raised: the interpreter prints its traceback and exits with 1.
+    """
     environ = os.environ if environ is None else environ
     try:
         step, arguments = _step(sys.argv[1:] if argv is None else argv)
         _check_versions()
         step(arguments, environ)
     except BatchcastError as error:
-        _leave_message(str(error), ContainerPaths.from_environment(environ))
-        return error.exit_code
-    except Exception as error:
-        _leave_message(f"bug in batchcast: {type(error).__name__}: {error}", ContainerPaths.from_environment(environ))
-        raise
+        return _fail(error, environ)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        problem = Problem("disk_full", f"{error}.", remedy="Give the processing job a larger volume.")
+        return _fail(ServiceError(problem), environ)
     return 0
 
 
@@ -67,11 +72,12 @@ def _version(package: str) -> tuple[int, ...]:
         return ()
 
 
-def _leave_message(message: str, paths: ContainerPaths) -> None:
-    sys.stderr.write(f"{message}\n")
-    paths.message.parent.mkdir(parents=True, exist_ok=True)
-    cut = message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
-    paths.message.write_text(cut, encoding="utf-8")
+def _fail(error: BatchcastError, environ: Mapping[str, str]) -> int:
+    sys.stderr.write(f"{error}\n")
+    path = ContainerPaths.from_environment(environ).message
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(str(error).encode()[:_MESSAGE_BYTES].decode(errors="ignore").encode())
+    return error.exit_code
 
 
 if __name__ == "__main__":

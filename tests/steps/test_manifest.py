@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from steps.errors import DataError
+from steps.manifest import (
+    BASELINE_SCHEMA,
+    RECORDS_FILE,
+    RECORDS_SCHEMA,
+    Manifest,
+    Shard,
+    Totals,
+    code_version,
+    read_baseline,
+    read_manifest,
+    read_records,
+    write_manifest,
+    write_table,
+)
+
+MANIFEST = Manifest(
+    run_id="abc123def456",
+    run_date=dt.date(2026, 11, 22),
+    run_label="week é",
+    forecast_days=31,
+    resume_from=None,
+    parameters={"forecast_days": 31, "run_date": "auto"},
+    payload_sha256="0" * 64,
+    code_version="1" * 12,
+    totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0),
+    quarantined_by_reason={"too_short": 1},
+    shards=(Shard(name="part-00000.jsonl", records=1, bytes=9, sha256="2" * 64, first_item="a", last_item="a"),),
+)
+
+
+def test_a_manifest_reads_back_and_has_sorted_keys(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    assert read_manifest(tmp_path) == MANIFEST
+    text = (tmp_path / "manifest.json").read_text(encoding="utf-8")
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    assert json.loads(text)["schema"] == 1
+    assert "week é" in text
+
+
+def test_a_missing_manifest_says_that_the_build_did_not_finish(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="The build did not finish"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"{", "is not a manifest"),
+        (b"[]", "is not a manifest"),
+        (b"{}", "is not a manifest: KeyError 'schema'"),
+        (MANIFEST.to_json().replace(b'"schema": 1', b'"schema": 2'), "has schema 2; this version reads schema 1"),
+        (MANIFEST.to_json().replace(b'"run_label"', b'"label"'), "is not a manifest: TypeError"),
+        (MANIFEST.to_json().replace(b"2026-11-22", b"22.11."), "is not a manifest: ValueError"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(data: bytes, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        Manifest.from_json(data)
+
+
+def test_tables_are_read_with_their_schema(tmp_path: Path) -> None:
+    write_table(tmp_path / "records.parquet", [RECORDS_SCHEMA.empty_table()], RECORDS_SCHEMA)
+    write_table(tmp_path / "baseline.parquet", [], BASELINE_SCHEMA)
+    assert read_records(tmp_path).schema == RECORDS_SCHEMA
+    assert read_baseline(tmp_path).schema == BASELINE_SCHEMA
+
+
+def test_a_table_of_other_columns_or_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        read_records(tmp_path)
+    (tmp_path / RECORDS_FILE).write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_records(tmp_path)
+    other = pa.schema([("item", pa.string())])
+    write_table(tmp_path / RECORDS_FILE, [other.empty_table()], other)
+    with pytest.raises(DataError, match="has the columns item instead of item_id"):
+        read_records(tmp_path)
+
+
+def test_a_table_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    wrong = pa.table({"x": [1]})
+    with pytest.raises(ValueError, match="schema"):
+        write_table(tmp_path / RECORDS_FILE, [wrong], RECORDS_SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_code_version_is_short_and_stays() -> None:
+    assert code_version() == code_version()
+    assert len(code_version()) == 12
+    assert set(code_version()) <= set("0123456789abcdef")
+
+
+def test_every_field_of_the_manifest_is_written() -> None:
+    written = json.loads(MANIFEST.to_json())
+    assert set(written) == {"schema", *(field.name for field in dataclasses.fields(Manifest))}

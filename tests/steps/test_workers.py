@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+
+import pytest
+
+from steps.errors import DataError, Problem, ServiceError
+from steps.workers import Advance, Progress, Workers
+
+
+def square(advance: Advance, number: int) -> int:
+    advance(1)
+    return number * number
+
+
+def process_id(advance: Advance, _: int) -> int:
+    advance(1)
+    return os.getpid()
+
+
+def refuse(advance: Advance, number: int) -> int:
+    raise DataError(Problem("wrong", f"number {number}"))
+
+
+def be_killed(advance: Advance, number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def silent() -> Progress:
+    return Progress("test", 3, "numbers", io.StringIO())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
+    with Workers(processes) as workers:
+        assert workers.run(square, [(3,), (1,), (2,)], silent()) == [9, 1, 4]
+        assert workers.run(square, [], silent()) == []
+        here = os.getpid() in workers.run(process_id, [(0,), (1,)], silent())
+        assert here is (processes == 1)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_of_a_task_is_raised_as_it_is(processes: int) -> None:
+    with Workers(processes) as workers, pytest.raises(DataError, match="number 7") as caught:
+        workers.run(refuse, [(7,)], silent())
+    assert caught.value.problems == (Problem("wrong", "number 7"),)
+
+
+def test_a_killed_process_is_a_service_error_that_speaks_of_memory() -> None:
+    with Workers(2) as workers, pytest.raises(ServiceError, match="larger ProcessingInstanceType"):
+        workers.run(be_killed, [(1,), (2,)], silent())
+
+
+def test_progress_writes_at_most_a_line_in_five_seconds() -> None:
+    times = iter([0.0, 1.0, 5.5, 6.0, 11.0])
+    stream = io.StringIO()
+    progress = Progress("count the items", 4_000_000, "rows", stream, lambda: next(times))
+    for done in (100, 1_100_000, 1_200_000, 3_300_000):
+        progress.show(done)
+    assert stream.getvalue() == (
+        "count the items: 1,100,000 of 4,000,000 rows (27 %), 200,000 a second\n"
+        "count the items: 3,300,000 of 4,000,000 rows (82 %), 300,000 a second\n"
+    )
