@@ -107,6 +107,9 @@ class _Reader:
         own = {key: item for key, item in arguments.items() if key not in nested}
         self._check_arguments(type_, own, f"{where}.Arguments")
         self._check_cache(body.get("CacheConfig"), f"{where}.CacheConfig")
+        for key in ("DisplayName", "Description"):
+            if not isinstance(body.get(key, ""), str):
+                self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.", "")
         yield Step(
             name=name,
             type=type_,

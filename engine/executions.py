@@ -27,13 +27,18 @@ def start_execution(workspace: Workspace, request: Mapping[str, Any], step_fault
     pipeline = find_pipeline(workspace, request["PipelineName"])
     with workspace.executions.exclusive():
         for record in workspace.executions.all():
-            if record["ClientRequestToken"] == request["ClientRequestToken"]:
+            if _is_same_call(record, pipeline, request):
                 return {"PipelineExecutionArn": execution_arn(record)}
         record = new_execution(workspace, pipeline, request)
         lock = _own(workspace, record)
         workspace.executions.create(record["PipelineExecutionId"], record)
     start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
     return {"PipelineExecutionArn": execution_arn(record)}
+
+
+def _is_same_call(record: Record, pipeline: Record, request: Mapping[str, Any]) -> bool:
+    same_token = record["ClientRequestToken"] == request["ClientRequestToken"]
+    return same_token and bool(record["PipelineName"] == pipeline["PipelineName"])
 
 
 def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:

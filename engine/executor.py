@@ -98,23 +98,25 @@ class Executor:
 
     def _start(self, name: str) -> None:
         step = self._definition.steps[name]
-        before = self._steps.get(name) or {"AttemptCount": self._record["Attempts"].get(name, 0)}
+        # A step that was interrupted goes on with its attempt, any other begins one.
+        interrupted = self._steps.get(name, {})
+        attempt = interrupted.get("AttemptCount") or self._record["Attempts"].get(name, 0) + 1
         texts = {"StepDisplayName": step.display_name, "StepDescription": step.description}
         self._steps[name] = {
             "StepName": name,
             **{key: text for key, text in texts.items() if text is not None},
             "StartTime": now(),
-            **before,
+            **interrupted,
             "StepStatus": "Starting",
+            "AttemptCount": attempt,
         }
         self._running.add(name)
         self._save()
-        arguments = (step, dict(before))
-        threading.Thread(target=self._run_step, args=arguments, name=f"step-{name}", daemon=True).start()
+        threading.Thread(target=self._run_step, args=(step, attempt), name=f"step-{name}", daemon=True).start()
 
-    def _run_step(self, step: Step, before: Record) -> None:
+    def _run_step(self, step: Step, attempt: int) -> None:
         try:
-            end = run_step(step, self._context, before, lambda members: self._events.put((step.name, members)))
+            end = run_step(step, self._context, attempt, lambda members: self._events.put((step.name, members)))
         except Exception as error:  # as in run
             end = StepEnd(status="Failed", failure_reason=_internal_error(error))
         self._events.put((step.name, end))
@@ -140,10 +142,8 @@ class Executor:
         status = final_status(self._definition, step_states(self._steps))
         if status != "Failed":
             return status, None
-        messages = [
-            each["Metadata"]["Fail"]["ErrorMessage"] for each in self._steps.values() if "Fail" in each["Metadata"]
-        ]
-        return status, messages[0] if messages else _UNHANDLED
+        ends = [each["Metadata"]["Fail"] for each in self._steps.values() if "Fail" in each["Metadata"]]
+        return status, ends[0]["ErrorMessage"] if ends else _UNHANDLED
 
     def _finish(self, status: str, reason: str | None) -> None:
         self._save(Status=status, **({"FailureReason": reason[:_MAX_EXECUTION_REASON]} if reason else {}))

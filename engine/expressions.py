@@ -131,11 +131,23 @@ def _function_problems(function: str, body: Any, where: str) -> Iterator[Problem
         yield Problem("expression", f"{json.dumps(body['Values'])[:200]} is not a list.", where=f"{place}.Values")
         return
     if function == "Std:JsonGet":
+        if "PropertyFile" in body and not _is_property_file(body["PropertyFile"]):
+            what = f"{json.dumps(body['PropertyFile'])[:200]} is no property file."
+            remedy = 'Write {"Get": "Steps.<step>.PropertyFiles.<name>"}.'
+            yield Problem("expression", what, where=f"{place}.PropertyFile", remedy=remedy)
+            return
         try:
             _json_path(body["Path"])
         except ConfigError as error:
             yield from (Problem(each.code, each.what, where=place, remedy=each.remedy) for each in error.problems)
     yield from expression_problems([item for key, item in body.items() if key != "Path"], place)
+
+
+def _is_property_file(value: Any) -> bool:
+    try:
+        return [each.kind for each in references(value)] == ["PropertyFiles"] and _function(value) == "Get"
+    except ConfigError:
+        return False
 
 
 def _property(described: Any, path: str, step: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "Boolean": (bool,),
 }
 _KEYS = ("Name", "Type", "DefaultValue", "EnumValues")
+# Python also reads 1_000, blanks around a number, inf and nan.
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -121,18 +123,14 @@ def _value(declaration: ParameterDeclaration, text: str | None) -> Scalar:
 
 def _typed(type_: str, text: str) -> Scalar:
     try:
+        if type_ in ("Integer", "Float") and not _PLAIN_NUMBER.fullmatch(text):
+            raise ValueError(text)
         if type_ == "Integer":
             return int(text)
         if type_ == "Float":
-            return _finite(float(text))
+            return float(text)
         if type_ == "Boolean":
             return _BOOLEANS[text.lower()]
     except (ValueError, KeyError):
         raise ValueError(f"is {json.dumps(text)}, which is not of type {type_}") from None
     return text
-
-
-def _finite(number: float) -> float:
-    if not math.isfinite(number):
-        raise ValueError(number)
-    return number

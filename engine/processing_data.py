@@ -42,7 +42,13 @@ def stage_inputs(inputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots:
             folder = private_path(root, source["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
             for uri, name in objects[number :: len(roots)] if sharded else objects:
-                _bring(store, uri, folder / name)
+                try:
+                    _bring(store, uri, folder / name)
+                except (FileExistsError, NotADirectoryError):
+                    what = (
+                        f"Cannot download {uri}: its place, {source['LocalPath']}/{name}, is taken by another object."
+                    )
+                    raise InputError(f"ClientError: {what}") from None
 
 
 def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots: Sequence[Path]) -> None:
@@ -92,11 +98,13 @@ def _manifest(uri: str, store: ObjectStore) -> Iterator[tuple[str, str]]:
 
 
 def _bring(store: ObjectStore, uri: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise FileExistsError(path)
     if not isinstance(store, DirectoryStore):
         store.download(uri, path)
         return
     # A directory's objects are replaced, never written into: a link is as good as a copy, and costs no space.
-    path.parent.mkdir(parents=True, exist_ok=True)
     source = store.path(uri).resolve()
     try:
         path.hardlink_to(source)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.definition import COMPLETED, Branch, Definition, Dependency, Step
 from engine.expressions import references
+from engine.refusal import values_at
 from steps.errors import Problem
 
 __all__ = [
@@ -123,9 +124,9 @@ def graph_problems(definition: Definition) -> Iterator[Problem]:
                 what = f"depends on the Fail step {dependency.step}; nothing can follow one."
             if what:
                 yield Problem("definition", what, where=f"step {step.name}")
-        outputs = step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])
+        outputs = list(values_at(step.arguments, "ProcessingOutputConfig.Outputs[].OutputName"))
         for file in step.property_files:
-            if file.output_name not in [output.get("OutputName") for output in outputs]:
+            if file.output_name not in outputs:
                 what = f"property file {file.name} lies in output {file.output_name}, which the step does not have."
                 yield Problem("definition", what, where=f"step {step.name}")
     yield from _cycle_problems(definition)

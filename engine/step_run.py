@@ -11,10 +11,9 @@ from typing import Any
 from engine.conditions import holds
 from engine.definition import Step
 from engine.errors import NotEmulatedError, ServiceException
-from engine.expressions import resolve
+from engine.expressions import resolve, text_of
 from engine.retry_policy import RetryCount, creation_exception, failure_exception
-from engine.state import Record
-from engine.step_values import ExecutionContext, job_of, scope
+from engine.step_values import ExecutionContext, scope
 from steps.errors import BatchcastError
 
 __all__ = ["StepEnd", "run_step"]
@@ -22,6 +21,7 @@ __all__ = ["StepEnd", "run_step"]
 _STATUS_OF_JOB = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped"}
 _MAX_JOB_NAME = 63
 _HASH_LENGTH = 10
+_MAX_ERROR_MESSAGE = 3072
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -36,17 +36,18 @@ class StepEnd:
     exception_type: str | None = None
 
 
-def run_step(step: Step, context: ExecutionContext, record: Record, report: Report) -> StepEnd:
+def run_step(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
     """Run a step to its end. `report` takes members of the step's record as they become known.
 
-    `record` is what earlier runs left of it: attempts made, and the job an interrupted run was busy with.
+    `attempt` counts from 1, over retries and over retried executions. If its job exists already, a process died while
+    it ran, and it is gone on with.
     """
     try:
         if step.type == "Condition":
             return _condition(step, context)
         if step.type == "Fail":
             return _fail(step, context)
-        return _job(step, context, record, report)
+        return _job(step, context, attempt, report)
     except BatchcastError as error:
         return StepEnd(status="Failed", failure_reason=f"ClientError: {error}")
 
@@ -58,14 +59,12 @@ def _condition(step: Step, context: ExecutionContext) -> StepEnd:
 
 
 def _fail(step: Step, context: ExecutionContext) -> StepEnd:
-    message = resolve(step.arguments.get("ErrorMessage", ""), scope(context))
+    message = text_of(resolve(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
     return StepEnd(status="Failed", failure_reason=message, metadata={"Fail": {"ErrorMessage": message}})
 
 
-def _job(step: Step, context: ExecutionContext, record: Record, report: Report) -> StepEnd:
+def _job(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
     retries = RetryCount(step.retry_policies)
-    interrupted = job_of(record)[1] or None
-    attempt = record.get("AttemptCount", 0) + (0 if interrupted else 1)
     elapsed = 0.0
     while True:
         began = time.monotonic()

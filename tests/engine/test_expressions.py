@@ -94,6 +94,8 @@ def test_an_expression_without_a_value_says_which(expression: Any, says: str) ->
         ({"Std:Split": {"On": "/"}}, "Std:Split is no function"),
         ({"Std:Join": {"On": "/"}}, "is not {On, Values}"),
         ({"Std:JsonGet": {"Path": "a"}}, "is not {Path, PropertyFile} or {Path, S3Uri}"),
+        ({"Std:JsonGet": {"PropertyFile": get("Parameters.Uri"), "Path": "a"}}, "is no property file"),
+        ({"Std:JsonGet": {"PropertyFile": "report", "Path": "a"}}, "is no property file"),
         (json_get("a[?(@.b)]"), "has an operator SageMaker does not support"),
         ({"Std:Join": {"On": "", "Values": []}, "more": 1}, "does not stand alone"),
         (join("", {"Std:Upper": "a"}), "Std:Upper is no function"),

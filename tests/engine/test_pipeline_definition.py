@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from local_pipeline import Json, after, condition, definition, equals, fail, json_get, processing, transform
 
 from engine.conditions import holds
@@ -106,6 +109,35 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
         parse_definition(definition(*steps))
     assert len(refused.value.problems) == 3
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside a JSON document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+@given(st.data())
+def test_whatever_stands_in_a_definition_it_is_read_or_refused(data: st.DataObject) -> None:
+    document = json.loads((ROOT / "pipelines" / "pipeline.json").read_text())
+    *parents, last = data.draw(st.sampled_from(list(places(document))))
+    parent = document
+    for key in parents:
+        parent = parent[key]
+    parent[last] = data.draw(JSON)
+    try:
+        parse_definition(json.dumps(document))
+    except ConfigError as refused:
+        assert all(problem.what for problem in refused.problems)
 
 
 def not_needed(*_: str) -> Any:

@@ -300,6 +300,15 @@ def test_a_manifest_that_cannot_be_followed_fails_the_job(tmp_path: Path, manife
     assert says in described["FailureReason"]
 
 
+def test_two_objects_for_one_place_fail_the_job(tmp_path: Path) -> None:
+    store_of(tmp_path).write("s3://b/in/a", b"")
+    store_of(tmp_path).write("s3://b/other/a", b"")
+    request = job("pass")
+    request["ProcessingInputs"] = [*s3_input("s3://b/in/"), {**s3_input("s3://b/other/")[0], "InputName": "more"}]
+    described = ended(local(tmp_path), request)
+    assert "Cannot download s3://b/other/a" in described["FailureReason"]
+
+
 def test_symbolic_links_are_not_uploaded(tmp_path: Path) -> None:
     code = (
         "import os; os.chdir(os.environ['OPT_ML'] + '/processing/output/o'); "
