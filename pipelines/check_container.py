@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,15 +17,13 @@ from steps.errors import ConfigError, ModelError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.container_check import ContainerReport, Judge
+    from engine.container_check import Judge
     from engine.model_server import ModelSource
 
 __all__ = ["check_container"]
 
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
-
-_MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]", "breaks": "[red]✗[/]"}
 
 
 @click.command("check-container")
@@ -64,15 +61,17 @@ def check_container(
     """
     from engine.container_check import CheckLimits
     from engine.container_check import check_container as examine
+    from pipelines.container_report import container_document, print_container_report
 
     source = _source(url, command)
     records, judge = _records_and_judge(sample, payload)
     with _progress() as show:
         report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
+    container = url or command or ""
     if as_json:
-        click.echo(json.dumps(_document(report, url or command or ""), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(container_document(report, container), indent=1))
     else:
-        _print(report, url or command or "", _origin(len(records), sample, payload))
+        print_container_report(report, container, _origin(len(records), sample, payload))
     sys.exit(0 if report.fit else ModelError.exit_code)
 
 
@@ -97,45 +96,17 @@ def _source(url: str | None, command: str | None) -> ModelSource:
 def _records_and_judge(sample: Path | None, payload: Path | None) -> tuple[list[bytes], Judge]:
     from engine.container_check import judge_json
     from pipelines.forecast_judge import forecast_judge
-    from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE
-    from pipelines.parameters import Parameters
-    from pipelines.sample_records import sample_records
+    from pipelines.local_run import SAMPLE
+    from pipelines.sample_records import bakery_records, read_records
     from steps.payload_file import read_payload
 
     if sample is not None:
         judge = judge_json if payload is None else forecast_judge(read_payload(payload))
-        return _spread(_lines(sample)), judge
+        return _spread(read_records(sample)), judge
     if payload is not None:
         remedy = "Give records that fit it with --sample FILE."
         raise ConfigError(Problem("sample", "--payload is given without --sample.", str(payload), remedy))
-    defaults = Parameters.model_fields
-    records = sample_records(
-        SAMPLE,
-        run_date=SAMPLE_RUN_DATE,
-        forecast_days=defaults["forecast_days"].default,
-        max_payload_in_mb=defaults["max_payload_in_mb"].default,
-    )
-    return _spread(records), forecast_judge(read_payload(SAMPLE / "payload.toml"))
-
-
-def _lines(sample: Path) -> list[bytes]:
-    try:
-        lines = sample.read_bytes().split(b"\n")
-    except OSError as error:
-        raise ConfigError(Problem("sample", f"cannot be read: {error.strerror}.", str(sample))) from error
-    records = [line for line in (line.removesuffix(b"\r") for line in lines) if line.strip()]
-    problems = []
-    for number, record in enumerate(records, 1):
-        try:
-            json.loads(record)
-        except ValueError as error:
-            remedy = "Write one whole JSON document a line."
-            problems.append(Problem("sample", f"record {number} is not JSON: {error}.", str(sample), remedy))
-    if not records:
-        problems.append(Problem("sample", "holds no record.", str(sample), "Write one JSON document a line."))
-    if problems:
-        raise ConfigError(*problems[:5])
-    return records
+    return _spread(bakery_records()), forecast_judge(read_payload(SAMPLE / "payload.toml"))
 
 
 def _spread(records: Sequence[bytes]) -> list[bytes]:
@@ -159,49 +130,3 @@ def _progress() -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     with console.status("build records") as status:
         yield lambda name: status.update(f"check {name}")
-
-
-def _parameters(report: ContainerReport) -> Mapping[str, int]:
-    """The settings by the names of the pipeline's parameters."""
-    from pipelines.parameters import service_name
-
-    values = dataclasses.asdict(report.settings) if report.settings else {}
-    return {service_name(field): value for field, value in values.items()}
-
-
-def _document(report: ContainerReport, container: str) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "container": container,
-        "fit": report.fit,
-        "findings": [dataclasses.asdict(finding) for finding in report.findings],
-        "levels": [{**dataclasses.asdict(level), "per_second": level.per_second} for level in report.levels],
-        "parameters": _parameters(report),
-    }
-
-
-def _print(report: ContainerReport, container: str, origin: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from pipelines.console import stdout_console
-
-    console = stdout_console()
-    console.print(Text(container, style="bold"))
-    console.print(Text(origin, style="dim"))
-    table = Table.grid(padding=(0, 1))
-    for finding in report.findings:
-        what = Text(finding.what)
-        if finding.remedy and finding.verdict != "works":
-            what.append(f"\n{finding.remedy}", style="italic")
-        table.add_row(_MARKS[finding.verdict], finding.check.replace("_", " "), what)
-    console.print(table)
-    if report.fit:
-        console.print("\n[bold green]Fit for Batch Transform.[/] Give the job:")
-        for name, value in _parameters(report).items():
-            click.echo(f"  -p {name}={value}")
-        return
-    reasons = ", ".join(
-        dict.fromkeys(finding.check.replace("_", " ") for finding in report.findings if finding.verdict == "breaks")
-    )
-    console.print(f"\n[bold red]Unfit for Batch Transform:[/] {reasons}.")

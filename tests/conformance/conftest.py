@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stacks import OWN_SERVER, ROOT, STACKS, Job, Stack
+from stacks import OWN_SERVER, STACKS, Job, Stack
 
-from pipelines.local_run import SAMPLE_RUN_DATE
-from pipelines.sample_records import sample_records
+from pipelines.sample_records import bakery_records
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,10 +25,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def records() -> list[bytes]:
     """24 records of the bakery."""
-    every = sample_records(
-        ROOT / "examples" / "bakery", run_date=SAMPLE_RUN_DATE, forecast_days=31, max_payload_in_mb=6
-    )
-    return every[:24]
+    return bakery_records()[:24]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,162 @@
+"""`check-container`: what it refuses, what it prints and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from engine.container_check import ContainerReport, Finding, JobSettings, Level
+from pipelines.container_report import container_document, print_container_report
+from pipelines.parameters import parse_overrides
+from pipelines.sample_records import read_records
+from steps.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAYLOAD = str(ROOT / "examples" / "bakery" / "payload.toml")
+
+WORKS = Finding(check="multi_record", verdict="works", what="3 records in one request: a line each.")
+RISK = Finding(check="keep_alive", verdict="risk", what="Answers come 40 ms late.", remedy="Set TCP_NODELAY.")
+BREAKS = Finding(check="single_record", verdict="breaks", what="8 of 8 records fail.", remedy="See the log.")
+SETTINGS = JobSettings(max_concurrent_transforms=4, max_payload_in_mb=6, invocations_timeout_in_seconds=60)
+LEVEL = Level(in_flight=1, requests=10, seconds=2.0, slowest_seconds=0.3, failed=2)
+
+
+class NotLoaded(BaseHTTPRequestHandler):
+    """A container that answers everything with 200 and an error."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/ping" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"error": "the model is not loaded"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def unfit_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), NotLoaded)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def check_container(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "run_pipeline.py"), "check-container", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "exactly one of --url and --command is needed"),
+        (["--url", "http://127.0.0.1:1", "--command", "serve {port}"], "exactly one of --url and --command"),
+        (["--command", "serve.py 8080"], "has no {port}"),
+        (["--command", "serve.py '{port}"], "No closing quotation"),
+        (["--url", "http://127.0.0.1:1", "--payload", PAYLOAD], "--payload is given without --sample"),
+        (["--url", "http://127.0.0.1:1", "--sample", "no-such-file.jsonl"], "no-such-file.jsonl: cannot be read"),
+        (["--url", "127.0.0.1:8080"], "is not an http:// URL"),
+        (["--url", "http://127.0.0.1:1", "--start-timeout", "0"], "0"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_with_exit_code_2(arguments: list[str], said: str) -> None:
+    ended = check_container(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_an_unfit_container_ends_with_exit_code_4_and_says_why(unfit_url: str) -> None:
+    ended = check_container("--url", unfit_url)
+    assert ended.returncode == 4, ended.stderr
+    assert "8 records of the bakery sample" in ended.stdout
+    assert "the model is not loaded" in " ".join(ended.stdout.split())
+    assert "Unfit for Batch Transform: single record." in ended.stdout
+
+
+def test_the_report_as_json_is_one_document_and_nothing_else(unfit_url: str, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.jsonl"
+    sample.write_text('{"item_id": "a"}\n')
+    ended = check_container("--url", unfit_url, "--sample", str(sample), "--payload", PAYLOAD, "--json")
+    assert ended.returncode == 4
+    document = json.loads(ended.stdout)
+    assert document["container"] == unfit_url
+    assert document["fit"] is False
+    assert document["parameters"] == {}
+    assert "error_answer: the model is not loaded" in document["findings"][-1]["what"]
+
+
+def test_a_container_that_does_not_answer_in_time_is_unfit() -> None:
+    command = f"{sys.executable} -c 'import time; time.sleep(60)' {{port}}"
+    ended = check_container("--command", command, "--start-timeout", "0.5")
+    assert ended.returncode == 4
+    assert "/ping did not answer 200 within 0.5 s" in " ".join(ended.stdout.split())
+
+
+def test_a_fit_report_ends_with_settings_that_a_run_takes_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    report = ContainerReport(findings=(WORKS, RISK), levels=(LEVEL,), settings=SETTINGS)
+    print_container_report(report, "serve.py {port}", "2 records.")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "serve.py {port}"
+    given = [line.removeprefix("  -p ") for line in lines if line.startswith("  -p ")]
+    assert parse_overrides(given) == {
+        "MaxConcurrentTransforms": "4",
+        "MaxPayloadInMB": "6",
+        "InvocationsTimeoutInSeconds": "60",
+    }
+    assert any("Set TCP_NODELAY." in line for line in lines)
+
+
+def test_an_unfit_report_names_each_reason_once_and_gives_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    print_container_report(ContainerReport(findings=(BREAKS, RISK, BREAKS), settings=SETTINGS), "url", "2 records.")
+    printed = capsys.readouterr().out
+    assert printed.rstrip().endswith("Unfit for Batch Transform: single record.")
+    assert "-p " not in printed
+
+
+def test_the_document_has_the_throughput_of_the_answered_requests() -> None:
+    document = container_document(ContainerReport(findings=(WORKS,), levels=(LEVEL,), settings=SETTINGS), "url")
+    assert document["fit"] is True
+    assert document["levels"][0]["per_second"] == 4.0
+    assert document["findings"][0]["check"] == "multi_record"
+
+
+def test_records_are_read_a_line_each_without_blank_lines_and_carriage_returns(tmp_path: Path) -> None:
+    path = tmp_path / "sample.jsonl"
+    path.write_bytes(b'{"a": 1}\r\n\n{"a": 2}')
+    assert read_records(path) == [b'{"a": 1}', b'{"a": 2}']
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\n\n", "holds no record"), (b'{"a": 1}\n{"b":\n', "record 2 is not JSON"), (b"\xff\n", "record 1 is not JSON")],
+)
+def test_a_sample_that_holds_no_records_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "sample.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_records(path)

@@ -1,0 +1,118 @@
+"""An answer is judged by what its record asked for."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.forecast_judge import forecast_judge
+from steps.payload_file import parse_payload
+
+BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "payload.toml").read_bytes()
+ARRAYS = b"""
+[history]
+item_id = ["store"]
+date = "date"
+targets = ["sales"]
+[[record]]
+key = "item_id"
+from = "item_id"
+[[record]]
+key = "past"
+from = "history"
+column = "sales"
+[answer]
+arrays = { sales = "mean" }
+"""
+HISTORY_ONLY = b"""
+[history]
+item_id = ["store"]
+date = "date"
+targets = ["sales"]
+[[record]]
+key = "item_id"
+from = "item_id"
+[[record]]
+key = "rows"
+from = "history"
+columns = { day = "date", sales = "sales" }
+[[record]]
+key = "days"
+from = "forecast_days"
+[answer]
+rows = "forecast"
+date = "date"
+targets = { sales = "sales" }
+"""
+RUN_DATE = date(2026, 1, 31)
+
+
+def days(count: int) -> list[str]:
+    return [(RUN_DATE + timedelta(days=day)).isoformat() for day in range(1, count + 1)]
+
+
+def bakery_record(count: int = 3) -> dict[str, Any]:
+    rows = [{"date": day} for day in days(count)]
+    return {"item_id": "2/101", "historical_rows": [], "future_rows": rows, "forecast_days": count}
+
+
+def bakery_answer(count: int = 3, **changes: Any) -> dict[str, Any]:
+    rows = [{"date": day, "daily_sales": 1.5} for day in days(count)]
+    return {"item_id": "2/101", "forecast": rows, **changes}
+
+
+def judged(payload: bytes, record: Any, answer: Any) -> str | None:
+    as_bytes = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (record, answer)]
+    return forecast_judge(parse_payload(payload))(*as_bytes)
+
+
+def test_the_forecast_of_the_days_asked_for_is_good() -> None:
+    assert judged(BAKERY, bakery_record(), bakery_answer()) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"ERROR", "not a JSON object"),
+        (b"[1]", "not a JSON object"),
+        ({"error": "boom"}, "error_answer: boom"),
+        ({"message": "boom"}, "wrong_shape"),
+        (bakery_answer(2), "wrong_days: 2 rows; 3 forecast days"),
+        (bakery_answer(item_id="5/1"), "wrong_id: the answer is of item '5/1', the record of '2/101'"),
+        (bakery_answer(forecast=[{"date": day, "daily_sales": -1} for day in days(3)]), "out_of_bounds"),
+        (bakery_answer(forecast=[{"date": day, "daily_sales": 1} for day in days(4)[1:]]), "wrong_dates"),
+    ],
+)
+def test_anything_else_is_named(answer: Any, said: str) -> None:
+    assert said in (judged(BAKERY, bakery_record(), answer) or "good")
+
+
+def test_an_answer_without_an_item_id_is_of_the_item_that_was_asked_for() -> None:
+    answer = bakery_answer()
+    del answer["item_id"]
+    assert judged(BAKERY, bakery_record(), answer) is None
+
+
+def test_without_known_future_rows_the_days_follow_the_last_of_the_history() -> None:
+    record = {"item_id": "a", "rows": [{"day": "2026-01-30"}, {"day": "2026-01-31"}], "days": 2}
+    rows = [{"date": day, "sales": 1.0} for day in days(2)]
+    assert judged(HISTORY_ONLY, record, {"forecast": rows}) is None
+    assert "wrong_dates" in (judged(HISTORY_ONLY, record, {"forecast": [rows[1], rows[0]]}) or "")
+    assert "wrong_days" in (judged(HISTORY_ONLY, {**record, "days": 3}, {"forecast": rows}) or "")
+
+
+def test_without_dates_in_the_record_the_answers_own_days_count() -> None:
+    assert judged(ARRAYS, {"item_id": "a", "past": [1, 2]}, {"mean": [1.0, 2.0, 3.0]}) is None
+    assert "wrong_shape" in (judged(ARRAYS, {"item_id": "a", "past": [1]}, {"median": [1.0]}) or "")
+    assert "not_a_number" in (judged(ARRAYS, {"item_id": "a", "past": [1]}, {"mean": [None]}) or "")
+
+
+@pytest.mark.parametrize("record", [b'{"item_id": "2/1', b"{}", b"[]"])
+def test_an_answer_to_a_bad_record_is_judged_by_itself(record: bytes) -> None:
+    assert judged(BAKERY, record, bakery_answer()) is None
+    assert "error_answer" in (judged(BAKERY, record, {"error": "not a record"}) or "")
+    assert "wrong_shape" in (judged(BAKERY, record, {"forecast": {}}) or "")
