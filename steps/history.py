@@ -214,7 +214,10 @@ def _latest(group: pq.RowGroupMetaData, column: str, path_values: Mapping[str, s
     for n in range(group.num_columns):
         chunk = group.column(n)
         if chunk.path_in_schema == column and chunk.statistics is not None and chunk.statistics.has_min_max:
-            latest = chunk.statistics.max
+            try:
+                latest = chunk.statistics.max
+            except (OverflowError, ValueError):
+                return None  # Beyond the years Python knows.
             return latest.date() if hasattr(latest, "date") else latest if isinstance(latest, date) else None
     return None
 
