@@ -90,6 +90,11 @@ class ModelServer:
         self._process = process
         self._ended = process is None
 
+    @property
+    def group(self) -> int | None:
+        """The process group of a server that the engine started."""
+        return None if self._process is None else self._process.pid
+
     def connect(self) -> Connection:
         """A connection of its own for one slot; opened at its first exchange."""
         return Connection(self._host, self._port, prefix=self._prefix)

@@ -27,7 +27,8 @@ class DirectoryS3:
         path = self._store.path(f"s3://{Bucket}/{Key}")
         if not path.is_file():
             raise ServiceException("404", "Not Found")
-        return {"ContentLength": path.stat().st_size}
+        status = path.stat()
+        return {"ContentLength": status.st_size, "LastModified": datetime.fromtimestamp(status.st_mtime, UTC)}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **encryption: str) -> dict[str, Any]:  # noqa: N803
         """Raises ConfigError for a request that asks for encryption, which a directory does not have."""

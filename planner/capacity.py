@@ -82,9 +82,9 @@ def assumed_capacity(cores: int, vcpus: int) -> Capacity:
 
 
 def fit_capacity(levels: Sequence[Throughput]) -> Capacity:
-    """The curve through measured levels. Raises ConfigError without level 1 and at least one more."""
-    if len({level.concurrency for level in levels}) < 2 or min(level.concurrency for level in levels) != 1:
-        what = "a capacity curve needs the level 1 and at least one more."
+    """The curve through measured levels. Raises ConfigError without level 1, the unit of all others."""
+    if min((level.concurrency for level in levels), default=0) != 1:
+        what = "a capacity curve begins with one request in flight, and that was not measured."
         raise ConfigError(Problem("levels", what, remedy="Measure for example 1,2,4,8,16."))
     ordered = sorted(levels, key=lambda level: level.concurrency)
     data = _Data(
@@ -92,9 +92,9 @@ def fit_capacity(levels: Sequence[Throughput]) -> Capacity:
         log_rate=np.log([level.items_per_second for level in ordered]),
         weight=np.array([max(level.relative_error, _SMALLEST_ERROR) for level in ordered]) ** -2.0,
     )
-    best = min((_fit(data, family) for family in _families(float(data.m[-1]))), key=lambda fit: fit.aicc)
     largest = ordered[-1].concurrency
-    if best.rmse_percent <= MAX_RMSE_PERCENT:
+    best = min((_fit(data, family) for family in _families(float(largest))), key=lambda fit: fit.aicc)
+    if largest > 1 and best.rmse_percent <= MAX_RMSE_PERCENT:
         return Capacity(
             kind=best.kind,
             theta=best.theta,

@@ -5,7 +5,7 @@ A run takes it only for the model and the type it was measured on: another image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +17,7 @@ from steps.errors import ConfigError, Problem
 from steps.object_store import whole_file
 
 __all__ = [
+    "Assignment",
     "Caps",
     "ColdStart",
     "Curve",
@@ -28,6 +29,7 @@ __all__ = [
     "Sample",
     "Served",
     "Tuning",
+    "Variant",
     "check_tuning_fits",
     "conditions_of",
     "read_tuning",
@@ -145,8 +147,16 @@ class Assignment(_Part):
     evidence: str
 
 
+class Variant(_Part):
+    """One way the server was started, and the best it did: environment variables and words of its command."""
+
+    settings: Mapping[str, str]
+    items_per_s: float
+    m: int
+
+
 class Tuning(_Part):
-    """The document."""
+    """The document. `variants` has a row for each way the server was started; the rest is of the fastest."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
     model: Model
@@ -159,6 +169,7 @@ class Tuning(_Part):
     parameters: JobSettings
     cold_start: ColdStart
     assignment: Assignment
+    variants: Sequence[Variant] = ()
 
     def pipeline_parameters(self) -> dict[str, str]:
         """The settings that are parameters of the pipeline, as StartPipelineExecution takes them."""

@@ -6,6 +6,7 @@ no worker is left behind.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from functools import partial
@@ -33,7 +34,7 @@ def main(descriptor: int, model: str) -> None:
     booster = Booster(model_file=model)
     if booster.feature_name() != feature_names():
         sys.exit(f"{model}: trained on other features than features.py computes; run train.py")
-    predict = partial(booster.predict, num_threads=1)
+    predict = partial(booster.predict, num_threads=int(os.environ["OMP_NUM_THREADS"]))
     try:
         connection.send_bytes(b"ready")
         while True:

@@ -60,11 +60,13 @@ def test_the_curve_never_leaves_the_measured_range(k: float, alone: float) -> No
     assert found.table(20)[15:] == [found.at(16)] * 5
 
 
-def test_two_levels_are_enough_for_a_curve_and_one_is_not() -> None:
+def test_two_levels_are_enough_for_a_curve_and_one_is_enough_for_itself() -> None:
     found = fit_capacity([Throughput(concurrency=1, items_per_second=2), Throughput(concurrency=2, items_per_second=4)])
     assert found.at(2) == pytest.approx(2.0, rel=0.02)
-    for levels in ([1], [2, 4]):
-        with pytest.raises(ConfigError, match="level 1"):
+    alone = fit_capacity([Throughput(concurrency=1, items_per_second=2)])
+    assert (alone.kind, alone.at(1), alone.max_tested) == ("measured", 1.0, 1)
+    for levels in ([], [2, 4]):
+        with pytest.raises(ConfigError, match="begins with one request in flight"):
             fit_capacity([Throughput(concurrency=m, items_per_second=1.0) for m in levels])
 
 

@@ -1,0 +1,143 @@
+"""From the exchanges of a level to the work a server does at once.
+
+Requests are kept in flight in a closed loop. What counts is the time in which all slots are busy, and in it the seconds
+of work that were done: what a record took alone, in proportion to the part of its exchange that lies in that time. So a
+level needs neither equal records nor a long run, and neither filling the slots nor draining them makes it look slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Exchange", "MeasuredLevel", "Rig", "Usage", "measured_level", "seconds_alone"]
+
+_SPANS_A_BLOCK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request of the sample: record index, times in seconds of one clock, and what went wrong, if anything."""
+
+    record: int
+    began: float
+    ended: float
+    failure: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the first byte sent to the last received."""
+        return self.ended - self.began
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """While a block ran: percent of one core that the server used, percent of the machine's memory that it held, and
+    percent of all cores that programs with no part in the measurement took from it."""
+
+    cpu_percent: float
+    memory_percent: float
+    others_percent: float = 0.0
+
+
+class Rig(Protocol):
+    """Something that answers requests: a server, an endpoint, or a double of one in virtual time."""
+
+    def run(self, concurrency: int, records: Sequence[int]) -> Sequence[Exchange]:
+        """Send these records of the sample in order, `concurrency` in flight, until all are answered."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """Of the last `run`; None where it cannot be seen."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredLevel:
+    """`work` is the speed with one request in flight taken as 1, `relative_error` its sigma. Latencies in seconds."""
+
+    concurrency: int
+    work: float
+    relative_error: float
+    p50: float
+    p99: float
+    requests: int
+    failures: int
+    first_failure: str | None
+    usage: Usage | None
+
+
+def seconds_alone(blocks: Sequence[Sequence[Exchange]]) -> dict[int, float]:
+    """The mean seconds of each record over blocks that had one request in flight."""
+    seen: dict[int, list[float]] = {}
+    for block in blocks:
+        for exchange in block:
+            seen.setdefault(exchange.record, []).append(exchange.seconds)
+    return {record: sum(seconds) / len(seconds) for record, seconds in seen.items()}
+
+
+def measured_level(
+    concurrency: int,
+    blocks: Sequence[Sequence[Exchange]],
+    usages: Sequence[Usage | None],
+    alone: Mapping[int, float],
+) -> MeasuredLevel:
+    """Pool the blocks of one level; `alone` is what each record took by itself."""
+    rates = np.concatenate([_rates(block, concurrency, alone) for block in blocks])
+    exchanges = [exchange for block in blocks for exchange in block]
+    failures = [exchange.failure for exchange in exchanges if exchange.failure]
+    latencies = np.array([one.seconds for one in exchanges if not one.failure] or [float("nan")])
+    return MeasuredLevel(
+        concurrency=concurrency,
+        work=float(rates.mean()),
+        relative_error=float(rates.std(ddof=1) / rates.mean() / np.sqrt(len(rates))),
+        p50=float(np.quantile(latencies, 0.5)),
+        p99=float(np.quantile(latencies, 0.99)),
+        requests=len(exchanges),
+        failures=len(failures),
+        first_failure=failures[0] if failures else None,
+        usage=_most([usage for usage in usages if usage]),
+    )
+
+
+def _rates(block: Sequence[Exchange], concurrency: int, alone: Mapping[int, float]) -> npt.NDArray[np.float64]:
+    """Work a second in equal spans of the time in which all slots were busy."""
+    began = np.array([exchange.began for exchange in block])
+    ended = np.array([exchange.ended for exchange in block])
+    work = np.array([alone[exchange.record] for exchange in block])
+    first, last = _all_busy(began, ended, concurrency)
+    marks = np.linspace(first, max(last, first + 1e-9), _SPANS_A_BLOCK + 1)
+    density = work / np.maximum(ended - began, 1e-9)
+    spans = []
+    for low, high in pairwise(marks):
+        inside = np.clip(np.minimum(ended, high) - np.maximum(began, low), 0.0, None)
+        spans.append(float((inside * density).sum() / (high - low)))
+    return np.array(spans)
+
+
+def _all_busy(began: npt.NDArray[np.float64], ended: npt.NDArray[np.float64], concurrency: int) -> tuple[float, float]:
+    """From when to when all slots were busy.
+
+    The requests that were still in flight when the last one began ran faster at their end, as slots fell idle. The time
+    before the earliest of them began knows none of them; it is used unless a single long request leaves too little.
+    """
+    if concurrency == 1:
+        return float(began.min()), float(ended.max())
+    first, last = float(np.sort(began)[concurrency - 1]), float(began.max())
+    before_drain = float(began[ended > last].min())
+    return first, before_drain if before_drain - first > (last - first) / 3 else last
+
+
+def _most(usages: Sequence[Usage]) -> Usage | None:
+    if not usages:
+        return None
+    return Usage(
+        cpu_percent=max(usage.cpu_percent for usage in usages),
+        memory_percent=max(usage.memory_percent for usage in usages),
+        others_percent=max(usage.others_percent for usage in usages),
+    )

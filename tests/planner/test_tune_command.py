@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipelines.tune_command import tune
+from planner.tuning import read_tuning
+from steps.errors import ConfigError, ModelError
+
+SERVER = Path(__file__).parent / "sleeping_server.py"
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps({"seconds": 0.015 + 0.0007 * number}) + "\n" for number in range(20)))
+    return path
+
+
+def command(*words: str) -> str:
+    return shlex.join([sys.executable, str(SERVER), "{port}", *words])
+
+
+def run(tmp_path: Path, records: Path, *arguments: str, env: dict[str, str] | None = None) -> Result:
+    common = [
+        "--records",
+        str(records),
+        "--sample",
+        "12",
+        "--block-seconds",
+        "0",
+        "--output",
+        str(tmp_path / "tuning.json"),
+    ]
+    return CliRunner().invoke(tune, [*arguments, *common], catch_exceptions=False, env=env)
+
+
+def test_a_real_server_s_workers_are_found(tmp_path: Path, records: Path) -> None:
+    result = run(tmp_path, records, "--model-command", command("2"), "--levels", "1,2,4", env={"OMP_NUM_THREADS": "1"})
+    assert result.exit_code == 0
+    found = read_tuning(tmp_path / "tuning.json")
+    rates = {level.m: level.items_per_s for level in found.levels}
+    # A busy machine is slow to bring the next request, so four in flight may do a little more than two.
+    assert rates[2] > 1.5 * rates[1]
+    assert rates[4] < 3 * rates[1]
+    assert 2 <= found.parameters.max_concurrent_transforms <= 4
+    assert found.measured.where == "local"
+    assert found.levels[0].cpu_pct is not None
+    assert found.execution_parameters.source == "absent"
+    assert "GET /execution-parameters" in result.stdout
+
+
+def test_threads_set_wrong_are_found_and_said(tmp_path: Path, records: Path) -> None:
+    arguments = ["--model-command", command("2"), "--levels", "1,2"]
+    result = run(tmp_path, records, *arguments, env={"OMP_NUM_THREADS": "8"})
+    assert "OMP_NUM_THREADS=1 does" in result.stdout
+    assert "times as much as the command as it is" in result.stdout
+    found = read_tuning(tmp_path / "tuning.json")
+    assert [variant.settings for variant in found.variants] == [{}, {"OMP_NUM_THREADS": "1"}]
+    gain = found.variants[1].items_per_s / found.variants[0].items_per_s
+    assert gain == pytest.approx(3, rel=0.35)
+
+
+def test_words_of_the_command_are_varied_where_it_has_them(tmp_path: Path, records: Path) -> None:
+    varied = ["--vary", "workers=1,3", "--levels", "1,2,3", "--json"]
+    result = run(tmp_path, records, "--model-command", command("{workers}"), *varied, env={"OMP_NUM_THREADS": "1"})
+    document = json.loads(result.stdout)
+    assert [variant["settings"]["workers"] for variant in document["variants"]] == ["1", "3"]
+    assert document["caps"]["workers"] == 3
+    assert 2 <= document["parameters"]["MaxConcurrentTransforms"] <= 3
+
+
+def test_a_server_that_breaks_under_load_is_given_less(tmp_path: Path, records: Path) -> None:
+    arguments = ["--model-command", command("8", "--fail-above", "3"), "--levels", "1,2,4"]
+    run(tmp_path, records, *arguments, env={"OMP_NUM_THREADS": "1"})
+    found = read_tuning(tmp_path / "tuning.json")
+    assert found.parameters.max_concurrent_transforms <= 3
+    assert "HTTP 500" in found.stop_reason
+
+
+def test_a_server_that_does_not_start_is_the_model_s_error(tmp_path: Path, records: Path) -> None:
+    with pytest.raises(ModelError, match="exited with code"):
+        run(tmp_path, records, "--model-command", f"{sys.executable} -c 1 {{port}}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "exactly one"),
+        (["--model-url", "http://127.0.0.1:1", "--endpoint", "e"], "exactly one"),
+        (["--model-url", "http://127.0.0.1:1", "--vary", "A=1"], "starts no server"),
+        (["--endpoint", "e"], "--instance-type"),
+        (["--canary", "m", "--instance-type", "ml.m5.xlarge"], "--runs-uri"),
+        (["--model-url", "http://127.0.0.1:1", "--levels", "1,x"], "--levels"),
+        (["--model-command", "x {port}", "--vary", "A"], "names no values"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path, records: Path, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, records, *arguments)
+
+
+def canary_workspace(tmp_path: Path, *words: str) -> Path:
+    from engine import LocalSageMaker, ModelCommand
+
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "models.toml").write_text(f"[demand]\ncommand = {json.dumps(command(*words))}\n")
+    client = LocalSageMaker(workspace, {"demand": ModelCommand(command=command(*words))})
+    create: Any = client.create_model
+    container = {"Image": "demand", "ModelDataUrl": "s3://models/demand.tar.gz"}
+    create(ModelName="demand", PrimaryContainer=container, ExecutionRoleArn="arn:aws:iam::000000000000:role/demand")
+    return workspace
+
+
+def test_canary_jobs_on_the_local_engine_find_the_workers(tmp_path: Path, records: Path) -> None:
+    workspace = canary_workspace(tmp_path, "2")
+    arguments = ["--canary", "demand", "--instance-type", "ml.m5.xlarge", "--runs-uri", "s3://runs/tune"]
+    options = ["--workspace", str(workspace), "--levels", "1,2,4", "--json"]
+    result = run(tmp_path, records, *arguments, *options, env={"OMP_NUM_THREADS": "1"})
+    document = json.loads(result.stdout)
+    assert document["measured"]["where"] == "transform-canary"
+    assert document["measured"]["instance_type"] == "ml.m5.xlarge"
+    rates = {level["m"]: level["items_per_s"] for level in document["levels"]}
+    assert rates.keys() == {1, 2, 4}
+    assert rates[2] > 1.5 * rates[1]
+    assert rates[4] < 3 * rates[1]
+
+
+def test_a_canary_that_fails_at_once_is_the_model_s_error(tmp_path: Path, records: Path) -> None:
+    workspace = canary_workspace(tmp_path, "2", "--fail-above", "0")
+    arguments = ["--canary", "demand", "--instance-type", "ml.m5.xlarge", "--runs-uri", "s3://runs/tune"]
+    with pytest.raises(ModelError, match="one request at a time already fails"):
+        run(tmp_path, records, *arguments, "--workspace", str(workspace))

@@ -1,0 +1,67 @@
+"""A model server in virtual time: a known capacity curve, shared evenly by the requests in flight."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.levels import Exchange, Usage
+
+
+@dataclass
+class VirtualServer:
+    """`work` is C(m). A record takes lognormal seconds, each time a little different (`noise`).
+
+    Above `sound` requests in flight some fail; memory grows with them; `slowing` is what each request slows it.
+    """
+
+    work: Callable[[int], float]
+    seconds: float = 1.0
+    cv: float = 0.5
+    noise: float = 0.05
+    sound: int = 10_000
+    memory_base: float = 5.0
+    memory_each: float = 0.5
+    slowing: float = 0.0
+    seed: int = 1
+    clock: float = 0.0
+    sent: int = 0
+    last: Usage | None = None
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
+
+    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
+        waiting = list(records)
+        flying: list[tuple[float, int, float]] = []
+        attained, exchanges = 0.0, []
+        while waiting or flying:
+            while waiting and len(flying) < concurrency:
+                record = waiting.pop(0)
+                need = self.seconds_of(record) * float(np.exp(self.noise * self.rng.standard_normal()))
+                heapq.heappush(flying, (attained + need, record, self.clock))
+            until, record, began = flying[0]
+            in_flight = len(flying)
+            self.clock += (until - attained) * in_flight / self.work(in_flight) * (1 + self.slowing * self.sent)
+            attained = until
+            heapq.heappop(flying)
+            fails = in_flight > self.sound and self.rng.random() < 0.3
+            exchanges.append(Exchange(record, began, self.clock, "HTTP 500" if fails else None))
+            self.sent += 1
+        self.last = Usage(
+            cpu_percent=100 * min(16.0, self.work(concurrency)),
+            memory_percent=self.memory_base + self.memory_each * concurrency,
+        )
+        return exchanges
+
+    def seconds_of(self, record: int) -> float:
+        sigma = np.sqrt(np.log1p(self.cv**2))
+        luck = np.random.default_rng([self.seed, record]).standard_normal()
+        return self.seconds * float(np.exp(sigma * luck - sigma**2 / 2))
+
+    def usage(self) -> Usage | None:
+        return self.last
