@@ -89,7 +89,7 @@ def _bad_percent(found: Findings) -> float:
     sent = found.tally.expected - found.tally.quarantined - found.tally.carried
     if not sent or not found.retryable or not found.shards:
         return 0.0
-    by_files = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
+    by_files: float = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
     return 100 * max(by_files, found.unreadable / sent)
 
 
