@@ -108,9 +108,9 @@ class Container:
         self, body: bytes, *, headers: Mapping[str, str] = JSON_HEADERS, connection: Connection | None = None
     ) -> Outcome:
         """One POST /invocations; on a connection of its own unless one is given."""
-        with_timeout = self._patience
+        timeout = self._patience
         return self._timed(
-            lambda used: used.post("/invocations", body, headers, timeout=with_timeout),
+            lambda used: used.post("/invocations", body, headers, timeout=timeout),
             connection or self.connect(),
             close=connection is None,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.container_check.container import Container
-from engine.container_check.report import Finding
+from engine.container_check.report import Finding, Verdict
 from engine.execution_parameters import ExecutionParameters, ask_container
 from engine.model_server import PING_TIMEOUT_SECONDS
 from engine.transform_request import MAX_PAYLOAD_IN_MB
@@ -48,5 +48,5 @@ def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[Findin
     return usable, findings
 
 
-def _finding(verdict: Any, what: str, remedy: str = "") -> Finding:
+def _finding(verdict: Verdict, what: str, remedy: str = "") -> Finding:
     return Finding(check="execution_parameters", verdict=verdict, what=what, remedy=remedy)

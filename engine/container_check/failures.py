@@ -134,7 +134,8 @@ def recover(container: Container, sample: Sample, after: str) -> tuple[bool, lis
         outcome = container.ask(record)
         if outcome.answered and sample.judge(record, outcome.body) is None:
             break
-        code = container.exit_code(within=_RETRY_SECONDS)
+        time.sleep(_RETRY_SECONDS)
+        code = container.exit_code()
         if code is not None or time.monotonic() > deadline:
             return _dead(container, after, code, outcome)
     seconds = time.monotonic() - began - outcome.seconds

@@ -13,7 +13,8 @@ from typing import Any
 
 from engine.container_check.answers import Sample, compare
 from engine.container_check.container import Container
-from engine.container_check.report import Finding, Level
+from engine.container_check.report import Finding, Level, Verdict
+from engine.http_exchange import Connection
 
 __all__ = ["LEVELS", "answers_in_turn", "check_concurrency", "measure_level", "useful_level"]
 
@@ -70,7 +71,9 @@ def measure_level(container: Container, sample: Sample, in_flight: int, *, deter
     )
 
 
-def _exchange(container: Container, sample: Sample, place: int, connection: Any, deterministic: bool) -> _Exchange:
+def _exchange(
+    container: Container, sample: Sample, place: int, connection: Connection, deterministic: bool
+) -> _Exchange:
     record, answer = sample.records[place], sample.answers[place]
     outcome = container.ask(record, connection=connection)
     if not outcome.answered:
@@ -166,5 +169,5 @@ def _one_at_a_time(what: str, claimed: int | None) -> Finding:
     return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
 
 
-def _finding(verdict: Any, what: str, remedy: str = "") -> Finding:
+def _finding(verdict: Verdict, what: str, remedy: str = "") -> Finding:
     return Finding(check="concurrency", verdict=verdict, what=what, remedy=remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import date
@@ -27,6 +28,7 @@ def command_line(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     ended = subprocess.run(
         [sys.executable, str(ROOT / "run_pipeline.py"), *arguments, "--json"],
         cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},  # where a server that is killed leaves its scratch files
         capture_output=True,
         text=True,
         timeout=240,
