@@ -180,7 +180,10 @@ def run_pandas_loop(history: Path, output: Path) -> None:
     import pandas as pd
 
     frame = pd.read_parquet(history)
-    frame["date"] = frame["date"].astype(str)
+    if isinstance(frame["date"].dtype, np.dtype):
+        frame["date"] = frame["date"].dt.strftime("%Y-%m-%dT%H:%M:%S")
+    else:
+        frame["date"] = frame["date"].astype(str)
     with output.open("w") as stream:
         for item, rows in frame.groupby("item"):
             record = {
@@ -277,11 +280,17 @@ def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> l
         "| program | wall s | MB/s | x wall | processor s | x processor | peak MB |",
         "|---|" + "---:|" * 6,
     ]
-    lines += [
-        f"| {name} | {wall:.1f} | {written / wall / 1e6:.0f} | {slow_wall / wall:.1f} | {cpu:.1f} | {slow_cpu / cpu:.1f} "
-        f"| {peak / 1e6:,.0f} |"
-        for name, (wall, cpu, peak) in medians.items()
-    ]
+    for name, (wall, cpu, peak) in medians.items():
+        speed, wall_ratio, cpu_ratio = written / wall / 1e6, slow_wall / wall, slow_cpu / cpu
+        cells = (
+            f"{wall:.1f}",
+            f"{speed:.0f}",
+            f"{wall_ratio:.1f}",
+            f"{cpu:.1f}",
+            f"{cpu_ratio:.1f}",
+            f"{peak / 1e6:,.0f}",
+        )
+        lines.append(f"| {' | '.join((name, *cells))} |")
     return [*lines, ""]
 
 
@@ -303,9 +312,8 @@ def main() -> None:
     for shape in SHAPES:
         lines += compare(shape, options.size, options.rounds, options.work.resolve())
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
-    lines += [
-        f"{os.cpu_count()} processors, Python {platform.python_version()}, {libraries}; medians of {options.rounds} rounds."
-    ]
+    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
+    lines.append(f"{machine}, {libraries}; medians of {options.rounds} rounds.")
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if options.result:

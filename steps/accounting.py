@@ -79,8 +79,8 @@ class Account:
             "carried": pc.is_in(pa.array(present), value_set=pa.array(self.selection.carried, pa.int64())),
         }
         table = pa.table(columns, schema=RECORDS_SCHEMA)
-        if self.items.nameless:
-            table = pa.concat_tables([table, _nameless(self.items.nameless)]).sort_by("item_id")
+        if self.selection.nameless:
+            table = pa.concat_tables([table, _nameless(self.selection.nameless)]).sort_by("item_id")
         return table
 
 
@@ -88,7 +88,7 @@ def check_account(account: Account, percent: float) -> None:
     """Raises DataError when more than `percent` % of the items are quarantined, or no record is left."""
     items, quarantined = account.items, account.quarantined
     reasons = Counter(str(why.reason) for why in quarantined.values())
-    reasons[str(QuarantineReason.NULL_KEY)] += items.nameless > 0
+    reasons[str(QuarantineReason.NULL_KEY)] += account.selection.nameless > 0
     count = reasons.total()
     records = len(account.order) - sum(len(part.quarantined) for part in account.built)
     expected = records + len(account.selection.carried) + count

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["EPOCH", "DateAxis", "date_keys", "key_limits", "keys_per_day"]
+__all__ = ["EPOCH", "DateAxis", "date_keys", "day_key", "key_limits", "keys_per_day"]
 
 EPOCH = date(1970, 1, 1)
 _INT64 = np.iinfo(np.int64)
@@ -38,12 +38,12 @@ class DateAxis:
     @property
     def history_end(self) -> int:
         """The first key after the history."""
-        return _key(self.run_day + 1, self.type)
+        return day_key(self.run_day + 1, self.type)
 
     @property
     def future_end(self) -> int:
         """The first key after the future."""
-        return _key(self.run_day + 1 + self.forecast_days, self.type)
+        return day_key(self.run_day + 1 + self.forecast_days, self.type)
 
     def days(self, keys: Any) -> npt.NDArray[np.int64]:
         """Days since 1970-01-01."""
@@ -72,11 +72,11 @@ def keys_per_day(date_type: pa.DataType) -> int:
 def key_limits(date_type: pa.DataType) -> tuple[int, int]:
     """The keys of 0001-01-01 and of the moment after 9999-12-31: ISO 8601 writes the years between in four digits."""
     first, last = (date.min - EPOCH).days, (date.max - EPOCH).days
-    return _key(first, date_type), _key(last + 1, date_type)
+    return day_key(first, date_type), day_key(last + 1, date_type)
 
 
-def _key(day: int, date_type: pa.DataType) -> int:
-    # Nanoseconds reach only from 1677 to 2262.
+def day_key(day: int, date_type: pa.DataType) -> int:
+    """The first key of a day counted from 1970-01-01, or the nearest key the type has (nanoseconds: 1677 to 2262)."""
     return min(max(day * keys_per_day(date_type), _INT64.min), _INT64.max)
 
 

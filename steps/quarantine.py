@@ -147,6 +147,8 @@ def _is_known(values: pa.Array) -> pa.Array:
 
 def _days(chunk: Chunk, rows: Mask, axis: DateAxis) -> npt.NDArray[np.int64]:
     """Different days of each record among some of its rows."""
+    if axis.per_day == 1:  # The rows of a record have different dates, or it is quarantined for that.
+        return np.bincount(chunk.records[rows], minlength=len(chunk.places))
     days = axis.days(chunk.keys[rows])
     records = chunk.records[rows]
     new = np.concatenate([[True], (np.diff(days) != 0) | (np.diff(records) != 0)]) if len(days) else np.zeros(0, bool)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from steps.chunk import Chunk
-from steps.date_axis import DateAxis
+from steps.date_axis import DateAxis, day_key
 from steps.manifest import BASELINE_SCHEMA
 
 __all__ = ["SeasonalNaive", "baseline_tables", "seasonal_naive"]
@@ -40,9 +40,8 @@ def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> Seas
     """Every record of the chunk, measured."""
     begin = axis.run_day - _SCALE_DAYS + 1
     width = _SCALE_DAYS + axis.forecast_days
-    day = axis.days(chunk.keys) - begin
-    near = np.flatnonzero((day >= 0) & (day < width))
-    cell = chunk.records[near] * width + day[near]
+    near = np.flatnonzero((chunk.keys >= day_key(begin, axis.type)) & (chunk.keys < axis.future_end))
+    cell = chunk.records[near] * width + axis.days(chunk.keys[near]) - begin
     shape = (len(chunk.places), width)
     daily = np.stack([_sums(chunk.columns[name].take(pa.array(near)), cell, shape) for name in targets], axis=2)
     history = np.abs(daily[:, :_SCALE_DAYS])

@@ -28,12 +28,16 @@ _NEIGHBOURS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Items by their place in `Items`, in id order: `built` get records; `later` only begin after the run date."""
+    """Items by their place in `Items`, in id order: `built` get records; `later` only begin after the run date.
+
+    `nameless` rows without an item id count as one quarantined item, unless only some items were asked for.
+    """
 
     built: npt.NDArray[np.int64]
     carried: list[int]
     quarantined: dict[int, Quarantine]
     later: int
+    nameless: int
 
 
 def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
@@ -97,7 +101,13 @@ def select(
         # A transform job needs a record. Whatever else is left to do, one that has its answer is sent once more.
         built = _fit(carried, items, payload)[:1]
         carried = [place for place in carried if place not in built]
-    return Selection(built=np.array(built, np.int64), carried=carried, quarantined=quarantined, later=later)
+    return Selection(
+        built=np.array(built, np.int64),
+        carried=carried,
+        quarantined=quarantined,
+        later=later,
+        nameless=items.nameless if listed is None else 0,
+    )
 
 
 def _fit(places: Iterable[int], items: Items, payload: Payload) -> list[int]:

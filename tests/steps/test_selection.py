@@ -53,6 +53,12 @@ def test_an_item_that_is_not_in_the_history_is_an_error_naming_the_nearest(tmp_p
     assert "5 more items are not in the history" in made.message
 
 
+def test_rows_without_an_item_id_do_not_concern_a_run_of_listed_items(tmp_path: Path) -> None:
+    nameless = daily_rows([""], 3)
+    assert build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS), nameless]).reasons == {"(null)": "null_key"}
+    assert build(tmp_path, DAILY_PAYLOAD, None, items_uri=put(tmp_path, b"apple\n")).reasons == {}
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
