@@ -35,13 +35,14 @@ def read_last_run(
     """The publication that `latest.json` named when `run_id` was published, or names now; None without any.
 
     A run that is decided again is thus compared with the same run as before. A publication of other targets, or one
-    that has been removed, is none.
+    that has been removed, is none. Neither is one of a later run date: it was made with days that this run forecasts.
     """
     try:
         previous = read_publication(store, publish_uri, run_date, run_id)["previous"]
     except ObjectMissingError:
         pointer, _ = read_pointer(store, publish_uri)
-        previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer else None
+        earlier = pointer is not None and pointer.run_date <= run_date
+        previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer and earlier else None
     if previous is None:
         return None
     last_date, last_id = date.fromisoformat(previous["run_date"]), previous["run_id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,16 +18,23 @@ from command import ROOT, RUN_DATE, small_bakery, write_history
 
 from engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
 from pipelines.bundle import bundle
-from pipelines.follow import ExecutionView, follow
+from pipelines.follow import ExecutionView, view
 from pipelines.local_run import LOCAL_DEFAULTS, LOCAL_ROLE
 from pipelines.published import read_forecasts
 from pipelines.settings import BuildSettings
 from steps.ledger import LedgerRow, read_ledger
 from steps.object_store import DirectoryStore
 
-MODEL = ModelCommand(
-    command=shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))]) + " {port}"
-)
+_SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
+MODEL = ModelCommand(command=f"{_SERVER} {{port}}")
+"""Forecasts the last week once more."""
+
+
+def refusing_model(item: str) -> ModelCommand:
+    """A model that answers 400 to this item."""
+    return ModelCommand(command=f"{_SERVER} {{port}} {item}")
+
+
 ITEMS = sorted(
     f"{row['store']}/{row['product']}"
     for row in small_bakery().group_by(["store", "product"]).aggregate([]).to_pylist()
@@ -130,13 +138,14 @@ def run_bakery(
     edit: Edit | None = None,
     time_scale: float = 1.0,
     definition: str = "pipeline.json",
+    model: ModelCommand = MODEL,
     **parameters: object,
 ) -> EndedRun:
     """Run the committed pipeline to its end."""
     store = prepared_store(workspace, history, edit)
     client = LocalSageMaker(
         workspace,
-        {LOCAL_DEFAULTS["ModelName"]: MODEL},
+        {LOCAL_DEFAULTS["ModelName"]: model},
         store,
         faults or FaultPlan(),
         options=TransformOptions(time_scale=time_scale),
@@ -148,7 +157,8 @@ def run_bakery(
     started = client.start_pipeline_execution(
         PipelineName="batchcast", PipelineParameters=[{"Name": name, "Value": value} for name, value in values.items()]
     )
-    ended = follow(client, started["PipelineExecutionArn"], on_view=lambda _: None, every_seconds=0.05)
+    while not (ended := view(client, started["PipelineExecutionArn"])).ended:
+        time.sleep(0.05)
     return EndedRun(execution=ended, store=store, parameters=values)
 
 
