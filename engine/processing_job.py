@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.guarded_process import kill_group, start_guarded, stop_group
 from engine.processing_data import InputError, private_path, stage_inputs, upload_outputs
-from steps.object_store import STORE_VARIABLE, DirectoryStore, ObjectStore
+from steps.object_store import ObjectStore
 
 __all__ = ["ProcessingResult", "run_processing_job"]
 
@@ -185,15 +185,12 @@ def _start(request: Mapping[str, Any], host: _Host, store: ObjectStore, log_fold
 
 
 def _environment(request: Mapping[str, Any], host: _Host, store: ObjectStore) -> dict[str, str]:
-    """A container's own environment: of this process's only what finding programs needs.
+    """A container's own environment: of this process's only what finding programs needs, and the way to the store.
 
-    Credentials are passed on only to a job that works on real S3, where they stand for its role.
+    On real S3 that includes credentials, which stand for the job's role; they are in no file and no log.
     """
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    if isinstance(store, DirectoryStore):
-        environment[STORE_VARIABLE] = str(store.root)
-    else:
-        environment |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    environment |= store.environment
     environment |= {key: _private(value, host.root) for key, value in request.get("Environment", {}).items()}
     return {**environment, "OPT_ML": str(host.root)}
 

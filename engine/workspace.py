@@ -40,6 +40,7 @@ class Workspace:
         faults: FaultPlan,
         options: TransformOptions,
     ) -> None:
+        root = root.absolute()  # a job's command runs in a directory of its own
         self.root = root
         self.store = store
         self.time_scale = options.time_scale

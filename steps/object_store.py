@@ -56,6 +56,11 @@ class StoredObject:
 class ObjectStore(Protocol):
     """What a run needs of an object store. URIs are `s3://bucket/key`."""
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the environment of another process needs for `open_store` to open this store there."""
+        ...
+
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose URI begins with the string `prefix`, keys in byte order."""
         ...
@@ -140,6 +145,10 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {STORE_VARIABLE: str(self.root.absolute())}
 
     def path(self, uri: str) -> Path:
         """The file that holds the object. Raises ConfigError for a key that no file can have."""

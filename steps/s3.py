@@ -7,7 +7,9 @@ Both are mended here (observed with boto3 1.43 against a real S3 server, 2026-11
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,19 +21,39 @@ __all__ = ["S3Store"]
 _CHUNK_BYTES = 1 << 20
 _MAX_RESUMES = 5
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
+# Its own variables, and those of the libraries it speaks HTTP with.
+_READ_BY_BOTO3 = re.compile(r"AWS_\w+|(HTTP|HTTPS|NO)_PROXY|REQUESTS_CA_BUNDLE", re.IGNORECASE)
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
 
 class S3Store:
-    """Objects on S3, or on any endpoint boto3 is configured for (`AWS_ENDPOINT_URL_S3`)."""
+    """Objects on S3, or on any endpoint boto3 is configured for (`AWS_ENDPOINT_URL_S3`).
 
-    def __init__(self, client: Any = None) -> None:
+    `environment` has the variables with which boto3 of another process finds the client's credentials: those of this
+    process unless given. A client that was handed its keys in Python needs them here as well.
+    """
+
+    def __init__(self, client: Any = None, environment: Mapping[str, str] | None = None) -> None:
         if client is None:
             import boto3
             from botocore.config import Config
 
             client = boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 8}))
         self._client = client
+        self._settings = environment
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        settings = self._settings
+        if settings is None:
+            settings = {name: value for name, value in os.environ.items() if _READ_BY_BOTO3.fullmatch(name)}
+        # Where the objects are is the client's own answer: other credentials may be refused there, never taken elsewhere.
+        place = {
+            "AWS_ENDPOINT_URL_S3": self._client.meta.endpoint_url,
+            "AWS_DEFAULT_REGION": self._client.meta.region_name,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        }
+        return {**settings, **place}
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)

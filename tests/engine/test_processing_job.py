@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from local_pipeline import Json, local, processing, store_of
@@ -118,8 +118,13 @@ def test_the_environment_is_the_jobs_and_not_this_process_s(tmp_path: Path, monk
     assert not {"AWS_SECRET_ACCESS_KEY", "UNRELATED"} & environment.keys()
 
 
+SECRET = "a secret of the store's"
+
+
 class RemoteStore:
     """A store that is no directory to the engine, as S3 is none."""
+
+    environment: ClassVar = {"AWS_SECRET_ACCESS_KEY": SECRET}
 
     def __init__(self, behind: DirectoryStore) -> None:
         self._behind = behind
@@ -130,19 +135,33 @@ class RemoteStore:
         return getattr(self._behind, name)
 
 
-def test_on_a_remote_store_inputs_are_downloaded_and_the_job_has_the_credentials(
+def test_on_a_remote_store_inputs_are_downloaded_and_the_job_has_the_credentials_and_no_file_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of this process, not of the store")
     store = store_of(tmp_path)
     store.write("s3://b/in/x/one.txt", b"1")
-    code = "import os, sys; print(open(sys.argv[1]).read(), sorted(k for k in os.environ if k[:3] in ('AWS', 'BAT')))"
+    code = (
+        "import os, sys; print(open(sys.argv[1]).read(), len(os.environ['AWS_SECRET_ACCESS_KEY']), "
+        "sorted(k for k in os.environ if k[:3] in ('AWS', 'BAT')), flush=True); os.kill(os.getpid(), 9)"
+    )
     request = job(code, f"{IN}/data/x/one.txt", inputs={"data": "s3://b/in/"})
-    assert ended(local(tmp_path, store=RemoteStore(store)), request)["ProcessingJobStatus"] == "Completed"
-    text, _, names = log_of(tmp_path).partition(" ")
-    assert text == "1"
-    assert "'AWS_ACCESS_KEY_ID'" in names
-    assert "BATCHCAST_OBJECT_STORE" not in names
+    # The job fails, so that everything it was given stays.
+    assert ended(local(tmp_path, store=RemoteStore(store)), request)["ProcessingJobStatus"] == "Failed"
+    assert log_of(tmp_path) == f"1 {len(SECRET)} ['AWS_SECRET_ACCESS_KEY']\n"
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_workspace_may_be_named_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store_of(tmp_path / "w").write("s3://b/in/x", b"1")
+    code = (
+        "import os, sys; print(open(sys.argv[1]).read(), os.path.isdir(os.environ['BATCHCAST_OBJECT_STORE'] + '/b'), "
+        "file=open(os.environ['OPT_ML'] + '/processing/output/o/f', 'w'))"
+    )
+    request = job(code, f"{IN}/data/x", inputs={"data": "s3://b/in/"}, outputs={"o": "s3://b/out"})
+    assert ended(local(Path("w")), request)["ProcessingJobStatus"] == "Completed"
+    assert store_of(tmp_path / "w").read("s3://b/out/f") == b"1 True\n"
 
 
 def test_p12_an_exit_code_fails_the_job_and_uploads_nothing(tmp_path: Path) -> None:
