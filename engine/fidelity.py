@@ -117,9 +117,9 @@ E72 | observed | transform_output | An output is there when its file is finished
 E73 | documented | pipeline_run_conditions | After a Failed transform plain dependants never start, Trigger Any ones do.
 E74 | documented | pipeline_run_conditions | A Fail step fails the execution, which cannot be retried then.
 E75 | documented | pipeline_retries | Retry policies retry what they name, an AlgorithmError never.
-E76 | not emulated | | Asynchronous endpoints at zero instances, and the policies that wake them.
-E77 | not emulated | | Asynchronous requests that expire.
-E78 | not emulated | | Limits of InvokeEndpointAsync.
+E76 | documented | async_endpoint | From zero instances target tracking wakes for more than its target, a step policy for one.
+E77 | documented | async_endpoint | A request older than RequestTTLSeconds expires; a failure object says so (our pick).
+E78 | documented | async_endpoint | At most 128,000 bytes inline, and either a body or a location.
 R1 | refused | transform_request | RecordIO, TFRecord, DataCaptureConfig and https:// URIs.
 R2 | refused | transform_parameters | An Environment for a model server that already runs.
 R3 | refused | processing_job | Pipe mode, Gzip, Continuous uploads, Athena and Redshift inputs, an image's entrypoint.
@@ -140,6 +140,7 @@ P12 | our pick | processing_job | A job that failed or was stopped uploads nothi
 P13 | our pick | processing_job | A host that fails ends the others.
 P14 | our pick | processing_job | Objects lie below LocalPath as below the prefix; a prefix inside a name keeps the name.
 P15 | our pick | client_shapes | Processing: KMS keys, tags, network, volume and image are checked and described only.
+P16 | our pick | async_endpoint | One scaling activity at a time; an instance that is let go ends what it has in process.
 """
 
 

@@ -15,7 +15,20 @@ from typing import Any
 
 from engine.errors import ServiceException
 
-__all__ = ["Choice", "Flag", "ListOf", "MapOf", "Moment", "Shape", "Structure", "Text", "Whole", "check_shape"]
+__all__ = [
+    "Bytes",
+    "Choice",
+    "Flag",
+    "ListOf",
+    "MapOf",
+    "Moment",
+    "Number",
+    "Shape",
+    "Structure",
+    "Text",
+    "Whole",
+    "check_shape",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,18 @@ class Whole:
 
     minimum: int | None = None
     maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, whole or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bytes:
+    """At most `maximum` bytes."""
+
+    maximum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +103,14 @@ class Structure:
     required: tuple[str, ...] = field(default=(), kw_only=True)
 
 
-Shape = Text | Whole | Choice | Flag | Moment | ListOf | MapOf | Structure
+Shape = Text | Whole | Number | Bytes | Choice | Flag | Moment | ListOf | MapOf | Structure
 
 _PYTHON_TYPES: Mapping[type, tuple[type, ...]] = {
     Text: (str,),
     Choice: (str,),
     Whole: (int,),
+    Number: (int, float),
+    Bytes: (bytes, bytearray),
     Flag: (bool,),
     Moment: (datetime,),
     ListOf: (list, tuple),
@@ -105,7 +132,7 @@ def check_shape(shape: Structure, request: Mapping[str, Any]) -> None:
 
 def _unfit(shape: Shape, value: Any, path: str) -> Iterator[str]:
     expected = _PYTHON_TYPES[type(shape)]
-    if not _is_of(value, expected) or (isinstance(shape, Whole) and isinstance(value, bool)):
+    if not _is_of(value, expected) or (isinstance(shape, Whole | Number) and isinstance(value, bool)):
         names = ", ".join(kind.__name__ for kind in expected)
         yield f"Invalid type for parameter {path}, value: {value!r}, type: {type(value)}, valid types: {names}"
         return
@@ -139,7 +166,8 @@ def _children(shape: Shape, value: Any) -> Iterator[tuple[Shape, Any, str]]:
 
 def _broken(shape: Shape, value: Any, path: str) -> Iterator[str]:
     for constraint in _constraints(shape, value):
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must {constraint}"
+        shown = f"{len(value)} bytes" if isinstance(shape, Bytes) else value
+        yield f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must {constraint}"
     for child, item, name in _children(shape, value):
         step = name[:1].lower() + name[1:]
         yield from _broken(child, item, f"{path}.{step}" if path else step)
@@ -152,6 +180,8 @@ def _constraints(shape: Shape, value: Any) -> Iterator[str]:
             yield f"satisfy regular expression pattern: {shape.pattern}"
     elif isinstance(shape, Whole):
         yield from _bounds("value", value, shape.minimum, shape.maximum)
+    elif isinstance(shape, Bytes):
+        yield from _bounds("length", len(value), None, shape.maximum)
     elif isinstance(shape, Choice) and value not in shape.values:
         yield f"satisfy enum value set: [{', '.join(shape.values)}]"
     elif isinstance(shape, ListOf):

@@ -1,0 +1,321 @@
+"""Deploy an asynchronous endpoint, ask how it is, and take everything away again.
+
+`client` is a function from boto3's name of a service to a client of it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pipelines.service_errors import error_code
+from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, VARIANT, AsyncSettings
+from steps.errors import ConfigError, Problem, ServiceError
+
+__all__ = ["AsyncStatus", "Client", "Sleep", "async_status", "deploy_async", "read_async_settings", "teardown_async"]
+
+Client = Callable[[str], Any]
+Sleep = Callable[[float], None]
+_POLL_SECONDS = 15.0
+_READY_SECONDS = 3600.0
+_ABSENT = ("ValidationException", "ResourceNotFound", "ObjectNotFoundException", "ResourceNotFoundException")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncStatus:
+    """`backlog` counts requests that wait or are served, `oldest_age` is in seconds; None: not measured yet.
+
+    `problems` is what keeps the endpoint from waking, growing or sleeping as it should.
+    `changes` are times (UTC) and the number of instances asked for from then on.
+    """
+
+    endpoint: str
+    status: str
+    instances: int
+    desired: int
+    backlog: float | None
+    oldest_age: float | None
+    expired_today: float | None
+    problems: tuple[Problem, ...]
+    changes: tuple[tuple[datetime, int], ...]
+
+    def instance_hours(self, since: datetime, now: datetime) -> float:
+        """Instance hours asked for between two times; starting instances are counted from the decision on."""
+        hours, ends = 0.0, [when for when, _ in self.changes[1:]] + [now]
+        for (start, count), end in zip(self.changes, ends, strict=True):
+            hours += count * max(0.0, (min(end, now) - max(start, since)).total_seconds()) / 3600
+        return hours
+
+
+def deploy_async(settings: AsyncSettings, client: Client, *, sleep: Sleep = time.sleep) -> str:
+    """Create the endpoint, or change it where its configuration is another; then its scaling. `created`, `updated` or
+    `unchanged`.
+
+    Waits until the endpoint is in service: its instances cannot be scaled before. Raises ServiceError when it fails.
+    """
+    sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
+    config, wanted = settings.config(), settings.endpoint_request()
+    current = _described(sagemaker, settings.endpoint)
+    _check_kind(sagemaker, current)
+    if _config(sagemaker, config["EndpointConfigName"]) is None:
+        sagemaker.create_endpoint_config(**config)
+    done = "unchanged"
+    if current is None:
+        sagemaker.create_endpoint(**wanted)
+        done = "created"
+    elif current["EndpointConfigName"] != wanted["EndpointConfigName"]:
+        change = {name: wanted[name] for name in ("EndpointName", "EndpointConfigName")}
+        # The number of instances is the scaling's affair, not the new configuration's.
+        sagemaker.update_endpoint(**change, RetainAllVariantProperties=True)
+        done = "updated"
+    _wait_until_in_service(sagemaker, settings.endpoint, sleep)
+    scaling.register_scalable_target(**settings.scalable_target())
+    scaling.put_scaling_policy(**settings.tracking_policy())
+    policy = scaling.put_scaling_policy(**settings.step_policy())
+    client("cloudwatch").put_metric_alarm(**settings.wake_alarm(policy["PolicyARN"]))
+    for name in _configs(sagemaker, settings.endpoint):
+        if name != config["EndpointConfigName"]:
+            sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    return done
+
+
+def read_async_settings(endpoint: str, client: Client) -> AsyncSettings:
+    """The settings an endpoint was deployed with. Raises ConfigError where there is none, or one of another kind."""
+    sagemaker = client("sagemaker")
+    described = _described(sagemaker, endpoint)
+    if described is None:
+        raise ConfigError(Problem("unknown_endpoint", f"there is no endpoint {endpoint!r}.", "--endpoint"))
+    _check_kind(sagemaker, described)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+    variant, asynchronous = config["ProductionVariants"][0], config["AsyncInferenceConfig"]
+    output = asynchronous["OutputConfig"]
+    target = _target(client, endpoint)
+    topics = output.get("NotificationConfig", {})
+    return AsyncSettings(
+        endpoint=endpoint,
+        model=variant["ModelName"],
+        instance_type=variant["InstanceType"],
+        max_instances=target["MaxCapacity"] if target else 1,
+        concurrency=asynchronous.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance", 1),
+        output_uri=output["S3OutputPath"].rstrip("/").rsplit("/", 1)[0],
+        success_topic=topics.get("SuccessTopic"),
+        error_topic=topics.get("ErrorTopic"),
+        kms_key=output.get("KmsKeyId"),
+    )
+
+
+def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
+    """How the endpoint is, and whether its scaling is whole. Raises ConfigError when there is no such endpoint."""
+    settings = read_async_settings(endpoint, client)
+    described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    variant = described["ProductionVariants"][0]
+    return AsyncStatus(
+        endpoint=endpoint,
+        status=described["EndpointStatus"],
+        instances=variant["CurrentInstanceCount"],
+        desired=variant["DesiredInstanceCount"],
+        backlog=_latest(client, endpoint, "ApproximateBacklogSize", now),
+        oldest_age=_latest(client, endpoint, "ApproximateAgeOfOldestRequest", now),
+        expired_today=_sum_of_a_day(client, endpoint, "ExpiredRequests", now),
+        problems=tuple(_scaling_problems(settings, client)),
+        changes=tuple(_changes(settings, client, described)),
+    )
+
+
+def teardown_async(endpoint: str, client: Client) -> list[str]:
+    """Take away the alarm, the policies, the scalable target, the endpoint and its configurations; what was there.
+
+    Nothing in the bucket is touched. Harmless where some or all of it is gone already.
+    """
+    sagemaker, scaling, cloudwatch = client("sagemaker"), client("application-autoscaling"), client("cloudwatch")
+    current = _described(sagemaker, endpoint)
+    _check_kind(sagemaker, current)
+    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
+    alarms = [each["AlarmName"] for each in _alarms(cloudwatch, endpoint)]
+    scaled = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+    removed = []
+    if alarms:
+        cloudwatch.delete_alarms(AlarmNames=alarms)
+        removed += [f"alarm {name}" for name in alarms]
+    for policy in _policies(scaling, resource):
+        scaling.delete_scaling_policy(PolicyName=policy["PolicyName"], **scaled)
+        removed.append(f"scaling policy {policy['PolicyName']}")
+    if _target(client, endpoint):
+        scaling.deregister_scalable_target(**scaled)
+        removed.append(f"scalable target {resource}")
+    configs = set(_configs(sagemaker, endpoint))
+    if current is not None:
+        configs.add(current["EndpointConfigName"])
+        sagemaker.delete_endpoint(EndpointName=endpoint)
+        removed.append(f"endpoint {endpoint}")
+    for name in sorted(configs):
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+        removed.append(f"endpoint configuration {name}")
+    return removed
+
+
+def _check_kind(sagemaker: Any, described: Mapping[str, Any] | None) -> None:
+    """Refuse an endpoint that answers at once: it is somebody's, and not what these commands look after."""
+    if described is None:
+        return
+    config = _config(sagemaker, described["EndpointConfigName"])
+    if config is not None and "AsyncInferenceConfig" not in config:
+        what = f"endpoint {described['EndpointName']} is not asynchronous."
+        raise ConfigError(Problem("endpoint_kind", what, "--endpoint", "Choose another name."))
+
+
+def _wait_until_in_service(sagemaker: Any, endpoint: str, sleep: Sleep) -> None:
+    for _ in range(int(_READY_SECONDS / _POLL_SECONDS)):
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
+        if described["EndpointStatus"] == "InService":
+            return
+        if described["EndpointStatus"] in ("Failed", "OutOfService", "UpdateRollbackFailed"):
+            what = f"is {described['EndpointStatus']}: {described.get('FailureReason', 'no reason is given')}."
+            raise ServiceError(Problem("endpoint_failed", what, endpoint, "Look into the endpoint's log, then deploy."))
+        sleep(_POLL_SECONDS)
+    what = f"is not in service after {_READY_SECONDS / 60:.0f} minutes."
+    raise ServiceError(Problem("endpoint_slow", what, endpoint, "Deploy again to go on waiting."))
+
+
+def _described(sagemaker: Any, endpoint: str) -> dict[str, Any] | None:
+    return _or_none(lambda: sagemaker.describe_endpoint(EndpointName=endpoint))
+
+
+def _config(sagemaker: Any, name: str) -> dict[str, Any] | None:
+    return _or_none(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
+
+
+def _or_none(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        return call()
+    except ConfigError as error:
+        if error_code(error) in _ABSENT:
+            return None
+        raise
+
+
+def _configs(sagemaker: Any, endpoint: str) -> list[str]:
+    """Configurations that `deploy_async` made for this endpoint, the present one and those of before."""
+    names = []
+    request: dict[str, Any] = {"NameContains": f"{endpoint}-", "MaxResults": 100}
+    while True:
+        page = sagemaker.list_endpoint_configs(**request)
+        names += [each["EndpointConfigName"] for each in page["EndpointConfigs"]]
+        if not page.get("NextToken"):
+            break
+        request["NextToken"] = page["NextToken"]
+    ours = re.compile(re.escape(endpoint) + "-[0-9a-f]{8}")
+    return [name for name in names if ours.fullmatch(name)]
+
+
+def _target(client: Client, endpoint: str) -> dict[str, Any] | None:
+    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
+    found = client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=DIMENSION
+    )
+    targets: list[dict[str, Any]] = found["ScalableTargets"]
+    return targets[0] if targets else None
+
+
+def _policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = scaling.describe_scaling_policies(
+        ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION
+    )["ScalingPolicies"]
+    return found
+
+
+def _alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
+    name = f"{endpoint}-has-backlog-without-capacity"
+    found: list[dict[str, Any]] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return found
+
+
+def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Problem]:
+    remedy = "Run `async deploy` again."
+    target = _target(client, settings.endpoint)
+    if target is None:
+        yield Problem("no_scaling", "nothing scales it: its instances stay as they are.", settings.endpoint, remedy)
+        return
+    if target["MinCapacity"] > 0:
+        what = f"it never sleeps: MinCapacity is {target['MinCapacity']}."
+        yield Problem("never_sleeps", what, settings.endpoint, remedy)
+    policies = {each["PolicyName"]: each for each in _policies(client("application-autoscaling"), settings.resource)}
+    for name, wanted in ((TRACKING_POLICY, settings.tracking_policy()), (STEP_POLICY, settings.step_policy())):
+        effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing wakes it for a short queue"
+        if name not in policies:
+            yield Problem("policy_missing", f"policy {name} is missing: {effect}.", settings.endpoint, remedy)
+            continue
+        member = f"{wanted['PolicyType']}PolicyConfiguration"
+        if not _has(policies[name].get(member, {}), wanted[member]):
+            yield Problem("policy_differs", f"policy {name} is not as deployed.", settings.endpoint, remedy)
+    alarms = _alarms(client("cloudwatch"), settings.endpoint)
+    arn = policies.get(STEP_POLICY, {}).get("PolicyARN")
+    if not alarms or arn not in alarms[0].get("AlarmActions", ()):
+        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing wakes it for a short queue."
+        yield Problem("alarm_missing", what, settings.endpoint, remedy)
+
+
+def _has(found: Any, wanted: Any) -> bool:
+    """Whether everything wanted is there; the services add members of their own."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(_has(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_has, found, wanted))
+    return bool(found == wanted)
+
+
+def _latest(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
+    points = _points(client, endpoint, metric, now - timedelta(minutes=10), now, "Average", 60)
+    return points[-1] if points else None
+
+
+def _sum_of_a_day(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
+    points = _points(client, endpoint, metric, now - timedelta(days=1), now, "Sum", 3600)
+    return sum(points) if points else None
+
+
+def _points(
+    client: Client, endpoint: str, metric: str, start: datetime, end: datetime, statistic: str, period: int
+) -> list[float]:
+    answer = client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
+        StartTime=start,
+        EndTime=end,
+        Period=period,
+        Statistics=[statistic],
+    )
+    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
+    return [float(point[statistic]) for point in points]
+
+
+def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, Any]) -> Iterator[tuple[datetime, int]]:
+    """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
+    created = described["CreationTime"]
+    yield _aware(created), 1
+    scaling = client("application-autoscaling")
+    request: dict[str, Any] = {
+        "ServiceNamespace": NAMESPACE,
+        "ResourceId": settings.resource,
+        "ScalableDimension": DIMENSION,
+    }
+    found = []
+    while True:
+        page = scaling.describe_scaling_activities(**request)
+        for activity in page["ScalingActivities"]:
+            told = re.search(r"desired instance count to (\d+)", activity["Description"])
+            if told:
+                found.append((_aware(activity["StartTime"]), int(told[1])))
+        if not page.get("NextToken"):
+            break
+        request["NextToken"] = page["NextToken"]
+    yield from sorted(found)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
