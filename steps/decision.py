@@ -81,16 +81,17 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
 
 
 def _bad_percent(found: Findings) -> float:
-    """The share of records that fail by themselves, estimated.
+    """The share of records that fail by themselves, estimated, among those sent and those carried over.
 
     A file is lost by one bad record: were a share p of the records bad at random, 1 - (1 - p)^n of the files with n
     records would be lost. So three of six lost files of 17 records speak of 4 % bad records and not of 50 %.
+    A run that resumes another sends little but what failed there: its failing again says nothing about the others.
     """
     sent = found.tally.expected - found.tally.quarantined - found.tally.carried
     if not sent or not found.retryable or not found.shards:
         return 0.0
     by_files: float = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
-    return 100 * max(by_files, found.unreadable / sent)
+    return 100 * max(by_files, found.unreadable / sent) * sent / (sent + found.tally.carried)
 
 
 def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:

@@ -151,3 +151,11 @@ def test_whatever_is_found_only_a_tolerated_run_is_published(
 def test_a_tally_that_does_not_add_up_is_a_bug_and_never_a_report() -> None:
     with pytest.raises(AssertionError, match="unaccounted"):
         Tally(expected=3, ok=1, quarantined=0, failed=1, missing=0, carried=0)
+
+
+def test_a_run_that_resumes_another_is_judged_by_all_of_its_items() -> None:
+    def resumed(carried: int) -> str:
+        tally = Tally(expected=carried + 2, ok=carried, quarantined=0, failed=0, missing=2, carried=carried)
+        return decide(Findings(tally=tally, retryable=2, shards=2, shards_lost=2), tolerance()).outcome
+
+    assert (resumed(98), resumed(7)) == ("RETRY", "HELD")
