@@ -47,7 +47,7 @@ class S3Store:
         settings = self._settings
         if settings is None:
             settings = {name: value for name, value in os.environ.items() if _READ_BY_BOTO3.fullmatch(name)}
-        # Where the objects are is the client's own answer: other credentials may be refused there, never taken elsewhere.
+        # Where the objects lie says the client itself: wrong credentials are refused there, not taken elsewhere.
         place = {
             "AWS_ENDPOINT_URL_S3": self._client.meta.endpoint_url,
             "AWS_DEFAULT_REGION": self._client.meta.region_name,

@@ -23,7 +23,7 @@ from pipelines.local_run import LOCAL_DEFAULTS, LOCAL_ROLE
 from pipelines.published import read_forecasts
 from pipelines.settings import BuildSettings
 from steps.ledger import LedgerRow, read_ledger
-from steps.object_store import DirectoryStore
+from steps.object_store import DirectoryStore, ObjectStore
 
 _SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
 MODEL = ModelCommand(command=f"{_SERVER} {{port}}")
@@ -122,12 +122,17 @@ def prepared_store(workspace: Path, history: Path, edit: Edit | None = None) -> 
     """The code, the payload file and the history in the store of a new workspace."""
     root = workspace / "s3"
     store = EditedStore(root, edit) if edit else DirectoryStore(root)
-    settings = BuildSettings()
-    store.write(settings.code_uri, _bundle())
-    store.write(settings.payload_uri, (ROOT / "examples" / "bakery" / "payload.toml").read_bytes())
+    put_code(store)
     if not (root / "history").exists():
         (root / "history").symlink_to(history)
     return store
+
+
+def put_code(store: ObjectStore) -> None:
+    """The code and the payload file, where the committed definition looks for them."""
+    settings = BuildSettings()
+    store.write(settings.code_uri, _bundle())
+    store.write(settings.payload_uri, (ROOT / "examples" / "bakery" / "payload.toml").read_bytes())
 
 
 def run_bakery(
@@ -151,6 +156,11 @@ def run_bakery(
         options=TransformOptions(time_scale=time_scale),
     )
     values = {**LOCAL_DEFAULTS, "RunDate": str(RUN_DATE), **{name: str(value) for name, value in parameters.items()}}
+    return EndedRun(execution=execute(client, values, definition), store=store, parameters=values)
+
+
+def execute(client: LocalSageMaker, values: Mapping[str, str], definition: str = "pipeline.json") -> ExecutionView:
+    """Run a committed definition with these parameters to its end."""
     text = (ROOT / "pipelines" / definition).read_text()
     if not client.list_pipelines()["PipelineSummaries"]:
         client.create_pipeline(PipelineName="batchcast", PipelineDefinition=text, RoleArn=LOCAL_ROLE)
@@ -159,7 +169,7 @@ def run_bakery(
     )
     while not (ended := view(client, started["PipelineExecutionArn"])).ended:
         time.sleep(0.05)
-    return EndedRun(execution=ended, store=store, parameters=values)
+    return ended
 
 
 def bakery_history(directory: Path) -> Path:

@@ -267,3 +267,35 @@ def test_names_are_joined_with_one_slash() -> None:
 def test_the_environment_chooses_the_store(tmp_path: Path) -> None:
     found: Any = open_store({"BATCHCAST_OBJECT_STORE": str(tmp_path)})
     assert found.root == tmp_path
+    again: Any = open_store(found.environment)
+    assert again.root == tmp_path
+
+
+def test_a_directory_named_from_here_is_told_to_a_process_that_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert DirectoryStore(Path("s3")).environment == {"BATCHCAST_OBJECT_STORE": str(tmp_path / "s3")}
+
+
+def test_another_process_gets_to_the_endpoint_of_the_client_with_the_keys_of_this_process(
+    seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = S3Store(seaweed.client())
+    settings = {"AWS_PROFILE": "weekly", "https_proxy": "http://proxy", "AWS_ENDPOINT_URL_S3": "http://elsewhere"}
+    for name, value in {**settings, "PYTHONPATH": "no matter of S3"}.items():
+        monkeypatch.setenv(name, value)
+    environment = store.environment
+    assert {**settings, "AWS_ENDPOINT_URL_S3": seaweed.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}.items() <= (
+        environment.items()
+    )
+    assert "PYTHONPATH" not in environment
+
+
+def test_keys_given_beside_the_client_take_the_place_of_those_of_this_process(
+    seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another role")
+    environment = S3Store(seaweed.client(), seaweed.environ).environment
+    assert seaweed.environ.items() <= environment.items()
+    assert "AWS_SESSION_TOKEN" not in environment
