@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.plan_inputs import PlanOptions, plan_inputs, plan_options, price_table
+from steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from pipelines.plan_run import PastPlan
 
 __all__ = ["plan"]
 
 
 @click.command()
 @plan_options
+@click.option("--run", "run_id", metavar="RUN_ID", help="Hold this run against its plan, and learn from it.")
+@click.option("--calibrate", is_flag=True, help="With --run and --tuning: write what the run measured into the file.")
+@click.option("--name", help="With --run: name of the pipeline.")
+@click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="With --run: of the local engine.")
+@click.option("--profile", help="With --run: a profile of ~/.aws/config.")
 @click.option("--deadline", type=click.FloatRange(0, min_open=True), metavar="HOURS", help="Find what ends in time.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Find what costs no more.")
 @click.option("--formula", "plain", is_flag=True, help="The plain formula alone: no start-up spread, no other costs.")
@@ -24,37 +34,83 @@ __all__ = ["plan"]
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to explore the plan with."
 )
 def plan(
-    deadline: float | None, budget: float | None, plain: bool, as_json: bool, html: Path | None, **given: Any
+    run_id: str | None,
+    calibrate: bool,
+    name: str | None,
+    workspace: Path | None,
+    profile: str | None,
+    deadline: float | None,
+    budget: float | None,
+    plain: bool,
+    as_json: bool,
+    html: Path | None,
+    **given: Any,
 ) -> None:
     """What the run costs and when it ends, beside the ways around it."""
     from planner.plan import make_plan
 
-    today = date.today()
-    options = PlanOptions(**given)
+    today, options = date.today(), PlanOptions(**given)
     table = price_table(options)
-    inputs = plan_inputs(options, table, today)
+    past = None
+    if run_id:
+        past = _past(options, table, today, run_id, name=name, workspace=workspace, profile=profile)
+        if calibrate:
+            _calibrate(past, options)
+    elif calibrate or name or workspace or profile:
+        raise ConfigError(Problem("plan", "--calibrate, --name, --workspace and --profile go with --run.", "--run"))
+    inputs = past.learnt if past else plan_inputs(options, table, today)
     made = make_plan(inputs, table, today, plain=plain)
     document = made.document()
-    found = _search(inputs, table, deadline, budget) if deadline or budget else None
+    if past:
+        document["run"] = past.document()
+    found = _search(inputs, table, deadline, budget) if deadline or budget else {}
     if found:
-        document["search"] = {name: [_candidate(one) for one in rows] for name, rows in found.items()}
+        document["search"] = {title: [_candidate(one) for one in rows] for title, rows in found.items()}
     if html:
         from planner.page import write_page
 
         write_page(made, dict(table.sources), html)
     if as_json:
         click.echo(json.dumps(document, indent=1))
-        return
+    else:
+        _show(made, past, found, html, plain=plain)
+
+
+def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html: Path | None, *, plain: bool) -> None:
     from pipelines.console import stdout_console
-    from planner.tables import candidates_table, print_plan
+    from planner.tables import candidates_table, comparison_table, print_plan
 
     console = stdout_console()
+    if past:
+        console.print(f"\nRun [bold]{past.facts.run_id}[/] against its plan")
+        console.print(comparison_table(past.compared))
+        console.print(past.words(), highlight=False)
+        console.print("\n[bold]The next run, with that[/]")
     print_plan(made, console, plain=plain)
-    for name, rows in (found or {}).items():
-        console.print(f"\n[bold]{name}[/]")
+    for title, rows in found.items():
+        console.print(f"\n[bold]{title}[/]")
         console.print(candidates_table(rows) if rows else "Nothing does, with up to 100 instances of any priced type.")
     if html:
         console.print(f"\nPage: {html}")
+
+
+def _past(options: PlanOptions, table: Any, today: date, run_id: str, *, name: str | None, **where: Any) -> PastPlan:
+    from pipelines.plan_run import past_plan, run_facts
+    from pipelines.session import open_session
+    from pipelines.settings import BuildSettings
+
+    session = open_session(region=options.region, **where)
+    facts = run_facts(session, name or BuildSettings().pipeline_name, run_id)
+    return past_plan(facts, options, lambda filled: plan_inputs(filled, table, today))
+
+
+def _calibrate(past: PastPlan, options: PlanOptions) -> None:
+    from pipelines.plan_run import write_calibration
+
+    if options.tuning is None:
+        what = "needs the file that it writes to."
+        raise ConfigError(Problem("plan", what, "--calibrate", "Name it with --tuning."))
+    write_calibration(options.tuning, past.calibration, past.facts.run_id)
 
 
 def _search(inputs: Any, table: Any, deadline: float | None, budget: float | None) -> dict[str, list[Any]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,8 +16,13 @@ import click
 from steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from planner.capacity import Capacity
+    from planner.conditions import Conditions
+    from planner.history import HistorySize
     from planner.inputs import PlanInputs
     from planner.prices import PriceTable
+    from planner.tuning import Tuning
+    from planner.workload import Workload
 
 __all__ = ["PlanOptions", "plan_inputs", "plan_options", "price_table"]
 
@@ -29,6 +37,9 @@ class PlanOptions:
     """What was said on the command line; None is: not said."""
 
     items: int | None = None
+    history: str | None = None
+    payload: Path | None = None
+    run_date: str | None = None
     seconds: float | None = None
     seconds_cv: float | None = None
     record_mb: float | None = None
@@ -56,6 +67,9 @@ def plan_options(command: _Command) -> _Command:
     for option in reversed(
         [
             click.option("--items", type=click.IntRange(1), help="Records of a run."),
+            click.option("--history", metavar="DIR|S3URI", help="Parquet history to count the records of, instead."),
+            click.option("--payload", type=file, help="The payload.toml of that history."),
+            click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
             click.option("--seconds", type=float, help="Seconds a record takes alone, one request in flight."),
             click.option("--seconds-cv", type=float, help="Their standard deviation by their mean. Assumed: 0.5."),
             click.option("--record-mb", type=float, help="Size of a record in MB. Assumed: 1."),
@@ -99,6 +113,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
 
     defaults = {name: field.default for name, field in Parameters.model_fields.items()}
     tuning = read_tuning(options.tuning) if options.tuning else None
+    size = _history_size(options, defaults["forecast_days"])
     instance_type = options.instance_type or defaults["transform_instance_type"]
     check_transform_type(instance_type, instance_types.of_transform())
     if tuning:
@@ -109,7 +124,8 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     given = options.price_per_hour if instance_type == processing_type else None
     settings = tuning.parameters if tuning else None
     return inputs.PlanInputs(
-        workload=_workload(options, tuning),
+        workload=_workload(options, tuning, size),
+        rows=None if size is None else size.rows,
         region=region,
         instance_type=instance_type,
         instances=options.instances or defaults["transform_instance_count"],
@@ -134,32 +150,72 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     )
 
 
-def _workload(options: PlanOptions, tuning: Any) -> Any:
-    from planner.workload import ASSUMED_SECONDS_CV, Workload
+def _history_size(options: PlanOptions, forecast_days: int) -> HistorySize | None:
+    if options.history is None:
+        return None
+    from planner.history import measure_history
+    from steps.payload_file import read_payload
+
+    if options.payload is None or options.items is not None:
+        what = "goes with --payload and without --items."
+        raise ConfigError(Problem("plan", what, "--history", "Name the payload.toml that declares its columns."))
+    try:
+        run_date = date.fromisoformat(options.run_date) if options.run_date else None
+    except ValueError:
+        raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
+    payload = read_payload(options.payload)
+    with _local_copy(options.history) as directory:
+        return measure_history(directory, payload, forecast_days=forecast_days, run_date=run_date)
+
+
+@contextmanager
+def _local_copy(history: str) -> Iterator[Path]:
+    """The directory itself, or what lies under the S3 prefix, copied for as long as it is looked at."""
+    if not history.startswith("s3://"):
+        if not Path(history).is_dir():
+            what = "there is no such directory."
+            raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
+        yield Path(history)
+        return
+    from steps.object_store import open_store
+
+    store = open_store(os.environ)
+    with tempfile.TemporaryDirectory(prefix="plan-history-") as folder:
+        for stored in store.list(history):
+            name = stored.uri.removeprefix(history).lstrip("/") or stored.uri.rsplit("/", 1)[-1]
+            store.download(stored.uri, Path(folder, name))
+        yield Path(folder)
+
+
+def _workload(options: PlanOptions, tuning: Tuning | None, size: HistorySize | None) -> Workload:
+    from planner import workload
 
     sample = tuning.measured.sample if tuning else None
     seconds = options.seconds if options.seconds is not None else (sample.seconds_mean if sample else None)
+    items = options.items if size is None else size.items
     missing = [
         Problem("plan", "is needed.", where=name, remedy=remedy)
         for name, value, remedy in (
-            ("--items", options.items, "Give the number of records, or --history."),
+            ("--items", items, "Give the number of records, or --history."),
             ("--seconds", seconds, "Give the seconds a record takes alone, or --tuning."),
         )
         if value is None
     ]
-    if options.items is None or seconds is None:
+    if items is None or seconds is None:
         raise ConfigError(*missing)
-    cv = options.seconds_cv if options.seconds_cv is not None else (sample.seconds_cv if sample else ASSUMED_SECONDS_CV)
-    return Workload(
-        items=options.items,
+    cv = options.seconds_cv if options.seconds_cv is not None else (sample.seconds_cv if sample else None)
+    return workload.Workload(
+        items=items,
         seconds=seconds,
-        seconds_cv=cv,
-        record_mb=_ASSUMED_RECORD_MB if options.record_mb is None else options.record_mb,
+        seconds_cv=workload.ASSUMED_SECONDS_CV if cv is None else cv,
+        record_mb=options.record_mb
+        if options.record_mb is not None
+        else (size.record_mb if size else _ASSUMED_RECORD_MB),
         answer_mb=_ASSUMED_ANSWER_MB if options.answer_mb is None else options.answer_mb,
     )
 
 
-def _assumed(instance_type: str) -> Any:
+def _assumed(instance_type: str) -> Capacity:
     from planner.capacity import assumed_capacity, ideal_capacity
     from planner.instance_types import physical_cores, vcpus
 
@@ -167,7 +223,7 @@ def _assumed(instance_type: str) -> Any:
     return assumed_capacity(cores, threads) if cores and threads else ideal_capacity()
 
 
-def _prior(defaults: dict[str, Any]) -> Any:
+def _prior(defaults: dict[str, Any]) -> Conditions:
     from dataclasses import replace
 
     from planner.conditions import PRIOR

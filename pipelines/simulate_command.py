@@ -34,7 +34,7 @@ def _played(inputs: Any, runs: int, seed: int) -> dict[str, Any]:
     from planner.simulate import simulate as play
 
     job = Job(
-        shards=[np.full(size, inputs.workload.seconds) for size in inputs.shard_sizes],
+        shards=inputs.shard_seconds,
         seconds_cv=inputs.workload.seconds_cv,
         instances=inputs.instances,
         concurrency=inputs.concurrency,

@@ -13,7 +13,7 @@ from planner.capacity import Capacity
 from planner.conditions import Conditions
 from planner.prices import Fees, Rate
 from planner.workload import Workload
-from steps.shards import shard_sizes
+from steps.shards import plan_shards, shard_sizes
 
 __all__ = ["AD_HOC_REQUESTS", "ENDPOINT_INSTANCES", "ENDPOINT_REQUESTS", "PlanInputs"]
 
@@ -27,7 +27,8 @@ AD_HOC_REQUESTS = 10
 class PlanInputs:
     """`instances`, `concurrency` (an instance) and `max_payload_mb` are the transform job's.
 
-    `files` is the number of input files where they exist already; None lets the shard rule decide.
+    `files` is the number of input files where they exist already; None lets the shard rule decide. `rows` are the rows
+    of each record where the history was read: the seconds are then taken to grow with them.
     `endpoint_instances` are always on, with `endpoint_requests` in flight in all; `endpoint_discount_percent` is what a
     Savings Plan takes off them. `ad_hoc_requests` a week come beside the weekly run. `quota` is the account's limit for
     this type in transform jobs, None where it was not asked for.
@@ -51,6 +52,7 @@ class PlanInputs:
     ad_hoc_requests: int = AD_HOC_REQUESTS
     quota: int | None = None
     records_per_shard: int = 0
+    rows: npt.NDArray[np.int64] | None = None
     files: int | None = None
 
     @property
@@ -65,6 +67,21 @@ class PlanInputs:
             concurrency=self.concurrency,
             records_per_shard=self.records_per_shard,
         )
+
+    @property
+    def shard_seconds(self) -> list[npt.NDArray[np.float64]]:
+        """The expected seconds of every record, shard by shard, in the order in which they are sent."""
+        seconds = np.full(self.workload.items, self.workload.seconds)
+        if self.rows is None or self.files is not None:
+            return np.split(seconds, np.cumsum(self.shard_sizes)[:-1])
+        seconds *= self.rows / self.rows.mean()
+        plan = plan_shards(
+            self.rows,
+            instances=self.instances,
+            concurrency=self.concurrency,
+            records_per_shard=self.records_per_shard,
+        )
+        return np.split(seconds[plan.order], plan.starts[1:-1])
 
     @property
     def shards(self) -> int:

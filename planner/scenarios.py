@@ -21,7 +21,17 @@ from planner.capacity import Capacity
 from planner.estimate import Drain, Estimate, drain_of, estimate
 from planner.inputs import PlanInputs
 
-__all__ = ["REQUESTS_A_SHARD", "SCENARIOS", "Costs", "Scenario", "processing_hours", "title", "transform_estimate"]
+__all__ = [
+    "REQUESTS_A_SHARD",
+    "SCENARIOS",
+    "Costs",
+    "Scenario",
+    "batch",
+    "batch_cost_p95",
+    "processing_hours",
+    "title",
+    "transform_estimate",
+]
 
 # A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
 PROCESSING_MB_A_SECOND = 100.0
@@ -133,22 +143,21 @@ def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
 def batch(inputs: PlanInputs) -> Scenario:
     """The pipeline of this package."""
     hours = transform_estimate(inputs)
-    processing_wall, processing_billed = processing_hours(inputs)
-    instance_hours = inputs.instances * hours.billed_p50 / 3600
-    fees = inputs.fees
+    processing_wall, _ = processing_hours(inputs)
     return Scenario(
         name="batch",
         compute_hours=inputs.workload.request_hours / (inputs.instances * inputs.speed(inputs.concurrency)),
         wall_hours=processing_wall + hours.wall_p50 / 3600,
-        instance_hours=instance_hours,
-        costs=Costs(
-            instances=instance_hours * inputs.rate.of("Tsform"),
-            processing=processing_billed * inputs.processing_rate.of("Processing"),
-            requests=REQUESTS_A_SHARD * inputs.shards * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
-        ),
+        instance_hours=inputs.instances * hours.billed_p50 / 3600,
+        costs=_batch_costs(inputs, hours.billed_p50),
         p5=processing_wall + hours.wall_p5 / 3600,
         p95=processing_wall + hours.wall_p95 / 3600,
     )
+
+
+def batch_cost_p95(inputs: PlanInputs) -> float:
+    """US dollars that a run of the pipeline stays below with 95 %."""
+    return _batch_costs(inputs, transform_estimate(inputs).billed_p95).total
 
 
 def asynchronous(inputs: PlanInputs) -> Scenario:
@@ -241,6 +250,15 @@ def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
         costs=Costs(instances=instance_hours * inputs.endpoint_usd_per_hour, data=_endpoint_data(inputs)),
         p5=hours / spread,
         p95=hours * spread,
+    )
+
+
+def _batch_costs(inputs: PlanInputs, billed_seconds: float) -> Costs:
+    fees = inputs.fees
+    return Costs(
+        instances=inputs.instances * billed_seconds / 3600 * inputs.rate.of("Tsform"),
+        processing=processing_hours(inputs)[1] * inputs.processing_rate.of("Processing"),
+        requests=REQUESTS_A_SHARD * inputs.shards * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
     )
 
 

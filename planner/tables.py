@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from planner import formula
+from planner.actual import Comparison
 from planner.inputs import PlanInputs
 from planner.plan import Plan
 from planner.scenarios import Scenario, processing_hours, title
 from planner.search import Candidate
 
-__all__ = ["candidates_table", "hours_text", "print_plan"]
+__all__ = ["candidates_table", "comparison_table", "hours_text", "print_plan"]
 
 
 def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
@@ -24,7 +25,7 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     workload = inputs.workload
     console.print(
         f"\n{workload.items:,} records of {workload.seconds:g} s"
-        + ("" if plain else f" (± {100 * workload.seconds_cv:.0f} %), {workload.record_mb:g} MB each")
+        + ("" if plain else f" (± {100 * workload.seconds_cv:.0f} %), {workload.record_mb:.3g} MB each")
         + f", {inputs.instances} x {inputs.instance_type}, {inputs.concurrency} in flight each\n"
     )
     console.print(_scenarios_table(plan, plain))
@@ -54,12 +55,36 @@ def candidates_table(candidates: Sequence[Candidate]) -> Table:
     return table
 
 
+def comparison_table(compared: Sequence[Comparison]) -> Table:
+    """The plan beside what happened."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range"):
+        table.add_column(name, justify="right" if name else "left")
+    for one in compared:
+        text = hours_text if one.unit == "h" else _dollars
+        table.add_row(
+            one.name,
+            text(one.planned),
+            f"{text(one.p5)} to {text(one.p95)}",
+            text(one.actual),
+            f"{one.error_percent:+.1f} %",
+            "yes" if one.within else "no",
+        )
+    return table
+
+
 def hours_text(hours: float) -> str:
-    """`10 h 35 m`, `14 m`, `34.7 d`."""
+    """`10 h 35 m`, `14 m`, `12 s`, `34.7 d`."""
     if hours >= formula.HOURS_PER_WEEK:
         return f"{hours / 24:.1f} d"
+    if hours < 1 / 30:
+        return f"{hours * 3600:.3g} s"
     minutes = round(hours * 60)
     return f"{minutes // 60} h {minutes % 60:02d} m" if minutes >= 60 else f"{minutes} m"
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}"
 
 
 def _scenarios_table(plan: Plan, plain: bool) -> Table:

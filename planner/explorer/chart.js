@@ -2,6 +2,7 @@
 
 const hoursText = (hours) => {
   if (hours >= Model.data.hours_per_week) return `${(hours / 24).toFixed(1)} d`;
+  if (hours < 1 / 30) return `${Number((hours * 3600).toPrecision(3))} s`;
   const minutes = Math.round(hours * 60);
   if (minutes < 60) return `${minutes} m`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} m`;

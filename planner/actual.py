@@ -1,0 +1,130 @@
+"""A run that has ended against its plan, and the assumptions that the run replaces.
+
+Billing runs from TransformStartTime to TransformEndTime (API reference, DescribeTransformJob); what passes before is
+provisioning. When the outputs of equal shards appear they tell the rest: n instances finish n shards every τ seconds,
+the first of them τ seconds after they started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.conditions import Conditions, LogNormal
+from planner.estimate import Drain, Estimate
+
+__all__ = ["Calibration", "Comparison", "TransformRun", "calibrate", "compare", "recalibrated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformRun:
+    """One transform job that completed. Seconds; `outputs` since TransformStartTime, in any order."""
+
+    records: int
+    instances: int
+    shards: int
+    provision: float
+    billed: float
+    outputs: Sequence[float]
+
+    @property
+    def wall(self) -> float:
+        """From creation to the end."""
+        return self.provision + self.billed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What the run says. `start` and `seconds` are None where too few shards were there to tell them apart."""
+
+    provision: float
+    start: float | None
+    seconds: float | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One number of the plan beside what happened; `within` says whether P5 to P95 held it."""
+
+    name: str
+    planned: float
+    p5: float
+    p95: float
+    actual: float
+    unit: str
+
+    @property
+    def error_percent(self) -> float:
+        """Of the plan, against what happened."""
+        return 100 * (self.planned / self.actual - 1) if self.actual else 0.0
+
+    @property
+    def within(self) -> bool:
+        """Whether the range of the plan held it."""
+        return self.p5 <= self.actual <= self.p95
+
+
+def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: Conditions) -> Calibration:
+    """Read start and seconds a record off the outputs; `capacity` and `drain` are those of the job's concurrency."""
+    at_work = min(run.instances, run.shards)
+    if len(run.outputs) < 2 * at_work:
+        evidence = f"{len(run.outputs)} outputs of {at_work} instances: at least two each are needed to tell the start"
+        return Calibration(provision=run.provision, start=None, seconds=None, evidence=evidence)
+    times = np.sort(np.array(run.outputs, dtype=np.float64))
+    rounds = len(times) // at_work
+    # The k-th n outputs lie around start + k τ.
+    means = times[: rounds * at_work].reshape(rounds, at_work).mean(axis=1)
+    each, offset = np.polyfit(np.arange(1, rounds + 1), means, deg=1)
+    start = max(0.0, float(offset))
+    records = run.records / run.shards
+    seconds = max(1e-6, float(each) - conditions.shard_overhead) / (records / capacity + drain.mean)
+    return Calibration(
+        provision=run.provision,
+        start=start,
+        seconds=(seconds - conditions.request_overhead) / conditions.attempts,
+        evidence=f"{len(times)} outputs of {at_work} instances, {each:.3g} s a shard",
+    )
+
+
+def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions:
+    """The conditions with what the run measured; a start of nothing stays what it was."""
+    start = calibration.start or conditions.start.median
+    return replace(
+        conditions,
+        provision=LogNormal(median=max(calibration.provision, 0.0), sigma=conditions.provision.sigma),
+        start=LogNormal(median=start, sigma=conditions.start.sigma),
+        source="describe-transform-job",
+    )
+
+
+def compare(planned: Estimate, usd_per_second: float, run: TransformRun) -> list[Comparison]:
+    """Wall-clock, billed time and cost; `usd_per_second` is of all instances together."""
+    return [
+        Comparison(
+            name="transform wall-clock",
+            planned=planned.wall_p50 / 3600,
+            p5=planned.wall_p5 / 3600,
+            p95=planned.wall_p95 / 3600,
+            actual=run.wall / 3600,
+            unit="h",
+        ),
+        Comparison(
+            name="transform billed",
+            planned=planned.billed_p50 / 3600,
+            p5=planned.billed_p5 / 3600,
+            p95=planned.billed_p95 / 3600,
+            actual=run.billed / 3600,
+            unit="h",
+        ),
+        Comparison(
+            name="transform cost",
+            planned=planned.billed_p50 * usd_per_second,
+            p5=planned.billed_p5 * usd_per_second,
+            p95=planned.billed_p95 * usd_per_second,
+            actual=run.billed * usd_per_second,
+            unit="USD",
+        ),
+    ]
