@@ -27,7 +27,7 @@ __all__ = [
     "Costs",
     "Scenario",
     "batch",
-    "batch_cost_p95",
+    ,
     "processing_hours",
     "title",
     "transform_estimate",
@@ -153,11 +153,6 @@ def batch(inputs: PlanInputs) -> Scenario:
         p5=processing_wall + hours.wall_p5 / 3600,
         p95=processing_wall + hours.wall_p95 / 3600,
     )
-
-
-def batch_cost_p95(inputs: PlanInputs) -> float:
-    """US dollars that a run of the pipeline stays below with 95 %."""
-    return _batch_costs(inputs, transform_estimate(inputs).billed_p95).total
 
 
 def asynchronous(inputs: PlanInputs) -> Scenario:

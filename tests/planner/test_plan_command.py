@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from pipelines.budget import check_budget
 from pipelines.plan_command import plan
-from pipelines.plan_inputs import PlanOptions
 from pipelines.prices_command import prices
 from pipelines.simulate_command import simulate
 from planner.prices import PRICES_FILE, load_prices
@@ -59,21 +56,6 @@ def test_the_pipeline_s_own_defaults_are_used() -> None:
     inputs = json.loads(run(plan, *JOB, "--json"))["inputs"]
     assert (inputs["instance_type"], inputs["instances"], inputs["concurrency"]) == ("ml.m5.4xlarge", 20, 4)
     assert (inputs["usd_per_hour"], inputs["region"]) == (0.922, "us-east-1")
-
-
-def test_the_budget_guard_lets_a_run_pass_or_says_what_it_would_take() -> None:
-    parameters = {
-        "TransformInstanceType": "ml.m5.4xlarge",
-        "TransformInstanceCount": "20",
-        "MaxConcurrentTransforms": "4",
-        "MaxPayloadInMB": "6",
-        "RecordsPerShard": "0",
-    }
-    options = PlanOptions(items=100_000, seconds=30.0)
-    planned = check_budget(250.0, parameters, options, date(2026, 11, 1))
-    assert 195 < planned.cost_usd < 215
-    with pytest.raises(ConfigError, match=r"the budget is \$206\.00.*plan --budget 206"):
-        check_budget(206.0, parameters, options, date(2026, 11, 1))
 
 
 def test_a_given_price_is_used_where_the_table_has_none() -> None:
