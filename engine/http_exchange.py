@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import select
 import socket
 import struct
 import time
@@ -67,6 +68,7 @@ class Connection:
         self._address = (host, port)
         self._prefix = prefix
         self._socket: socket.socket | None = None
+        self._idle = select.poll()
         self._limit_seconds: float | None = None
         self._broken = False
 
@@ -110,13 +112,15 @@ class Connection:
             raise
 
     def _connected(self, timeout: float) -> socket.socket:
-        if self._socket is not None and _closed_by_peer(self._socket):
-            self.close()
+        if self._socket is not None and self._idle.poll(0):
+            self.close()  # an idle connection that can be read was closed, or holds bytes nobody asked for
         sock = self._socket
         if sock is None:
             self._socket = sock = socket.create_connection(self._address, timeout)
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._idle = select.poll()
+            self._idle.register(sock, select.POLLIN)
             self._limit_seconds = None
         if self._broken:
             raise ConnectionAbortedError("the exchange was broken off")
@@ -132,7 +136,7 @@ class Connection:
         if seconds <= 0:
             raise TimeoutError
         # A microsecond more than asked, so that whatever it ends is past its deadline.
-        value = struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6) + 1)
+        value = struct.pack("@ll", *divmod(int(seconds * 1e6) + 1, 1_000_000))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
         self._limit_seconds = seconds
@@ -190,14 +194,3 @@ def _send_together(sock: socket.socket, first: bytes, second: bytes) -> None:
         sent = len(first)
     if sent < len(first) + len(second):
         sock.sendall(memoryview(second)[sent - len(first) :])
-
-
-def _closed_by_peer(sock: socket.socket) -> bool:
-    """An idle connection that can be read has been closed, or holds bytes nobody asked for."""
-    try:
-        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

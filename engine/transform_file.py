@@ -102,11 +102,13 @@ class FileTransform:
         with self._changed:
             self._waiting[index] = output
             self._waiting_bytes += len(output)
+            was_full = self._waiting_bytes > _AHEAD_BYTES
             while (ready := self._waiting.pop(self._written, None)) is not None:
                 self._sink.write(ready)
                 self._waiting_bytes -= len(ready)
                 self._written += 1
-            self._changed.notify_all()
+            if was_full:
+                self._changed.notify_all()
 
     def _fail(self, failure: RecordFailedError) -> None:
         """The file fails as a whole; of several failures the one that came first is kept."""

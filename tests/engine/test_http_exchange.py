@@ -141,6 +141,11 @@ def test_an_answer_that_stops_anywhere_is_too_late_and_never_taken_for_whole(beg
         connection.post("/", b"body", {}, timeout=0.1)
 
 
+@given(st.floats(2.0, 3600.0) | st.integers(2, 3600).map(lambda seconds: seconds - 1e-9))
+def test_any_time_limit_can_be_kept(echo: Connection, timeout: float) -> None:
+    assert echo.post("/invocations", b"x", {}, timeout=timeout).body == b"x"
+
+
 def test_many_requests_go_over_one_connection() -> None:
     with ScriptedModel() as model:
         server = start_model_server(ModelUrl(url=model.url), port=0, environment={}, log=None)  # type: ignore[arg-type]
