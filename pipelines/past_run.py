@@ -113,5 +113,5 @@ def _past_run(session: Session, arn: str) -> PastRun:
     definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     parameters = defaults_of(json.loads(definition["PipelineDefinition"]))
     for page in pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn):
-        parameters |= {each["Name"]: each["Value"] for each in page["PipelineParameters"]}
+        parameters |= {each["Name"]: each["Value"] for each in page.get("PipelineParameters", [])}
     return PastRun(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)
