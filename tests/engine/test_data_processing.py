@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_model import Reply
 from transform_case import TransformCase
@@ -217,6 +217,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON_VALUES)
 def test_json_survives_reading_and_writing(value: Any) -> None:
     text = json.dumps(value).encode()
@@ -227,6 +228,7 @@ def test_json_survives_reading_and_writing(value: Any) -> None:
 CELLS = st.text(st.characters(blacklist_characters="\n\r", blacklist_categories=["Cs"]))
 
 
+@settings(deadline=None)
 @given(st.lists(CELLS, min_size=1, max_size=6))
 def test_a_csv_row_survives_writing_and_reading(cells: list[str]) -> None:
     assert load_row(dump_row(cells)) == cells

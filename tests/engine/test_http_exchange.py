@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_model import Reply, ScriptedModel
 
@@ -141,6 +141,7 @@ def test_an_answer_that_stops_anywhere_is_too_late_and_never_taken_for_whole(beg
         connection.post("/", b"body", {}, timeout=0.1)
 
 
+@settings(deadline=None)
 @given(st.floats(2.0, 3600.0) | st.integers(2, 3600).map(lambda seconds: seconds - 1e-9))
 def test_any_time_limit_can_be_kept(echo: Connection, timeout: float) -> None:
     assert echo.post("/invocations", b"x", {}, timeout=timeout).body == b"x"
@@ -207,6 +208,7 @@ def echo() -> Iterator[Connection]:
         connection.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(0, 200_000))
 def test_whatever_is_sent_arrives_whole_or_in_chunks(echo: Connection, pieces: list[bytes], padding: int) -> None:
     pieces = [*pieces, b"x" * padding]

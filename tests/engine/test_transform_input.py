@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_model import RecordedModel
 from transform_case import TransformCase, transform_request
@@ -164,6 +164,7 @@ class Listing(DirectoryStore):
         return (StoredObject(uri, 1) for uri in self.uris if uri.startswith(prefix))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text("ab/-é", min_size=1, max_size=6), min_size=1, max_size=8, unique=True),
     st.text("ab/-", max_size=3),
@@ -174,6 +175,7 @@ def test_no_two_inputs_share_an_output_name(keys: list[str], prefix: str) -> Non
     assert len({entry.output_uri for entry in objects}) == len(objects)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_the_shares_of_the_instances_are_disjoint_and_whole(files: int, instances: int) -> None:
     objects = [InputObject(uri=f"s3://b/{number:03d}", output_uri="") for number in range(files)]

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_model import Call, Reply
 from transform_case import TransformCase
@@ -161,6 +161,7 @@ def test_e63_an_empty_object_is_one_empty_request_when_it_is_not_split(tmp_path:
     assert (case.model.bodies, case.outputs()) == ([b""], {"a.out": b"empty"})
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=12).map(lambda record: record.replace(b"\n", b"")), max_size=30),
     st.integers(12, 40),
