@@ -81,11 +81,14 @@ class Emulated:
         self.client("sagemaker").create_endpoint_config(**wanted.config())
         self.client("sagemaker").create_endpoint(**wanted.endpoint_request())
         self.sleep(600)
-        scaling = self.client("application-autoscaling")
-        scaling.register_scalable_target(**wanted.scalable_target())
-        policy = wanted.tracking_policy()
+        self.client("application-autoscaling").register_scalable_target(**wanted.scalable_target())
+        self.deploy_policy_with_target(target)
+
+    def deploy_policy_with_target(self, target: float) -> None:
+        """Put the tracking policy with a target of somebody else's choice."""
+        policy = settings().tracking_policy()
         policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] = target
-        scaling.put_scaling_policy(**policy)
+        self.client("application-autoscaling").put_scaling_policy(**policy)
 
     def fall_asleep(self) -> None:
         self.sleep(HOUR)

@@ -1,0 +1,140 @@
+"""The asynchronous endpoint in an account: what is sent, that it can be sent twice, and that nothing stays behind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from conftest import ACCOUNT, BUCKET, REGION, ROLE
+from golden import matches_golden
+from strict import Recorder
+
+from pipelines.session import AwsSession
+from serving.async_endpoint import async_status, deploy_async, read_async_settings, teardown_async
+from serving.async_settings import AsyncSettings
+from steps.errors import ConfigError
+
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:forecasts"
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def settings(**changes: Any) -> AsyncSettings:
+    given: dict[str, Any] = {
+        "endpoint": "ad-hoc",
+        "model": "demand-model",
+        "instance_type": "ml.m5.4xlarge",
+        "max_instances": 4,
+        "concurrency": 4,
+        "output_uri": f"s3://{BUCKET}/async/ad-hoc",
+        "success_topic": TOPIC,
+        "error_topic": TOPIC,
+        "kms_key": "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d",
+        "tags": {"team": "forecasting"},
+    }
+    return AsyncSettings(**{**given, **changes})
+
+
+@pytest.fixture
+def with_model(session: AwsSession) -> AwsSession:
+    boto3.client("sagemaker", region_name=REGION).create_model(
+        ModelName="demand-model", PrimaryContainer={"Image": "image"}, ExecutionRoleArn=ROLE
+    )
+    return session
+
+
+def no_sleep(_: float) -> None:
+    raise AssertionError("moto's endpoints are in service at once")
+
+
+def sent(account: Recorder, since: int) -> list[dict[str, Any]]:
+    """The calls that change something."""
+    reads = ("Describe", "List", "Get")
+    calls = [call for call in account.calls[since:] if not call[1].startswith(reads)]
+    return [{"service": service, "operation": name, "request": request} for service, name, request in calls]
+
+
+def left_behind() -> dict[str, list[Any]]:
+    """Everything of the kinds that a deployment makes."""
+    clients = {name: boto3.client(name, region_name=REGION) for name in ("sagemaker", "cloudwatch")}
+    scaling = boto3.client("application-autoscaling", region_name=REGION)
+    return {
+        "endpoints": clients["sagemaker"].list_endpoints()["Endpoints"],
+        "configs": clients["sagemaker"].list_endpoint_configs()["EndpointConfigs"],
+        "alarms": clients["cloudwatch"].describe_alarms()["MetricAlarms"],
+        "targets": scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"],
+        "policies": scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"],
+    }
+
+
+def test_a_deployment_sends_what_was_reviewed(account: Recorder, with_model: AwsSession) -> None:
+    before = len(account.calls)
+    assert deploy_async(settings(), with_model.client, sleep=no_sleep) == "created"
+    calls = sent(account, before)
+    arn = calls[-1]["request"]["AlarmActions"][0]
+    (step,) = [each for each in left_behind()["policies"] if each["PolicyType"] == "StepScaling"]
+    assert arn == step["PolicyARN"]
+    calls[-1]["request"]["AlarmActions"] = ["<the step policy>"]
+    assert matches_golden("async_deploy", calls)
+
+
+def test_nothing_stays_behind(with_model: AwsSession) -> None:
+    earlier = {**settings(concurrency=8, kms_key=None).config()}
+    boto3.client("sagemaker", region_name=REGION).create_endpoint_config(**earlier)
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    there = left_behind()
+    assert all(there.values())
+    assert len(there["configs"]) == 1
+    removed = teardown_async("ad-hoc", with_model.client)
+    assert not any(left_behind().values())
+    assert [text.split()[0] for text in removed] == ["alarm", "scaling", "scaling", "scalable", "endpoint", "endpoint"]
+    assert teardown_async("ad-hoc", with_model.client) == []
+
+
+def test_the_second_deployment_changes_no_endpoint(account: Recorder, with_model: AwsSession) -> None:
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    before = len(account.calls)
+    assert deploy_async(settings(), with_model.client, sleep=no_sleep) == "unchanged"
+    assert [call["service"] for call in sent(account, before)] == ["application-autoscaling"] * 3 + ["cloudwatch"]
+
+
+def test_the_settings_can_be_read_back(with_model: AwsSession) -> None:
+    deploy_async(settings(tags={}), with_model.client, sleep=no_sleep)
+    assert read_async_settings("ad-hoc", with_model.client) == settings(tags={})
+
+
+def test_an_endpoint_that_answers_at_once_is_left_alone(with_model: AwsSession) -> None:
+    sagemaker = boto3.client("sagemaker", region_name=REGION)
+    variant = {"VariantName": "main", "ModelName": "demand-model", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="live", ProductionVariants=[{**variant, "InstanceType": "ml.m5.large"}]
+    )
+    sagemaker.create_endpoint(EndpointName="live", EndpointConfigName="live")
+    for touch in (
+        lambda: teardown_async("live", with_model.client),
+        lambda: deploy_async(settings(endpoint="live"), with_model.client, sleep=no_sleep),
+    ):
+        with pytest.raises(ConfigError, match="endpoint_kind"):
+            touch()
+    assert len(left_behind()["endpoints"]) == 1
+
+
+def test_another_configuration_updates_the_endpoint_and_leaves_its_instances(
+    account: Recorder, with_model: AwsSession
+) -> None:
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    with pytest.raises(NotImplementedError, match="update_endpoint"):  # moto has none; the request was checked
+        deploy_async(settings(concurrency=8), with_model.client, sleep=no_sleep)
+    service, operation, request = account.calls[-1]
+    assert (service, operation) == ("sagemaker", "UpdateEndpoint")
+    assert request == {
+        "EndpointName": "ad-hoc",
+        "EndpointConfigName": settings(concurrency=8).config()["EndpointConfigName"],
+        "RetainAllVariantProperties": True,
+    }
+
+
+def test_an_unknown_endpoint_is_named(session: AwsSession) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        async_status("nowhere", session.client, NOW)

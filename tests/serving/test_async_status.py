@@ -1,0 +1,132 @@
+"""What `async status` finds out about an endpoint and its scaling, on the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after
+
+from serving.async_endpoint import AsyncStatus, async_status, deploy_async, teardown_async
+from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
+from steps.errors import ConfigError
+
+
+@pytest.fixture
+def emulated() -> Emulated:
+    made = Emulated(answer_after(600))
+    made.deploy()
+    return made
+
+
+def status(emulated: Emulated) -> AsyncStatus:
+    return async_status(ENDPOINT, emulated.client, datetime.fromtimestamp(emulated.now(), UTC))
+
+
+def test_a_busy_endpoint_tells_its_instances_and_its_queue(emulated: Emulated) -> None:
+    for _ in range(40):
+        emulated.invoke()
+    emulated.sleep(300)
+    found = status(emulated)
+    assert (found.status, found.instances, found.desired) == ("Updating", 1, 5)
+    assert found.backlog == 40
+    assert found.oldest_age is not None
+    assert 200 < found.oldest_age < 300
+    assert found.problems == ()
+
+
+def test_a_sleeping_endpoint_has_no_instances_and_expired_requests_are_told(emulated: Emulated) -> None:
+    emulated.fall_asleep()
+    emulated.client("application-autoscaling").delete_scaling_policy(
+        PolicyName=STEP_POLICY,
+        ServiceNamespace=NAMESPACE,
+        ResourceId=f"endpoint/{ENDPOINT}/variant/main",
+        ScalableDimension=DIMENSION,
+    )
+    emulated.invoke(RequestTTLSeconds=60)
+    emulated.sleep(300)
+    found = status(emulated)
+    assert (found.instances, found.expired_today) == (0, 1)
+
+
+def test_what_was_paid_for_since_monday(emulated: Emulated) -> None:
+    emulated.fall_asleep()
+    found = status(emulated)
+    now = datetime.fromtimestamp(emulated.now(), UTC)
+    asked_for = found.instance_hours(MONDAY, now)
+    assert asked_for == pytest.approx(emulated.endpoint.instance_seconds / HOUR + 420 / HOUR, abs=0.02)
+    assert found.instance_hours(now, now + timedelta(hours=5)) == 0
+
+
+def _without_target(emulated: Emulated) -> None:
+    emulated.client("application-autoscaling").deregister_scalable_target(
+        ServiceNamespace=NAMESPACE, ResourceId=f"endpoint/{ENDPOINT}/variant/main", ScalableDimension=DIMENSION
+    )
+
+
+def _without_policy(name: str) -> Callable[[Emulated], None]:
+    def remove(emulated: Emulated) -> None:
+        emulated.client("application-autoscaling").delete_scaling_policy(
+            PolicyName=name,
+            ServiceNamespace=NAMESPACE,
+            ResourceId=f"endpoint/{ENDPOINT}/variant/main",
+            ScalableDimension=DIMENSION,
+        )
+
+    return remove
+
+
+def _without_alarm(emulated: Emulated) -> None:
+    emulated.client("cloudwatch").delete_alarms(AlarmNames=[f"{ENDPOINT}-has-backlog-without-capacity"])
+
+
+def _with_another_target(emulated: Emulated) -> None:
+    emulated.deploy_policy_with_target(5.0)
+
+
+def _never_at_zero(emulated: Emulated) -> None:
+    emulated.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace=NAMESPACE,
+        ResourceId=f"endpoint/{ENDPOINT}/variant/main",
+        ScalableDimension=DIMENSION,
+        MinCapacity=1,
+        MaxCapacity=20,
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "codes"),
+    [
+        (_without_target, ["no_scaling"]),
+        (_without_policy(TRACKING_POLICY), ["policy_missing"]),
+        (_without_policy(STEP_POLICY), ["policy_missing", "alarm_missing"]),
+        (_without_alarm, ["alarm_missing"]),
+        (_with_another_target, ["policy_differs"]),
+        (_never_at_zero, ["never_sleeps"]),
+    ],
+)
+def test_every_part_of_the_scaling_that_is_missing_is_named_and_deploy_mends_it(
+    emulated: Emulated, damage: Callable[[Emulated], None], codes: list[str]
+) -> None:
+    damage(emulated)
+    assert [problem.code for problem in status(emulated).problems] == codes
+    assert emulated.deploy()
+    assert status(emulated).problems == ()
+
+
+def test_teardown_leaves_nothing(emulated: Emulated) -> None:
+    emulated.invoke()
+    assert len(teardown_async(ENDPOINT, emulated.client)) == 6
+    account = emulated.account
+    assert (account.endpoints, account.configs) == ({}, {})
+    assert emulated.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    with pytest.raises(ConfigError, match="unknown_endpoint"):
+        status(emulated)
+    assert teardown_async(ENDPOINT, emulated.client) == []
+
+
+def test_deploying_again_changes_nothing(emulated: Emulated) -> None:
+    before = emulated.account.configs
+    assert deploy_async(emulated.deploy(), emulated.client, sleep=emulated.sleep) == "unchanged"
+    assert emulated.account.configs == before
