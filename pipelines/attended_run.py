@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.console import RunDisplay, StepProgress
 from pipelines.data_log import with_answers
-from pipelines.follow import ExecutionView, StepView, follow
+from pipelines.executions import start_run, stop_run
+from pipelines.failures import failures
+from pipelines.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from pipelines.outcome import INTERRUPTED, outcome_of
+from pipelines.progress import ShardCounts
 from pipelines.session import Session, WorkspaceSession
 from steps.manifest import MANIFEST_FILE
 from steps.object_store import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["attended_run", "start_run"]
-
-_LOCAL_EVERY_SECONDS = 0.1
-# Three calls a look; SageMaker allows a few a second in an account.
-_AWS_EVERY_SECONDS = 15.0
+__all__ = ["attend", "attended_run"]
 
 
 def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]) -> tuple[dict[str, Any], int]:
@@ -29,27 +28,43 @@ def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]
     it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
     running.
     """
-    client, store, runs_uri = session.client("sagemaker"), session.store, values["RunsUri"]
-    local = isinstance(session, WorkspaceSession)
-    with RunDisplay(_JobProgress(client, store, runs_uri) if local else _no_counts) as display:
+    client, local = session.client("sagemaker"), isinstance(session, WorkspaceSession)
+    with _display(session, values["RunsUri"]) as display:
         arn = _begun(client, pipeline_name, values, local=local)
         if arn:
             display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
         else:
             display.say(_where(values, local=local))
             arn = start_run(client, pipeline_name, values)
-        every_seconds = _LOCAL_EVERY_SECONDS if local else _AWS_EVERY_SECONDS
-        last = _follow_to_end(client, arn, display.show, every_seconds=every_seconds, stops=local)
-    document, exit_code = outcome_of(client, last, store, runs_uri)
+        last = _follow_to_end(session, arn, display, stops=local)
+    return _outcome(session, last, values["RunsUri"])
+
+
+def attend(session: Session, arn: str, runs_uri: str) -> tuple[dict[str, Any], int]:
+    """Stay with an execution that was started before; as `attended_run`.
+
+    In a workspace it goes on in this process when the one that drove it has ended; else only looked at.
+    """
+    client, here = session.client("sagemaker"), False
+    if isinstance(session, WorkspaceSession) and arn in client.interrupted():
+        client.resume_interrupted([arn])
+        here = True
+    with _display(session, runs_uri) as display:
+        last = _follow_to_end(session, arn, display, stops=here)
+    return _outcome(session, last, runs_uri)
+
+
+def _display(session: Session, runs_uri: str) -> RunDisplay:
+    if isinstance(session, WorkspaceSession):
+        return RunDisplay(_JobProgress(session.client("sagemaker"), session.store, runs_uri))
+    return RunDisplay(ShardCounts(session, runs_uri))
+
+
+def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict[str, Any], int]:
+    document, exit_code = outcome_of(session.client("sagemaker"), last, session.store, runs_uri)
     document["failed"] = with_answers(document["failed"], session, last)
+    document["failures"] = [asdict(one) for one in failures(session, last)]
     return document, exit_code
-
-
-def start_run(client: Any, pipeline_name: str, values: Mapping[str, str]) -> str:
-    """Start an execution with these parameters; its ARN."""
-    parameters = [{"Name": name, "Value": value} for name, value in values.items()]
-    started = client.start_pipeline_execution(PipelineName=pipeline_name, PipelineParameters=parameters)
-    return str(started["PipelineExecutionArn"])
 
 
 def _begun(client: Any, pipeline_name: str, values: Mapping[str, str], *, local: bool) -> str | None:
@@ -76,22 +91,21 @@ def _where(values: Mapping[str, str], *, local: bool) -> str:
     return f"Running on this machine: {instances} instances x {concurrency} concurrent transforms"
 
 
-def _follow_to_end(
-    client: Any, arn: str, on_view: Callable[[ExecutionView], None], *, every_seconds: float, stops: bool
-) -> ExecutionView:
+def _follow_to_end(session: Session, arn: str, display: RunDisplay, *, stops: bool) -> ExecutionView:
     """Follow the execution; an interrupt from the keyboard stops it first when it runs in this process (`stops`)."""
+    pace = WORKSPACE_PACE if isinstance(session, WorkspaceSession) else AWS_PACE
     try:
-        return follow(client, arn, on_view=on_view, every_seconds=every_seconds)
+        return follow(session, arn, on_view=display.show, pace=pace, say=display.say)
     except KeyboardInterrupt:
         if not stops:
             raise SystemExit(INTERRUPTED) from None
-        client.stop_pipeline_execution(PipelineExecutionArn=arn)
-        return follow(client, arn, on_view=on_view, every_seconds=every_seconds)
+        stop_run(session.client("sagemaker"), arn)
+        return follow(session, arn, on_view=display.show, pace=pace)
 
 
 def _parameters_of(client: Any, arn: str) -> dict[str, str]:
     listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
-    return {each["Name"]: each["Value"] for each in listed["PipelineParameters"]}
+    return {each["Name"]: each["Value"] for each in listed.get("PipelineParameters", [])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +133,3 @@ class _JobProgress:
         except ObjectMissingError:
             return None
         return int(json.loads(manifest)["totals"]["records"])
-
-
-def _no_counts(_run_id: str, _step: StepView) -> None:
-    return None

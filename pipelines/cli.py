@@ -15,11 +15,21 @@ __all__ = ["main", "root"]
 COMMANDS = {
     "local": ("pipelines.local_run:local", "Run the whole pipeline on this machine."),
     "deploy": ("pipelines.deploy_command:deploy", "Create the pipeline, or update what has changed."),
+    "start": ("pipelines.executions_commands:start", "Start a run and print its id."),
+    "status": (
+        "pipelines.executions_commands:status",
+        "Show how a run stands: steps, shards done, when it ends, why it failed.",
+    ),
+    "wait": ("pipelines.executions_commands:wait", "Follow a run to its end; its exit code is the run's."),
+    "logs": ("pipelines.executions_commands:logs", "Print the logs of a run's jobs, step by step."),
+    "stop": ("pipelines.executions_commands:stop", "Stop a run; nothing of it is published."),
+    "list": ("pipelines.executions_commands:list_", "List the runs, the newest first."),
     "check-container": (
         "pipelines.check_container:check_container",
         "Check whether a model container is fit for Batch Transform.",
     ),
     "rerun": ("pipelines.rerun_command:rerun", "Run what is left of an earlier run, and publish all of it."),
+    "backfill": ("pipelines.backfill_command:backfill", "Forecast past dates, one run a date, in order."),
     "published": ("pipelines.published_commands:published", "List the published runs."),
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),

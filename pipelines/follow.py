@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from steps.errors import BatchcastError, parse_error
+from pipelines.session import Session, pages
+from steps.errors import BatchcastError, ServiceError, parse_error
 
-__all__ = ["ENDED", "ExecutionView", "StepView", "error_of", "follow", "view"]
+__all__ = [
+    "AWS_PACE",
+    "ENDED",
+    "WORKSPACE_PACE",
+    "ExecutionView",
+    "Pace",
+    "StepView",
+    "error_of",
+    "follow",
+    "view",
+]
 
 # DescribePipelineExecution, PipelineExecutionStatus (botocore 1.44, 2026-11).
 ENDED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
@@ -55,7 +66,8 @@ class ExecutionView:
 def view(client: Any, arn: str) -> ExecutionView:
     """The execution as it stands now; two API calls, and one more for every further hundred steps."""
     execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
-    steps = [_step_view(step) for step in _listed_steps(client, arn)]
+    listing = pages(client.list_pipeline_execution_steps, PipelineExecutionArn=arn, MaxResults=100)
+    steps = [_step_view(step) for page in listing for step in page["PipelineExecutionSteps"]]
     steps.sort(key=lambda step: (step.started is None, step.started.timestamp() if step.started else 0.0))
     return ExecutionView(
         arn=arn,
@@ -66,20 +78,73 @@ def view(client: Any, arn: str) -> ExecutionView:
 
 
 def follow(
-    client: Any,
+    session: Session,
     arn: str,
     *,
     on_view: Callable[[ExecutionView], None],
-    every_seconds: float,
+    pace: Pace,
+    say: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ExecutionView:
-    """Look every `every_seconds` and pass each view on, until the execution has ended; the last view."""
+    """Look at the execution again and again and pass each view on, until it has ended; the last view.
+
+    Throttling, a broken network and expired credentials are waited out for `pace.patience` seconds, each told to
+    `say` once; credentials that were renewed meanwhile are taken up. Raises the last ServiceError after that.
+    """
+    began, trouble = clock(), _Trouble()
     while True:
-        current = view(client, arn)
-        on_view(current)
-        if current.ended:
-            return current
-        sleep(every_seconds)
+        try:
+            current = view(session.client("sagemaker"), arn)
+            on_view(current)
+        except ServiceError as error:
+            if trouble.lasts(clock()) > pace.patience:
+                raise
+            trouble.tell(error, say)
+            if error.problems[0].code in _PERHAPS_EXPIRED:
+                session.renew()
+        else:
+            trouble = _Trouble()
+            if current.ended:
+                return current
+        sleep(pace.seconds(clock() - began))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often to look: every `first` seconds for the first ten minutes, then every `later` seconds."""
+
+    first: float
+    later: float
+    patience: float
+
+    def seconds(self, since_began: float) -> float:
+        """Until the next look."""
+        return self.first if since_began < _FIRST_SECONDS else self.later
+
+
+_FIRST_SECONDS = 600.0
+_PERHAPS_EXPIRED = ("credentials", "s3")
+# Ten hours are 433 looks of two calls each.
+AWS_PACE = Pace(first=15.0, later=90.0, patience=3600.0)
+WORKSPACE_PACE = Pace(first=0.1, later=0.1, patience=0.0)
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What is in the way of looking, since when, and what of it was told."""
+
+    since: float | None = None
+    told: str = ""
+
+    def lasts(self, now: float) -> float:
+        self.since = now if self.since is None else self.since
+        return now - self.since
+
+    def tell(self, error: ServiceError, say: Callable[[str], None]) -> None:
+        if error.problems[0].code != self.told:
+            self.told = error.problems[0].code
+            say(f"{error} The run goes on; this command keeps trying.")
 
 
 def error_of(client: Any, step: StepView) -> BatchcastError | None:
@@ -88,16 +153,6 @@ def error_of(client: Any, step: StepView) -> BatchcastError | None:
         return None
     job = client.describe_processing_job(ProcessingJobName=step.job.rsplit("/", 1)[-1])
     return parse_error(job.get("ExitMessage", ""))
-
-
-def _listed_steps(client: Any, arn: str) -> Iterator[Mapping[str, Any]]:
-    token: dict[str, str] = {}
-    while True:
-        page = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, MaxResults=100, **token)
-        yield from page["PipelineExecutionSteps"]
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 def _step_view(step: Mapping[str, Any]) -> StepView:

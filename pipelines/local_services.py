@@ -50,11 +50,16 @@ class DirectoryLogs:
         *,
         logGroupName: str,  # noqa: N803 - boto3's names
         logStreamNamePrefix: str,  # noqa: N803
+        filterPattern: str = "",  # noqa: N803
         nextToken: str = "0",  # noqa: N803
     ) -> dict[str, Any]:
-        """A page of events, stream by stream. A line without a time of its own has that of the line before it."""
+        """A page of events, stream by stream. A line without a time of its own has that of the line before it.
+
+        The pattern is one term in quotes, which the line has to contain.
+        """
         group = self._root / logGroupName.strip("/")
-        events = list(_events(group, logStreamNamePrefix))
+        term = filterPattern.strip('"')
+        events = [event for event in _events(group, logStreamNamePrefix) if term in event["message"]]
         start = int(nextToken)
         page = events[start : start + _EVENTS_A_PAGE]
         more = start + len(page) < len(events)

@@ -16,13 +16,14 @@ _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
 
 
 def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_uri: str) -> tuple[dict[str, Any], int]:
-    """The result of an execution that has ended, from its statuses and its report (None where it wrote none).
+    """The result of an execution, from its statuses and its report (None where it wrote none).
 
-    Returns the document and the exit code: 0 published, else that of the error which names the cause.
+    Returns the document and the exit code: 0 published, else that of the error which names the cause. One that has
+    not ended has no cause yet, and 0.
     """
     reports = join_uri(runs_uri, execution.run_id, "report")
     report = _read_report(store, join_uri(reports, "report.json"))
-    error = _error(client, execution, report)
+    error = _error(client, execution, report) if execution.ended else None
     document = {
         "run_id": execution.run_id,
         "execution": {

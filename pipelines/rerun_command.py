@@ -43,8 +43,9 @@ def rerun(
     Good forecasts of run RUN_ID are carried over, only the other records are sent, and the whole is published under
     the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew.
     """
-    from pipelines.attended_run import attended_run, start_run
+    from pipelines.attended_run import attended_run
     from pipelines.console import print_result
+    from pipelines.executions import start_run
     from pipelines.parameters import parse_overrides
     from pipelines.session import open_session
 

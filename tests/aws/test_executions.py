@@ -1,0 +1,438 @@
+"""`start`, `status`, `wait`, `logs`, `stop`, `list` on an account whose execution follows a script."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore import handlers
+from click.testing import CliRunner, Result
+from conftest import BUCKET, DEFAULTS, REGION
+from golden import matches_golden
+from scripted_run import ARN, BEGAN, RUN_ID, ScriptedRun, step
+from strict import Recorder
+
+from pipelines.cli import root
+from pipelines.deploy import Package, apply, plan_deployment
+from pipelines.deploy_settings import DeploySettings
+from pipelines.follow import AWS_PACE, Pace, follow
+from pipelines.progress import ShardCounts
+from pipelines.session import AwsSession
+from pipelines.status import run_status, status_lines
+from steps.errors import ConfigError, ServiceError
+
+RUN = f"batchcast/runs/{RUN_ID}"
+REPORT = {
+    "outcome": "COMPLETE",
+    "cause": None,
+    "cause_kind": None,
+    "counts": {"expected": 8, "ok": 8, "quarantined": 0, "failed": 0, "missing": 0, "carried": 0},
+    "published": f"s3://{BUCKET}/batchcast/published/forecasts/run_date=2026-11-22/run_id={RUN_ID}/",
+    "quarantined": [],
+    "failed": [],
+    "score": None,
+}
+TRANSFORM_JOB = f"pipelines-{RUN_ID}-Transform-abc"
+
+
+@pytest.fixture
+def script(account: Recorder, monkeypatch: pytest.MonkeyPatch) -> ScriptedRun:
+    """The run that this account has."""
+    script = ScriptedRun(parameters={**DEFAULTS, "RunLabel": "2026-11-22"})
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *script.handlers()])
+    return script
+
+
+@pytest.fixture
+def deployed(session: AwsSession, settings: DeploySettings, packed: Package) -> AwsSession:
+    """The account with the pipeline."""
+    apply(session, plan_deployment(session, settings, packed))
+    return session
+
+
+def run(*arguments: str) -> Result:
+    """The command line in this process."""
+    return CliRunner().invoke(root, [*arguments, "--region", REGION])
+
+
+def put(session: AwsSession, name: str, value: object) -> None:
+    """An object of the run."""
+    session.store.write(f"s3://{BUCKET}/{RUN}/{name}", json.dumps(value).encode())
+
+
+def manifest(shards: int, records: int) -> dict[str, Any]:
+    """As much of a manifest as progress reads."""
+    return {"shards": [{"name": f"part-{number:05d}.jsonl", "records": records} for number in range(shards)]}
+
+
+# --- start: safe to repeat, and nothing starts that is wrong
+
+
+def test_a_label_starts_one_run_however_often(account: Recorder, deployed: AwsSession, script: ScriptedRun) -> None:
+    arguments = ("start", "-p", "RunLabel=2026-11-22", "-p", "ForecastDays=14")
+    first, again = run(*arguments), run(*arguments)
+    other = run(*arguments, "-p", "MaxFailedRecords=5")
+    assert (first.stdout, again.stdout) == (f"{RUN_ID}\n", f"{RUN_ID}\n")
+    assert other.stdout != first.stdout
+    started = [request for _, operation, request in account.calls if operation == "StartPipelineExecution"]
+    assert matches_golden("start", started[0])
+
+
+def test_the_default_label_starts_a_run_each_time(deployed: AwsSession, script: ScriptedRun) -> None:
+    assert run("start").stdout != run("start").stdout
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("Succeeded", 0), ("Failed", 2), ("Stopped", 2)])
+def test_an_earlier_run_of_the_label_is_told(
+    deployed: AwsSession, script: ScriptedRun, status: str, exit_code: int
+) -> None:
+    script.status = status
+    ended = run("start", "-p", "RunLabel=2026-11-22")
+    assert (ended.exit_code == 0) == (exit_code == 0)
+    if exit_code:
+        assert isinstance(ended.exception, ConfigError)
+        assert f"`rerun {RUN_ID}`, or give another label." in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("ForecastDay=3", "Did you mean ForecastDays"),
+        ("MaxPayloadInMB=50", "SageMaker allows 100 MB"),
+        ("TransformInstanceType=ml.r5.large", "is not an instance type Batch Transform takes"),
+    ],
+)
+def test_nothing_starts_with_a_wrong_parameter(
+    deployed: AwsSession, script: ScriptedRun, parameter: str, said: str
+) -> None:
+    ended = run("start", "-p", parameter)
+    assert isinstance(ended.exception, ConfigError)
+    assert said in str(ended.exception)
+    assert not script.tokens
+
+
+def test_a_pipeline_that_is_not_there_is_named(account: Recorder, script: ScriptedRun) -> None:
+    assert "there is no pipeline 'weekly' in eu-central-1" in str(run("start", "--name", "weekly").exception)
+
+
+def test_a_pipeline_of_another_version_is_not_started(
+    session: AwsSession, settings: DeploySettings, packed: Package, script: ScriptedRun
+) -> None:
+    older = json.loads(packed.text)
+    older["Parameters"] = [one for one in older["Parameters"] if one["Name"] != "ItemsUri"]
+    client = session.client("sagemaker")
+    client.create_pipeline(PipelineName="batchcast", PipelineDefinition=json.dumps(older), RoleArn=settings.role_arn)
+    assert "this version of batchcast: ItemsUri. Deploy it again." in str(run("start").exception)
+
+
+def test_a_run_above_the_budget_is_refused_with_its_estimate(deployed: AwsSession, script: ScriptedRun) -> None:
+    workload = ("--items", "100000", "--seconds", "30", "--price-per-hour", "0.922")
+    ended = run("start", "--budget", "100", *workload)
+    assert isinstance(ended.exception, ConfigError)
+    assert "USD and" in str(ended.exception)
+    assert not script.tokens
+    assert run("start", "--budget", "1000", *workload).exit_code == 0
+
+
+def test_a_budget_needs_to_know_the_workload(deployed: AwsSession, script: ScriptedRun) -> None:
+    assert "--items: is needed" in str(run("start", "--budget", "100", "--price-per-hour", "1").exception)
+
+
+# --- status: one look, at a bounded price
+
+
+def test_progress_is_shards_with_an_output_and_ends_when_the_rate_says(
+    session: AwsSession, script: ScriptedRun
+) -> None:
+    script.steps = [step("Transform", "Executing", start=900), step("BuildShards", "Succeeded", end=800)]
+    script.jobs[TRANSFORM_JOB] = {"TransformStartTime": BEGAN + timedelta(seconds=1200)}
+    put(session, "manifest/manifest.json", manifest(4, 25))
+    for done in ("part-00000", "part-00002", "part-00003"):
+        put(session, f"output/r0/{done}.jsonl.out", {})
+    put(session, "output/_batchcast", {})
+    document, exit_code = run_status(session, find_run_of(session), BEGAN + timedelta(seconds=1200 + 3600))
+    assert exit_code == 0
+    assert document["progress"] == {
+        "step": "Transform",
+        "shards_done": 3,
+        "shards_total": 4,
+        "records_done": 75,
+        "records_total": 100,
+        "records_per_hour": 75,
+        "ends_about": "2026-11-22T05:10:00+00:00",
+    }
+    assert [one["name"] for one in document["execution"]["steps"]] == ["BuildShards", "Transform"]
+    lines = status_lines(document)
+    assert lines[0] == f"Run {RUN_ID} (2026-11-22): Executing"
+    assert "    3 of 4 shards, 75 of 100 records, 75 an hour, ends about " in lines[3]
+
+
+def test_a_run_of_3000_shards_costs_twelve_calls(account: Recorder, session: AwsSession, script: ScriptedRun) -> None:
+    script.steps = [step("Transform", "Executing", start=900)]
+    put(session, "manifest/manifest.json", manifest(3000, 32))
+    names = [f"{RUN}/output/r0/part-{number:05d}.jsonl.out" for number in range(3000)]
+    script.objects = lambda _: names
+    account.calls.clear()
+    document, _ = run_status(session, find_run_of(session), BEGAN)
+    assert document["progress"]["shards_done"] == 3000
+    assert len(account.calls) == 12
+    assert Counter(account.operations())["s3:ListObjectsV2"] == 3
+
+
+def test_without_an_id_the_last_run_is_shown(account: Recorder, session: AwsSession, script: ScriptedRun) -> None:
+    put(session, "report/report.json", REPORT)
+    script.status, script.steps = "Succeeded", [step("BuildShards", "Succeeded", end=60)]
+    ended = run("status", "--json")
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["run_id"] == RUN_ID
+    assert json.loads(ended.stdout)["outcome"] == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("status", "published", "exit_code"),
+    [
+        ("Executing", False, 0),
+        ("Stopping", False, 0),
+        ("Stopped", False, 130),
+        ("Failed", False, 75),
+        ("Succeeded", True, 0),
+        ("CompletedWithFailures", True, 0),
+    ],
+)
+def test_each_status_of_an_execution_has_its_exit_code(
+    session: AwsSession, script: ScriptedRun, status: str, published: bool, exit_code: int
+) -> None:
+    if published:
+        put(session, "report/report.json", REPORT)
+    script.status, script.steps = status, [step("BuildShards", "Executing")]
+    document, found = run_status(session, find_run_of(session), BEGAN)
+    assert document["execution"]["status"] == status
+    assert found == exit_code
+
+
+def test_a_held_run_says_so(session: AwsSession, script: ScriptedRun) -> None:
+    held = {
+        **REPORT,
+        "outcome": "HELD",
+        "cause": "3 of 8 records failed.",
+        "cause_kind": "coverage",
+        "published": None,
+    }
+    put(session, "report/report.json", held)
+    script.status = "Failed"
+    ended = run("status")
+    assert ended.exit_code == 5
+    assert "3 of 8 records failed. Nothing was published." in ended.stdout
+
+
+def test_a_failure_is_explained_down_to_the_request(
+    account: Recorder, session: AwsSession, script: ScriptedRun
+) -> None:
+    script.status = "Failed"
+    reason = "ClientError: See job logs for more information"
+    script.steps = [
+        step("BuildShards", "Failed", end=60, reason="AlgorithmError: See job logs"),
+        step("Transform", "Failed", end=60, reason=reason),
+    ]
+    script.jobs[f"pipelines-{RUN_ID}-BuildShards-abc"] = {
+        "ExitMessage": "DataError [no_rows] history: 0 rows. Look at HistoryUri.",
+        "FailureReason": "AlgorithmError: See job logs for more information",
+    }
+    script.jobs[TRANSFORM_JOB] = {"FailureReason": reason}
+    data_log = [
+        "MaxConcurrentTransforms=4, MaxPayloadInMB=6, BatchStrategy=SINGLE_RECORD",
+        f"{BUCKET}/{RUN}/input/r0/part-00001.jsonl: ClientError: 400",
+        f"{BUCKET}/{RUN}/input/r0/part-00001.jsonl: ",
+        f"{BUCKET}/{RUN}/input/r0/part-00001.jsonl: Message:",
+        f"{BUCKET}/{RUN}/input/r0/part-00001.jsonl: no promo column",
+    ]
+    stream = f"{TRANSFORM_JOB}/i-0a1b-1790000000/data-log"
+    script.log["/aws/sagemaker/TransformJobs"] = [
+        (stream, f"2026-11-22T04:00:00.000:[sagemaker logs]: {line}") for line in data_log
+    ] + [(f"{TRANSFORM_JOB}/i-0a1b-1790000000", "a line of the container")] * 50
+    document, exit_code = run_status(session, find_run_of(session), BEGAN)
+    assert exit_code == 3
+    assert document["failures"] == [
+        {
+            "step": "BuildShards",
+            "job": f"pipelines-{RUN_ID}-BuildShards-abc",
+            "reasons": (
+                "AlgorithmError: See job logs",
+                "AlgorithmError: See job logs for more information",
+                "DataError [no_rows] history: 0 rows. Look at HistoryUri.",
+            ),
+        },
+        {
+            "step": "Transform",
+            "job": TRANSFORM_JOB,
+            "reasons": (reason, "part-00001.jsonl: ClientError: 400 no promo column"),
+        },
+    ]
+    assert "  Transform: part-00001.jsonl: ClientError: 400 no promo column" in status_lines(document)
+    assert Counter(account.operations())["logs:FilterLogEvents"] <= 5
+
+
+def test_a_log_that_may_not_be_read_is_no_obstacle(session: AwsSession, script: ScriptedRun) -> None:
+    script.status = "Failed"
+    script.steps = [step("Transform", "Failed", end=60, reason="ClientError: See job logs")]
+    script.fails = lambda operation: "AccessDeniedException" if operation == "FilterLogEvents" else None
+    document, _ = run_status(session, find_run_of(session), BEGAN)
+    assert "its data-log cannot be read: logs:FilterLogEvents said" in document["failures"][0]["reasons"][1]
+
+
+class Clock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+# --- wait: ten hours, through what goes wrong in ten hours
+
+
+def test_ten_hours_cost_fewer_than_1500_calls(account: Recorder, session: AwsSession, script: ScriptedRun) -> None:
+    clock, hours = Clock(), 10 * 3600.0
+    shards = [f"{RUN}/output/r0/part-{number:05d}.jsonl.out" for number in range(3000)]
+    script.status = lambda: "Succeeded" if clock.now > hours else "Executing"
+    script.steps = lambda: [step("Transform", "Executing", start=600)]
+    script.objects = lambda _: shards[: int(3000 * clock.now / hours)]
+    put(session, "manifest/manifest.json", manifest(3000, 32))
+    counts, seen = ShardCounts(session, f"s3://{BUCKET}/batchcast/runs", clock), []
+
+    def on_view(view: Any) -> None:
+        progress = counts(view.run_id, view.steps[0])
+        assert progress is not None
+        seen.append(progress.files_done)
+
+    account.calls.clear()
+    follow(session, ARN, on_view=on_view, pace=AWS_PACE, clock=clock, sleep=clock.sleep)
+    assert clock.now > hours
+    assert len(account.calls) < 1500
+    assert seen == sorted(seen)
+    assert seen[-1] > 2900
+    assert len(set(seen)) > 60
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "ServiceUnavailable"])
+def test_trouble_is_waited_out(session: AwsSession, script: ScriptedRun, code: str) -> None:
+    clock, said = Clock(), list[str]()
+    script.steps = [step("BuildShards", "Executing")]
+    script.status = lambda: "Succeeded" if clock.now > 4000 else "Executing"
+    script.fails = lambda _: code if 1000 < clock.now < 3000 else None
+    last = follow(session, ARN, on_view=lambda _: None, pace=AWS_PACE, say=said.append, clock=clock, sleep=clock.sleep)
+    assert last.status == "Succeeded"
+    assert len(said) == 1
+    assert "The run goes on; this command keeps trying." in said[0]
+
+
+def test_trouble_without_end_is_an_error_of_the_service(session: AwsSession, script: ScriptedRun) -> None:
+    clock, pace = Clock(), Pace(first=60, later=60, patience=300)
+    script.fails = lambda _: "ExpiredTokenException"
+    with pytest.raises(ServiceError, match="Renew the credentials"):
+        follow(session, ARN, on_view=lambda _: None, pace=pace, clock=clock, sleep=clock.sleep)
+    assert 300 < clock.now < 400
+
+
+def test_renewed_credentials_are_taken_up(
+    session: AwsSession, script: ScriptedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.status = "Succeeded"
+    script.fails = lambda _: None if script.access_keys[-1] == "renewed" else "ExpiredTokenException"
+    with pytest.raises(ServiceError):
+        session.client("sagemaker").list_pipelines()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "renewed")
+    clock = Clock()
+    follow(session, ARN, on_view=lambda _: None, pace=AWS_PACE, clock=clock, sleep=clock.sleep)
+    assert script.access_keys[2:] == ["renewed", "renewed"]
+
+
+def test_a_refusal_is_not_waited_out(session: AwsSession, script: ScriptedRun) -> None:
+    script.fails = lambda _: "AccessDeniedException"
+    clock = Clock()
+    with pytest.raises(ConfigError, match="Allow sagemaker:DescribePipelineExecution"):
+        follow(session, ARN, on_view=lambda _: None, pace=AWS_PACE, clock=clock, sleep=clock.sleep)
+    assert clock.now == 0
+
+
+def test_the_command_attaches_to_the_last_run_and_ends_as_it_does(session: AwsSession, script: ScriptedRun) -> None:
+    put(session, "report/report.json", REPORT)
+    script.status, script.steps = "CompletedWithFailures", [step("BuildShards", "Succeeded", end=60)]
+    ended = run("wait", "--json")
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["published"] == REPORT["published"]
+
+
+# --- logs, stop, list
+
+
+def test_logs_are_printed_step_by_step_with_their_stream_and_time(script: ScriptedRun) -> None:
+    script.steps = [step("BuildShards", "Succeeded", end=60), step("Transform", "Executing", start=60)]
+    processing, transform = f"pipelines-{RUN_ID}-BuildShards-abc", TRANSFORM_JOB
+    script.log = {
+        "/aws/sagemaker/ProcessingJobs": [(f"{processing}/algo-1-179", "reading"), ("other/algo-1", "no")],
+        "/aws/sagemaker/TransformJobs": [(f"{transform}/i-1", line) for line in "abcde"],
+    }
+    ended = run("logs")
+    assert ended.stdout.splitlines() == [
+        "BuildShards algo-1-179 2026-11-22T03:30:00Z reading",
+        *(f"Transform i-1 2026-11-22T03:30:00Z {line}" for line in "abcde"),
+    ]
+    assert run("logs", "--step", "BuildShards").stdout.count("\n") == 1
+    assert "Steps with a job: BuildShards, Transform." in str(run("logs", "--step", "Transfrom").exception)
+
+
+def test_stop_asks_once_however_often_it_is_typed(account: Recorder, script: ScriptedRun) -> None:
+    assert run("stop").stdout == f"Run {RUN_ID} is being stopped.\n"
+    run("stop")
+    tokens = [request["ClientRequestToken"] for _, name, request in account.calls if name == "StopPipelineExecution"]
+    assert len(tokens) == 2
+    assert len(set(tokens)) == 1
+    assert script.status == "Stopping"
+
+
+def test_the_list_shows_the_newest_first_with_its_label(script: ScriptedRun) -> None:
+    assert json.loads(run("list", "--json").stdout) == [
+        {"run_id": RUN_ID, "status": "Executing", "started": "2026-11-22T03:30:00+00:00", "label": "2026-11-22"}
+    ]
+    assert RUN_ID in run("list").stdout
+
+
+def test_an_unknown_run_is_refused_with_the_latest(deployed: AwsSession, script: ScriptedRun) -> None:
+    script.fails = lambda operation: "ResourceNotFound" if operation == "DescribePipelineExecution" else None
+    ended = run("status", "zzzzzzzzzzzz")
+    assert f"The latest are {RUN_ID}" in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ThrottlingException", ServiceError),
+        ("AccessDeniedException", ConfigError),
+        ("ResourceNotFound", ConfigError),
+        ("ExpiredTokenException", ServiceError),
+        ("ValidationException", ConfigError),
+    ],
+)
+@pytest.mark.parametrize("command", ["start", "status", "wait", "logs", "stop", "list"])
+def test_every_command_tells_every_refusal(
+    account: Recorder, script: ScriptedRun, command: str, code: str, kind: type[Exception]
+) -> None:
+    script.fails = lambda _: code
+    ended = run(command)
+    assert isinstance(ended.exception, kind)
+
+
+def find_run_of(session: AwsSession) -> Any:
+    """The scripted run as the commands find it."""
+    from pipelines.past_run import latest_run
+
+    return latest_run(session, "batchcast")
