@@ -15,7 +15,7 @@ from engine.container_check import CheckLimits, ContainerReport, Finding, JobSet
 from engine.model_server import ModelCommand, ModelUrl
 from steps.errors import ConfigError
 
-LIMITS = CheckLimits(start=5.0, answer=2.0, recovery=0.4, stop=0.5, level=0.08, ping_interval=0.02)
+LIMITS = CheckLimits(start=5.0, answer=2.0, recovery=0.4, stop=0.5, level=0.05, ping_interval=0.02)
 RECORDS = [json.dumps({"item_id": f"item-{n}", "number": n * 10}).encode() for n in range(1, 5)]
 
 
