@@ -11,10 +11,6 @@ from stacks import OWN_SERVER, STACKS, Job, Stack
 from pipelines.sample_records import bakery_records
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "conformance: needs the serving stacks of conformance/ (make test-conformance)")
-
-
 @pytest.fixture(params=STACKS, ids=lambda stack: stack.name)
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Each of the stacks; none of its processes may outlive the test."""

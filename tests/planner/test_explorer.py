@@ -22,6 +22,8 @@ from planner.page import MOST_INSTANCES, page_data, render_page
 from planner.plan import make_plan
 from planner.prices import load_prices
 
+pytestmark = pytest.mark.browser
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 SOURCES = dict(load_prices().sources)
