@@ -48,8 +48,8 @@ class Emulated:
 
     region = "emulated"
 
-    def __init__(self, model: AsyncModel, **conditions: Any) -> None:
-        self.store = MemoryStore()
+    def __init__(self, model: AsyncModel, *, store: Any = None, **conditions: Any) -> None:
+        self.store = store or MemoryStore()
         self.account = AsyncAccount(self.store, {MODEL: model}, conditions=AsyncConditions(**conditions))
         self.account.clock.now = MONDAY.timestamp()
         self.clock = self.account.clock

@@ -1,0 +1,300 @@
+"""`async`: an endpoint for forecasts between the weekly runs, that sleeps at zero instances."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pipelines.session import Session, session_options
+from pipelines.settings import BuildSettings
+from steps.errors import ConfigError, CoverageError, Problem
+
+if TYPE_CHECKING:
+    from pipelines.past_run import PastRun
+    from serving.async_endpoint import AsyncStatus
+    from serving.async_run import AsyncRun
+    from serving.async_settings import AsyncSettings
+    from serving.bulk_submit import Pace, Progress
+
+__all__ = ["async_"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_NAME = BuildSettings().pipeline_name
+
+
+@click.group("async")
+def async_() -> None:
+    """Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances."""
+
+
+def _endpoint_option(command: _Command) -> _Command:
+    return click.option("--endpoint", default=f"{_NAME}-async", show_default=True, help="Name of the endpoint.")(
+        command
+    )
+
+
+def _run_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--name", default=_NAME, show_default=True, help="Name of the pipeline the run is of."),
+        click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),
+    ):
+        command = option(command)
+    return command
+
+
+@async_.command()
+@_endpoint_option
+@click.option("--model", required=True, help="Name of the SageMaker model.")
+@click.option("--instance-type", required=True, metavar="TYPE", help="For example ml.m5.4xlarge.")
+@click.option("--max-instances", type=click.IntRange(1), default=1, show_default=True, help="Most instances at once.")
+@click.option("--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests an instance.")
+@click.option("--output", "output_uri", required=True, metavar="S3URI", help="Prefix for answers and failures.")
+@click.option("--success-topic", metavar="ARN", help="SNS topic that is told of answers.")
+@click.option("--error-topic", metavar="ARN", help="SNS topic that is told of failures.")
+@click.option("--kms-key", help="KMS key of the answers.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="On endpoint and configuration; repeatable.")
+@session_options
+@click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and send nothing.")
+def deploy(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
+    """Create the endpoint with all that lets it sleep and wake, or mend it."""
+    from serving.async_endpoint import deploy_async
+    from serving.async_settings import AsyncSettings
+
+    where = {name: given.pop(name) for name in ("workspace", "region", "profile")}
+    settings = AsyncSettings(**given, tags=_tags(tags))
+    if dry_run:
+        click.echo(json.dumps(_requests(settings), indent=1))
+        return
+    session = _session(**where)
+    click.echo("An endpoint takes some minutes until it is in service.", err=True)
+    done = deploy_async(settings, session.client)
+    click.echo(
+        f"Endpoint {settings.endpoint} in {session.region}: {done}. It has 0 to {settings.max_instances} instances, "
+        f"wakes for a single request in about ten minutes and sleeps about 20 minutes after the last."
+    )
+
+
+@async_.command()
+@_endpoint_option
+@session_options
+@click.option("--price-per-hour", type=float, help="USD an instance hour, instead of the price table's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: Any) -> None:
+    """Instances, queue, whether its scaling is whole, and what it cost since Monday.
+
+    Exit code 2 when something keeps it from waking, growing or sleeping.
+    """
+    from serving.async_endpoint import async_status, read_async_settings
+
+    session = _session(**where)
+    now = datetime.now(UTC)
+    found = async_status(endpoint, session.client, now)
+    monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    hours = found.instance_hours(monday, now)
+    usd = _rate(read_async_settings(endpoint, session.client), session.region, price_per_hour)
+    if as_json:
+        click.echo(json.dumps(_status_document(found, hours, usd), indent=1))
+    else:
+        _print_status(found, hours, usd)
+    if found.problems:
+        sys.exit(ConfigError.exit_code)
+
+
+@async_.command()
+@_endpoint_option
+@session_options
+@click.option("--discard-queue", is_flag=True, help="Even when requests wait or are being served.")
+def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
+    """Remove the endpoint, its configurations, its scaling and its alarm. Objects on S3 stay."""
+    from serving.async_endpoint import async_status, teardown_async
+
+    session = _session(**where)
+    if not discard_queue:
+        try:
+            backlog = async_status(endpoint, session.client, datetime.now(UTC)).backlog
+        except ConfigError:  # it is gone, and perhaps not all that belonged to it
+            backlog = None
+        if backlog:
+            what = f"{backlog:.0f} requests wait or are being served, and would be lost."
+            raise ConfigError(Problem("queue_not_empty", what, endpoint, "Wait, or give --discard-queue."))
+    removed = teardown_async(endpoint, session.client)
+    click.echo("\n".join(f"Removed {each}" for each in removed) or f"There is nothing left of {endpoint}.")
+
+
+@async_.command()
+@_run_options
+@_endpoint_option
+@click.option("--seconds", type=float, required=True, help="Seconds a record takes, as far as is known.")
+@click.option("--ttl", type=int, default=21_600, show_default=True, help="Seconds a request may wait.")
+@click.option("--timeout", type=int, default=900, show_default=True, help="Seconds the model may take.")
+@click.option("--attempts", type=int, default=2, show_default=True, help="Times a record is sent at most.")
+@click.option("--senders", type=int, default=8, show_default=True, help="Requests sent at once.")
+@session_options
+def submit(run_id: str, name: str, endpoint: str, workspace: Any, region: Any, profile: Any, **pace: Any) -> None:
+    """Send the records of a run, as fast as the endpoint can serve them and no faster.
+
+    Stays until all are answered; ended anywhere and started again it goes on. `async collect` publishes the answers.
+    """
+    from serving.async_endpoint import read_async_settings
+    from serving.bulk_submit import Pace, submit_run
+
+    wanted = Pace(**pace)
+    session = _session(workspace=workspace, region=region, profile=profile)
+    _, run = _run_of(session, name, run_id)
+    settings = read_async_settings(endpoint, session.client)
+    click.echo(_fit(len(run.records), settings, wanted), err=True)
+    ended = submit_run(run, settings, wanted, session.client, session.store, on_progress=_show)
+    click.echo(f"{ended.answered:,} records have an answer, {ended.failed:,} were given up.")
+    click.echo(f"Publish them with `async collect --shards {run_id}`.", err=True)
+
+
+@async_.command()
+@_run_options
+@click.option("--now", "whatever_is_there", is_flag=True, help="Decide without the answers that are not there yet.")
+@session_options
+def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> None:
+    """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
+    from serving.bulk_collect import collect_run, decide_run, error_key_of
+    from steps.carried import is_decided
+
+    session = _session(**where)
+    past, run = _run_of(session, name, run_id)
+    if is_decided(session.store, run.runs_uri, run_id):
+        click.echo(f"Run {run_id} is decided already; its report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.")
+        return
+    uri, payload = _payload(session, past)
+    error_key = error_key_of(payload, uri)
+    found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
+    click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
+    report = decide_run(run, session.store, payload, past.parameters)
+    counts = report["counts"]
+    click.echo(
+        f"Run {run_id}: {report['outcome']}. {counts['ok']:,} of {counts['expected']:,} items have a forecast.\n"
+        f"Forecasts: {report['published'] or 'nothing published'}"
+    )
+    if report["outcome"] == "HELD":
+        raise CoverageError(Problem("held", str(report["cause"]), run_id, "failed_records.jsonl says why."))
+
+
+def _session(**where: Any) -> Session:
+    from pipelines.session import open_session
+
+    if where.get("workspace"):
+        what = "a workspace has no asynchronous endpoint."
+        remedy = "Leave --workspace out to work on AWS; `forecast` answers single items in a workspace."
+        raise ConfigError(Problem("not_local", what, "--workspace", remedy))
+    return open_session(**where)
+
+
+def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun]:
+    from pipelines.past_run import find_run
+    from serving.async_run import open_async_run
+
+    past = find_run(session, name, run_id)
+    return past, open_async_run(session.store, past.parameters["RunsUri"], run_id)
+
+
+def _payload(session: Session, past: PastRun) -> tuple[str, bytes]:
+    """The payload file the run's records were built with: the definition of the execution names it."""
+    described = session.client("sagemaker").describe_pipeline_definition_for_execution(PipelineExecutionArn=past.arn)
+    inputs = json.loads(described["PipelineDefinition"])["Steps"][0]["Arguments"]["ProcessingInputs"]
+    uri = next(each["S3Input"]["S3Uri"] for each in inputs if each["InputName"] == "payload")
+    return uri, session.store.read(uri)
+
+
+def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
+    parted = [pair.partition("=") for pair in pairs]
+    for key, equals, _ in parted:
+        if not equals:
+            raise ConfigError(Problem("setting", f"{key!r} has no '='.", "--tag", "Write --tag KEY=VALUE."))
+    return {key: value for key, _, value in parted}
+
+
+def _requests(settings: AsyncSettings) -> list[dict[str, Any]]:
+    calls = [
+        ("sagemaker", "create_endpoint_config", settings.config()),
+        ("sagemaker", "create_endpoint", settings.endpoint_request()),
+        ("application-autoscaling", "register_scalable_target", settings.scalable_target()),
+        ("application-autoscaling", "put_scaling_policy", settings.tracking_policy()),
+        ("application-autoscaling", "put_scaling_policy", settings.step_policy()),
+        ("cloudwatch", "put_metric_alarm", settings.wake_alarm("<ARN of the step policy>")),
+    ]
+    return [{"service": service, "method": method, "request": request} for service, method, request in calls]
+
+
+def _rate(settings: AsyncSettings, region: str, price_per_hour: float | None) -> float | None:
+    """USD an instance hour; None where nobody said and the table has no such type in the region."""
+    from planner.prices import load_prices
+
+    if price_per_hour is not None:
+        return price_per_hour
+    rate = load_prices().rates.get(region, {}).get(settings.instance_type)
+    return rate.of("AsyncInf") if rate else None
+
+
+def _fit(records: int, settings: AsyncSettings, pace: Pace) -> str:
+    from planner.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
+
+    slots = settings.max_instances * settings.concurrency
+    hours = FULL_CAPACITY_MINUTES / 60 + records * pace.seconds / slots / 3600
+    at_once = expired_requests(records, pace.seconds, slots)
+    text = (
+        f"{records:,} records of {pace.seconds:g} s on {settings.max_instances} x {settings.concurrency} requests: "
+        f"about {hours:.1f} h."
+    )
+    if at_once:
+        enough = instances_to_finish(records, pace.seconds, settings.concurrency)
+        text += (
+            f" Sent at once about {at_once:,} would expire after 6 h in the queue; they are sent at the pace they are "
+            f"served instead. {enough} instances would do without."
+        )
+    return text
+
+
+def _show(progress: Progress) -> None:
+    click.echo(
+        f"{progress.answered:,} of {progress.records:,} answered, {progress.in_flight:,} unanswered, "
+        f"{progress.failed:,} lost, {progress.instances} instances",
+        err=True,
+    )
+
+
+def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dict[str, Any]:
+    return {
+        "endpoint": found.endpoint,
+        "status": found.status,
+        "instances": found.instances,
+        "desired_instances": found.desired,
+        "backlog": found.backlog,
+        "oldest_age_seconds": found.oldest_age,
+        "expired_last_day": found.expired_today,
+        "problems": [str(problem) for problem in found.problems],
+        "instance_hours_since_monday": round(hours, 3),
+        "cost_usd_since_monday": None if usd is None else round(hours * usd, 2),
+    }
+
+
+def _print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
+    def told(value: float | None, unit: str = "") -> str:
+        return "not measured" if value is None else f"{value:,.0f}{unit}"
+
+    cost = f"{hours:.2f} instance hours" + ("" if usd is None else f", ${hours * usd:,.2f}")
+    instances = f"{found.instances}" + (f", going to {found.desired}" if found.desired != found.instances else "")
+    rows = {
+        "Endpoint": f"{found.endpoint} ({found.status})",
+        "Instances": f"{instances}{' (asleep)' if found.instances == found.desired == 0 else ''}",
+        "Queue": f"{told(found.backlog)} requests, the oldest {told(found.oldest_age, ' s')}",
+        "Expired": f"{told(found.expired_today)} in the last day",
+        "Since Monday": cost,
+        "Scaling": "whole" if not found.problems else "",
+    }
+    for name, text in rows.items():
+        click.echo(f"{name + ':':<14}{text}")
+    for problem in found.problems:
+        click.echo(f"  {problem}")
