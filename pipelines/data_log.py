@@ -7,16 +7,17 @@ Line forms: amazon-sagemaker-examples issue 1620, sagemaker-python-sdk issues 18
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.follow import ExecutionView
-from pipelines.session import Session, pages
+from pipelines.job_logs import data_log
+from pipelines.session import Session
 from steps.errors import ConfigError, ServiceError
 
 __all__ = ["FailedRequest", "failed_requests", "with_answers"]
 
-_GROUP = "/aws/sagemaker/TransformJobs"
 _MARK = "[sagemaker logs]: "
 _SHARD_END = ".jsonl: "
 _HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")
@@ -61,17 +62,9 @@ def with_answers(
     retry = execution.step("TransformRetry")
     found: Mapping[str, FailedRequest] = {}
     if retry is not None and retry.job is not None and any(row["round"] == 1 for row in rows):
-        found = failed_requests(_lines(session, retry.job.rsplit("/", 1)[-1]))
+        with suppress(ConfigError, ServiceError):
+            found = failed_requests(data_log(session, retry.job))
     for row in rows:
         request = found.get(row["shard"]) if row["round"] == 1 else None
         row["answer"] = request and {"what": request.what, "message": request.message}
     return rows
-
-
-def _lines(session: Session, job: str) -> Iterable[str]:
-    request = {"logGroupName": _GROUP, "logStreamNamePrefix": f"{job}/"}
-    try:
-        for page in pages(session.client("logs").filter_log_events, mark="nextToken", **request):
-            yield from (each["message"] for each in page["events"] if each["logStreamName"].endswith("/data-log"))
-    except (ConfigError, ServiceError):
-        return
