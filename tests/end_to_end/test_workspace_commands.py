@@ -1,0 +1,128 @@
+"""The commands of the account, on a workspace: deploy, start, status, list, logs, wait, stop, rerun; the same code."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bakery_run
+import pytest
+from command import ITEMS, ROOT, RUN_DATE, Ended, command_line
+
+PAYLOAD = ROOT / "examples" / "bakery" / "payload.toml"
+HERE = ("--workspace", "workspace")
+Command = Callable[..., Ended]
+
+
+def declare_model(workspace: Path, *refused: str) -> None:
+    """A model that answers 400 to the refused item."""
+    server = shlex.join([sys.executable, str(ROOT / "tests" / "end_to_end" / "last_week_model.py")])
+    command = " ".join([server, "{port}", *refused])
+    (workspace / "models.toml").write_text(f"[demand-model]\ncommand = {json.dumps(command)}\n")
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the pipeline: deployed once, copied for every test. Deploying again changes nothing."""
+    folder = tmp_path_factory.mktemp("deployed")
+    defaults = {
+        "HistoryUri": "s3://history/",
+        "RunsUri": "s3://batchcast/runs",
+        "PublishUri": "s3://batchcast/published",
+        "ModelName": "demand-model",
+        "RunDate": RUN_DATE.isoformat(),
+        "TransformInstanceCount": "2",
+        "MaxConcurrentTransforms": "2",
+    }
+    given = [text for name, value in defaults.items() for text in ("-p", f"{name}={value}")]
+    command = command_line("deploy", *HERE, "--payload", str(PAYLOAD), *given)
+    first, second = (
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True) for _ in range(2)
+    )
+    assert first.stdout == "Pipeline batchcast in local: created.\nObjects: 2 written, 0 there already.\n"
+    assert second.stdout.startswith("Pipeline batchcast in local: is as it should be; nothing changed.")
+    return folder / "workspace"
+
+
+@pytest.fixture
+def workspace(deployed: Path, tmp_path: Path, history: Path) -> Path:
+    """A copy with a history and a model."""
+    copy = shutil.copytree(deployed, tmp_path / "workspace")
+    (copy / "s3" / "history").symlink_to(history)
+    declare_model(copy)
+    return copy
+
+
+def test_start_and_every_look_at_the_run(run_pipeline: Command, workspace: Path) -> None:
+    started = run_pipeline("start", *HERE, "--json", "-p", "RunLabel=2019-03-30")
+    assert started.exit_code == 0, started.stderr
+    run_id = started.document["run_id"]
+    assert started.document["counts"]["ok"] == ITEMS
+
+    status = run_pipeline("status", *HERE, run_id, "--json")
+    assert status.exit_code == 0
+    assert status.document["outcome"] == "COMPLETE"
+    assert status.document["progress"]["shards_done"] == status.document["progress"]["shards_total"]
+    assert status.document["progress"]["records_done"] == ITEMS
+    waited = run_pipeline("wait", *HERE, "--json")
+    assert waited.document["published"] == started.document["published"]
+    (listed,) = run_pipeline("list", *HERE, "--json").document
+    assert (listed["run_id"], listed["status"], listed["label"]) == (run_id, "Succeeded", "2019-03-30")
+    logs = run_pipeline("logs", *HERE, "--step", "Transform").stdout
+    assert "data-log" in logs
+    assert "MaxConcurrentTransforms=2, MaxPayloadInMB=6, BatchStrategy=SINGLE_RECORD" in logs
+
+
+def test_a_failing_record_is_explained_and_rerun(run_pipeline: Command, workspace: Path) -> None:
+    declare_model(workspace, bakery_run.ITEMS[0])
+    held = run_pipeline("start", *HERE, "--json")
+    assert held.exit_code == 5, held.stderr
+    status = run_pipeline("status", *HERE)
+    assert status.exit_code == 5
+    assert "Transform: " in status.stdout
+    assert "ClientError: 400" in status.stdout
+    assert "One or multiple steps failed" not in status.stdout
+    declare_model(workspace)
+    rerun = run_pipeline("rerun", *HERE, held.document["run_id"], "--json")
+    assert rerun.exit_code == 0, rerun.stderr
+    assert rerun.document["counts"]["ok"] == ITEMS
+
+
+def test_another_process_looks_at_a_run_and_stops_it(run_pipeline: Command, workspace: Path) -> None:
+    running = subprocess.Popen(
+        command_line("start", *HERE), cwd=workspace.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        found: list[dict[str, str]] = []
+        deadline = time.monotonic() + 60
+        while not found and time.monotonic() < deadline:
+            found = run_pipeline("list", *HERE, "--json").document or []
+        assert run_pipeline("stop", *HERE).stdout == f"Run {found[0]['run_id']} is being stopped.\n"
+        assert running.wait(60) == 130
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+            running.wait(60)
+    status = run_pipeline("status", *HERE, "--json")
+    assert (status.exit_code, status.document["execution"]["status"]) == (130, "Stopped")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("start",), "there is no pipeline 'batchcast' in local"),
+        (("status",), "ResourceNotFound"),
+        (("logs", "--step", "Transform"), "ResourceNotFound"),
+    ],
+)
+def test_a_workspace_without_a_pipeline_says_so(run_pipeline: Command, arguments: tuple[str, ...], said: str) -> None:
+    ended = run_pipeline(*arguments, *HERE)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
