@@ -27,7 +27,6 @@ __all__ = [
     "Costs",
     "Scenario",
     "batch",
-    ,
     "processing_hours",
     "title",
     "transform_estimate",

@@ -1,0 +1,260 @@
+"""The planner's predictions against the local engine, and the plain formula's beside them.
+
+    python benchmarks/planner.py            # about three minutes; writes benchmarks/results/planner.md
+    python benchmarks/planner.py --quick    # a look at a third of the records, written nowhere
+
+Twelve workloads run through the engine with real HTTP against a server of known capacity, 300 times faster than the
+reference job. The planner knows what it would know of a measured model: the mean and the spread of the seconds, the
+expected seconds where they follow from a record's rows, the capacity, and the start and overheads of two other jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from engine.model_server import ModelCommand
+from engine.transform_job import run_transform_job
+from engine.transform_plan import TransformOptions
+from planner.capacity import Capacity, ideal_capacity
+from planner.conditions import PRIOR, Conditions, LogNormal
+from planner.formula import for_the_job
+from planner.simulate import Job, simulate
+from steps.object_store import DirectoryStore
+from steps.shards import plan_shards
+
+Array = npt.NDArray[np.float64]
+SERVER = Path(__file__).resolve().with_name("sharing_server.py")
+RESULTS = Path(__file__).resolve().parent / "results" / "planner.md"
+IDEAL = ideal_capacity()
+MEAN = 0.1
+CALIBRATING = 3
+RUNS = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """`shards` are the true seconds of every record; `expected` what the planner expects of them, give or take `cv`."""
+
+    name: str
+    shards: Sequence[Array]
+    expected: Sequence[Array]
+    cv: float
+    instances: int = 2
+    concurrency: int = 4
+    capacity: Capacity = IDEAL
+
+    @property
+    def server(self) -> str:
+        """The command of a server with this capacity."""
+        return shlex.join([sys.executable, str(SERVER), "{port}", *map(str, self.capacity.theta)])
+
+
+def drawn(count: int, cv: float, rng: np.random.Generator) -> Array:
+    """Lognormal seconds whose mean is exactly MEAN, as a measured mean would be."""
+    sigma = np.sqrt(np.log1p(cv * cv))
+    seconds: Array = np.exp(sigma * rng.standard_normal(count))
+    return MEAN * seconds / seconds.mean()
+
+
+def unknown(name: str, files: int, records: int, cv: float, rng: np.random.Generator, **more: Any) -> Workload:
+    """Records of which only the mean and the spread are known, in files of equal count."""
+    shards = np.array_split(drawn(records, cv, rng), files)
+    return Workload(name=name, shards=shards, expected=[np.full(len(one), MEAN) for one in shards], cv=cv, **more)
+
+
+def known(name: str, shards: Sequence[Array], **more: Any) -> Workload:
+    """Records whose seconds follow from their rows, give or take 5 %."""
+    return Workload(name=name, shards=shards, expected=shards, cv=0.05, **more)
+
+
+def workloads(records: int, rng: np.random.Generator) -> list[Workload]:
+    """The twelve."""
+    sizes = drawn(records, 1.0, rng)
+    dealt = plan_shards(np.round(sizes * 1e6).astype(np.int64), instances=2, concurrency=4)
+    knee = Capacity(kind="knee", theta=(4.0, 0.0))
+    declining = Capacity(kind="knee", theta=(3.0, 0.08))
+    return [
+        unknown("constant", 12, records, 0.0, rng),
+        unknown("spread 50 %", 12, records, 0.5, rng),
+        unknown("heavy-tailed, spread 100 %", 24, 2 * records, 1.0, rng),
+        known("sorted by size, 6 files", np.array_split(np.sort(sizes), 6)),
+        known("dealt by the shard rule", np.split(sizes[dealt.order], dealt.starts[1:-1])),
+        unknown("one file", 1, records // 2, 0.5, rng),
+        unknown("few files: 3 on 2 instances", 3, records, 0.5, rng),
+        unknown("few files: 5 on 3 instances", 5, records, 0.3, rng, instances=3),
+        unknown("40 small files", 40, records, 0.5, rng),
+        unknown("saturated: 8 in flight do the work of 4", 12, records, 0.5, rng, concurrency=8, capacity=knee),
+        unknown("declining: 8 in flight do less than 3", 8, records, 0.3, rng, concurrency=8, capacity=declining),
+        unknown("one request at a time", 4, records // 2, 0.3, rng, concurrency=1),
+    ]
+
+
+def measured_seconds(workload: Workload, folder: Path) -> float:
+    """How long the engine takes for the job."""
+    store = DirectoryStore(folder / "s3")
+    for number, shard in enumerate(workload.shards):
+        lines = (json.dumps({"item_id": f"{number}-{at}", "seconds": round(s, 6)}) for at, s in enumerate(shard))
+        store.write(f"s3://b/in/part-{number:05d}.jsonl", "".join(line + "\n" for line in lines).encode())
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/in/"}}
+    request = {
+        "TransformJobName": "planner",
+        "ModelName": "sharing",
+        "MaxConcurrentTransforms": workload.concurrency,
+        "MaxPayloadInMB": 6,
+        "BatchStrategy": "SingleRecord",
+        "TransformInput": {"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
+        "TransformOutput": {"S3OutputPath": "s3://b/out/", "Accept": "application/json", "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": workload.instances},
+    }
+    began = time.monotonic()
+    result = run_transform_job(
+        request,
+        store=store,
+        model=ModelCommand(command=workload.server),
+        workdir=folder,
+        options=TransformOptions(time_scale=0.01),
+    )
+    assert result.status == "Completed", result
+    return time.monotonic() - began
+
+
+def calibrated() -> Conditions:
+    """Start, overhead of a request and of a shard, from three small jobs that are not among the twelve."""
+    few, many, files = (
+        known("", [np.full(count // files, MEAN / 5)] * files, concurrency=1)
+        for count, files in ((4, 2), (204, 2), (204, 34))
+    )
+    times = [_median_seconds(workload) for workload in (few, many, files)]
+    # Two instances work at once: 100 records more each, then 16 shards more each.
+    request = max(0.0, (times[1] - times[0]) / 100 - MEAN / 5)
+    shard = max(0.0, (times[2] - times[1]) / 16)
+    start = times[0] - 2 * (MEAN / 5 + request) - shard
+    return replace(
+        PRIOR,
+        provision=LogNormal(median=0.0, sigma=0.0),
+        start=LogNormal(median=start, sigma=0.1),
+        request_overhead=request,
+        shard_overhead=shard,
+        speed_sigma=0.01,
+        instance_sigma=0.005,
+    )
+
+
+def _median_seconds(workload: Workload) -> float:
+    times = []
+    for _ in range(CALIBRATING):
+        with tempfile.TemporaryDirectory() as folder:
+            times.append(measured_seconds(workload, Path(folder)))
+    return statistics.median(times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Seconds: predicted, by the formula, and what the engine took."""
+
+    workload: Workload
+    p5: float
+    p50: float
+    p95: float
+    formula: float
+    actual: float
+
+    @property
+    def error(self) -> float:
+        """Of P50, in percent."""
+        return 100 * (self.p50 / self.actual - 1)
+
+    @property
+    def formula_error(self) -> float:
+        """Of the plain formula, in percent."""
+        return 100 * (self.formula / self.actual - 1)
+
+    @property
+    def covered(self) -> bool:
+        """Whether P5 to P95 holds what happened."""
+        return self.p5 <= self.actual <= self.p95
+
+
+def outcome(workload: Workload, conditions: Conditions) -> Outcome:
+    """Predict, then run."""
+    job = Job(
+        shards=workload.expected,
+        seconds_cv=workload.cv,
+        instances=workload.instances,
+        concurrency=workload.concurrency,
+        capacity=workload.capacity.table(workload.concurrency),
+    )
+    p5, p50, p95 = simulate(job, conditions, runs=RUNS, seed=1).quantiles(0.05, 0.5, 0.95)
+    items = sum(map(len, workload.shards))
+    plain = for_the_job(
+        items=items,
+        seconds=float(np.concatenate(list(workload.shards)).mean()),
+        instances=workload.instances,
+        concurrency=workload.concurrency,
+        usd_per_hour=1.0,
+        cold_start_minutes=conditions.start.median / 60,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        actual = measured_seconds(workload, Path(folder))
+    return Outcome(workload=workload, p5=p5, p50=p50, p95=p95, formula=plain.wall_hours * 3600, actual=actual)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """As Markdown."""
+    lines = [
+        "| workload | engine | P50 | P5 to P95 | error of P50 | in range | plain formula | its error |",
+        "|---|---:|---:|---|---:|---|---:|---:|",
+    ]
+    lines += [
+        f"| {one.workload.name} | {one.actual:.2f} s | {one.p50:.2f} s | {one.p5:.2f} to {one.p95:.2f} s | "
+        f"{one.error:+.1f} % | {'yes' if one.covered else 'no'} | {one.formula:.2f} s | {one.formula_error:+.1f} % |"
+        for one in outcomes
+    ]
+    near = sum(abs(one.error) <= 5 for one in outcomes)
+    covered = sum(one.covered for one in outcomes)
+    lines += ["", f"P50 within 5 %: {near} of {len(outcomes)}. P5 to P95 holds: {covered} of {len(outcomes)}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run all twelve and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    conditions = calibrated()
+    print(
+        f"start {conditions.start.median:.2f} s, {1000 * conditions.request_overhead:.1f} ms a request, "
+        f"{1000 * conditions.shard_overhead:.1f} ms a shard",
+        file=sys.stderr,
+    )
+    outcomes = []
+    for workload in workloads(160 if quick else 480, np.random.default_rng(11)):
+        outcomes.append(outcome(workload, conditions))
+        print(f"{workload.name}: {outcomes[-1].error:+.1f} %", file=sys.stderr)
+    text = table(outcomes)
+    print(text)
+    if not quick:
+        machine = f"{platform.machine()}, Python {platform.python_version()}"
+        RESULTS.write_text(
+            f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine}.\n\n{text}\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
