@@ -34,6 +34,10 @@ COMMANDS = {
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),
     "diff": ("pipelines.diff_command:diff", "Compare two runs: parameters, inputs, counts, forecasts."),
+    "async": (
+        "pipelines.async_commands:async_",
+        "Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances.",
+    ),
     "lint": ("pipelines.lint_command:lint", "Check a pipeline definition without running it."),
     "show": ("pipelines.show:show", "Print the pipeline definition, or the job requests it resolves to."),
     "parameters": ("pipelines.show:parameters", "Print the table of pipeline parameters."),
