@@ -23,6 +23,7 @@ _MAX_RESUMES = 5
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 # Its own variables, and those of the libraries it speaks HTTP with.
 _READ_BY_BOTO3 = re.compile(r"AWS_\w+|(HTTP|HTTPS|NO)_PROXY|REQUESTS_CA_BUNDLE", re.IGNORECASE)
+_AWS_ENDPOINT = re.compile(r"https://s3[\w.-]*\.amazonaws\.com(\.cn)?")
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
 
@@ -48,12 +49,13 @@ class S3Store:
         if settings is None:
             settings = {name: value for name, value in os.environ.items() if _READ_BY_BOTO3.fullmatch(name)}
         # Where the objects lie says the client itself: wrong credentials are refused there, not taken elsewhere.
-        place = {
-            "AWS_ENDPOINT_URL_S3": self._client.meta.endpoint_url,
-            "AWS_DEFAULT_REGION": self._client.meta.region_name,
-            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
-        }
-        return {**settings, **place}
+        meta = self._client.meta
+        if _AWS_ENDPOINT.fullmatch(meta.endpoint_url):
+            # Not named, because boto3 takes a named one for another service than S3: no redirects, no virtual hosts.
+            place = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+        else:
+            place = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false", "AWS_ENDPOINT_URL_S3": meta.endpoint_url}
+        return {**settings, **place, "AWS_DEFAULT_REGION": meta.region_name}
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)

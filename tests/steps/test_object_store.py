@@ -292,6 +292,20 @@ def test_another_process_gets_to_the_endpoint_of_the_client_with_the_keys_of_thi
     assert "PYTHONPATH" not in environment
 
 
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1"])
+def test_another_process_gets_to_s3_itself_as_the_client_does(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+
+    store = S3Store(boto3.client("s3", region_name=region))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://elsewhere")
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    elsewhere: Any = open_store({})
+    assert elsewhere.environment == store.environment
+    assert elsewhere.environment["AWS_DEFAULT_REGION"] == region
+    assert "http://elsewhere" not in boto3.client("s3").meta.endpoint_url
+
+
 def test_keys_given_beside_the_client_take_the_place_of_those_of_this_process(
     seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
