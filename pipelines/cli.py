@@ -24,6 +24,7 @@ COMMANDS = {
     "logs": ("pipelines.executions_commands:logs", "Print the logs of a run's jobs, step by step."),
     "stop": ("pipelines.executions_commands:stop", "Stop a run; nothing of it is published."),
     "list": ("pipelines.executions_commands:list_", "List the runs, the newest first."),
+    "schedule": ("pipelines.schedule_command:schedule", "Let the pipeline start by itself."),
     "check-container": (
         "pipelines.check_container:check_container",
         "Check whether a model container is fit for Batch Transform.",
@@ -34,6 +35,10 @@ COMMANDS = {
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),
     "diff": ("pipelines.diff_command:diff", "Compare two runs: parameters, inputs, counts, forecasts."),
+    "parity": (
+        "pipelines.parity_command:parity",
+        "Compare the answers of an endpoint with those of batch, record by record.",
+    ),
     "async": (
         "pipelines.async_commands:async_",
         "Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances.",

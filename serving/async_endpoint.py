@@ -1,4 +1,4 @@
-"""Deploy an asynchronous endpoint, ask how it is, and take everything away again.
+"""Deploy an asynchronous endpoint, and take everything away again.
 
 `client` is a function from boto3's name of a service to a client of it.
 """
@@ -7,48 +7,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.service_errors import error_code
-from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, VARIANT, AsyncSettings
+from serving.async_settings import DIMENSION, NAMESPACE, VARIANT, AsyncSettings
 from steps.errors import ConfigError, Problem, ServiceError
 
-__all__ = ["AsyncStatus", "Client", "Sleep", "async_status", "deploy_async", "read_async_settings", "teardown_async"]
+__all__ = [
+    "Client",
+    "Sleep",
+    "deploy_async",
+    "read_async_settings",
+    "scalable_target",
+    "scaling_policies",
+    "teardown_async",
+    "wake_alarms",
+]
 
 Client = Callable[[str], Any]
 Sleep = Callable[[float], None]
 _POLL_SECONDS = 15.0
 _READY_SECONDS = 3600.0
 _ABSENT = ("ValidationException", "ResourceNotFound", "ObjectNotFoundException", "ResourceNotFoundException")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AsyncStatus:
-    """`backlog` counts requests that wait or are served, `oldest_age` is in seconds; None: not measured yet.
-
-    `problems` is what keeps the endpoint from waking, growing or sleeping as it should.
-    `changes` are times (UTC) and the number of instances asked for from then on.
-    """
-
-    endpoint: str
-    status: str
-    instances: int
-    desired: int
-    backlog: float | None
-    oldest_age: float | None
-    expired_today: float | None
-    problems: tuple[Problem, ...]
-    changes: tuple[tuple[datetime, int], ...]
-
-    def instance_hours(self, since: datetime, now: datetime) -> float:
-        """Instance hours asked for between two times; starting instances are counted from the decision on."""
-        hours, ends = 0.0, [when for when, _ in self.changes[1:]] + [now]
-        for (start, count), end in zip(self.changes, ends, strict=True):
-            hours += count * max(0.0, (min(end, now) - max(start, since)).total_seconds()) / 3600
-        return hours
 
 
 def deploy_async(settings: AsyncSettings, client: Client, *, sleep: Sleep = time.sleep) -> str:
@@ -93,7 +74,7 @@ def read_async_settings(endpoint: str, client: Client) -> AsyncSettings:
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     variant, asynchronous = config["ProductionVariants"][0], config["AsyncInferenceConfig"]
     output = asynchronous["OutputConfig"]
-    target = _target(client, endpoint)
+    target = scalable_target(client, endpoint)
     topics = output.get("NotificationConfig", {})
     return AsyncSettings(
         endpoint=endpoint,
@@ -108,24 +89,6 @@ def read_async_settings(endpoint: str, client: Client) -> AsyncSettings:
     )
 
 
-def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
-    """How the endpoint is, and whether its scaling is whole. Raises ConfigError when there is no such endpoint."""
-    settings = read_async_settings(endpoint, client)
-    described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    variant = described["ProductionVariants"][0]
-    return AsyncStatus(
-        endpoint=endpoint,
-        status=described["EndpointStatus"],
-        instances=variant["CurrentInstanceCount"],
-        desired=variant["DesiredInstanceCount"],
-        backlog=_latest(client, endpoint, "ApproximateBacklogSize", now),
-        oldest_age=_latest(client, endpoint, "ApproximateAgeOfOldestRequest", now),
-        expired_today=_sum_of_a_day(client, endpoint, "ExpiredRequests", now),
-        problems=tuple(_scaling_problems(settings, client)),
-        changes=tuple(_changes(settings, client, described)),
-    )
-
-
 def teardown_async(endpoint: str, client: Client) -> list[str]:
     """Take away the alarm, the policies, the scalable target, the endpoint and its configurations; what was there.
 
@@ -135,16 +98,16 @@ def teardown_async(endpoint: str, client: Client) -> list[str]:
     current = _described(sagemaker, endpoint)
     _check_kind(sagemaker, current)
     resource = f"endpoint/{endpoint}/variant/{VARIANT}"
-    alarms = [each["AlarmName"] for each in _alarms(cloudwatch, endpoint)]
+    alarms = [each["AlarmName"] for each in wake_alarms(cloudwatch, endpoint)]
     scaled = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
     removed = []
     if alarms:
         cloudwatch.delete_alarms(AlarmNames=alarms)
         removed += [f"alarm {name}" for name in alarms]
-    for policy in _policies(scaling, resource):
+    for policy in scaling_policies(scaling, resource):
         scaling.delete_scaling_policy(PolicyName=policy["PolicyName"], **scaled)
         removed.append(f"scaling policy {policy['PolicyName']}")
-    if _target(client, endpoint):
+    if scalable_target(client, endpoint):
         scaling.deregister_scalable_target(**scaled)
         removed.append(f"scalable target {resource}")
     configs = set(_configs(sagemaker, endpoint))
@@ -212,7 +175,7 @@ def _configs(sagemaker: Any, endpoint: str) -> list[str]:
     return [name for name in names if ours.fullmatch(name)]
 
 
-def _target(client: Client, endpoint: str) -> dict[str, Any] | None:
+def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
     resource = f"endpoint/{endpoint}/variant/{VARIANT}"
     found = client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=DIMENSION
@@ -221,101 +184,14 @@ def _target(client: Client, endpoint: str) -> dict[str, Any] | None:
     return targets[0] if targets else None
 
 
-def _policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
+def scaling_policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = scaling.describe_scaling_policies(
         ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION
     )["ScalingPolicies"]
     return found
 
 
-def _alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
+def wake_alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
     name = f"{endpoint}-has-backlog-without-capacity"
     found: list[dict[str, Any]] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return found
-
-
-def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Problem]:
-    remedy = "Run `async deploy` again."
-    target = _target(client, settings.endpoint)
-    if target is None:
-        yield Problem("no_scaling", "nothing scales it: its instances stay as they are.", settings.endpoint, remedy)
-        return
-    if target["MinCapacity"] > 0:
-        what = f"it never sleeps: MinCapacity is {target['MinCapacity']}."
-        yield Problem("never_sleeps", what, settings.endpoint, remedy)
-    policies = {each["PolicyName"]: each for each in _policies(client("application-autoscaling"), settings.resource)}
-    for name, wanted in ((TRACKING_POLICY, settings.tracking_policy()), (STEP_POLICY, settings.step_policy())):
-        effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing wakes it for a short queue"
-        if name not in policies:
-            yield Problem("policy_missing", f"policy {name} is missing: {effect}.", settings.endpoint, remedy)
-            continue
-        member = f"{wanted['PolicyType']}PolicyConfiguration"
-        if not _has(policies[name].get(member, {}), wanted[member]):
-            yield Problem("policy_differs", f"policy {name} is not as deployed.", settings.endpoint, remedy)
-    alarms = _alarms(client("cloudwatch"), settings.endpoint)
-    arn = policies.get(STEP_POLICY, {}).get("PolicyARN")
-    if not alarms or arn not in alarms[0].get("AlarmActions", ()):
-        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing wakes it for a short queue."
-        yield Problem("alarm_missing", what, settings.endpoint, remedy)
-
-
-def _has(found: Any, wanted: Any) -> bool:
-    """Whether everything wanted is there; the services add members of their own."""
-    if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(_has(found.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(found, list) and len(found) == len(wanted) and all(map(_has, found, wanted))
-    return bool(found == wanted)
-
-
-def _latest(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
-    points = _points(client, endpoint, metric, now - timedelta(minutes=10), now, "Average", 60)
-    return points[-1] if points else None
-
-
-def _sum_of_a_day(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
-    points = _points(client, endpoint, metric, now - timedelta(days=1), now, "Sum", 3600)
-    return sum(points) if points else None
-
-
-def _points(
-    client: Client, endpoint: str, metric: str, start: datetime, end: datetime, statistic: str, period: int
-) -> list[float]:
-    answer = client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName=metric,
-        Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
-        StartTime=start,
-        EndTime=end,
-        Period=period,
-        Statistics=[statistic],
-    )
-    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
-    return [float(point[statistic]) for point in points]
-
-
-def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, Any]) -> Iterator[tuple[datetime, int]]:
-    """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
-    created = described["CreationTime"]
-    yield _aware(created), 1
-    scaling = client("application-autoscaling")
-    request: dict[str, Any] = {
-        "ServiceNamespace": NAMESPACE,
-        "ResourceId": settings.resource,
-        "ScalableDimension": DIMENSION,
-    }
-    found = []
-    while True:
-        page = scaling.describe_scaling_activities(**request)
-        for activity in page["ScalingActivities"]:
-            told = re.search(r"desired instance count to (\d+)", activity["Description"])
-            if told:
-                found.append((_aware(activity["StartTime"]), int(told[1])))
-        if not page.get("NextToken"):
-            break
-        request["NextToken"] = page["NextToken"]
-    yield from sorted(found)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

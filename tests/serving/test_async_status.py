@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after
 
-from serving.async_endpoint import AsyncStatus, async_status, deploy_async, teardown_async
+from serving.async_endpoint import deploy_async, teardown_async
 from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
+from serving.async_status import AsyncStatus, async_status
 from steps.errors import ConfigError
 
 

@@ -1,0 +1,220 @@
+"""What the parity check finds, and what it lets pass: an endpoint on one side, a transform job on the other."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from parity_model import Handler, answer_of, forecast_of
+
+from pipelines.cli import root
+from serving.parity import Parity, Tolerance, compare_all, numbers_of
+from serving.parity_page import parity_page
+from serving.parity_sample import SampledRecord, stratified
+from serving.realtime import RealTimeAnswer
+from steps.errors import DataError
+from steps.payload_file import parse_payload
+
+ITEMS = [f"item-{number}" for number in range(6)]
+PAYLOAD = """
+[history]
+item_id = ["store"]
+date = "date"
+targets = ["sales"]
+[[record]]
+key = "item_id"
+from = "item_id"
+[[record]]
+key = "past"
+from = "history"
+columns = { date = "date", sales = "sales" }
+[[record]]
+key = "ahead"
+from = "future"
+columns = { date = "date", promo = "promo" }
+[answer]
+rows = "forecast"
+date = "date"
+targets = { sales = "daily_sales" }
+"""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str], str]]:
+    """Start an endpoint in some mode; its URL."""
+    servers = []
+
+    def start(mode: str) -> str:
+        handler = type("Moded", (Handler,), {"mode": mode})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def checked(url: str, mode: str, folder: Path, *more: str) -> Result:
+    """Run the command: the endpoint at the URL against a batch server in that mode."""
+    sample = folder / "records.jsonl"
+    sample.write_text("".join(json.dumps({"item_id": item}) + "\n" for item in ITEMS))
+    server = Path(__file__).with_name("parity_model.py")
+    command = f"{sys.executable} {server} {{port}} {mode}"
+    arguments = ["parity", "--url", url, "--model-command", command, "--sample", str(sample), "--json", *more]
+    return CliRunner().invoke(root, arguments, catch_exceptions=False)
+
+
+def test_the_same_server_passes_and_the_report_says_so(serve: Callable[[str], str], tmp_path: Path) -> None:
+    page = tmp_path / "parity.html"
+    ended = checked(serve(""), "plain", tmp_path, "--html", str(page))
+    assert ended.exit_code == 0, ended.output
+    document = json.loads(ended.stdout)
+    assert (document["match"], document["records"], document["differences"]) == (True, 6, [])
+    assert "MATCH" in page.read_text()
+    assert page.read_text().count("<circle") == 12
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "says"),
+    [
+        ("rounding", "rounding", "rounded to 2 decimals"),
+        ("reordering", "order", "2026-11-25"),
+        ("swapped", "swapped", "the answer of item-"),
+        ("locale", "locale", ","),
+        ("batch", "batch_environment", ""),
+        ("schema", "schema", "there"),
+    ],
+)
+def test_each_way_of_differing_is_caught_and_named(
+    serve: Callable[[str], str], tmp_path: Path, mode: str, kind: str, says: str
+) -> None:
+    ended = checked(serve(""), mode, tmp_path)
+    assert ended.exit_code == 4
+    differences = json.loads(ended.stdout)["differences"]
+    assert {each["kind"] for each in differences} == {kind}
+    assert all(says in each["found"] for each in differences)
+    wrong = {"item-1", "item-2"} if mode == "swapped" else set(ITEMS)
+    assert {each["item_id"] for each in differences} == wrong
+
+
+def test_an_endpoint_that_does_not_answer_json_is_named(serve: Callable[[str], str], tmp_path: Path) -> None:
+    ended = checked(serve("headers"), "plain", tmp_path)
+    assert ended.exit_code == 4
+    assert [each["kind"] for each in json.loads(ended.stdout)["differences"]] == ["headers"]
+
+
+def test_the_first_differences_are_told_in_words(serve: Callable[[str], str], tmp_path: Path) -> None:
+    url = serve("")
+    sample = tmp_path / "records.jsonl"
+    sample.write_text('{"item_id": "item-1"}\n')
+    server = Path(__file__).with_name("parity_model.py")
+    command = f"{sys.executable} {server} {{port}} locale"
+    arguments = ["parity", "--url", url, "--model-command", command, "--sample", str(sample)]
+    told = CliRunner().invoke(root, arguments, catch_exceptions=False).stdout
+    assert "item-1 forecast[0].daily_sales: locale: endpoint" in told
+
+
+# --- the comparison itself
+
+
+def answers(items: Sequence[str], mode: str = "") -> list[RealTimeAnswer]:
+    return [
+        RealTimeAnswer(status=200, body=json.dumps(answer_of(item, mode)).encode(), content_type="application/json")
+        for item in items
+    ]
+
+
+def compared(first: Any, second: Any, batch: Any) -> Parity:
+    sample = [SampledRecord(item_id=item, body=b"{}", stratum="spread") for item in ITEMS]
+    return compare_all(sample, first, second, batch, Tolerance())
+
+
+def batch_of(mode: str = "") -> dict[str, bytes | None]:
+    return {item: json.dumps(answer_of(item, mode)).encode() for item in ITEMS}
+
+
+def test_numbers_within_the_tolerance_are_the_same() -> None:
+    near = {item: answer_of(item, "") for item in ITEMS}
+    for answer in near.values():
+        answer["forecast"][0]["daily_sales"] *= 1 + 1e-8
+    batch = {item: json.dumps(answer).encode() for item, answer in near.items()}
+    assert compared(answers(ITEMS), answers(ITEMS), batch).matches
+
+
+def test_keys_in_another_order_are_no_difference() -> None:
+    batch = {item: json.dumps(answer_of(item, ""), sort_keys=True).encode() for item in ITEMS}
+    assert compared(answers(ITEMS), answers(ITEMS), batch).matches
+
+
+def test_batch_may_be_as_noisy_as_the_endpoint_and_no_more() -> None:
+    noisy = compared(answers(ITEMS), answers(ITEMS, "noise"), batch_of("noise"))
+    assert noisy.noisy == 6
+    far = compared(answers(ITEMS), answers(ITEMS, "noise"), batch_of("swapped"))
+    assert {each.kind for each in far.differences} == {"swapped"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(None, "missing"), (b"<html>", "unparsable"), (b'{"item_id":"item-3","forecast":[]}', "length")],
+)
+def test_an_answer_that_is_none_is_named(answer: bytes | None, kind: str) -> None:
+    found = compared(answers(ITEMS), answers(ITEMS), {**batch_of(), "item-3": answer})
+    assert [(each.item_id, each.kind) for each in found.differences] == [("item-3", kind)]
+
+
+def test_an_endpoint_that_fails_is_no_match() -> None:
+    failed = [RealTimeAnswer(status=500, body=b"{}", content_type="application/json") for _ in ITEMS]
+    assert {each.kind for each in compared(failed, failed, batch_of()).differences} == {"status"}
+
+
+def test_the_page_escapes_what_the_model_says() -> None:
+    batch = dict.fromkeys(ITEMS, b'{"item_id": "<script>"}')
+    page = parity_page(compared(answers(ITEMS), answers(ITEMS), batch), "live", "run")
+    assert "<script>" not in page
+    assert "MISMATCH" in page
+
+
+def test_numbers_are_those_of_the_answer_in_its_order() -> None:
+    assert numbers_of({"a": [1, {"b": 2.5}], "c": True, "d": "7"}) == [1.0, 2.5]
+    assert len(numbers_of(forecast_of("item-1"))) == 3
+
+
+# --- the sample
+
+
+def record(item: str, days: int, *, null: bool = False, promo: bool = False) -> bytes:
+    past = [{"date": f"day-{day}", "sales": None if null and day == 0 else 1.0} for day in range(days)]
+    return json.dumps({"item_id": item, "past": past, "ahead": [{"date": "d", "promo": promo}]}).encode()
+
+
+def test_every_stratum_is_in_the_sample() -> None:
+    records = [record(f"plain-{number:03d}", 50) for number in range(200)]
+    records += [record("long", 400), record("new", 1), record("null", 50, null=True), record("promo", 50, promo=True)]
+    sample = stratified(records, 20, parse_payload(PAYLOAD.encode(), where="payload.toml"))
+    assert len(sample) == 20
+    assert len({each.item_id for each in sample}) == 20
+    strata = {each.item_id: each.stratum for each in sample}
+    assert strata["long"] == "longest"
+    assert strata["null"] == "with nulls"
+    assert strata["promo"] == "with events ahead"
+    assert strata["new"] == "new"
+    assert set(strata.values()) == {"longest", "shortest", "with nulls", "with events ahead", "new", "spread"}
+
+
+def test_a_sample_larger_than_the_records_is_all_of_them() -> None:
+    assert len(stratified([record("a", 3), record("b", 2)], 100, None)) == 2
+
+
+def test_a_record_without_an_id_is_refused() -> None:
+    with pytest.raises(DataError, match="item_id"):
+        stratified([b'{"rows": []}'], 1, None)
