@@ -18,7 +18,7 @@ from pipelines.parameters import Parameters, check_parameters, declared_paramete
 from pipelines.session import Session, pages
 from steps.errors import ConfigError, Problem
 
-__all__ = ["Listed", "check_unfinished", "list_runs", "run_parameters", "start_run", "stop_run"]
+__all__ = ["Listed", "check_unfinished", "list_runs", "required_pipeline", "run_parameters", "start_run", "stop_run"]
 
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82
@@ -34,22 +34,27 @@ class Listed:
     label: str
 
 
-def run_parameters(session: Session, pipeline_name: str, overrides: Mapping[str, str]) -> Parameters:
-    """The parameters of a run: the deployed pipeline's defaults, and what is given instead. One API call.
-
-    Raises ConfigError when the pipeline is not deployed, is of another version of batchcast, or when a value is
-    missing or wrong.
-    """
-    pipeline = deployed_pipeline(session, pipeline_name)
+def required_pipeline(session: Session, name: str) -> dict[str, Any]:
+    """DescribePipeline's answer. Raises ConfigError when there is no such pipeline."""
+    pipeline = deployed_pipeline(session, name)
     if pipeline is None:
-        what = f"there is no pipeline {pipeline_name!r} in {session.region}."
+        what = f"there is no pipeline {name!r} in {session.region}."
         raise ConfigError(Problem("not_deployed", what, "--name", "Deploy it first, or name another."))
+    return pipeline
+
+
+def run_parameters(pipeline: Mapping[str, Any], overrides: Mapping[str, str]) -> Parameters:
+    """The parameters of a run: the deployed pipeline's defaults, and what is given instead.
+
+    `pipeline` is DescribePipeline's answer. Raises ConfigError when it is of another version of batchcast, and when a
+    value is missing or wrong.
+    """
     definition = json.loads(pipeline["PipelineDefinition"])
     ours, theirs = {one.name for one in declared_parameters()}, {one["Name"] for one in definition["Parameters"]}
     if ours != theirs:
         other = ", ".join(sorted(ours ^ theirs))
         what = f"the deployed pipeline has other parameters than this version of batchcast: {other}."
-        raise ConfigError(Problem("other_version", what, pipeline_name, "Deploy it again."))
+        raise ConfigError(Problem("other_version", what, pipeline["PipelineName"], "Deploy it again."))
     return check_parameters({**defaults_of(definition), **overrides})
 
 

@@ -61,13 +61,13 @@ def start(
     The same RunLabel and parameters start the same run, however often: safe to repeat after a broken connection. In a
     workspace the run lives in this process, so the command stays to its end.
     """
-    from pipelines.executions import check_unfinished, run_parameters, start_run
+    from pipelines.executions import check_unfinished, required_pipeline, run_parameters, start_run
     from pipelines.parameters import parse_overrides
     from pipelines.run_estimate import check_budget
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)
-    values = run_parameters(session, name, overrides)
+    values = run_parameters(required_pipeline(session, name), overrides)
     if budget is not None:
         workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
         check_budget(values, budget, region=session.region, **workload)

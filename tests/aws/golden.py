@@ -17,6 +17,7 @@ _MASKS = (
     (r'"PipelineDefinition": ".*"', '"PipelineDefinition": "<definition>"'),
     (r"[\d,]+ bytes, SHA-256 [0-9a-f]{64}", "<body>"),
     (r"[0-9a-f]{64}", "<sha256>"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
     (r"\b(Code|payload) [0-9a-f]{12}\b", r"\1 <digest>"),
 )
 FOLDER = Path(__file__).parent / "golden"

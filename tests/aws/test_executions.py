@@ -327,7 +327,7 @@ def test_trouble_is_waited_out(session: AwsSession, script: ScriptedRun, code: s
     clock, said = Clock(), list[str]()
     script.steps = [step("BuildShards", "Executing")]
     script.status = lambda: "Succeeded" if clock.now > 4000 else "Executing"
-    script.fails = lambda _: code if 1000 < clock.now < 3000 else None
+    script.fails = lambda _: code if 1000 < clock.now < 1800 else None
     last = follow(session, ARN, on_view=lambda _: None, pace=AWS_PACE, say=said.append, clock=clock, sleep=clock.sleep)
     assert last.status == "Succeeded"
     assert len(said) == 1
