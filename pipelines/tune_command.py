@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.session import session_options
-from pipelines.tune_sources import SOURCES, TuneOptions, chosen_source, records_of
+from pipelines.tune_measure import TuneOptions, records_of
+from pipelines.tune_sources import SOURCES, chosen_source
 from steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from planning import reference_inputs
 
 from planner.capacity import Capacity
 from planner.prices import load_prices
+from planner.scenarios import processing_hours
 from planner.search import (
     cheapest_within_deadline,
     concurrency_cap,
@@ -15,6 +16,7 @@ from planner.search import (
     pareto,
     type_choices,
 )
+from planner.simulate import Job, simulate
 
 RATES = load_prices().rates["us-east-1"]
 TAKEN = {"ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.r6i.xlarge"}
@@ -83,3 +85,18 @@ def test_the_front_is_sorted_and_nothing_on_it_beats_another() -> None:
 def test_more_requests_in_flight_is_the_lever_on_the_cost() -> None:
     [four, sixteen] = [one for one in configurations([reference_inputs()], [20]) if one.concurrency in (4, 16)]
     assert four.scenario.cost_usd / sixteen.scenario.cost_usd == pytest.approx(2.4, abs=0.15)
+
+
+def test_the_configuration_for_a_deadline_meets_it_when_played_through() -> None:
+    found = cheapest_within_deadline([reference_inputs(capacity=MEASURED)], 12.0)
+    assert found is not None
+    inputs = reference_inputs(capacity=MEASURED, instances=found.instances, concurrency=found.concurrency)
+    job = Job(
+        shards=inputs.shard_seconds,
+        seconds_cv=inputs.workload.seconds_cv,
+        instances=inputs.instances,
+        concurrency=inputs.concurrency,
+        capacity=inputs.capacity.table(inputs.concurrency),
+    )
+    hours = simulate(job, inputs.conditions, runs=60, seed=2).wall / 3600 + processing_hours(inputs)[0]
+    assert float((hours <= 12.0).mean()) >= 0.9

@@ -7,7 +7,7 @@ import pytest
 from virtual_server import VirtualServer
 
 from planner.levels import Exchange, measured_level, seconds_alone
-from planner.tune import Limits, chosen_concurrency, fitted, measure
+from planner.tune import Limits, chosen_concurrency, fitted, measure, rates_in_turns
 from steps.errors import ModelError
 
 LEVELS = (1, 2, 4, 8, 16, 32)
@@ -116,3 +116,9 @@ def test_failures_are_counted_with_the_first_reason() -> None:
     level = measured_level(2, [block], [None], {0: 1.0})
     assert (level.requests, level.failures, level.first_failure) == (3, 2, "reset")
     assert level.p50 == 1.0
+
+
+def test_rigs_run_in_turns_are_told_apart() -> None:
+    fast, slow = VirtualServer(work=knee(4), cv=0.0), VirtualServer(work=knee(4), seconds=3.0, cv=0.0)
+    rates = rates_in_turns([(slow, 4, 1.3), (fast, 4, 4.0)], 16, block_seconds=10.0)
+    assert rates[1] / rates[0] == pytest.approx(3, rel=0.1)
