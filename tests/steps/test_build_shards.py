@@ -172,6 +172,14 @@ def test_a_time_of_day_is_quarantined_where_dates_are_declared(tmp_path: Path) -
     assert "2026-01-01 5:00:00" in made.table[1]["quarantine_detail"]
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1])
+def test_whole_numbers_beyond_what_every_json_reader_keeps_are_quarantined(tmp_path: Path, value: int) -> None:
+    sales = [value, value // abs(value) * 2**53]
+    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["beyond", "within"], 1, sales=sales)])
+    assert made.reasons == {"beyond": "out_of_range"}
+    assert made.records["within"]["rows"][0]["sales"] == sales[1]
+
+
 def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_built(tmp_path: Path) -> None:
     payload = DAILY_PAYLOAD.replace('targets = ["sales"]', 'targets = ["sales"]\nmin_days = 3\nnulls = "quarantine"')
     tables = [
@@ -215,6 +223,7 @@ def test_a_record_may_have_95_percent_of_the_payload_limit_and_not_a_byte_more(
     tables = [table("big", 950_000 - frame + extra), table("small", 1)]
     made = build(tmp_path, payload, tables, max_payload_in_mb=1)
     assert ("big" in made.records) is fits
+    assert ("big" in {row["item_id"] for row in made.baseline}) is fits
     if not fits:
         assert made.table[0]["quarantine_detail"] == "the record has 950,001 bytes; MaxPayloadInMB less 5 % are 950,000"
 
@@ -286,6 +295,20 @@ def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) 
     assert [(row["naive"], row["actual"], row["scale"]) for row in old] == [(None, None, None)] * 2
     new = [row for row in made.baseline if row["item_id"] == "new"]
     assert [(row["naive"], row["scale"]) for row in new] == [(None, 0.0), (None, 0.0)]
+
+
+def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path) -> None:
+    table = daily_rows(["a"], 8).append_column("lost", pa.array([100 + day for day in range(8)]))
+    payload = DAILY_PAYLOAD.replace('["sales"]', '["sales", "lost"]').replace(
+        'targets = { sales = "sales" }', 'targets = { sales = "sales", lost = "lost" }'
+    )
+    made = build(tmp_path, payload, [table], run_date="2026-01-07", forecast_days=2)
+    assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in made.baseline] == [
+        (1, "lost", 100.0, 107.0),
+        (1, "sales", 0.0, 7.0),
+        (2, "lost", 101.0, None),
+        (2, "sales", 1.0, None),
+    ]
 
 
 def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) -> None:

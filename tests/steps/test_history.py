@@ -64,9 +64,10 @@ def test_types_that_drift_from_file_to_file_are_refused_with_both_files(
     tmp_path: Path, one: pa.Array, two: pa.Array, first: str, second: str
 ) -> None:
     empty = with_column("promo", pa.nulls(2))
-    made = build(tmp_path, PROMO, [empty, with_column("promo", one), with_column("promo", two)])
+    same, other = with_column("promo", one), with_column("promo", two)
+    made = build(tmp_path, PROMO, [empty, same, same, other])
     assert made.exit_code == 3
-    assert "part-2.parquet: column 'promo' is " in made.message
+    assert "part-3.parquet: column 'promo' is " in made.message
     assert f"{second} here and {first} in part-1.parquet" in made.message
 
 
@@ -116,9 +117,12 @@ def test_hidden_files_are_no_data_and_folders_are_searched(tmp_path: Path) -> No
     build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])])
     (history / "_SUCCESS").touch()
     (history / ".part.parquet.crc").write_bytes(b"x")
+    (history / ".checkpoints").mkdir()
+    pq.write_table(daily_rows(["a"]), history / ".checkpoints/part-0.parquet")
     (history / "2026/02").mkdir(parents=True)
     pq.write_table(daily_rows(["b"]), history / "2026/02/more")
-    assert list(build(tmp_path, DAILY_PAYLOAD, None).records) == ["a", "b"]
+    made = build(tmp_path, DAILY_PAYLOAD, None)
+    assert (list(made.records), made.reasons) == (["a", "b"], {})
 
 
 @pytest.mark.parametrize(("folder", "expected"), [("_delta_log", "Delta table"), ("_temporary", "unfinished output")])
