@@ -33,6 +33,8 @@ __all__ = [
 
 Say = Callable[[str], None]
 _BUSY_PERCENT = 10.0
+# A person waits: look four times a second whether the server answers, and give up after 7.5 minutes, not 30.
+_TIME_SCALE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def started_server(source: ModelSource) -> Iterator[ModelServer]:
         log.touch()
         server = start_model_server(source, port=free_ports(1)[0], environment={"SAGEMAKER_BATCH": "true"}, log=log)
         try:
-            wait_until_ready(server, aborted=threading.Event(), log=log)
+            wait_until_ready(server, aborted=threading.Event(), log=log, time_scale=_TIME_SCALE)
             yield server
         except StartError as error:
             raise ModelError(Problem("model_start", f"{error}.", remedy="`check-container` looks closer.")) from error

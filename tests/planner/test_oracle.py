@@ -18,7 +18,7 @@ CONDITIONS = replace(
     request_overhead=0.001,
     shard_overhead=0.003,
 )
-WORKLOADS = {one.name: one for one in workloads(240, np.random.default_rng(11))}
+WORKLOADS = {one.name: one for one in workloads(160, np.random.default_rng(11))}
 
 
 @pytest.mark.parametrize(

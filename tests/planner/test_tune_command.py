@@ -19,7 +19,7 @@ SERVER = Path(__file__).parent / "sleeping_server.py"
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
     path = tmp_path / "records.jsonl"
-    path.write_text("".join(json.dumps({"seconds": 0.015 + 0.0007 * number}) + "\n" for number in range(20)))
+    path.write_text("".join(json.dumps({"seconds": 0.01 + 0.0005 * number}) + "\n" for number in range(20)))
     return path
 
 
@@ -64,7 +64,7 @@ def test_threads_set_wrong_are_found_and_said(tmp_path: Path, records: Path) -> 
     found = read_tuning(tmp_path / "tuning.json")
     assert [variant.settings for variant in found.variants] == [{}, {"OMP_NUM_THREADS": "1"}]
     gain = found.variants[1].items_per_s / found.variants[0].items_per_s
-    assert gain == pytest.approx(3, rel=0.35)
+    assert 1.5 < gain < 4
 
 
 def test_words_of_the_command_are_varied_where_it_has_them(tmp_path: Path, records: Path) -> None:
