@@ -17,9 +17,9 @@ from steps.errors import ConfigError, CoverageError, Problem
 
 if TYPE_CHECKING:
     from pipelines.past_run import PastRun
-    from serving.async_endpoint import AsyncStatus
     from serving.async_run import AsyncRun
     from serving.async_settings import AsyncSettings
+    from serving.async_status import AsyncStatus
     from serving.bulk_submit import Pace, Progress
 
 __all__ = ["async_"]
@@ -90,7 +90,8 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
 
     Exit code 2 when something keeps it from waking, growing or sleeping.
     """
-    from serving.async_endpoint import async_status, read_async_settings
+    from serving.async_endpoint import read_async_settings
+    from serving.async_status import async_status
 
     session = _session(**where)
     now = datetime.now(UTC)
@@ -112,7 +113,8 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
 @click.option("--discard-queue", is_flag=True, help="Even when requests wait or are being served.")
 def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
     """Remove the endpoint, its configurations, its scaling and its alarm. Objects on S3 stay."""
-    from serving.async_endpoint import async_status, teardown_async
+    from serving.async_endpoint import teardown_async
+    from serving.async_status import async_status
 
     session = _session(**where)
     if not discard_queue:
@@ -160,6 +162,7 @@ def submit(run_id: str, name: str, endpoint: str, workspace: Any, region: Any, p
 @session_options
 def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> None:
     """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
+    from pipelines.run_payload import payload_of_run
     from serving.bulk_collect import collect_run, decide_run, error_key_of
     from steps.carried import is_decided
 
@@ -168,7 +171,7 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
     if is_decided(session.store, run.runs_uri, run_id):
         click.echo(f"Run {run_id} is decided already; its report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.")
         return
-    uri, payload = _payload(session, past)
+    uri, payload = payload_of_run(session, past)
     error_key = error_key_of(payload, uri)
     found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
     click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
@@ -198,14 +201,6 @@ def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun
 
     past = find_run(session, name, run_id)
     return past, open_async_run(session.store, past.parameters["RunsUri"], run_id)
-
-
-def _payload(session: Session, past: PastRun) -> tuple[str, bytes]:
-    """The payload file the run's records were built with: the definition of the execution names it."""
-    described = session.client("sagemaker").describe_pipeline_definition_for_execution(PipelineExecutionArn=past.arn)
-    inputs = json.loads(described["PipelineDefinition"])["Steps"][0]["Arguments"]["ProcessingInputs"]
-    uri = next(each["S3Input"]["S3Uri"] for each in inputs if each["InputName"] == "payload")
-    return uri, session.store.read(uri)
 
 
 def _tags(pairs: tuple[str, ...]) -> dict[str, str]:

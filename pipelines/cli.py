@@ -15,6 +15,7 @@ __all__ = ["main", "root"]
 COMMANDS = {
     "local": ("pipelines.local_run:local", "Run the whole pipeline on this machine."),
     "deploy": ("pipelines.deploy_command:deploy", "Create the pipeline, or update what has changed."),
+    "preflight": ("pipelines.preflight_command:preflight", "Look for what would stop a run, and change nothing."),
     "start": ("pipelines.executions_commands:start", "Start a run and print its id."),
     "status": (
         "pipelines.executions_commands:status",
@@ -35,6 +36,7 @@ COMMANDS = {
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),
     "diff": ("pipelines.diff_command:diff", "Compare two runs: parameters, inputs, counts, forecasts."),
+    "forecast": ("pipelines.forecast_command:forecast", "Forecast some items now."),
     "parity": (
         "pipelines.parity_command:parity",
         "Compare the answers of an endpoint with those of batch, record by record.",

@@ -19,9 +19,9 @@ from steps.errors import ConfigError, Problem
 from steps.object_store import DirectoryStore, split_uri
 
 if TYPE_CHECKING:
-    from engine import FaultPlan, ModelSource
+    from engine import FaultPlan, ModelCommand, ModelSource
 
-__all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local"]
+__all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local", "sample_model"]
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "examples" / "bakery"
@@ -173,6 +173,13 @@ def _declare_model(run: LocalRun, name: str) -> None:
         declare_model(run.workspace, name, _model_source(run))
 
 
+def sample_model() -> ModelCommand:
+    """The server of the bakery sample's model."""
+    from engine.model_server import ModelCommand
+
+    return ModelCommand(command=shlex.join([sys.executable, str(SAMPLE / "serve.py"), "--port", "{port}"]))
+
+
 def _model_source(run: LocalRun) -> ModelSource:
     from engine.model_server import ModelCommand, ModelUrl
 
@@ -180,7 +187,9 @@ def _model_source(run: LocalRun) -> ModelSource:
         raise ConfigError(Problem("model", "both --model-command and --model-url.", remedy="Give one of them."))
     if run.model_url:
         return ModelUrl(url=run.model_url)
-    command = run.model_command or shlex.join([sys.executable, str(SAMPLE / "serve.py"), "--port", "{port}"])
+    if run.model_command is None:
+        return sample_model()
+    command = run.model_command
     if "{port}" not in command:
         what = f"{command!r} has no {{port}}."
         raise ConfigError(Problem("model", what, "--model-command", "Write {port} where the server takes its port."))

@@ -98,7 +98,7 @@ def _plots(compared: Sequence[Compared]) -> str:
                 name: np.pad(line, (0, longest - len(line)), constant_values=np.nan) for name, line in lines.items()
             }
             chart = forecast_chart(f"Answers for {one.record.item_id}", ["first", "last"], lines)
-            far = "" if one.distance is None else f", {one.distance:.1e} apart"
+            far = f", {one.distance:.1e} apart" if one.distance else ""
             head = f"<b>{escape(one.record.item_id)}</b><br>{escape(one.record.stratum)}{far}"
             figures.append(f"<figure><figcaption>{head}</figcaption>{chart}</figure>")
     legend = '<p class="legend"><span class="model">batch</span><span class="naive">endpoint</span></p>'

@@ -1,0 +1,296 @@
+"""`forecast`: a few items now, without waiting for the weekly run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.session import Session, session_options
+from pipelines.settings import BuildSettings
+from steps.errors import ConfigError, ModelError, Problem
+
+if TYPE_CHECKING:
+    from pipelines.forecast_plot import PlottedForecast
+    from serving.ad_hoc_records import AdHocRecord, AdHocRecords
+    from serving.ad_hoc_request import AdHocRequest
+
+__all__ = ["forecast"]
+
+_START_SECONDS = 120.0
+
+
+@click.command()
+@click.argument("items", nargs=-1, required=True, metavar="ITEM…")
+@click.option("--history", metavar="DIR|S3URI", help="Parquet history; that of the latest run unless given.")
+@click.option(
+    "--payload", type=click.Path(path_type=Path), help="The payload.toml; that of the latest run unless given."
+)
+@click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
+@click.option("--days", type=click.IntRange(1), default=31, show_default=True, help="Days to forecast.")
+@click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
+@click.option("--url", metavar="URL", help="Ask a container that runs.")
+@click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
+@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
+@click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
+@click.option("--ttl", type=click.IntRange(60, 21_600), default=21_600, show_default=True, help="Seconds it may wait.")
+@click.option("--timeout", type=click.IntRange(1, 3600), default=900, show_default=True, help="Seconds the model has.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots to this page too.")
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
+def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: bool, **given: Any) -> None:
+    """Forecast some items now: the records of the weekly run, sent one by one.
+
+    Without any option these are items of the bakery sample and its model on this machine.
+    """
+    from serving.ad_hoc_records import build_records
+
+    if given["endpoint"] and given["url"]:
+        raise ConfigError(Problem("endpoint", "both --endpoint and --url.", remedy="Give one of them."))
+    source = _source(given)
+    built = build_records(
+        list(dict.fromkeys(items)),
+        history=source.history,
+        payload=source.payload,
+        run_date=given["run_date"] or source.run_date,
+        forecast_days=given["days"],
+        region=source.session.region if source.session else None,
+    )
+    if given["endpoint"]:
+        requests = _sent(built, given, source)
+        if no_wait:
+            click.echo("\n".join(f"{record.item_id}: {request.output}" for record, request in requests))
+            return
+        answers = _followed(requests, given, source)
+    else:
+        answers = _asked(built, given, source)
+    plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
+    if html:
+        from pipelines.forecast_plot import forecast_page
+
+        html.write_text(forecast_page(plots), encoding="utf-8")
+    click.echo(json.dumps(_document(plots, built), indent=1)) if as_json else _print(plots)
+    if html:
+        click.echo(f"Page: {html}", err=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where records come from; `session` is None for the sample, `model` is the latest run's."""
+
+    history: str
+    payload: bytes
+    run_date: str
+    model: str = ""
+    session: Session | None = None
+
+
+def _source(given: Mapping[str, Any]) -> _Source:
+    from pipelines.past_run import latest_run
+    from pipelines.run_payload import payload_of_run
+    from pipelines.session import open_session
+    from steps.object_store import DirectoryStore
+
+    history, payload = given["history"], given["payload"]
+    session = None
+    if given["workspace"] or given["endpoint"]:
+        session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
+    if history and payload:
+        return _Source(history=history, payload=_file(payload), run_date="auto", session=session)
+    if history or payload:
+        what = "--history and --payload belong together."
+        raise ConfigError(Problem("history", what, remedy="Give both or none."))
+    if session is None:
+        return _sample()
+    run = latest_run(session, given["name"])
+    if run is None:
+        what = f"pipeline {given['name']} has not run yet, so that nothing says what its records are."
+        raise ConfigError(Problem("no_run", what, remedy="Give --history and --payload."))
+    uri = run.parameters["HistoryUri"]
+    if isinstance(session.store, DirectoryStore):
+        uri = str(session.store.root.joinpath(*uri.removeprefix("s3://").strip("/").split("/")))
+    _, data = payload_of_run(session, run)
+    parameters = run.parameters
+    return _Source(
+        history=uri, payload=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
+    )
+
+
+def _sample() -> _Source:
+    from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE
+
+    if not (SAMPLE / "history").is_dir():
+        what = "the bakery sample is not here."
+        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give --history and --payload."))
+    return _Source(history=str(SAMPLE / "history"), payload=_file(SAMPLE / "payload.toml"), run_date=SAMPLE_RUN_DATE)
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem("payload", f"cannot be read: {error.strerror}.", str(path))) from error
+
+
+def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> list[tuple[AdHocRecord, AdHocRequest]]:
+    from serving.ad_hoc_request import send
+    from serving.async_endpoint import read_async_settings
+
+    session = source.session
+    assert session is not None
+    settings = read_async_settings(given["endpoint"], session.client)
+    limits = {"ttl": given["ttl"], "timeout": given["timeout"], "now": time.time()}
+    return [(record, send(record.body, settings, session.client, session.store, **limits)) for record in built.records]
+
+
+def _followed(
+    requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
+) -> dict[str, bytes]:
+    from rich.console import Console
+
+    from serving.ad_hoc_request import follow
+
+    session = source.session
+    assert session is not None
+    sagemaker = session.client("sagemaker")
+    began = time.monotonic()
+    with Console(stderr=True).status("sent") as status:
+
+        def show() -> None:
+            variant = sagemaker.describe_endpoint(EndpointName=given["endpoint"])["ProductionVariants"][0]
+            count, minutes = variant["CurrentInstanceCount"], (time.monotonic() - began) / 60
+            state = f"{count} instances" if count else "asleep; it wakes in about ten minutes"
+            status.update(f"waiting for {minutes:.0f} min, endpoint {given['endpoint']}: {state}")
+
+        return {record.item_id: follow(request, session.store, on_poll=show) for record, request in requests}
+
+
+def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
+    from serving.realtime import ask_all, ask_url
+
+    with _server(given, source) as url:
+        found = ask_all(ask_url(url), [record.body for record in built.records], concurrency=2)
+    problems = [
+        Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
+        for record, answer in zip(built.records, found, strict=True)
+        if not 200 <= answer.status < 300
+    ]
+    if problems:
+        raise ModelError(*problems)
+    return {record.item_id: answer.body for record, answer in zip(built.records, found, strict=True)}
+
+
+@contextmanager
+def _server(given: Mapping[str, Any], source: _Source) -> Iterator[str]:
+    """The URL of the model: the one that is given, or of a server that is started and ended again."""
+    import tempfile
+    from threading import Event, Timer
+
+    from engine.model_server import ModelUrl, StartError, free_ports, start_model_server, wait_until_ready
+
+    model = _local_model(given, source)
+    if isinstance(model, ModelUrl):
+        yield model.url
+        return
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        log = Path(folder) / "model.log"
+        (port,) = free_ports(1)
+        server = start_model_server(model, port=port, environment={}, log=log)
+        late = Event()
+        timer = Timer(_START_SECONDS, late.set)
+        timer.start()
+        try:
+            if not wait_until_ready(server, aborted=late, log=log):
+                raise StartError(f"The model does not answer /ping after {_START_SECONDS:.0f} s.")
+            yield f"http://127.0.0.1:{port}"
+        except StartError as error:
+            raise ModelError(Problem("model_start", f"{error}", model.command)) from error
+        finally:
+            timer.cancel()
+            server.stop()
+
+
+def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
+    from engine.model_server import ModelUrl
+    from pipelines.local_models import read_models
+    from pipelines.local_run import sample_model
+
+    if given["url"]:
+        return ModelUrl(url=given["url"])
+    if given["workspace"] is None:
+        if given["history"]:
+            remedy = "Give --endpoint, --url, or the --workspace of a local run."
+            raise ConfigError(Problem("model", "nothing says which model to ask.", remedy=remedy))
+        return sample_model()
+    models = read_models(given["workspace"])
+    name = given["model"] or source.model
+    if name not in models:
+        what = f"there is no model {name!r} in the workspace's models.toml."
+        raise ConfigError(Problem("model", what, "--model", f"Known are: {', '.join(models) or 'none'}."))
+    return models[name]
+
+
+def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
+    from datetime import date
+
+    from pipelines.forecast_plot import PlottedForecast
+    from steps.answer import AnswerError, Expected, read_answer
+
+    expected = Expected.of(built.payload.answer, built.run_date, built.forecast_days)
+    try:
+        document = json.loads(answer)
+        echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id
+        if echoed != record.item_id:
+            raise AnswerError("wrong_id", f"the answer is of item {echoed!r}")
+        values = read_answer(document, expected)
+    except (ValueError, AnswerError) as error:
+        what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
+        raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
+    days = [date.fromisoformat(day) for day in expected.dates]
+    return PlottedForecast(
+        item_id=record.item_id,
+        target=expected.targets[0],
+        history=record.history,
+        forecast=dict(zip(days, values[:, 0].tolist(), strict=True)),
+        naive=record.naive,
+        actual=record.actual,
+    )
+
+
+def _document(plots: Sequence[PlottedForecast], built: AdHocRecords) -> dict[str, Any]:
+    return {
+        "run_date": built.run_date.isoformat(),
+        "items": [
+            {
+                "item_id": one.item_id,
+                "target": one.target,
+                "forecast": {day.isoformat(): value for day, value in one.forecast.items()},
+                "wape": one.wape(one.forecast),
+                "wape_naive": one.wape(one.naive),
+            }
+            for one in plots
+        ],
+    }
+
+
+def _print(plots: Sequence[PlottedForecast]) -> None:
+    from pipelines.console import stdout_console
+    from pipelines.forecast_plot import terminal_plot, week_table
+
+    console = stdout_console()
+    for one in plots:
+        first, last = min(one.forecast), max(one.forecast)
+        total = f"{sum(one.forecast.values()):,.0f}"
+        console.print(f"\n[bold]{one.item_id}[/]  {one.target}, {first:%d %b %Y} to {last:%d %b %Y}: {total} in all")
+        console.print(terminal_plot(one, min(console.width, 110)), end="")
+        shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]•[/] actual" if one.actual else "")
+        error, naive = one.wape(one.forecast), one.wape(one.naive)
+        score = "" if error is None or naive is None else f"   WAPE {error:.2f}, seasonal naive {naive:.2f}"
+        console.print(f"       {shown}{score}\n")
+        console.print(week_table(one))
