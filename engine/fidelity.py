@@ -128,9 +128,9 @@ R5 | refused | client_shapes | Versions and aliases of pipelines, MLflow, models
 P1 | our pick | transform_failure | A container that exits during the job fails what its instance had left.
 P2 | our pick | transform_failure | Client and algorithm errors together are the algorithm's in FailureReason.
 P3 | our pick | transform_parameters | One split file at a time an instance; unsplit objects fill the slots.
-P4 | our pick | transform_request | KMS keys, tags, instance type, AMI and experiment are checked and described only.
+P4 | our pick | transform_request | KMS keys, tags, instance type, AMI and experiment are checked and described.
 P5 | our pick | data_processing | A slice includes its end for CSV, not for JSON; numbers keep their text.
-P6 | our pick | pipeline_stop | A job stopped by hand stops its step; unless a trigger asked for it, the execution fails.
+P6 | our pick | pipeline_stop | A job stopped by hand stops its step; unless a trigger asked for it, the run fails.
 P7 | our pick | pipeline_retries | Only a Failed or Stopped execution can be retried; attempts go on counting.
 P8 | our pick | pipeline_selective | A failed step of the source serves a selected step that is triggered by failure.
 P9 | our pick | pipeline_parameters | Std:Join writes numbers and booleans as JSON does.
@@ -138,9 +138,9 @@ P10 | our pick | pipeline_parameters | The parameters of an execution are listed
 P11 | our pick | pipeline_run_conditions | Steps that a failure does not concern go on; new ones among them start.
 P12 | our pick | processing_job | A job that failed or was stopped uploads nothing.
 P13 | our pick | processing_job | A host that fails ends the others.
-P14 | our pick | processing_job | Objects lie below LocalPath as below the prefix; a prefix inside a name keeps the name.
+P14 | our pick | processing_job | Objects lie below LocalPath as below the prefix; one inside a name keeps the name.
 P15 | our pick | client_shapes | Processing: KMS keys, tags, network, volume and image are checked and described only.
-P16 | our pick | async_endpoint | One scaling activity at a time; an instance that is let go ends what it has in process.
+P16 | our pick | async_endpoint | One scaling activity at a time; an instance let go ends what it has in process.
 """
 
 

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from pipelines import __version__
+from pipelines.outcome import INTERRUPTED
 from steps.errors import BatchcastError
 
 __all__ = ["main", "root"]
@@ -82,7 +84,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="batchcast", message="%(version)s")
+@click.version_option(__version__, message="%(version)s")
 def root() -> None:
     """A team's weekly forecast run as a SageMaker Pipeline.
 
@@ -94,7 +96,14 @@ def root() -> None:
 def main() -> None:
     """Run the command line; errors of batchcast end with their exit code and a message, not a traceback."""
     try:
-        root(standalone_mode=True)
+        exit_code = root(standalone_mode=False)
     except BatchcastError as error:
         click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        exit_code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        exit_code = error.exit_code
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        exit_code = INTERRUPTED
+    sys.exit(exit_code if isinstance(exit_code, int) else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,7 +60,8 @@ def running_seaweed(directory: Path, *buckets: str) -> Iterator[Seaweed]:
     names = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
     ports = dict(zip(names, _free_ports(len(names)), strict=True))
     command = [
-        "weed",
+        # beside the interpreter, whether or not its environment is activated
+        str(Path(sys.executable).with_name("weed")),
         f"-logdir={directory}",
         "mini",
         f"-dir={directory / 'data'}",
