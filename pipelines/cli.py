@@ -43,6 +43,10 @@ COMMANDS = {
         "pipelines.parity_command:parity",
         "Compare the answers of an endpoint with those of batch, record by record.",
     ),
+    "choose": (
+        "pipelines.choose_command:choose",
+        "Choose between batch, an asynchronous endpoint, both, and real time.",
+    ),
     "async": (
         "pipelines.async_commands:async_",
         "Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances.",

@@ -50,6 +50,8 @@ class ScriptedRun:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: Callable[[str], list[str]] | None = None
     log: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    may_not: frozenset[str] = frozenset()
+    quotas: dict[str, float] = field(default_factory=dict)
     fails: Callable[[str], str | None] = lambda _: None
     tokens: dict[str, str] = field(default_factory=dict)
     access_keys: list[str] = field(default_factory=list)
@@ -160,3 +162,17 @@ class ScriptedRun:
         rest = {"NextContinuationToken": str(start + 1000)} if len(found) > start + 1000 else {}
         contents = [{"Key": key, "Size": 10} for key in found[start : start + 1000]]
         return {"Contents": contents, "KeyCount": len(contents), "IsTruncated": bool(rest), **rest}
+
+    def _SimulatePrincipalPolicy(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        action, resource = request["body"]["ActionNames.member.1"], request["body"]["ResourceArns.member.1"]
+        refused = any(text in f"{request['body']['PolicySourceArn']} {action} {resource}" for text in self.may_not)
+        decision = "implicitDeny" if refused else "allowed"
+        return {
+            "EvaluationResults": [{"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": decision}],
+            "IsTruncated": False,
+        }
+
+    def _ListServiceQuotas(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        names, start = sorted(self.quotas), int(request.get("NextToken", 0))
+        page = [{"QuotaName": name, "Value": self.quotas[name]} for name in names[start : start + 2]]
+        return {"Quotas": page, **({"NextToken": str(start + 2)} if len(names) > start + 2 else {})}
