@@ -117,7 +117,7 @@ E72 | observed | transform_output | An output is there when its file is finished
 E73 | documented | pipeline_run_conditions | After a Failed transform plain dependants never start, Trigger Any ones do.
 E74 | documented | pipeline_run_conditions | A Fail step fails the execution, which cannot be retried then.
 E75 | documented | pipeline_retries | Retry policies retry what they name, an AlgorithmError never.
-E76 | documented | async_endpoint | From zero instances target tracking wakes for more than its target, a step policy for one.
+E76 | documented | async_endpoint | From zero instances target tracking wakes above its target, a step policy for one.
 E77 | documented | async_endpoint | A request older than RequestTTLSeconds expires; a failure object says so (our pick).
 E78 | documented | async_endpoint | At most 128,000 bytes inline, and either a body or a location.
 R1 | refused | transform_request | RecordIO, TFRecord, DataCaptureConfig and https:// URIs.
