@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.model_server import ModelServer
     from planner.levels import Exchange, Usage
 
-__all__ = ["ClosedLoop", "GroupUsage", "Slot", "endpoint_slots", "server_slots"]
+__all__ = ["ClosedLoop", "GroupUsage", "SideBySide", "Slot", "endpoint_slots", "server_slots"]
 
 JSON_TYPE = "application/json"
 
@@ -121,6 +121,31 @@ class ClosedLoop:
                 memory_percent=now.memory_percent,
                 others_percent=100 * max(0.0, now.others - before.others) / wall / (os.cpu_count() or 1),
             )
+
+
+class SideBySide:
+    """`planner.levels.Rig` over several instances behind one address: each is sent as many requests as the first.
+
+    Which instance answers is not ours to say, so what the first sees stands for one instance of all of them.
+    """
+
+    def __init__(self, loops: Sequence[ClosedLoop]) -> None:
+        self._loops = loops
+
+    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
+        """The exchanges of the first, while the others do the same."""
+        first, *others = self._loops
+        threads = [threading.Thread(target=loop.run, args=(concurrency, records), daemon=True) for loop in others]
+        for thread in threads:
+            thread.start()
+        exchanges = first.run(concurrency, records)
+        for thread in threads:
+            thread.join()
+        return exchanges
+
+    def usage(self) -> Usage | None:
+        """Unknown: the instances are elsewhere."""
+        return None
 
 
 def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:

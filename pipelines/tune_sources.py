@@ -20,9 +20,10 @@ from pipelines.tune_variants import MeasuredVariant, measured_variants, variant_
 from steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from pipelines.session import Session
     from planner.tuning import Tuning
 
-__all__ = ["SOURCES", "chosen_source"]
+__all__ = ["SOURCES", "chosen_source", "endpoint_tuning"]
 
 _LOCAL_TYPE = "local"
 
@@ -60,21 +61,33 @@ def _from_url(options: TuneOptions, records: Records, say: Say) -> Tuning:
 
 
 def _from_endpoint(options: TuneOptions, records: Records, say: Say) -> Tuning:
-    from pipelines.closed_loop import ClosedLoop, endpoint_slots
     from pipelines.session import open_session
-    from planner.tuning import Served
 
     session = open_session(options.workspace, region=options.region, profile=options.profile)
+    return endpoint_tuning(session, options, records, say)
+
+
+def endpoint_tuning(session: Session, options: TuneOptions, records: Records, say: Say) -> Tuning:
+    """Measure a real-time endpoint of the session's account: a level is requests in flight on each of its instances."""
+    from pipelines.closed_loop import ClosedLoop, SideBySide, endpoint_slots
+    from planner.tuning import Served, image_identity
+
+    deployed = session.client("sagemaker").describe_endpoint(EndpointName=options.endpoint)
+    variants = deployed["ProductionVariants"]
     slots = endpoint_slots(session.client("sagemaker-runtime"), options.endpoint or "")
-    results = measured_levels(ClosedLoop(slots, records.sample), options, records, say)
-    found = variant_of({}, results, Served(source="absent"))
-    return _recommended(options, records, options.endpoint or "", "endpoint", [found])
+    count = max(1, sum(variant["CurrentInstanceCount"] for variant in variants))
+    say(f"{count} instances: {count} times a level's requests are in flight")
+    rig = SideBySide([ClosedLoop(slots, records.sample) for _ in range(count)])
+    found = variant_of({}, measured_levels(rig, options, records, say), Served(source="absent"))
+    images = [image for variant in variants for image in variant.get("DeployedImages", [])]
+    digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
+    return _recommended(options, records, options.endpoint or "", "endpoint", [found], digest)
 
 
 def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
     from pipelines.canary import measured_by_canaries
     from pipelines.session import open_session
-    from planner.tuning import Served
+    from planner.tuning import Served, image_identity
 
     if not options.runs_uri:
         raise ConfigError(Problem("runs_uri", "canary jobs need a place.", "--runs-uri", "Name s3://bucket/prefix."))
@@ -89,7 +102,9 @@ def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
         say=say,
     )
     found = variant_of({}, results, Served(source="absent"))
-    return _recommended(options, records, options.canary or "", "transform-canary", [found])
+    model = session.client("sagemaker").describe_model(ModelName=options.canary)
+    digest = image_identity(model["PrimaryContainer"]["Image"]) if "PrimaryContainer" in model else None
+    return _recommended(options, records, options.canary or "", "transform-canary", [found], digest)
 
 
 SOURCES: Mapping[str, Callable[[TuneOptions, Records, Say], Tuning]] = {
@@ -101,7 +116,12 @@ SOURCES: Mapping[str, Callable[[TuneOptions, Records, Say], Tuning]] = {
 
 
 def _recommended(
-    options: TuneOptions, records: Records, name: str, where: str, variants: Sequence[MeasuredVariant]
+    options: TuneOptions,
+    records: Records,
+    name: str,
+    where: str,
+    variants: Sequence[MeasuredVariant],
+    image_digest: str | None = None,
 ) -> Tuning:
     from planner.instance_types import memory_gib, vcpus
     from planner.recommend import Measurement, recommend
@@ -113,7 +133,7 @@ def _recommended(
     kind = options.instance_type
     return recommend(
         Measurement(
-            model=Model(name=name),
+            model=Model(name=name, image_digest=image_digest),
             where=where,
             instance_type=kind or _LOCAL_TYPE,
             vcpu=vcpus(kind) if kind else os.cpu_count(),

@@ -32,6 +32,7 @@ __all__ = [
     "Variant",
     "check_tuning_fits",
     "conditions_of",
+    "image_identity",
     "read_tuning",
     "write_tuning",
 ]
@@ -42,7 +43,7 @@ class _Part(BaseModel):
 
 
 class Model(_Part):
-    """What answered. `image_digest` is None where it cannot be known (a local command, an endpoint's URL)."""
+    """What answered. `image_digest` is `image_identity` of its image, None where none is known (a local command)."""
 
     name: str
     image_digest: str | None = None
@@ -175,6 +176,11 @@ class Tuning(_Part):
         """The settings that are parameters of the pipeline, as StartPipelineExecution takes them."""
         values = self.parameters.model_dump(by_alias=True, exclude={"batch_strategy"})
         return {name: str(value) for name, value in values.items()}
+
+
+def image_identity(image: str) -> str:
+    """The digest of an image reference that has one, else the reference: a tag is the best that is known then."""
+    return image.rpartition("@")[2]
 
 
 def read_tuning(path: Path) -> Tuning:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.tune_command import tune
+from pipelines.tune_measure import TuneOptions, records_of
+from pipelines.tune_sources import endpoint_tuning
 from planner.tuning import read_tuning
 from steps.errors import ConfigError, ModelError
 
@@ -129,6 +134,7 @@ def test_canary_jobs_on_the_local_engine_find_the_workers(tmp_path: Path, record
     document = json.loads(result.stdout)
     assert document["measured"]["where"] == "transform-canary"
     assert document["measured"]["instance_type"] == "ml.m5.xlarge"
+    assert document["model"] == {"name": "demand", "image_digest": "demand", "model_data_etag": None}
     rates = {level["m"]: level["items_per_s"] for level in document["levels"]}
     assert rates.keys() == {1, 2, 4}
     assert rates[2] > 1.5 * rates[1]
@@ -140,3 +146,50 @@ def test_a_canary_that_fails_at_once_is_the_model_s_error(tmp_path: Path, record
     arguments = ["--canary", "demand", "--instance-type", "ml.m5.xlarge", "--runs-uri", "s3://runs/tune"]
     with pytest.raises(ModelError, match="one request at a time already fails"):
         run(tmp_path, records, *arguments, "--workspace", str(workspace))
+
+
+class RecordedEndpoint:
+    """A session with an endpoint of two instances."""
+
+    region = "eu-west-1"
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.in_flight = self.most_in_flight = 0
+
+    def client(self, service: str) -> RecordedEndpoint:
+        assert service in ("sagemaker-runtime", "sagemaker")
+        return self
+
+    def invoke_endpoint(self, *, EndpointName: str, Body: bytes, **headers: str) -> dict[str, Any]:  # noqa: N803
+        assert (EndpointName, headers["ContentType"]) == ("live", "application/json")
+        with self.lock:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        time.sleep(json.loads(Body)["seconds"])
+        with self.lock:
+            self.in_flight -= 1
+        return {"Body": io.BytesIO(b"{}")}
+
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
+        image = {"SpecifiedImage": f"{EndpointName}:1", "ResolvedImage": "repository/live@sha256:ab"}
+        return {"ProductionVariants": [{"CurrentInstanceCount": 2, "DeployedImages": [image]}]}
+
+
+def test_an_endpoint_is_measured_and_known_by_the_image_that_serves(records: Path) -> None:
+    options = TuneOptions(
+        levels=(1, 2),
+        vary={},
+        sample=12,
+        block_seconds=0.0,
+        records=records,
+        endpoint="live",
+        instance_type="ml.m5.4xlarge",
+    )
+    endpoint = RecordedEndpoint()
+    found = endpoint_tuning(endpoint, options, records_of(options), lambda _: None)
+    assert endpoint.most_in_flight == 4
+    assert found.measured.where == "endpoint"
+    assert found.measured.vcpu == 16
+    assert found.model.image_digest == "sha256:ab"
+    assert [level.m for level in found.levels] == [1, 2]

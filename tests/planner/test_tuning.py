@@ -16,6 +16,7 @@ from planner.tuning import (
     Tuning,
     check_tuning_fits,
     conditions_of,
+    image_identity,
     read_tuning,
     write_tuning,
 )
@@ -97,6 +98,11 @@ def test_it_is_refused_for_another_type_or_image() -> None:
     with pytest.raises(ConfigError) as caught:
         check_tuning_fits(made, instance_type="ml.c5.xlarge", image_digest="sha256:bb")
     assert [problem.code for problem in caught.value.problems] == ["tuning_type", "tuning_image"]
+
+
+def test_an_image_is_known_by_its_digest_where_the_reference_has_one() -> None:
+    assert image_identity("000000000000.dkr.ecr.eu-west-1.amazonaws.com/demand@sha256:ab") == "sha256:ab"
+    assert image_identity("demand:7") == "demand:7"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": 2}', "[1]"])
