@@ -15,7 +15,7 @@ from pipelines.role_access import Access, denied
 from pipelines.run_estimate import estimate_run
 from pipelines.service_errors import error_code
 from pipelines.session import Session, pages
-from steps.errors import ConfigError, DataError
+from steps.errors import ConfigError, DataError, ServiceError
 from steps.object_store import join_uri, split_uri
 
 __all__ = ["Finding", "preflight"]
