@@ -27,7 +27,7 @@ __all__ = ["MAX_INLINE_BYTES", "Pace", "Progress", "invoke_async", "submit_run"]
 MAX_INLINE_BYTES = 128_000
 _TTL_RANGE, _TIMEOUT_RANGE = (60, 21_600), (1, 3600)
 _BATCH = 50
-_POLL_SECONDS = 30.0
+_POLL_RANGE = (1.0, 30.0)
 # A failure or an answer is looked for so long after the last moment it can be written.
 _LATE_SECONDS = 300.0
 
@@ -44,7 +44,6 @@ class Pace:
     timeout: int = 900
     attempts: int = 2
     senders: int = 8
-    poll_seconds: float = _POLL_SECONDS
 
     def __post_init__(self) -> None:
         limits = {"ttl": _TTL_RANGE, "timeout": _TIMEOUT_RANGE, "attempts": (1, 10), "senders": (1, 64)}
@@ -57,6 +56,12 @@ class Pace:
             problems.append(Problem("pace", f"{self.seconds}; it must be above 0.", "--seconds"))
         if problems:
             raise ConfigError(*problems)
+
+    @property
+    def poll_seconds(self) -> float:
+        """How often answers are looked for: about as often as records are answered, which a listing costs little of."""
+        least, most = _POLL_RANGE
+        return min(most, max(least, self.seconds))
 
     def window(self, settings: AsyncSettings, instances: int) -> int:
         """How many requests may be unanswered at once while so many instances serve."""

@@ -17,8 +17,15 @@ __all__ = ["Recorder", "violations"]
 
 # The models' patterns are Java's; near enough for what our requests hold.
 _CLASSES = {"L": r"\w", "N": r"\w", "Z": r"\s", "M": "\u0300-\u036f", "S": "$+<=>^`|~", "P": r"!-/:-@\[-`{-~"}
-# A class of its own, and a character beyond 16 bits written as two surrogates: Python has neither.
-_SPELLINGS = ((r"\p{Print}+", "[ -~]+"), (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"))
+# Classes by other names, ends, and a character beyond 16 bits written as two surrogates: Python has none of these.
+_SPELLINGS = (
+    (r"[\p{Print}]", "[ -~]"),
+    (r"\p{Print}", "[ -~]"),
+    (r"\p{ASCII}", r"[\x00-\x7f]"),
+    (r"\A", ""),
+    (r"\z", ""),
+    (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"),
+)
 
 
 @dataclass

@@ -1,0 +1,155 @@
+"""The `async` commands on an account, from the deployment to the published run; an endpoint that answers at once."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sample_run
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
+from click.testing import CliRunner, Result
+from conftest import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from sample_run import SampleRun
+from strict import Recorder
+
+from pipelines.cli import root
+from pipelines.deploy import Package, apply, plan_deployment
+from pipelines.deploy_settings import DeploySettings
+from pipelines.session import AwsSession
+
+MODEL = "demand-model"
+OUTPUT = f"s3://{BUCKET}/async"
+
+
+class AnsweringEndpoint:
+    """Answers in place of the network what moto has no answer for: requests at once, and no scaling activity."""
+
+    def __init__(self, run: SampleRun) -> None:
+        self.run = run
+        self.poison = ""
+        self.sent: list[str] = []
+
+    def __call__(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        answer = getattr(self, f"_{model.name}", None)
+        if answer is None:
+            return None
+        return AWSResponse("", 200, {}, None), {**answer(params), "ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def _DescribeScalingActivities(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - operations
+        return {"ScalingActivities": []}
+
+    def _InvokeEndpointAsync(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        headers = {name.removeprefix("X-Amzn-SageMaker-"): value for name, value in params["headers"].items()}
+        item = json.loads(params["body"])["item_id"]
+        self.sent.append(item)
+        place = f"{headers.get('S3OutputPathExtension', '')}/{headers.get('Filename', headers['Inference-Id'])}"
+        keys = {"OutputLocation": f"async/answers/{place}", "FailureLocation": f"async/failures/{place}"}
+        failed = item == self.poison
+        body = b"out of memory" if failed else json.dumps(self.run.answer(item)).encode()
+        key = keys["FailureLocation" if failed else "OutputLocation"]
+        boto3.client("s3", region_name=REGION).put_object(Bucket=BUCKET, Key=key, Body=body)
+        return {
+            "InferenceId": headers["Inference-Id"],
+            **{name: f"s3://{BUCKET}/{each}" for name, each in keys.items()},
+        }
+
+
+@pytest.fixture
+def endpoint(
+    account: Recorder,
+    session: AwsSession,
+    settings: DeploySettings,
+    packed: Package,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AnsweringEndpoint:
+    """A run whose shards are built, and a model; the endpoint is yet to be deployed."""
+    apply(session, plan_deployment(session, settings, packed))
+    started = session.client("sagemaker").start_pipeline_execution(PipelineName="batchcast")
+    run_id = str(started["PipelineExecutionArn"]).rsplit("/", 1)[-1]
+    run = SampleRun(root=tmp_path, run_id=run_id, run_date=date(2026, 11, 22), days=31, payload=PAYLOAD.read_text())
+    for stored in run.store.list(f"s3://bucket/runs/{run_id}/"):
+        session.store.write(
+            DEFAULTS["RunsUri"] + stored.uri.removeprefix("s3://bucket/runs"), run.store.read(stored.uri)
+        )
+    container = {"Image": "image"}
+    boto3.client("sagemaker", region_name=REGION).create_model(
+        ModelName=MODEL, PrimaryContainer=container, ExecutionRoleArn=ROLE
+    )
+    answering = AnsweringEndpoint(run)
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", answering)])
+    return answering
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(root, ["async", *arguments, "--region", REGION])
+
+
+def deployed() -> None:
+    options = ["--model", MODEL, "--instance-type", "ml.m5.4xlarge", "--max-instances", "2", "--output", OUTPUT]
+    result = call("deploy", *options)
+    assert result.exit_code == 0, result.output
+    assert "created" in result.stdout
+
+
+def test_from_the_deployment_to_the_published_run_and_back_to_nothing(
+    endpoint: AnsweringEndpoint, session: AwsSession
+) -> None:
+    run_id = endpoint.run.run_id
+    deployed()
+    told = json.loads(call("status", "--json", "--price-per-hour", "1").stdout)
+    assert (told["instances"], told["problems"]) == (1, [])
+    submitted = call("submit", "--shards", run_id, "--seconds", "1", "--senders", "1")
+    assert submitted.exit_code == 0, submitted.output
+    assert sorted(endpoint.sent) == sorted(endpoint.run.items)
+    collected = call("collect", "--shards", run_id)
+    assert collected.exit_code == 0, collected.output
+    assert f"Run {run_id}: COMPLETE." in collected.stdout
+    published = json.loads(session.store.read(f"{DEFAULTS['PublishUri']}/latest.json"))
+    assert run_id in json.dumps(published)
+    assert "decided already" in call("collect", "--shards", run_id).stdout
+    removed = call("teardown")
+    assert removed.stdout.count("Removed") == 6
+    assert "nothing left" in call("teardown").stdout
+
+
+def test_a_record_that_goes_on_failing_holds_the_run(endpoint: AnsweringEndpoint) -> None:
+    endpoint.poison = min(endpoint.run.items)
+    deployed()
+    submitted = call("submit", "--shards", endpoint.run.run_id, "--seconds", "1", "--senders", "1")
+    assert "1 were given up" in submitted.stdout
+    collected = call("collect", "--shards", endpoint.run.run_id)
+    assert collected.exception is not None
+    assert getattr(collected.exception, "exit_code", None) == 5
+    assert endpoint.sent.count(endpoint.poison) == 2
+
+
+def test_a_forecast_through_the_endpoint(endpoint: AnsweringEndpoint, tmp_path: Path) -> None:
+    deployed()
+    item = min(endpoint.run.items)
+    store, _, product = item.partition("/")
+    days = [date(2026, 11, 22) - timedelta(days=number) for number in range(40)]
+    columns = {"store": [store] * 40, "product": [product] * 40, "date": days, "sales": [float(n) for n in range(40)]}
+    (tmp_path / "history").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "history" / "part.parquet")
+    (tmp_path / "payload.toml").write_text(sample_run.PAYLOAD)
+    options = ["--history", str(tmp_path / "history"), "--payload", str(tmp_path / "payload.toml"), "--days", "31"]
+    arguments = ["forecast", item, *options, "--endpoint", "batchcast-async", "--json", "--region", REGION]
+    result = CliRunner().invoke(root, arguments)
+    assert result.exit_code == 0, result.output
+    (told,) = json.loads(result.stdout)["items"]
+    assert list(told["forecast"].values()) == endpoint.run.values(item)
+    placed = CliRunner().invoke(root, [*arguments, "--no-wait"]).stdout
+    assert placed.startswith(f"{item}: s3://{BUCKET}/async/answers/")
+
+
+def test_a_workspace_has_no_such_endpoint(tmp_path: Path) -> None:
+    result = CliRunner().invoke(root, ["async", "status", "--workspace", str(tmp_path)])
+    assert "no asynchronous endpoint" in str(result.exception)
