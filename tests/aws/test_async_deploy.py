@@ -12,8 +12,9 @@ from golden import matches_golden
 from strict import Recorder
 
 from pipelines.session import AwsSession
-from serving.async_endpoint import async_status, deploy_async, read_async_settings, teardown_async
+from serving.async_endpoint import deploy_async, read_async_settings, teardown_async
 from serving.async_settings import AsyncSettings
+from serving.async_status import async_status
 from steps.errors import ConfigError
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:forecasts"
