@@ -38,6 +38,10 @@ COMMANDS = {
     "rollback": ("pipelines.published_commands:rollback", "Let readers see an earlier published run again."),
     "prune": ("pipelines.published_commands:prune", "Remove old published runs, never the one readers see."),
     "diff": ("pipelines.diff_command:diff", "Compare two runs: parameters, inputs, counts, forecasts."),
+    "plan": ("pipelines.plan_command:plan", "What the run costs and when it ends, beside the ways around it."),
+    "simulate": ("pipelines.simulate_command:simulate", "Play the transform job through, record by record."),
+    "tune": ("pipelines.tune_command:tune", "Measure the model's concurrency and write tuning.json."),
+    "prices": ("pipelines.prices_command:prices", "The price table: show it, or bring it up to date."),
     "forecast": ("pipelines.forecast_command:forecast", "Forecast some items now."),
     "parity": (
         "pipelines.parity_command:parity",

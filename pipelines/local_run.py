@@ -60,6 +60,7 @@ class LocalRun:
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @click.option("--model-url", metavar="URL", help="A model server that is already running.")
 @click.option("--faults", type=click.Path(path_type=Path), help="A TOML plan of faults to inject, for rehearsals.")
+@click.option("--tuning", type=click.Path(path_type=Path), help="What `tune` measured; -p still wins over it.")
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path),
@@ -75,6 +76,7 @@ def local(
     model_command: str | None,
     model_url: str | None,
     faults: Path | None,
+    tuning: Path | None,
     workspace: Path,
     as_json: bool,
 ) -> None:
@@ -93,7 +95,7 @@ def local(
         model_command=model_command,
         model_url=model_url,
         faults=faults,
-        overrides={**_sample_overrides(history), **parse_overrides(list(parameters))},
+        overrides={**_sample_overrides(history), **_tuned(tuning), **parse_overrides(list(parameters))},
     )
     document, exit_code = run_local(run)
     if as_json:
@@ -105,6 +107,17 @@ def local(
 
 def _sample_overrides(history: str | None) -> dict[str, str]:
     return {} if history else {"RunDate": SAMPLE_RUN_DATE}
+
+
+def _tuned(tuning: Path | None) -> dict[str, str]:
+    """The parameters that were measured on this machine; a measurement of another instance type is refused."""
+    if tuning is None:
+        return {}
+    from planner.tuning import check_tuning_fits, read_tuning
+
+    measured = read_tuning(tuning)
+    check_tuning_fits(measured, instance_type="local")
+    return measured.pipeline_parameters()
 
 
 def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
