@@ -84,11 +84,15 @@ SHAPES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One run of one program: seconds on the clock, seconds of processor, peak bytes of the process tree."""
+    """One run of one program: seconds on the clock, seconds of processor, peak bytes of the process tree.
+
+    `load` is how many processes of the machine wanted a processor, on average over the last minute of the run.
+    """
 
     wall: float
     cpu: float
     peak: int
+    load: float
 
 
 def make_history(shape: Shape, size: float, directory: Path) -> int:
@@ -180,7 +184,7 @@ def run_pandas_loop(history: Path, output: Path) -> None:
     import pandas as pd
 
     frame = pd.read_parquet(history)
-    if isinstance(frame["date"].dtype, np.dtype):
+    if frame["date"].dtype.kind == "M":
         frame["date"] = frame["date"].dt.strftime("%Y-%m-%dT%H:%M:%S")
     else:
         frame["date"] = frame["date"].astype(str)
@@ -218,7 +222,7 @@ def measure(command: Sequence[str]) -> Measured:
         raise subprocess.CalledProcessError(code, command)
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(wall=wall, cpu=cpu, peak=peak)
+    return Measured(wall=wall, cpu=cpu, peak=peak, load=os.getloadavg()[0])
 
 
 def _tree(root: int) -> list[int]:
@@ -265,33 +269,19 @@ def compare(shape: Shape, size: float, rounds: int, work: Path) -> list[str]:
 
 
 def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> list[str]:
-    medians = {
-        name: (
-            statistics.median(run.wall for run in of_name),
-            statistics.median(run.cpu for run in of_name),
-            max(run.peak for run in of_name),
-        )
-        for name, of_name in runs.items()
-    }
-    slow_wall, slow_cpu, _ = medians["pandas loop"]
-    lines = [
-        title,
-        "",
-        "| program | wall s | MB/s | x wall | processor s | x processor | peak MB |",
-        "|---|" + "---:|" * 6,
-    ]
-    for name, (wall, cpu, peak) in medians.items():
-        speed, wall_ratio, cpu_ratio = written / wall / 1e6, slow_wall / wall, slow_cpu / cpu
-        cells = (
-            f"{wall:.1f}",
-            f"{speed:.0f}",
-            f"{wall_ratio:.1f}",
-            f"{cpu:.1f}",
-            f"{cpu_ratio:.1f}",
-            f"{peak / 1e6:,.0f}",
-        )
-        lines.append(f"| {' | '.join((name, *cells))} |")
+    columns = ("program", "wall s", "MB/s", "x wall", "processor s", "x processor", "peak MB", "load")
+    lines = [title, "", f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
+    slow_wall, slow_cpu = _median(runs["pandas loop"], "wall"), _median(runs["pandas loop"], "cpu")
+    for name, of_name in runs.items():
+        wall, cpu = _median(of_name, "wall"), _median(of_name, "cpu")
+        peak = max(run.peak for run in of_name) / 1e6
+        ratios = f"{wall:.1f} | {written / wall / 1e6:.0f} | {slow_wall / wall:.1f} | {cpu:.1f} | {slow_cpu / cpu:.1f}"
+        lines.append(f"| {name} | {ratios} | {peak:,.0f} | {_median(of_name, 'load'):.1f} |")
     return [*lines, ""]
+
+
+def _median(runs: list[Measured], column: str) -> float:
+    return statistics.median(getattr(run, column) for run in runs)
 
 
 def main() -> None:
@@ -300,6 +290,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="an empty directory with 6 GB to spare")
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size (default 1: 2 GB of JSONL)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", choices=[shape.name for shape in SHAPES], help="only one of the histories")
     parser.add_argument("--result", type=Path, help="a Markdown file for the table")
     parser.add_argument("--pandas-loop", type=Path, nargs=2, metavar=("HISTORY", "OUTPUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -309,7 +300,7 @@ def main() -> None:
     if options.work is None:
         parser.error("--work is required")
     lines = ["# build_shards against a pandas loop", ""]
-    for shape in SHAPES:
+    for shape in [shape for shape in SHAPES if options.shape in (None, shape.name)]:
         lines += compare(shape, options.size, options.rounds, options.work.resolve())
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
