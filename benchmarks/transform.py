@@ -173,9 +173,9 @@ def in_new_folder(measure: Callable[[Path, int], Measured], amount: int) -> Meas
 
 def measure(*, quick: bool) -> list[tuple[str, str, str]]:
     """Rows of what was measured, its value and its target."""
-    shares = [in_new_folder(occupancy, 800 if quick else 4000) for _ in range(1 if quick else 3)]
-    requests = 4000 if quick else 40_000
-    pairs = [(in_new_folder(job_rate, requests), bare_rate(requests)) for _ in range(3 if quick else 7)]
+    shares = [in_new_folder(occupancy, 800 if quick else 8000) for _ in range(1 if quick else 2)]
+    requests = 4000 if quick else 20_000
+    pairs = [(in_new_folder(job_rate, requests), bare_rate(requests)) for _ in range(3 if quick else 15)]
     job, bare = ([pair[side].per_second for pair in pairs] for side in (0, 1))
     job_cpu, bare_cpu = ([pair[side].cpu_us for pair in pairs] for side in (0, 1))
     ratio = statistics.median(ours / theirs for ours, theirs in zip(job, bare, strict=True))
@@ -192,7 +192,7 @@ def measure(*, quick: bool) -> list[tuple[str, str, str]]:
     for records in (1000, 10_000 if quick else 100_000):
         peak = in_new_folder(peak_of_records, records)
         rows.append((f"peak memory, {records:,} records of 1 kB", f"{peak:.0f} MB", "flat"))
-    for objects in (2, 4 if quick else 10):
+    for objects in (4, 6 if quick else 12):
         peak = in_new_folder(peak_of_large_bodies, objects)
         rows.append((f"peak memory, {objects} objects of 100 MB, two in flight", f"{peak:.0f} MB", "flat"))
     return rows
