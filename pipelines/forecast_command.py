@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["forecast"]
 
-_START_SECONDS = 120.0
+# API reference, InvokeEndpointAsync (botocore 1.43.11): what a request has that does not say.
+_TTL, _TIMEOUT = 21_600, 900
 
 
 @click.command()
@@ -39,8 +39,8 @@ _START_SECONDS = 120.0
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
 @click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
-@click.option("--ttl", type=click.IntRange(60, 21_600), default=21_600, show_default=True, help="Seconds it may wait.")
-@click.option("--timeout", type=click.IntRange(1, 3600), default=900, show_default=True, help="Seconds the model has.")
+@click.option("--ttl", type=click.IntRange(60, 21_600), help="Seconds it may wait.  [default: 21600]")
+@click.option("--timeout", type=click.IntRange(1, 3600), help="Seconds the model has.  [default: 900]")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots to this page too.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
@@ -51,8 +51,7 @@ def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: 
     """
     from serving.ad_hoc_records import build_records
 
-    if given["endpoint"] and given["url"]:
-        raise ConfigError(Problem("endpoint", "both --endpoint and --url.", remedy="Give one of them."))
+    _check(given, no_wait=no_wait)
     source = _source(given)
     built = build_records(
         list(dict.fromkeys(items)),
@@ -60,7 +59,7 @@ def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: 
         payload=source.payload,
         run_date=given["run_date"] or source.run_date,
         forecast_days=given["days"],
-        region=source.session.region if source.session else None,
+        objects=(source.session.store, source.session.client("s3")) if source.session else None,
     )
     if given["endpoint"]:
         requests = _sent(built, given, source)
@@ -78,6 +77,23 @@ def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: 
     click.echo(json.dumps(_document(plots, built), indent=1)) if as_json else _print(plots)
     if html:
         click.echo(f"Page: {html}", err=True)
+
+
+def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
+    """Refuse what does not go together, all of it at once."""
+    problems = []
+    if given["endpoint"] and given["url"]:
+        problems.append(Problem("endpoint", "both --endpoint and --url.", remedy="Give one of them."))
+    for name, value in (("--no-wait", no_wait), ("--ttl", given["ttl"]), ("--timeout", given["timeout"])):
+        if value and not given["endpoint"]:
+            problems.append(Problem("endpoint", f"{name} without --endpoint.", remedy="Leave it out."))
+    if given["model"] and (given["url"] or given["endpoint"] or not given["workspace"]):
+        what = "--model names a server of a workspace."
+        problems.append(Problem("model", what, remedy="Give --workspace alone, or leave it out."))
+    if bool(given["history"]) != bool(given["payload"]):
+        problems.append(Problem("history", "--history and --payload belong together.", remedy="Give both or none."))
+    if problems:
+        raise ConfigError(*problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +115,10 @@ def _source(given: Mapping[str, Any]) -> _Source:
 
     history, payload = given["history"], given["payload"]
     session = None
-    if given["workspace"] or given["endpoint"]:
+    if given["workspace"] or given["endpoint"] or str(history).startswith("s3://"):
         session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
     if history and payload:
         return _Source(history=history, payload=_file(payload), run_date="auto", session=session)
-    if history or payload:
-        what = "--history and --payload belong together."
-        raise ConfigError(Problem("history", what, remedy="Give both or none."))
     if session is None:
         return _sample()
     run = latest_run(session, given["name"])
@@ -145,8 +158,11 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
     session = source.session
     assert session is not None
     settings = read_async_settings(given["endpoint"], session.client)
-    limits = {"ttl": given["ttl"], "timeout": given["timeout"], "now": time.time()}
-    return [(record, send(record.body, settings, session.client, session.store, **limits)) for record in built.records]
+    ttl, timeout, now = given["ttl"] or _TTL, given["timeout"] or _TIMEOUT, time.time()
+    return [
+        (record, send(record.body, settings, session.client, session.store, ttl=ttl, timeout=timeout, now=now))
+        for record in built.records
+    ]
 
 
 def _followed(
@@ -172,9 +188,10 @@ def _followed(
 
 
 def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
+    from pipelines.served_model import served_model
     from serving.realtime import ask_all, ask_url
 
-    with _server(given, source) as url:
+    with served_model(_local_model(given, source)) as url:
         found = ask_all(ask_url(url), [record.body for record in built.records], concurrency=2)
     problems = [
         Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
@@ -184,36 +201,6 @@ def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> di
     if problems:
         raise ModelError(*problems)
     return {record.item_id: answer.body for record, answer in zip(built.records, found, strict=True)}
-
-
-@contextmanager
-def _server(given: Mapping[str, Any], source: _Source) -> Iterator[str]:
-    """The URL of the model: the one that is given, or of a server that is started and ended again."""
-    import tempfile
-    from threading import Event, Timer
-
-    from engine.model_server import ModelUrl, StartError, free_ports, start_model_server, wait_until_ready
-
-    model = _local_model(given, source)
-    if isinstance(model, ModelUrl):
-        yield model.url
-        return
-    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
-        log = Path(folder) / "model.log"
-        (port,) = free_ports(1)
-        server = start_model_server(model, port=port, environment={}, log=log)
-        late = Event()
-        timer = Timer(_START_SECONDS, late.set)
-        timer.start()
-        try:
-            if not wait_until_ready(server, aborted=late, log=log):
-                raise StartError(f"The model does not answer /ping after {_START_SECONDS:.0f} s.")
-            yield f"http://127.0.0.1:{port}"
-        except StartError as error:
-            raise ModelError(Problem("model_start", f"{error}", model.command)) from error
-        finally:
-            timer.cancel()
-            server.stop()
 
 
 def _local_model(given: Mapping[str, Any], source: _Source) -> Any:

@@ -107,6 +107,9 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
         raise ConfigError(
             Problem("batch_side", "exactly one of --against and --model-command is needed.", remedy=remedy)
         )
+    if given["sample"] and given["run_id"]:
+        what = "--sample goes with --model-command: a run has records of its own."
+        raise ConfigError(Problem("sample", what, remedy="Leave it out."))
     payload = read_payload(given["payload"]) if given["payload"] else None
     if given["model_command"]:
         return (*_sample(given, payload),)
@@ -125,6 +128,9 @@ def _sample(
 
     if given["sample"]:
         return read_records(given["sample"]), {}, payload
+    if payload is not None:
+        what = "--payload is given without --sample; the bakery's records have their own."
+        raise ConfigError(Problem("sample", what, remedy="Give the records that fit it with --sample FILE."))
     return bakery_records(), {}, read_payload(SAMPLE / "payload.toml")
 
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
+from serving.items_of_history import copy_items
 from steps import build_shards
 from steps.container import ContainerPaths
 from steps.errors import ConfigError, DataError, Problem
 from steps.manifest import read_baseline, read_manifest, read_records
-from steps.object_store import DirectoryStore, split_uri
+from steps.object_store import DirectoryStore, ObjectStore
 from steps.payload import ITEM_ID_KEY, Payload, Rows
 from steps.payload_file import parse_payload
 
-__all__ = ["AdHocRecord", "AdHocRecords", "build_records", "copy_items"]
+__all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
 
 _ITEMS = "s3://ad-hoc/items.txt"
 _RUN_ID = "adhoc0000000"
@@ -58,9 +58,10 @@ def build_records(
     payload: bytes,
     run_date: str,
     forecast_days: int,
-    region: str | None = None,
+    objects: tuple[ObjectStore, Any] | None = None,
 ) -> AdHocRecords:
-    """`history` is a directory, or a prefix on S3 of which only the items' rows are read.
+    """`history` is a directory, or a prefix on S3 of which only the items' rows are read; `objects` is then the store
+    and boto3's client of S3.
 
     Raises ConfigError for an unknown item, DataError for one that the weekly run would quarantine, with the reason.
     """
@@ -69,7 +70,7 @@ def build_records(
         paths = ContainerPaths(root=Path(folder))
         paths.input("payload").mkdir(parents=True)
         (paths.input("payload") / "payload.toml").write_bytes(payload)
-        _bring_history(history, item_ids, declared, paths.input("history"), region)
+        _bring_history(history, item_ids, declared, paths.input("history"), objects)
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
         flags = [
@@ -154,60 +155,18 @@ def _history(
             return
 
 
-def _bring_history(history: str, item_ids: Sequence[str], payload: Payload, target: Path, region: str | None) -> None:
-    if not history.startswith("s3://"):
-        if not Path(history).is_dir():
-            what = "there is no such directory."
-            raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
-        target.symlink_to(Path(history).resolve())
+def _bring_history(
+    history: str,
+    item_ids: Sequence[str],
+    payload: Payload,
+    target: Path,
+    objects: tuple[ObjectStore, Any] | None,
+) -> None:
+    if history.startswith("s3://"):
+        assert objects is not None
+        copy_items(*objects, history, target, item_ids, payload)
         return
-    from pyarrow import fs
-
-    bucket, key = split_uri(history)
-    copy_items(fs.S3FileSystem(region=region), f"{bucket}/{key}".rstrip("/"), target, item_ids, payload)
-
-
-def copy_items(source: Any, root: str, target: Path, item_ids: Sequence[str], payload: Payload) -> None:
-    """Copy the rows of some items below `root` of a pyarrow file system; every file keeps its place and its schema.
-
-    Where the data is sorted by item, statistics spare reading most of it.
-    """
-    import pyarrow.parquet as pq
-    from pyarrow import fs
-
-    columns = payload.history.item_id
-    parts = [item.split("/") for item in item_ids]
-    # An id with more slashes than columns can be told apart in several ways: then every row may be one of its.
-    wanted = None if any(len(part) != len(columns) for part in parts) else list(zip(*parts, strict=True))
-    for info in source.get_file_info(fs.FileSelector(root, recursive=True)):
-        name = info.path.removeprefix(root).lstrip("/")
-        if info.type != fs.FileType.File or not name.endswith((".parquet", ".parq", ".pq")):
-            continue
-        in_path = dict(part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with source.open_input_file(info.path) as stream:
-            file = pq.ParquetFile(stream)
-            choice = _choice(file.schema_arrow, columns, wanted, in_path)
-            table = file.schema_arrow.empty_table() if choice is None else pq.read_table(stream, filters=choice or None)
-            pq.write_table(table, place)
-    if not target.exists():
-        raise DataError(Problem("no_history", "there is no Parquet file.", root, "Check --history."))
-
-
-def _choice(
-    schema: Any, columns: Sequence[str], wanted: Sequence[Sequence[str]] | None, in_path: Mapping[str, str]
-) -> list[tuple[str, str, list[Any]]] | None:
-    """What the rows of a file must be: empty for any row, None when no row can be an item's."""
-    import pyarrow as pa
-
-    choice: list[tuple[str, str, list[Any]]] = []
-    for column, values in zip(columns, wanted or (), strict=False):
-        if column in in_path:
-            if unquote(in_path[column]) not in values:
-                return None
-        elif pa.types.is_integer(schema.field(column).type):
-            choice.append((column, "in", [int(value) for value in values if value.lstrip("-").isdigit()]))
-        elif pa.types.is_string(schema.field(column).type) or pa.types.is_large_string(schema.field(column).type):
-            choice.append((column, "in", list(values)))
-    return choice
+    if not Path(history).is_dir():
+        what = "there is no such directory."
+        raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
+    target.symlink_to(Path(history).resolve())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ STEP_POLICY = "wake-from-zero"
 # where a policy says nothing.
 _SCALE_IN_COOLDOWN, _SCALE_OUT_COOLDOWN, _WAKE_COOLDOWN = 600, 120, 300
 _MAX_CONCURRENCY = 1000
+# A name has at most 63 characters, and that of a configuration is the endpoint's with a digest of 8 behind it.
+_NAME_LENGTH = 63 - 9
 # What is served, and as much that waits: below that an instance would run dry between two measurements, and with less
 # than one load for a target a busy endpoint would be taken for an idle one.
 _LOADS = 2
@@ -50,6 +53,9 @@ class AsyncSettings:
 
     def __post_init__(self) -> None:
         problems = []
+        if not re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9])*", self.endpoint) or len(self.endpoint) > _NAME_LENGTH:
+            what = f"{self.endpoint!r} is no name: letters, digits and hyphens between, at most {_NAME_LENGTH}."
+            problems.append(Problem("async_settings", what, "--endpoint"))
         if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
             what = f"{self.concurrency} requests at once; an instance takes 1 to {_MAX_CONCURRENCY}."
             problems.append(Problem("async_settings", what, "--concurrency"))

@@ -7,49 +7,27 @@ Every difference has a kind: `schema` (a key or a type), `length`, `order` (the 
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from serving.answer_differences import (
+    Difference,
+    Tolerance,
+    Unparsable,
+    find_differences,
+    largest_distance,
+    numbers,
+    read_json,
+    short_text,
+)
 from serving.parity_sample import SampledRecord
 from serving.realtime import RealTimeAnswer
 from steps.payload import ITEM_ID_KEY
 
 __all__ = ["Compared", "Difference", "Parity", "Tolerance", "compare_all", "name_batch_effects", "numbers_of"]
 
-_COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+|-?\d+,\d+")
 _DECIMALS = range(9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """Numbers are equal when they differ by less than either."""
-
-    relative: float = 1e-6
-    absolute: float = 1e-9
-
-    def close(self, one: float, other: float) -> bool:
-        """Whether two numbers are as good as equal."""
-        return math.isclose(one, other, rel_tol=self.relative, abs_tol=self.absolute)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """`where` is the path in the answer; `expected` is what the endpoint says and `found` what batch says."""
-
-    item_id: str
-    kind: str
-    where: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        place = f" {self.where}" if self.where else ""
-        return f"{self.item_id}{place}: {self.kind}: endpoint {self.expected}, batch {self.found}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +79,12 @@ def compare_all(
 
     Where the endpoint's numbers are noisy, batch may be as far away as twice that noise.
     """
-    known = {record.item_id: _read(answer.body) for record, answer in zip(sample, first, strict=True)}
+    known = {record.item_id: read_json(answer.body) for record, answer in zip(sample, first, strict=True)}
     compared, contradictions = [], []
     for record, one, two in zip(sample, first, second, strict=True):
-        own = list(_differences(record.item_id, _read(one.body), _read(two.body), "", tolerance))
+        own = list(find_differences(record.item_id, read_json(one.body), read_json(two.body), "", tolerance))
         contradictions += own
-        noise = _distance(_read(one.body), _read(two.body))
+        noise = largest_distance(read_json(one.body), read_json(two.body))
         wide = replace(tolerance, relative=max(tolerance.relative, 2 * noise)) if own and noise else tolerance
         compared.append(_compare(record, one, batch.get(record.item_id), wide, known, noise))
     return Parity(
@@ -123,7 +101,9 @@ def name_batch_effects(parity: Parity, outside: Mapping[str, bytes | None]) -> P
     for one in parity.compared:
         item, answer = one.record.item_id, outside.get(one.record.item_id)
         renamed = one.differences
-        if answer is not None and not any(_differences(item, one.endpoint, _read(answer), "", parity.tolerance)):
+        if answer is not None and not any(
+            find_differences(item, one.endpoint, read_json(answer), "", parity.tolerance)
+        ):
             renamed = tuple(replace(each, kind="batch_environment") for each in one.differences)
         compared.append(replace(one, differences=renamed))
     return replace(parity, compared=compared)
@@ -131,7 +111,7 @@ def name_batch_effects(parity: Parity, outside: Mapping[str, bytes | None]) -> P
 
 def numbers_of(answer: object) -> list[float]:
     """The numbers of an answer, in its order."""
-    return [value for _, value in _numbers(answer, "")]
+    return [value for _, value in numbers(answer, "")]
 
 
 def _compare(
@@ -142,17 +122,17 @@ def _compare(
     known: Mapping[str, object],
     noise: float | None,
 ) -> Compared:
-    item, expected = record.item_id, _read(asked.body)
-    found = None if answered is None else _read(answered)
+    item, expected = record.item_id, read_json(asked.body)
+    found = None if answered is None else read_json(answered)
     if asked.status >= 300:
-        differences = [_difference(item, "status", "", f"status {asked.status}", _short(found))]
+        differences = [Difference(item, "status", "", f"status {asked.status}", short_text(found))]
     elif answered is None:
-        differences = [_difference(item, "missing", "", _short(expected), "no answer")]
-    elif isinstance(found, _Unparsable) or isinstance(expected, _Unparsable):
-        differences = [_difference(item, "unparsable", "", _short(expected), _short(found))]
+        differences = [Difference(item, "missing", "", short_text(expected), "no answer")]
+    elif isinstance(found, Unparsable) or isinstance(expected, Unparsable):
+        differences = [Difference(item, "unparsable", "", short_text(expected), short_text(found))]
     else:
         differences = _named(item, expected, found, known, tolerance)
-    distance = _distance(expected, found)
+    distance = largest_distance(expected, found)
     return Compared(
         record=record,
         endpoint=expected,
@@ -167,14 +147,14 @@ def _named(
     item: str, expected: object, found: object, known: Mapping[str, object], tolerance: Tolerance
 ) -> list[Difference]:
     """The differences, or one for all of them where one thing explains them."""
-    differences = list(_differences(item, expected, found, "", tolerance))
+    differences = list(find_differences(item, expected, found, "", tolerance))
     if not differences:
         return []
     owner = _owner(item, found, known, tolerance)
     if owner is not None:
-        return [_difference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
+        return [Difference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
     if all(each.kind == "value" for each in differences):
-        decimals = _rounded_to(_numbers(expected, ""), dict(_numbers(found, "")), tolerance)
+        decimals = _rounded_to(numbers(expected, ""), dict(numbers(found, "")), tolerance)
         if decimals is not None:
             rounded = f"rounded to {decimals} decimals"
             return [replace(each, kind="rounding", found=f"{each.found}, {rounded}") for each in differences]
@@ -187,7 +167,7 @@ def _owner(item: str, found: object, known: Mapping[str, object], tolerance: Tol
     if isinstance(echoed, str) and echoed != item:
         return echoed
     for other, answer in known.items():
-        if other != item and not any(_differences(item, _nameless(answer), _nameless(found), "", tolerance)):
+        if other != item and not any(find_differences(item, _nameless(answer), _nameless(found), "", tolerance)):
             return other
     return None
 
@@ -196,55 +176,6 @@ def _nameless(answer: object) -> object:
     if isinstance(answer, dict):
         return {key: value for key, value in answer.items() if key != ITEM_ID_KEY}
     return answer
-
-
-def _differences(item: str, one: object, other: object, where: str, tolerance: Tolerance) -> Iterator[Difference]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in [*one, *(key for key in other if key not in one)]:
-            place = f"{where}.{key}" if where else str(key)
-            if key not in one or key not in other:
-                told = ("there", "absent") if key in one else ("absent", "there")
-                yield _difference(item, "schema", place, *told)
-            else:
-                yield from _differences(item, one[key], other[key], place, tolerance)
-    elif isinstance(one, list) and isinstance(other, list):
-        yield from _list_differences(item, one, other, where, tolerance)
-    else:
-        kind = _kind(one, other, tolerance)
-        if kind:
-            yield _difference(item, kind, where, _short(one), _short(other))
-
-
-def _list_differences(
-    item: str, one: list[Any], other: list[Any], where: str, tolerance: Tolerance
-) -> Iterator[Difference]:
-    if len(one) != len(other):
-        yield _difference(item, "length", where, f"{len(one)} entries", f"{len(other)} entries")
-        return
-    found = [
-        difference
-        for number, (mine, theirs) in enumerate(zip(one, other, strict=True))
-        for difference in _differences(item, mine, theirs, f"{where}[{number}]", tolerance)
-    ]
-    if found and Counter(map(_canonical, one)) == Counter(map(_canonical, other)):
-        first = next(number for number, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
-        yield _difference(item, "order", f"{where}[{first}]", _short(one[first]), _short(other[first]))
-        return
-    yield from found
-
-
-def _kind(one: object, other: object, tolerance: Tolerance) -> str:
-    """What is different about two values; empty for nothing."""
-    if _is_number(one) and _is_number(other):
-        assert isinstance(one, int | float)
-        assert isinstance(other, int | float)
-        return "" if tolerance.close(one, other) else "value"
-    if one == other and type(one) is type(other):
-        return ""
-    texts = [value for value in (one, other) if isinstance(value, str)]
-    if len(texts) == 1 and (_is_number(one) or _is_number(other)):
-        return "locale" if _COMMA.fullmatch(texts[0].strip()) else "text_number"
-    return "text" if len(texts) == 2 else "schema"
 
 
 def _rounded_to(expected: Iterator[tuple[str, float]], found: Mapping[str, float], tolerance: Tolerance) -> int | None:
@@ -256,58 +187,10 @@ def _rounded_to(expected: Iterator[tuple[str, float]], found: Mapping[str, float
     return None
 
 
-def _distance(one: object, other: object) -> float | None:
-    """The largest relative difference of numbers at the same places."""
-    others = dict(_numbers(other, ""))
-    pairs = [(mine, others[place]) for place, mine in _numbers(one, "") if place in others]
-    return max((abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in pairs), default=None)
-
-
-def _numbers(value: object, where: str) -> Iterator[tuple[str, float]]:
-    if isinstance(value, dict):
-        for key in value:
-            yield from _numbers(value[key], f"{where}.{key}")
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _numbers(each, f"{where}[{number}]")
-    elif _is_number(value):
-        assert isinstance(value, int | float)
-        yield where, float(value)
-
-
 def _headers(answers: Sequence[RealTimeAnswer]) -> Iterator[Difference]:
     """A batch job that joins record and answer needs JSON, and takes the answer for what the job says."""
     kinds = Counter(answer.content_type.partition(";")[0].strip() for answer in answers if answer.status < 300)
     for kind, count in kinds.items():
         if kind != "application/json":
             what = f"Content-Type {kind or 'unset'} in {count} answers"
-            yield _difference("(all)", "headers", "", what, "application/json is what the job asks for")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unparsable:
-    text: str
-
-
-def _read(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return _Unparsable(body[:80].decode("utf-8", "replace"))
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _short(value: object) -> str:
-    text = value.text if isinstance(value, _Unparsable) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _difference(item_id: str, kind: str, where: str, expected: str, found: str) -> Difference:
-    return Difference(item_id=item_id, kind=kind, where=where, expected=expected, found=found)
+            yield Difference("(all)", "headers", "", what, "application/json is what the job asks for")

@@ -131,16 +131,18 @@ def test_a_record_that_goes_on_failing_holds_the_run(endpoint: AnsweringEndpoint
     assert endpoint.sent.count(endpoint.poison) == 2
 
 
-def test_a_forecast_through_the_endpoint(endpoint: AnsweringEndpoint, tmp_path: Path) -> None:
+def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
+    endpoint: AnsweringEndpoint, session: AwsSession, tmp_path: Path
+) -> None:
     deployed()
     item = min(endpoint.run.items)
     store, _, product = item.partition("/")
     days = [date(2026, 11, 22) - timedelta(days=number) for number in range(40)]
     columns = {"store": [store] * 40, "product": [product] * 40, "date": days, "sales": [float(n) for n in range(40)]}
-    (tmp_path / "history").mkdir()
-    pq.write_table(pa.table(columns), tmp_path / "history" / "part.parquet")
+    pq.write_table(pa.table(columns), tmp_path / "part.parquet")
+    session.store.upload(tmp_path / "part.parquet", f"s3://{BUCKET}/small/part.parquet")
     (tmp_path / "payload.toml").write_text(sample_run.PAYLOAD)
-    options = ["--history", str(tmp_path / "history"), "--payload", str(tmp_path / "payload.toml"), "--days", "31"]
+    options = ["--history", f"s3://{BUCKET}/small/", "--payload", str(tmp_path / "payload.toml"), "--days", "31"]
     arguments = ["forecast", item, *options, "--endpoint", "batchcast-async", "--json", "--region", REGION]
     result = CliRunner().invoke(root, arguments)
     assert result.exit_code == 0, result.output

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 from emulated_endpoint import Emulated, answer_after
 from naive_model import naive_server
-from pyarrow import fs
 from rich.console import Console
 
 from engine.async_endpoint import ModelAnswer
@@ -21,10 +20,12 @@ from pipelines.cli import root
 from pipelines.forecast_plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE
 from pipelines.sample_records import bakery_records
-from serving.ad_hoc_records import build_records, copy_items
+from serving.ad_hoc_records import build_records
 from serving.ad_hoc_request import follow, send
 from serving.bulk_submit import MAX_INLINE_BYTES
+from serving.items_of_history import copy_items
 from steps.errors import ConfigError, DataError, ModelError, ServiceError
+from steps.object_store import DirectoryStore
 from steps.payload_file import parse_payload
 
 ITEMS = ["17/101", "45/110"]
@@ -47,25 +48,41 @@ def test_a_record_is_byte_for_byte_that_of_the_weekly_run(weekly: dict[str, byte
     assert [record.body for record in found.records] == [weekly[item] for item in ITEMS]
 
 
-def test_so_is_one_of_a_history_of_which_only_the_items_were_read(weekly: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.fixture
+def bucket(tmp_path: Path) -> DirectoryStore:
+    """A store whose bucket `history` is the bakery's."""
+    store = DirectoryStore(tmp_path / "s3")
+    store.root.mkdir()
+    (store.root / "history").symlink_to(SAMPLE / "history")
+    return store
+
+
+def test_so_is_one_of_a_history_on_s3_of_which_only_the_items_are_read(
+    weekly: dict[str, bytes], bucket: DirectoryStore, tmp_path: Path
+) -> None:
     payload = parse_payload(PAYLOAD, where="payload.toml")
-    copy_items(fs.LocalFileSystem(), str(SAMPLE / "history"), tmp_path / "history", ITEMS, payload)
-    sizes = [
-        sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
-        for folder in (SAMPLE / "history", tmp_path / "history")
-    ]
-    assert sizes[1] < sizes[0] / 10
-    found = built(ITEMS, tmp_path / "history")
+    copy_items(bucket, None, "s3://history/", tmp_path / "history", ITEMS, payload)
+    folders = (SAMPLE / "history", tmp_path / "history")
+    every, some = (sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet")) for folder in folders)
+    assert some < every / 10
+    found = build_records(
+        ITEMS,
+        history="s3://history/",
+        payload=PAYLOAD,
+        run_date=SAMPLE_RUN_DATE,
+        forecast_days=31,
+        objects=(bucket, None),
+    )
     assert [record.body for record in found.records] == [weekly[item] for item in ITEMS]
 
 
 def test_items_that_are_named_by_directories_are_found(tmp_path: Path) -> None:
     for store in ("a b", "c"):
-        folder = tmp_path / "lake" / f"store={store.replace(' ', '%20')}"
+        folder = tmp_path / "s3" / "lake" / f"store={store.replace(' ', '%20')}"
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"product": [1, 2], "sales": [1.0, 2.0]}), folder / "part.parquet")
     payload = parse_payload(PAYLOAD, where="payload.toml")
-    copy_items(fs.LocalFileSystem(), str(tmp_path / "lake"), tmp_path / "copy", ["a b/2"], payload)
+    copy_items(DirectoryStore(tmp_path / "s3"), None, "s3://lake", tmp_path / "copy", ["a b/2"], payload)
     found = {
         path.parent.name: pq.ParquetFile(path).read().to_pylist() for path in (tmp_path / "copy").rglob("*.parquet")
     }
@@ -126,7 +143,14 @@ def test_a_model_that_fails_ends_with_its_exit_code(server: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--url", "http://x", "--endpoint", "y"], ["--history", str(SAMPLE / "history")]]
+    "arguments",
+    [
+        ["--url", "http://x", "--endpoint", "y"],
+        ["--history", str(SAMPLE / "history")],
+        ["--url", "http://x", "--no-wait"],
+        ["--ttl", "60"],
+        ["--model", "m"],
+    ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
     assert isinstance(forecast("17/101", *arguments).exception, ConfigError)

@@ -1,0 +1,46 @@
+"""A model on this machine while somebody asks it: one that runs already, or one that is started and ended again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps.errors import ModelError, Problem
+
+if TYPE_CHECKING:
+    from engine.model_server import ModelSource
+
+__all__ = ["served_model"]
+
+_START_SECONDS = 120.0
+
+
+@contextmanager
+def served_model(model: ModelSource) -> Iterator[str]:
+    """The URL it is asked at. Raises ModelError when the server does not start."""
+    import tempfile
+    from threading import Event, Timer
+
+    from engine.model_server import ModelUrl, StartError, free_ports, start_model_server, wait_until_ready
+
+    if isinstance(model, ModelUrl):
+        yield model.url
+        return
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        log = Path(folder) / "model.log"
+        (port,) = free_ports(1)
+        server = start_model_server(model, port=port, environment={}, log=log)
+        late = Event()
+        timer = Timer(_START_SECONDS, late.set)
+        timer.start()
+        try:
+            if not wait_until_ready(server, aborted=late, log=log):
+                raise StartError(f"The model does not answer /ping after {_START_SECONDS:.0f} s.")
+            yield f"http://127.0.0.1:{port}"
+        except StartError as error:
+            raise ModelError(Problem("model_start", f"{error}", model.command)) from error
+        finally:
+            timer.cancel()
+            server.stop()

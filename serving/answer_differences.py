@@ -1,0 +1,150 @@
+"""How two answers differ: JSON against JSON, number by number, each difference with a name and a place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Difference",
+    "Tolerance",
+    "Unparsable",
+    "find_differences",
+    "largest_distance",
+    "numbers",
+    "read_json",
+    "short_text",
+]
+
+_COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+|-?\d+,\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """Numbers are equal when they differ by less than either."""
+
+    relative: float = 1e-6
+    absolute: float = 1e-9
+
+    def close(self, one: float, other: float) -> bool:
+        """Whether two numbers are as good as equal."""
+        return math.isclose(one, other, rel_tol=self.relative, abs_tol=self.absolute)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`where` is the path in the answer; `expected` is what the endpoint says and `found` what batch says."""
+
+    item_id: str
+    kind: str
+    where: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        place = f" {self.where}" if self.where else ""
+        return f"{self.item_id}{place}: {self.kind}: endpoint {self.expected}, batch {self.found}"
+
+
+def find_differences(item: str, one: object, other: object, where: str, tolerance: Tolerance) -> Iterator[Difference]:
+    """Every difference of two values of one item; `where` is their place in the answer."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in [*one, *(key for key in other if key not in one)]:
+            place = f"{where}.{key}" if where else str(key)
+            if key not in one or key not in other:
+                told = ("there", "absent") if key in one else ("absent", "there")
+                yield Difference(item, "schema", place, *told)
+            else:
+                yield from find_differences(item, one[key], other[key], place, tolerance)
+    elif isinstance(one, list) and isinstance(other, list):
+        yield from _list_differences(item, one, other, where, tolerance)
+    else:
+        kind = _kind(one, other, tolerance)
+        if kind:
+            yield Difference(item, kind, where, short_text(one), short_text(other))
+
+
+def _list_differences(
+    item: str, one: list[Any], other: list[Any], where: str, tolerance: Tolerance
+) -> Iterator[Difference]:
+    if len(one) != len(other):
+        yield Difference(item, "length", where, f"{len(one)} entries", f"{len(other)} entries")
+        return
+    found = [
+        difference
+        for number, (mine, theirs) in enumerate(zip(one, other, strict=True))
+        for difference in find_differences(item, mine, theirs, f"{where}[{number}]", tolerance)
+    ]
+    if found and Counter(map(_canonical, one)) == Counter(map(_canonical, other)):
+        first = next(number for number, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
+        yield Difference(item, "order", f"{where}[{first}]", short_text(one[first]), short_text(other[first]))
+        return
+    yield from found
+
+
+def _kind(one: object, other: object, tolerance: Tolerance) -> str:
+    """What is different about two values; empty for nothing."""
+    if _is_number(one) and _is_number(other):
+        assert isinstance(one, int | float)
+        assert isinstance(other, int | float)
+        return "" if tolerance.close(one, other) else "value"
+    if one == other and type(one) is type(other):
+        return ""
+    texts = [value for value in (one, other) if isinstance(value, str)]
+    if len(texts) == 1 and (_is_number(one) or _is_number(other)):
+        return "locale" if _COMMA.fullmatch(texts[0].strip()) else "text_number"
+    return "text" if len(texts) == 2 else "schema"
+
+
+def largest_distance(one: object, other: object) -> float | None:
+    """The largest relative difference of numbers at the same places."""
+    others = dict(numbers(other, ""))
+    pairs = [(mine, others[place]) for place, mine in numbers(one, "") if place in others]
+    return max((abs(a - b) / max(abs(a), abs(b), 1e-12) for a, b in pairs), default=None)
+
+
+def numbers(value: object, where: str) -> Iterator[tuple[str, float]]:
+    """Every number of a value with its place, in the value\'s order."""
+    if isinstance(value, dict):
+        for key in value:
+            yield from numbers(value[key], f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from numbers(each, f"{where}[{number}]")
+    elif _is_number(value):
+        assert isinstance(value, int | float)
+        yield where, float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsable:
+    """An answer that is no JSON; `text` is how it begins."""
+
+    text: str
+
+
+def read_json(body: bytes) -> object:
+    """The document, or Unparsable."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return Unparsable(body[:80].decode("utf-8", "replace"))
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def short_text(value: object) -> str:
+    """At most 60 characters of a value as JSON."""
+    text = value.text if isinstance(value, Unparsable) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
