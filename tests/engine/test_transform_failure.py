@@ -143,7 +143,12 @@ def test_e41_nothing_more_of_a_failed_file_is_sent(tmp_path: Path) -> None:
     """E41: unknown; our pick. What is under way ends."""
     case = TransformCase(tmp_path)
     case.put(a=b"".join(b"%d\n" % number for number in range(100)))
-    case.run(lambda call: Reply(status=400 if call.body == b"3" else 200), MaxConcurrentTransforms=2)
+
+    def third_fails(call: Call) -> Reply:
+        # What comes after it is under way while the failure becomes known.
+        return Reply(status=400 if call.body == b"3" else 200, seconds=0.5 if int(call.body) > 3 else 0.0)
+
+    case.run(third_fails, MaxConcurrentTransforms=2)
     assert 4 <= len(case.model.calls) <= 5
 
 
