@@ -144,7 +144,7 @@ class AsyncEndpoint:
             self.clock.call_at(request.submitted + request.ttl, lambda: self._expire(entry))
 
     def _serve(self, instances: int) -> None:
-        if self.deleted:
+        if self.deleted or instances != self.desired:  # something else was asked for meanwhile
             return
         self.totals.instance_seconds = self.instance_seconds
         self._paid_until = self.clock.now

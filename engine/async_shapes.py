@@ -46,7 +46,7 @@ METRICS = (
 )
 MAX_INLINE_BYTES = 128_000
 
-_ENDPOINT_NAME = Text(maximum=63, pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_ENDPOINT_NAME = Text(minimum=1, maximum=63, pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _S3_PATH = Text(maximum=512, pattern=r"(https|s3)://([^/]+)/?(.*)")
 _TOPIC = Text(maximum=2048, pattern=r"arn:aws[a-z\-]*:sns:[a-z0-9\-]*:[0-9]{12}:[a-zA-Z0-9_.-]+")
 _VARIANT = Structure(
