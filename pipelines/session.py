@@ -87,7 +87,7 @@ class AwsSession:
             config = Config(
                 retries={"mode": "standard", "max_attempts": 8},
                 connect_timeout=10,
-                read_timeout=60,
+                read_timeout=70,  # a model has 60 s to answer InvokeEndpoint (API reference)
                 user_agent_extra="batchcast",
             )
             self._clients[service] = self._boto_session.client(service, region_name=self.region, config=config)

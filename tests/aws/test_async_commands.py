@@ -108,6 +108,7 @@ def test_from_the_deployment_to_the_published_run_and_back_to_nothing(
     assert (told["instances"], told["problems"]) == (1, [])
     submitted = call("submit", "--shards", run_id, "--seconds", "1", "--senders", "1")
     assert submitted.exit_code == 0, submitted.output
+    assert "12 records of 1 s on 2 x 4 requests" in submitted.stderr
     assert sorted(endpoint.sent) == sorted(endpoint.run.items)
     collected = call("collect", "--shards", run_id)
     assert collected.exit_code == 0, collected.output

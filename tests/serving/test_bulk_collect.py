@@ -120,3 +120,16 @@ def test_shards_that_a_transform_has_answered_are_not_sent_again(tmp_path: Path)
     emulated = through_the_endpoint(run)
     assert emulated.endpoint.totals.submitted == len(run.items) - len(answers[done])
     assert decide(run, emulated)["outcome"] == "COMPLETE"
+
+
+def test_collecting_what_is_there_holds_the_run_for_the_rest(tmp_path: Path) -> None:
+    run = sample(tmp_path)
+    emulated = through_the_endpoint(run)
+    opened = open_async_run(run.store, RUNS, run.run_id)
+    item = opened.records[0]
+    run.store.delete(f"s3://bucket/async/forecasts/answers/{opened.folder(item)}/{item.line:06d}-0.out")
+    found = collect_run(opened, run.store, now=emulated.now(), error_key="error", whatever_is_there=True)
+    assert (found.unanswered, found.answered) == (1, len(run.items) - 1)
+    report = decide_run(opened, run.store, run.payload.encode(), PARAMETERS)
+    assert (report["outcome"], report["counts"]["missing"]) == ("HELD", 1)
+    assert [each["item_id"] for each in report["failed"]] == [item.item_id]

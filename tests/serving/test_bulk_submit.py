@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from bulk_run import CountingModel, bulk_run, lines_of
 from emulated_endpoint import HOUR, Emulated
+from emulated_endpoint import settings as settings_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.async_run import AsyncRun
 from serving.async_settings import AsyncSettings
@@ -200,6 +205,46 @@ def test_a_killed_collector_goes_on(at: int, after: bool) -> None:
     collect(emulated, run)
     items = [line["item_id"] for line in lines_of(emulated.store, run)]
     assert sorted(items) == sorted(record.item_id for record in run.records)
+
+
+def test_several_senders_send_every_record_once() -> None:
+    model = CountingModel(1)
+    emulated = Emulated(model)
+    settings = emulated.deploy()
+    run = bulk_run(emulated.store, records=200, shards=4)
+    lock, most = threading.Lock(), [0, 0]
+
+    class Locked:
+        def invoke_endpoint_async(self, **request: Any) -> Any:
+            most[0] += 1
+            most[1] = max(most)
+            time.sleep(0.001)
+            with lock:
+                most[0] -= 1
+                return emulated.client("sagemaker-runtime").invoke_endpoint_async(**request)
+
+    def client(service: str) -> Any:
+        return Locked() if service == "sagemaker-runtime" else emulated.client(service)
+
+    assert submit(emulated, run, settings, Pace(seconds=1, senders=4), client=client).answered == 200
+    assert set(model.calls.values()) == {1}
+    assert 1 < most[1] <= 4
+
+
+@given(
+    seconds=st.floats(0.01, 3600),
+    ttl=st.integers(60, 21_600),
+    concurrency=st.integers(1, 1000),
+    most=st.integers(1, 100),
+    instances=st.integers(0, 100),
+)
+def test_what_may_wait_is_served_in_half_of_its_time_to_live(
+    seconds: float, ttl: int, concurrency: int, most: int, instances: int
+) -> None:
+    window = Pace(seconds=seconds, ttl=ttl).window(settings_of(concurrency=concurrency, max_instances=most), instances)
+    assert window >= 1
+    served_in = window * seconds / (max(1, instances) * concurrency)
+    assert window == 1 or served_in <= ttl / 2 + 1e-6
 
 
 def test_two_submitters_of_one_run_meet() -> None:
