@@ -1,0 +1,339 @@
+"""infra/batchcast.yaml: clean, deployable, and its policies neither too narrow nor too wide for what the code calls."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore import handlers
+from cfnlint.api import lint_file
+from cfnlint.decode import decode
+from click.testing import CliRunner
+from conftest import ACCOUNT, DEFAULTS, PAYLOAD, REGION
+from scripted_run import PREFIX, RUN_ID, ScriptedRun, step
+from strict import Recorder
+
+from pipelines.cli import root
+from pipelines.deploy import Package
+from pipelines.service_errors import action
+from pipelines.session import AwsSession
+from steps.errors import BatchcastError
+from steps.s3 import S3Store
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "batchcast.yaml"
+BUCKET = "acme-forecast-runs"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
+LEAST = {"ModelName": "demand-*", "BucketName": BUCKET}
+MOST = {
+    **LEAST,
+    "ModelRoleName": "demand-model",
+    "KmsKeyArn": KEY,
+    "HistoryBucketName": "acme-warehouse",
+    "NotificationEmail": "forecasts@example.com",
+    "UseVpc": "true",
+    "LongestGapDays": "14",
+}
+# Actions that have no resource of which an ARN could be named (Service Authorization Reference, read 2026-11).
+WITHOUT_RESOURCE = {"Image", "ImageToken", "Metrics", "NetworkInterfaces", "Quotas", "EncryptedConnectionsOnly"}
+# Resources that moto passes over.
+NOT_IN_MOTO = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+}
+# What no call of ours shows: roles handed over, and the key that S3 uses on our behalf.
+NOT_CALLED = {"iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "s3:DeleteObject"}
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    assert lint_file(TEMPLATE) == []
+
+
+def create(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Create the stack; its outputs."""
+    cloudformation = boto3.client("cloudformation", region_name=REGION)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        cloudformation.create_stack(
+            StackName="forecasts",
+            TemplateBody=TEMPLATE.read_text(),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+    left_out = {word for one in said for word in str(one.message).split() if word.startswith("AWS::")}
+    assert left_out <= NOT_IN_MOTO
+    (stack,) = cloudformation.describe_stacks(StackName="forecasts")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+
+def statements_of_role(arn: str) -> list[dict[str, Any]]:
+    """The statements of the policies in a role."""
+    iam, name = boto3.client("iam"), arn.rsplit("/", 1)[-1]
+    names = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    documents = [iam.get_role_policy(RoleName=name, PolicyName=one)["PolicyDocument"] for one in names]
+    return [statement for document in documents for statement in read(document)["Statement"]]
+
+
+def statements_of_policy(arn: str) -> list[dict[str, Any]]:
+    """The statements of a managed policy."""
+    found = boto3.client("iam").get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    return list(read(found)["Statement"])
+
+
+def read(document: str | dict[str, Any]) -> dict[str, Any]:
+    """A policy document, which moto gives as JSON or as Python's text where a template made it."""
+    return dict(ast.literal_eval(document) if isinstance(document, str) else document)
+
+
+def texts(value: str | list[str]) -> list[str]:
+    """One or several."""
+    return [value] if isinstance(value, str) else value
+
+
+def allows(statements: list[dict[str, Any]], wanted: str, resource: str) -> bool:
+    """Whether a statement allows the action on the resource; conditions are not looked at."""
+    return any(
+        wanted in texts(one["Action"]) and any(fnmatch.fnmatchcase(resource, each) for each in texts(one["Resource"]))
+        for one in statements
+        if one["Effect"] == "Allow"
+    )
+
+
+@pytest.mark.parametrize("parameters", [LEAST, MOST], ids=["least", "most"])
+def test_it_deploys_with_the_least_and_with_everything(account: Recorder, parameters: dict[str, str]) -> None:
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    outputs = create(parameters)
+    s3 = boto3.client("s3", region_name=REGION)
+    assert outputs["BucketName"] == BUCKET
+    (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    expected = "aws:kms" if "KmsKeyArn" in parameters else "AES256"
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == expected
+    attached = boto3.client("iam").list_attached_role_policies(RoleName="demand-model")["AttachedPolicies"]
+    assert [one["PolicyArn"] for one in attached] == [outputs["ModelPolicyArn"]] * ("ModelRoleName" in parameters)
+
+
+def test_the_bucket_is_closed_and_runs_expire_and_forecasts_do_not() -> None:
+    bucket = template()["Resources"]["Bucket"]["Properties"]
+    closed = bucket["PublicAccessBlockConfiguration"]
+    assert len(closed) == 4
+    assert all(closed.values())
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert rules["unfinished-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
+    expiring = {rule["Prefix"]["Fn::Sub"] for rule in rules.values() if "ExpirationInDays" in rule}
+    assert expiring == {"${Prefix}/runs/"}
+    (statement,) = template()["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_an_empty_queue_of_finished_runs_is_what_rings(account: Recorder) -> None:
+    resources = template()["Resources"]
+    missed = resources["MissedRunAlarm"]["Properties"]
+    assert missed["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["FinishedRuns", "QueueName"]}}]
+    assert (missed["MetricName"], missed["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
+    assert (missed["ComparisonOperator"], missed["TreatMissingData"]) == ("LessThanThreshold", "breaching")
+    (target,) = resources["FinishedRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["FinishedRuns", "Arn"]}
+    (statement,) = resources["FinishedRunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == {"Fn::GetAtt": ["FinishedRule", "Arn"]}
+    seconds = {days: row["Value"] for days, row in template()["Mappings"]["SecondsOf"].items()}
+    assert seconds == {str(days): days * 86400 for days in range(1, 15)}
+    create({**LEAST, "LongestGapDays": "9"})
+    sqs = boto3.client("sqs", region_name=REGION)
+    urls = [url for url in sqs.list_queues()["QueueUrls"] if "FinishedRuns" in url]
+    found = sqs.get_queue_attributes(QueueUrl=urls[0], AttributeNames=["MessageRetentionPeriod"])["Attributes"]
+    assert found["MessageRetentionPeriod"] == str(9 * 86400)
+
+
+def test_whoever_publishes_to_the_topic_is_named_in_its_policy() -> None:
+    resources = template()["Resources"]
+    rules = {
+        name
+        for name, one in resources.items()
+        if one["Type"] == "AWS::Events::Rule" and one["Properties"]["Targets"][0]["Arn"] == {"Ref": "Notifications"}
+    }
+    statement = resources["NotificationsPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    named = {one["Fn::GetAtt"][0] for one in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    assert rules == named == {"FailedRule", "HeldRule", "RecoveredRule"}
+
+
+def template() -> dict[str, Any]:
+    """The template with its short forms written out."""
+    found, problems = decode(str(TEMPLATE))
+    assert not problems
+    return dict(found)
+
+
+def test_the_rules_name_what_the_pipeline_has(account: Recorder) -> None:
+    create(LEAST)
+    events = boto3.client("events", region_name=REGION)
+    patterns = [json.loads(one["EventPattern"])["detail"] for one in events.list_rules()["Rules"]]
+    definition = json.loads((TEMPLATE.parents[1] / "pipelines" / "pipeline.json").read_text())
+    fails = {one["Name"] for one in walk(definition["Steps"]) if one["Type"] == "Fail"}
+    assert {name for pattern in patterns for name in pattern.get("stepName", [])} == fails
+    model = boto3.client("sagemaker", region_name=REGION).meta.service_model
+    known = set(model.shape_for("PipelineExecutionStatus").enum)
+    assert {name for pattern in patterns for name in pattern.get("currentPipelineExecutionStatus", [])} <= known
+    assert {arn for pattern in patterns for arn in pattern["pipelineArn"]} == {f"{PREFIX}:pipeline/batchcast"}
+
+
+def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every step, those in branches too."""
+    for one in steps:
+        yield one
+        for branch in ("IfSteps", "ElseSteps"):
+            yield from walk(one.get("Arguments", {}).get(branch, []))
+
+
+def test_no_policy_allows_everything_where_an_arn_can_stand(account: Recorder) -> None:
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    outputs = create(MOST)
+    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn")]
+    policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn")]
+    found = [one for arn in roles for one in statements_of_role(arn)]
+    found += [one for arn in policies for one in statements_of_policy(arn)]
+    assert len(found) > 30
+    wide = {one.get("Sid") for one in found if "*" in texts(one["Resource"])}
+    assert wide <= WITHOUT_RESOURCE
+    assert not [each for one in found for each in texts(one["Action"]) if each.endswith("*")]
+
+
+def test_the_role_of_the_steps_may_do_what_the_steps_do_and_where(account: Recorder, tmp_path: Path) -> None:
+    outputs = create(LEAST)
+    statements = statements_of_role(outputs["ProcessingRoleArn"])
+    account.calls.clear()
+    store, file = S3Store(boto3.client("s3", region_name=REGION)), tmp_path / "file"
+    file.write_bytes(b"x" * 10_000_000)
+    for place in ("runs/run/report/report.json", "published/latest.json"):
+        uri = f"s3://{BUCKET}/batchcast/{place}"
+        store.put_if(uri, b"1", None)
+        store.write(uri, b"2")
+        store.upload(file, uri)
+        store.read(uri)
+        store.exists(uri)
+        list(store.list(uri))
+    store.delete(f"s3://{BUCKET}/batchcast/published/forecasts/part-00000.parquet")
+    list(store.list(f"s3://{BUCKET}/history/"))
+    for service, operation, request in account.calls:
+        assert allows(statements, *needed(service, operation, request)), (operation, request.get("Key"))
+    for place in ("history/part.parquet", "batchcast/code/app.pyz", "other/x"):
+        assert not allows(statements, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{place}")
+    assert not allows(statements, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/batchcast/runs/run/x")
+
+
+def test_the_role_of_the_model_reads_records_and_writes_answers_and_nothing_else(account: Recorder) -> None:
+    statements = statements_of_policy(create(LEAST)["ModelPolicyArn"])
+    run = f"arn:aws:s3:::{BUCKET}/batchcast/runs/{RUN_ID}"
+    assert allows(statements, "s3:GetObject", f"{run}/input/r0/part-00000.jsonl")
+    assert allows(statements, "s3:PutObject", f"{run}/output/r1/record-000001.jsonl.out")
+    assert not allows(statements, "s3:PutObject", f"{run}/report/report.json")
+    assert not allows(statements, "s3:GetObject", f"arn:aws:s3:::{BUCKET}/batchcast/published/latest.json")
+
+
+def test_the_scheduler_may_start_this_pipeline_only(account: Recorder) -> None:
+    outputs = create(LEAST)
+    statements = statements_of_role(outputs["SchedulerRoleArn"])
+    assert allows(statements, "sagemaker:StartPipelineExecution", f"{PREFIX}:pipeline/batchcast")
+    assert not allows(statements, "sagemaker:StartPipelineExecution", f"{PREFIX}:pipeline/other")
+    assert allows(statements, "sqs:SendMessage", outputs["DeadLetterQueueArn"])
+
+
+@pytest.fixture
+def script(account: Recorder, monkeypatch: pytest.MonkeyPatch) -> ScriptedRun:
+    """A run that failed in its transform."""
+    parameters = {
+        **{name: value.replace("acme-forecasts", BUCKET) for name, value in DEFAULTS.items()},
+        "RunLabel": "w",
+    }
+    script = ScriptedRun(parameters=parameters, quotas={"ml.m5.4xlarge for transform job usage": 20.0})
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *script.handlers()])
+    return script
+
+
+def test_operators_may_do_what_the_commands_do_and_no_more(
+    account: Recorder, session: AwsSession, script: ScriptedRun, packed: Package
+) -> None:
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    outputs = create({**LEAST, "ModelRoleName": "demand-model"})
+    statements = statements_of_policy(outputs["OperatorPolicyArn"])
+    session.client("sagemaker").create_model(
+        ModelName="demand-model",
+        ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/demand-model",
+        PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"},
+    )
+    account.calls.clear()
+    every_command(script, outputs)
+    called = {needed(service, operation, request) for service, operation, request in account.calls}
+    refused = sorted(f"{one} on {resource}" for one, resource in called if not allows(statements, one, resource))
+    assert refused == []
+    allowed = {each for one in statements for each in texts(one["Action"])}
+    assert allowed - {one for one, _ in called} - NOT_CALLED == set()
+
+
+def every_command(script: ScriptedRun, outputs: Mapping[str, str]) -> None:
+    """Run each of them as a person would."""
+    roles = ["--role", outputs["PipelineRoleArn"], "--processing-role", outputs["ProcessingRoleArn"]]
+    settings = [*roles, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--tag", "team=forecasting"]
+    settings += [text for name, value in DEFAULTS.items() for text in ("-p", f"{name}={value}")]
+    settings = [text.replace("acme-forecasts", BUCKET) for text in settings]
+    run("deploy", *settings)
+    run("deploy", *settings, "--tag", "team=demand", "--volume-size-in-gb", "300")
+    run("preflight")
+    run("start", "-p", "RunLabel=w")
+    script.status = "Failed"
+    script.steps = [step("BuildShards", "Failed", end=60), step("Transform", "Failed", end=60)]
+    for command in ("status", "wait", "logs", "list", "stop"):
+        run(command, *([RUN_ID] if command == "status" else []))
+    run("rerun", RUN_ID, "--no-wait")
+    starts = ["--role", outputs["SchedulerRoleArn"], "--dead-letter-queue", outputs["DeadLetterQueueArn"]]
+    run("schedule", "create", "--cron", "cron(30 3 ? * SUN *)", *starts)
+    for command in ("show", "pause", "resume", "delete"):
+        run("schedule", command)
+
+
+def run(*arguments: str) -> None:
+    """The command line in this process; what it says of this made-up run does not matter here."""
+    ended = CliRunner().invoke(root, [*arguments, "--region", REGION])
+    assert ended.exception is None or isinstance(ended.exception, SystemExit | BatchcastError), ended.exception
+
+
+def needed(service: str, operation: str, request: Mapping[str, Any]) -> tuple[str, str]:
+    """The action and the ARN that a call needs to be allowed."""
+    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
+    name = _ACTIONS.get(operation) or action(service, snake)
+    if service == "s3":
+        key = request.get("Key")
+        return name, f"arn:aws:s3:::{request['Bucket']}" + (f"/{key}" if key and name != "s3:ListBucket" else "")
+    for member, pattern in _RESOURCES.items():
+        if member in request:
+            return name, pattern.format(request[member])
+    return name, "*"
+
+
+_ACTIONS = {
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "ListObjectsV2": "s3:ListBucket",
+}
+_RESOURCES = {
+    "PipelineExecutionArn": "{}",
+    "PipelineName": f"{PREFIX}:pipeline/{{}}",
+    "ResourceArn": "{}",
+    "ProcessingJobName": f"{PREFIX}:processing-job/{{}}",
+    "TransformJobName": f"{PREFIX}:transform-job/{{}}",
+    "ModelName": f"{PREFIX}:model/{{}}",
+    "PolicySourceArn": "{}",
+    "logGroupName": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}:*",
+    "Name": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{{}}",
+}
