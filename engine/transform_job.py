@@ -52,7 +52,7 @@ def run_transform_job(
     stop: threading.Event | None = None,
     on_progress: Callable[[TransformProgress], None] | None = None,
 ) -> TransformResult:
-    """Run a request that passed `check_transform_request`; returns when every model server it started is gone.
+    """Run a request that passed `check_transform_request`; returns when every model server it started is ended.
 
     Logs go to `workdir/logs`. Setting `stop` is StopTransformJob: within 2 s nothing runs and the job's outputs are
     removed. Raises BatchcastError where the engine itself cannot go on: a command that cannot be one, a store that

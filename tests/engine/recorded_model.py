@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from engine.model_server import ModelCommand
 
-__all__ = ["RecordedModel", "is_running"]
+__all__ = ["RecordedModel", "still_running"]
 
 _PROGRAM = Path(__file__).with_name("recording_program.py")
 
@@ -38,15 +38,22 @@ class RecordedModel:
         return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.env"))]
 
     def living(self) -> list[int]:
-        """The processes that still run."""
+        """The processes that still run; one that was killed has a moment to be gone."""
         pids = [int(path.read_text()) for path in self.folder.glob("*.pid")]
-        return [pid for pid in pids if is_running(pid)]
+        return still_running(pids)
+
+
+def still_running(pids: list[int]) -> list[int]:
+    """Those of the processes that run even half a second from now."""
+    deadline = time.monotonic() + 0.5
+    while (running := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return running
 
 
 def is_running(pid: int) -> bool:
     """Whether the process is there and no zombie."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()

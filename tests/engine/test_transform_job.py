@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from recorded_model import RecordedModel, is_running
+from recorded_model import RecordedModel, still_running
 from scripted_model import Call, Reply
 from transform_case import TransformCase
 
@@ -64,7 +64,7 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
-from recorded_model import RecordedModel, is_running
+from recorded_model import RecordedModel, still_running
 from transform_case import TransformCase
 case = TransformCase(Path({folder!r}))
 case.put(a=b"1\\n" * 100_000, b=b"1\\n" * 100_000)
@@ -87,7 +87,7 @@ def test_e64_ctrl_c_ends_the_job_and_its_servers_within_2_seconds(tmp_path: Path
     assert "KeyboardInterrupt" in errors
     pids = [int(path.read_text()) for path in notes.glob("*.pid")]
     assert len(pids) == 2
-    assert not any(is_running(pid) for pid in pids)
+    assert still_running(pids) == []
 
 
 @pytest.mark.parametrize("reply", [Reply(), Reply(status=400), Reply(status=500, body=b"x" * 5000)])
