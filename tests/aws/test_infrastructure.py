@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import fnmatch
 import json
 import warnings
@@ -16,19 +17,19 @@ from botocore import handlers
 from cfnlint.api import lint_file
 from cfnlint.decode import decode
 from click.testing import CliRunner
-from conftest import ACCOUNT, DEFAULTS, PAYLOAD, REGION
 from scripted_run import PREFIX, RUN_ID, ScriptedRun, step
 from strict import Recorder
+from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
 
 from pipelines.cli import root
-from pipelines.deploy import Package
+from pipelines.deploy import Package, apply, plan_deployment
+from pipelines.deploy_settings import DeploySettings
 from pipelines.service_errors import action
 from pipelines.session import AwsSession
 from steps.errors import BatchcastError
 from steps.s3 import S3Store
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "batchcast.yaml"
-BUCKET = "acme-forecast-runs"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
 LEAST = {"ModelName": "demand-*", "BucketName": BUCKET}
 MOST = {
@@ -61,6 +62,7 @@ def test_the_linter_has_nothing_to_say() -> None:
 
 def create(parameters: Mapping[str, str]) -> dict[str, str]:
     """Create the stack; its outputs."""
+    boto3.client("s3", region_name=REGION).delete_bucket(Bucket=BUCKET)
     cloudformation = boto3.client("cloudformation", region_name=REGION)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -261,7 +263,7 @@ def script(account: Recorder, monkeypatch: pytest.MonkeyPatch) -> ScriptedRun:
 
 
 def test_operators_may_do_what_the_commands_do_and_no_more(
-    account: Recorder, session: AwsSession, script: ScriptedRun, packed: Package
+    account: Recorder, session: AwsSession, script: ScriptedRun, settings: DeploySettings, packed: Package
 ) -> None:
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
     outputs = create({**LEAST, "ModelRoleName": "demand-model"})
@@ -272,6 +274,11 @@ def test_operators_may_do_what_the_commands_do_and_no_more(
         PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"},
     )
     account.calls.clear()
+    tagged = settings.build.model_copy(update={"tags": {"team": "forecasting"}})
+    text = packed.text.replace(ROLE, outputs["ProcessingRoleArn"])
+    for description in ("New.", "Changed."):
+        wanted = dataclasses.replace(packed, text=text, definition=json.loads(text), description=description)
+        apply(session, plan_deployment(session, dataclasses.replace(settings, build=tagged), wanted))
     every_command(script, outputs)
     called = {needed(service, operation, request) for service, operation, request in account.calls}
     refused = sorted(f"{one} on {resource}" for one, resource in called if not allows(statements, one, resource))
@@ -281,13 +288,7 @@ def test_operators_may_do_what_the_commands_do_and_no_more(
 
 
 def every_command(script: ScriptedRun, outputs: Mapping[str, str]) -> None:
-    """Run each of them as a person would."""
-    roles = ["--role", outputs["PipelineRoleArn"], "--processing-role", outputs["ProcessingRoleArn"]]
-    settings = [*roles, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--tag", "team=forecasting"]
-    settings += [text for name, value in DEFAULTS.items() for text in ("-p", f"{name}={value}")]
-    settings = [text.replace("acme-forecasts", BUCKET) for text in settings]
-    run("deploy", *settings)
-    run("deploy", *settings, "--tag", "team=demand", "--volume-size-in-gb", "300")
+    """Run each of them on the deployed pipeline, as a person would."""
     run("preflight")
     run("start", "-p", "RunLabel=w")
     script.status = "Failed"
