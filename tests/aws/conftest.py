@@ -12,22 +12,11 @@ import pytest
 from botocore import handlers
 from moto import mock_aws
 from strict import Recorder
+from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
 from pipelines.deploy import Package, package
 from pipelines.deploy_settings import DeploySettings, read_deploy_settings
 from pipelines.session import AwsSession
-
-REGION = "eu-central-1"
-ACCOUNT = "123456789012"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/forecast-pipeline"
-BUCKET = "acme-forecasts"
-PAYLOAD = Path(__file__).resolve().parents[2] / "examples" / "bakery" / "payload.toml"
-DEFAULTS = {
-    "HistoryUri": f"s3://{BUCKET}/history/",
-    "RunsUri": f"s3://{BUCKET}/batchcast/runs",
-    "PublishUri": f"s3://{BUCKET}/batchcast/published",
-    "ModelName": "demand-model",
-}
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import sample_run
 from botocore import handlers
 from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner, Result
-from conftest import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 from sample_run import SampleRun
 from strict import Recorder
+from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
 from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment
@@ -151,8 +151,3 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     assert list(told["forecast"].values()) == endpoint.run.values(item)
     placed = CliRunner().invoke(root, [*arguments, "--no-wait"]).stdout
     assert placed.startswith(f"{item}: s3://{BUCKET}/async/answers/")
-
-
-def test_a_workspace_has_no_such_endpoint(tmp_path: Path) -> None:
-    result = CliRunner().invoke(root, ["async", "status", "--workspace", str(tmp_path)])
-    assert "no asynchronous endpoint" in str(result.exception)

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import ACCOUNT, BUCKET, REGION, ROLE
 from golden import matches_golden
 from strict import Recorder
+from team import ACCOUNT, BUCKET, REGION, ROLE
 
 from pipelines.session import AwsSession
 from serving.async_endpoint import deploy_async, read_async_settings, teardown_async

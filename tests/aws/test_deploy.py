@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 from golden import matches_golden
 from strict import Recorder
+from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
 from pipelines import definition
 from pipelines import deploy as deploying

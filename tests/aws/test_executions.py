@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore import handlers
 from click.testing import CliRunner, Result
-from conftest import BUCKET, DEFAULTS, REGION
 from golden import matches_golden
 from scripted_run import ARN, BEGAN, RUN_ID, ScriptedRun, step
 from strict import Recorder
+from team import BUCKET, DEFAULTS, REGION
 
 from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment

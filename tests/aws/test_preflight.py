@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore import handlers
 from click.testing import CliRunner
-from conftest import ACCOUNT, BUCKET, REGION, ROLE
 from scripted_run import ScriptedRun
 from strict import Recorder
+from team import ACCOUNT, BUCKET, REGION, ROLE
 
 from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import DEFAULTS, REGION
 from sample_run import SampleRun
 from strict import Recorder
+from team import DEFAULTS, REGION
 
 from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment

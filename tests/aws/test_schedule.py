@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import ACCOUNT, REGION
 from golden import matches_golden
 from strict import Recorder
+from team import ACCOUNT, REGION
 
 from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment
