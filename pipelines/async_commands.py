@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipelines.session import Session, session_options
+from pipelines.session import Session, open_session
 from pipelines.settings import BuildSettings
+from serving.async_limits import DEFAULT_TIMEOUT, DEFAULT_TTL
 from steps.errors import ConfigError, CoverageError, Problem
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def _endpoint_option(command: _Command) -> _Command:
     )
 
 
+def _account_options(command: _Command) -> _Command:
+    """A workspace has no asynchronous endpoint: these commands work in an account alone."""
+    command = click.option("--profile", help="A profile of ~/.aws/config.")(command)
+    return click.option("--region", help="The AWS region; else the one boto3 finds.")(command)
+
+
 def _run_options(command: _Command) -> _Command:
     for option in (
         click.option("--name", default=_NAME, show_default=True, help="Name of the pipeline the run is of."),
@@ -59,19 +66,19 @@ def _run_options(command: _Command) -> _Command:
 @click.option("--error-topic", metavar="ARN", help="SNS topic that is told of failures.")
 @click.option("--kms-key", help="KMS key of the answers.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="On endpoint and configuration; repeatable.")
-@session_options
+@_account_options
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and send nothing.")
 def deploy(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
     """Create the endpoint with all that lets it sleep and wake, or mend it."""
     from serving.async_endpoint import deploy_async
     from serving.async_settings import AsyncSettings
 
-    where = {name: given.pop(name) for name in ("workspace", "region", "profile")}
+    where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=_tags(tags))
     if dry_run:
         click.echo(json.dumps(_requests(settings), indent=1))
         return
-    session = _session(**where)
+    session = open_session(**where)
     click.echo("An endpoint takes some minutes until it is in service.", err=True)
     done = deploy_async(settings, session.client)
     click.echo(
@@ -82,7 +89,7 @@ def deploy(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
 
 @async_.command()
 @_endpoint_option
-@session_options
+@_account_options
 @click.option("--price-per-hour", type=float, help="USD an instance hour, instead of the price table's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: Any) -> None:
@@ -93,7 +100,7 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
     from serving.async_endpoint import read_async_settings
     from serving.async_status import async_status
 
-    session = _session(**where)
+    session = open_session(**where)
     now = datetime.now(UTC)
     found = async_status(endpoint, session.client, now)
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -109,14 +116,14 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
 
 @async_.command()
 @_endpoint_option
-@session_options
+@_account_options
 @click.option("--discard-queue", is_flag=True, help="Even when requests wait or are being served.")
 def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
     """Remove the endpoint, its configurations, its scaling and its alarm. Objects on S3 stay."""
     from serving.async_endpoint import teardown_async
     from serving.async_status import async_status
 
-    session = _session(**where)
+    session = open_session(**where)
     if not discard_queue:
         try:
             backlog = async_status(endpoint, session.client, datetime.now(UTC)).backlog
@@ -133,12 +140,12 @@ def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
 @_run_options
 @_endpoint_option
 @click.option("--seconds", type=float, required=True, help="Seconds a record takes, as far as is known.")
-@click.option("--ttl", type=int, default=21_600, show_default=True, help="Seconds a request may wait.")
-@click.option("--timeout", type=int, default=900, show_default=True, help="Seconds the model may take.")
+@click.option("--ttl", type=int, default=DEFAULT_TTL, show_default=True, help="Seconds a request may wait.")
+@click.option("--timeout", type=int, default=DEFAULT_TIMEOUT, show_default=True, help="Seconds the model may take.")
 @click.option("--attempts", type=int, default=2, show_default=True, help="Times a record is sent at most.")
 @click.option("--senders", type=int, default=8, show_default=True, help="Requests sent at once.")
-@session_options
-def submit(run_id: str, name: str, endpoint: str, workspace: Any, region: Any, profile: Any, **pace: Any) -> None:
+@_account_options
+def submit(run_id: str, name: str, endpoint: str, region: str | None, profile: str | None, **pace: Any) -> None:
     """Send the records of a run, as fast as the endpoint can serve them and no faster.
 
     Stays until all are answered; ended anywhere and started again it goes on. `async collect` publishes the answers.
@@ -147,7 +154,7 @@ def submit(run_id: str, name: str, endpoint: str, workspace: Any, region: Any, p
     from serving.bulk_submit import Pace, submit_run
 
     wanted = Pace(**pace)
-    session = _session(workspace=workspace, region=region, profile=profile)
+    session = open_session(region=region, profile=profile)
     _, run = _run_of(session, name, run_id)
     settings = read_async_settings(endpoint, session.client)
     click.echo(_fit(len(run.records), settings, wanted), err=True)
@@ -159,14 +166,14 @@ def submit(run_id: str, name: str, endpoint: str, workspace: Any, region: Any, p
 @async_.command()
 @_run_options
 @click.option("--now", "whatever_is_there", is_flag=True, help="Decide without the answers that are not there yet.")
-@session_options
+@_account_options
 def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> None:
     """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
     from pipelines.run_payload import payload_of_run
     from serving.bulk_collect import collect_run, decide_run, error_key_of
     from steps.carried import is_decided
 
-    session = _session(**where)
+    session = open_session(**where)
     past, run = _run_of(session, name, run_id)
     if is_decided(session.store, run.runs_uri, run_id):
         click.echo(f"Run {run_id} is decided already; its report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.")
@@ -183,16 +190,6 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
     )
     if report["outcome"] == "HELD":
         raise CoverageError(Problem("held", str(report["cause"]), run_id, "failed_records.jsonl says why."))
-
-
-def _session(**where: Any) -> Session:
-    from pipelines.session import open_session
-
-    if where.get("workspace"):
-        what = "a workspace has no asynchronous endpoint."
-        remedy = "Leave --workspace out to work on AWS; `forecast` answers single items in a workspace."
-        raise ConfigError(Problem("not_local", what, "--workspace", remedy))
-    return open_session(**where)
 
 
 def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun]:

@@ -13,6 +13,7 @@ import click
 
 from pipelines.session import Session, session_options
 from pipelines.settings import BuildSettings
+from serving.async_limits import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from serving.ad_hoc_request import AdHocRequest
 
 __all__ = ["forecast"]
-
-# API reference, InvokeEndpointAsync (botocore 1.43.11): what a request has that does not say.
-_TTL, _TIMEOUT = 21_600, 900
 
 
 @click.command()
@@ -39,8 +37,10 @@ _TTL, _TIMEOUT = 21_600, 900
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
 @click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
-@click.option("--ttl", type=click.IntRange(60, 21_600), help="Seconds it may wait.  [default: 21600]")
-@click.option("--timeout", type=click.IntRange(1, 3600), help="Seconds the model has.  [default: 900]")
+@click.option("--ttl", type=click.IntRange(*TTL_RANGE), help=f"Seconds it may wait.  [default: {DEFAULT_TTL}]")
+@click.option(
+    "--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds the model has.  [default: {DEFAULT_TIMEOUT}]"
+)
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots to this page too.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
@@ -158,7 +158,7 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
     session = source.session
     assert session is not None
     settings = read_async_settings(given["endpoint"], session.client)
-    ttl, timeout, now = given["ttl"] or _TTL, given["timeout"] or _TIMEOUT, time.time()
+    ttl, timeout, now = given["ttl"] or DEFAULT_TTL, given["timeout"] or DEFAULT_TIMEOUT, time.time()
     return [
         (record, send(record.body, settings, session.client, session.store, ttl=ttl, timeout=timeout, now=now))
         for record in built.records

@@ -15,17 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.async_endpoint import Client, Sleep
+from serving.async_limits import DEFAULT_TIMEOUT, DEFAULT_TTL, MAX_INLINE_BYTES, TIMEOUT_RANGE, TTL_RANGE
 from serving.async_run import AsyncRun, Journal, RunRecord, Sent, ShardReader
 from serving.async_settings import AsyncSettings
 from serving.fates import Fates
 from steps.errors import ConfigError, Problem
 from steps.object_store import ObjectStore
 
-__all__ = ["MAX_INLINE_BYTES", "Pace", "Progress", "invoke_async", "submit_run"]
+__all__ = ["Pace", "Progress", "invoke_async", "submit_run"]
 
-# API reference, InvokeEndpointAsync (botocore 1.43.11).
-MAX_INLINE_BYTES = 128_000
-_TTL_RANGE, _TIMEOUT_RANGE = (60, 21_600), (1, 3600)
 _BATCH = 50
 _POLL_RANGE = (1.0, 30.0)
 # A failure or an answer is looked for so long after the last moment it can be written.
@@ -40,13 +38,13 @@ class Pace:
     """
 
     seconds: float
-    ttl: int = _TTL_RANGE[1]
-    timeout: int = 900
+    ttl: int = DEFAULT_TTL
+    timeout: int = DEFAULT_TIMEOUT
     attempts: int = 2
     senders: int = 8
 
     def __post_init__(self) -> None:
-        limits = {"ttl": _TTL_RANGE, "timeout": _TIMEOUT_RANGE, "attempts": (1, 10), "senders": (1, 64)}
+        limits = {"ttl": TTL_RANGE, "timeout": TIMEOUT_RANGE, "attempts": (1, 10), "senders": (1, 64)}
         problems = [
             Problem("pace", f"{getattr(self, name)}; it must be {least} to {most}.", f"--{name}")
             for name, (least, most) in limits.items()

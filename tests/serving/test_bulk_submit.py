@@ -15,10 +15,11 @@ from emulated_endpoint import settings as settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.async_limits import MAX_INLINE_BYTES
 from serving.async_run import AsyncRun
 from serving.async_settings import AsyncSettings
 from serving.bulk_collect import collect_run
-from serving.bulk_submit import MAX_INLINE_BYTES, Pace, Progress, submit_run
+from serving.bulk_submit import Pace, Progress, submit_run
 from steps.errors import ConfigError, ServiceError
 
 

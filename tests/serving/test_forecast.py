@@ -22,7 +22,7 @@ from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE
 from pipelines.sample_records import bakery_records
 from serving.ad_hoc_records import build_records
 from serving.ad_hoc_request import follow, send
-from serving.bulk_submit import MAX_INLINE_BYTES
+from serving.async_limits import MAX_INLINE_BYTES
 from serving.items_of_history import copy_items
 from steps.errors import ConfigError, DataError, ModelError, ServiceError
 from steps.object_store import DirectoryStore
