@@ -25,6 +25,7 @@ from engine.http_exchange import Connection, NoAnswerError
 from steps.errors import ConfigError, Problem
 
 __all__ = [
+    "START_DEADLINE_SECONDS",
     "ModelCommand",
     "ModelServer",
     "ModelSource",
@@ -176,13 +177,20 @@ def _running_server(url: str) -> ModelServer:
 
 
 def wait_until_ready(
-    server: ModelServer, *, aborted: threading.Event, log: Path, time_scale: float = 1.0, slow_pings: int = 0
+    server: ModelServer,
+    *,
+    aborted: threading.Event,
+    log: Path,
+    time_scale: float = 1.0,
+    slow_pings: int = 0,
+    patience: float = START_DEADLINE_SECONDS,
 ) -> bool:
     """True once /ping answers 200, False when `aborted` is set first. Raises StartError when process or patience end.
 
-    `time_scale` scales the service's times; the first `slow_pings` pings are taken as slower than their limit.
+    `patience` is in seconds. `time_scale` scales it and the other times of the service; the first `slow_pings` pings
+    are taken as slower than their limit.
     """
-    deadline = time.monotonic() + START_DEADLINE_SECONDS * time_scale
+    deadline = time.monotonic() + patience * time_scale
     attempt = 0
     while True:
         attempt += 1

@@ -73,6 +73,7 @@ class TransformInstance:
                 log=self._container_log,
                 time_scale=self._job.options.time_scale,
                 slow_pings=self._job.faults.slow_pings(self._number),
+                patience=self._job.options.start_seconds,
             )
         except StartError as error:
             self.failed_to_start = True

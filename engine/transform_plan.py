@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from engine.data_processing import DataProcessing, data_processing
 from engine.execution_parameters import CONTAINER_SPELLING, ExecutionParameters
+from engine.model_server import START_DEADLINE_SECONDS
 from engine.packing import BYTES_PER_MB, Packing
 
 __all__ = ["TransformOptions", "TransformPlan", "transform_plan"]
@@ -22,11 +23,13 @@ class TransformOptions:
     """What the engine lets you choose beside the request.
 
     `time_scale` scales every time limit of the service (1/1000 makes its 30 minutes of patience 1.8 s).
+    `start_seconds` is how long a container may take to answer its first ping; the service waits about half an hour.
     `resume` sends no object whose `.out` is there already: for a job that was interrupted, never for a new one.
     The rest are switches for what AWS does not publish; the defaults are our picks (docs/reference/fidelity.md).
     """
 
     time_scale: float = 1.0
+    start_seconds: float = START_DEADLINE_SECONDS
     resume: bool = False
     retry_client_errors: bool = False
     keep_newline: bool = False

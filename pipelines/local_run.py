@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.session import LOCAL_START_SECONDS
 from pipelines.show import COMMITTED
 from steps.errors import ConfigError, Problem
 from steps.object_store import DirectoryStore, split_uri
@@ -49,6 +50,7 @@ class LocalRun:
     payload: Path
     model_command: str | None
     model_url: str | None
+    start_seconds: float
     faults: Path | None
     overrides: Mapping[str, str]
 
@@ -59,6 +61,13 @@ class LocalRun:
 @click.option("--payload", type=click.Path(path_type=Path), help="The payload.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@click.option(
+    "--start-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=LOCAL_START_SECONDS,
+    show_default=True,
+    help="How long a model server may take to answer its first ping; SageMaker waits about half an hour.",
+)
 @click.option("--faults", type=click.Path(path_type=Path), help="A TOML plan of faults to inject, for rehearsals.")
 @click.option("--tuning", type=click.Path(path_type=Path), help="What `tune` measured; -p still wins over it.")
 @click.option(
@@ -75,6 +84,7 @@ def local(
     payload: Path | None,
     model_command: str | None,
     model_url: str | None,
+    start_seconds: float,
     faults: Path | None,
     tuning: Path | None,
     workspace: Path,
@@ -94,6 +104,7 @@ def local(
         payload=payload or SAMPLE / "payload.toml",
         model_command=model_command,
         model_url=model_url,
+        start_seconds=start_seconds,
         faults=faults,
         overrides={**_sample_overrides(history), **_tuned(tuning), **parse_overrides(list(parameters))},
     )
@@ -133,7 +144,7 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
     store = DirectoryStore(run.workspace / "s3")
     _prepare(run, store)
     _declare_model(run, values["ModelName"])
-    session = WorkspaceSession(run.workspace, faults=_faults(run))
+    session = WorkspaceSession(run.workspace, faults=_faults(run), start_seconds=run.start_seconds)
     _put_pipeline(session.client("sagemaker"))
     return attended_run(session, PIPELINE_NAME, values)
 

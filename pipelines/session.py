@@ -19,10 +19,21 @@ from steps.object_store import DirectoryStore, ObjectStore
 if TYPE_CHECKING:
     from engine import FaultPlan
 
-__all__ = ["LOCAL_REGION", "AwsSession", "Session", "WorkspaceSession", "open_session", "pages", "session_options"]
+__all__ = [
+    "LOCAL_REGION",
+    "LOCAL_START_SECONDS",
+    "AwsSession",
+    "Session",
+    "WorkspaceSession",
+    "open_session",
+    "pages",
+    "session_options",
+]
 
 # What stands for the region in a workspace.
 LOCAL_REGION = "local"
+# A person waits: not the half hour that SageMaker gives a container.
+LOCAL_START_SECONDS = 120.0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -97,21 +108,25 @@ class AwsSession:
 class WorkspaceSession:
     """The local engine in a workspace: `models.toml` in it says which server stands for which model.
 
-    `faults` befall the requests of transform jobs, for rehearsals.
+    `faults` befall the requests of transform jobs, for rehearsals. `start_seconds` is how long a model server may
+    take to answer its first ping.
 
     Executions run in the process that starts them, and go on in the next one that calls `resume`.
     """
 
     region = LOCAL_REGION
 
-    def __init__(self, workspace: Path, *, faults: FaultPlan | None = None) -> None:
-        from engine import FaultPlan, LocalSageMaker
+    def __init__(
+        self, workspace: Path, *, faults: FaultPlan | None = None, start_seconds: float = LOCAL_START_SECONDS
+    ) -> None:
+        from engine import FaultPlan, LocalSageMaker, TransformOptions
         from pipelines.local_models import read_models
 
         self.workspace = workspace.resolve()
         self._store = DirectoryStore(self.workspace / "s3")
         models = read_models(self.workspace)
-        self._sagemaker = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan())
+        options = TransformOptions(start_seconds=start_seconds)
+        self._sagemaker = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan(), options=options)
 
     def client(self, service: str) -> Any:
         return TranslatingClient(self._client(service), service)

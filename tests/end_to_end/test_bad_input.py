@@ -97,3 +97,10 @@ def test_an_empty_directory_is_a_data_error(run_pipeline: Run, tmp_path: Path) -
     ended = run_pipeline("local", "--history", str(tmp_path / "empty"))
     assert ended.exit_code == 3
     assert "No S3 objects found" in ended.stdout
+
+
+def test_a_server_that_never_answers_ping_is_a_model_error_and_not_a_long_wait(run_pipeline: Run) -> None:
+    command = f'{sys.executable} -c "import time; time.sleep(60)" {{port}}'
+    ended = run_pipeline("local", "--model-command", command, "--start-seconds", "1.5")
+    assert ended.exit_code == 4, ended.stdout + ended.stderr
+    assert "failed to respond to ping" in ended.stdout
