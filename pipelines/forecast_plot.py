@@ -20,7 +20,10 @@ _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
 # Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _STYLES = {"history": "default", "actual": "green", "naive": "dim", "forecast": "bold cyan"}
-_MORE_STYLE = "figure { max-width: 36rem; }"
+_MORE_STYLE = (
+    "section .plots { grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }"
+    " figure { width: 100%; max-width: 44rem; margin: 0 auto; }"
+)
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -106,7 +109,7 @@ def forecast_page(plots: Sequence[PlottedForecast]) -> str:
         error = plotted.wape(plotted.forecast)
         score = "" if error is None else f", WAPE {error:.2f}"
         caption = f"<b>{escape(plotted.item_id)}</b><br>{escape(plotted.target)}{score}"
-        figures.append(f"<section><figure><figcaption>{caption}</figcaption>{chart}</figure></section>")
+        figures.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
     names = ", ".join(plotted.item_id for plotted in plots)
     legend = (
         '<p class="legend"><span class="model">forecast</span><span class="naive">seasonal naive</span>'
@@ -116,7 +119,8 @@ def forecast_page(plots: Sequence[PlottedForecast]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Forecast of {escape(names)}</title><style>{STYLE}{_MORE_STYLE}</style></head><body><main>"
-        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>{legend}</header>{"".join(figures)}'
+        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>{legend}</header>'
+        f'<section><div class="plots">{"".join(figures)}</div></section>'
         "</main></body></html>\n"
     )
 

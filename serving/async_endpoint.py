@@ -176,6 +176,7 @@ def _configs(sagemaker: Any, endpoint: str) -> list[str]:
 
 
 def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
+    """The registered limits of the endpoint's instances; None: nothing scales it."""
     resource = f"endpoint/{endpoint}/variant/{VARIANT}"
     found = client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=DIMENSION
@@ -185,6 +186,7 @@ def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
 
 
 def scaling_policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
+    """The policies of a variant."""
     found: list[dict[str, Any]] = scaling.describe_scaling_policies(
         ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION
     )["ScalingPolicies"]
@@ -192,6 +194,7 @@ def scaling_policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
 
 
 def wake_alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
+    """The alarm that wakes the endpoint; empty without it."""
     name = f"{endpoint}-has-backlog-without-capacity"
     found: list[dict[str, Any]] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return found
