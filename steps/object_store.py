@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -230,13 +230,14 @@ def whole_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
     """A file that appears at `path` complete, or not at all; written in `scratch`, on the same file system."""
     scratch.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=scratch, prefix=".partial-")
+    # Not tempfile: its files are for their owner alone, and so would be what is published.
+    partial = scratch / f".partial-{uuid.uuid4().hex}"
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with partial.open("xb") as stream:
             yield stream
-        Path(name).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -313,3 +313,10 @@ def test_keys_given_beside_the_client_take_the_place_of_those_of_this_process(
     environment = S3Store(seaweed.client(), seaweed.environ).environment
     assert seaweed.environ.items() <= environment.items()
     assert "AWS_SESSION_TOKEN" not in environment
+
+
+def test_others_may_read_what_a_directory_store_holds(tmp_path: Path) -> None:
+    DirectoryStore(tmp_path).write("s3://bucket/key", b"forecasts")
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert (tmp_path / "bucket" / "key").stat().st_mode == plain.stat().st_mode
