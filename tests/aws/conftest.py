@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import botocore.session
 import pytest
 from botocore import handlers
+from botocore.loaders import Loader
 from moto import mock_aws
 from strict import Recorder
 from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
@@ -17,6 +19,9 @@ from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 from pipelines.deploy import Package, package
 from pipelines.deploy_settings import DeploySettings, read_deploy_settings
 from pipelines.session import AwsSession
+
+# The services' models are read once and not again for every session.
+LOADER = Loader()
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recorde
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _: LOADER)
     recorder = Recorder()
     with mock_aws():
         s3 = boto3.client("s3", region_name=REGION)

@@ -274,9 +274,9 @@ def test_operators_may_do_what_the_commands_do_and_no_more(
         PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"},
     )
     account.calls.clear()
-    tagged = settings.build.model_copy(update={"tags": {"team": "forecasting"}})
     text = packed.text.replace(ROLE, outputs["ProcessingRoleArn"])
     for description in ("New.", "Changed."):
+        tagged = settings.build.model_copy(update={"tags": {"state": description}})
         wanted = dataclasses.replace(packed, text=text, definition=json.loads(text), description=description)
         apply(session, plan_deployment(session, dataclasses.replace(settings, build=tagged), wanted))
     every_command(script, outputs)
