@@ -14,8 +14,8 @@ test: .venv/dev.installed
 test-browser: .venv/dev.installed
 	@$(BIN)/python -m pytest -m browser
 
-# Serving stacks with locks of their own; multi-model-server needs Java 17.
-STACKS := conformance/multi-model-server conformance/inference-server
+# Environments with locks of their own: two serving stacks (multi-model-server needs Java 17) and Studio's SDK.
+STACKS := conformance/multi-model-server conformance/inference-server conformance/studio
 
 test-conformance: .venv/dev.installed $(STACKS:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance
@@ -39,14 +39,15 @@ lock: .venv/uv.installed
 	        --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
 	@for stack in $(STACKS); do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \
+	        $$(test -e $$stack/overrides.txt && echo --override $$stack/overrides.txt) \
 	        --output-file $$stack/requirements.lock; done
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-header --no-annotate
 
-# uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it.
-INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --require-hashes -r $(1) \
-          || $(2)/python -m pip install --quiet --require-hashes -r $(1)
+# uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it. A lock is complete.
+INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require-hashes -r $(1) \
+          || $(2)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
 
 .venv/uv.installed: requirements-uv.lock
 	@$(PYTHON) -m venv .venv
