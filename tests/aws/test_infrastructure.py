@@ -17,6 +17,7 @@ from botocore import handlers
 from cfnlint.api import lint_file
 from cfnlint.decode import decode
 from click.testing import CliRunner
+from golden import matches_golden
 from scripted_run import PREFIX, RUN_ID, ScriptedRun, step
 from strict import Recorder
 from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
@@ -67,14 +68,14 @@ def create(parameters: Mapping[str, str]) -> dict[str, str]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         cloudformation.create_stack(
-            StackName="forecasts",
+            StackName="stack",
             TemplateBody=TEMPLATE.read_text(),
             Capabilities=["CAPABILITY_IAM"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
     left_out = {word for one in said for word in str(one.message).split() if word.startswith("AWS::")}
     assert left_out <= NOT_IN_MOTO
-    (stack,) = cloudformation.describe_stacks(StackName="forecasts")["Stacks"]
+    (stack,) = cloudformation.describe_stacks(StackName="stack")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
@@ -280,6 +281,8 @@ def test_operators_may_do_what_the_commands_do_and_no_more(
         wanted = dataclasses.replace(packed, text=text, definition=json.loads(text), description=description)
         apply(session, plan_deployment(session, dataclasses.replace(settings, build=tagged), wanted))
     every_command(script, outputs)
+    first = {f"{service}:{operation}": request for service, operation, request in reversed(account.calls)}
+    assert matches_golden("requests", dict(sorted(first.items())))
     called = {needed(service, operation, request) for service, operation, request in account.calls}
     refused = sorted(f"{one} on {resource}" for one, resource in called if not allows(statements, one, resource))
     assert refused == []
