@@ -26,9 +26,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 def matches_golden(name: str, value: Any) -> bool:
     """Whether `value` is what `golden/<name>.json` says; what depends on the code's bytes is masked in it."""
-    text = (
-        json.dumps(value, indent=1, default=lambda other: "<body>" if isinstance(other, bytes) else str(other)) + "\n"
-    )
+    text = json.dumps(value, indent=1, default=lambda _: "<body>") + "\n"
     for pattern, mask in _MASKS:
         text = re.sub(pattern, mask, text)
     path = FOLDER / f"{name}.json"
