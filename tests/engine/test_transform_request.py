@@ -60,6 +60,14 @@ def test_e21_concurrency_times_payload_over_100_mb(tmp_path: Path) -> None:
     check(tmp_path, transform_request(MaxConcurrentTransforms=16, MaxPayloadInMB=6))
 
 
+def test_e21_the_limit_itself_is_allowed_and_one_mb_more_is_not(tmp_path: Path) -> None:
+    """E21: documented (API reference, MaxPayloadInMB)."""
+    for concurrency, payload in ((100, 1), (20, 5), (1, 100)):
+        check(tmp_path, transform_request(MaxConcurrentTransforms=concurrency, MaxPayloadInMB=payload))
+    error = refusal(tmp_path, transform_request(MaxConcurrentTransforms=101, MaxPayloadInMB=1))
+    assert "101 MB" in error.message
+
+
 def test_e21_the_default_payload_counts_too(tmp_path: Path) -> None:
     """E21: unknown for an unset payload; our pick."""
     assert "102 MB" in refusal(tmp_path, transform_request(MaxConcurrentTransforms=17)).message
