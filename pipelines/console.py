@@ -22,6 +22,8 @@ __all__ = ["RunDisplay", "StepProgress", "print_result", "stdout_console"]
 
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
+# On AWS the outputs are counted every few minutes: a shorter memory would see no speed at all.
+_SPEED_OVER_SECONDS = 3600.0
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
 
 
@@ -52,7 +54,7 @@ class RunDisplay:
         self._console = Console(stderr=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
-        self._said: dict[str, tuple[str, float]] = {}
+        self._said: dict[str, tuple[str, float, StepProgress | None]] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -64,6 +66,7 @@ class RunDisplay:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[detail]}"),
                 console=self._console,
+                speed_estimate_period=_SPEED_OVER_SECONDS,
             )
             self._bars.start()
         return self
@@ -103,12 +106,12 @@ class RunDisplay:
         bars.update(task, detail=_detail(step, counts))
 
     def _write(self, step: StepView, counts: StepProgress | None) -> None:
-        status, when = self._said.get(step.name, ("", 0.0))
+        status, when, last = self._said.get(step.name, ("", 0.0, None))
         now = time.monotonic()
-        if step.status != status or (counts and step.status == "Executing" and now - when > _PLAIN_EVERY_SECONDS):
-            self._said[step.name] = (step.status, now)
+        if step.status != status or (counts != last and now - when > _PLAIN_EVERY_SECONDS):
+            self._said[step.name] = (step.status, now, counts)
             seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
-            detail = _detail(step, counts)
+            detail = _detail(step, counts) + _left(step, counts)
             self.say(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
 
 
@@ -121,6 +124,21 @@ def _detail(step: StepView, counts: StepProgress | None) -> str:
             elapsed = step.seconds or max(time.time() - step.started.timestamp(), 1e-3)
             words.append(f"{counts.records_done / elapsed:,.1f}/s")
     return ", ".join(words)
+
+
+def _left(step: StepView, counts: StepProgress | None) -> str:
+    """The time until the last record at the rate so far, once it is long enough to be worth knowing."""
+    if (
+        not counts
+        or not counts.records_total
+        or not counts.records_done
+        or step.status != "Executing"
+        or not step.started
+    ):
+        return ""
+    elapsed = time.time() - step.started.timestamp()
+    minutes = round((counts.records_total / counts.records_done - 1) * elapsed / 60)
+    return f", about {minutes // 60} h {minutes % 60:02d} min left" if minutes else ""
 
 
 def _part(done: int, total: int | None) -> str:
