@@ -18,7 +18,7 @@ from pipelines.parameters import Parameters, check_parameters, declared_paramete
 from pipelines.session import Session, pages
 from steps.errors import ConfigError, Problem
 
-__all__ = ["Listed", "check_unfinished", "list_runs", "required_pipeline", "run_parameters", "start_run", "stop_run"]
+__all__ = ["Listed", "list_runs", "required_pipeline", "run_parameters", "start_run", "started_status", "stop_run"]
 
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82
@@ -74,7 +74,7 @@ def start_run(client: Any, pipeline_name: str, values: Mapping[str, str], *, onc
     return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
 
 
-def check_unfinished(client: Any, arn: str, label: str) -> str:
+def started_status(client: Any, arn: str, label: str) -> str:
     """The status of an execution that was just started; one API call.
 
     Raises ConfigError when it is an earlier one of the same label that failed or was stopped: starting it again would

@@ -61,7 +61,7 @@ def start(
     The same RunLabel and parameters start the same run, however often: safe to repeat after a broken connection. In a
     workspace the run lives in this process, so the command stays to its end.
     """
-    from pipelines.executions import check_unfinished, required_pipeline, run_parameters, start_run
+    from pipelines.executions import required_pipeline, run_parameters, start_run, started_status
     from pipelines.parameters import parse_overrides
     from pipelines.run_estimate import check_budget
 
@@ -75,7 +75,7 @@ def start(
         _stay(session, name, values.service_values(), as_json=as_json)
     client = session.client("sagemaker")
     arn = start_run(client, name, values.service_values(), once=True)
-    status = check_unfinished(client, arn, values.run_label)
+    status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:
         click.echo(json.dumps({"run_id": run_id, "arn": arn, "status": status}, indent=1))

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from botocore import handlers
 from click.testing import CliRunner
 from golden import matches_golden
+from scripted_run import ScriptedRun
 from strict import Recorder
 from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
@@ -20,7 +22,7 @@ from pipelines.deploy_settings import DERIVED, OPTIONS, DeploySettings, read_dep
 from pipelines.differences import differences
 from pipelines.session import AwsSession
 from pipelines.settings import BuildSettings
-from steps.errors import ConfigError
+from steps.errors import BatchcastError, ConfigError, ServiceError
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
 
@@ -235,3 +237,51 @@ class TestSettings:
         broken.write_text("[histry]\n")
         with pytest.raises(ConfigError, match="histry"):
             deploying.package(dataclasses.replace(settings, payload=broken))
+
+
+REFUSALS = [
+    ("ThrottlingException", ServiceError, "throttled"),
+    ("AccessDeniedException", ConfigError, "access_denied"),
+    ("ExpiredTokenException", ServiceError, "credentials"),
+    ("ValidationException", ConfigError, "refused"),
+]
+
+
+@pytest.fixture
+def script(account: Recorder, monkeypatch: pytest.MonkeyPatch) -> ScriptedRun:
+    """The account with refusals of its own."""
+    script = ScriptedRun()
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *script.handlers()])
+    return script
+
+
+@pytest.mark.parametrize(("code", "kind", "told"), REFUSALS)
+@pytest.mark.parametrize("operation", ["DescribePipeline", "CreatePipeline", "PutObject"])
+def test_a_refusal_is_told_and_the_next_deployment_finishes_the_work(
+    session: AwsSession,
+    script: ScriptedRun,
+    settings: DeploySettings,
+    packed: Package,
+    operation: str,
+    code: str,
+    kind: type[BatchcastError],
+    told: str,
+) -> None:
+    script.fails = lambda name: code if name == operation else None
+    with pytest.raises(kind) as raised:
+        deployed(session, settings, packed)
+    assert raised.value.problems[0].code == told
+    script.fails = lambda _: None
+    deployed(session, settings, packed)
+    assert plan_deployment(session, settings, packed).calls == ()
+
+
+def test_objects_are_written_where_looking_for_them_is_not_allowed(
+    session: AwsSession, script: ScriptedRun, settings: DeploySettings, packed: Package
+) -> None:
+    script.fails = lambda name: "403" if name == "HeadObject" else None
+    assert [call.method for call in deployed(session, settings, packed).calls] == [
+        "put_object",
+        "put_object",
+        "create_pipeline",
+    ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from botocore import handlers
 from click.testing import CliRunner, Result
 from golden import matches_golden
+from scripted_run import ScriptedRun
 from strict import Recorder
 from team import ACCOUNT, REGION
 
@@ -12,7 +14,7 @@ from pipelines.cli import root
 from pipelines.deploy import Package, apply, plan_deployment
 from pipelines.deploy_settings import DeploySettings
 from pipelines.session import AwsSession
-from steps.errors import ConfigError
+from steps.errors import ConfigError, ServiceError
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/forecast-scheduler"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:forecast-starts"
@@ -133,3 +135,27 @@ def test_a_schedule_that_is_not_there_is_named(account: Recorder, command: tuple
 def test_a_workspace_has_no_scheduler(tmp_path: object) -> None:
     ended = CliRunner().invoke(root, ["schedule", "show", "--workspace", str(tmp_path)])
     assert "a workspace has no scheduler" in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ThrottlingException", ServiceError),
+        ("AccessDeniedException", ConfigError),
+        ("ExpiredTokenException", ServiceError),
+        ("ValidationException", ConfigError),
+        ("ConflictException", ServiceError),
+        ("ServiceQuotaExceededException", ServiceError),
+    ],
+)
+@pytest.mark.parametrize("command", [CREATE, ("show",), ("pause",), ("resume",), ("delete",)], ids=lambda one: one[0])
+def test_every_command_tells_every_refusal(
+    deployed: AwsSession,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    code: str,
+    kind: type[Exception],
+) -> None:
+    script = ScriptedRun(fails=lambda name: code if "Schedule" in name else None)
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *script.handlers()])
+    assert isinstance(schedule(*command).exception, kind)
