@@ -42,6 +42,8 @@ _TABLE_BYTES = 32 << 20
 _SAMPLE_ROWS = 4096
 _CODEC = pa.ipc.IpcWriteOptions(compression="lz4")
 Numbers = npt.NDArray[np.int64]
+Buckets = npt.NDArray[np.unsignedinteger]
+"""Buckets counted from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +122,8 @@ def spill_units(advance: Advance, units: Sequence[Unit], positions: Numbers, par
     offsets: list[int] = []
     with pa.OSFile(str(path), "wb") as sink:
         for unit in units:
-            for table in _placed(advance, unit, positions, partition, path.parent):
-                for bucket, piece in _pieces(table, partition.starts):
+            for of_row, table in _placed(advance, unit, positions, partition, path.parent):
+                for bucket, piece in _pieces(of_row, table):
                     buckets.append(bucket)
                     offsets.append(sink.tell())
                     with pa.ipc.new_stream(sink, piece.schema, options=_CODEC) as writer:
@@ -142,36 +144,38 @@ def read_bucket(bucket: int, spills: Sequence[Spill]) -> pa.Table:
 
 def _placed(
     advance: Advance, unit: Unit, positions: Numbers, partition: Partition, scratch: Path
-) -> Iterator[pa.Table]:
-    """The unit's tables with every row's place in the output and date key; rows outside the run are left out."""
+) -> Iterator[tuple[Buckets, pa.Table]]:
+    """The unit's tables sorted by bucket: every row's bucket, and the rows with place and date key.
+
+    Rows outside the run are left out.
+    """
     types, rows = partition.history.types, -(-_TABLE_BYTES // partition.row_bytes)
+    # Of the smallest type, because numpy sorts 16 bits by radix.
+    bucket_of = np.searchsorted(partition.starts, positions, side="right").astype(
+        np.min_scalar_type(len(partition.starts))
+    )
     codes = np.load(codes_file(scratch, unit))
     done = 0
     for table in read_unit(unit, [partition.date, *partition.columns], types, rows=rows):
-        position = positions[codes[done : done + table.num_rows]]
+        numbers = codes[done : done + table.num_rows]
         done += table.num_rows
         keys, dated = date_keys(table.column(0))
-        kept = np.flatnonzero((position >= 0) & dated & (keys < partition.axis.future_end))
-        bucket = _bucket_of(position[kept], partition.starts)
-        kept = kept[np.argsort(bucket, kind="stable")]
+        kept = np.flatnonzero((positions[numbers] >= 0) & dated & (keys < partition.axis.future_end))
+        buckets = bucket_of[numbers[kept]]
+        order = np.argsort(buckets, kind="stable")
+        kept = kept[order]
         columns = table.drop_columns([partition.date]).take(pa.array(kept))
-        placed = columns.append_column(POSITION, pa.array(position[kept].astype(np.int32)))
-        yield placed.append_column(DATE, pa.array(keys[kept]))
+        placed = columns.append_column(POSITION, pa.array(positions[numbers[kept]].astype(np.int32)))
+        yield buckets[order], placed.append_column(DATE, pa.array(keys[kept]))
         advance(table.num_rows)
 
 
-def _pieces(table: pa.Table, starts: Numbers) -> Iterator[tuple[int, pa.Table]]:
-    bucket = _bucket_of(np.asarray(table.column(POSITION)), starts)
-    cuts = (np.flatnonzero(np.diff(bucket)) + 1).tolist()
+def _pieces(buckets: Buckets, table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each bucket, of a table sorted by bucket."""
+    cuts = (np.flatnonzero(np.diff(buckets)) + 1).tolist()
     for begin, end in itertools.pairwise([0, *cuts, table.num_rows]):
         if begin < end:
-            yield int(bucket[begin]), table.slice(begin, end - begin)
-
-
-def _bucket_of(position: npt.NDArray[np.integer], starts: Numbers) -> npt.NDArray[np.integer]:
-    # The smallest type, because numpy sorts 16 bits by radix.
-    buckets = np.searchsorted(starts, position, side="right") - 1
-    return buckets.astype(np.min_scalar_type(len(starts)))
+            yield int(buckets[begin]) - 1, table.slice(begin, end - begin)
 
 
 def _text_bytes(history: ParquetHistory, column: str) -> int:
