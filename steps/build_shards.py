@@ -43,7 +43,7 @@ __all__ = ["main"]
 
 MARKER = "_batchcast"
 Numbers = npt.NDArray[np.int64]
-_CHUNK_BYTES = 2 << 20
+_CHUNK_BYTES = 4 << 20
 """What is rendered in one go: smaller chunks cost calls, larger ones leave the processor's cache."""
 _ROWS_A_PROCESS = 1_000_000
 """Below it a process costs more time than it saves."""
