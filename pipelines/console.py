@@ -176,7 +176,7 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
     table = Table("Step", "Status", "Seconds", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     for step in document["execution"]["steps"]:
-        if step["status"] == "Succeeded" and not step["seconds"]:
+        if step["status"] == "Succeeded" and step["job"] is None:
             continue  # a condition that decided something: the outcome says what
         seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
         table.add_row(step["name"], step["status"], seconds)

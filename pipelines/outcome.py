@@ -34,6 +34,7 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
                     "status": step.status,
                     "seconds": None if step.seconds is None else round(step.seconds, 2),
                     "failure_reason": step.failure_reason or None,
+                    "job": step.job,
                 }
                 for step in execution.steps
             ],
