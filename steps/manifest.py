@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -162,21 +161,16 @@ class Manifest:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write `manifest.json`: the commit marker, after everything it speaks of is on disk."""
+    """Write `manifest.json`: the commit marker, after everything it speaks of is there."""
     with whole_file(directory / MANIFEST_FILE, directory) as stream:
         stream.write(manifest.to_json())
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def write_table(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write a Parquet file that appears whole; the same rows give the same bytes when cut into the same tables."""
-    with whole_file(path, path.parent) as stream:
-        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-            for table in batches:
-                writer.write_table(table.cast(schema), row_group_size=_ROWS_A_GROUP)
-        stream.flush()
-        os.fsync(stream.fileno())
+    with whole_file(path, path.parent) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for table in batches:
+            writer.write_table(table.cast(schema), row_group_size=_ROWS_A_GROUP)
 
 
 def read_manifest(directory: Path) -> Manifest:

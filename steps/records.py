@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,8 +123,6 @@ class RecordWriter:
                 digest.update(record)
                 stream.write(record)
             size = stream.tell()
-            stream.flush()
-            os.fsync(stream.fileno())
         first, last = ("/".join(names[rows[n][0]]) for n in (0, -1))
         built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
         built.shards.append(
