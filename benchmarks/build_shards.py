@@ -157,6 +157,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
         "items-uri": "all",
         "resume-from": "none",
         "runs-uri": "s3://bucket/runs",
+        "publish-uri": "none",
         "processes": processes,
     }
     words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]

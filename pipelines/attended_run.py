@@ -13,6 +13,7 @@ from pipelines.executions import start_run, stop_run
 from pipelines.failures import failures
 from pipelines.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from pipelines.outcome import INTERRUPTED, outcome_of
+from pipelines.overlap import check_no_overlap
 from pipelines.progress import ShardCounts
 from pipelines.session import Session, WorkspaceSession
 from steps.manifest import MANIFEST_FILE
@@ -26,7 +27,7 @@ def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]
 
     An execution of the same parameters that was begun before goes on instead: on AWS it never stopped, in a workspace
     it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
-    running.
+    running. Raises ServiceError when another run has the publish prefix.
     """
     client, local = session.client("sagemaker"), isinstance(session, WorkspaceSession)
     with _display(session, values["RunsUri"]) as display:
@@ -34,6 +35,7 @@ def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]
         if arn:
             display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
         else:
+            check_no_overlap(session, pipeline_name, values)
             display.say(_where(values, local=local))
             arn = start_run(client, pipeline_name, values)
         last = _follow_to_end(session, arn, display, stops=local)

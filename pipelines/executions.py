@@ -18,7 +18,16 @@ from pipelines.parameters import Parameters, check_parameters, declared_paramete
 from pipelines.session import Session, pages
 from steps.errors import ConfigError, Problem
 
-__all__ = ["Listed", "list_runs", "required_pipeline", "run_parameters", "start_run", "started_status", "stop_run"]
+__all__ = [
+    "Listed",
+    "default_label",
+    "list_runs",
+    "required_pipeline",
+    "run_parameters",
+    "start_run",
+    "started_status",
+    "stop_run",
+]
 
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82
@@ -69,7 +78,7 @@ def start_run(client: Any, pipeline_name: str, values: Mapping[str, str], *, onc
         "PipelineExecutionDisplayName": _display_name(values["RunLabel"]),
         "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
     }
-    if once and values["RunLabel"] != _default_label():
+    if once and values["RunLabel"] != default_label():
         request["ClientRequestToken"] = _token("start", pipeline_name, dict(values))
     return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
 
@@ -111,7 +120,8 @@ def _display_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_MAX_DISPLAY_NAME]
 
 
-def _default_label() -> str:
+def default_label() -> str:
+    """The run label of a run that was given none."""
     return str(Parameters.model_fields["run_label"].default)
 
 

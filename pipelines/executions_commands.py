@@ -62,6 +62,7 @@ def start(
     workspace the run lives in this process, so the command stays to its end.
     """
     from pipelines.executions import required_pipeline, run_parameters, start_run, started_status
+    from pipelines.overlap import check_no_overlap
     from pipelines.parameters import parse_overrides
     from pipelines.run_estimate import check_budget
 
@@ -74,6 +75,7 @@ def start(
     if isinstance(session, WorkspaceSession):
         _stay(session, name, values.service_values(), as_json=as_json)
     client = session.client("sagemaker")
+    check_no_overlap(session, name, values.service_values(), once=True)
     arn = start_run(client, name, values.service_values(), once=True)
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]

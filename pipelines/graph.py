@@ -15,6 +15,7 @@ from pipelines.offline import offline_sdk
 from pipelines.parameters import declared_parameters
 from pipelines.settings import BuildSettings
 from pipelines.step_texts import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
+from steps.build_arguments import NONE
 from steps.container import ContainerPaths
 
 __all__ = ["compile_graph"]
@@ -120,10 +121,17 @@ class _Graph:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
         return self._processing_step(
             "BuildShards",
-            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS)],
+            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *self._lock()],
             inputs={"history": self.parameters["HistoryUri"]},
             outputs={name: self._run_uri(path) for name, path in outputs.items()},
         )
+
+    def _lock(self) -> Iterator[Any]:
+        """The prefix that the run takes for itself; a step without a network cannot take it, and does not."""
+        if "BuildShards" in self.settings.isolated_steps:
+            yield from ("--publish-uri", NONE)
+        else:
+            yield from self._flags(["PublishUri"])
 
     def _transform(self, name: str, *, retry_round: int, after: Any = None) -> Any:
         from sagemaker.core.transformer import Transformer

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from pipelines.executions import list_runs
+from pipelines.overlap import find_holder
 from pipelines.parameters import Parameters
 from pipelines.requests import walk_steps
 from pipelines.role_access import Access, denied
@@ -17,6 +18,7 @@ from pipelines.service_errors import error_code
 from pipelines.session import Session, pages
 from steps.errors import ConfigError, DataError, ServiceError
 from steps.object_store import join_uri, split_uri
+from steps.publish_lock import held_by
 
 __all__ = ["Finding", "preflight"]
 
@@ -196,6 +198,18 @@ def _overlap(run: _Run) -> Iterator[Line]:
         yield "ok", "no other run is going on.", ""
 
 
+def _lock(run: _Run) -> Iterator[Line]:
+    holder = find_holder(run.session, run.pipeline_name, run.values.publish_uri)
+    if holder is None:
+        yield "ok", "no run has the publish prefix for itself.", ""
+    elif holder.ended:
+        what = f"run {holder.lock.run_id} ended {holder.status} without giving it back."
+        yield "warning", what, "`start` frees it; a run started in another way waits for its end."
+    else:
+        problem = held_by(holder.lock, run.values.publish_uri).problems[0]
+        yield "error", problem.what, problem.remedy
+
+
 def _pointer(run: _Run) -> Iterator[Line]:
     from steps.publish import read_pointer
 
@@ -232,6 +246,7 @@ _CHECKS: Mapping[str, Callable[[_Run], Iterator[Line]]] = {
     "history": _history,
     "quotas": _quotas,
     "other runs": _overlap,
+    "lock": _lock,
     "published": _pointer,
     "estimate": _estimate,
 }

@@ -22,7 +22,7 @@ _FILTERED_TYPES = ("text/csv", "application/json", "application/jsonlines")
 # Developer guide, "Build Your Own Processing Container", read 2023-03.
 _PROCESSING_ROOT = "/opt/ml/processing/"
 # Flags of BuildShards that name an object it opens, and the value that names none.
-_READ_BY_THE_STEP = {"--resume-from": "none", "--items-uri": "all"}
+_USED_BY_THE_STEP = {"--resume-from": "none", "--items-uri": "all", "--publish-uri": "none"}
 
 
 def documented_problems(job: JobRequest) -> Iterator[Problem]:
@@ -138,14 +138,14 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
-    """What BuildShards reads from S3 by itself, when asked to, it cannot read from an isolated container."""
+    """What BuildShards reads and locks on S3 by itself, when asked to, it cannot reach from an isolated container."""
     if _known(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
         return
     arguments = _known(request, "AppSpecification", "ContainerArguments", default=[])
     values = dict(pairwise(argument for argument in arguments if isinstance(argument, str)))
-    for flag, idle in _READ_BY_THE_STEP.items():
+    for flag, idle in _USED_BY_THE_STEP.items():
         if values.get(flag, idle) != idle:
-            what = f"{flag} {values[flag]} is read from S3 by the step itself, which has no network."
+            what = f"{flag} {values[flag]}: the step itself would go to S3 for it, and has no network."
             remedy = f"Use {idle}, or compile the pipeline without network isolation."
             yield Problem("isolated", what, "NetworkConfig.EnableNetworkIsolation", remedy)
 

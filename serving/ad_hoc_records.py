@@ -106,6 +106,7 @@ def _arguments(run_date: str, forecast_days: int) -> dict[str, str | int]:
         "items-uri": _ITEMS,
         "resume-from": "none",
         "runs-uri": "s3://ad-hoc/runs",
+        "publish-uri": "none",
         "processes": 1,
     }
 

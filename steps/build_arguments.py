@@ -30,7 +30,9 @@ _LEAST = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildArguments:
     """One field a flag. `run_date` is a date or `auto`, `items_uri` a URI or `all`, `resume_from` a run or `none`;
-    `records_per_shard` 0 means by rule. `processes` is no parameter of the run: the output does not depend on it."""
+    `records_per_shard` 0 means by rule. `publish_uri` names the prefix to lock, `none` without a network.
+
+    The output depends on neither `publish_uri` nor `processes`."""
 
     run_id: str
     run_date: str
@@ -44,6 +46,7 @@ class BuildArguments:
     items_uri: str
     resume_from: str
     runs_uri: str
+    publish_uri: str
     processes: int
 
     @property
@@ -62,6 +65,11 @@ class BuildArguments:
         return None if self.resume_from == NONE else self.resume_from
 
     @property
+    def locked_uri(self) -> str | None:
+        """The publish prefix to lock, None for `none`."""
+        return None if self.publish_uri == NONE else self.publish_uri
+
+    @property
     def max_record_bytes(self) -> int:
         """The largest record. The service does not say whether its MB are 10^6 or 2^20 bytes, or what it counts beside
         the record: the smaller, less 5 %, is safe under either reading."""
@@ -70,7 +78,7 @@ class BuildArguments:
     def parameters(self) -> dict[str, str | int | float]:
         """What the output depends on, by flag."""
         values = dataclasses.asdict(self)
-        del values["processes"]
+        del values["publish_uri"], values["processes"]
         return values
 
 

@@ -9,13 +9,13 @@ of processes. Memory depends on the size of a record and the number of items, no
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from steps.object_store import ObjectStore, open_store
 from steps.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from steps.payload import Payload
 from steps.payload_file import read_payload
+from steps.publish_lock import free_lock, take_lock
 from steps.records import BuiltRecords, RecordWriter
 from steps.run_date import latest_date
 from steps.selection import read_item_ids, select
@@ -62,14 +63,33 @@ class _Run:
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Run the step. Raises ConfigError, DataError and ServiceError; no output is left then."""
+    """Run the step. Raises ConfigError, DataError and ServiceError; no output is left then, and no lock."""
     arguments = parse_arguments(argv)
-    paths = ContainerPaths.from_environment(environ)
+    with _locked(arguments, open_store(environ)) as store:
+        _main(arguments, ContainerPaths.from_environment(environ), store)
+
+
+@contextmanager
+def _locked(arguments: BuildArguments, store: ObjectStore) -> Iterator[ObjectStore]:
+    """Hold the publish prefix for this run: beyond the step when it succeeds, as the run goes on."""
+    publish_uri, run_id = arguments.locked_uri, arguments.run_id
+    if publish_uri is None:
+        yield store
+        return
+    take_lock(store, publish_uri, run_id=run_id, run_label=arguments.run_label, now=datetime.now(UTC))
+    try:
+        yield store
+    except BaseException:
+        free_lock(store, publish_uri, run_id)
+        raise
+
+
+def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> None:
     outputs = [paths.output(name) for name in ("shards", "manifest", "marker")]
     for output in outputs:
         _empty(output)
     try:
-        run = _open(arguments, paths, open_store(environ))
+        run = _open(arguments, paths, store)
         account = _build(run, paths)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
         manifest = write_account(
@@ -121,7 +141,6 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
         built = _write(run, account, plan, partition, spills, paths.output("shards"), workers)
     account = replace(account, built=built)
     check_account(account, percent)
-    _sync(paths.output("shards"))
     return account
 
 
@@ -228,15 +247,6 @@ def _empty(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for entry in directory.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in the directory last, before a manifest speaks of them."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _summary(manifest: Manifest) -> str:

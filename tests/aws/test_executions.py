@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from pipelines.progress import ShardCounts
 from pipelines.session import AwsSession
 from pipelines.status import run_status, status_lines
 from steps.errors import ConfigError, ServiceError
+from steps.publish_lock import read_lock, take_lock
 
 RUN = f"batchcast/runs/{RUN_ID}"
 REPORT = {
@@ -95,6 +96,56 @@ def test_an_earlier_run_of_the_label_is_told(
     if exit_code:
         assert isinstance(ended.exception, ConfigError)
         assert f"`rerun {RUN_ID}`, or give another label." in str(ended.exception)
+
+
+def take(session: AwsSession, run_id: str, label: str) -> None:
+    """Another run has the publish prefix."""
+    take_lock(session.store, DEFAULTS["PublishUri"], run_id=run_id, run_label=label, now=datetime.now(UTC))
+
+
+def test_a_run_does_not_start_beside_another(deployed: AwsSession, script: ScriptedRun) -> None:
+    take(deployed, "runbbbbbbbbb", "2026-11-15")
+    ended = run("start", "-p", "RunLabel=2026-11-22")
+    assert isinstance(ended.exception, ServiceError)
+    assert "run runbbbbbbbbb, label 2026-11-15, has it since" in str(ended.exception)
+    assert not script.tokens
+
+
+def test_a_start_that_is_repeated_is_answered_with_the_run_that_has_the_lock(
+    deployed: AwsSession, script: ScriptedRun
+) -> None:
+    arguments = ("start", "-p", "RunLabel=2026-11-22")
+    first = run(*arguments)
+    take(deployed, RUN_ID, "2026-11-22")
+    assert run(*arguments).stdout == first.stdout == f"{RUN_ID}\n"
+
+
+def test_two_runs_of_the_default_label_are_two_runs(deployed: AwsSession, script: ScriptedRun) -> None:
+    take(deployed, "runbbbbbbbbb", "manual")
+    assert isinstance(run("start").exception, ServiceError)
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped", "Succeeded", "CompletedWithFailures"])
+def test_the_lock_of_a_run_that_has_ended_is_freed(deployed: AwsSession, script: ScriptedRun, status: str) -> None:
+    take(deployed, "runbbbbbbbbb", "2026-11-15")
+    statuses = iter([status])
+    script.status = lambda: next(statuses, "Executing")
+    assert run("start", "-p", "RunLabel=2026-11-22").exit_code == 0
+    assert read_lock(deployed.store, DEFAULTS["PublishUri"], datetime.now(UTC)) is None
+
+
+def test_the_lock_of_a_run_that_this_pipeline_does_not_know_is_left_alone(
+    deployed: AwsSession, script: ScriptedRun
+) -> None:
+    take(deployed, "runbbbbbbbbb", "2026-11-15")
+    script.fails = lambda operation: "ResourceNotFound" if operation == "DescribePipelineExecution" else None
+    assert isinstance(run("start", "-p", "RunLabel=2026-11-22").exception, ServiceError)
+    assert read_lock(deployed.store, DEFAULTS["PublishUri"], datetime.now(UTC)) is not None
+
+
+def test_who_may_not_read_the_lock_starts_all_the_same(deployed: AwsSession, script: ScriptedRun) -> None:
+    script.fails = lambda operation: "AccessDenied" if operation == "GetObject" else None
+    assert run("start", "-p", "RunLabel=2026-11-22").exit_code == 0
 
 
 @pytest.mark.parametrize(

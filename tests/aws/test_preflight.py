@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -20,6 +21,7 @@ from pipelines.deploy_settings import DeploySettings
 from pipelines.preflight import Finding
 from pipelines.session import AwsSession
 from steps.errors import ConfigError, ServiceError
+from steps.publish_lock import take_lock
 
 MODEL_ROLE = f"arn:aws:iam::{ACCOUNT}:role/demand-model"
 QUOTAS = {
@@ -79,6 +81,7 @@ def test_everything_in_order_is_said_line_by_line(account: Recorder, ready: AwsS
         "history",
         "quotas",
         "other runs",
+        "lock",
         "published",
         "estimate",
     ]
@@ -130,6 +133,17 @@ def with_broken_pointer(session: AwsSession, _: ScriptedRun) -> None:
     session.store.write(f"s3://{BUCKET}/batchcast/published/latest.json", b"{}")
 
 
+def with_lock_of(run_id: str, status: str) -> Spoil:
+    """A run has the publish prefix; `status` of its execution."""
+
+    def spoil(session: AwsSession, script: ScriptedRun) -> None:
+        publish_uri = f"s3://{BUCKET}/batchcast/published"
+        take_lock(session.store, publish_uri, run_id=run_id, run_label="2026-11-15", now=datetime.now(UTC))
+        script.status = status
+
+    return spoil
+
+
 S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
 
 
@@ -162,6 +176,18 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             "20 are needed, the account has 4",
         ),
         (with_script(status="Executing"), "other runs", "warning", "runaaaaaaaaa runs at this moment"),
+        (
+            with_lock_of("runbbbbbbbbb", "Executing"),
+            "lock",
+            "error",
+            "run runbbbbbbbbb, label 2026-11-15, has it since",
+        ),
+        (
+            with_lock_of("runbbbbbbbbb", "Stopped"),
+            "lock",
+            "warning",
+            "runbbbbbbbbb ended Stopped without giving it back",
+        ),
         (with_broken_pointer, "published", "error", "not a pointer"),
     ],
 )

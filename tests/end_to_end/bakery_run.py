@@ -100,7 +100,7 @@ class EndedRun:
 
     @property
     def has_published(self) -> bool:
-        return any(self.store.list(self.parameters["PublishUri"]))
+        return any("/lock.json" not in one.uri for one in self.store.list(self.parameters["PublishUri"]))
 
     def statuses(self) -> dict[str, str]:
         return {step.name: step.status for step in self.execution.steps}

@@ -130,6 +130,14 @@ def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:
             assert arguments["TransformOutput"]["KmsKeyId"] == "alias/output"
 
 
+def test_a_step_without_a_network_is_told_to_take_no_lock(compiled: dict[str, Any]) -> None:
+    told = []
+    for text in (compiled["texts"][0], compiled["texts"][-1]):
+        arguments = steps_of(json.loads(text))["BuildShards"]["Arguments"]["AppSpecification"]["ContainerArguments"]
+        told.append(arguments[arguments.index("--publish-uri") + 1])
+    assert told == [{"Get": "Parameters.PublishUri"}, "none"]
+
+
 def test_the_declared_parameters_are_the_definitions_with_their_types_and_defaults() -> None:
     expected = [
         {"Name": one.name, "Type": one.type} | ({} if one.default is None else {"DefaultValue": one.default})

@@ -291,6 +291,9 @@ def test_two_outputs_with_one_destination_are_found() -> None:
 
 def test_an_isolated_step_cannot_open_what_it_is_asked_to_open() -> None:
     definition = changed("BuildShards", "Arguments.NetworkConfig", {"EnableNetworkIsolation": True})
+    assert found(definition) == [("isolated", "BuildShards.NetworkConfig.EnableNetworkIsolation")]
+    arguments = definition["Steps"][0]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    arguments[arguments.index("--publish-uri") + 1] = "none"
     assert found(definition) == []
     assert found(definition, ItemsUri="s3://data/items.txt", ResumeFrom="abc123def456") == [
         ("isolated", "BuildShards.NetworkConfig.EnableNetworkIsolation"),

@@ -82,7 +82,7 @@ def test_a_run_reads_and_writes_only_below_its_own_id() -> None:
 @pytest.mark.parametrize(
     ("step", "first", "names"),
     [
-        ("BuildShards", ["build_shards", "--run-id", RUN_ID], BUILD_SHARDS),
+        ("BuildShards", ["build_shards", "--run-id", RUN_ID], (*BUILD_SHARDS, "PublishUri")),
         (
             "ValidateAndPublish",
             ["validate_and_publish", "--run-id", RUN_ID, "--round", "0"],

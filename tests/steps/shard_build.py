@@ -135,6 +135,7 @@ def build_arguments(**flags: Any) -> list[str]:
         "items_uri": "all",
         "resume_from": "none",
         "runs_uri": "s3://bucket/runs",
+        "publish_uri": "s3://bucket/published",
         "processes": 1,
     } | flags
     words = [word for name, value in arguments.items() for word in (f"--{name.replace('_', '-')}", str(value))]

@@ -87,6 +87,7 @@ class Pipeline:
             systemic_failure_percent=60.0,
             items_uri="all",
             resume_from=resume_from,
+            publish_uri=PUBLISH,
         )
 
     def transform(self, run_id: str, number: int, failing: set[str]) -> None:
