@@ -8,9 +8,11 @@ from typing import Any
 from engine.errors import ServiceException
 from engine.parameters import ParameterDeclaration, Scalar, parameter_values
 from pipelines.definition_rules import StepView, definition_problems
+from pipelines.measured_rules import measured_problems
 from pipelines.request_rules import documented_problems
 from pipelines.requests import declared_in, resolve_jobs, walk_steps
 from pipelines.service_model import request_problems
+from planner.tuning import Tuning
 from steps.errors import ConfigError, Problem
 
 __all__ = ["ADVICE", "check_requests", "lint"]
@@ -25,21 +27,23 @@ ADVICE = frozenset(
         "lost_on_failure",
         "no_time_limit",
         "not_checked",
+        "not_measured",
         "open_prefix",
         "overlapping_prefixes",
         "same_destination",
         "shared_output",
+        "short_timeout",
     }
 )
 _OPTIONS: Mapping[str, type] = {"RetryPolicies": list, "PropertyFiles": list, "CacheConfig": dict}
 _SAMPLE_RUN_ID = "abcdefghijkl"
 
 
-def lint(definition: Any, parameters: Mapping[str, str] | None = None) -> list[Problem]:
+def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: Tuning | None = None) -> list[Problem]:
     """Everything found, in the order of the definition; an empty list is a clean bill.
 
-    Requests are checked with the defaults and `parameters`; what has no value yet is passed over. Reads nothing but
-    the service's model, which comes with botocore.
+    Requests are checked with the defaults and `parameters`, and against what was measured where that is given; what
+    has no value yet is passed over. Reads nothing but the service's model, which comes with botocore.
     """
     malformed = list(_malformed(definition))
     if malformed:
@@ -51,11 +55,13 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None) -> list[P
         values = _values(declared, parameters or {})
     except ServiceException as error:
         return [*problems, Problem("parameter", f"{error.message}.", "parameters")]
-    return problems + check_requests(definition, values, _SAMPLE_RUN_ID)
+    return problems + check_requests(definition, values, _SAMPLE_RUN_ID, tuning)
 
 
-def check_requests(definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str) -> list[Problem]:
-    """The job requests of one run against the service's model and its documented limits."""
+def check_requests(
+    definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str, tuning: Tuning | None = None
+) -> list[Problem]:
+    """The job requests of one run against the service's model, its documented limits and the measurement."""
     problems: list[Problem] = []
     try:
         jobs = list(resolve_jobs(definition, values, run_id))
@@ -66,6 +72,7 @@ def check_requests(definition: Mapping[str, Any], values: Mapping[str, Scalar], 
         problems += found
         if not any(problem.code == "wrong_type" for problem in found):
             problems += documented_problems(job)
+            problems += measured_problems(job, tuning) if tuning else []
     return problems
 
 

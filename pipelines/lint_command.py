@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -22,8 +23,13 @@ _REFUSED = ConfigError.exit_code
 @click.command()
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter.")
+@click.option(
+    "--tuning",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Hold it against what `tune` measured of the model.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
-def lint(file: BinaryIO | None, parameters: tuple[str, ...], as_json: bool) -> None:
+def lint(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
     """Check a pipeline definition without running it.
 
     FILE is any pipeline's definition JSON, `-` reads stdin; without FILE it is this pipeline's own.
@@ -31,8 +37,9 @@ def lint(file: BinaryIO | None, parameters: tuple[str, ...], as_json: bool) -> N
     """
     from pipelines.lint import ADVICE
     from pipelines.lint import lint as findings_of
+    from planner.tuning import read_tuning
 
-    found = findings_of(_definition(file), _values(parameters))
+    found = findings_of(_definition(file), _values(parameters), read_tuning(tuning) if tuning else None)
     refused = [problem for problem in found if problem.code not in ADVICE]
     advice = [problem for problem in found if problem.code in ADVICE]
     if as_json:

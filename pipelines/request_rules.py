@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.instance_types import has_local_storage
 from pipelines.parameter_rules import MEGABYTES_IN_FLIGHT, payload_in_flight
-from pipelines.requests import JobRequest, is_expression
+from pipelines.requests import JobRequest, is_expression, known_member
 from steps.errors import Problem
 
 __all__ = ["documented_problems"]
@@ -35,13 +35,13 @@ def documented_problems(job: JobRequest) -> Iterator[Problem]:
 
 def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _transform_size(request)
-    yield from _volume_key(_known(request, "TransformResources"), "TransformResources")
+    yield from _volume_key(known_member(request, "TransformResources"), "TransformResources")
     yield from _transform_prefixes(request)
     yield from _data_processing(request)
 
 
 def _transform_size(request: Mapping[str, Any]) -> Iterator[Problem]:
-    count = _known(request, "TransformResources", "InstanceCount")
+    count = known_member(request, "TransformResources", "InstanceCount")
     if isinstance(count, int) and count > _MAX_TRANSFORM_INSTANCES:
         what = f"{count} instances; a transform job takes {_MAX_TRANSFORM_INSTANCES}."
         remedy = f"Use at most {_MAX_TRANSFORM_INSTANCES}."
@@ -59,8 +59,12 @@ def _transform_size(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
-    instance_type = _known(resources, "InstanceType")
-    if isinstance(instance_type, str) and _known(resources, "VolumeKmsKeyId") and has_local_storage(instance_type):
+    instance_type = known_member(resources, "InstanceType")
+    if (
+        isinstance(instance_type, str)
+        and known_member(resources, "VolumeKmsKeyId")
+        and has_local_storage(instance_type)
+    ):
         what = f"{instance_type} keeps data on NVMe disks of its own, which take no key."
         remedy = "Leave the key out or choose a type without local storage."
         yield Problem("volume_key", what, f"{where}.VolumeKmsKeyId", remedy)
@@ -68,9 +72,9 @@ def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
 
 def _transform_prefixes(request: Mapping[str, Any]) -> Iterator[Problem]:
     """The input is a string match, and what a job writes must not be what it, or the next one, reads."""
-    source = _known(request, "TransformInput", "DataSource", "S3DataSource")
-    kind, uri = _known(source, "S3DataType"), _known(source, "S3Uri")
-    output = _known(request, "TransformOutput", "S3OutputPath")
+    source = known_member(request, "TransformInput", "DataSource", "S3DataSource")
+    kind, uri = known_member(source, "S3DataType"), known_member(source, "S3Uri")
+    output = known_member(request, "TransformOutput", "S3OutputPath")
     where = "TransformInput.DataSource.S3DataSource"
     if kind in ("AugmentedManifestFile", "Converse"):
         what = f"Batch Transform does not read {kind}."
@@ -96,15 +100,18 @@ def _overlap(uri: str, output: str) -> Iterator[Problem]:
 
 
 def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
-    processing = _known(request, "DataProcessing")
+    processing = known_member(request, "DataProcessing")
     if not isinstance(processing, Mapping):
         return
     filtered = [processing.get(name, "$") != "$" for name in ("InputFilter", "OutputFilter")]
     if processing.get("JoinSource", "None") == "None" and not any(filtered):
         return
-    content, accept = _known(request, "TransformInput", "ContentType"), _known(request, "TransformOutput", "Accept")
-    split = _known(request, "TransformInput", "SplitType", default="None")
-    assemble = _known(request, "TransformOutput", "AssembleWith", default="None")
+    content, accept = (
+        known_member(request, "TransformInput", "ContentType"),
+        known_member(request, "TransformOutput", "Accept"),
+    )
+    split = known_member(request, "TransformInput", "SplitType", default="None")
+    assemble = known_member(request, "TransformOutput", "AssembleWith", default="None")
     where = "DataProcessing"
     if content != accept and not (is_expression(content) or is_expression(accept)):
         what = f"ContentType {content} and Accept {accept} differ."
@@ -118,12 +125,14 @@ def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _volume_key(_known(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig")
+    yield from _volume_key(
+        known_member(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig"
+    )
     if "StoppingCondition" not in request:
         remedy = "Give StoppingCondition.MaxRuntimeInSeconds."
         yield Problem("no_time_limit", "a hanging job runs, and is billed, for 24 hours.", "StoppingCondition", remedy)
-    inputs = _known(request, "ProcessingInputs", default=[])
-    outputs = _known(request, "ProcessingOutputConfig", "Outputs", default=[])
+    inputs = known_member(request, "ProcessingInputs", default=[])
+    outputs = known_member(request, "ProcessingOutputConfig", "Outputs", default=[])
     yield from _local_paths(inputs, "S3Input", "ProcessingInputs")
     yield from _local_paths(outputs, "S3Output", "ProcessingOutputConfig.Outputs")
     yield from _isolated_reads(request)
@@ -131,7 +140,10 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _repeated(outputs, "OutputName", "ProcessingOutputConfig.Outputs")
     yield from _same_destination(outputs)
     for index, each in enumerate(inputs):
-        mode, compression = _known(each, "S3Input", "S3InputMode"), _known(each, "S3Input", "S3CompressionType")
+        mode, compression = (
+            known_member(each, "S3Input", "S3InputMode"),
+            known_member(each, "S3Input", "S3CompressionType"),
+        )
         if compression == "Gzip" and mode != "Pipe":
             where = f"ProcessingInputs[{index}].S3Input.S3CompressionType"
             yield Problem("compression", f"Gzip is unpacked in Pipe mode only, not in {mode}.", where, "Use None.")
@@ -139,9 +151,9 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
     """What BuildShards reads and locks on S3 by itself, when asked to, it cannot reach from an isolated container."""
-    if _known(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
+    if known_member(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
         return
-    arguments = _known(request, "AppSpecification", "ContainerArguments", default=[])
+    arguments = known_member(request, "AppSpecification", "ContainerArguments", default=[])
     values = dict(pairwise(argument for argument in arguments if isinstance(argument, str)))
     for flag, idle in _USED_BY_THE_STEP.items():
         if values.get(flag, idle) != idle:
@@ -152,7 +164,7 @@ def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _local_paths(places: Any, member: str, where: str) -> Iterator[Problem]:
     for index, each in enumerate(places):
-        path = _known(each, member, "LocalPath")
+        path = known_member(each, member, "LocalPath")
         if isinstance(path, str) and not path.startswith(_PROCESSING_ROOT):
             here = f"{where}[{index}].{member}.LocalPath"
             what = f"{path} is not under {_PROCESSING_ROOT}, the only place a processing job may use."
@@ -166,17 +178,8 @@ def _repeated(places: Any, name: str, where: str) -> Iterator[Problem]:
 
 
 def _same_destination(outputs: Any) -> Iterator[Problem]:
-    uris = [_known(each, "S3Output", "S3Uri") for each in outputs]
+    uris = [known_member(each, "S3Output", "S3Uri") for each in outputs]
     for (first, one), (second, other) in combinations(enumerate(uris), 2):
         if isinstance(one, str) and isinstance(other, str) and one.rstrip("/") == other.rstrip("/"):
             what = f"outputs {first} and {second} both go to {one} and may overwrite each other's objects."
             yield Problem("same_destination", what, "ProcessingOutputConfig.Outputs", "Give each its own prefix.")
-
-
-def _known(value: Any, *path: str, default: Any = None) -> Any:
-    """The member at the path, or the default where a member is absent or still an expression on the way."""
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return default
-        value = value[name]
-    return value

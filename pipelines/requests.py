@@ -12,7 +12,16 @@ from engine.expressions import resolve as resolve_expressions
 from engine.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
 from steps.errors import ConfigError, Problem
 
-__all__ = ["OPERATIONS", "JobRequest", "declared_in", "is_expression", "resolve", "resolve_jobs", "walk_steps"]
+__all__ = [
+    "OPERATIONS",
+    "JobRequest",
+    "declared_in",
+    "is_expression",
+    "known_member",
+    "resolve",
+    "resolve_jobs",
+    "walk_steps",
+]
 
 # The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.
 OPERATIONS: Mapping[str, str] = {
@@ -118,3 +127,12 @@ def _is_open(expression: Mapping[str, Any], scope: Scope) -> bool:
         return True
     known = {"Parameters": scope.parameters, "Execution": scope.execution}
     return any(each.name not in known.get(each.kind, ()) for each in references(expression))
+
+
+def known_member(value: Any, *path: str, default: Any = None) -> Any:
+    """The member at the path, or the default where a member is absent or still an expression on the way."""
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return default
+        value = value[name]
+    return value

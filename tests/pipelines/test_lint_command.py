@@ -87,3 +87,84 @@ def test_a_parameter_without_a_value_is_refused() -> None:
     result = lint("-p", "ForecastDays")
     assert isinstance(result.exception, ConfigError)
     assert "-p Name=Value" in str(result.exception)
+
+
+LEVELS = [
+    {"m": m, "items_per_s": 0.03 * m, "relse": 0.02, "p50_s": 30.0, "p99_s": p99, "n": 64, "errors": 0}
+    for m, p99 in ((1, 41.0), (4, 62.5), (8, 130.0))
+]
+
+
+@pytest.fixture
+def tuning(tmp_path: Path) -> Path:
+    """What was measured of a model whose slowest requests take a minute with four at once."""
+    document = {
+        "schema": 1,
+        "model": {"name": "demand-model"},
+        "measured": {
+            "where": "transform-canary",
+            "instance_type": "ml.m5.4xlarge",
+            "vcpu": 16,
+            "mem_gib": 64.0,
+            "at": "2026-11-23T21:30:00Z",
+            "sample": {"n": 64, "how": "s", "sha256": "0", "seconds_mean": 30, "seconds_cv": 0.5, "max_record_mb": 1.3},
+        },
+        "execution_parameters": {"source": "absent"},
+        "levels": LEVELS,
+        "capacity": {"kind": "knee", "theta": [0.03, 4.0], "rmse_pct": 1.8, "max_tested": 8},
+        "stop_reason": "all levels",
+        "caps": {"payload": 50, "memory": None, "workers": None},
+        "parameters": {
+            "MaxConcurrentTransforms": 4,
+            "MaxPayloadInMB": 6,
+            "BatchStrategy": "SingleRecord",
+            "InvocationsTimeoutInSeconds": 188,
+            "InvocationsMaxRetries": 3,
+        },
+        "cold_start": {
+            "provision_s": {"median": 180, "sigma": 0.35},
+            "start_s": {"median": 150, "sigma": 0.3},
+            "source": "prior",
+        },
+        "assignment": {"rule": "unknown", "evidence": ""},
+    }
+    path = tmp_path / "tuning.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def advice(*arguments: str) -> set[tuple[str, str]]:
+    result = lint("--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return {(row["code"], row["where"]) for row in findings(result) if row["kind"] == "advice"}
+
+
+def test_settings_that_fit_what_was_measured_are_clean(tuning: Path) -> None:
+    assert advice("--tuning", str(tuning)) == advice()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "member"),
+    [
+        ({"InvocationsTimeoutInSeconds": 62}, "short_timeout", "ModelClientConfig.InvocationsTimeoutInSeconds"),
+        # Between two levels the slower one counts.
+        (
+            {"InvocationsTimeoutInSeconds": 63, "MaxConcurrentTransforms": 5},
+            "short_timeout",
+            "ModelClientConfig.InvocationsTimeoutInSeconds",
+        ),
+        ({"MaxConcurrentTransforms": 9}, "not_measured", "MaxConcurrentTransforms"),
+        ({"TransformInstanceType": "ml.c5.4xlarge"}, "not_checked", "TransformResources.InstanceType"),
+    ],
+)
+def test_settings_that_the_measurement_speaks_against_are_named_in_both_rounds(
+    tuning: Path, parameters: dict[str, object], code: str, member: str
+) -> None:
+    given = [text for name, value in parameters.items() for text in ("-p", f"{name}={value}")]
+    found = advice("--tuning", str(tuning), *given) - advice(*given)
+    assert found == {(code, f"{step}.{member}") for step in ("Transform", "TransformRetry")}
+
+
+def test_a_timeout_is_told_with_what_was_measured_and_what_to_use(tuning: Path) -> None:
+    printed = lint("--tuning", str(tuning), "-p", "InvocationsTimeoutInSeconds=60").stdout
+    assert "60 s; with 4 requests at once one in a hundred took 62.5 s or longer. Use 188" in printed
