@@ -85,7 +85,7 @@ def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None)
 
 
 def _model_problem(transform: StepView) -> Problem:
-    remedy = "Mend the model's container: its log and the job's data-log lie under logs/ in the workspace."
+    remedy = "Mend the model's container; `logs --step Transform` prints what it and the job said."
     return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
 
 
