@@ -1,22 +1,16 @@
-"""The reference page of the parameters, derived from their declaration.
-
-`python -m pipelines.parameter_table` writes it anew.
-"""
+"""The reference page of the parameters, derived from their declaration."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from pipelines.parameter_rules import rule_texts
 from pipelines.parameters import DeclaredParameter, declared_parameters
 
-__all__ = ["PAGE", "parameter_page"]
+__all__ = ["parameter_page"]
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "parameters.md"
 _HEAD = """\
 # Pipeline parameters
 
-Generated from `pipelines/parameters.py` by `python -m pipelines.parameter_table`.
+Written by `make docs` from `pipelines/parameters.py`.
 
 Set one with `-p Name=Value`. Integers and floats are passed as text, as StartPipelineExecution takes them; no value
 may be empty. A parameter without a default must be given.
@@ -37,13 +31,3 @@ def _row(one: DeclaredParameter) -> str:
     default = "required" if one.default is None else f"`{one.default}`"
     allowed = one.form if one.minimum is None else f"{one.minimum:,.15g} to {one.maximum:,.15g} {one.unit}"
     return f"| {one.name} | {one.type} | {default} | {allowed} | {one.help} |\n"
-
-
-def main() -> None:
-    """Write the page."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(parameter_page())
-
-
-if __name__ == "__main__":
-    main()

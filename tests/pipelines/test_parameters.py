@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.instance_types import has_local_storage, of_processing, of_transform
 from pipelines.parameter_rules import idle_instances
-from pipelines.parameter_table import PAGE, parameter_page
 from pipelines.parameters import check_parameters, declared_parameters, parse_overrides
 from steps.errors import ConfigError, Problem
 
@@ -229,10 +228,6 @@ def test_the_instance_types_are_those_of_the_service() -> None:
 )
 def test_types_with_disks_of_their_own_are_told_by_their_family(instance_type: str, local: bool) -> None:
     assert has_local_storage(instance_type) is local
-
-
-def test_the_reference_page_is_what_the_declaration_says() -> None:
-    assert PAGE.read_text() == parameter_page()
 
 
 def test_parameters_are_checked_without_loading_an_sdk_or_a_data_library() -> None:
