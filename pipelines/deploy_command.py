@@ -36,6 +36,7 @@ def deploy(
 
     session = open_session(workspace, region=region, profile=profile)
     settings = read_deploy_settings(settings_file, given, region=session.region)
+    click.echo("Compiling the definition with the SageMaker SDK, which takes some seconds.", err=True)
     packed = package(settings)
     for problem in packed.advice:
         click.echo(f"Note: {problem}", err=True)
