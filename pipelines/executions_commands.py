@@ -40,7 +40,9 @@ def _of_one_run(command: _Command) -> _Command:
 @click.option("--seconds", type=float, help="For --budget: seconds a record takes alone.")
 @click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
 @click.option(
-    "--tuning", type=click.Path(path_type=Path, dir_okay=False), help="For --budget: tuning.json of the model."
+    "--tuning",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `tune` measured of the model; -p still wins over it.",
 )
 @_name
 @session_options
@@ -65,10 +67,13 @@ def start(
     from pipelines.overlap import check_no_overlap
     from pipelines.parameters import parse_overrides
     from pipelines.run_estimate import check_budget
+    from pipelines.tuned_run import tuned_parameters
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)
-    values = run_parameters(required_pipeline(session, name), overrides)
+    pipeline = required_pipeline(session, name)
+    tuned = tuned_parameters(session, pipeline, tuning, overrides) if tuning else {}
+    values = run_parameters(pipeline, {**tuned, **overrides})
     if budget is not None:
         workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
         check_budget(values, budget, region=session.region, **workload)

@@ -87,7 +87,8 @@ def endpoint_tuning(session: Session, options: TuneOptions, records: Records, sa
 def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
     from pipelines.canary import measured_by_canaries
     from pipelines.session import open_session
-    from planner.tuning import Served, image_identity
+    from pipelines.tuned_run import image_of
+    from planner.tuning import Served
 
     if not options.runs_uri:
         raise ConfigError(Problem("runs_uri", "canary jobs need a place.", "--runs-uri", "Name s3://bucket/prefix."))
@@ -103,8 +104,7 @@ def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
     )
     found = variant_of({}, results, Served(source="absent"))
     model = session.client("sagemaker").describe_model(ModelName=options.canary)
-    digest = image_identity(model["PrimaryContainer"]["Image"]) if "PrimaryContainer" in model else None
-    return _recommended(options, records, options.canary or "", "transform-canary", [found], digest)
+    return _recommended(options, records, options.canary or "", "transform-canary", [found], image_of(model))
 
 
 SOURCES: Mapping[str, Callable[[TuneOptions, Records, Say], Tuning]] = {

@@ -205,16 +205,24 @@ def write_tuning(tuning: Tuning, path: Path) -> None:
 
 
 def check_tuning_fits(tuning: Tuning, *, instance_type: str, image_digest: str | None = None) -> None:
-    """Raises ConfigError unless it was measured on this type and, where both digests are known, with this image."""
+    """Raises ConfigError unless it was measured on this type and with this image.
+
+    Images are compared where both are known by their digest or both by their tag.
+    """
     problems = []
     if tuning.measured.instance_type != instance_type:
         what = f"it was measured on {tuning.measured.instance_type}, the run has {instance_type}."
         problems.append(Problem("tuning_type", what, "tuning", "Measure the type that the run uses."))
-    if image_digest and tuning.model.image_digest and tuning.model.image_digest != image_digest:
-        what = f"it was measured with image {tuning.model.image_digest}, the model has {image_digest}."
+    known = tuning.model.image_digest
+    if image_digest and known and _is_digest(known) == _is_digest(image_digest) and known != image_digest:
+        what = f"it was measured with image {known}, the model has {image_digest}."
         problems.append(Problem("tuning_image", what, "tuning", "Measure the model again."))
     if problems:
         raise ConfigError(*problems)
+
+
+def _is_digest(image: str) -> bool:
+    return image.startswith("sha256:")
 
 
 def conditions_of(tuning: Tuning) -> Conditions:

@@ -15,6 +15,7 @@ from pathlib import Path
 import bakery_run
 import pytest
 from command import ITEMS, ROOT, RUN_DATE, Ended, command_line
+from tuning_document import write_tuning_document
 
 PAYLOAD = ROOT / "examples" / "bakery" / "payload.toml"
 HERE = ("--workspace", "workspace")
@@ -78,6 +79,14 @@ def test_start_and_every_look_at_the_run(run_pipeline: Command, workspace: Path)
     logs = run_pipeline("logs", *HERE, "--step", "Transform").stdout
     assert "data-log" in logs
     assert "MaxConcurrentTransforms=2, MaxPayloadInMB=6, BatchStrategy=SINGLE_RECORD" in logs
+
+
+def test_a_start_takes_what_was_measured_on_this_machine(run_pipeline: Command, workspace: Path) -> None:
+    path = write_tuning_document(workspace / "tuning.json", instance_type="local", where="local")
+    started = run_pipeline("start", *HERE, "--json", "--tuning", str(path))
+    assert started.exit_code == 0, started.stderr
+    logs = run_pipeline("logs", *HERE, "--step", "Transform").stdout
+    assert "MaxConcurrentTransforms=5, MaxPayloadInMB=7" in logs
 
 
 def test_a_failing_record_is_explained_and_rerun(run_pipeline: Command, workspace: Path) -> None:

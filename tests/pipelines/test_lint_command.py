@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tuning_document import write_tuning_document
 
 from pipelines.cli import root
 from pipelines.show import COMMITTED
@@ -89,48 +90,9 @@ def test_a_parameter_without_a_value_is_refused() -> None:
     assert "-p Name=Value" in str(result.exception)
 
 
-LEVELS = [
-    {"m": m, "items_per_s": 0.03 * m, "relse": 0.02, "p50_s": 30.0, "p99_s": p99, "n": 64, "errors": 0}
-    for m, p99 in ((1, 41.0), (4, 62.5), (8, 130.0))
-]
-
-
 @pytest.fixture
 def tuning(tmp_path: Path) -> Path:
-    """What was measured of a model whose slowest requests take a minute with four at once."""
-    document = {
-        "schema": 1,
-        "model": {"name": "demand-model"},
-        "measured": {
-            "where": "transform-canary",
-            "instance_type": "ml.m5.4xlarge",
-            "vcpu": 16,
-            "mem_gib": 64.0,
-            "at": "2026-11-23T21:30:00Z",
-            "sample": {"n": 64, "how": "s", "sha256": "0", "seconds_mean": 30, "seconds_cv": 0.5, "max_record_mb": 1.3},
-        },
-        "execution_parameters": {"source": "absent"},
-        "levels": LEVELS,
-        "capacity": {"kind": "knee", "theta": [0.03, 4.0], "rmse_pct": 1.8, "max_tested": 8},
-        "stop_reason": "all levels",
-        "caps": {"payload": 50, "memory": None, "workers": None},
-        "parameters": {
-            "MaxConcurrentTransforms": 4,
-            "MaxPayloadInMB": 6,
-            "BatchStrategy": "SingleRecord",
-            "InvocationsTimeoutInSeconds": 188,
-            "InvocationsMaxRetries": 3,
-        },
-        "cold_start": {
-            "provision_s": {"median": 180, "sigma": 0.35},
-            "start_s": {"median": 150, "sigma": 0.3},
-            "source": "prior",
-        },
-        "assignment": {"rule": "unknown", "evidence": ""},
-    }
-    path = tmp_path / "tuning.json"
-    path.write_text(json.dumps(document))
-    return path
+    return write_tuning_document(tmp_path / "tuning.json")
 
 
 def advice(*arguments: str) -> set[tuple[str, str]]:

@@ -100,6 +100,10 @@ def test_it_is_refused_for_another_type_or_image() -> None:
     assert [problem.code for problem in caught.value.problems] == ["tuning_type", "tuning_image"]
 
 
+def test_a_digest_and_a_tag_cannot_be_compared() -> None:
+    check_tuning_fits(tuning(), instance_type="ml.m5.4xlarge", image_digest="demand:7")
+
+
 def test_an_image_is_known_by_its_digest_where_the_reference_has_one() -> None:
     assert image_identity("000000000000.dkr.ecr.eu-west-1.amazonaws.com/demand@sha256:ab") == "sha256:ab"
     assert image_identity("demand:7") == "demand:7"
