@@ -34,8 +34,8 @@ docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py
 
 lock: .venv/uv.installed
-	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --group dev --output-file requirements-dev.lock
-	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --constraint requirements-dev.lock \
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file requirements-dev.lock
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint requirements-dev.lock \
 	        --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
 	@for stack in $(STACKS); do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \

@@ -42,16 +42,22 @@ __all__ = ["forecast"]
     "--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds the model has.  [default: {DEFAULT_TIMEOUT}]"
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots to this page too.")
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots as this picture too.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
-def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: bool, **given: Any) -> None:
+def forecast(
+    items: tuple[str, ...], html: Path | None, png: Path | None, as_json: bool, no_wait: bool, **given: Any
+) -> None:
     """Forecast some items now: the records of the weekly run, sent one by one.
 
     Without any option these are items of the bakery sample and its model on this machine.
     """
+    from pipelines.forecast_png import check_png, write_png
     from serving.ad_hoc_records import build_records
 
     _check(given, no_wait=no_wait)
+    if png:
+        check_png(len(items))
     source = _source(given)
     built = build_records(
         list(dict.fromkeys(items)),
@@ -74,9 +80,12 @@ def forecast(items: tuple[str, ...], html: Path | None, as_json: bool, no_wait: 
         from pipelines.forecast_plot import forecast_page
 
         html.write_text(forecast_page(plots), encoding="utf-8")
+    if png:
+        write_png(plots, png)
     click.echo(json.dumps(_document(plots, built), indent=1)) if as_json else _print(plots)
-    if html:
-        click.echo(f"Page: {html}", err=True)
+    for kind, path in (("Page", html), ("Picture", png)):
+        if path:
+            click.echo(f"{kind}: {path}", err=True)
 
 
 def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:

@@ -1,0 +1,85 @@
+"""The picture of a forecast: what it shows, and what it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from pipelines.forecast_plot import PlottedForecast
+from pipelines.forecast_png import check_png, write_png
+from steps.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+START = date(2026, 11, 23)
+BLUE, GREEN = (11, 107, 203), (26, 127, 55)
+
+
+def plotted(item_id: str = "shop/bread", *, with_actual: bool = True, level: float = 50.0) -> PlottedForecast:
+    past = {START - timedelta(days=back): level + back % 7 for back in range(1, 90)}
+    future = {START + timedelta(days=ahead): level + 5 * (ahead % 7) for ahead in range(31)}
+    return PlottedForecast(
+        item_id=item_id,
+        target="sales",
+        history=past,
+        forecast=future,
+        naive={day: value * 0.9 for day, value in future.items()},
+        actual={day: value * 1.2 for day, value in future.items()} if with_actual else {},
+    )
+
+
+def pixels(path: Path) -> np.ndarray:
+    """Rows x columns x (red, green, blue), 0 to 255."""
+    return np.round(imread(path)[:, :, :3] * 255).astype(int)
+
+
+def amount(image: np.ndarray, colour: tuple[int, int, int]) -> int:
+    return int((np.abs(image - np.array(colour)).max(axis=2) <= 4).sum())
+
+
+def test_each_item_has_a_panel_with_its_forecast_and_its_actual_values(tmp_path: Path) -> None:
+    for count in (1, 3):
+        write_png([plotted(f"shop/{number}") for number in range(count)], tmp_path / "plots.png")
+        image = pixels(tmp_path / "plots.png")
+        assert image.shape[1] == 1440
+        assert image.shape[0] == pytest.approx(144 * (3.1 * count + 0.6), abs=1)
+        # Below the legend each third, or the whole, has both colours.
+        for panel in np.array_split(image[90:], count):
+            assert amount(panel, BLUE) > 500
+            assert amount(panel, GREEN) > 300
+
+
+def test_without_actual_values_nothing_speaks_of_them(tmp_path: Path) -> None:
+    write_png([plotted(with_actual=False)], tmp_path / "plot.png")
+    assert amount(pixels(tmp_path / "plot.png"), GREEN) == 0
+
+
+def test_the_same_forecast_gives_the_same_bytes_in_place_of_an_older_picture(tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_bytes(b"old")
+    for name in ("a.png", "b.png"):
+        write_png([plotted("5 $ off_{x}/café")], tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_values_below_zero_are_inside_the_picture(tmp_path: Path) -> None:
+    write_png([plotted(with_actual=False, level=-80.0)], tmp_path / "plot.png")
+    assert amount(pixels(tmp_path / "plot.png"), BLUE) > 500
+
+
+def test_more_items_than_a_picture_holds_are_refused() -> None:
+    check_png(100)
+    with pytest.raises(ConfigError, match="101 items; a picture holds 100"):
+        check_png(101)
+
+
+def test_without_matplotlib_the_remedy_is_named() -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipelines.forecast_png import check_png; check_png(1)"
+    ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "the picture needs matplotlib, which is not installed" in ended.stderr
+    assert "batchcast[plot]" in ended.stderr
