@@ -105,7 +105,7 @@ _ACTIONS = {
     ("s3", "HeadObject"): "s3:GetObject",
     ("s3", "ListObjectsV2"): "s3:ListBucket",
 }
-_PREFIXES = {"service-quotas": "servicequotas"}
+_PREFIXES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}
 
 
 def _told(error: Exception, service: str, method: str, request: Mapping[str, Any]) -> BatchcastError | None:

@@ -5,60 +5,21 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sample_run
+from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint, answering_endpoint
 from botocore import handlers
-from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner, Result
-from sample_run import SampleRun
 from strict import Recorder
-from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from team import BUCKET, DEFAULTS, REGION
 
 from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
+from pipelines.deploy import Package
 from pipelines.deploy_settings import DeploySettings
 from pipelines.session import AwsSession
-
-MODEL = "demand-model"
-OUTPUT = f"s3://{BUCKET}/async"
-
-
-class AnsweringEndpoint:
-    """Answers in place of the network what moto has no answer for: requests at once, and no scaling activity."""
-
-    def __init__(self, run: SampleRun) -> None:
-        self.run = run
-        self.poison = ""
-        self.sent: list[str] = []
-
-    def __call__(self, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]] | None:
-        answer = getattr(self, f"_{model.name}", None)
-        if answer is None:
-            return None
-        return AWSResponse("", 200, {}, None), {**answer(params), "ResponseMetadata": {"HTTPStatusCode": 200}}
-
-    def _DescribeScalingActivities(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - operations
-        return {"ScalingActivities": []}
-
-    def _InvokeEndpointAsync(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        headers = {name.removeprefix("X-Amzn-SageMaker-"): value for name, value in params["headers"].items()}
-        item = json.loads(params["body"])["item_id"]
-        self.sent.append(item)
-        place = f"{headers.get('S3OutputPathExtension', '')}/{headers.get('Filename', headers['Inference-Id'])}"
-        keys = {"OutputLocation": f"async/answers/{place}", "FailureLocation": f"async/failures/{place}"}
-        failed = item == self.poison
-        body = b"out of memory" if failed else json.dumps(self.run.answer(item)).encode()
-        key = keys["FailureLocation" if failed else "OutputLocation"]
-        boto3.client("s3", region_name=REGION).put_object(Bucket=BUCKET, Key=key, Body=body)
-        return {
-            "InferenceId": headers["Inference-Id"],
-            **{name: f"s3://{BUCKET}/{each}" for name, each in keys.items()},
-        }
 
 
 @pytest.fixture
@@ -71,19 +32,7 @@ def endpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AnsweringEndpoint:
     """A run whose shards are built, and a model; the endpoint is yet to be deployed."""
-    apply(session, plan_deployment(session, settings, packed))
-    started = session.client("sagemaker").start_pipeline_execution(PipelineName="batchcast")
-    run_id = str(started["PipelineExecutionArn"]).rsplit("/", 1)[-1]
-    run = SampleRun(root=tmp_path, run_id=run_id, run_date=date(2026, 11, 22), days=31, payload=PAYLOAD.read_text())
-    for stored in run.store.list(f"s3://bucket/runs/{run_id}/"):
-        session.store.write(
-            DEFAULTS["RunsUri"] + stored.uri.removeprefix("s3://bucket/runs"), run.store.read(stored.uri)
-        )
-    container = {"Image": "image"}
-    boto3.client("sagemaker", region_name=REGION).create_model(
-        ModelName=MODEL, PrimaryContainer=container, ExecutionRoleArn=ROLE
-    )
-    answering = AnsweringEndpoint(run)
+    answering = answering_endpoint(session, settings, packed, tmp_path)
     monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", answering)])
     return answering
 
@@ -150,4 +99,4 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     (told,) = json.loads(result.stdout)["items"]
     assert list(told["forecast"].values()) == endpoint.run.values(item)
     placed = CliRunner().invoke(root, [*arguments, "--no-wait"]).stdout
-    assert placed.startswith(f"{item}: s3://{BUCKET}/async/answers/")
+    assert placed.startswith(f"{item}: {OUTPUT}/answers/")

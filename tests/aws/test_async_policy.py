@@ -1,0 +1,116 @@
+"""Who works with the asynchronous endpoint may do what the commands do, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint, answering_endpoint
+from botocore import handlers
+from click.testing import CliRunner
+from sample_run import PAYLOAD
+from stack import LEAST, allows, create, needed, statements_of_policy, texts
+from strict import Recorder
+from team import ACCOUNT, BUCKET, REGION
+
+from pipelines.cli import root
+from pipelines.deploy import Package
+from pipelines.deploy_settings import DeploySettings
+from pipelines.session import AwsSession
+
+# Needed beside the call that is made: the role of the scaling, and the tags of what is created.
+NOT_CALLED = {"iam:CreateServiceLinkedRole", "sagemaker:AddTags"}
+
+
+@pytest.fixture
+def outputs(account: Recorder) -> Mapping[str, str]:
+    """Of the stack, in an account that has the role of the model."""
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    return create({**LEAST, "ModelRoleName": "demand-model"})
+
+
+@pytest.fixture
+def endpoint(
+    outputs: Mapping[str, str],
+    session: AwsSession,
+    settings: DeploySettings,
+    packed: Package,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AnsweringEndpoint:
+    answering = answering_endpoint(session, settings, packed, tmp_path)
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", answering)])
+    return answering
+
+
+def call(*arguments: str) -> None:
+    ended = CliRunner().invoke(root, [*arguments, "--region", REGION])
+    assert ended.exit_code == 0, ended.output or ended.exception
+
+
+def every_command(endpoint: AnsweringEndpoint, folder: Path) -> None:
+    """Run each of them, as a person would."""
+    options = ["--model", MODEL, "--instance-type", "ml.m5.4xlarge", "--max-instances", "2", "--output", OUTPUT]
+    call("async", "deploy", *options, "--tag", "team=forecast")
+    call("async", "deploy", *options, "--tag", "team=forecast")
+    call("async", "status", "--price-per-hour", "1")
+    item = min(endpoint.run.items)
+    payload = folder / "payload.toml"
+    payload.write_text(PAYLOAD)
+    history = ("--history", f"s3://{BUCKET}/history/", "--payload", str(payload))
+    call("forecast", item, *history, "--endpoint", "batchcast-async", "--json")
+    call("async", "submit", "--shards", endpoint.run.run_id, "--seconds", "1", "--senders", "1")
+    call("async", "collect", "--shards", endpoint.run.run_id)
+    call("async", "teardown")
+
+
+def put_history(session: AwsSession, endpoint: AnsweringEndpoint, folder: Path) -> None:
+    store, _, product = min(endpoint.run.items).partition("/")
+    days = [date(2026, 11, 22) - timedelta(days=number) for number in range(40)]
+    columns = {"store": [store] * 40, "product": [product] * 40, "date": days, "sales": [float(n) for n in range(40)]}
+    pq.write_table(pa.table(columns), folder / "part.parquet")
+    session.store.upload(folder / "part.parquet", f"s3://{BUCKET}/history/part.parquet")
+
+
+def test_the_policy_for_the_endpoint_covers_the_commands_and_no_more(
+    account: Recorder, outputs: Mapping[str, str], endpoint: AnsweringEndpoint, session: AwsSession, tmp_path: Path
+) -> None:
+    put_history(session, endpoint, tmp_path)
+    account.calls.clear()
+    every_command(endpoint, tmp_path)
+    called = {needed(service, operation, request) for service, operation, request in account.calls}
+    statements = [
+        *statements_of_policy(outputs["OperatorPolicyArn"]),
+        *statements_of_policy(outputs["AsyncPolicyArn"]),
+    ]
+    refused = sorted(f"{one} on {resource}" for one, resource in called if not allows(statements, one, resource))
+    assert refused == []
+    own = {each for one in statements_of_policy(outputs["AsyncPolicyArn"]) for each in texts(one["Action"])}
+    assert own - {one for one, _ in called} - NOT_CALLED == set()
+
+
+def test_other_endpoints_and_alarms_are_none_of_its_business(outputs: Mapping[str, str]) -> None:
+    statements = statements_of_policy(outputs["AsyncPolicyArn"])
+    prefix = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+    assert allows(statements, "sagemaker:DeleteEndpoint", f"{prefix}:endpoint/batchcast-async")
+    assert not allows(statements, "sagemaker:DeleteEndpoint", f"{prefix}:endpoint/checkout")
+    assert not allows(statements, "cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:checkout")
+    assert not allows(statements, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/batchcast/code/app.pyz")
+
+
+def test_the_role_of_the_model_reads_requests_and_answers_them(outputs: Mapping[str, str]) -> None:
+    statements = statements_of_policy(outputs["ModelPolicyArn"])
+    place = f"arn:aws:s3:::{BUCKET}/batchcast"
+    for allowed, action, key in (
+        (True, "s3:GetObject", "async/inputs/record.json"),
+        (True, "s3:GetObject", "runs/runaaaaaaaaa/async/input/part-00000/000001.json"),
+        (True, "s3:PutObject", "async/answers/x.out"),
+        (False, "s3:PutObject", "runs/runaaaaaaaaa/async/sent/00000000.json"),
+        (False, "s3:GetObject", "published/latest.json"),
+    ):
+        assert allows(statements, action, f"{place}/{key}") == allowed
