@@ -38,7 +38,15 @@ MOST = {
     "LongestGapDays": "14",
 }
 # Actions that have no resource of which an ARN could be named (Service Authorization Reference, read 2026-11).
-WITHOUT_RESOURCE = {"Image", "ImageToken", "Metrics", "NetworkInterfaces", "Quotas", "EncryptedConnectionsOnly"}
+WITHOUT_RESOURCE = {
+    "Image",
+    "ImageToken",
+    "Lists",
+    "Metrics",
+    "NetworkInterfaces",
+    "Quotas",
+    "EncryptedConnectionsOnly",
+}
 # What no call of ours shows: roles handed over, and the key that S3 uses on our behalf.
 NOT_CALLED = {"iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "s3:DeleteObject"}
 
@@ -136,7 +144,7 @@ def test_no_policy_allows_everything_where_an_arn_can_stand(account: Recorder) -
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
     outputs = create(MOST)
     roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn")]
-    policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn")]
+    policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn")]
     found = [one for arn in roles for one in statements_of_role(arn)]
     found += [one for arn in policies for one in statements_of_policy(arn)]
     assert len(found) > 30
