@@ -29,8 +29,8 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.model_server import ModelCommand
-from engine.transform_job import run_transform_job
-from engine.transform_plan import TransformOptions
+from engine.transform.job import run_transform_job
+from engine.transform.plan import TransformOptions
 from planner.capacity import Capacity, ideal_capacity
 from planner.conditions import PRIOR, Conditions, LogNormal
 from planner.formula import for_the_job

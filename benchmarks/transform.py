@@ -29,8 +29,8 @@ from typing import Any, TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.model_server import ModelCommand, free_ports
-from engine.transform_job import run_transform_job
-from engine.transform_plan import TransformOptions
+from engine.transform.job import run_transform_job
+from engine.transform.plan import TransformOptions
 from steps.object_store import DirectoryStore
 
 SERVER = Path(__file__).resolve().with_name("waiting_server.py")

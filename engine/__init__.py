@@ -1,4 +1,11 @@
-"""AWS on a laptop: the same pipeline definition, run as SageMaker would, with no account and no Docker."""
+"""AWS on a laptop: the same pipeline definition, run as SageMaker would, with no account and no Docker.
+
+    client ─▶ pipeline ─▶ workspace ─▶ transform, processing      container_check ─▶ transform
+    async_inference, on a virtual clock, beside them
+
+`pipeline` executes definitions; `transform` and `processing` do one job each and know nothing of pipelines; the
+workspace keeps what is going on as files. Everything at the top is used by more than one of them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +16,8 @@ if TYPE_CHECKING:
     from engine.errors import NotEmulatedError, ServiceException
     from engine.faults import FaultPlan, parse_fault_plan
     from engine.model_server import ModelCommand, ModelSource, ModelUrl
-    from engine.transform_plan import TransformOptions
-    from engine.transform_progress import TransformProgress
+    from engine.transform.plan import TransformOptions
+    from engine.transform.progress import TransformProgress
 
 __all__ = [
     "FaultPlan",
@@ -33,8 +40,8 @@ _MODULES = {
     "ModelUrl": "model_server",
     "NotEmulatedError": "errors",
     "ServiceException": "errors",
-    "TransformOptions": "transform_plan",
-    "TransformProgress": "transform_progress",
+    "TransformOptions": "transform.plan",
+    "TransformProgress": "transform.progress",
     "parse_fault_plan": "faults",
 }
 

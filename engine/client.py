@@ -11,15 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine import execution_answers, executions, models, pipelines
+from engine import models
 from engine.faults import NO_FAULTS, FaultPlan
 from engine.listing import Listing, listed
 from engine.model_server import ModelSource
 from engine.operations import OPERATIONS, REFUSED
+from engine.pipeline import execution_answers, executions, pipelines
 from engine.refusal import refuse, refused_members
 from engine.request_shape import check_shape
-from engine.transform_plan import TransformOptions
-from engine.transform_progress import TransformProgress
+from engine.transform.plan import TransformOptions
+from engine.transform.progress import TransformProgress
 from engine.workspace import Workspace
 from steps.object_store import DirectoryStore, ObjectStore
 

@@ -1,7 +1,5 @@
 """How the engine's behaviour stands to the service's: one row a behaviour, with the tests that hold it.
 
-    python -m engine.fidelity > docs/reference/fidelity.md
-
 E1 to E78 are behaviours of Batch Transform, Pipelines and asynchronous inference; R rows are what the engine refuses by
 name; P rows are further choices of ours. A status says what stands behind a behaviour:
 
@@ -16,11 +14,10 @@ Nothing here was checked against the service itself.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-__all__ = ["Behaviour", "Status", "as_markdown", "behaviours", "main"]
+__all__ = ["Behaviour", "Status", "as_markdown", "behaviours"]
 
 Status = Literal["documented", "observed", "our pick", "refused", "not emulated"]
 
@@ -163,14 +160,12 @@ def _behaviour(row: str) -> Behaviour:
 
 def as_markdown() -> str:
     """The table as docs/reference/fidelity.md has it."""
-    introduction = (__doc__ or "").split("\n", 4)
     lines = [
         "# Fidelity",
         "",
-        introduction[0],
-        f"Made by `{introduction[2].strip()}`.",
+        "Written by `make docs` from `engine/fidelity.py`.",
         "",
-        introduction[4].rstrip(),
+        (__doc__ or "").rstrip(),
         "",
         "| | behaviour | status | tests |",
         "|---|---|---|---|",
@@ -179,12 +174,3 @@ def as_markdown() -> str:
         tests = ", ".join(f"`{path}::{behaviour.test_prefix}…`" for path in behaviour.test_files) or "none"
         lines.append(f"| {behaviour.number} | {behaviour.title} | {behaviour.status} | {tests} |")
     return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Print the table."""
-    sys.stdout.write(as_markdown())
-
-
-if __name__ == "__main__":
-    main()

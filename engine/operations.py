@@ -20,9 +20,9 @@ from engine.common_shapes import (
     VPC_CONFIG,
     environment,
 )
-from engine.processing_request import CREATE_PROCESSING_JOB
+from engine.processing.request import CREATE_PROCESSING_JOB
 from engine.request_shape import Choice, Flag, ListOf, Moment, Shape, Structure, Text, Whole
-from engine.transform_request import CREATE_TRANSFORM_JOB
+from engine.transform.request import CREATE_TRANSFORM_JOB
 
 __all__ = ["OPERATIONS", "REFUSED"]
 

@@ -11,14 +11,14 @@ from engine.errors import ServiceException
 from engine.faults import FaultPlan
 from engine.jobs import JobEnd, JobRun, Jobs
 from engine.model_server import ModelCommand, ModelSource
-from engine.processing_job import run_processing_job
-from engine.processing_request import check_processing_request
+from engine.processing.job import run_processing_job
+from engine.processing.request import check_processing_request
 from engine.resource_name import ACCOUNT, REGION, arn
 from engine.state import Record, Records
-from engine.transform_job import run_transform_job
-from engine.transform_plan import TransformOptions
-from engine.transform_progress import TransformProgress
-from engine.transform_request import check_transform_request
+from engine.transform.job import run_transform_job
+from engine.transform.plan import TransformOptions
+from engine.transform.progress import TransformProgress
+from engine.transform.request import check_transform_request
 from steps.object_store import ObjectStore
 
 __all__ = ["Workspace"]

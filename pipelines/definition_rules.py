@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from engine.expressions import Reference, expression_problems, references
-from engine.retry_policy import parse_retry_policy
+from engine.pipeline.expressions import Reference, expression_problems, references
+from engine.pipeline.retry_policy import parse_retry_policy
 from pipelines.requests import OPERATIONS, is_expression
 from steps.errors import Problem
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.errors import ServiceException
-from engine.parameters import ParameterDeclaration, Scalar, parameter_values
+from engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values
 from pipelines.definition_rules import StepView, definition_problems
 from pipelines.measured_rules import measured_problems
 from pipelines.request_rules import documented_problems

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import ServiceException
-from engine.expressions import Scope, expression_problems, references
-from engine.expressions import resolve as resolve_expressions
-from engine.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
+from engine.pipeline.expressions import Scope, expression_problems, references
+from engine.pipeline.expressions import resolve as resolve_expressions
+from engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
 from steps.errors import ConfigError, Problem
 
 __all__ = [

@@ -146,7 +146,7 @@ def limits_of(options: TuneOptions, records: Records) -> Limits:
 
 
 def _served(server: ModelServer) -> Served:
-    from engine.execution_parameters import CONTAINER_SPELLING, ask_container
+    from engine.transform.execution_parameters import CONTAINER_SPELLING, ask_container
     from planner.tuning import Served
 
     connection = server.connect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from engine.transform_request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from engine.transform.request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from planner import async_queue, formula
 from planner.inputs import PlanInputs
 from planner.scenarios import Scenario

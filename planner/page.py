@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-from engine.transform_request import MAX_PAYLOAD_IN_MB
+from engine.transform.request import MAX_PAYLOAD_IN_MB
 from planner import formula, scenarios
 from planner.estimate import drain_of, late_by, late_variance
 from planner.inputs import PlanInputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.transform_request import MAX_PAYLOAD_IN_MB
+from engine.transform.request import MAX_PAYLOAD_IN_MB
 from planner.capacity import Capacity
 from planner.conditions import PRIOR
 from planner.levels import MeasuredLevel

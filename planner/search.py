@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine.transform_request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from engine.transform.request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from planner.capacity import Capacity, assumed_capacity
 from planner.inputs import PlanInputs
 from planner.instance_types import physical_cores, vcpus

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.transform_input import instance_share
+from engine.transform.input import instance_share
 from planner.conditions import Conditions, LogNormal
 
 __all__ = ["Job", "Outcomes", "shard_seconds", "simulate"]

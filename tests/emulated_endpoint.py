@@ -8,8 +8,8 @@ from typing import Any
 
 from memory_store import MemoryStore
 
-from engine.async_account import AsyncAccount
-from engine.async_endpoint import AsyncConditions, AsyncModel, ModelAnswer
+from engine.async_inference.account import AsyncAccount
+from engine.async_inference.endpoint import AsyncConditions, AsyncModel, ModelAnswer
 from pipelines.service_errors import TranslatingClient
 from serving.async_endpoint import deploy_async
 from serving.async_settings import AsyncSettings

@@ -29,7 +29,7 @@ from engine.container_check.records import (
 )
 from engine.container_check.report import ContainerReport, Finding, JobSettings, Level
 from engine.model_server import ModelSource, StartError
-from engine.transform_request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
+from engine.transform.request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 
 __all__ = ["check_container"]
 

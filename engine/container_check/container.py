@@ -23,7 +23,7 @@ from engine.model_server import (
     free_ports,
     start_model_server,
 )
-from engine.transform_plan import DEFAULT_TIMEOUT_IN_SECONDS
+from engine.transform.plan import DEFAULT_TIMEOUT_IN_SECONDS
 
 __all__ = ["JSON_HEADERS", "CheckLimits", "Container", "Outcome"]
 

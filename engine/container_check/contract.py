@@ -8,9 +8,9 @@ from typing import Any
 
 from engine.container_check.container import Container
 from engine.container_check.report import Finding, Verdict
-from engine.execution_parameters import ExecutionParameters, ask_container
 from engine.model_server import PING_TIMEOUT_SECONDS
-from engine.transform_request import MAX_PAYLOAD_IN_MB
+from engine.transform.execution_parameters import ExecutionParameters, ask_container
+from engine.transform.request import MAX_PAYLOAD_IN_MB
 
 __all__ = ["ask_parameters", "check_ping"]
 

@@ -11,8 +11,8 @@ from engine.container_check.answers import Sample
 from engine.container_check.container import Container, Outcome
 from engine.container_check.report import Finding, Verdict
 from engine.model_server import StartError
-from engine.packing import BYTES_PER_MB
-from engine.transform_plan import DEFAULT_MAX_RETRIES
+from engine.transform.packing import BYTES_PER_MB
+from engine.transform.plan import DEFAULT_MAX_RETRIES
 
 __all__ = ["accepted_payload", "check_bad_record", "check_empty_body", "check_oversized_body", "recover"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.model_server import ModelCommand
-from engine.transform_job import TransformResult, run_transform_job
-from engine.transform_request import check_transform_request
+from engine.transform.job import TransformResult, run_transform_job
+from engine.transform.request import check_transform_request
 from steps.object_store import DirectoryStore
 
 __all__ = ["OWN_SERVER", "ROOT", "STACKS", "Job", "Stack"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from emulated_endpoint import ENDPOINT, ERROR, HOUR, SUCCESS, Emulated, answer_after
 
-from engine.async_endpoint import ModelAnswer
+from engine.async_inference.endpoint import ModelAnswer
 from engine.errors import ServiceException
 from planner.async_queue import REQUEST_TTL_HOURS
 from steps.errors import ConfigError

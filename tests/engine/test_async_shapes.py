@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 
-from engine import async_shapes as shapes
-from engine.async_endpoint import AsyncEndpoint, AsyncRequest, ModelAnswer
+from engine.async_inference import shapes
+from engine.async_inference.endpoint import AsyncEndpoint, AsyncRequest, ModelAnswer
+from engine.async_inference.virtual_clock import VirtualClock
 from engine.request_shape import Bytes, Choice, ListOf, Structure, Text, Whole
-from engine.virtual_clock import VirtualClock
 
 OPERATIONS = {
     ("sagemaker", "CreateEndpointConfig"): shapes.CREATE_ENDPOINT_CONFIG,

@@ -27,10 +27,12 @@ from local_pipeline import (
     transform,
 )
 
-from engine import LocalSageMaker, NotEmulatedError, ServiceException, processing_request, transform_request
+from engine import LocalSageMaker, NotEmulatedError, ServiceException
 from engine.operations import OPERATIONS, REFUSED
+from engine.processing import request as processing_request
 from engine.refusal import values_at
 from engine.request_shape import Choice, Flag, ListOf, MapOf, Moment, Structure, Text, Whole
+from engine.transform import request as transform_request
 
 MODEL: ServiceModel = botocore.session.get_session().get_service_model("sagemaker")
 ALL_REFUSED: Mapping[str, set[str]] = {

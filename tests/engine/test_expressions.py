@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.expressions import Scope, expression_problems, references, resolve
+from engine.pipeline.expressions import Scope, expression_problems, references, resolve
 from steps.errors import ConfigError
 
 DESCRIBED = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.fidelity import Behaviour, as_markdown, behaviours
+from engine.fidelity import Behaviour, behaviours
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +44,3 @@ def test_every_numbered_test_has_its_row() -> None:
         if name[5] in "erp" and name[6:8].isdigit() and name[8] == "_"
     }
     assert numbered == known
-
-
-def test_the_documentation_is_current() -> None:
-    assert (ROOT / "docs" / "reference" / "fidelity.md").read_text() == as_markdown()

@@ -14,7 +14,7 @@ from transform_case import TransformCase
 
 from engine.faults import Fault, FaultPlan
 from engine.model_server import ModelCommand, ModelUrl, free_ports, start_model_server
-from engine.transform_plan import TransformOptions
+from engine.transform.plan import TransformOptions
 from steps.errors import ConfigError
 
 

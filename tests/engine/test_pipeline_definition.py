@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_pipeline import Json, after, condition, definition, equals, fail, json_get, processing, transform
 
-from engine.conditions import holds
-from engine.definition import Branch, Dependency
-from engine.definition_reader import parse_definition
-from engine.expressions import Scope
+from engine.pipeline.conditions import holds
+from engine.pipeline.definition import Branch, Dependency
+from engine.pipeline.definition_reader import parse_definition
+from engine.pipeline.expressions import Scope
 from steps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from local_pipeline import ended, local, processing, run, start, statuses, steps_of, store_of, transform, under_run
 
 from engine import ServiceException, TransformOptions
-from engine.retry_policy import RetryCount, RetryPolicy
+from engine.pipeline.retry_policy import RetryCount, RetryPolicy
 from steps.object_store import DirectoryStore
 
 CAPACITY = "SageMaker.CAPACITY_ERROR"

@@ -12,8 +12,8 @@ from recorded_model import RecordedModel
 from transform_case import TransformCase, transform_request
 
 from engine.errors import ServiceException
-from engine.transform_input import InputObject, input_objects, instance_share
-from engine.transform_request import check_transform_request
+from engine.transform.input import InputObject, input_objects, instance_share
+from engine.transform.request import check_transform_request
 from steps.object_store import DirectoryStore, StoredObject
 
 

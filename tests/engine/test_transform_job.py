@@ -20,7 +20,7 @@ from transform_case import TransformCase
 
 from engine.faults import Fault, FaultPlan
 from engine.model_server import ModelCommand, ModelUrl
-from engine.transform_plan import TransformOptions
+from engine.transform.plan import TransformOptions
 from steps.errors import Problem, ServiceError
 from steps.object_store import DirectoryStore
 

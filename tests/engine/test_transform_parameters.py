@@ -15,7 +15,7 @@ from transform_case import TransformCase, transform_request
 
 from engine.errors import NotEmulatedError
 from engine.model_server import ModelUrl
-from engine.transform_job import run_transform_job
+from engine.transform.job import run_transform_job
 
 UNSET: dict[str, Any] = {"MaxConcurrentTransforms": None, "BatchStrategy": None}
 

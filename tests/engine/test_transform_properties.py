@@ -12,7 +12,7 @@ from scripted_model import Call
 from transform_case import TransformCase
 
 from engine.faults import Fault, FaultPlan
-from engine.transform_plan import TransformOptions
+from engine.transform.plan import TransformOptions
 
 RETRIES = 3
 # A job takes some 20 ms: real threads, real HTTP.

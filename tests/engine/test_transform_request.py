@@ -17,7 +17,7 @@ from engine import LocalSageMaker
 from engine.errors import NotEmulatedError, ServiceException
 from engine.model_server import ModelUrl
 from engine.request_shape import Choice, Flag, ListOf, MapOf, Shape, Structure, Text, Whole
-from engine.transform_request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
+from engine.transform.request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
 from steps.object_store import DirectoryStore
 
 MODEL = {"ModelName": "model", "PrimaryContainer": {"ModelDataUrl": "s3://b/m.tar.gz"}, "ExecutionRoleArn": "the-role"}

@@ -12,10 +12,10 @@ from scripted_model import Call, Reply, ScriptedModel
 
 from engine.faults import NO_FAULTS, FaultPlan
 from engine.model_server import ModelSource, ModelUrl
-from engine.transform_job import TransformResult, run_transform_job
-from engine.transform_plan import TransformOptions
-from engine.transform_progress import TransformProgress
-from engine.transform_request import check_transform_request
+from engine.transform.job import TransformResult, run_transform_job
+from engine.transform.plan import TransformOptions
+from engine.transform.progress import TransformProgress
+from engine.transform.request import check_transform_request
 from steps.object_store import DirectoryStore
 
 __all__ = ["TransformCase", "transform_request"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.definition_reader import parse_definition
+from engine.pipeline.definition_reader import parse_definition
 from pipelines.definition import COMMITTED
 from pipelines.lint import lint
 from pipelines.parameters import declared_parameters

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.processing_request import check_processing_request
-from engine.transform_request import check_transform_request
+from engine.processing.request import check_processing_request
+from engine.transform.request import check_transform_request
 from pipelines.instance_types import of_processing, of_transform
 from pipelines.lint import check_requests, lint
 from pipelines.parameters import Parameters, check_parameters, declared_parameters

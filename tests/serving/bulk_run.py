@@ -10,7 +10,7 @@ from typing import Any
 
 from memory_store import MemoryStore
 
-from engine.async_endpoint import ModelAnswer
+from engine.async_inference.endpoint import ModelAnswer
 from serving.async_run import AsyncRun, RunRecord
 from steps.manifest import Manifest, Totals
 

@@ -13,7 +13,7 @@ import pytest
 from emulated_endpoint import Emulated
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
-from engine.async_endpoint import ModelAnswer
+from engine.async_inference.endpoint import ModelAnswer
 from serving.async_run import open_async_run
 from serving.bulk_collect import collect_run, decide_run
 from serving.bulk_submit import Pace, submit_run

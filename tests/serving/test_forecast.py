@@ -15,7 +15,7 @@ from emulated_endpoint import Emulated, answer_after
 from naive_model import naive_server
 from rich.console import Console
 
-from engine.async_endpoint import ModelAnswer
+from engine.async_inference.endpoint import ModelAnswer
 from pipelines.cli import root
 from pipelines.forecast_plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE

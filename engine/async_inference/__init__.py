@@ -1,0 +1,1 @@
+"""Asynchronous Inference: queue, answers and scaling of an endpoint, on a virtual clock."""
