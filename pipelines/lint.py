@@ -85,7 +85,7 @@ def _malformed(definition: Any) -> Iterator[Problem]:
         yield Problem("definition", "is not a list.", "Parameters")
         return
     for index, parameter in enumerate(parameters):
-        if not isinstance(parameter, Mapping) or not isinstance(parameter.get("Name"), str):
+        if not _text(parameter, "Name"):
             yield Problem("definition", "is not an object with a Name.", f"Parameters[{index}]")
     yield from _malformed_steps(definition["Steps"], "Steps")
 
@@ -96,7 +96,7 @@ def _malformed_steps(steps: Any, where: str) -> Iterator[Problem]:
         return
     for index, step in enumerate(steps):
         here = f"{where}[{index}]"
-        if not isinstance(step, Mapping) or not all(isinstance(step.get(key), str) for key in ("Name", "Type")):
+        if not all(_text(step, key) for key in ("Name", "Type")):
             yield Problem("definition", "is not an object with a Name and a Type.", here)
         elif not isinstance(step.get("Arguments"), Mapping):
             yield Problem("definition", "has no Arguments.", here)
@@ -107,6 +107,12 @@ def _malformed_steps(steps: Any, where: str) -> Iterator[Problem]:
         elif step["Type"] == "Condition":
             for branch in ("IfSteps", "ElseSteps"):
                 yield from _malformed_steps(step["Arguments"].get(branch, []), f"{here}.{branch}")
+
+
+def _text(value: Any, key: str) -> str:
+    """The text under the key; "" where there is none."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def _is_dependencies(value: Any) -> bool:

@@ -464,3 +464,10 @@ def test_training_steps_are_checked_against_their_own_model() -> None:
 def test_advice_is_told_apart_from_what_the_service_refuses() -> None:
     assert {"dead_parameter", "hard_coded", "lost_on_failure"} <= ADVICE
     assert not {"payload_in_flight", "above_maximum", "unknown_member", "volume_key"} & ADVICE
+
+
+def test_what_has_no_name_is_found_by_its_place() -> None:
+    definition = committed()
+    definition["Parameters"][9] = {"Name": ""}
+    definition["Steps"][1]["Name"] = ""
+    assert found(definition) == [("definition", "Parameters[9]"), ("definition", "Steps[1]")]
