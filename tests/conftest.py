@@ -1,8 +1,15 @@
-"""What holds for every test: no AWS account is near, and no instance to ask for one."""
+"""What holds for every test: no AWS account is near, and no instance to ask for one; and Ctrl-C is heard."""
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell lets what it puts into the background ignore interrupts, and so would every process a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
