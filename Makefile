@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-browser test-conformance check lock docs definition
+.PHONY: run test test-browser test-conformance test-oldest check lock docs definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -19,6 +19,10 @@ STACKS := conformance/multi-model-server conformance/inference-server conformanc
 
 test-conformance: .venv/dev.installed $(STACKS:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance
+
+# The steps with the oldest libraries they promise to run with; `PYTHON=python3.12` for the other Python.
+test-oldest: conformance/oldest/.venv/installed
+	@conformance/oldest/.venv/bin/python -m pytest tests/steps
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .
@@ -38,7 +42,7 @@ lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint requirements-dev.lock \
 	        --output-file requirements.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
-	@for stack in $(STACKS); do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \
+	@for stack in $(STACKS) conformance/oldest; do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \
 	        $$(test -e $$stack/overrides.txt && echo --override $$stack/overrides.txt) \
 	        --output-file $$stack/requirements.lock; done
 
