@@ -4,7 +4,8 @@
     async_inference, on a virtual clock, beside them
 
 `pipeline` executes definitions; `transform` and `processing` do one job each and know nothing of pipelines; the
-workspace keeps what is going on as files. Everything at the top is used by more than one of them.
+workspace keeps what is going on as files. At the top are also what the client alone needs and what several parts share,
+which knows none of them; the layers in pyproject.toml hold every module to its place.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 
 from engine.errors import ServiceException
 from engine.json_path import JsonPath, PathError, parse_json_path
-from engine.json_text import dump_json, load_json
 from engine.transform.csv_row import dump_row, load_row
+from engine.transform.json_text import dump_json, load_json
 
 __all__ = ["DataProcessing", "ProcessingError", "check_data_processing", "data_processing"]
 

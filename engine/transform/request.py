@@ -1,4 +1,4 @@
-"""CreateTransformJob: its request, the service's checks of it, and the request as the engine works with it.
+"""CreateTransformJob: its request and the service's checks of it.
 
 Names and limits are those of the service model (botocore 1.44.8, `CreateTransformJobRequest`) where it states them;
 limits it only states in prose (100 instances, 100 MB) are marked where they are used.
