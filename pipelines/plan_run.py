@@ -105,7 +105,7 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     Without --seconds and --tuning the seconds a record are those the run itself shows, so that only the rest of the
     plan is tested.
     """
-    from planner.actual import calibrate, compare, recalibrated
+    from planner.actual import calibrate, compare, recalibrated, without_overheads
     from planner.estimate import drain_of
     from planner.scenarios import transform_estimate
 
@@ -121,7 +121,8 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     if not known and calibration.seconds is None:
         raise ConfigError(Problem("plan", f"{calibration.evidence}.", "--seconds", "Give the seconds a record takes."))
     measured = replace(inputs.workload, seconds=calibration.seconds or inputs.workload.seconds)
-    planned = inputs if known else replace(inputs, workload=measured)
+    conditions = without_overheads(inputs.conditions, calibration)
+    planned = inputs if known else replace(inputs, workload=measured, conditions=conditions)
     return PastPlan(
         facts=facts,
         calibration=calibration,

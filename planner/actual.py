@@ -15,7 +15,11 @@ import numpy as np
 from planner.conditions import Conditions, LogNormal
 from planner.estimate import Drain, Estimate
 
-__all__ = ["Calibration", "Comparison", "TransformRun", "calibrate", "compare", "recalibrated"]
+__all__ = ["Calibration", "Comparison", "TransformRun", "calibrate", "compare", "recalibrated", "without_overheads"]
+
+
+_LEAST_SECONDS = 1e-6
+"""Less than that between two outputs is no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +41,16 @@ class TransformRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What the run says. `start` and `seconds` are None where too few shards were there to tell them apart."""
+    """What the run says. `start` and `seconds` are None where the outputs cannot tell them apart.
+
+    `overheads` is False for a run that took less a shard than the assumed overheads alone: it has none of them.
+    """
 
     provision: float
     start: float | None
     seconds: float | None
     evidence: str
+    overheads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +86,18 @@ def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: C
     # The k-th n outputs lie around start + k τ.
     means = times[: rounds * at_work].reshape(rounds, at_work).mean(axis=1)
     each, offset = np.polyfit(np.arange(1, rounds + 1), means, deg=1)
-    start = max(0.0, float(offset))
-    records = run.records / run.shards
-    seconds = max(1e-6, float(each) - conditions.shard_overhead) / (records / capacity + drain.mean)
+    if each < _LEAST_SECONDS:
+        evidence = f"{len(times)} outputs that appeared at once: no shard can be told from the next"
+        return Calibration(provision=run.provision, start=None, seconds=None, evidence=evidence)
+    in_turn = run.records / run.shards / capacity + drain.mean
+    seconds = (float(each) - conditions.shard_overhead) / in_turn - conditions.request_overhead
+    overheads = seconds > 0
     return Calibration(
         provision=run.provision,
-        start=start,
-        seconds=(seconds - conditions.request_overhead) / conditions.attempts,
+        start=max(0.0, float(offset)),
+        seconds=(seconds if overheads else float(each) / in_turn) / conditions.attempts,
         evidence=f"{len(times)} outputs of {at_work} instances, {each:.3g} s a shard",
+        overheads=overheads,
     )
 
 
@@ -93,11 +105,16 @@ def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions
     """The conditions with what the run measured; a start of nothing stays what it was."""
     start = calibration.start or conditions.start.median
     return replace(
-        conditions,
+        without_overheads(conditions, calibration),
         provision=LogNormal(median=max(calibration.provision, 0.0), sigma=conditions.provision.sigma),
         start=LogNormal(median=start, sigma=conditions.start.sigma),
         source="describe-transform-job",
     )
+
+
+def without_overheads(conditions: Conditions, calibration: Calibration) -> Conditions:
+    """The conditions, without the overheads where the run has none of them."""
+    return conditions if calibration.overheads else replace(conditions, shard_overhead=0.0, request_overhead=0.0)
 
 
 def compare(planned: Estimate, usd_per_second: float, run: TransformRun) -> list[Comparison]:

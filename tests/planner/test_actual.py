@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from planning import QUIET
 
 from planner.actual import TransformRun, calibrate, compare, recalibrated
@@ -84,3 +86,41 @@ def test_retried_attempts_and_overheads_are_taken_off() -> None:
     conditions = replace(QUIET, shard_overhead=2.0, request_overhead=0.01, failure_rate=0.5, max_retries=1)
     found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
     assert found.seconds == pytest.approx((8.0 / 100 - 0.01) / 1.5)
+
+
+def test_a_run_quicker_than_the_assumed_overheads_has_none_of_them() -> None:
+    outputs = [0.2, 0.4, 0.6, 0.8]
+    run = TransformRun(records=400, instances=1, shards=4, provision=0.0, billed=0.8, outputs=outputs)
+    conditions = replace(QUIET, shard_overhead=0.5, request_overhead=0.002)
+    found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
+    assert found.seconds == pytest.approx(0.002)
+    learnt = recalibrated(conditions, found)
+    assert (learnt.shard_overhead, learnt.request_overhead) == (0.0, 0.0)
+    slower = replace(run, outputs=[10 * each for each in outputs])
+    kept = recalibrated(
+        conditions, calibrate(slower, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
+    )
+    assert (kept.shard_overhead, kept.request_overhead) == (0.5, 0.002)
+
+
+def test_outputs_that_appear_at_once_tell_nothing() -> None:
+    run = TransformRun(records=400, instances=1, shards=4, provision=0.0, billed=5.0, outputs=[5.0] * 4)
+    found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=QUIET)
+    assert (found.start, found.seconds) == (None, None)
+    assert "4 outputs that appeared at once" in found.evidence
+
+
+@given(
+    outputs=st.lists(st.floats(0, 1e5), min_size=1, max_size=60),
+    instances=st.integers(1, 10),
+    records=st.integers(1, 10_000),
+)
+def test_whatever_the_outputs_a_record_takes_time_or_nothing_is_said(
+    outputs: list[float], instances: int, records: int
+) -> None:
+    run = TransformRun(
+        records=records, instances=instances, shards=len(outputs), provision=1.0, billed=1e5, outputs=outputs
+    )
+    found = calibrate(run, capacity=4.0, drain=Drain(mean=0.5, sigma=0.1), conditions=PRIOR)
+    assert found.seconds is None or found.seconds > 0
+    assert (found.start is None) == (found.seconds is None)
