@@ -156,9 +156,13 @@ def stop(run_id: str | None, name: str, **where: Any) -> None:
     Without RUN_ID the run that was started last.
     """
     from pipelines.executions import stop_run
+    from pipelines.follow import ENDED
 
     session = open_session(**where)
     run = _run(session, name, run_id)
+    if run.status in ENDED:
+        click.echo(f"Run {run.run_id} has ended already: {run.status}.")
+        return
     stop_run(session.client("sagemaker"), run.arn)
     click.echo(f"Run {run.run_id} is being stopped.")
 

@@ -450,6 +450,13 @@ def test_stop_asks_once_however_often_it_is_typed(account: Recorder, script: Scr
     assert script.status == "Stopping"
 
 
+def test_a_run_that_has_ended_is_not_stopped(account: Recorder, script: ScriptedRun) -> None:
+    script.status = "Succeeded"
+    ended = run("stop")
+    assert (ended.exit_code, ended.stdout) == (0, f"Run {RUN_ID} has ended already: Succeeded.\n")
+    assert "StopPipelineExecution" not in {operation for _, operation, _ in account.calls}
+
+
 def test_the_list_shows_the_newest_first_with_its_label(script: ScriptedRun) -> None:
     assert json.loads(run("list", "--json").stdout) == [
         {"run_id": RUN_ID, "status": "Executing", "started": "2026-11-22T03:30:00+00:00", "label": "2026-11-22"}
