@@ -81,11 +81,12 @@ def sorted_chunks(bucket: pa.Table, *, rows: int) -> Iterator[Chunk]:
 
 def _by_record_and_date(position: Numbers, keys: Numbers) -> Numbers:
     """The order of the rows; as one whole number a row where it fits 63 bits, which sorts several times faster."""
-    low = int(keys.min())
-    unit = int(np.gcd.reduce(keys - low)) or 1
-    days = (int(keys.max()) - low) // unit + 1
-    if days * (int(position.max() - position.min()) + 1) < 1 << 63:
-        return np.argsort((position - position.min()) * days + (keys - low) // unit)
+    low, high = int(keys.min()), int(keys.max())
+    if high - low < 1 << 63:  # else the difference itself does not fit, as with the smallest number, a mark for "none"
+        unit = int(np.gcd.reduce(keys - low)) or 1
+        days = (high - low) // unit + 1
+        if days * (int(position.max() - position.min()) + 1) < 1 << 63:
+            return np.argsort((position - position.min()) * days + (keys - low) // unit)
     return np.lexsort((keys, position))
 
 

@@ -31,7 +31,8 @@ def test_buckets_hold_whole_records_and_no_more_than_fits(shards: list[list[int]
         assert starts[task.stop] in shard_starts
 
 
-rows_of_record = st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=8)
+extremes = st.sampled_from([-(2**63), -(2**62), 2**62, 2**63 - 1])
+rows_of_record = st.lists(st.integers(-(2**40), 2**40) | extremes, min_size=1, max_size=8)
 
 
 @given(st.lists(rows_of_record, min_size=1, max_size=6), st.integers(1, 12), st.randoms(use_true_random=False))
