@@ -157,4 +157,6 @@ def _kind(value: object) -> str:
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    # JSON can name half a character, as in a text that was cut; no report could be written with one.
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= _DETAIL_CHARACTERS else text[: _DETAIL_CHARACTERS - 1] + "…"
