@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from steps.object_store import ObjectStore, open_store
 from steps.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from steps.payload import Payload
 from steps.payload_file import read_payload
-from steps.publish_lock import free_lock, take_lock
+from steps.publish_lock import locked
 from steps.records import BuiltRecords, RecordWriter
 from steps.run_date import latest_date
 from steps.selection import read_item_ids, select
@@ -64,24 +64,14 @@ class _Run:
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step. Raises ConfigError, DataError and ServiceError; no output is left then, and no lock."""
-    arguments = parse_arguments(argv)
-    with _locked(arguments, open_store(environ)) as store:
+    arguments, store = parse_arguments(argv), open_store(environ)
+    with _lock(arguments, store):
         _main(arguments, ContainerPaths.from_environment(environ), store)
 
 
-@contextmanager
-def _locked(arguments: BuildArguments, store: ObjectStore) -> Iterator[ObjectStore]:
-    """Hold the publish prefix for this run: beyond the step when it succeeds, as the run goes on."""
-    publish_uri, run_id = arguments.locked_uri, arguments.run_id
-    if publish_uri is None:
-        yield store
-        return
-    take_lock(store, publish_uri, run_id=run_id, run_label=arguments.run_label, now=datetime.now(UTC))
-    try:
-        yield store
-    except BaseException:
-        free_lock(store, publish_uri, run_id)
-        raise
+def _lock(arguments: BuildArguments, store: ObjectStore) -> AbstractContextManager[None]:
+    uri, run_id, label = arguments.locked_uri, arguments.run_id, arguments.run_label
+    return nullcontext() if uri is None else locked(store, uri, run_id=run_id, run_label=label, now=datetime.now(UTC))
 
 
 def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> None:

@@ -11,14 +11,27 @@ is the pointer, which moves by the same rule with or without it.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from steps.errors import DataError, Problem, ServiceError
+from steps.errors import BatchcastError, DataError, Problem, ServiceError
 from steps.object_store import ConflictError, ObjectMissingError, ObjectStore, join_uri
 from steps.publish import to_json
 
-__all__ = ["LOCK_HOURS", "PublishLock", "free_lock", "held_by", "lock_uri", "read_lock", "take_lock"]
+__all__ = [
+    "LOCK_HOURS",
+    "PublishLock",
+    "end_lock",
+    "free_lock",
+    "held_by",
+    "lock_uri",
+    "locked",
+    "read_lock",
+    "take_lock",
+]
 
 LOCK_HOURS = 72
 """Longer than a run takes, shorter than a week: a run that was killed must not keep the next one from running."""
@@ -75,6 +88,29 @@ def free_lock(store: ObjectStore, publish_uri: str, run_id: str) -> bool:
     except ConflictError:
         return False  # It was over, and another run has taken it just now.
     return True
+
+
+def end_lock(store: ObjectStore, publish_uri: str, run_id: str) -> None:
+    """Give the lock back where a step ends. A lock that cannot be given back changes nothing about how the step ended:
+    it is said on stderr, and the lock ends by itself."""
+    try:
+        free_lock(store, publish_uri, run_id)
+    except BatchcastError as error:
+        sys.stderr.write(f"the lock was not given back: {error}\n")
+
+
+@contextmanager
+def locked(store: ObjectStore, publish_uri: str, *, run_id: str, run_label: str, now: datetime) -> Iterator[None]:
+    """Take the lock, and give it back only when what is done inside fails: after it the run goes on.
+
+    Raises ServiceError naming the run that has it.
+    """
+    take_lock(store, publish_uri, run_id=run_id, run_label=run_label, now=now)
+    try:
+        yield
+    except BaseException:
+        end_lock(store, publish_uri, run_id)
+        raise
 
 
 def held_by(lock: PublishLock, publish_uri: str) -> ServiceError:

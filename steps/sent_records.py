@@ -12,7 +12,7 @@ from pathlib import Path
 
 from steps.errors import DataError, Problem
 from steps.ledger import LedgerRow
-from steps.object_store import ObjectStore, whole_file
+from steps.object_store import ObjectMissingError, ObjectStore, whole_file
 from steps.run_layout import retry_shard, shard_uri
 
 __all__ = ["payload_uri", "write_failed_records", "write_retry_shards"]
@@ -39,12 +39,13 @@ def write_retry_shards(
 def write_failed_records(store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], path: Path) -> None:
     """A line a record that was sent and has no usable answer: why, where it lies, and the record itself as `record`.
 
-    The lines are in the order of `rows`. `record` is null once EMBEDDED_BYTES are written; `payload` says where it is.
+    The lines are in the order of `rows`. `record` is null beyond EMBEDDED_BYTES, and where the shard is gone, as an
+    earlier run's may be; `payload` says where the record lies.
     """
     lost = [row for row in rows if row.status in ("failed", "missing") and row.shard is not None]
     records: dict[tuple[str, int, str | None, int | None], bytes] = {}
     size = 0
-    for row, line in _read_lines(store, runs_uri, lost):
+    for row, line in _read_lines(store, runs_uri, lost, skip_gone=True):
         size += len(line)
         if size > EMBEDDED_BYTES:
             break
@@ -73,15 +74,24 @@ def _place(row: LedgerRow) -> tuple[str, int, str | None, int | None]:
     return row.run_id, row.round, row.shard, row.line
 
 
-def _read_lines(store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow]) -> Iterator[tuple[LedgerRow, bytes]]:
-    """Each row's record with its newline, shard by shard."""
+def _read_lines(
+    store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], *, skip_gone: bool = False
+) -> Iterator[tuple[LedgerRow, bytes]]:
+    """Each row's record with its newline, shard by shard. Raises ObjectMissingError for a shard that is gone, or
+    passes over it."""
     shards: defaultdict[str, dict[int, LedgerRow]] = defaultdict(dict)
     for row in rows:
         if row.shard is not None and row.line is not None:
             shards[shard_uri(runs_uri, row.run_id, row.round, row.shard)][row.line] = row
     for uri in sorted(shards):
         wanted = shards[uri]
-        with store.open(uri) as stream:
+        try:
+            shard = store.open(uri)
+        except ObjectMissingError:
+            if skip_gone:
+                continue
+            raise
+        with shard as stream:
             for number in range(max(wanted) + 1):
                 line = stream.readline()
                 if not line:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from steps.carried import read_carried
 from steps.comparison import Comparison, arrange, score
 from steps.container import ContainerPaths
 from steps.decision import Decision, Tolerance, decide
-from steps.errors import BatchcastError, DataError, Problem
+from steps.errors import DataError, Problem
 from steps.flags import Flag, find_flags
 from steps.forecast_table import forecast_table
 from steps.last_run import LastRun, forecasts_of, levels_of, read_last_run
@@ -33,7 +32,7 @@ from steps.payload import Payload
 from steps.payload_file import read_payload
 from steps.publish import Publication, publish, to_json
 from steps.publish_arguments import PublishArguments, parse_publish_arguments
-from steps.publish_lock import free_lock
+from steps.publish_lock import end_lock
 from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from steps.report import report
 from steps.report_page import report_page
@@ -68,12 +67,10 @@ def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, sto
     try:
         outcome = _decide_and_publish(_open(arguments, paths, store))
     except Exception:
-        # The run ends with this step. What is wrong with the store, if anything, the error says already.
-        with suppress(BatchcastError):
-            free_lock(store, arguments.publish_uri, arguments.run_id)
+        end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
     if outcome != "RETRY":
-        free_lock(store, arguments.publish_uri, arguments.run_id)
+        end_lock(store, arguments.publish_uri, arguments.run_id)
 
 
 def _decide_and_publish(run: Run) -> str:

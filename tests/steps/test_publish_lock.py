@@ -11,9 +11,9 @@ import pytest
 from sample_run import PUBLISH, SampleRun
 from shard_build import DAILY_PAYLOAD, build, daily_rows
 
-from steps.errors import DataError, ServiceError
+from steps.errors import DataError, Problem, ServiceError
 from steps.object_store import DirectoryStore
-from steps.publish_lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, read_lock, take_lock
+from steps.publish_lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, locked, read_lock, take_lock
 
 NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 OVER = timedelta(hours=LOCK_HOURS)
@@ -182,3 +182,22 @@ def test_a_run_publishes_although_another_has_the_lock_by_now(tmp_path: Path) ->
     run.transform()
     assert run.step()["outcome"] == "COMPLETE"
     assert holder(run.store) == "runbbbbbbbbb"
+
+
+def test_a_lock_that_cannot_be_given_back_leaves_the_outcome_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = SampleRun(root=tmp_path)
+    run.store.write(lock_uri(PUBLISH), b"no lock")
+    run.transform()
+    assert run.step()["outcome"] == "COMPLETE"
+    assert "the lock was not given back: DataError [lock]" in capsys.readouterr().err
+
+
+def test_a_lock_that_cannot_be_given_back_hides_no_error_of_the_step(store: DirectoryStore) -> None:
+    with (
+        pytest.raises(DataError, match="no Parquet file"),
+        locked(store, PUBLISH, run_id="runaaaaaaaaa", run_label="week", now=NOW),
+    ):
+        store.write(lock_uri(PUBLISH), b"no lock")
+        raise DataError(Problem("no_history", "there is no Parquet file."))

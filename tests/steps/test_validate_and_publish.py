@@ -111,6 +111,14 @@ def test_a_failed_record_within_the_tolerance_is_left_out_and_listed(run: Sample
     assert manifest["without_forecast"] == [{"item_id": poison, "status": "failed", "reason": "error_answer"}]
 
 
+def test_half_a_character_in_the_models_error_is_written_out_in_the_reports(run: SampleRun) -> None:
+    answers = run.answers()
+    answers[PART][0] = run.output_line(run.shards[PART][0], {"error": "no such store \ud83d"})
+    run.transform(answers)
+    (failed,) = run.step()["failed"]
+    assert failed["detail"] == "part-00001.jsonl.out line 1: no such store \\ud83d"
+
+
 def test_swapped_answers_hold_the_run_whatever_the_tolerance(run: SampleRun) -> None:
     answers = run.answers()
     answers[PART][0], answers[PART][1] = answers[PART][1], answers[PART][0]
@@ -197,6 +205,22 @@ def test_a_carried_answer_that_has_changed_is_not_published(run: SampleRun) -> N
     report = second.step()
     assert report["outcome"] == "HELD"
     assert [(each["item_id"], each["reason"]) for each in report["failed"]] == [(changed, "answer_changed")]
+
+
+def test_a_carried_answer_whose_record_is_gone_too_is_reported_without_it(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    lost, open_item = run.shards[PART][0], run.shards[PART][1]
+    run.transform({PART: [run.output_line(item) for item in run.shards[PART] if item != lost]})
+    for stored in list(run.store.list(f"{RUNS}{run.run_id}/input/")):
+        run.store.delete(stored.uri)
+    second = SampleRun(
+        root=run.root, run_id="runbbbbbbbbb", resume_from=run.run_id, carried=frozenset(run.items) - {open_item}
+    )
+    second.transform()
+    assert second.step()["outcome"] == "HELD"
+    failed = [json.loads(line) for line in second.report_file("failed_records.jsonl").read_bytes().splitlines()]
+    assert [(each["item_id"], each["reason"], each["record"]) for each in failed] == [(lost, "answer_changed", None)]
 
 
 def test_missing_forecasts_are_carried_forward_for_the_days_both_runs_cover(run: SampleRun) -> None:
