@@ -58,6 +58,11 @@ class Account:
         found = {self.order[place]: why for part in self.built for place, why in part.quarantined.items()}
         return self.selection.quarantined | found
 
+    @property
+    def sent(self) -> int:
+        """The number of records."""
+        return len(self.order) - sum(len(part.quarantined) for part in self.built)
+
     def records(self, axis: DateAxis) -> pa.Table:
         """The rows of records.parquet. Rows without an item id are one more item, quarantined."""
         written = pa.concat_tables([WRITTEN_SCHEMA.empty_table(), *(t for part in self.built for t in part.written)])
@@ -90,7 +95,7 @@ def check_account(account: Account, percent: float) -> None:
     reasons = Counter(str(why.reason) for why in quarantined.values())
     reasons[str(QuarantineReason.NULL_KEY)] += account.selection.nameless > 0
     count = reasons.total()
-    records = len(account.order) - sum(len(part.quarantined) for part in account.built)
+    records = account.sent
     expected = records + len(account.selection.carried) + count
     if records and count * 100 <= expected * percent:
         return

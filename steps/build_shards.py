@@ -36,7 +36,7 @@ from steps.payload_file import read_payload
 from steps.publish_lock import locked
 from steps.records import BuiltRecords, RecordWriter
 from steps.run_date import latest_date
-from steps.selection import read_item_ids, select
+from steps.selection import Selection, read_item_ids, select, send_again
 from steps.shards import ShardPlan, plan_shards
 from steps.workers import Progress, Workers
 
@@ -60,6 +60,16 @@ class _Run:
     axis: DateAxis
     earlier: EarlierRun | None
     wanted: list[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Means:
+    """What the rows are worked on with: processes, a lane of units for each, and the directories to write to."""
+
+    workers: Workers
+    lanes: list[list[Unit]]
+    scratch: Path
+    shards: Path
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -115,28 +125,34 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
 
 def _build(run: _Run, paths: ContainerPaths) -> Account:
     """Write the shards; what became of every item."""
-    percent = run.arguments.systemic_failure_percent
-    processes = max(1, min(run.arguments.processes, run.history.rows // _ROWS_A_PROCESS))
+    arguments, payload = run.arguments, run.payload
+    processes = max(1, min(arguments.processes, run.history.rows // _ROWS_A_PROCESS))
     with _scratch(paths) as scratch, Workers(processes) as workers:
         lanes = _lanes(run.history.units(), processes)
-        items = _count(run, lanes, scratch, workers)
-        selection = select(
-            items, run.payload, wanted=run.wanted, earlier=run.earlier, max_bytes=run.arguments.max_record_bytes
-        )
-        plan = _plan(run, items.rows[selection.built])
-        account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
-        check_account(account, percent)
-        partition = _partition(run, account, plan)
-        spills = _scatter(account, partition, lanes, scratch, workers)
-        built = _write(run, account, plan, partition, spills, paths.output("shards"), workers)
-    account = replace(account, built=built)
-    check_account(account, percent)
+        means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
+        items = _count(run, means)
+        selection = select(items, payload, wanted=run.wanted, earlier=run.earlier, max_bytes=arguments.max_record_bytes)
+        account = _write_shards(run, items, selection, means)
+        if not account.sent and selection.carried:
+            # What was left to do proved spoiled when its rows were read: no shard was written.
+            account = _write_shards(run, items, send_again(selection, items, payload), means)
+    check_account(account, arguments.systemic_failure_percent)
     return account
 
 
-def _count(run: _Run, lanes: list[list[Unit]], scratch: Path, workers: Workers) -> Items:
-    tasks = [(units, run.payload, run.history, run.axis, scratch) for units in lanes]
-    return merge_items(workers.run(count_items, tasks, Progress("count the items", run.history.rows, "rows")))
+def _count(run: _Run, means: _Means) -> Items:
+    tasks = [(units, run.payload, run.history, run.axis, means.scratch) for units in means.lanes]
+    return merge_items(means.workers.run(count_items, tasks, Progress("count the items", run.history.rows, "rows")))
+
+
+def _write_shards(run: _Run, items: Items, selection: Selection, means: _Means) -> Account:
+    """Write the records of the selected items. Raises DataError when the selection alone cannot make a run."""
+    plan = _plan(run, items.rows[selection.built])
+    account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
+    check_account(account, run.arguments.systemic_failure_percent)
+    partition = _partition(run, account, plan)
+    spills = _scatter(account, partition, means)
+    return replace(account, built=_write(run, account, plan, partition, spills, means))
 
 
 def _plan(run: _Run, rows: Numbers) -> ShardPlan:
@@ -168,26 +184,18 @@ def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
     )
 
 
-def _scatter(
-    account: Account, partition: Partition, lanes: list[list[Unit]], scratch: Path, workers: Workers
-) -> list[Spill]:
+def _scatter(account: Account, partition: Partition, means: _Means) -> list[Spill]:
     place = np.full(len(account.items.ids), -1, np.int64)
     place[account.order] = np.arange(len(account.order))
     tasks = [
-        (units, np.append(place[numbers], -1), partition, scratch / f"spill-{lane}.arrow")
-        for lane, (units, numbers) in enumerate(zip(lanes, account.items.lanes, strict=True))
+        (units, np.append(place[numbers], -1), partition, means.scratch / f"spill-{lane}.arrow")
+        for lane, (units, numbers) in enumerate(zip(means.lanes, account.items.lanes, strict=True))
     ]
-    return workers.run(spill_units, tasks, Progress("sort the rows into buckets", partition.history.rows, "rows"))
+    return means.workers.run(spill_units, tasks, Progress("sort the rows into buckets", partition.history.rows, "rows"))
 
 
 def _write(
-    run: _Run,
-    account: Account,
-    plan: ShardPlan,
-    partition: Partition,
-    spills: list[Spill],
-    directory: Path,
-    workers: Workers,
+    run: _Run, account: Account, plan: ShardPlan, partition: Partition, spills: list[Spill], means: _Means
 ) -> list[BuiltRecords]:
     writer = RecordWriter(
         payload=run.payload,
@@ -196,7 +204,7 @@ def _write(
         shard_starts=plan.starts,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),
-        directory=directory,
+        directory=means.shards,
     )
     names = [account.items.names[item] for item in account.order]
     tasks = []
@@ -205,7 +213,7 @@ def _write(
         pieces = [spill.only(buckets) for spill in spills]
         tasks.append((buckets, pieces, {place: names[place] for place in places}))
     rows = account.items.rows[account.order].sum() + account.items.later[account.order].sum()
-    return workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
+    return means.workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
 
 
 def _lanes(units: list[Unit], processes: int) -> list[list[Unit]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import bisect
 import difflib
 import json
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from steps.payload import ITEM_ID_KEY, Payload
 from steps.quarantine import Quarantine, too_large, too_short
 from steps.render import least_bytes_a_row
 
-__all__ = ["Selection", "parse_item_ids", "read_item_ids", "select"]
+__all__ = ["Selection", "parse_item_ids", "read_item_ids", "select", "send_again"]
 
 _NAMED_PROBLEMS = 5
 _NEIGHBOURS = 100
@@ -97,23 +97,28 @@ def select(
             quarantined[place] = too_large(f"{rows} rows and so more than {rows * least:,}", max_bytes)
         else:
             built.append(place)
-    if not built:
-        # A transform job needs a record. Whatever else is left to do, one that has its answer is sent once more.
-        built = _fit(carried, items, payload)[:1]
-        carried = [place for place in carried if place not in built]
-    return Selection(
+    selection = Selection(
         built=np.array(built, np.int64),
         carried=carried,
         quarantined=quarantined,
         later=later,
         nameless=items.nameless if listed is None else 0,
     )
+    return selection if built else send_again(selection, items, payload)
 
 
-def _fit(places: Iterable[int], items: Items, payload: Payload) -> list[int]:
-    """Those whose history is long enough still."""
+def send_again(selection: Selection, items: Items, payload: Payload) -> Selection:
+    """One of the carried items is sent once more, if the history of any is long enough still: whatever else is left
+    to do, a transform job needs a record."""
     least = max(payload.history.min_days, 1)
-    return [place for place in places if items.rows[place] >= least and not items.dateless[place]]
+    for item in selection.carried:
+        if items.rows[item] >= least and not items.dateless[item]:
+            return replace(
+                selection,
+                built=np.sort(np.append(selection.built, item)),
+                carried=[other for other in selection.carried if other != item],
+            )
+    return selection
 
 
 def _item_id(line: str, where: str) -> str:

@@ -140,6 +140,24 @@ def test_resuming_a_run_in_which_all_was_ok_sends_one_record_again_because_a_tra
     assert (made.manifest.totals.records, made.manifest.totals.carried) == (1, 3)
 
 
+@pytest.mark.parametrize("spoiled", [["beet"], ["beet", *ITEMS]])
+def test_a_run_whose_open_items_stay_quarantined_can_be_resumed_to_be_published_without_them(
+    tmp_path: Path, spoiled: list[str]
+) -> None:
+    tables = [daily_rows(ITEMS, 3), daily_rows(["beet"], 1)]
+    statuses: dict[str, Status] = {"Åre": "ok", "apple": "ok", "beet": "quarantined", "cherry": "ok"}
+    store_run(build(tmp_path, DAILY_PAYLOAD, tables), "earlier00000", statuses)
+    made = build(tmp_path, DAILY_PAYLOAD, [tables[0], daily_rows(spoiled, 1)], resume_from="earlier00000")
+    if spoiled == ["beet"]:
+        totals = made.manifest.totals
+        assert (totals.items, totals.records, totals.carried, totals.quarantined) == (4, 1, 2, 1)
+        assert made.reasons == {"beet": "duplicate_date"}
+    else:
+        assert made.exit_code == 3
+        assert "no record is left of 4 items" in made.message
+        assert made.files == {}
+
+
 @pytest.mark.parametrize(("percent", "exit_code"), [(25, 0), (24, 3)])
 def test_more_quarantined_items_than_the_limit_are_a_wrong_history(
     tmp_path: Path, percent: int, exit_code: int
