@@ -15,8 +15,8 @@ from pipelines.offline import offline_sdk
 from pipelines.parameters import declared_parameters
 from pipelines.settings import BuildSettings
 from pipelines.step_texts import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
-from steps.build_arguments import NONE
 from steps.container import ContainerPaths
+from steps.step_arguments import NONE
 
 __all__ = ["compile_graph"]
 

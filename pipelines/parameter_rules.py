@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from steps.errors import Problem
+from steps.step_arguments import ALL
 
 __all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems", "rule_texts"]
 
@@ -73,7 +74,7 @@ def _publish_outside_history(history: str, publish: str) -> Iterator[Problem]:
 
 
 def _items_outside_history(history: str, items: str) -> Iterator[Problem]:
-    if items != "all" and items.startswith(history):
+    if items != ALL and items.startswith(history):
         what = f"{items} begins with HistoryUri = {history}, so it would be read as history."
         yield Problem("nested_prefix", what, "ItemsUri", "Keep the list outside the history's prefix.")
 

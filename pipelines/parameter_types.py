@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
 from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipelines import instance_types
+from steps.step_arguments import ALL, AUTO, NONE, is_iso_date
 
 __all__ = [
     "Decimal",
@@ -61,13 +61,8 @@ def _history(value: str) -> str:
 
 
 def _run_date(value: str) -> str:
-    if value != "auto":
-        try:
-            exact = date.fromisoformat(value).isoformat() == value
-        except ValueError:
-            exact = False
-        if not exact:
-            raise ValueError("is neither 'auto' nor a date like 2026-11-22")
+    if value != AUTO and not is_iso_date(value):
+        raise ValueError(f"is neither '{AUTO}' nor a date like 2026-11-22")
     return value
 
 
@@ -78,16 +73,16 @@ def _run_label(value: str) -> str:
 
 
 def _resume_from(value: str) -> str:
-    if value != "none" and not re.fullmatch(r"[a-z0-9]{12}", value):
-        raise ValueError("is neither 'none' nor a run id of 12 characters a-z and 0-9")
+    if value != NONE and not re.fullmatch(r"[a-z0-9]{12}", value):
+        raise ValueError(f"is neither '{NONE}' nor a run id of 12 characters a-z and 0-9")
     return value
 
 
 def _items(value: str) -> str:
-    if value == "all":
+    if value == ALL:
         return value
     if value.endswith("/"):
-        raise ValueError("names a folder; name the one object that lists the item ids, or write 'all'")
+        raise ValueError(f"names a folder; name the one object that lists the item ids, or write '{ALL}'")
     return _uri(value)
 
 

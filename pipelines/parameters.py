@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipelines import parameter_types as types
 from pipelines.parameter_rules import rule_problems
 from steps.errors import ConfigError, Problem
+from steps.step_arguments import ALL, AUTO, NONE
 
 __all__ = ["DeclaredParameter", "Parameters", "check_parameters", "declared_parameters", "parse_overrides"]
 
@@ -52,7 +53,7 @@ class Parameters(BaseModel):
     )
     run_date: types.RunDate = _declare(
         "Last day of history used; forecasts start the day after. auto: the last day that has a value.",
-        "auto",
+        AUTO,
         form="date like 2026-11-22, or auto",
     )
     run_label: types.RunLabel = _declare(
@@ -115,11 +116,11 @@ class Parameters(BaseModel):
     )
     resume_from: types.ResumeFrom = _declare(
         "Run id whose good records are carried over, so that only the others are transformed; or none.",
-        "none",
+        NONE,
         form="run id of 12 characters, or none",
     )
     items_uri: types.Items = _declare(
-        "Object that lists the item ids to forecast, one a line; or all.", "all", form="S3 object, or all"
+        "Object that lists the item ids to forecast, one a line; or all.", ALL, form="S3 object, or all"
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from pipelines.instance_types import has_local_storage
 from pipelines.parameter_rules import MEGABYTES_IN_FLIGHT, payload_in_flight
 from pipelines.requests import JobRequest, is_expression, known_member
 from steps.errors import Problem
+from steps.step_arguments import ALL, NONE
 
 __all__ = ["documented_problems"]
 
@@ -22,7 +23,7 @@ _FILTERED_TYPES = ("text/csv", "application/json", "application/jsonlines")
 # Developer guide, "Build Your Own Processing Container", read 2023-03.
 _PROCESSING_ROOT = "/opt/ml/processing/"
 # Flags of BuildShards that name an object it opens, and the value that names none.
-_USED_BY_THE_STEP = {"--resume-from": "none", "--items-uri": "all", "--publish-uri": "none"}
+_USED_BY_THE_STEP = {"--resume-from": NONE, "--items-uri": ALL, "--publish-uri": NONE}
 
 
 def documented_problems(job: JobRequest) -> Iterator[Problem]:

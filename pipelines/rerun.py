@@ -12,6 +12,7 @@ from steps.errors import ConfigError, Problem
 from steps.manifest import Manifest
 from steps.object_store import ObjectStore, join_uri
 from steps.selection import parse_item_ids
+from steps.step_arguments import NONE
 
 __all__ = ["put_items", "rerun_of_items", "rerun_of_the_rest"]
 
@@ -48,7 +49,7 @@ def rerun_of_items(run: PastRun, overrides: Mapping[str, str], items_uri: str) -
     if problems:
         raise ConfigError(*problems)
     same_date = {"RunDate": manifest.run_date.isoformat()} if manifest else {}
-    fixed = {"ResumeFrom": "none", "ItemsUri": items_uri}
+    fixed = {"ResumeFrom": NONE, "ItemsUri": items_uri}
     return check_parameters({**run.parameters, **same_date, **overrides, **fixed}).service_values()
 
 

@@ -45,7 +45,8 @@ def _arguments() -> list[str]:
     """The step's flags: the parameters' defaults, and what has none."""
     from pipelines.local_run import SAMPLE_RUN_DATE
     from pipelines.parameters import Parameters
-    from steps.build_arguments import NONE, BuildArguments
+    from steps.build_arguments import BuildArguments
+    from steps.step_arguments import NONE
 
     given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
     arguments = []

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NoReturn
 
 from steps.errors import ConfigError, Problem
+from steps.step_arguments import ALL, AUTO, NONE, Bounds, is_iso_date, read_flags
 
-__all__ = ["ALL", "NONE", "BuildArguments", "StepParser", "parse_arguments"]
+__all__ = ["BuildArguments", "parse_arguments"]
 
-AUTO, ALL, NONE = "auto", "all", "none"
 _MEGABYTE = 1_000_000
-_LEAST = {
-    "forecast_days": 1,
-    "transform_instance_count": 1,
-    "max_concurrent_transforms": 1,
-    "max_payload_in_mb": 1,
-    "records_per_shard": 0,
-    "systemic_failure_percent": 0,
-    "processes": 1,
+_BOUNDS: Bounds = {
+    "forecast_days": (1, None),
+    "transform_instance_count": (1, None),
+    "max_concurrent_transforms": (1, None),
+    "max_payload_in_mb": (1, None),
+    "records_per_shard": (0, None),
+    "systemic_failure_percent": (0, 100),
+    "processes": (1, None),
 }
 
 
@@ -82,39 +80,17 @@ class BuildArguments:
         return values
 
 
-class StepParser(argparse.ArgumentParser):
-    """Whose errors are ConfigErrors, as all of a step's are."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
-
-
 def parse_arguments(argv: Sequence[str]) -> BuildArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    parser = StepParser(prog="build_shards", allow_abbrev=False)
-    kinds = {"int": int, "float": float, "str": str}
-    for field in dataclasses.fields(BuildArguments):
-        flag, kind = f"--{field.name.replace('_', '-')}", kinds[str(field.type)]
-        if field.name == "processes":
-            parser.add_argument(flag, type=kind, default=len(os.sched_getaffinity(0)))
-        else:
-            parser.add_argument(flag, type=kind, required=True)
-    values = vars(parser.parse_args(list(argv)))
-    problems = [
-        Problem("arguments", f"{name} is {values[name]}.", parser.prog, f"Use {least} or more.")
-        for name, least in _LEAST.items()
-        if values[name] < least
-    ]
-    if values["run_date"] != AUTO and not _is_date(values["run_date"]):
+    values, problems = read_flags("build_shards", BuildArguments, argv, _BOUNDS, {"processes": _processors()})
+    if values["run_date"] != AUTO and not is_iso_date(values["run_date"]):
         what = f"run_date {values['run_date']!r} is not a date."
-        problems.append(Problem("arguments", what, parser.prog, "Write it like 2026-11-22, or auto."))
+        problems.append(Problem("arguments", what, "build_shards", "Write it like 2026-11-22, or auto."))
     if problems:
         raise ConfigError(*problems)
     return BuildArguments(**values)
 
 
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+def _processors() -> int:
+    # What this process may use; macOS cannot tell that from what there is.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steps.build_arguments import NONE, StepParser
-from steps.errors import ConfigError, Problem
+from steps.errors import ConfigError
+from steps.step_arguments import NONE, Bounds, read_flags
 
 __all__ = ["PublishArguments", "parse_publish_arguments"]
 
-_BOUNDS = {
+_BOUNDS: Bounds = {
     "round": (0, 1),
     "max_failed_records": (0, None),
     "max_failed_percent": (0, 100),
@@ -43,20 +42,7 @@ class PublishArguments:
 
 def parse_publish_arguments(argv: Sequence[str]) -> PublishArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    parser = StepParser(prog="validate_and_publish", allow_abbrev=False)
-    kinds = {"int": int, "float": float, "str": str}
-    for field in dataclasses.fields(PublishArguments):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kinds[str(field.type)], required=True)
-    values = vars(parser.parse_args(list(argv)))
-    problems = [
-        Problem("arguments", f"{name} is {values[name]}.", parser.prog, _remedy(least, most))
-        for name, (least, most) in _BOUNDS.items()
-        if not (least <= values[name] <= (values[name] if most is None else most))
-    ]
+    values, problems = read_flags("validate_and_publish", PublishArguments, argv, _BOUNDS, {})
     if problems:
         raise ConfigError(*problems)
     return PublishArguments(**values)
-
-
-def _remedy(least: int, most: int | None) -> str:
-    return f"Use {least} or more." if most is None else f"Use {least} to {most}."

@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 
 from steps.answer import Expected
-from steps.build_arguments import ALL
 from steps.carried import read_carried
 from steps.comparison import Comparison, arrange, score
 from steps.container import ContainerPaths
@@ -37,6 +36,7 @@ from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconc
 from steps.report import report
 from steps.report_page import report_page
 from steps.sent_records import write_failed_records, write_retry_shards
+from steps.step_arguments import ALL
 
 __all__ = ["main", "validate_and_publish"]
 
