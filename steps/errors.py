@@ -55,7 +55,9 @@ class BatchcastError(Exception):
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n".join(f"{type(self).__name__} {problem}" for problem in self.problems)
+        # An error derived from one of the five is of its kind; `parse_error` knows no other.
+        kind = next(cls.__name__ for cls in type(self).__mro__ if "exit_code" in vars(cls))
+        return "\n".join(f"{kind} {problem}" for problem in self.problems)
 
 
 class ConfigError(BatchcastError):

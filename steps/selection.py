@@ -15,10 +15,11 @@ from steps.earlier_run import EarlierRun
 from steps.errors import ConfigError, Problem
 from steps.items import Items
 from steps.manifest import QuarantineReason
-from steps.object_store import ObjectStore
+from steps.object_store import ObjectMissingError, ObjectStore
 from steps.payload import ITEM_ID_KEY, Payload
 from steps.quarantine import Quarantine, too_large, too_short
 from steps.render import least_bytes_a_row
+from steps.step_arguments import ALL
 
 __all__ = ["Selection", "parse_item_ids", "read_item_ids", "select", "send_again"]
 
@@ -41,8 +42,12 @@ class Selection:
 
 
 def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
-    """The ids of the object at `uri`. Raises ConfigError as `parse_item_ids`, ObjectMissingError without the object."""
-    return parse_item_ids(store.read(uri), uri)
+    """The ids of the object at `uri`. Raises ConfigError as `parse_item_ids`, and without the object."""
+    try:
+        return parse_item_ids(store.read(uri), uri)
+    except ObjectMissingError as error:
+        remedy = f"Name an object that lists item ids, or pass {ALL}."
+        raise ConfigError(Problem("items_uri", "there is no such object.", uri, remedy)) from error
 
 
 def parse_item_ids(data: bytes, where: str) -> list[str]:
@@ -59,7 +64,7 @@ def parse_item_ids(data: bytes, where: str) -> list[str]:
         _item_id(line.rstrip("\r"), f"{where} line {number}") for number, line in enumerate(lines, 1) if line.strip()
     ]
     if not ids:
-        raise ConfigError(Problem("items_uri", "names no item.", where, "Write one item id a line, or pass all."))
+        raise ConfigError(Problem("items_uri", "names no item.", where, f"Write one item id a line, or pass {ALL}."))
     return ids
 
 

@@ -76,8 +76,10 @@ def test_a_list_that_cannot_be_read_is_a_configuration_error(tmp_path: Path, dat
 
 def test_a_list_that_is_missing_is_named(tmp_path: Path) -> None:
     made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS)], items_uri="s3://bucket/no.txt")
-    assert made.exit_code != 0
-    assert "s3://bucket/no.txt" in made.message
+    assert made.exit_code == 2
+    assert (
+        "s3://bucket/no.txt: there is no such object. Name an object that lists item ids, or pass all." in made.message
+    )
 
 
 def test_a_listed_item_that_begins_after_the_run_date_is_accounted_for(tmp_path: Path) -> None:
