@@ -118,6 +118,7 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
         run_date=arguments.fixed_run_date or latest_date(history, payload),
         forecast_days=arguments.forecast_days,
     )
+    axis.check()
     if earlier:
         earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, payload_sha256=payload.sha256)
     return _Run(arguments=arguments, payload=payload, history=history, axis=axis, earlier=earlier, wanted=wanted)

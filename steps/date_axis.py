@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from steps.errors import DataError, Problem
+
 __all__ = ["EPOCH", "DateAxis", "date_keys", "day_key", "key_limits", "keys_per_day"]
 
 EPOCH = date(1970, 1, 1)
@@ -24,6 +26,12 @@ class DateAxis:
     type: pa.DataType
     run_date: date
     forecast_days: int
+
+    def check(self) -> None:
+        """Raises DataError for a run date whose forecast days have no name: often 9999-12-31 says "open end"."""
+        if (date.max - self.run_date).days < self.forecast_days:
+            what = f"the {self.forecast_days} days after {self.run_date} end beyond the year 9999."
+            raise DataError(Problem("run_date", what, remedy="Correct that date in the history, or pass RunDate."))
 
     @property
     def per_day(self) -> int:

@@ -107,6 +107,14 @@ def test_the_automatic_run_date_is_the_last_one_with_a_target(tmp_path: Path) ->
     assert build(tmp_path, DAILY_PAYLOAD, tables).manifest.run_date == dt.date(2026, 1, 2)
 
 
+def test_forecast_days_beyond_the_last_date_there_is_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    tables = [daily_rows(["a"]), daily_rows(["a"], 1, first="9999-12-25", sales=[1])]
+    made = build(tmp_path, DAILY_PAYLOAD, tables, forecast_days=7)
+    assert made.exit_code == 3
+    assert "the 7 days after 9999-12-25 end beyond the year 9999. Correct that date in the history" in made.message
+    assert build(tmp_path, DAILY_PAYLOAD, None, forecast_days=6).manifest.run_date == dt.date(9999, 12, 25)
+
+
 def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 5), daily_rows(["b"], 2, first="2026-01-04")]
     made = build(tmp_path, DAILY_PAYLOAD, tables, run_date="2026-01-03")
