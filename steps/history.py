@@ -24,8 +24,9 @@ __all__ = ["HistoryFile", "ParquetHistory", "Unit", "open_history", "read_unit"]
 
 _UNIT_ROWS = 1 << 20
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_UNFINISHED = {
+_NOT_PLAIN = {
     "_delta_log": "is a Delta table, whose files also hold deleted rows.",
+    ".hoodie": "is a Hudi table, whose files also hold replaced rows.",
     "_temporary": "holds the unfinished output of a Spark job.",
 }
 
@@ -177,9 +178,9 @@ def _find_files(directory: Path) -> list[Path]:
     found: list[Path] = []
     for folder, folders, names in os.walk(directory, followlinks=True):
         for name in folders:
-            if name in _UNFINISHED:
-                what = f"{_UNFINISHED[name]}"
-                raise DataError(Problem("not_plain_parquet", what, folder, "Export it as plain Parquet files."))
+            if name in _NOT_PLAIN:
+                remedy = "Export it as plain Parquet files."
+                raise DataError(Problem("not_plain_parquet", _NOT_PLAIN[name], folder, remedy))
         folders[:] = [name for name in folders if not name.startswith(("_", "."))]
         found.extend(Path(folder, name) for name in names if not name.startswith(("_", ".")))
     return sorted(found, key=lambda path: path.relative_to(directory).as_posix().encode())

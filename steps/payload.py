@@ -11,6 +11,7 @@ from typing import Literal
 
 __all__ = [
     "ITEM_ID_KEY",
+    "PUBLISHED_COLUMNS",
     "Answer",
     "Checks",
     "Constant",
@@ -28,6 +29,8 @@ __all__ = [
 
 ITEM_ID_KEY = "item_id"
 """The key under which every record carries its item id: answers are matched to records by it."""
+PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date", "run_id")
+"""What is published beside the targets, partition columns included: a target cannot have one of these names."""
 Period = Literal["history", "future"]
 
 

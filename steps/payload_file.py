@@ -11,6 +11,7 @@ from typing import Any
 from steps.errors import ConfigError, Problem
 from steps.payload import (
     ITEM_ID_KEY,
+    PUBLISHED_COLUMNS,
     Answer,
     Checks,
     Constant,
@@ -74,6 +75,9 @@ def _history(table: TomlTable) -> History:
     columns = [*history.item_id, history.date, *history.targets]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
         table.problem(f"column {column!r} is named twice.", "Name a column as an id, as the date or as a target.")
+    for column in sorted({*history.targets} & {*PUBLISHED_COLUMNS}):
+        what = f"the target {column!r} has the name of another column of the published forecasts."
+        table.problem(what, "Rename the column in the history.")
     return history
 
 

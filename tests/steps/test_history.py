@@ -125,7 +125,10 @@ def test_hidden_files_are_no_data_and_folders_are_searched(tmp_path: Path) -> No
     assert (list(made.records), made.reasons) == (["a", "b"], {})
 
 
-@pytest.mark.parametrize(("folder", "expected"), [("_delta_log", "Delta table"), ("_temporary", "unfinished output")])
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [("_delta_log", "Delta table"), (".hoodie", "Hudi table"), ("_temporary", "unfinished output")],
+)
 def test_a_table_whose_files_are_not_all_data_is_refused(tmp_path: Path, folder: str, expected: str) -> None:
     build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])])
     (tmp_path / "processing/input/history" / folder).mkdir()

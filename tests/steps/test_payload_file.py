@@ -120,6 +120,11 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
         ("min_days = 28", "min_days = true", ["min_days = True is not a whole number"]),
         ('nulls = "quarantine"', 'nulls = "drop"', ["nulls = 'drop' is not known", "Use null, quarantine."]),
         ('targets = ["sales", "returns"]', 'targets = ["day"]', ["column 'day' is named twice"]),
+        (
+            'targets = ["sales", "returns"]',
+            'targets = ["step"]',
+            ["'step' has the name of another column of the published"],
+        ),
         ('targets = ["sales", "returns"]', "targets = []", ["targets = [] is not a list of different texts"]),
         ('from = "first_date"', 'from = "frist_date"', ["Did you mean 'first_date'?"]),
         ('from = "first_date"', 'from = "first_date"\nformat = "x"', ["'format' is not known"]),

@@ -17,6 +17,7 @@ from pipelines.published import read_forecasts
 from steps.errors import DataError, ServiceError
 from steps.forecast_table import forecast_schema
 from steps.object_store import DirectoryStore
+from steps.payload import PUBLISHED_COLUMNS
 from steps.publish import MANIFEST_NAME, move_pointer, pointer_uri, publication_uri, publish, read_pointer
 
 PUBLISH = "s3://bucket/published"
@@ -160,6 +161,10 @@ def test_of_many_runs_at_once_the_latest_date_wins_and_each_loser_says_so(store:
     assert pointer.run_date == dates[-1]
     assert results[-1][0]
     assert all(moved or "later run date" in note for moved, note in results)
+
+
+def test_the_names_no_target_can_have_are_those_of_the_published_columns() -> None:
+    assert set(PUBLISHED_COLUMNS) == {*forecast_schema([]).names, "run_date", "run_id"}
 
 
 def test_a_pointer_that_is_none_is_named_with_the_way_out(store: DirectoryStore) -> None:
