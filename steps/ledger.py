@@ -32,7 +32,7 @@ REASONS: Mapping[str, str] = {
     "too_large": "quarantined: its record is larger than MaxPayloadInMB",
     "too_short": "quarantined: its history has fewer dates than min_days",
     "duplicate_date": "quarantined: its history has a date twice",
-    "null_key": "quarantined: rows of the history have no item id",
+    "null_key": "quarantined: rows of its history have no date, or rows have no item id",
     "out_of_range": "quarantined: its history has a value that JSON or the model cannot take",
     "null_cell": "quarantined: its history has an empty or non-finite cell",
     "missing_future": "quarantined: its known future does not cover the forecast days",

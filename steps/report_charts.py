@@ -80,7 +80,7 @@ def _y(value: float, bottom: float, top: float) -> float:
 
 def _ceiling(value: float) -> float:
     """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten: a scale whose half is a short number too."""
-    if value <= 0:
+    if value < 1e-300:  # Nothing, below it, or so little that no power of ten is near.
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))
     return float(power * next(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10.00001) if value <= power * step))

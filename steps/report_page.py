@@ -100,15 +100,21 @@ def _score(report: Mapping[str, Any]) -> str:
         return ""
     model, naive = score["wape_model"], score["wape_naive"]
     bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
-    ratio = model / naive if naive else np.inf
-    change = f"{1 - ratio:.0%} less error than" if ratio <= 1 else f"{ratio:.2f} times the error of"
-    text = f"{change} the seasonal naive, over {score['items']:,} items and {score['days']} days known by now."
+    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} days known by now."
     targets = "".join(
         f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
         for name, each in score["by_target"].items()
     )
     more = f"<ul>{targets}</ul>" if len(score["by_target"]) > 1 else ""
     return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
+
+
+def _change(model: float, naive: float) -> str:
+    if naive == 0:
+        return "The seasonal naive makes no error"
+    if model <= naive:
+        return f"{1 - model / naive:.0%} less error than the seasonal naive"
+    return f"{model / naive:.2f} times the error of the seasonal naive"
 
 
 def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison) -> str:

@@ -131,7 +131,7 @@ def test_a_chart_skips_gaps_and_starts_at_zero() -> None:
     assert re.findall(r'text-anchor="end">([^<]*)</text>', chart)[:3] == ["0", "2", "4"]
 
 
-@pytest.mark.parametrize("values", [[0.0, 0.0], [np.nan, np.nan], [5.0], [-3.0, -1.0], [1e-12, 1e12]])
+@pytest.mark.parametrize("values", [[0.0, 0.0], [np.nan, np.nan], [5.0], [-3.0, -1.0], [1e-12, 1e12], [5e-324]])
 def test_a_chart_of_odd_values_has_finite_coordinates(values: list[float]) -> None:
     chart = forecast_chart("label", ["d"] * len(values), {"model": np.array(values)})
     assert not re.search(r"nan|inf", chart)
