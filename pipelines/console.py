@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,17 +14,19 @@ from typing import Any, Self
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
 
+from pipelines.failures import failure_lines
 from pipelines.follow import ExecutionView, StepView
 
 __all__ = ["RunDisplay", "StepProgress", "print_result", "stdout_console"]
 
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
-# On AWS the outputs are counted every few minutes: a shorter memory would see no speed at all.
-_SPEED_OVER_SECONDS = 3600.0
+# With fewer characters there is no room for a bar beside what it says in words.
+_BAR_FROM_WIDTH = 100
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
 
 
@@ -57,17 +60,8 @@ class RunDisplay:
         self._said: dict[str, tuple[str, float, StepProgress | None]] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bars = Progress(
-                SpinnerColumn(finished_text="[green]✓"),
-                TextColumn("{task.description:<23}"),
-                BarColumn(bar_width=24),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
-                console=self._console,
-                speed_estimate_period=_SPEED_OVER_SECONDS,
-            )
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._bars = Progress(*_columns(self._console.width), console=self._console)
             self._bars.start()
         return self
 
@@ -78,8 +72,8 @@ class RunDisplay:
             self._bars.stop()
 
     def say(self, text: str) -> None:
-        """A line beside the progress."""
-        self._console.print(text, highlight=False)
+        """A line beside the progress, as it is: no markup is read in it, and no line ended before it ends."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, execution: ExecutionView) -> None:
         """Bring the display up to a new view."""
@@ -93,17 +87,15 @@ class RunDisplay:
 
     def _draw(self, bars: Progress, step: StepView, counts: StepProgress | None) -> None:
         if step.name not in self._tasks:
-            self._tasks[step.name] = bars.add_task(step.name, total=None, detail="")
+            self._tasks[step.name] = bars.add_task(step.name, total=None, step=step, detail="")
         task = self._tasks[step.name]
         if counts and counts.records_total:
             bars.update(task, total=counts.records_total, completed=counts.records_done)
-        if step.status in ("Succeeded", "Failed", "Stopped"):
-            if step.status == "Succeeded":
-                total = bars.tasks[task].total or 1
-                bars.update(task, total=total, completed=total)
-            else:
-                bars.stop_task(task)
-        bars.update(task, detail=_detail(step, counts))
+        if step.status == "Succeeded":
+            total = bars.tasks[task].total or 1
+            bars.update(task, total=total, completed=total)
+        status = [] if step.status in ("Executing", "Succeeded") else [step.status.lower()]
+        bars.update(task, step=step, detail=", ".join(status + _detail(step, counts)))
 
     def _write(self, step: StepView, counts: StepProgress | None) -> None:
         status, when, last = self._said.get(step.name, ("", 0.0, None))
@@ -111,34 +103,63 @@ class RunDisplay:
         if step.status != status or (counts != last and now - when > _PLAIN_EVERY_SECONDS):
             self._said[step.name] = (step.status, now, counts)
             seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
-            detail = _detail(step, counts) + _left(step, counts)
+            detail = ", ".join(_detail(step, counts))
             self.say(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
 
 
-def _detail(step: StepView, counts: StepProgress | None) -> str:
-    words = [] if step.status in ("Executing", "Succeeded") else [step.status.lower()]
-    if counts:
-        words.append(f"{_part(counts.records_done, counts.records_total)} records")
-        words.append(f"{_part(counts.files_done, counts.files_total)} shards")
-        if step.started and counts.records_done:
-            elapsed = step.seconds or max(time.time() - step.started.timestamp(), 1e-3)
-            words.append(f"{counts.records_done / elapsed:,.1f}/s")
-    return ", ".join(words)
+class _MarkColumn(SpinnerColumn):
+    """Turns while the step goes on; then whether it succeeded."""
+
+    def render(self, task: Task) -> Any:
+        step: StepView = task.fields["step"]
+        if step.status in ("Failed", "Stopped"):
+            return Text("✗", style="red")
+        return Text("✓", style="green") if step.status == "Succeeded" else super().render(task)
 
 
-def _left(step: StepView, counts: StepProgress | None) -> str:
-    """The time until the last record at the rate so far, once it is long enough to be worth knowing."""
-    if (
-        not counts
-        or not counts.records_total
-        or not counts.records_done
-        or step.status != "Executing"
-        or not step.started
-    ):
-        return ""
-    elapsed = time.time() - step.started.timestamp()
-    minutes = round((counts.records_total / counts.records_done - 1) * elapsed / 60)
-    return f", about {minutes // 60} h {minutes % 60:02d} min left" if minutes else ""
+class _TimeColumn(ProgressColumn):
+    """How long the step has taken, since long before this display where it follows a run that went on without it."""
+
+    def render(self, task: Task) -> Text:
+        step: StepView = task.fields["step"]
+        return Text(str(timedelta(seconds=int(_seconds(step)))), style="yellow")
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """A narrow terminal has no bar, and shows the words on more lines instead of less of them."""
+    fixed, wrapped = Column(no_wrap=True), Column(no_wrap=False)
+    return [
+        _MarkColumn(table_column=fixed.copy()),
+        TextColumn("{task.description:<18}", table_column=fixed.copy()),
+        *([BarColumn(bar_width=24, table_column=fixed.copy())] if width >= _BAR_FROM_WIDTH else []),
+        _TimeColumn(table_column=fixed.copy()),
+        TextColumn("{task.fields[detail]}", table_column=wrapped),
+    ]
+
+
+def _seconds(step: StepView) -> float:
+    """How long the step has taken so far."""
+    if step.seconds is not None:
+        return step.seconds
+    return max(time.time() - step.started.timestamp(), 0.0) if step.started else 0.0
+
+
+def _detail(step: StepView, counts: StepProgress | None) -> list[str]:
+    """What is done, how fast, and how long the rest takes at that rate once that is long enough to be worth knowing."""
+    if not counts:
+        return []
+    words = [
+        f"{_part(counts.records_done, counts.records_total)} records",
+        f"{_part(counts.files_done, counts.files_total)} shards",
+    ]
+    elapsed = max(_seconds(step), 1e-3)
+    if counts.records_done:
+        words.append(f"{counts.records_done / elapsed:,.1f}/s")
+    if counts.records_done and counts.records_total and step.status == "Executing":
+        minutes = round((counts.records_total / counts.records_done - 1) * elapsed / 60)
+        hours = f"{minutes // 60} h " if minutes >= 60 else ""
+        words += [f"about {hours}{minutes % 60} min left"] if minutes else []
+    return words
 
 
 def _part(done: int, total: int | None) -> str:
@@ -153,6 +174,8 @@ def print_result(document: Mapping[str, Any]) -> None:
     if document["cause"]:
         click.echo(document["cause"])
     console.print(_steps_table(document))
+    for line in failure_lines(document):
+        click.echo(line)
     if document["counts"]:
         console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
     _print_records(console, document)

@@ -5,7 +5,7 @@ DescribePipelineExecution itself only says that one or multiple steps failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from pipelines.job_logs import data_log
 from pipelines.session import Session
 from steps.errors import ConfigError, ServiceError
 
-__all__ = ["Failure", "failures"]
+__all__ = ["Failure", "failure_lines", "failures"]
 
 _NAMED_SHARDS = 5
 _DESCRIBE = {
@@ -34,20 +34,31 @@ class Failure:
 
 
 def failures(session: Session, execution: ExecutionView) -> list[Failure]:
-    """Every failed step that ran a job. API calls: one a step, and at most five for the log of a transform job."""
-    return [_failure(session, step) for step in execution.steps if step.status == "Failed" and step.job]
+    """Every step that failed to do its work; a step that ends a run as it was decided to end has not failed.
+
+    API calls: one a step that has a job, and at most five for the log of a transform job. A step without one was
+    refused its job, and says why.
+    """
+    return [_failure(session, step) for step in execution.steps if step.status == "Failed" and not step.decides]
+
+
+def failure_lines(document: Mapping[str, Any]) -> list[str]:
+    """The `failures` of a run's document, a line a reason; what its cause says already is not said again."""
+    cause = document["cause"] or ""
+    failed = document["failures"]
+    return [f"  {one['step']}: {reason}" for one in failed for reason in one["reasons"] if reason not in cause]
 
 
 def _failure(session: Session, step: StepView) -> Failure:
-    arn = str(step.job)
-    found = [step.failure_reason, *_job_reasons(session, arn)]
+    arn = step.job or ""
+    found = [step.failure_reason, *(_job_reasons(session, arn) if arn else ())]
     if ":transform-job/" in arn:
         found += _request_reasons(session, arn)
     reasons: list[str] = []
     for reason in found:
         if reason and not any(reason in other for other in reasons):
             reasons.append(reason)
-    return Failure(step=step.name, job=arn.rsplit("/", 1)[-1], reasons=tuple(reasons))
+    return Failure(step=step.name, job=arn.rsplit("/", 1)[-1] or None, reasons=tuple(reasons))
 
 
 def _job_reasons(session: Session, arn: str) -> Iterator[str]:

@@ -29,7 +29,10 @@ ENDED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """One step as it stands; `seconds` is None until it has ended, `job` is the ARN of its job."""
+    """One step as it stands; `seconds` is None until it has ended, `job` is the ARN of its job.
+
+    `decides`: it does no work, but is a condition or the end to which one leads.
+    """
 
     name: str
     status: str
@@ -37,6 +40,7 @@ class StepView:
     seconds: float | None
     failure_reason: str
     job: str | None
+    decides: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +161,9 @@ def error_of(client: Any, step: StepView) -> BatchcastError | None:
 
 def _step_view(step: Mapping[str, Any]) -> StepView:
     started, ended = step.get("StartTime"), step.get("EndTime")
-    jobs = [kind["Arn"] for name, kind in step.get("Metadata", {}).items() if name in ("ProcessingJob", "TransformJob")]
+    metadata = step.get("Metadata", {})
+    # A step that was refused its job has none to name.
+    jobs = [metadata[kind].get("Arn") for kind in ("ProcessingJob", "TransformJob") if kind in metadata]
     return StepView(
         name=step["StepName"],
         status=step["StepStatus"],
@@ -165,4 +171,5 @@ def _step_view(step: Mapping[str, Any]) -> StepView:
         seconds=(ended - started).total_seconds() if started and ended else None,
         failure_reason=step.get("FailureReason", ""),
         job=jobs[0] if jobs else None,
+        decides=not metadata.keys().isdisjoint({"Condition", "Fail"}),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipelines.console import StepProgress
-from pipelines.failures import failures
+from pipelines.failures import failure_lines, failures
 from pipelines.follow import ExecutionView, StepView, view
 from pipelines.outcome import outcome_of
 from pipelines.past_run import PastRun
@@ -33,15 +33,17 @@ def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str,
 
 
 def status_lines(document: dict[str, Any]) -> list[str]:
-    """The status in words, a line a step."""
+    """The status in words, a line a step; of a condition the outcome tells what it decided."""
     execution = document["execution"]
     lines = [f"Run {document['run_id']} ({document['label']}): {document['outcome'] or execution['status']}"]
     for step in execution["steps"]:
+        if step["status"] == "Succeeded" and step["job"] is None:
+            continue
         seconds = "" if step["seconds"] is None else f" in {_duration(step['seconds'])}"
         lines.append(f"  {step['name']}: {step['status'].lower()}{seconds}")
         if (progress := document["progress"]) and progress["step"] == step["name"]:
             lines.append(f"    {_progress_words(progress)}")
-    lines += [f"  {one['step']}: {reason}" for one in document["failures"] for reason in one["reasons"]]
+    lines += failure_lines(document)
     if document["cause"]:
         lines.append(str(document["cause"]))
     if document["published"]:
@@ -56,8 +58,7 @@ def _progress(session: Session, execution: ExecutionView, runs_uri: str, now: da
     if transform is None or not records:
         return None
     counted = count_shards(session.store, runs_uri, execution.run_id, transform.name, records)
-    running = transform.status == "Executing"
-    began = _transform_start(session, transform) if running else None
+    began = _transform_start(session, transform) if transform.status == "Executing" and transform.job else None
     return {
         "step": transform.name,
         "shards_done": counted.files_done,

@@ -334,6 +334,43 @@ def test_a_log_that_may_not_be_read_is_no_obstacle(session: AwsSession, script: 
     assert "its data-log cannot be read: logs:FilterLogEvents said" in document["failures"][0]["reasons"][1]
 
 
+@pytest.mark.parametrize("command", ["status", "wait"])
+@pytest.mark.parametrize("metadata", [{}, {"TransformJob": {}}])
+def test_a_step_that_was_refused_its_job_says_why(
+    session: AwsSession, script: ScriptedRun, command: str, metadata: dict[str, Any]
+) -> None:
+    script.status = "Failed"
+    put(session, "report/report.json", {**REPORT, "outcome": "HELD", "cause": "No usable forecast.", "published": None})
+    reason = "ClientError: Failed to invoke sagemaker:CreateTransformJob. Error Details: Could not find model."
+    refused = {**step("Transform", "Failed", end=60, reason=reason), "Metadata": metadata}
+    end = {"Fail": {"ErrorMessage": "The run was held."}}
+    decided = {"StepName": "FailHeld", "StepStatus": "Failed", "FailureReason": "The run was held.", "Metadata": end}
+    script.steps = [refused, decided]
+    ended = run(command)
+    assert ended.exit_code == 5
+    assert [line for line in ended.stdout.splitlines() if reason in line] == [f"  Transform: {reason}"]
+    assert "The run was held." not in ended.stdout
+
+
+def test_a_reason_that_is_the_cause_is_said_once(session: AwsSession, script: ScriptedRun) -> None:
+    script.status, script.steps = (
+        "Failed",
+        [step("BuildShards", "Failed", end=60, reason="AlgorithmError: See job logs")],
+    )
+    cause = "DataError [no_rows] history: 0 rows. Look at HistoryUri."
+    script.jobs[f"pipelines-{RUN_ID}-BuildShards-abc"] = {"ExitMessage": cause}
+    for command in ("status", "wait"):
+        said = run(command).stdout
+        assert said.count(cause) == 1
+        assert "  BuildShards: AlgorithmError: See job logs\n" in said
+
+
+def test_a_condition_is_no_line_of_the_status(session: AwsSession, script: ScriptedRun) -> None:
+    condition = {"StepName": "Held", "StepStatus": "Succeeded", "Metadata": {"Condition": {"Outcome": "False"}}}
+    script.steps = [step("BuildShards", "Succeeded", end=60), condition]
+    assert run("status").stdout.splitlines()[1:] == ["  BuildShards: succeeded in 1 min"]
+
+
 class Clock:
     """Time that passes when somebody sleeps."""
 

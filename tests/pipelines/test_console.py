@@ -1,0 +1,80 @@
+"""What a person sees of a run that goes on: in a terminal of any width, and in a log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pipelines.console import RunDisplay, StepProgress
+from pipelines.follow import ExecutionView, StepView
+
+COUNTS = StepProgress(files_done=1_200, files_total=3_000, records_done=40_000, records_total=100_000)
+
+
+def transform(status: str, *, hours: float, ended: bool = False) -> ExecutionView:
+    """A run whose transform began so many hours ago."""
+    step = StepView(
+        name="Transform",
+        status=status,
+        started=datetime.now(UTC) - timedelta(hours=hours),
+        seconds=hours * 3600 if ended else None,
+        failure_reason="",
+        job="arn:aws:sagemaker:eu-central-1:123456789012:transform-job/t",
+    )
+    return ExecutionView(arn="run", status="Executing", failure_reason="", steps=(step,))
+
+
+def shown(view: ExecutionView, capfd: pytest.CaptureFixture[str]) -> str:
+    """What it looks like on stderr, without colours."""
+    with RunDisplay(lambda _, __: COUNTS) as display:
+        display.show(view)
+    return capfd.readouterr().err
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """stderr is a terminal; its width is set by the test."""
+    for name, value in {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("width", "bar"), [(60, False), (80, False), (120, True)])
+def test_no_terminal_is_too_narrow_for_the_words(
+    terminal: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], width: int, bar: bool
+) -> None:
+    terminal.setenv("COLUMNS", str(width))
+    seen = shown(transform("Executing", hours=2), capfd)
+    for words in ("40,000/100,000", "1,200/3,000", "5.6/s", "3 h 0 min"):
+        assert words in seen
+    assert "…" not in seen
+    assert ("━" in seen) == bar
+
+
+def test_a_run_that_was_followed_late_has_its_own_time(
+    terminal: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "2:00:00 " in shown(transform("Succeeded", hours=2, ended=True), capfd)
+
+
+@pytest.mark.parametrize(("status", "mark"), [("Succeeded", "✓"), ("Failed", "✗"), ("Stopped", "✗")])
+def test_a_step_that_has_ended_says_how(
+    terminal: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: str, mark: str
+) -> None:
+    assert f"{mark} Transform" in shown(transform(status, hours=2, ended=True), capfd)
+
+
+def test_a_log_has_a_line_a_change(capfd: pytest.CaptureFixture[str]) -> None:
+    assert shown(transform("Executing", hours=2), capfd) == (
+        "Transform executing: 40,000/100,000 records, 1,200/3,000 shards, 5.6/s, about 3 h 0 min left\n"
+    )
+    failed = shown(transform("Failed", hours=2, ended=True), capfd)
+    assert failed == "Transform failed in 7200.0 s: 40,000/100,000 records, 1,200/3,000 shards, 5.6/s\n"
+
+
+def test_what_a_service_says_is_no_markup_and_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
+    error = f"ServiceError [throttled] {'slow ' * 40}[/]"
+    with RunDisplay(lambda _, __: None) as display:
+        display.say(error)
+    assert capfd.readouterr().err == f"{error}\n"
