@@ -10,15 +10,16 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from steps.answer import AnswerError, Expected, read_answer
-from steps.errors import DataError, Problem
+from steps.errors import ConfigError, DataError, Problem
 from steps.ledger import LedgerRow, read_ledger
 from steps.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
 from steps.object_store import ObjectMissingError, ObjectStore, join_uri
-from steps.reconcile import CarriedAnswer, check_records, reconcile
+from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from steps.run_layout import ledger_uri, output_uri
 from steps.shard_output import Document, Fault, Reading, Usable, read_documents
 
@@ -52,20 +53,36 @@ def read_carried(
 
 def is_decided(store: ObjectStore, runs_uri: str, run_id: str) -> bool:
     """Whether the run came to an outcome; one that was to send records once more, and ended meanwhile, did not."""
-    try:
-        outcome = json.loads(store.read(join_uri(runs_uri, run_id, "report", "report.json")))["outcome"]
-    except ObjectMissingError:
-        return False
-    return bool(outcome != "RETRY")
+    return _decided_report(store, runs_uri, run_id) is not None
 
 
 def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> list[LedgerRow]:
     """The ledger of a run that was decided, or what it would be if that run were decided now.
 
-    Raises ObjectMissingError when the run did not come so far as to have a manifest.
+    Raises ObjectMissingError when the run did not come so far as to have a manifest, and ConfigError when an answer
+    of it is in another item's place: who knows which others are, so none is carried over.
     """
-    if is_decided(store, runs_uri, run_id):
-        return read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id))))
+    report = _decided_report(store, runs_uri, run_id)
+    if report is not None:
+        rows, mismatches = read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id)))), report["mismatches"]
+    else:
+        found = _reconcile_now(store, runs_uri, run_id, expected)
+        rows, mismatches = found.rows, found.mismatches
+    if mismatches:
+        what = f"run {run_id} has {len(mismatches)} answers in another item's place, first {mismatches[0]}."
+        raise ConfigError(Problem("untrusted_run", what, "ResumeFrom", "Mend the model server, then start a new run."))
+    return rows
+
+
+def _decided_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, Any] | None:
+    try:
+        report: dict[str, Any] = json.loads(store.read(join_uri(runs_uri, run_id, "report", "report.json")))
+    except ObjectMissingError:
+        return None
+    return report if report["outcome"] != "RETRY" else None
+
+
+def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:
     folder = join_uri(runs_uri, run_id, "manifest")
     manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
     records = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
@@ -81,7 +98,7 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
         return store.read(uri) if uri else None
 
     sent_again = any(store.list(join_uri(runs_uri, run_id, "input", "r1") + "/"))
-    return reconcile(manifest, records, read_output, carried, expected, round=int(sent_again)).rows
+    return reconcile(manifest, records, read_output, carried, expected, round=int(sent_again))
 
 
 def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:

@@ -67,7 +67,9 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
     tally = found.tally
     if found.mismatches:
         what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
-        return _held("model", f"{what}. Nothing in these outputs can be trusted; look at the model server.")
+        return _held(
+            "model", f"{what}. Nothing in these outputs can be trusted; mend the model server, then start a new run."
+        )
     if not tally.ok:
         what = f"No item of {tally.expected} has a usable forecast"
         return _held("model", f"{what}{_mainly(found)}. Look at the transform job's log, then start the run again.")

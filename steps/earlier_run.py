@@ -58,7 +58,8 @@ class EarlierRun:
 
 
 def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, payload: Payload) -> EarlierRun:
-    """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown or built no shards."""
+    """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown, built no shards, or
+    has answers in another item's place."""
     folder = join_uri(runs_uri, run_id, "manifest")
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)

@@ -49,6 +49,16 @@ def codes(error: pytest.ExceptionInfo[ConfigError]) -> set[str]:
     return {problem.code for problem in error.value.problems}
 
 
+def test_a_run_with_an_answer_in_another_items_place_has_nothing_to_carry_over(sample: SampleRun) -> None:
+    answers = sample.answers()
+    answers[PART][0], answers[PART][1] = answers[PART][1], answers[PART][0]
+    sample.transform(answers)
+    assert sample.step()["outcome"] == "HELD"
+    with pytest.raises(ConfigError) as caught:
+        rerun_of_the_rest(past(sample), {})
+    assert codes(caught) == {"untrusted_run"}
+
+
 def test_the_earlier_runs_parameters_are_kept_and_its_automatic_date_is_fixed(sample: SampleRun) -> None:
     run = held(sample)
     assert run.parameters["RunDate"] == "auto"

@@ -27,7 +27,7 @@ def store_run(made: Build, run_id: str, statuses: dict[str, Status]) -> None:
     (run / "report").mkdir(exist_ok=True)
     rows = [LedgerRow(item_id=item, status=status, run_id=run_id) for item, status in statuses.items()]
     write_ledger(rows, run / "report/ledger.parquet")
-    (run / "report/report.json").write_text('{"outcome": "HELD"}')
+    (run / "report/report.json").write_text('{"outcome": "HELD", "mismatches": []}')
 
 
 @pytest.mark.parametrize(

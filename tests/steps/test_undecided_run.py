@@ -97,6 +97,19 @@ def test_what_an_undecided_run_carried_over_is_carried_on(tmp_path: Path) -> Non
     assert (report["outcome"], report["counts"]["carried"]) == ("COMPLETE", len(done))
 
 
+@pytest.mark.parametrize("decided", [True, False])
+def test_nothing_is_carried_over_from_a_run_with_an_answer_in_another_items_place(
+    run: SampleRun, decided: bool
+) -> None:
+    answers = run.answers()
+    answers[PART][0], answers[PART][1] = answers[PART][1], answers[PART][0]
+    run.transform(answers)
+    if decided:
+        assert run.step()["outcome"] == "HELD"
+    with pytest.raises(ConfigError, match=r"2 answers in another item's place.*start a new run"):
+        earlier(run)
+
+
 def test_a_run_that_built_nothing_cannot_be_resumed(run: SampleRun) -> None:
     run.store.delete(f"{RUNS}{run.run_id}/manifest/manifest.json")
     with pytest.raises(ConfigError, match=r"manifest\.json is missing"):
