@@ -14,15 +14,18 @@ test: .venv/dev.installed
 test-browser: .venv/dev.installed
 	@$(BIN)/python -m pytest -m browser
 
-# Environments with locks of their own: two serving stacks (multi-model-server needs Java 17) and Studio's SDK.
-STACKS := conformance/multi-model-server conformance/inference-server conformance/studio
+# Environments with locks of their own: two serving stacks (multi-model-server needs Java 17), Studio's SDK, and what the
+# processing image has.
+CONFORMANCE := $(addprefix conformance/, multi-model-server inference-server studio processing-image)
 
-test-conformance: .venv/dev.installed $(STACKS:%=%/.venv/installed)
+test-conformance: .venv/dev.installed $(CONFORMANCE:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance
 
-# The steps with the oldest libraries they promise to run with; `PYTHON=python3.12` for the other Python.
-test-oldest: conformance/oldest/.venv/installed
-	@conformance/oldest/.venv/bin/python -m pytest tests/steps
+# The steps with the oldest libraries that pyproject.toml admits; each PYTHON, such as python3.12, has its environment.
+OLDEST := .venv/oldest-$(notdir $(PYTHON))
+
+test-oldest: $(OLDEST)/installed
+	@$(OLDEST)/bin/python -m pytest tests/steps
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .
@@ -41,10 +44,12 @@ lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file requirements-dev.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint requirements-dev.lock \
 	        --output-file requirements.lock
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --group test --resolution lowest-direct \
+	        --output-file requirements-oldest.lock
 	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
-	@for stack in $(STACKS) conformance/oldest; do $(BIN)/uv pip compile $(LOCK) $$stack/requirements.in \
-	        $$(test -e $$stack/overrides.txt && echo --override $$stack/overrides.txt) \
-	        --output-file $$stack/requirements.lock; done
+	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
+	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
+	        --output-file $$each/requirements.lock; done
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
         --no-header --no-annotate
@@ -66,7 +71,15 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require
 	@$(call INSTALL,requirements-dev.lock,$(BIN))
 	@touch $@
 
+# An environment of its own for the first prerequisite, a lock.
+define ENVIRONMENT
+@$(PYTHON) -m venv --clear $(@D)
+@$(call INSTALL,$<,$(@D)/bin)
+@touch $@
+endef
+
+$(OLDEST)/installed: requirements-oldest.lock .venv/uv.installed
+	$(ENVIRONMENT)
+
 conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(call INSTALL,$<,$(@D)/bin)
-	@touch $@
+	$(ENVIRONMENT)
