@@ -132,11 +132,12 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
         lanes = _lanes(run.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         items = _count(run, means)
-        selection = select(items, payload, wanted=run.wanted, earlier=run.earlier, max_bytes=arguments.max_record_bytes)
+        most = arguments.max_record_bytes
+        selection = select(items, payload, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
         account = _write_shards(run, items, selection, means)
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
-            account = _write_shards(run, items, send_again(selection, items, payload), means)
+            account = _write_shards(run, items, send_again(selection, items, payload, most), means)
     check_account(account, arguments.systemic_failure_percent)
     return account
 

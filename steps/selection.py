@@ -84,22 +84,16 @@ def select(
     quarantined: dict[int, Quarantine] = {}
     later = 0
     for place, item_id in enumerate(items.ids):
-        rows = int(items.rows[place])
         if listed is not None and item_id not in listed:
             continue
-        if rows == 0 and items.dateless[place] == 0 and listed is None:
+        if listed is None and items.rows[place] == 0 and items.dateless[place] == 0:
             later += 1
         elif item_id in done:
             carried.append(place)
         elif item_id in unanswered:
             quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
-        elif items.dateless[place]:
-            detail = f"{items.dateless[place]} rows have no date"
-            quarantined[place] = Quarantine(QuarantineReason.NULL_KEY, detail)
-        elif rows < payload.history.min_days or rows == 0:
-            quarantined[place] = too_short(rows, payload)
-        elif rows * least > max_bytes:
-            quarantined[place] = too_large(f"{rows} rows and so more than {rows * least:,}", max_bytes)
+        elif (why := _spoiled(place, items, payload, least, max_bytes)) is not None:
+            quarantined[place] = why
         else:
             built.append(place)
     selection = Selection(
@@ -109,21 +103,33 @@ def select(
         later=later,
         nameless=items.nameless if listed is None else 0,
     )
-    return selection if built else send_again(selection, items, payload)
+    return selection if built else send_again(selection, items, payload, max_bytes)
 
 
-def send_again(selection: Selection, items: Items, payload: Payload) -> Selection:
-    """One of the carried items is sent once more, if the history of any is long enough still: whatever else is left
-    to do, a transform job needs a record."""
-    least = max(payload.history.min_days, 1)
+def send_again(selection: Selection, items: Items, payload: Payload, max_bytes: int) -> Selection:
+    """One of the carried items is sent once more, if any still can be: whatever else is left to do, a transform job
+    needs a record."""
+    least = least_bytes_a_row(payload)
     for item in selection.carried:
-        if items.rows[item] >= least and not items.dateless[item]:
+        if _spoiled(item, items, payload, least, max_bytes) is None:
             return replace(
                 selection,
                 built=np.sort(np.append(selection.built, item)),
                 carried=[other for other in selection.carried if other != item],
             )
     return selection
+
+
+def _spoiled(place: int, items: Items, payload: Payload, least_bytes: int, max_bytes: int) -> Quarantine | None:
+    """Why the number of its rows alone keeps an item from being sent; each has `least_bytes` at least."""
+    rows, dateless = int(items.rows[place]), int(items.dateless[place])
+    if dateless:
+        return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
+    if rows < payload.history.min_days:
+        return too_short(rows, payload)
+    if rows * least_bytes > max_bytes:
+        return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)
+    return None
 
 
 def _item_id(line: str, where: str) -> str:
