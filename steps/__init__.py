@@ -1,1 +1,1 @@
-"""What runs in the processing container, and locally unchanged: standard library, pandas and pyarrow."""
+"""What runs in the processing container, and locally unchanged: standard library, numpy and pyarrow."""

@@ -13,7 +13,7 @@ from steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
 __all__ = ["MINIMUM_VERSIONS", "STEPS", "main"]
 
-MINIMUM_VERSIONS = {"python": (3, 11), "pandas": (2, 2), "pyarrow": (17, 0)}
+MINIMUM_VERSIONS = {"python": (3, 11), "numpy": (1, 26), "pyarrow": (17, 0)}
 STEPS = ("build_shards", "validate_and_publish")
 _MESSAGE_BYTES = 1000  # The service shows the first kilobyte.
 
