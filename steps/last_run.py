@@ -21,21 +21,21 @@ __all__ = ["LastRun", "forecasts_of", "levels_of", "read_last_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """An earlier publication: its run, how many items it has, and the URIs of its Parquet files in item order."""
+    """An earlier publication: its run, how many items it has, what it forecasts, and the URIs of its Parquet files in
+    item order."""
 
     run_id: str
     run_date: date
     items: int
+    targets: tuple[str, ...]
     files: tuple[str, ...]
 
 
-def read_last_run(
-    store: ObjectStore, publish_uri: str, run_id: str, run_date: date, targets: Sequence[str]
-) -> LastRun | None:
+def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: date) -> LastRun | None:
     """The publication that `latest.json` named when `run_id` was published, or names now; None without any.
 
-    A run that is decided again is thus compared with the same run as before. A publication of other targets, or one
-    that has been removed, is none. Neither is one of a later run date: it was made with days that this run forecasts.
+    A run that is decided again is thus compared with the same run as before. A publication that has been removed is
+    none. Neither is one of a later run date: it was made with days that this run forecasts.
     """
     try:
         previous = read_publication(store, publish_uri, run_date, run_id)["previous"]
@@ -50,22 +50,22 @@ def read_last_run(
         manifest = read_publication(store, publish_uri, last_date, last_id)
     except ObjectMissingError:
         return None
-    if manifest["targets"] != list(targets):
-        return None
     prefix = publication_uri(publish_uri, last_date, last_id)
     return LastRun(
         run_id=last_id,
         run_date=last_date,
         items=manifest["counts"]["ok"],
+        targets=tuple(manifest["targets"]),
         files=tuple(prefix + file["name"] for file in manifest["files"]),
     )
 
 
 def levels_of(store: ObjectStore, last_run: LastRun | None, item_ids: pa.ChunkedArray, targets: Sequence[str]) -> Array:
-    """The mean absolute forecast of the last run, items x targets; NaN for items it did not have."""
+    """The mean absolute forecast of the last run, items x targets; NaN for items it did not have, and if it had
+    other targets."""
     sums = np.zeros((len(item_ids), len(targets)))
     days = np.zeros(len(item_ids))
-    for table in _tables(store, last_run, ["item_id", *targets]):
+    for table in _tables(store, last_run, ["item_id"], targets):
         at = pc.index_in(table["item_id"], value_set=item_ids.combine_chunks())
         known = pc.is_valid(at).to_numpy()
         index = pc.fill_null(at, 0).to_numpy()[known]
@@ -80,17 +80,21 @@ def levels_of(store: ObjectStore, last_run: LastRun | None, item_ids: pa.Chunked
 def forecasts_of(
     store: ObjectStore, last_run: LastRun | None, item_ids: Sequence[str], targets: Sequence[str], dates: Sequence[str]
 ) -> pa.Table | None:
-    """The last run's rows of these items on these dates: item_id, forecast_date and the targets; None without any."""
+    """The last run's rows of these items on these dates: item_id, forecast_date and the targets; None without any, or
+    if it had other targets."""
     wanted = pa.array(list(item_ids), pa.string())
     days = pa.array([date.fromisoformat(day) for day in dates], pa.date32())
     found = []
-    for table in _tables(store, last_run, ["item_id", "forecast_date", *targets]):
+    for table in _tables(store, last_run, ["item_id", "forecast_date"], targets):
         both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"], days))
         found.append(table.filter(both))
     rows = pa.concat_tables(found) if found else None
     return rows if rows is not None and rows.num_rows else None
 
 
-def _tables(store: ObjectStore, last_run: LastRun | None, columns: list[str]) -> Iterator[pa.Table]:
-    for uri in last_run.files if last_run else ():
-        yield pq.read_table(io.BytesIO(store.read(uri)), columns=columns)
+def _tables(
+    store: ObjectStore, last_run: LastRun | None, columns: Sequence[str], targets: Sequence[str]
+) -> Iterator[pa.Table]:
+    if last_run is not None and last_run.targets == tuple(targets):
+        for uri in last_run.files:
+            yield pq.read_table(io.BytesIO(store.read(uri)), columns=[*columns, *targets])

@@ -79,7 +79,7 @@ def _decide_and_publish(run: Run) -> str:
     outputs = _outputs(paths.input("output"))
     found = _reconcile(run, outputs)
     targets, item_ids = run.expected.targets, run.records["item_id"]
-    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date, targets)
+    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
     flags = _flags(run, found, outputs, compared, last_run)
     decision = decide(found.findings(len(flags)), _tolerance(run))

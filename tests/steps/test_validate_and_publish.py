@@ -6,13 +6,15 @@ import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from steps.errors import ConfigError, DataError
-from steps.last_run import read_last_run
+from steps.last_run import forecasts_of, levels_of, read_last_run
 from steps.ledger import read_ledger
 
 PART = "part-00001.jsonl"
@@ -352,17 +354,36 @@ def test_a_step_that_is_killed_anywhere_comes_to_the_same_end_when_it_runs_again
         assert published_objects(run.store) == published_objects(whole.store)
 
 
-def test_a_last_run_that_is_gone_or_forecast_something_else_is_none(run: SampleRun) -> None:
+def test_a_last_run_of_other_targets_is_compared_by_its_items_alone_and_one_that_is_gone_is_none(
+    run: SampleRun,
+) -> None:
     run.transform()
     prefix = run.step()["published"]
-    manifest = json.loads(run.store.read(prefix + "_MANIFEST.json"))
-    run.store.write(prefix + "_MANIFEST.json", json.dumps({**manifest, "targets": ["returns"]}).encode())
-    assert read_last_run(run.store, PUBLISH, "other", run.run_date, ["sales"]) is None
-    found = read_last_run(run.store, PUBLISH, "other", run.run_date, ["returns"])
+    found = read_last_run(run.store, PUBLISH, "other", run.run_date)
     assert found is not None
-    assert (found.run_id, found.items) == (run.run_id, 12)
+    assert (found.run_id, found.items, found.targets) == (run.run_id, 12, ("sales",))
+    items = pa.chunked_array([run.items])
+    assert np.isfinite(levels_of(run.store, found, items, ["sales"])).all()
+    assert np.isnan(levels_of(run.store, found, items, ["returns"])).all()
+    dates = run.dates()
+    assert forecasts_of(run.store, found, run.items, ["sales"], dates) is not None
+    assert forecasts_of(run.store, found, run.items, ["returns"], dates) is None
     run.store.delete(prefix + "_MANIFEST.json")
-    assert read_last_run(run.store, PUBLISH, "other", run.run_date, ["returns"]) is None
+    assert read_last_run(run.store, PUBLISH, "other", run.run_date) is None
+
+
+def test_a_trial_of_other_targets_on_a_few_chosen_items_hides_nothing_from_the_readers(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    payload = run.payload.replace('["sales"]', '["promo_sales"]').replace(
+        "targets = { sales", "targets = { promo_sales"
+    )
+    items = list(run.items)[:3]
+    few = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=items, items_uri="s3://bucket/few.txt", payload=payload)
+    few.transform()
+    report = few.step(systemic_failure_percent=20.0)
+    assert (report["outcome"], report["pointer_moved"]) == ("COMPLETE", False)
+    assert "run runaaaaaaaaa has 12" in report["pointer_note"]
 
 
 def test_an_input_shard_that_is_shorter_than_its_manifest_is_refused(run: SampleRun) -> None:
