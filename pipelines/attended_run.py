@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from pipelines.data_log import with_answers
 from pipelines.executions import start_run, stop_run
 from pipelines.failures import failures
 from pipelines.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
+from pipelines.local_models import check_model
 from pipelines.outcome import INTERRUPTED, outcome_of
 from pipelines.overlap import check_no_overlap
 from pipelines.progress import ShardCounts
@@ -21,13 +23,17 @@ from steps.object_store import ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["attend", "attended_run"]
 
+# Whether a process has died is asked of every execution and job of the workspace.
+_TAKE_OVER_SECONDS = 1.0
+
 
 def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
     An execution of the same parameters that was begun before goes on instead: on AWS it never stopped, in a workspace
     it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
-    running. Raises ServiceError when another run has the publish prefix.
+    running. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for which no
+    server of the workspace stands.
     """
     client, local = session.client("sagemaker"), isinstance(session, WorkspaceSession)
     with _display(session, values["RunsUri"]) as display:
@@ -35,24 +41,22 @@ def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]
         if arn:
             display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
         else:
+            if isinstance(session, WorkspaceSession):
+                check_model(session, values["ModelName"])
             check_no_overlap(session, pipeline_name, values)
             display.say(_where(values, local=local))
             arn = start_run(client, pipeline_name, values)
-        last = _follow_to_end(session, arn, display, stops=local)
+        last = _Following(session, arn, display, here=local).to_end()
     return _outcome(session, last, values["RunsUri"])
 
 
 def attend(session: Session, arn: str, runs_uri: str) -> tuple[dict[str, Any], int]:
     """Stay with an execution that was started before; as `attended_run`.
 
-    In a workspace it goes on in this process when the one that drove it has ended; else only looked at.
+    In a workspace it is only looked at while another process drives it, and goes on in this one when that has ended.
     """
-    client, here = session.client("sagemaker"), False
-    if isinstance(session, WorkspaceSession) and arn in client.interrupted():
-        client.resume_interrupted([arn])
-        here = True
     with _display(session, runs_uri) as display:
-        last = _follow_to_end(session, arn, display, stops=here)
+        last = _Following(session, arn, display).to_end()
     return _outcome(session, last, runs_uri)
 
 
@@ -93,16 +97,39 @@ def _where(values: Mapping[str, str], *, local: bool) -> str:
     return f"Running on this machine: {instances} instances x {concurrency} concurrent transforms"
 
 
-def _follow_to_end(session: Session, arn: str, display: RunDisplay, *, stops: bool) -> ExecutionView:
-    """Follow the execution; an interrupt from the keyboard stops it first when it runs in this process (`stops`)."""
-    pace = WORKSPACE_PACE if isinstance(session, WorkspaceSession) else AWS_PACE
-    try:
-        return follow(session, arn, on_view=display.show, pace=pace, say=display.say)
-    except KeyboardInterrupt:
-        if not stops:
-            raise SystemExit(INTERRUPTED) from None
-        stop_run(session.client("sagemaker"), arn)
-        return follow(session, arn, on_view=display.show, pace=pace)
+@dataclass(slots=True)
+class _Following:
+    """Follows an execution; `here`: it runs in this process, which so far only a workspace has."""
+
+    session: Session
+    arn: str
+    display: RunDisplay
+    here: bool = False
+    looked: float = 0.0
+
+    def to_end(self) -> ExecutionView:
+        """The last view. An interrupt from the keyboard stops an execution of this process first."""
+        pace = WORKSPACE_PACE if isinstance(self.session, WorkspaceSession) else AWS_PACE
+        try:
+            return follow(self.session, self.arn, on_view=self._show, pace=pace, say=self.display.say)
+        except KeyboardInterrupt:
+            if not self.here:
+                raise SystemExit(INTERRUPTED) from None
+            stop_run(self.session.client("sagemaker"), self.arn)
+            return follow(self.session, self.arn, on_view=self.display.show, pace=pace)
+
+    def _show(self, view: ExecutionView) -> None:
+        if isinstance(self.session, WorkspaceSession) and not self.here and not view.ended:
+            self._take_over(self.session)
+        self.display.show(view)
+
+    def _take_over(self, session: WorkspaceSession) -> None:
+        """Go on in this process with what the process that drove it left."""
+        if time.monotonic() - self.looked >= _TAKE_OVER_SECONDS:
+            self.looked = time.monotonic()
+            self.here = bool(session.client("sagemaker").resume_interrupted([self.arn]))
+            if self.here:
+                self.display.say("The process that ran it has ended; it goes on in this one.")
 
 
 def _parameters_of(client: Any, arn: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ from steps.object_store import whole_file
 
 if TYPE_CHECKING:
     from engine import ModelSource
+    from pipelines.session import WorkspaceSession
 
-__all__ = ["MODELS_FILE", "declare_model", "read_models"]
+__all__ = ["MODELS_FILE", "check_model", "declare_model", "read_models"]
 
 MODELS_FILE = "models.toml"
 _KEYS = ("command", "url")
@@ -58,6 +59,16 @@ def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
     workspace.mkdir(parents=True, exist_ok=True)
     with whole_file(workspace / MODELS_FILE, workspace) as stream:
         stream.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def check_model(session: WorkspaceSession, name: str) -> None:
+    """Raises ConfigError when no server of the workspace stands for the model, before a run begins without one."""
+    try:
+        session.client("sagemaker").describe_model(ModelName=name)
+    except ConfigError as error:
+        path = session.workspace / MODELS_FILE
+        remedy = f"Write [{name}] with its command or url into {path}, or name another model."
+        raise ConfigError(Problem("no_model", f"no server stands for {name!r}.", "ModelName", remedy)) from error
 
 
 def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:

@@ -12,13 +12,15 @@ from pipelines.follow import ExecutionView, StepView, view
 from pipelines.outcome import outcome_of
 from pipelines.past_run import PastRun
 from pipelines.progress import count_shards, shard_records
-from pipelines.session import Session
+from pipelines.session import Session, WorkspaceSession
 
 __all__ = ["run_status", "status_lines"]
 
 
 def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str, Any], int]:
     """The document of `status --json`, and the exit code: 0 while the run goes on, then as `wait` ends.
+
+    `interrupted` is a run in a workspace whose process has ended before it.
 
     API calls: 5, and 1 for every thousand shards (2 and 3 for a run of 3,000 shards whose transform runs), counted
     after the run was found, which is 4 more. A failed step adds 2, a failed transform 7.
@@ -28,6 +30,7 @@ def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str,
     document, exit_code = outcome_of(client, execution, session.store, runs_uri)
     document["label"] = run.parameters["RunLabel"]
     document["progress"] = _progress(session, execution, runs_uri, now)
+    document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in client.interrupted()
     document["failures"] = [asdict(failure) for failure in failures(session, execution)]
     return document, exit_code if execution.ended else 0
 
@@ -43,6 +46,9 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  {step['name']}: {step['status'].lower()}{seconds}")
         if (progress := document["progress"]) and progress["step"] == step["name"]:
             lines.append(f"    {_progress_words(progress)}")
+    if document["interrupted"]:
+        run_id = document["run_id"]
+        lines.append(f"The process that ran it has ended: `wait {run_id}` goes on with it, `stop {run_id}` ends it.")
     lines += failure_lines(document)
     if document["cause"]:
         lines.append(str(document["cause"]))

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bakery_run
@@ -121,6 +122,64 @@ def test_another_process_looks_at_a_run_and_stops_it(run_pipeline: Command, work
             running.wait(60)
     status = run_pipeline("status", *HERE, "--json")
     assert (status.exit_code, status.document["execution"]["status"]) == (130, "Stopped")
+
+
+@contextmanager
+def killed_while_it_runs(workspace: Path) -> Iterator[None]:
+    """Inside, a run is going on whose model never answers an item; at the end its process is killed.
+
+    A server that is started again after that answers.
+    """
+    first = workspace / "first"
+    first.mkdir()
+    python, tests = shlex.quote(sys.executable), shlex.quote(str(ROOT / "tests" / "end_to_end"))
+    hangs = f"{python} {tests}/hanging_model.py {{port}} {bakery_run.ITEMS[0]} {shlex.quote(str(first))}"
+    script = (
+        f"if [ -e {shlex.quote(str(first))} ]; then exec {hangs}; fi; exec {python} {tests}/last_week_model.py {{port}}"
+    )
+    command = json.dumps(shlex.join(["sh", "-c", script]))
+    (workspace / "models.toml").write_text(f"[demand-model]\ncommand = {command}\n")
+    starter = begin("start", workspace)
+    try:
+        deadline = time.monotonic() + 60
+        while not any(first.iterdir()):
+            assert starter.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        yield
+        shutil.rmtree(first)
+    finally:
+        starter.kill()
+        starter.wait()
+
+
+def begin(command: str, workspace: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    arguments = command_line(command, *HERE)
+    return subprocess.Popen(arguments, cwd=workspace.parent, stdout=subprocess.DEVNULL, stderr=stderr)
+
+
+def test_who_waits_goes_on_with_a_run_whose_process_was_killed(workspace: Path) -> None:
+    with killed_while_it_runs(workspace):
+        waiting = begin("wait", workspace, stderr=subprocess.PIPE)
+        assert waiting.stderr is not None
+        assert b"executing" in waiting.stderr.readline() + waiting.stderr.readline()
+    said = waiting.communicate(timeout=60)[1].decode()
+    assert waiting.returncode == 0
+    assert "The process that ran it has ended; it goes on in this one." in said
+
+
+def test_a_run_whose_process_was_killed_says_how_to_go_on(workspace: Path, run_pipeline: Command) -> None:
+    with killed_while_it_runs(workspace):
+        assert "has ended" not in run_pipeline("status", *HERE).stdout
+    assert "The process that ran it has ended: `wait " in run_pipeline("status", *HERE).stdout
+    run_pipeline("stop", *HERE)
+    assert run_pipeline("status", *HERE).exit_code == 130
+
+
+def test_a_model_without_a_server_is_refused_before_anything_runs(run_pipeline: Command, workspace: Path) -> None:
+    refused = run_pipeline("start", *HERE, "-p", "ModelName=demand-modle")
+    assert refused.exit_code == 2
+    assert "no server stands for 'demand-modle'. Write [demand-modle]" in refused.stderr
+    assert run_pipeline("list", *HERE, "--json").stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
