@@ -1,11 +1,12 @@
 """The planner's predictions against the local engine, and the plain formula's beside them.
 
-    python benchmarks/planner.py            # about three minutes; writes benchmarks/results/planner.md
+    python benchmarks/planner.py            # about seven minutes; writes benchmarks/results/planner.md
     python benchmarks/planner.py --quick    # a look at a third of the records, written nowhere
 
 Twelve workloads run through the engine with real HTTP against a server of known capacity, 300 times faster than the
 reference job. The planner knows what it would know of a measured model: the mean and the spread of the seconds, the
-expected seconds where they follow from a record's rows, the capacity, and the start and overheads of two other jobs.
+expected seconds where they follow from a record's rows, the capacity, and the start and overheads of three other jobs.
+All of it runs three times, each time with other records, so that neither a lucky draw nor a busy minute decides.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ SERVER = Path(__file__).resolve().with_name("sharing_server.py")
 RESULTS = Path(__file__).resolve().parent / "results" / "planner.md"
 IDEAL = ideal_capacity()
 MEAN = 0.1
+SEEDS = (11, 12, 13)
 CALIBRATING = 3
 RUNS = 400
+# Records of a calibrating job on each of two instances, and its shards there.
+FEW, MANY, SHARDS = 2, 62, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,8 @@ def drawn(count: int, cv: float, rng: np.random.Generator) -> Array:
     """Lognormal seconds whose mean is exactly MEAN, as a measured mean would be."""
     sigma = np.sqrt(np.log1p(cv * cv))
     seconds: Array = np.exp(sigma * rng.standard_normal(count))
-    return MEAN * seconds / seconds.mean()
+    seconds *= MEAN / seconds.mean()
+    return seconds
 
 
 def unknown(name: str, files: int, records: int, cv: float, rng: np.random.Generator, **more: Any) -> Workload:
@@ -105,8 +110,13 @@ def workloads(records: int, rng: np.random.Generator) -> list[Workload]:
     ]
 
 
-def measured_seconds(workload: Workload, folder: Path) -> float:
+def measured_seconds(workload: Workload) -> float:
     """How long the engine takes for the job."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _seconds_in(Path(folder), workload)
+
+
+def _seconds_in(folder: Path, workload: Workload) -> float:
     store = DirectoryStore(folder / "s3")
     for number, shard in enumerate(workload.shards):
         lines = (json.dumps({"item_id": f"{number}-{at}", "seconds": round(s, 6)}) for at, s in enumerate(shard))
@@ -134,34 +144,30 @@ def measured_seconds(workload: Workload, folder: Path) -> float:
     return time.monotonic() - began
 
 
-def calibrated() -> Conditions:
-    """Start, overhead of a request and of a shard, from three small jobs that are not among the twelve."""
-    few, many, files = (
-        known("", [np.full(count // files, MEAN / 5)] * files, concurrency=1)
-        for count, files in ((4, 2), (204, 2), (204, 34))
-    )
-    times = [_median_seconds(workload) for workload in (few, many, files)]
-    # Two instances work at once: 100 records more each, then 16 shards more each.
-    request = max(0.0, (times[1] - times[0]) / 100 - MEAN / 5)
-    shard = max(0.0, (times[2] - times[1]) / 16)
-    start = times[0] - 2 * (MEAN / 5 + request) - shard
+def calibrating() -> list[Workload]:
+    """Three small jobs, one request in flight: few records, more records, as many in more shards.
+
+    Their records are as slow as those of the twelve: a request costs more after a long wait than after a short one.
+    """
+    return [
+        known("", [np.full(2 * count // files, MEAN)] * files, concurrency=1)
+        for count, files in ((FEW, 2), (MANY, 2), (MANY, 2 * SHARDS))
+    ]
+
+
+def calibrated(few: float, many: float, files: float) -> Conditions:
+    """Start, overhead of a request and of a shard, from the seconds that the calibrating jobs took."""
+    request = max(0.0, (many - few) / (MANY - FEW) - MEAN)
+    shard = max(0.0, (files - many) / (SHARDS - 1))
     return replace(
         PRIOR,
         provision=LogNormal(median=0.0, sigma=0.0),
-        start=LogNormal(median=start, sigma=0.1),
+        start=LogNormal(median=few - FEW * (MEAN + request) - shard, sigma=0.1),
         request_overhead=request,
         shard_overhead=shard,
         speed_sigma=0.01,
         instance_sigma=0.005,
     )
-
-
-def _median_seconds(workload: Workload) -> float:
-    times = []
-    for _ in range(CALIBRATING):
-        with tempfile.TemporaryDirectory() as folder:
-            times.append(measured_seconds(workload, Path(folder)))
-    return statistics.median(times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +197,8 @@ class Outcome:
         return self.p5 <= self.actual <= self.p95
 
 
-def outcome(workload: Workload, conditions: Conditions) -> Outcome:
-    """Predict, then run."""
+def outcome(workload: Workload, conditions: Conditions, actual: float) -> Outcome:
+    """The prediction, beside the seconds that the engine took."""
     job = Job(
         shards=workload.expected,
         seconds_cv=workload.cv,
@@ -210,49 +216,68 @@ def outcome(workload: Workload, conditions: Conditions) -> Outcome:
         usd_per_hour=1.0,
         cold_start_minutes=conditions.start.median / 60,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        actual = measured_seconds(workload, Path(folder))
     return Outcome(workload=workload, p5=p5, p50=p50, p95=p95, formula=plain.wall_hours * 3600, actual=actual)
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """As Markdown."""
+def table(repeated: Sequence[Sequence[Outcome]]) -> str:
+    """As Markdown; the outcomes of a workload side by side, of which the medians are shown."""
     lines = [
         "| workload | engine | P50 | P5 to P95 | error of P50 | in range | plain formula | its error |",
         "|---|---:|---:|---|---:|---|---:|---:|",
     ]
+    errors = [_median(one.error for one in outcomes) for outcomes in repeated]
+    for outcomes, error in zip(repeated, errors, strict=True):
+        actual, p50, p5, p95, formula, formula_error = (
+            _median(getattr(one, name) for one in outcomes)
+            for name in ("actual", "p50", "p5", "p95", "formula", "formula_error")
+        )
+        lines.append(
+            f"| {outcomes[0].workload.name} | {actual:.2f} s | {p50:.2f} s | {p5:.2f} to {p95:.2f} s | {error:+.1f} % "
+            f"| {_covered(outcomes)} of {len(outcomes)} | {formula:.2f} s | {formula_error:+.1f} % |"
+        )
+    near = sum(abs(error) <= 5 for error in errors)
+    held = sum(2 * _covered(outcomes) > len(outcomes) for outcomes in repeated)
     lines += [
-        f"| {one.workload.name} | {one.actual:.2f} s | {one.p50:.2f} s | {one.p5:.2f} to {one.p95:.2f} s | "
-        f"{one.error:+.1f} % | {'yes' if one.covered else 'no'} | {one.formula:.2f} s | {one.formula_error:+.1f} % |"
-        for one in outcomes
+        "",
+        f"P50 within 5 %: {near} of {len(errors)} workloads. P5 to P95 holds most runs of {held} of {len(errors)} "
+        f"workloads, and {sum(map(_covered, repeated))} of all {sum(map(len, repeated))} runs.",
     ]
-    near = sum(abs(one.error) <= 5 for one in outcomes)
-    covered = sum(one.covered for one in outcomes)
-    lines += ["", f"P50 within 5 %: {near} of {len(outcomes)}. P5 to P95 holds: {covered} of {len(outcomes)}."]
     return "\n".join(lines)
 
 
+def _covered(outcomes: Sequence[Outcome]) -> int:
+    return sum(one.covered for one in outcomes)
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
 def main() -> None:
-    """Run all twelve and print the table."""
+    """Run all twelve as often as there are seeds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    conditions = calibrated()
-    print(
-        f"start {conditions.start.median:.2f} s, {1000 * conditions.request_overhead:.1f} ms a request, "
-        f"{1000 * conditions.shard_overhead:.1f} ms a shard",
-        file=sys.stderr,
+    calibrations, measured = [], []
+    for seed in SEEDS[:1] if quick else SEEDS:
+        calibrations += [[measured_seconds(workload) for workload in calibrating()] for _ in range(CALIBRATING)]
+        for workload in workloads(160 if quick else 480, np.random.default_rng(seed)):
+            measured.append((workload, measured_seconds(workload)))
+            print(f"{workload.name}: {measured[-1][1]:.2f} s", file=sys.stderr)
+    conditions = calibrated(*(_median(times) for times in zip(*calibrations, strict=True)))
+    overheads = (
+        f"Calibrated: start {conditions.start.median:.2f} s, {1000 * conditions.request_overhead:.1f} ms a request, "
+        f"{1000 * conditions.shard_overhead:.1f} ms a shard."
     )
-    outcomes = []
-    for workload in workloads(160 if quick else 480, np.random.default_rng(11)):
-        outcomes.append(outcome(workload, conditions))
-        print(f"{workload.name}: {outcomes[-1].error:+.1f} %", file=sys.stderr)
-    text = table(outcomes)
-    print(text)
+    outcomes = [outcome(workload, conditions, actual) for workload, actual in measured]
+    names = dict.fromkeys(one.workload.name for one in outcomes)
+    text = table([[one for one in outcomes if one.workload.name == name] for name in names])
+    print(f"{overheads}\n\n{text}")
     if not quick:
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         RESULTS.write_text(
-            f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine}.\n\n{text}\n"
+            f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine}: medians of "
+            f"{len(SEEDS)} runs, each with other records. {overheads}\n\n{text}\n"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.planner import Workload, outcome, workloads
+from benchmarks.planner import Workload, measured_seconds, outcome, workloads
 from planner.conditions import PRIOR, LogNormal
 
 # What starting a server and asking it costs on this machine, roughly; benchmarks/planner.py measures it.
@@ -31,6 +31,6 @@ WORKLOADS = {one.name: one for one in workloads(160, np.random.default_rng(11))}
     ids=lambda one: one.name,
 )
 def test_the_engine_takes_what_the_planner_said_and_not_what_the_formula_says(workload: Workload) -> None:
-    found = outcome(workload, CONDITIONS)
+    found = outcome(workload, CONDITIONS, measured_seconds(workload))
     assert found.error == pytest.approx(0, abs=15)
     assert found.formula_error < -20
