@@ -49,7 +49,7 @@ def plan(
     """What the run costs and when it ends, beside the ways around it."""
     from planner.plan import make_plan
 
-    today, options = date.today(), PlanOptions(**given)
+    today, options = date.today(), PlanOptions(**given, on_this_machine=workspace is not None)
     table = price_table(options)
     past = None
     if run_id:

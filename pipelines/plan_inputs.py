@@ -34,7 +34,7 @@ _ASSUMED_ANSWER_MB = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What was said on the command line; None is: not said."""
+    """What was said on the command line; None is: not said. `on_this_machine` as in `check_tuning_fits`."""
 
     items: int | None = None
     history: str | None = None
@@ -59,10 +59,11 @@ class PlanOptions:
     ad_hoc: int | None = None
     quota: int | None = None
     tuning: Path | None = None
+    on_this_machine: bool = False
 
 
 def plan_options(command: _Command) -> _Command:
-    """The options that `PlanOptions` holds, on a click command."""
+    """The options that `PlanOptions` holds, but the last, on a click command."""
     file = click.Path(path_type=Path, dir_okay=False)
     for option in reversed(
         [
@@ -117,7 +118,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     instance_type = options.instance_type or defaults["transform_instance_type"]
     check_transform_type(instance_type, instance_types.of_transform())
     if tuning:
-        check_tuning_fits(tuning, instance_type=instance_type)
+        check_tuning_fits(tuning, instance_type=instance_type, on_this_machine=options.on_this_machine)
     region = options.region or DEFAULT_REGION
     rate = rate_of(table, region, instance_type, price_per_hour=options.price_per_hour, today=today)
     processing_type = defaults["processing_instance_type"]

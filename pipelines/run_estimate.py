@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from pipelines.parameters import Parameters
+from pipelines.session import LOCAL_REGION
 from steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -17,11 +18,16 @@ __all__ = ["check_budget", "estimate_run"]
 def estimate_run(values: Parameters, *, region: str, **workload: Any) -> Scenario:
     """The planner's estimate of the batch run; `workload` are fields of `PlanOptions`, None where not known.
 
-    Raises ConfigError for what the planner lacks, or has no price of.
+    Raises ConfigError for what the planner lacks, or has no price of: a workspace has none of its own.
     """
     from pipelines.plan_inputs import PlanOptions, plan_inputs, price_table
     from planner.scenarios import SCENARIOS
 
+    on_this_machine = region == LOCAL_REGION
+    if on_this_machine and workload.get("price_per_hour") is None:
+        what = "an instance of a workspace is this machine, which has no price."
+        remedy = "Give --price-per-hour: what an hour of an instance would cost in US dollars."
+        raise ConfigError(Problem("price", what, "--workspace", remedy))
     options = PlanOptions(
         instance_type=values.transform_instance_type,
         instances=values.transform_instance_count,
@@ -29,6 +35,7 @@ def estimate_run(values: Parameters, *, region: str, **workload: Any) -> Scenari
         max_payload=values.max_payload_in_mb,
         records_per_shard=values.records_per_shard,
         region=region,
+        on_this_machine=on_this_machine,
         **workload,
     )
     return SCENARIOS["batch"](plan_inputs(options, price_table(options), date.today()))

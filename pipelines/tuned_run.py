@@ -24,11 +24,13 @@ def tuned_parameters(
     """
     tuning = read_tuning(path)
     values = {**defaults_of(json.loads(pipeline["PipelineDefinition"])), **overrides}
-    instance_type = values["TransformInstanceType"]
-    if isinstance(session, WorkspaceSession) and tuning.measured.where == "local":
-        instance_type = tuning.measured.instance_type  # every instance type is this machine there
     model = session.client("sagemaker").describe_model(ModelName=values["ModelName"])
-    check_tuning_fits(tuning, instance_type=instance_type, image_digest=image_of(model))
+    check_tuning_fits(
+        tuning,
+        instance_type=values["TransformInstanceType"],
+        image_digest=image_of(model),
+        on_this_machine=isinstance(session, WorkspaceSession),
+    )
     return tuning.pipeline_parameters()
 
 

@@ -204,13 +204,17 @@ def write_tuning(tuning: Tuning, path: Path) -> None:
         stream.write(text.encode() + b"\n")
 
 
-def check_tuning_fits(tuning: Tuning, *, instance_type: str, image_digest: str | None = None) -> None:
+def check_tuning_fits(
+    tuning: Tuning, *, instance_type: str, image_digest: str | None = None, on_this_machine: bool = False
+) -> None:
     """Raises ConfigError unless it was measured on this type and with this image.
 
-    Images are compared where both are known by their digest or both by their tag.
+    Images are compared where both are known by their digest or both by their tag. `on_this_machine`: instances of
+    whatever type are this machine, as in a workspace, so that what was measured here fits all of them.
     """
     problems = []
-    if tuning.measured.instance_type != instance_type:
+    measured_here = on_this_machine and tuning.measured.where == "local"
+    if tuning.measured.instance_type != instance_type and not measured_here:
         what = f"it was measured on {tuning.measured.instance_type}, the run has {instance_type}."
         problems.append(Problem("tuning_type", what, "tuning", "Measure the type that the run uses."))
     known = tuning.model.image_digest

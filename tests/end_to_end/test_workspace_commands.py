@@ -18,6 +18,8 @@ import pytest
 from command import ITEMS, ROOT, RUN_DATE, Ended, command_line
 from tuning_document import write_tuning_document
 
+from pipelines.session import WorkspaceSession
+
 PAYLOAD = ROOT / "examples" / "bakery" / "payload.toml"
 HERE = ("--workspace", "workspace")
 Command = Callable[..., Ended]
@@ -84,10 +86,34 @@ def test_start_and_every_look_at_the_run(run_pipeline: Command, workspace: Path)
 
 def test_a_start_takes_what_was_measured_on_this_machine(run_pipeline: Command, workspace: Path) -> None:
     path = write_tuning_document(workspace / "tuning.json", instance_type="local", where="local")
-    started = run_pipeline("start", *HERE, "--json", "--tuning", str(path))
+    guarded = ("--budget", "100", "--items", str(ITEMS), "--price-per-hour", "0.922")
+    started = run_pipeline("start", *HERE, "--json", "--tuning", str(path), *guarded)
     assert started.exit_code == 0, started.stderr
     logs = run_pipeline("logs", *HERE, "--step", "Transform").stdout
     assert "MaxConcurrentTransforms=5, MaxPayloadInMB=7" in logs
+
+
+def test_what_was_measured_of_another_model_or_type_starts_nothing(run_pipeline: Command, workspace: Path) -> None:
+    WorkspaceSession(workspace).client("sagemaker").create_model(
+        ModelName="demand-model",
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/demand-model",
+        PrimaryContainer={"Image": "registry.example/demand@sha256:aa"},
+    )
+    path = write_tuning_document(workspace / "tuning.json", instance_type="ml.c5.4xlarge", image="sha256:bb")
+    refused = run_pipeline("start", *HERE, "--tuning", str(path))
+    assert refused.exit_code == 2
+    assert "it was measured on ml.c5.4xlarge, the run has ml.m5.4xlarge" in refused.stderr
+    assert "it was measured with image sha256:bb, the model has sha256:aa" in refused.stderr
+    assert run_pipeline("list", *HERE, "--json").document == []
+
+
+def test_a_budget_in_a_workspace_asks_for_a_price(run_pipeline: Command, workspace: Path) -> None:
+    workload = ("start", *HERE, "--items", "100000", "--seconds", "30", "--budget", "1")
+    refused, too_dear = run_pipeline(*workload), run_pipeline(*workload, "--price-per-hour", "0.922")
+    assert (refused.exit_code, too_dear.exit_code) == (2, 2)
+    assert "Give --price-per-hour" in refused.stderr
+    assert "the budget is 1.00 USD" in too_dear.stderr
+    assert run_pipeline("list", *HERE, "--json").document == []
 
 
 def test_a_failing_record_is_explained_and_rerun(run_pipeline: Command, workspace: Path) -> None:
