@@ -204,22 +204,27 @@ def _needed_steps(step: StepView) -> set[str]:
 def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
     # By text and not by expression, so that a use inside what is not checked counts too.
     used = set(re.findall(r'"Parameters\.([A-Za-z0-9\-_]+)"', json.dumps(definition)))
-    for parameter in definition.get("Parameters", []):
-        name = parameter["Name"]
+    for name in (parameter["Name"] for parameter in definition.get("Parameters", [])):
+        if name in used:
+            continue  # A step that has a constant of its own beside it is a choice.
         fixed = [f"{step.name}.{path} = {value!r}" for step in steps for path, value in _fixed(step, name)]
         if fixed:
             what = f"is declared, but {' and '.join(fixed)} {'is' if len(fixed) == 1 else 'are'} fixed."
             yield Problem("hard_coded", what, name, f'Put {{"Get": "Parameters.{name}"}} there.')
-        elif name not in used:
+        else:
             yield Problem("dead_parameter", "no step uses it: setting it does nothing.", name, "Use it or delete it.")
 
 
 def _fixed(step: StepView, parameter: str) -> Iterator[tuple[str, Any]]:
-    """Constants where the parameter's name points: InstanceCount of a Transform for TransformInstanceCount."""
+    """Constants where the parameter's name points: InstanceCount of a Transform for TransformInstanceCount.
+
+    Batch is another word for Transform: AWS's own templates say BatchInstanceCount.
+    """
     if step.type in OPERATIONS:
+        prefixes = ["", step.type, step.name, *(["Batch"] if step.type == "Transform" else [])]
         for path, value in _leaves(step.arguments, ""):
             member = path.rpartition(".")[2]
-            if parameter == member or parameter in (f"{step.type}{member}", f"{step.name}{member}"):
+            if parameter in (f"{prefix}{member}" for prefix in prefixes):
                 yield path, value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.errors import ServiceException
@@ -12,6 +13,7 @@ from pipelines.measured_rules import measured_problems
 from pipelines.request_rules import documented_problems
 from pipelines.requests import declared_in, resolve_jobs, walk_steps
 from pipelines.service_model import request_problems
+from pipelines.template_rules import definitions_in, is_template, schedule_problems
 from planner.tuning import Tuning
 from steps.errors import ConfigError, Problem
 
@@ -31,6 +33,7 @@ ADVICE = frozenset(
         "open_prefix",
         "overlapping_prefixes",
         "same_destination",
+        "schedule_target",
         "shared_output",
         "short_timeout",
     }
@@ -45,6 +48,8 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: T
     Requests are checked with the defaults and `parameters`, and against what was measured where that is given; what
     has no value yet is passed over. Reads nothing but the service's model, which comes with botocore.
     """
+    if is_template(definition):
+        return list(_template_problems(definition, parameters, tuning))
     malformed = list(_malformed(definition))
     if malformed:
         return malformed
@@ -74,6 +79,15 @@ def check_requests(
             problems += documented_problems(job)
             problems += measured_problems(job, tuning) if tuning else []
     return problems
+
+
+def _template_problems(
+    template: Mapping[str, Any], parameters: Mapping[str, str] | None, tuning: Tuning | None
+) -> Iterator[Problem]:
+    for logical_id, definition in definitions_in(template):
+        for problem in lint(definition, parameters, tuning):
+            yield replace(problem, where=f"{logical_id}: {problem.where}")
+    yield from schedule_problems(template)
 
 
 def _malformed(definition: Any) -> Iterator[Problem]:

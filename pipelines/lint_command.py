@@ -32,8 +32,9 @@ _REFUSED = ConfigError.exit_code
 def lint(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
     """Check a pipeline definition without running it.
 
-    FILE is any pipeline's definition JSON, `-` reads stdin; without FILE it is this pipeline's own.
-    Exit code 2 when SageMaker would refuse it, 0 when it is clean or there is only advice.
+    FILE is any pipeline's definition, or a CloudFormation template with pipelines and what starts them, as JSON; `-`
+    reads stdin; without FILE it is this pipeline's own. Exit code 2 when SageMaker would refuse it, 0 when it is
+    clean or there is only advice.
     """
     from pipelines.lint import ADVICE
     from pipelines.lint import lint as findings_of
@@ -57,7 +58,7 @@ def _definition(file: BinaryIO | None) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         where = file.name if file else str(COMMITTED)
-        remedy = "Write the JSON that `pipeline.definition()` gives, or that describe-pipeline answers."
+        remedy = "Write the JSON that `pipeline.definition()` or describe-pipeline gives, and a template as JSON too."
         raise ConfigError(Problem("definition", f"is not JSON: {error}.", where, remedy)) from error
 
 

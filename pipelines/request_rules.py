@@ -84,7 +84,7 @@ def _transform_prefixes(request: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if not uri.endswith("/") and "." not in uri.rpartition("/")[2]:
         what = f"{uri} is a string prefix: it also matches {uri}-old/ and all else that begins so."
-        yield Problem("open_prefix", what, f"{where}.S3Uri", "End it in '/'.")
+        yield Problem("open_prefix", what, f"{where}.S3Uri", "End it in '/', unless it is one object.")
     if isinstance(output, str):
         yield from _overlap(uri, output)
 

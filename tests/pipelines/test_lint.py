@@ -167,9 +167,7 @@ def test_requests_in_flight_times_payload_is_checked_in_each_transform_job() -> 
 
 
 def test_concurrency_left_to_the_container_is_not_multiplied() -> None:
-    assert found(changed("Transform", "Arguments.MaxConcurrentTransforms", 0)) == [
-        ("hard_coded", "MaxConcurrentTransforms")
-    ]
+    assert found(changed("Transform", "Arguments.MaxConcurrentTransforms", 0)) == []
 
 
 def test_an_explicit_concurrency_is_multiplied_with_the_default_payload_of_six() -> None:
@@ -301,11 +299,98 @@ def test_an_isolated_step_cannot_open_what_it_is_asked_to_open() -> None:
     ]
 
 
-def test_an_instance_count_that_is_declared_and_yet_fixed_is_found() -> None:
-    problem = only(changed("Transform", "Arguments.TransformResources.InstanceCount", 1))
-    assert (problem.code, problem.where) == ("hard_coded", "TransformInstanceCount")
-    assert problem.what == "is declared, but Transform.TransformResources.InstanceCount = 1 is fixed."
-    assert problem.remedy == 'Put {"Get": "Parameters.TransformInstanceCount"} there.'
+def batch_template() -> dict[str, Any]:
+    """As small as the pipeline of AWS's public template for batch inference can be: it takes no notice of two of its
+    parameters, and its schedule starts a pipeline of another name."""
+    parameters = {"BatchInstanceCount": 1, "BatchInstanceType": "ml.m5.xlarge", "OutputPath": "s3://acme/out"}
+    declared = [
+        {"Name": name, "Type": "Integer" if isinstance(value, int) else "String", "DefaultValue": value}
+        for name, value in parameters.items()
+    ]
+    output = {"Std:Join": {"On": "/", "Values": [{"Get": "Parameters.OutputPath"}, {"Get": "Execution.StartDateTime"}]}}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://acme/in/"}}
+    arguments = {
+        "ModelName": "abalone",
+        "TransformInput": {"DataSource": source},
+        "TransformOutput": {"S3OutputPath": output},
+        "TransformResources": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge"},
+    }
+    step = {"Name": "BatchInferenceStep", "Type": "Transform", "Arguments": arguments}
+    definition = {"Version": "2020-12-01", "Parameters": declared, "Steps": [step]}
+    name = {"Fn::Sub": "${Project}-${Stage}-BatchPipeline"}
+    arn = {"Fn::Sub": "arn:aws:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${Project}-${Stage}-batch-pipeline"}
+    body = {"PipelineDefinitionBody": json.dumps(definition)}
+    return {
+        "Resources": {
+            "BatchPipeline": {
+                "Type": "AWS::SageMaker::Pipeline",
+                "Properties": {"PipelineName": name, "PipelineDefinition": body},
+            },
+            "EventRule": {"Type": "AWS::Events::Rule", "Properties": {"Targets": [{"Id": "batch", "Arn": arn}]}},
+        }
+    }
+
+
+def test_the_defects_of_a_public_template_are_named() -> None:
+    found_in_it = {problem.where: problem.what for problem in lint(batch_template())}
+    assert found_in_it == {
+        "BatchPipeline: BatchInstanceCount": (
+            "is declared, but BatchInferenceStep.TransformResources.InstanceCount = 1 is fixed."
+        ),
+        "BatchPipeline: BatchInstanceType": (
+            "is declared, but BatchInferenceStep.TransformResources.InstanceType = 'ml.m5.xlarge' is fixed."
+        ),
+        "EventRule.Targets[0].Arn": (
+            "starts the pipeline ${Project}-${Stage}-batch-pipeline; "
+            "the template makes ${Project}-${Stage}-BatchPipeline."
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        {"Fn::Sub": "arn:${AWS::Partition}:sagemaker:${AWS::Region}:1:pipeline/${Project}-${Stage}-batchpipeline"},
+        {"Fn::Sub": "arn:aws:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${BatchPipeline}"},
+        {"Fn::Join": ["", ["arn:aws:sagemaker:eu-central-1:1:pipeline/", {"Ref": "BatchPipeline"}]]},
+        {"Fn::Sub": ["arn:aws:sagemaker:${R}:1:pipeline/x", {"R": "eu-central-1"}]},
+        {"Fn::GetAtt": ["Queue", "Arn"]},
+        None,
+    ],
+)
+def test_a_schedule_of_the_templates_own_pipeline_or_of_something_else_is_none_of_them(arn: Any) -> None:
+    template = batch_template()
+    (target,) = template["Resources"]["EventRule"]["Properties"]["Targets"]
+    target["Arn"] = arn
+    assert "schedule_target" not in [problem.code for problem in lint(template)]
+
+
+def test_the_target_of_a_scheduler_is_one_too() -> None:
+    template = batch_template()
+    properties = template["Resources"]["EventRule"].pop("Properties")
+    template["Resources"]["EventRule"] |= {
+        "Type": "AWS::Scheduler::Schedule",
+        "Properties": {"Target": properties["Targets"][0]},
+    }
+    problem = lint(template)[-1]
+    assert (problem.code, problem.where) == ("schedule_target", "EventRule.Target.Arn")
+    assert problem.code in ADVICE
+
+
+@pytest.mark.parametrize("body", ["not yet", {"Ref": "Body"}, None])
+def test_a_definition_that_is_put_in_later_is_passed_over(body: Any) -> None:
+    template = batch_template()
+    template["Resources"]["BatchPipeline"]["Properties"]["PipelineDefinition"] = body
+    assert [problem.code for problem in lint(template)] == ["schedule_target"]
+
+
+@pytest.mark.parametrize("resources", [{}, {"A": None}, {"A": {"Type": "AWS::Events::Rule"}}, {"A": {"Type": 1}}])
+def test_a_template_without_pipelines_has_nothing_to_find(resources: Any) -> None:
+    assert lint({"Resources": resources}) == []
+
+
+def test_a_constant_in_one_step_beside_a_parameter_in_another_is_a_choice() -> None:
+    assert found(changed("Transform", "Arguments.TransformResources.InstanceCount", 1)) == []
 
 
 def test_a_parameter_that_no_step_uses_is_found() -> None:
