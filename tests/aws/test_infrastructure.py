@@ -236,9 +236,10 @@ def every_command(script: ScriptedRun, outputs: Mapping[str, str]) -> None:
     """Run each of them on the deployed pipeline, as a person would."""
     run("preflight")
     run("start", "-p", "RunLabel=w")
+    run("stop")
     script.status = "Failed"
     script.steps = [step("BuildShards", "Failed", end=60), step("Transform", "Failed", end=60)]
-    for command in ("status", "wait", "logs", "list", "stop"):
+    for command in ("status", "wait", "logs", "list"):
         run(command, *([RUN_ID] if command == "status" else []))
     run("rerun", RUN_ID, "--no-wait")
     starts = ["--role", outputs["SchedulerRoleArn"], "--dead-letter-queue", outputs["DeadLetterQueueArn"]]
