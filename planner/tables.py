@@ -113,19 +113,19 @@ def _parts(run: Scenario, inputs: PlanInputs) -> RenderableType:
     text = (
         f"Batch: {hours_text(run.wall_hours - processing_hours(inputs)[0])} transform, the rest building and "
         f"validating; ${costs.instances:,.2f} transform + ${costs.processing:,.2f} processing + ${costs.requests:,.2f} "
-        f"requests, {inputs.shards:,} shards. A month is {formula.WEEKS_PER_MONTH} weeks."
+        f"requests, {inputs.shards:,} shard{'s' * (inputs.shards > 1)}. A month is {formula.WEEKS_PER_MONTH} weeks."
     )
     return Padding(Text(text, style="dim"), (0, 0, 1, 0))
 
 
 def _warnings(plan: Plan) -> Iterator[str]:
-    """Each once, under the first scenario that has it."""
-    seen: set[str] = set()
+    """Each once, with the scenarios that have it."""
+    named: dict[str, list[str]] = {}
     for name, texts in plan.warnings.items():
         for text in texts:
-            if text not in seen:
-                seen.add(text)
-                yield f"[bold]{name}[/]: {text}"
+            named.setdefault(text, []).append(name)
+    for text, names in named.items():
+        yield f"[bold]{', '.join(names)}[/]: {text}"
     for text in plan.price_warnings:
         yield f"[bold]prices[/]: {text}"
 
