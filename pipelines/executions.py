@@ -48,7 +48,7 @@ def required_pipeline(session: Session, name: str) -> dict[str, Any]:
     pipeline = deployed_pipeline(session, name)
     if pipeline is None:
         what = f"there is no pipeline {name!r} in {session.region}."
-        raise ConfigError(Problem("not_deployed", what, "--name", "Deploy it first, or name another."))
+        raise ConfigError(Problem("not_deployed", what, name, "Deploy it first, or name another."))
     return pipeline
 
 

@@ -72,13 +72,20 @@ def preflight(
 Line = tuple[Level, str, str]
 
 
-def _model(run: _Run) -> Iterator[Line]:
-    name = run.values.model_name
+def _described_model(run: _Run) -> dict[str, Any] | None:
+    """None when there is no such model."""
     try:
-        model = run.session.client("sagemaker").describe_model(ModelName=name)
+        found: dict[str, Any] = run.session.client("sagemaker").describe_model(ModelName=run.values.model_name)
     except ConfigError as error:
         if error_code(error) not in ("ValidationException", "ResourceNotFound"):
             raise
+        return None
+    return found
+
+
+def _model(run: _Run) -> Iterator[Line]:
+    name, model = run.values.model_name, _described_model(run)
+    if model is None:
         yield "error", f"there is no model {name} in {run.session.region}.", "Give -p ModelName=…, or create the model."
         return
     containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
@@ -93,7 +100,10 @@ def _model(run: _Run) -> Iterator[Line]:
 
 def _model_role(run: _Run) -> Iterator[Line]:
     """It is the model's role, not the pipeline's, that reads the records and writes the answers."""
-    model = run.session.client("sagemaker").describe_model(ModelName=run.values.model_name)
+    model = _described_model(run)
+    if model is None:
+        yield "warning", "not checked: there is no model to have one.", "Name a model that exists."
+        return
     runs = run.values.runs_uri
     wanted = [
         Access.list(join_uri(runs, "run", "input", "r0") + "/"),
@@ -164,7 +174,8 @@ def _history(run: _Run) -> Iterator[Line]:
     files = [one for one in objects if one.uri.endswith(".parquet")]
     more = " or more" if len(objects) == _LISTED_OBJECTS else ""
     if not files:
-        yield "error", f"{uri} has {len(objects)} objects, none of them .parquet.", "Name the prefix of the history."
+        found = f"{len(objects)}{more} objects, none of them .parquet" if objects else "no objects"
+        yield "error", f"{uri} has {found}.", "Name the prefix of the history."
     else:
         yield "ok", f"{len(files):,}{more} Parquet files, {sum(one.size for one in files) / 1e6:,.1f} MB{more}.", ""
 
@@ -193,7 +204,8 @@ def _overlap(run: _Run) -> Iterator[Line]:
     runs = list_runs(run.session.client("sagemaker"), run.pipeline_name, 20)
     going = [one.run_id for one in runs if one.status in ("Executing", "Stopping")]
     if going:
-        yield "warning", f"{', '.join(going)} runs at this moment.", "`wait` for it; two runs share the instance quota."
+        what = f"going on: {', '.join(going)}."
+        yield "warning", what, "`wait` for it; runs share the quota of instances."
     else:
         yield "ok", "no other run is going on.", ""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.session import open_session, session_options
 from pipelines.settings import BuildSettings
+
+if TYPE_CHECKING:
+    from pipelines.schedule_times import Occurrence
 
 __all__ = ["schedule"]
 
@@ -99,7 +102,8 @@ def show(name: str, **where: Any) -> None:
 def preview(cron: str | None, timezone: str, count: int, name: str, **where: Any) -> None:
     """Print the next times, local and UTC, and what changes of clocks do to them.
 
-    With --cron nothing is asked of AWS.
+    The next time that a change of clocks concerns is printed in any case, if it is within a year. With --cron nothing
+    is asked of AWS.
     """
     from pipelines.schedule import get_schedule
 
@@ -143,12 +147,22 @@ def delete(name: str, **where: Any) -> None:
 
 
 def _times(cron: str, timezone: str, count: int) -> Iterator[str]:
+    """So many times that run, and the first after them that a change of clocks concerns, if there is one in a year."""
     from pipelines.cron import parse_cron
-    from pipelines.schedule_times import next_runs, time_zone
+    from pipelines.schedule_times import next_irregular, next_runs, time_zone
 
-    found = list(next_runs(parse_cron(cron), time_zone(timezone), datetime.now(UTC), count))
+    parsed, zone = parse_cron(cron), time_zone(timezone)
+    found = list(next_runs(parsed, zone, datetime.now(UTC), count))
     if not found:
         yield f"It never runs: no time from now on matches {cron}."
-    for one in found:
-        utc = "not run         " if one.utc is None else f"{one.utc:%Y-%m-%d %H:%M} UTC"
-        yield f"{one.local:%a %Y-%m-%d %H:%M} {timezone}   {utc}   {one.note}".rstrip()
+        return
+    yield from (_words(one, timezone) for one in found)
+    later = next_irregular(parsed, zone, found[-1])
+    if later:
+        yield "…"
+        yield _words(later, timezone)
+
+
+def _words(one: Occurrence, timezone: str) -> str:
+    utc = "not run         " if one.utc is None else f"{one.utc:%Y-%m-%d %H:%M} UTC"
+    return f"{one.local:%a %Y-%m-%d %H:%M} {timezone}   {utc}   {one.note}".rstrip()

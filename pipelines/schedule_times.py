@@ -15,7 +15,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from pipelines.cron import Cron
 from steps.errors import ConfigError, Problem
 
-__all__ = ["Occurrence", "next_runs", "time_zone"]
+__all__ = ["Occurrence", "next_irregular", "next_runs", "time_zone"]
+
+# Clocks change twice a year. An hourly schedule has so many times in it; of one that runs oftener the next weeks do.
+_YEAR = timedelta(days=366)
+_MOST_LOOKED_AT = 9000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,16 @@ def next_runs(cron: Cron, zone: ZoneInfo, after: datetime, count: int) -> Iterat
             return
         yield found
         count -= found.utc is not None
+
+
+def next_irregular(cron: Cron, zone: ZoneInfo, after: Occurrence) -> Occurrence | None:
+    """The first time within a year after this one that does not exist or comes twice."""
+    for one in next_runs(cron, zone, after.utc or _if_it_existed(after.local, zone), _MOST_LOOKED_AT):
+        if one.local - after.local > _YEAR:
+            return None
+        if one.note:
+            return one
+    return None
 
 
 def _occurrence(local: datetime, zone: ZoneInfo) -> Occurrence:

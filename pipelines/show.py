@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipelines.session import Session, open_session, session_options
+from steps.errors import ConfigError, Problem
 
 __all__ = ["COMMITTED", "parameters", "show"]
 
@@ -42,6 +43,7 @@ def show(
     from pipelines.parameters import check_parameters, parse_overrides
     from pipelines.requests import resolve
 
+    _check_options(requests, diff, settings_file, workspace=workspace, region=region, profile=profile)
     if diff:
         session = open_session(workspace, region=region, profile=profile)
         click.echo("\n".join(_changes(session, settings_file, overrides)))
@@ -55,6 +57,21 @@ def show(
     else:
         printed = with_defaults(definition, values)
     click.echo(json.dumps(printed, indent=1))
+
+
+def _check_options(requests: bool, diff: bool, settings_file: Path | None, **where: Path | str | None) -> None:
+    """Raises ConfigError for an option that would do nothing, and for --diff without what it compares with."""
+    problems = []
+    if diff and settings_file is None:
+        problems.append(("--settings", "--diff compares what these settings make.", "Name the file of `deploy`."))
+    if diff and requests:
+        problems.append(("--requests", "--diff compares definitions.", "Leave one of the two out."))
+    if not diff:
+        given = {"settings": settings_file, **where}
+        said = [f"--{name}" for name, value in given.items() if value is not None]
+        problems += [(name, "only --diff looks at it.", "Leave it out, or add --diff.") for name in said]
+    if problems:
+        raise ConfigError(*(Problem("option", what, name, remedy) for name, what, remedy in problems))
 
 
 def _changes(session: Session, settings_file: Path | None, defaults: tuple[str, ...]) -> list[str]:

@@ -170,6 +170,21 @@ def test_show_diff_says_what_a_deployment_would_change(
     assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "HeadObject"}
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--diff",), "--settings: --diff compares what these settings make."),
+        (("--diff", "--requests", "--settings", "deploy.toml"), "--requests: --diff compares definitions."),
+        (("--settings", "deploy.toml"), "--settings: only --diff looks at it."),
+        (("--requests", "--region", REGION), "--region: only --diff looks at it."),
+    ],
+)
+def test_show_refuses_an_option_that_would_do_nothing(options: tuple[str, ...], said: str) -> None:
+    refused = CliRunner().invoke(root, ["show", *options]).exception
+    assert isinstance(refused, ConfigError)
+    assert said in str(refused)
+
+
 def test_what_was_done_is_told(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
     deployed(session, settings, packed)
     assert plan_deployment(session, settings, packed).told(REGION, packed) == (

@@ -151,6 +151,7 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
     ("spoil", "check", "level", "said"),
     [
         (with_model(), "model", "error", "there is no model demand-model in eu-central-1."),
+        (with_model(), "model role", "warning", "not checked: there is no model to have one."),
         (with_model(ModelDataSource=S3_DATA), "model", "error", "ModelDataSource, which Batch Transform does not take"),
         (with_model(Mode="SingleModel"), "model", "warning", "has no ModelDataUrl"),
         (
@@ -175,7 +176,7 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             "error",
             "20 are needed, the account has 4",
         ),
-        (with_script(status="Executing"), "other runs", "warning", "runaaaaaaaaa runs at this moment"),
+        (with_script(status="Executing"), "other runs", "warning", "going on: runaaaaaaaaa."),
         (
             with_lock_of("runbbbbbbbbb", "Executing"),
             "lock",

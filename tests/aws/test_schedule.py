@@ -97,6 +97,13 @@ def test_preview_needs_no_account_for_an_expression(account: Recorder) -> None:
     assert "never runs" in schedule("preview", "--cron", "cron(0 0 1 1 ? 1999)").stdout
 
 
+def test_a_time_that_will_be_skipped_is_told_however_far_away(deployed: AwsSession) -> None:
+    often = ("create", "--cron", "cron(30 2 ? * SUN *)", *CREATE[3:])
+    for told in (schedule(*often), schedule("show"), schedule("preview", "--count", "1")):
+        assert told.stdout.splitlines()[-2] == "…"
+        assert "the clocks go" in told.stdout.splitlines()[-1]
+
+
 def test_preview_shows_ten_times_of_the_schedule(deployed: AwsSession) -> None:
     schedule(*CREATE)
     assert len(schedule("preview").stdout.splitlines()) == 10

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.cron import parse_cron
-from pipelines.schedule_times import Occurrence, next_runs, time_zone
+from pipelines.schedule_times import Occurrence, next_irregular, next_runs, time_zone
 from steps.errors import ConfigError
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney")
@@ -119,6 +119,26 @@ def test_the_notes_say_what_happens() -> None:
     )
     assert gap.note == "skipped: the clocks go forward, 02:30 does not exist"
     assert twice.note == "the clocks go back, 02:30 comes twice; it runs once"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "expected"),
+    [
+        ("cron(30 2 ? * SUN *)", "Europe/Berlin", "2027-03-28 02:30"),
+        ("cron(30 3 ? * SUN *)", "Europe/Berlin", None),
+        ("cron(30 3 ? * SUN *)", "Europe/Helsinki", "2027-03-28 03:30"),
+        ("cron(30 1 ? * SUN *)", "America/New_York", "2027-11-07 01:30"),
+        ("cron(15 2 ? * SUN *)", "Australia/Lord_Howe", "2027-10-03 02:15"),
+        ("cron(30 2 ? * MON *)", "Europe/Berlin", None),
+        ("cron(30 2 ? * SUN *)", "UTC", None),
+        ("cron(30 2 28 3 ? 2027)", "Europe/Berlin", "2027-03-28 02:30"),
+        ("cron(30 2 25 3 ? 2029)", "Europe/Berlin", None),
+    ],
+)
+def test_the_next_time_that_a_change_of_clocks_concerns(expression: str, zone: str, expected: str | None) -> None:
+    last = Occurrence(local=datetime(2026, 12, 6, 2, 30), utc=datetime(2026, 12, 6, 2, 30, tzinfo=UTC), repeated=False)
+    found = next_irregular(parse_cron(expression), ZoneInfo(zone), last)
+    assert (found and f"{found.local:%Y-%m-%d %H:%M}") == expected
 
 
 @settings(max_examples=50, deadline=None)
