@@ -45,7 +45,7 @@ class PastPlan:
         found = self.calibration
         start = "" if found.start is None else f", start {found.start:.3g} s"
         seconds = "" if found.seconds is None else f", {found.seconds:.3g} s a record"
-        return f"Measured: provisioning {found.provision:.3g} s{start}{seconds} ({found.evidence})."
+        return f"Measured: provisioning {found.provision:.3g} s{start}{seconds} ({found.evidence}){_assignment(found)}."
 
     def document(self) -> dict[str, Any]:
         """As `plan --run … --json` prints it under `run`."""
@@ -59,9 +59,17 @@ class PastPlan:
                 "start_seconds": found.start,
                 "seconds_a_record": found.seconds,
                 "evidence": found.evidence,
-                "assignment": "unknown: SageMaker does not tell which instance worked on an object",
+                "busiest_share": found.busiest_share,
             },
         }
+
+
+def _assignment(found: Calibration) -> str:
+    if found.busiest_share is None:
+        return ""
+    if found.busiest_share == 1:
+        return "; the instances had even shares of them"
+    return f"; the busiest instance had {found.busiest_share:.2g} times an even share of them"
 
 
 def _compared(one: Comparison) -> dict[str, Any]:
@@ -150,11 +158,14 @@ def _options_of(facts: RunFacts, options: PlanOptions, seconds: float | None) ->
 
 
 def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) -> None:
-    """Put what the run measured into tuning.json: the starts, and the seconds of the sample's mean record."""
-    from planner.tuning import ColdStart, Duration, read_tuning, write_tuning
+    """Put what the run measured into tuning.json: starts, seconds of the sample's mean record, assignment."""
+    from planner.tuning import Assignment, ColdStart, Duration, read_tuning, write_tuning
 
     tuning = read_tuning(tuning_file)
-    cold, sample = tuning.cold_start, tuning.measured.sample
+    cold, sample, assignment = tuning.cold_start, tuning.measured.sample, tuning.assignment
+    if (share := calibration.busiest_share) is not None:
+        evidence = f"run {run_id}, {calibration.evidence}{_assignment(calibration)}"
+        assignment = Assignment(rule="round-robin" if share == 1 else "unknown", evidence=evidence, busiest_share=share)
     cold = ColdStart(
         provision_s=Duration(median=calibration.provision, sigma=cold.provision_s.sigma),
         start_s=Duration(median=calibration.start or cold.start_s.median, sigma=cold.start_s.sigma),
@@ -162,7 +173,8 @@ def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) 
     )
     sample = sample.model_copy(update={"seconds_mean": calibration.seconds or sample.seconds_mean})
     measured = tuning.measured.model_copy(update={"sample": sample})
-    write_tuning(tuning.model_copy(update={"cold_start": cold, "measured": measured}), tuning_file)
+    learnt = {"cold_start": cold, "measured": measured, "assignment": assignment}
+    write_tuning(tuning.model_copy(update=learnt), tuning_file)
 
 
 def _output_moments(session: Session, run: PastRun) -> list[float]:

@@ -2,24 +2,29 @@
 
 Billing runs from TransformStartTime to TransformEndTime (API reference, DescribeTransformJob); what passes before is
 provisioning. When the outputs of equal shards appear they tell the rest: n instances finish n shards every τ seconds,
-the first of them τ seconds after they started.
+the first of them τ seconds after they started, and the last output tells how many shards the busiest of them had.
+Nothing tells which instance worked on an object.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from planner.conditions import Conditions, LogNormal
-from planner.estimate import Drain, Estimate
+from planner.estimate import Drain, Estimate, late_by
 
 __all__ = ["Calibration", "Comparison", "TransformRun", "calibrate", "compare", "recalibrated", "without_overheads"]
 
 
 _LEAST_SECONDS = 1e-6
 """Less than that between two outputs is no time."""
+_UNEVEN_SHARDS, _UNEVEN_SHARE = 1.0, 1.1
+"""So many shards more than an even share, and so many times it, are no accident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +48,15 @@ class TransformRun:
 class Calibration:
     """What the run says. `start` and `seconds` are None where the outputs cannot tell them apart.
 
-    `overheads` is False for a run that took less a shard than the assumed overheads alone: it has none of them.
+    `busiest_share` as in `Conditions`; None for a single instance and where the outputs do not tell. `overheads` is
+    False for a run that took less a shard than the assumed overheads alone: it has none of them.
     """
 
     provision: float
     start: float | None
     seconds: float | None
     evidence: str
+    busiest_share: float | None = None
     overheads: bool = True
 
 
@@ -82,23 +89,40 @@ def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: C
         evidence = f"{len(run.outputs)} outputs of {at_work} instances: at least two each are needed to tell the start"
         return Calibration(provision=run.provision, start=None, seconds=None, evidence=evidence)
     times = np.sort(np.array(run.outputs, dtype=np.float64))
-    rounds = len(times) // at_work
-    # The k-th n outputs lie around start + k τ.
-    means = times[: rounds * at_work].reshape(rounds, at_work).mean(axis=1)
-    each, offset = np.polyfit(np.arange(1, rounds + 1), means, deg=1)
+    each, start = _pace(times, at_work, max(2, len(times) // at_work // 2))
+    share = _busiest_share(times, at_work, each, start, conditions) if each >= _LEAST_SECONDS else 1.0
+    if share == 1.0:
+        each, start = _pace(times, at_work, len(times) // at_work)
     if each < _LEAST_SECONDS:
         evidence = f"{len(times)} outputs that appeared at once: no shard can be told from the next"
         return Calibration(provision=run.provision, start=None, seconds=None, evidence=evidence)
     in_turn = run.records / run.shards / capacity + drain.mean
-    seconds = (float(each) - conditions.shard_overhead) / in_turn - conditions.request_overhead
+    seconds = (each - conditions.shard_overhead) / in_turn - conditions.request_overhead
     overheads = seconds > 0
     return Calibration(
         provision=run.provision,
-        start=max(0.0, float(offset)),
-        seconds=(seconds if overheads else float(each) / in_turn) / conditions.attempts,
+        start=max(0.0, start),
+        seconds=(seconds if overheads else each / in_turn) / conditions.attempts,
         evidence=f"{len(times)} outputs of {at_work} instances, {each:.3g} s a shard",
+        busiest_share=share if at_work > 1 else None,
         overheads=overheads,
     )
+
+
+def _pace(times: npt.NDArray[np.float64], at_work: int, rounds: int) -> tuple[float, float]:
+    """Seconds a shard, and the start: the k-th n outputs lie around start + k τ while all instances have work."""
+    means = times[: rounds * at_work].reshape(rounds, at_work).mean(axis=1)
+    each, start = np.polyfit(np.arange(1, rounds + 1), means, deg=1)
+    return float(each), float(start)
+
+
+def _busiest_share(
+    times: npt.NDArray[np.float64], at_work: int, each: float, start: float, conditions: Conditions
+) -> float:
+    """1.0 for as even as can be. An instance that started late is not taken for a busy one."""
+    late_start = max(start * math.exp(late_by(at_work) * conditions.start.sigma), float(times[at_work - 1]) - each)
+    busiest, even = (float(times[-1]) - late_start) / each, math.ceil(len(times) / at_work)
+    return busiest / even if busiest > max(even + _UNEVEN_SHARDS, even * _UNEVEN_SHARE) else 1.0
 
 
 def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions:
@@ -108,6 +132,7 @@ def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions
         without_overheads(conditions, calibration),
         provision=LogNormal(median=max(calibration.provision, 0.0), sigma=conditions.provision.sigma),
         start=LogNormal(median=start, sigma=conditions.start.sigma),
+        busiest_share=calibration.busiest_share or conditions.busiest_share,
         source="describe-transform-job",
     )
 

@@ -106,7 +106,12 @@ def _payload(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
 
 
 def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    shards, instances = inputs.shards, inputs.instances
+    shards, instances, busiest = inputs.shards, inputs.instances, inputs.conditions.busiest_share
+    if busiest > 1:
+        yield (
+            f"uneven: the busiest instance of an earlier run had {busiest:.2g} times an even share of the files, and "
+            "the plan counts with it."
+        )
     if shards == 1 and instances > 1:
         yield (
             f"one file: SageMaker does not split it over instances. One works for {scenario.wall_hours:,.0f} h, "
@@ -115,11 +120,11 @@ def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
     elif shards < instances:
         yield f"{shards} files on {instances} instances: {instances - shards} idle and are paid."
     elif shards % instances:
-        busiest = math.ceil(shards / instances)
+        most = math.ceil(shards / instances)
         even = shards / instances
         yield (
-            f"{shards} files on {instances} instances: some get {busiest}, the mean is {even:.1f}; the job takes "
-            f"{100 * (busiest / even - 1):.0f} % longer than with a multiple of {instances}."
+            f"{shards} files on {instances} instances: some get {most}, the mean is {even:.1f}; the job takes "
+            f"{100 * (most / even - 1):.0f} % longer than with a multiple of {instances}."
         )
 
 

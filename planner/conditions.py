@@ -30,7 +30,8 @@ class Conditions:
 
     `request_overhead` and `shard_overhead` are seconds; `failure_rate` is the share of attempts that fail and are tried
     again, up to `max_retries` times; `timeout` bounds an attempt. `speed_sigma` says how sure the seconds a record are,
-    `instance_sigma` how much instances of one type differ.
+    `instance_sigma` how much instances of one type differ. `busiest_share` is what the busiest instance gets of a
+    transform job, in even shares: 1.0 where objects are dealt in turn.
     """
 
     provision: LogNormal
@@ -42,6 +43,7 @@ class Conditions:
     timeout: float
     speed_sigma: float
     instance_sigma: float
+    busiest_share: float
     source: str
 
     @property
@@ -63,5 +65,6 @@ PRIOR = Conditions(
     timeout=600.0,
     speed_sigma=0.03,
     instance_sigma=0.01,
+    busiest_share=1.0,
     source="prior",
 )

@@ -61,7 +61,7 @@ def estimate(
 ) -> Estimate:
     """`capacity` is C(m) and `drain` is `drain_of` at the job's concurrency; `shards` are of equal size."""
     a_record = seconds * conditions.attempts + conditions.request_overhead
-    busiest = math.ceil(shards / instances)
+    busiest = min(float(shards), math.ceil(shards / instances) * conditions.busiest_share)
     records = busiest * items / shards
     work = records * a_record / capacity + busiest * (drain.mean * a_record + conditions.shard_overhead)
     differ = math.hypot(

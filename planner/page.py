@@ -120,6 +120,7 @@ def _conditions(inputs: PlanInputs) -> dict[str, Any]:
         "shard_overhead": known.shard_overhead,
         "speed_sigma": known.speed_sigma,
         "instance_sigma": known.instance_sigma,
+        "busiest_share": known.busiest_share,
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import NormalDist
 
@@ -125,7 +125,7 @@ def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
         shards=instances,
         capacity=speed,
         drain=Drain(mean=0.0, sigma=0.0),
-        conditions=inputs.conditions,
+        conditions=replace(inputs.conditions, busiest_share=1.0),
     )
     instance_hours = instances * hours.billed_p50 / 3600
     return Scenario(

@@ -104,6 +104,7 @@ def _play(job: Job, conditions: Conditions, expected: Array, runs: int, rng: np.
     took += conditions.shard_overhead
     mine = [instance_share(range(shards), instance, job.instances) for instance in range(job.instances)]
     work = np.stack([took[:, share].sum(axis=1) for share in mine], axis=1)
+    work *= _shares(job.instances, conditions.busiest_share)
     work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))
     start = _draw(conditions.start, work.shape, rng)
     billed = (start + work).max(axis=1)
@@ -114,6 +115,13 @@ def _play(job: Job, conditions: Conditions, expected: Array, runs: int, rng: np.
         lost_shards=lost.any(axis=2).sum(axis=1).astype(np.float64),
         occupancy=held.sum(axis=(1, 2)) * slowdown / (slots * billed),
     )
+
+
+def _shares(instances: int, busiest: float) -> Array:
+    """What each instance does, in even shares: the busiest that much, all others what is left."""
+    most = min(busiest, float(instances))
+    rest = (instances - most) / max(1, instances - 1)
+    return np.array([most] + [rest] * (instances - 1))
 
 
 def _attempts(

@@ -142,10 +142,11 @@ class ColdStart(_Part):
 
 
 class Assignment(_Part):
-    """How objects were seen to be mapped to instances."""
+    """How objects were seen to be mapped to instances; `busiest_share` as in `planner.conditions.Conditions`."""
 
     rule: Literal["unknown", "round-robin", "hash"]
     evidence: str
+    busiest_share: Annotated[float, Field(ge=1)] = 1.0
 
 
 class Variant(_Part):
@@ -240,5 +241,6 @@ def conditions_of(tuning: Tuning) -> Conditions:
         start=LogNormal(median=start.start_s.median, sigma=start.start_s.sigma),
         max_retries=tuning.parameters.invocations_max_retries,
         timeout=float(tuning.parameters.invocations_timeout_in_seconds),
+        busiest_share=tuning.assignment.busiest_share,
         source=start.source,
     )

@@ -13,7 +13,7 @@ const Model = (() => {
     const drain = data.drain[concurrency - 1];
     const shards = data.shards[concurrency - 1][instances - 1];
     const record = seconds * attempts + overhead;
-    const busiest = Math.ceil(shards / instances);
+    const busiest = Math.min(shards, Math.ceil(shards / instances) * doubt.busiest_share);
     const records = (busiest * items) / shards;
     const work = (records * record) / capacity + busiest * (drain.mean * record + doubt.shard_overhead);
     const differ = Math.hypot(

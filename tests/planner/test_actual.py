@@ -12,7 +12,7 @@ from planner.actual import TransformRun, calibrate, compare, recalibrated
 from planner.capacity import Capacity
 from planner.conditions import PRIOR
 from planner.estimate import Drain, drain_of, estimate
-from planner.simulate import shard_seconds
+from planner.simulate import Job, shard_seconds, simulate
 
 KNEE = Capacity(kind="knee", theta=(4.0, 0.0))
 
@@ -124,3 +124,55 @@ def test_whatever_the_outputs_a_record_takes_time_or_nothing_is_said(
     found = calibrate(run, capacity=4.0, drain=Drain(mean=0.5, sigma=0.1), conditions=PRIOR)
     assert found.seconds is None or found.seconds > 0
     assert (found.start is None) == (found.seconds is None)
+
+
+def uneven_run(instances: int, shards: int, most: int) -> TransformRun:
+    """The first instance gets `most` of the shards of 64 records of 30 s, the others what is left, in turn."""
+    rng = np.random.default_rng(7)
+    others = [1 + place % (instances - 1) for place in range(shards - most)]
+    of_instance = np.array([0] * most + others)
+    took = rng.normal(480, 10, shards)
+    starts = 200.0 * rng.lognormal(0, 0.1, instances)
+    outputs = np.concatenate([starts[i] + np.cumsum(took[of_instance == i]) for i in range(instances)])
+    return TransformRun(
+        records=shards * 64,
+        instances=instances,
+        shards=shards,
+        provision=240.0,
+        billed=float(outputs.max()),
+        outputs=outputs.tolist(),
+    )
+
+
+@pytest.mark.parametrize(("most", "share"), [(10, 1.0), (15, 1.5), (28, 2.8)])
+def test_the_last_output_tells_what_the_busiest_instance_had_and_the_next_plan_counts_with_it(
+    most: int, share: float
+) -> None:
+    run, nothing = uneven_run(20, 200, most), Drain(mean=0.0, sigma=0.0)
+    found = calibrate(run, capacity=4.0, drain=nothing, conditions=QUIET)
+    assert found.busiest_share == pytest.approx(share, rel=0.03)
+    assert found.seconds == pytest.approx(30, rel=0.03)
+    learnt = replace(recalibrated(PRIOR, found), shard_overhead=0.0)
+    planned = estimate(
+        items=run.records,
+        seconds=30.0,
+        seconds_cv=0.0,
+        instances=20,
+        shards=200,
+        capacity=4.0,
+        drain=nothing,
+        conditions=learnt,
+    )
+    assert compare(planned, 0.01, run)[0].error_percent == pytest.approx(0, abs=4)
+    job = Job(shards=[np.full(64, 30.0)] * 200, seconds_cv=0.0, instances=20, concurrency=4, capacity=[1, 2, 3, 4])
+    (played,) = simulate(job, learnt, runs=50, seed=1).quantiles(0.5)
+    assert played == pytest.approx(run.wall, rel=0.04)
+
+
+def test_a_late_start_is_no_busy_instance_and_a_single_one_has_no_share() -> None:
+    outputs = [*np.arange(10.0, 60.0, 1.0), *np.arange(13.0, 63.0, 1.0)]
+    run = TransformRun(records=100, instances=2, shards=100, provision=0.0, billed=63.0, outputs=outputs)
+    nothing = Drain(mean=0.0, sigma=0.0)
+    assert calibrate(run, capacity=1.0, drain=nothing, conditions=PRIOR).busiest_share == 1.0
+    alone = replace(run, instances=1, outputs=list(np.arange(1.0, 101.0)))
+    assert calibrate(alone, capacity=1.0, drain=nothing, conditions=PRIOR).busiest_share is None

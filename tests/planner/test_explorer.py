@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from planner import scenarios
 from planner.capacity import Capacity
+from planner.conditions import PRIOR
 from planner.formula import for_the_job
 from planner.inputs import PlanInputs
 from planner.page import MOST_INSTANCES, page_data, render_page
@@ -113,6 +114,17 @@ def test_javascript_and_python_agree_on_the_whole_plan(page: Page) -> None:
                 assert (one["wall"], one["wallP5"], one["wallP95"], one["cost"]) == pytest.approx(
                     (ours.wall_hours, ours.p5, ours.p95, ours.cost_usd), rel=1e-9
                 )
+
+
+def test_javascript_and_python_agree_on_an_earlier_run_s_uneven_shares(browser: Browser, tmp_path: Path) -> None:
+    inputs = reference_inputs(conditions=replace(PRIOR, busiest_share=1.4, failure_rate=0.1))
+    (tmp_path / "plan.html").write_text(rendered(inputs))
+    page = browser.new_page()
+    page.goto((tmp_path / "plan.html").as_uri())
+    for one in page.evaluate("Model.series(30, 4)"):
+        ours = scenarios.batch(replace(inputs, instances=one["instances"]))
+        assert (one["wall"], one["wallP95"]) == pytest.approx((ours.wall_hours, ours.p95), rel=1e-9)
+    page.close()
 
 
 def test_a_measured_curve_bounds_the_slider_and_says_why() -> None:

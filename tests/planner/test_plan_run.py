@@ -193,4 +193,6 @@ def test_what_the_run_measured_goes_into_the_tuning_file(tmp_path: Path) -> None
     assert written.cold_start.start_s.median == pytest.approx(100, abs=1)
     assert written.cold_start.source == f"describe-transform-job of run {RUN}"
     assert written.measured.sample.seconds_mean == pytest.approx(SECONDS, rel=0.01)
+    assert (written.assignment.rule, written.assignment.busiest_share) == ("round-robin", 1.0)
+    assert "even shares" in written.assignment.evidence
     assert written.parameters == tuning().parameters

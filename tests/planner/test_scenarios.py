@@ -162,6 +162,15 @@ def test_a_component_with_a_rate_of_its_own_is_paid_at_it() -> None:
     assert row(plan, "batch").costs.instances == pytest.approx(row(plan, "batch").instance_hours)
 
 
+def test_an_uneven_assignment_is_counted_with_and_said() -> None:
+    even, uneven = (
+        made(reference_inputs(conditions=replace(PRIOR, busiest_share=share), files=200)) for share in (1.0, 1.4)
+    )
+    assert row(uneven, "batch").wall_hours == pytest.approx(1.4 * row(even, "batch").wall_hours, rel=0.05)
+    assert row(uneven, "endpoint_ephemeral") == row(even, "endpoint_ephemeral")
+    assert any("1.4 times an even share" in text for text in uneven.warnings["batch"])
+
+
 def test_an_old_price_warns_under_every_scenario() -> None:
     document = made(reference_inputs(), today=date(2027, 1, 1)).document()
     assert all(any("days old" in text for text in one["warnings"]) for one in document["scenarios"])
