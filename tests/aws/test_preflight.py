@@ -151,7 +151,6 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
     ("spoil", "check", "level", "said"),
     [
         (with_model(), "model", "error", "there is no model demand-model in eu-central-1."),
-        (with_model(), "model role", "warning", "not checked: there is no model to have one."),
         (with_model(ModelDataSource=S3_DATA), "model", "error", "ModelDataSource, which Batch Transform does not take"),
         (with_model(Mode="SingleModel"), "model", "warning", "has no ModelDataUrl"),
         (
@@ -207,6 +206,7 @@ def test_a_missing_model_does_not_hide_the_other_checks(ready: AwsSession, scrip
     with_model()(ready, script)
     _, found = preflight(*WORKLOAD)
     assert found["model role"][0].level == "warning"
+    assert found["model role"][0].what == "not checked: there is no model to have one."
     assert found["history"][0].level == "ok"
 
 
