@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pipelines.executions import default_label
@@ -11,9 +11,9 @@ from pipelines.follow import ENDED
 from pipelines.service_errors import error_code
 from pipelines.session import Session, WorkspaceSession
 from steps.errors import ConfigError, ServiceError
-from steps.publish_lock import PublishLock, free_lock, held_by, read_lock
+from steps.publish_lock import PublishLock, free_lock, held_by, lock_uri, read_lock
 
-__all__ = ["Holder", "check_no_overlap", "find_holder"]
+__all__ = ["Holder", "check_no_overlap", "find_holder", "in_the_way"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,4 +69,15 @@ def check_no_overlap(session: Session, pipeline_name: str, values: Mapping[str, 
     if holder.ended:
         free_lock(session.store, publish_uri, holder.lock.run_id)
     elif not (once and values["RunLabel"] == holder.lock.run_label != default_label()):
-        raise held_by(holder.lock, publish_uri)
+        raise in_the_way(holder, pipeline_name, publish_uri)
+
+
+def in_the_way(holder: Holder, pipeline_name: str, publish_uri: str) -> ServiceError:
+    """The error for a run that finds this one before it. Of a run of another pipeline nobody here knows the end."""
+    error = held_by(holder.lock, publish_uri)
+    if holder.status:
+        return error
+    remedy = (
+        f"It is no run of the pipeline {pipeline_name}: wait for it; once it has ended, delete {lock_uri(publish_uri)}."
+    )
+    return ServiceError(replace(error.problems[0], remedy=remedy))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from pipelines.executions import list_runs
-from pipelines.overlap import find_holder
+from pipelines.overlap import find_holder, in_the_way
 from pipelines.parameters import Parameters
 from pipelines.requests import walk_steps
 from pipelines.role_access import Access, denied
@@ -18,7 +18,6 @@ from pipelines.service_errors import error_code
 from pipelines.session import Session, pages
 from steps.errors import ConfigError, DataError, ServiceError
 from steps.object_store import join_uri, split_uri
-from steps.publish_lock import held_by
 
 __all__ = ["Finding", "preflight"]
 
@@ -67,6 +66,9 @@ def preflight(
             if isinstance(error, ServiceError) and problem.code != "s3":
                 raise
             yield Finding(check=name, level="warning", what=f"not checked: {problem.what}", remedy=problem.remedy)
+        except DataError as error:
+            problem = error.problems[0]
+            yield Finding(check=name, level="error", what=f"{problem.where}: {problem.what}", remedy=problem.remedy)
 
 
 Line = tuple[Level, str, str]
@@ -218,18 +220,14 @@ def _lock(run: _Run) -> Iterator[Line]:
         what = f"run {holder.lock.run_id} ended {holder.status} without giving it back."
         yield "warning", what, "`start` frees it; a run started in another way waits for its end."
     else:
-        problem = held_by(holder.lock, run.values.publish_uri).problems[0]
+        problem = in_the_way(holder, run.pipeline_name, run.values.publish_uri).problems[0]
         yield "error", problem.what, problem.remedy
 
 
 def _pointer(run: _Run) -> Iterator[Line]:
     from steps.publish import read_pointer
 
-    try:
-        pointer, _ = read_pointer(run.session.store, run.values.publish_uri)
-    except DataError as error:
-        yield "error", error.problems[0].what, error.problems[0].remedy
-        return
+    pointer, _ = read_pointer(run.session.store, run.values.publish_uri)
     if pointer is None:
         yield "ok", "nothing is published yet.", ""
     elif run.values.run_date != "auto" and pointer.run_date.isoformat() > run.values.run_date:

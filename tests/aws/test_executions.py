@@ -139,7 +139,10 @@ def test_the_lock_of_a_run_that_this_pipeline_does_not_know_is_left_alone(
 ) -> None:
     take(deployed, "runbbbbbbbbb", "2026-11-15")
     script.fails = lambda operation: "ResourceNotFound" if operation == "DescribePipelineExecution" else None
-    assert isinstance(run("start", "-p", "RunLabel=2026-11-22").exception, ServiceError)
+    refused = run("start", "-p", "RunLabel=2026-11-22").exception
+    assert isinstance(refused, ServiceError)
+    lock = f"{DEFAULTS['PublishUri']}/lock.json"
+    assert f"It is no run of the pipeline batchcast: wait for it; once it has ended, delete {lock}." in str(refused)
     assert read_lock(deployed.store, DEFAULTS["PublishUri"], datetime.now(UTC)) is not None
 
 
