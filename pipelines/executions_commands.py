@@ -67,13 +67,12 @@ def start(
     from pipelines.overlap import check_no_overlap
     from pipelines.parameters import parse_overrides
     from pipelines.run_estimate import check_budget
-    from pipelines.tuned_run import tuned_parameters
+    from pipelines.tuned_run import tuned_run
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)
     pipeline = required_pipeline(session, name)
-    tuned = tuned_parameters(session, pipeline, tuning, overrides) if tuning else {}
-    values = run_parameters(pipeline, {**tuned, **overrides})
+    values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
     if budget is not None:
         workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
         check_budget(values, budget, region=session.region, **workload)

@@ -29,7 +29,9 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 @click.option("--seconds", type=float, help="For the estimate: seconds a record takes alone.")
 @click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
 @click.option(
-    "--tuning", type=click.Path(path_type=Path, dir_okay=False), help="For the estimate: tuning.json of the model."
+    "--tuning",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `tune` measured of the model, as `start` takes it.",
 )
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
@@ -50,13 +52,15 @@ def preflight(
     from pipelines.executions import required_pipeline, run_parameters
     from pipelines.parameters import parse_overrides
     from pipelines.preflight import preflight as check
+    from planner.tuning import read_tuning
 
     session = open_session(**where)
     if session.region == LOCAL_REGION:
         what = "a workspace has no roles, keys or quotas to check."
         raise ConfigError(Problem("not_local", what, "--workspace", "Leave it out to check an account."))
     pipeline = required_pipeline(session, name)
-    values = run_parameters(pipeline, parse_overrides(parameters))
+    tuned = read_tuning(tuning).pipeline_parameters() if tuning else {}
+    values = run_parameters(pipeline, {**tuned, **parse_overrides(parameters)})
     workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
     found = list(check(session, pipeline, values, workload))
     if as_json:

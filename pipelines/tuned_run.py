@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.defaults import defaults_of
+from pipelines.executions import run_parameters
+from pipelines.parameters import Parameters
 from pipelines.session import Session, WorkspaceSession
 from planner.tuning import check_tuning_fits, image_identity, read_tuning
 
-__all__ = ["image_of", "tuned_parameters"]
+__all__ = ["image_of", "tuned_run"]
 
 
-def tuned_parameters(
-    session: Session, pipeline: Mapping[str, Any], path: Path, overrides: Mapping[str, str]
-) -> dict[str, str]:
-    """What the measurement in `path` sets of a run with these overrides, by parameter.
+def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrides: Mapping[str, str]) -> Parameters:
+    """The parameters of a run with what the measurement in `path` sets, under the overrides.
 
-    `pipeline` is DescribePipeline's answer. Raises ConfigError for a file that is no measurement, and for one of
-    another instance type or another image.
+    `pipeline` is DescribePipeline's answer. Raises ConfigError as `run_parameters`, for a file that is no measurement,
+    and for one of another instance type or another image.
     """
     tuning = read_tuning(path)
-    values = {**defaults_of(json.loads(pipeline["PipelineDefinition"])), **overrides}
-    model = session.client("sagemaker").describe_model(ModelName=values["ModelName"])
+    values = run_parameters(pipeline, {**tuning.pipeline_parameters(), **overrides})
+    model = session.client("sagemaker").describe_model(ModelName=values.model_name)
     check_tuning_fits(
         tuning,
-        instance_type=values["TransformInstanceType"],
+        instance_type=values.transform_instance_type,
         image_digest=image_of(model),
         on_this_machine=isinstance(session, WorkspaceSession),
     )
-    return tuning.pipeline_parameters()
+    return values
 
 
 def image_of(model: Mapping[str, Any]) -> str | None:

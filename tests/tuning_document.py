@@ -30,7 +30,7 @@ def write_tuning_document(
         },
         "execution_parameters": {"source": "absent"},
         "levels": levels,
-        "capacity": {"kind": "knee", "theta": [0.03, 4.0], "rmse_pct": 1.8, "max_tested": 8},
+        "capacity": {"kind": "knee", "theta": [4.0, 0.0], "rmse_pct": 1.8, "max_tested": 8},
         "stop_reason": "all levels",
         "caps": {"payload": 50, "memory": None, "workers": None},
         "parameters": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,9 +43,14 @@ def start(
         PrimaryContainer={"Image": IMAGE},
     )
 
-    def run(*arguments: str, instance_type: str = "ml.m5.4xlarge", image: str | None = "sha256:aa") -> Result:
+    def run(
+        *arguments: str,
+        command: str = "start",
+        instance_type: str = "ml.m5.4xlarge",
+        image: str | None = "sha256:aa",
+    ) -> Result:
         path = write_tuning_document(tmp_path / "tuning.json", instance_type=instance_type, image=image)
-        given = ("start", "--region", REGION, "-p", "RunLabel=w", "--tuning", str(path), *arguments)
+        given = (command, "--region", REGION, "-p", "RunLabel=w", "--tuning", str(path), *arguments)
         return CliRunner().invoke(root, given)
 
     return run
@@ -76,3 +82,21 @@ def test_a_measurement_of_another_image_or_type_is_refused(account: Recorder, st
     assert isinstance(other_type.exception, ConfigError)
     assert "it was measured on ml.m5.4xlarge, the run has ml.c5.4xlarge" in str(other_type.exception)
     assert "StartPipelineExecution" not in {operation for _, operation, _ in account.calls}
+
+
+@pytest.mark.parametrize("command", ["start", "preflight"])
+def test_what_was_measured_is_held_together_with_the_overrides(start: Start, command: str) -> None:
+    refused = start("-p", "MaxConcurrentTransforms=15", command=command)
+    assert isinstance(refused.exception, ConfigError)
+    assert "15 requests x 7 MB" in str(refused.exception)
+
+
+def test_a_run_without_a_model_is_told_so(start: Start, session: AwsSession) -> None:
+    client = session.client("sagemaker")
+    definition = json.loads(client.describe_pipeline(PipelineName="batchcast")["PipelineDefinition"])
+    for one in definition["Parameters"]:
+        if one["Name"] == "ModelName":
+            del one["DefaultValue"]
+    client.update_pipeline(PipelineName="batchcast", PipelineDefinition=json.dumps(definition))
+    assert "ModelName" in str(start().exception)
+    assert isinstance(start().exception, ConfigError)
