@@ -98,6 +98,7 @@ def local(
     from pipelines.console import print_result
     from pipelines.parameters import parse_overrides
 
+    given = parse_overrides(list(parameters))
     run = LocalRun(
         workspace=workspace.resolve(),
         history=history or str(SAMPLE / "history"),
@@ -106,7 +107,7 @@ def local(
         model_url=model_url,
         start_seconds=start_seconds,
         faults=faults,
-        overrides={**_sample_overrides(history), **_tuned(tuning), **parse_overrides(list(parameters))},
+        overrides={**_sample_overrides(history), **_tuned(tuning, given), **given},
     )
     document, exit_code = run_local(run)
     if as_json:
@@ -120,14 +121,16 @@ def _sample_overrides(history: str | None) -> dict[str, str]:
     return {} if history else {"RunDate": SAMPLE_RUN_DATE}
 
 
-def _tuned(tuning: Path | None) -> dict[str, str]:
-    """The parameters that were measured on this machine; a measurement of another instance type is refused."""
+def _tuned(tuning: Path | None, given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that were measured, on this machine or for the run's instance type; another type is refused."""
     if tuning is None:
         return {}
+    from pipelines.parameters import Parameters
     from planner.tuning import check_tuning_fits, read_tuning
 
     measured = read_tuning(tuning)
-    check_tuning_fits(measured, instance_type="local")
+    instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
+    check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True)
     return measured.pipeline_parameters()
 
 

@@ -48,7 +48,8 @@ def show(region: str) -> None:
 )
 @click.option("--table", type=click.Path(path_type=Path, dir_okay=False), help="The table to change, instead of ours.")
 @click.option("--yes", is_flag=True, help="Write without asking; the diff is printed either way.")
-def refresh(region: str, offer_file: Any, table: Path | None, yes: bool) -> None:
+@click.option("--profile", help="For the API: a profile of ~/.aws/config.")
+def refresh(region: str, offer_file: Any, table: Path | None, yes: bool, profile: str | None) -> None:
     """Read the prices of a region anew and show what changes, for review.
 
     Without credentials: download index.csv of the region from below
@@ -60,7 +61,7 @@ def refresh(region: str, offer_file: Any, table: Path | None, yes: bool) -> None
 
     path = table or PRICES_FILE
     before = load_prices(path)
-    offer = offer_of_csv(offer_file, region) if offer_file else offer_of_query(_ask_price_list(region), region)
+    offer = offer_of_csv(offer_file, region) if offer_file else offer_of_query(_listed(region, profile), region)
     after = merge(before, offer)
     changed = changes(before, after, region)
     click.echo(f"{region}, version {offer.version}, published {offer.published}: {len(offer.prices)} rows")
@@ -73,12 +74,13 @@ def refresh(region: str, offer_file: Any, table: Path | None, yes: bool) -> None
         click.echo(f"Wrote {path}.")
 
 
-def _ask_price_list(region: str) -> list[str]:
+def _listed(region: str, profile: str | None) -> list[str]:
     """All rows of the service in a region. The API answers in us-east-1, eu-central-1 and ap-south-1 only."""
-    import boto3
+    from pipelines.session import AwsSession, pages
 
-    client = boto3.client("pricing", region_name="us-east-1")
-    pages = client.get_paginator("get_products").paginate(
-        ServiceCode="AmazonSageMaker", Filters=[{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}]
+    listing = pages(
+        AwsSession("us-east-1", profile).client("pricing").get_products,
+        ServiceCode="AmazonSageMaker",
+        Filters=[{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}],
     )
-    return [row for page in pages for row in page["PriceList"]]
+    return [row for page in listing for row in page["PriceList"]]

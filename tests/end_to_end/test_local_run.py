@@ -25,6 +25,7 @@ from command import (
     small_bakery,
     write_history,
 )
+from tuning_document import write_tuning_document
 
 Run = Callable[..., Ended]
 ON_RUN_DATE = ("-p", f"RunDate={RUN_DATE}")
@@ -58,6 +59,24 @@ def test_instances_and_concurrency_do_not_change_a_byte_of_the_forecasts(
         assert ended.document["outcome"] == "COMPLETE"
         digests.append(published_digests(workspace))
     assert digests[0] == digests[1] != {}
+
+
+@pytest.mark.parametrize(("where", "instance_type"), [("local", "local"), ("transform-canary", "ml.m5.4xlarge")])
+def test_a_run_takes_what_was_measured_here_or_of_its_instance_type(
+    run_pipeline: Run, history: Path, tmp_path: Path, where: str, instance_type: str
+) -> None:
+    path = write_tuning_document(tmp_path / "tuning.json", where=where, instance_type=instance_type)
+    ended = run_pipeline("local", "--json", "--history", str(history), *ON_RUN_DATE, "--tuning", str(path))
+    assert "2 instances x 5 concurrent transforms" in ended.stderr
+    assert ended.document["outcome"] == "COMPLETE"
+
+
+def test_what_was_measured_of_another_instance_type_runs_nothing(run_pipeline: Run, tmp_path: Path) -> None:
+    path = write_tuning_document(tmp_path / "tuning.json")
+    refused = run_pipeline("local", "--tuning", str(path), "-p", "TransformInstanceType=ml.c5.xlarge")
+    assert refused.exit_code == 2
+    assert "it was measured on ml.m5.4xlarge, the run has ml.c5.xlarge" in refused.stderr
+    assert not (tmp_path / "workspace").exists()
 
 
 @pytest.mark.parametrize("seed", range(3))
