@@ -60,8 +60,8 @@ def start(
 ) -> None:
     """Start a run and print its id.
 
-    The same RunLabel and parameters start the same run, however often: safe to repeat after a broken connection. In a
-    workspace the run lives in this process, so the command stays to its end.
+    On AWS the same RunLabel and parameters start the same run, however often: safe to repeat after a broken
+    connection. In a workspace each start is a run of its own, which lives in this process: the command stays to its end.
     """
     from pipelines.executions import required_pipeline, run_parameters, start_run, started_status
     from pipelines.overlap import check_no_overlap
@@ -143,8 +143,11 @@ def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
         what = f"run {run.run_id} has no job of {step or 'any step'}."
         raise ConfigError(Problem("no_log", what, "--step", f"Steps with a job: {with_jobs}."))
     for one in chosen:
+        line = None
         for line in job_log(session, str(one.job)):
             click.echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
+        if line is None:
+            click.echo(f"The job of {one.name} has written nothing yet.", err=True)
 
 
 @click.command()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
+from pipelines.service_errors import error_code
 from pipelines.session import Session, pages
+from steps.errors import ConfigError
 
 __all__ = ["LogLine", "data_log", "job_log"]
 
@@ -28,16 +30,21 @@ class LogLine:
 
 
 def job_log(session: Session, job_arn: str) -> Iterator[LogLine]:
-    """Every line of the job, page by page. Raises ConfigError where the job has no log group yet."""
+    """Every line of the job, page by page; none while it has written none."""
     kind, job = _kind_and_name(job_arn)
     request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/"}
-    for page in pages(session.client("logs").filter_log_events, mark="nextToken", **request):
-        for event in page["events"]:
-            yield LogLine(
-                stream=event["logStreamName"].removeprefix(f"{job}/"),
-                time=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
-                text=event["message"].rstrip("\n"),
-            )
+    try:
+        for page in pages(session.client("logs").filter_log_events, mark="nextToken", **request):
+            for event in page["events"]:
+                yield LogLine(
+                    stream=event["logStreamName"].removeprefix(f"{job}/"),
+                    time=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
+                    text=event["message"].rstrip("\n"),
+                )
+    except ConfigError as error:
+        # The first job of an account makes the group with its first line.
+        if error_code(error) != "ResourceNotFoundException":
+            raise
 
 
 def data_log(session: Session, job_arn: str) -> list[str]:

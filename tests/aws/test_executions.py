@@ -534,3 +534,16 @@ def find_run_of(session: AwsSession) -> Any:
     from pipelines.past_run import latest_run
 
     return latest_run(session, "batchcast")
+
+
+def test_a_job_that_has_written_nothing_yet_says_so(session: AwsSession, script: ScriptedRun) -> None:
+    script.steps = [step("BuildShards", "Executing")]
+    ended = run("logs")
+    assert (ended.exit_code, ended.stdout) == (0, "")
+    assert ended.stderr == "The job of BuildShards has written nothing yet.\n"
+
+
+def test_a_log_that_may_not_be_read_is_an_error_of_logs(session: AwsSession, script: ScriptedRun) -> None:
+    script.steps = [step("BuildShards", "Executing")]
+    script.fails = lambda operation: "AccessDeniedException" if operation == "FilterLogEvents" else None
+    assert "Allow logs:FilterLogEvents" in str(run("logs").exception)
