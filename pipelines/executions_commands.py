@@ -61,7 +61,8 @@ def start(
     """Start a run and print its id.
 
     On AWS the same RunLabel and parameters start the same run, however often: safe to repeat after a broken
-    connection. In a workspace each start is a run of its own, which lives in this process: the command stays to its end.
+    connection. In a workspace each start is a run of its own that lives in this process: the command stays to its
+    end.
     """
     from pipelines.executions import required_pipeline, run_parameters, start_run, started_status
     from pipelines.overlap import check_no_overlap
@@ -189,6 +190,9 @@ def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
             for one in found
         ]
         click.echo(json.dumps(rows, indent=1))
+        return
+    if not found:
+        click.echo(f"Pipeline {name} has not run yet.")
         return
     table = Table("Run", "Status", "Started", "Label", box=None, pad_edge=False)
     for one in found:

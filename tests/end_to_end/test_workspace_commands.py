@@ -206,6 +206,7 @@ def test_a_model_without_a_server_is_refused_before_anything_runs(run_pipeline: 
     assert refused.exit_code == 2
     assert "no server stands for 'demand-modle'. Write [demand-modle]" in refused.stderr
     assert run_pipeline("list", *HERE, "--json").stdout == "[]\n"
+    assert run_pipeline("list", *HERE).stdout == "Pipeline batchcast has not run yet.\n"
 
 
 @pytest.mark.parametrize(
