@@ -73,7 +73,9 @@ def plan_options(command: _Command) -> _Command:
             click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
             click.option("--seconds", type=float, help="Seconds a record takes alone, one request in flight."),
             click.option("--seconds-cv", type=float, help="Their standard deviation by their mean. Assumed: 0.5."),
-            click.option("--record-mb", type=float, help="Size of a record in MB. Assumed: 1."),
+            click.option(
+                "--record-mb", type=float, help="Size of a record in MB. Assumed: 1, or the largest measured."
+            ),
             click.option("--answer-mb", type=float, help="Size of an answer in MB. Assumed: 0.002."),
             click.option("--instance-type", metavar="TYPE", help="Default: that of the pipeline."),
             click.option("--instances", type=click.IntRange(1), help="Instances of the job. Default: the pipeline's."),
@@ -110,7 +112,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     from planner import inputs
     from planner.instance_types import check_transform_type
     from planner.prices import DEFAULT_REGION, fees_of, rate_of
-    from planner.tuning import check_tuning_fits, conditions_of, read_tuning
+    from planner.tuning import check_tuning_fits, read_tuning
 
     defaults = {name: field.default for name, field in Parameters.model_fields.items()}
     tuning = read_tuning(options.tuning) if options.tuning else None
@@ -140,7 +142,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
         processing_rate=table.rates.get(region, {}).get(processing_type, rate) if given is None else rate,
         fees=fees_of(table, region),
         capacity=tuning.capacity.capacity() if tuning else _assumed(instance_type),
-        conditions=conditions_of(tuning) if tuning else _prior(defaults),
+        conditions=_conditions(options, tuning, defaults),
         endpoint_instances=options.endpoint_instances or inputs.ENDPOINT_INSTANCES,
         endpoint_requests=options.endpoint_requests or inputs.ENDPOINT_REQUESTS,
         endpoint_discount_percent=options.endpoint_discount or 0.0,
@@ -209,11 +211,18 @@ def _workload(options: PlanOptions, tuning: Tuning | None, size: HistorySize | N
         items=items,
         seconds=seconds,
         seconds_cv=workload.ASSUMED_SECONDS_CV if cv is None else cv,
-        record_mb=options.record_mb
-        if options.record_mb is not None
-        else (size.record_mb if size else _ASSUMED_RECORD_MB),
+        record_mb=_record_mb(options, tuning, size),
         answer_mb=_ASSUMED_ANSWER_MB if options.answer_mb is None else options.answer_mb,
     )
+
+
+def _record_mb(options: PlanOptions, tuning: Tuning | None, size: HistorySize | None) -> float:
+    if options.record_mb is not None:
+        return options.record_mb
+    if size is not None:
+        return size.record_mb
+    # A measurement keeps the largest record alone; the mean is no larger.
+    return tuning.measured.sample.max_record_mb if tuning else _ASSUMED_RECORD_MB
 
 
 def _assumed(instance_type: str) -> Capacity:
@@ -224,13 +233,13 @@ def _assumed(instance_type: str) -> Capacity:
     return assumed_capacity(cores, threads) if cores and threads else ideal_capacity()
 
 
-def _prior(defaults: dict[str, Any]) -> Conditions:
+def _conditions(options: PlanOptions, tuning: Tuning | None, defaults: dict[str, Any]) -> Conditions:
+    """Those of the measurement; where nobody measured a start, that of SageMaker or of this machine is assumed."""
     from dataclasses import replace
 
-    from planner.conditions import PRIOR
+    from planner.conditions import PRIOR, on_this_machine
+    from planner.tuning import conditions_of
 
-    return replace(
-        PRIOR,
-        max_retries=defaults["invocations_max_retries"],
-        timeout=float(defaults["invocations_timeout_in_seconds"]),
-    )
+    retries, timeout = defaults["invocations_max_retries"], float(defaults["invocations_timeout_in_seconds"])
+    known = conditions_of(tuning) if tuning else replace(PRIOR, max_retries=retries, timeout=timeout)
+    return on_this_machine(known) if options.on_this_machine and known.source == PRIOR.source else known

@@ -6,9 +6,9 @@ The numbers are priors until a run has been measured; `planner.actual` replaces 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["PRIOR", "Conditions", "LogNormal"]
+__all__ = ["PRIOR", "Conditions", "LogNormal", "on_this_machine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +68,9 @@ PRIOR = Conditions(
     busiest_share=1.0,
     source="prior",
 )
+
+
+def on_this_machine(conditions: Conditions) -> Conditions:
+    """The conditions in a workspace of the local engine: nothing is provisioned, and a server starts in a second."""
+    nothing, start = LogNormal(median=0.0, sigma=0.0), LogNormal(median=1.0, sigma=0.5)
+    return replace(conditions, provision=nothing, start=start, source="prior of this machine")

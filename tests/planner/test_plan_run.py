@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,26 @@ def test_without_seconds_those_of_the_run_itself_are_planned_with(tmp_path: Path
     past = past_plan(facts, PlanOptions(seconds_cv=0.0), fill)
     assert past.learnt.workload.seconds == pytest.approx(SECONDS, rel=0.01)
     assert past.compared[1].planned == pytest.approx(past.compared[1].actual, rel=0.05)
+
+
+def test_a_plan_on_this_machine_has_its_starts_until_one_was_measured(tmp_path: Path) -> None:
+    here = PlanOptions(items=100, seconds=1.0, on_this_machine=True)
+    assert fill(here).conditions.provision.median == 0.0
+    assert fill(here).conditions.start.median < 10 < fill(replace(here, on_this_machine=False)).conditions.start.median
+    path = tmp_path / "tuning.json"
+    write_tuning(tuning(), path)
+    assert fill(replace(here, tuning=path)).conditions.provision.median == 0.0
+    calibrated = tuning().cold_start.model_copy(update={"source": f"describe-transform-job of run {RUN}"})
+    write_tuning(tuning().model_copy(update={"cold_start": calibrated}), path)
+    assert fill(replace(here, tuning=path)).conditions.provision.median == 180.0
+
+
+def test_a_measured_model_s_records_are_no_larger_than_the_largest_measured(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.json"
+    write_tuning(tuning(), path)
+    given = PlanOptions(items=100, tuning=path)
+    assert fill(given).workload.record_mb == tuning().measured.sample.max_record_mb
+    assert fill(replace(given, record_mb=0.2)).workload.record_mb == 0.2
 
 
 def test_a_run_whose_transform_failed_teaches_nothing(tmp_path: Path) -> None:
