@@ -27,7 +27,7 @@ def rerun_of_the_rest(run: PastRun, overrides: Mapping[str, str]) -> dict[str, s
     """
     manifest, report = run.manifest(), run.report()
     problems = list(_problems(run, manifest, overrides))
-    if report is not None and report["counts"]["ok"] == report["counts"]["expected"]:
+    if report is not None and report["published"] and report["counts"]["ok"] == report["counts"]["expected"]:
         what = f"run {run.run_id} has a forecast for each of its {report['counts']['expected']} items."
         problems.append(Problem("nothing_left", what, "RUN_ID", "Name items with --items to run them again."))
     if report is not None and report["mismatches"]:

@@ -32,7 +32,7 @@ from steps.manifest import Manifest
 from steps.object_store import ObjectStore, open_store
 from steps.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from steps.payload import Payload
-from steps.payload_file import read_payload
+from steps.payload_file import PAYLOAD_FILE, read_payload
 from steps.publish_lock import locked
 from steps.records import BuiltRecords, RecordWriter
 from steps.run_date import latest_date
@@ -91,6 +91,8 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     try:
         run = _open(arguments, paths, store)
         account = _build(run, paths)
+        # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
+        shutil.copyfile(paths.input("payload") / PAYLOAD_FILE, paths.output("manifest") / PAYLOAD_FILE)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
         manifest = write_account(
             account,
@@ -108,7 +110,7 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
 
 
 def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Run:
-    payload = read_payload(paths.input("payload") / "payload.toml")
+    payload = read_payload(paths.input("payload") / PAYLOAD_FILE)
     uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
     wanted = None if uri is None else read_item_ids(store, uri)
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, payload)
@@ -120,7 +122,7 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     )
     axis.check()
     if earlier:
-        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, payload_sha256=payload.sha256)
+        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, payload=payload)
     return _Run(arguments=arguments, payload=payload, history=history, axis=axis, earlier=earlier, wanted=wanted)
 
 

@@ -118,7 +118,8 @@ def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
 def _complete(found: Findings, tolerance: Tolerance) -> Decision:
     if found.flags and tolerance.hold_on_flags:
         what = f"{found.flags} forecasts look wrong, and hold_on_flags is set"
-        return _held("model", f"{what}. Look at the flags in the report; publish by a run without hold_on_flags.")
+        remedy = "Look at the flags in the report. To publish, deploy with hold_on_flags = false and rerun the run."
+        return _held("model", f"{what}. {remedy}")
     complete = found.tally.ok == found.tally.expected
     return Decision(outcome="COMPLETE" if complete else "COMPLETE_WITH_QUARANTINE")
 

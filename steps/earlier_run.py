@@ -17,8 +17,13 @@ from steps.ledger import RETRYABLE, LedgerRow
 from steps.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest
 from steps.object_store import ObjectMissingError, ObjectStore, join_uri
 from steps.payload import Payload
+from steps.payload_file import PAYLOAD_FILE, parse_payload
+from steps.step_arguments import NONE
 
 __all__ = ["EarlierRun", "read_earlier_run"]
+
+_ASKED = ("history", "record", "answer")
+"""The parts of the payload file that say what the model is asked, and how its answer is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,29 +35,30 @@ class EarlierRun:
     """
 
     manifest: Manifest
+    payload: Payload
     done: Set[str]
     unanswered: Mapping[str, str]
     baseline: pa.Table
 
-    def check_same(self, *, run_date: date, forecast_days: int, payload_sha256: str) -> None:
-        """Raises ConfigError with everything in which that run asked the model something else."""
-        earlier = self.manifest
+    def check_same(self, *, run_date: date, forecast_days: int, payload: Payload) -> None:
+        """Raises ConfigError with everything in which that run asked the model something else.
+
+        `[checks]` may differ: a run that was held for its flags is published by another that resumes it without.
+        """
+        run, then = self.manifest, self.payload
         problems = []
-        for name, then, now, remedy in (
-            ("run date", earlier.run_date, run_date, f"Pass RunDate {earlier.run_date}."),
-            ("forecast days", earlier.forecast_days, forecast_days, f"Pass ForecastDays {earlier.forecast_days}."),
-            (
-                "payload.toml",
-                earlier.payload_sha256,
-                payload_sha256,
-                "Deploy the payload file of that run, or pass none.",
-            ),
+        for name, earlier, now, remedy in (
+            ("run date", run.run_date, run_date, f"Pass RunDate {run.run_date}."),
+            ("forecast days", run.forecast_days, forecast_days, f"Pass ForecastDays {run.forecast_days}."),
         ):
-            if then != now:
-                what = (
-                    f"run {earlier.run_id} has {name} {then}, this one {now}: their forecasts do not belong together."
-                )
+            if earlier != now:
+                what = f"run {run.run_id} has {name} {earlier}, this one {now}: their forecasts do not belong together."
                 problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
+        changed = [f"[{table}]" for table in _ASKED if getattr(then, table) != getattr(payload, table)]
+        if changed:
+            what = f"{PAYLOAD_FILE} of run {run.run_id} has another {', '.join(changed)}: it asked something else."
+            remedy = f"Deploy the payload file of that run, or pass {NONE}."
+            problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
         if problems:
             raise ConfigError(*problems)
 
@@ -68,13 +74,14 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, payload: Pa
         decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(
             manifest=manifest,
+            payload=parse_payload(store.read(join_uri(folder, PAYLOAD_FILE)), where=f"{PAYLOAD_FILE} of run {run_id}"),
             done={row.item_id for row in rows if row.status in ("ok", "carried")},
             unanswered={} if decided else dict(_sent_twice(manifest, rows)),
             baseline=pq.read_table(io.BytesIO(store.read(join_uri(folder, BASELINE_FILE)))),
         )
     except ObjectMissingError as error:
         what = f"run {run_id} cannot be resumed: {error.problems[0].where} is missing."
-        remedy = "Name a run whose shards were built, or none."
+        remedy = f"Name a run whose shards were built, or {NONE}."
         raise ConfigError(Problem("resume_from", what, "ResumeFrom", remedy)) from error
 
 

@@ -28,8 +28,9 @@ from steps.payload import (
 )
 from steps.toml_table import TomlTable
 
-__all__ = ["parse_payload", "read_payload"]
+__all__ = ["PAYLOAD_FILE", "parse_payload", "read_payload"]
 
+PAYLOAD_FILE = "payload.toml"
 SOURCES = ("item_id", "id_column", "first_date", "forecast_days", "history", "future")
 
 
@@ -43,7 +44,7 @@ def read_payload(path: Path) -> Payload:
     return parse_payload(data, where=path.name)
 
 
-def parse_payload(data: bytes, *, where: str = "payload.toml") -> Payload:
+def parse_payload(data: bytes, *, where: str = PAYLOAD_FILE) -> Payload:
     """The payload of the file's bytes. Raises ConfigError with every problem found in them."""
     try:
         document = tomllib.loads(data.decode("utf-8"))

@@ -28,7 +28,7 @@ from steps.ledger import write_ledger
 from steps.manifest import Manifest, read_baseline, read_manifest, read_records
 from steps.object_store import ObjectStore, open_store, whole_file
 from steps.payload import Payload
-from steps.payload_file import read_payload
+from steps.payload_file import PAYLOAD_FILE, read_payload
 from steps.publish import Publication, publish, to_json
 from steps.publish_arguments import PublishArguments, parse_publish_arguments
 from steps.publish_lock import end_lock
@@ -106,7 +106,7 @@ def _decide_and_publish(run: Run) -> str:
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
-    payload = read_payload(paths.input("payload") / "payload.toml")
+    payload = read_payload(paths.input("payload") / PAYLOAD_FILE)
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))

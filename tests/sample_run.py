@@ -18,6 +18,7 @@ from steps import manifest as manifests
 from steps import validate_and_publish
 from steps.container import ContainerPaths
 from steps.object_store import DirectoryStore
+from steps.payload_file import PAYLOAD_FILE
 from steps.publish_arguments import parse_publish_arguments
 
 RUN_DATE = date(2026, 11, 22)
@@ -100,6 +101,7 @@ class SampleRun:
         self.store.write(f"{RUNS}{self.run_id}/output/_batchcast", b"")
         folder = self.store.path(f"{RUNS}{self.run_id}/manifest/{manifests.MANIFEST_FILE}").parent
         manifests.write_table(folder / manifests.RECORDS_FILE, [self._records(places)], manifests.RECORDS_SCHEMA)
+        (folder / PAYLOAD_FILE).write_text(self.payload)
         manifests.write_table(folder / manifests.BASELINE_FILE, [self._baseline()], manifests.BASELINE_SCHEMA)
         manifests.write_manifest(
             folder,

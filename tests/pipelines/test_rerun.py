@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_run import PUBLISH, RUNS, SampleRun
+from sample_run import PAYLOAD, PUBLISH, RUNS, SampleRun
 
 from pipelines.parameters import check_parameters
 from pipelines.past_run import PastRun
@@ -123,6 +123,14 @@ def test_a_run_with_every_forecast_leaves_nothing_to_run(sample: SampleRun) -> N
     with pytest.raises(ConfigError) as error:
         rerun_of_the_rest(past(sample, status="Succeeded"), {})
     assert codes(error) == {"nothing_left"}
+
+
+def test_a_run_held_for_its_flags_is_rerun_to_be_published(tmp_path: Path) -> None:
+    sample = SampleRun(root=tmp_path, payload=f"{PAYLOAD}[checks]\nhold_on_flags = true\n")
+    sample.transform()
+    sample.put_output("part-99999.jsonl", b"")
+    assert sample.step()["outcome"] == "HELD"
+    assert rerun_of_the_rest(past(sample), {})["ResumeFrom"] == sample.run_id
 
 
 def test_a_run_without_shards_has_nothing_to_carry_over(sample: SampleRun) -> None:

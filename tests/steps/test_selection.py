@@ -121,11 +121,23 @@ def test_a_resumed_run_can_be_resumed(tmp_path: Path) -> None:
 
 def test_a_run_that_asked_something_else_cannot_be_resumed(tmp_path: Path) -> None:
     store_run(build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS)]), "earlier00000", {"apple": "ok"})
-    payload = DAILY_PAYLOAD + "\n# changed\n"
+    payload = DAILY_PAYLOAD.replace('key = "rows"', 'key = "history"').replace("[answer]", "[answer]\nminimum = 0")
     made = build(tmp_path, payload, None, resume_from="earlier00000", run_date="2026-01-05", forecast_days=8)
     assert made.exit_code == 2
-    for text in ("run date 2026-01-10, this one 2026-01-05", "forecast days 7, this one 8", "Deploy the payload file"):
+    for text in (
+        "run date 2026-01-10, this one 2026-01-05",
+        "forecast days 7, this one 8",
+        "has another [record], [answer]: it asked something else",
+        "Deploy the payload file",
+    ):
         assert text in made.message
+
+
+def test_a_run_that_only_checks_otherwise_can_be_resumed(tmp_path: Path) -> None:
+    strict = DAILY_PAYLOAD + "[checks]\nhold_on_flags = true\n"
+    store_run(build(tmp_path, strict, [daily_rows(ITEMS)]), "earlier00000", dict.fromkeys(ITEMS, "ok"))
+    made = build(tmp_path, DAILY_PAYLOAD + "# looked at, and right\n", None, resume_from="earlier00000")
+    assert (made.manifest.totals.records, made.manifest.totals.carried) == (1, 3)
 
 
 def test_a_run_without_a_report_cannot_be_resumed(tmp_path: Path) -> None:
