@@ -23,6 +23,7 @@ _MAX_CHARACTERS = 1_048_576
 _MAX_PARAMETERS = 200
 _MAX_STEPS = 50
 _MAX_VALUE_CHARACTERS = 1024
+_MAX_MESSAGE_CHARACTERS = 3072
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9\-_]{1,256}")
 _STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
@@ -172,11 +173,34 @@ def _step_options(step: StepView) -> Iterator[Problem]:
         yield Problem("cache", what, step.name, "Turn the cache off, or give every execution its own prefixes.")
     for index, policy in enumerate(step.body.get("RetryPolicies") or ()):
         yield from parse_retry_policy(policy, f"{step.name}.RetryPolicies[{index}]")[1]
-    if step.type == "Fail" and "Std:JsonGet" in json.dumps(step.arguments):
-        what = "the message reads a property file, which fails where the file is missing."
-        yield Problem("fail_message", what, step.name, "Join constants, parameters and the execution id.")
+    if step.type == "Fail":
+        yield from _message(step)
     if step.type == "Transform":
         yield from _shared_output(step)
+    if step.type == "Processing":
+        yield from _property_outputs(step)
+
+
+def _message(step: StepView) -> Iterator[Problem]:
+    text = step.arguments.get("ErrorMessage")
+    if isinstance(text, str) and len(text) > _MAX_MESSAGE_CHARACTERS:
+        what = f"{len(text)} characters; SageMaker allows {_MAX_MESSAGE_CHARACTERS}."
+        yield Problem("above_maximum", what, f"{step.name}.ErrorMessage", f"Use at most {_MAX_MESSAGE_CHARACTERS}.")
+    if "Std:JsonGet" in json.dumps(step.arguments):
+        what = "the message reads a property file, which fails where the file is missing."
+        yield Problem("fail_message", what, step.name, "Join constants, parameters and the execution id.")
+
+
+def _property_outputs(step: StepView) -> Iterator[Problem]:
+    """A property file lies in an output of its step."""
+    config = step.arguments.get("ProcessingOutputConfig")
+    outputs = config.get("Outputs") if isinstance(config, Mapping) else None
+    names = [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]
+    known = [name for name in names if isinstance(name, str)]
+    for file in step.body.get("PropertyFiles") or ():
+        name = file.get("OutputName") if isinstance(file, Mapping) else None
+        if isinstance(name, str) and name not in names:
+            yield _unknown("unknown_output", f"the output {name} of a property file", name, known, step.name)
 
 
 def _shared_output(step: StepView) -> Iterator[Problem]:
@@ -191,6 +215,11 @@ def _shared_output(step: StepView) -> Iterator[Problem]:
 def _cycle(steps: list[StepView]) -> Iterator[Problem]:
     known = {step.name for step in steps}
     graph = {step.name: {name for name in (*step.triggers, *_needed_steps(step)) if name in known} for step in steps}
+    for step in steps:
+        if step.type == "Condition":
+            for branch in ("IfSteps", "ElseSteps"):
+                for each in step.body["Arguments"].get(branch, ()):
+                    graph[each["Name"]].add(step.name)
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

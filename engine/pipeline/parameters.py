@@ -25,7 +25,9 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "Float": (float, int),
     "Boolean": (bool,),
 }
-_KEYS = ("Name", "Type", "DefaultValue", "EnumValues")
+# JSON schema of the pipeline definition (aws-sagemaker-mlops, read 2026-11): a parameter without a type is text.
+_KEYS = ("Name", "Type", "Description", "DefaultValue", "EnumValues")
+_DEFAULT_TYPE = "String"
 # Python also reads 1_000, blanks around a number, inf and nan.
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "false": False}
@@ -48,7 +50,7 @@ def parse_parameter(value: Any, where: str) -> tuple[ParameterDeclaration | None
         return None, problems
     declaration = ParameterDeclaration(
         name=value["Name"],
-        type=value["Type"],
+        type=value.get("Type", _DEFAULT_TYPE),
         default=value.get("DefaultValue"),
         enum_values=tuple(value.get("EnumValues", ())),
     )
@@ -63,7 +65,7 @@ def _problems(value: Any, where: str) -> Iterator[Problem]:
     for key in value:
         if key not in _KEYS:
             yield Problem("definition", f"{key} is not known here.", where=where, remedy=f"Known: {', '.join(_KEYS)}.")
-    type_, default, enum = value.get("Type"), value.get("DefaultValue"), value.get("EnumValues")
+    type_, default, enum = value.get("Type", _DEFAULT_TYPE), value.get("DefaultValue"), value.get("EnumValues")
     if not isinstance(type_, str) or type_ not in _TYPES:
         yield Problem("definition", f"type {type_!r}.", where=where, remedy=f"Use {', '.join(_TYPES)}.")
     elif default is not None and not _is_of(type_, default):

@@ -443,6 +443,35 @@ def test_steps_that_wait_for_each_other_are_found_with_the_way_round() -> None:
     assert problem.what.count("BuildShards") >= 1
 
 
+def test_a_step_that_waits_for_what_a_condition_behind_it_decides_is_found() -> None:
+    (problem,) = [
+        one for one in lint(changed("Transform", "DependsOn", ["TransformRetry"]), VALUES) if one.code == "cycle"
+    ]
+    for name in ("Transform", "TransformRetry", "Outcome", "ValidateAndPublish"):
+        assert name in problem.what.split()
+
+
+def test_a_property_file_in_an_output_that_the_step_has_not_is_found() -> None:
+    problem = only(changed("ValidateAndPublish", "PropertyFiles.0.OutputName", "reports"))
+    assert (problem.code, problem.where) == ("unknown_output", "ValidateAndPublish")
+    assert problem.what == "the output reports of a property file does not exist."
+    assert problem.remedy == "Did you mean report?"
+
+
+def test_a_message_that_is_too_long_is_found() -> None:
+    step = {"Name": "End", "Type": "Fail", "Arguments": {"ErrorMessage": "x" * 3073}}
+    (problem,) = lint({"Steps": [step]})
+    assert (problem.code, problem.where) == ("above_maximum", "End.ErrorMessage")
+    step["Arguments"] = {"ErrorMessage": "x" * 3072}
+    assert lint({"Steps": [step]}) == []
+
+
+def test_a_parameter_may_have_a_description_and_no_type() -> None:
+    message = {"ErrorMessage": {"Get": "Parameters.Message"}}
+    steps = [{"Name": "End", "Type": "Fail", "Arguments": message}]
+    assert lint({"Parameters": [{"Name": "Message", "Description": "Why it ends."}], "Steps": steps}) == []
+
+
 def test_a_message_of_a_fail_step_that_reads_a_file_is_found() -> None:
     definition = committed()
     file = {"Get": "Steps.ValidateAndPublish.PropertyFiles.report"}
