@@ -135,8 +135,25 @@ function showFormula(row) {
     `$${prices.transform} = ${moneyText(cost)} a week;  × ${data.weeks_per_month} = ${moneyText(cost * data.weeks_per_month)} a month`;
 }
 
-function cautions(row) {
+// How the input files go round the instances: what planner/cautions.py says of it.
+function fileCautions() {
   const said = [];
+  const { instances } = state;
+  const files = data.shards[state.concurrency - 1][instances - 1];
+  const busiest = data.conditions.busiest_share;
+  if (busiest > 1)
+    said.push(`Uneven: the busiest instance of an earlier run had ${busiest.toFixed(1)} times an even share of the files, and the page counts with it.`);
+  if (files === 1 && instances > 1)
+    said.push(`One file: SageMaker does not split it over instances. One works, ${instances - 1} idle and are paid.`);
+  else if (files < instances)
+    said.push(`${files} files on ${instances} instances: ${instances - files} idle and are paid.`);
+  else if (files % instances)
+    said.push(`${files} files on ${instances} instances: some get ${Math.ceil(files / instances)}, the mean is ${(files / instances).toFixed(1)}.`);
+  return said;
+}
+
+function cautions(row) {
+  const said = fileCautions();
   const speed = data.capacity[state.concurrency - 1];
   if (data.cap.tested === null && state.concurrency > 1)
     said.push(`${state.concurrency} requests in flight were never measured with this model; <code>tune</code> measures what they bring.`);
@@ -144,7 +161,7 @@ function cautions(row) {
     said.push(`Saturated: ${state.concurrency} requests in flight do the work of ${speed.toFixed(1)}.`);
   const even = (data.endpoint.hours / state.instances - data.cold_start_minutes / 60) * 3600 * state.instances * state.concurrency / data.inputs.items;
   said.push(row.cost > data.endpoint.cost
-    ? `Dearer than the endpoint that is always on: by the plain formula this shape pays only below ${secondsText(Math.max(even, 0.001))} a record.`
+    ? `Dearer than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a record.`
     : `Cheaper than the endpoint that is always on, up to ${secondsText(even)} a record by the plain formula.`);
   const whole = (data.inputs.items * state.seconds) / 3600;
   said.push(`An endpoint client with one request at a time needs ${hoursText(whole)}, with ${data.endpoint.requests} in flight ` +

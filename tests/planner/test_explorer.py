@@ -127,6 +127,26 @@ def test_javascript_and_python_agree_on_an_earlier_run_s_uneven_shares(browser: 
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (reference_inputs(files=1), "One file: SageMaker does not split it over instances. One works, 19 idle"),
+        (reference_inputs(files=7), "7 files on 20 instances: 13 idle and are paid"),
+        (reference_inputs(files=50), "50 files on 20 instances: some get 3, the mean is 2.5"),
+        (reference_inputs(conditions=replace(PRIOR, busiest_share=1.4)), "had 1.4 times an even share"),
+    ],
+    ids=["one", "few", "uneven", "seen"],
+)
+def test_files_that_do_not_fill_the_instances_are_told(
+    browser: Browser, tmp_path: Path, inputs: PlanInputs, words: str
+) -> None:
+    (tmp_path / "plan.html").write_text(rendered(inputs))
+    page = browser.new_page()
+    page.goto((tmp_path / "plan.html").as_uri())
+    assert words in page.locator("main").inner_text()
+    page.close()
+
+
 def test_a_measured_curve_bounds_the_slider_and_says_why() -> None:
     measured = reference_inputs(capacity=Capacity(kind="knee", theta=(4.0, 0.0), max_tested=8))
     assert page_data(measured, SOURCES)["cap"] == {
