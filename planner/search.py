@@ -50,12 +50,12 @@ def concurrency_cap(inputs: PlanInputs) -> int:
 def type_choices(inputs: PlanInputs, rates: Mapping[str, Rate], transform_types: Iterable[str]) -> list[PlanInputs]:
     """The inputs on every type that can be compared: the asked one, and, where nothing was measured, all CPU types.
 
-    A type is left out when it has no price, when Batch Transform does not take it, or when it computes on a GPU: nobody
-    knows how fast the model would be there.
+    A type is left out when it has no price, when Batch Transform does not take it, or when one of the two computes on a
+    GPU: nobody knows how fast the model would be on the other.
     """
-    if inputs.capacity.kind not in ("assumed", "ideal"):
+    if inputs.capacity.kind not in ("assumed", "ideal") or not _on_cpu(inputs.instance_type):
         return [inputs]
-    others = sorted(name for name in set(transform_types) & rates.keys() if name[3] in "cmr" and physical_cores(name))
+    others = sorted(name for name in set(transform_types) & rates.keys() if _on_cpu(name) and physical_cores(name))
     choices = [
         replace(inputs, instance_type=name, rate=rates[name], capacity=_assumed(name))
         for name in others
@@ -109,6 +109,10 @@ def _candidate(inputs: PlanInputs, instances: int, concurrency: int) -> Candidat
     return Candidate(
         instance_type=inputs.instance_type, instances=instances, concurrency=concurrency, scenario=batch(changed)
     )
+
+
+def _on_cpu(instance_type: str) -> bool:
+    return instance_type.removeprefix("ml.")[0] in "cmr"
 
 
 def _concurrencies(inputs: PlanInputs) -> list[int]:

@@ -28,6 +28,8 @@ def test_only_types_that_can_be_compared_are_searched() -> None:
     assert names == ["ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge"]
     measured = type_choices(reference_inputs(capacity=MEASURED), RATES, TAKEN)
     assert [one.instance_type for one in measured] == ["ml.m5.4xlarge"]
+    on_gpu = type_choices(reference_inputs(instance_type="ml.g5.xlarge"), RATES, TAKEN)
+    assert [one.instance_type for one in on_gpu] == ["ml.g5.xlarge"]
 
 
 def test_the_cheapest_within_a_deadline_is_the_fewest_instances_that_make_it() -> None:
