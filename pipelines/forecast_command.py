@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.output_file import OutputFile
 from pipelines.session import Session, session_options
 from pipelines.settings import BuildSettings
 from serving.async_limits import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
@@ -18,6 +19,7 @@ from steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
     from pipelines.forecast_plot import PlottedForecast
+    from pipelines.past_run import PastRun
     from serving.ad_hoc_records import AdHocRecord, AdHocRecords
     from serving.ad_hoc_request import AdHocRequest
 
@@ -41,8 +43,8 @@ __all__ = ["forecast"]
 @click.option(
     "--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds the model has.  [default: {DEFAULT_TIMEOUT}]"
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots to this page too.")
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Write the plots as this picture too.")
+@click.option("--html", type=OutputFile(), help="Write the plots to this page too.")
+@click.option("--png", type=OutputFile(), help="Write the plots as this picture too.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
 def forecast(
@@ -52,7 +54,8 @@ def forecast(
 
     Without any option these are items of the bakery sample and its model on this machine.
     """
-    from pipelines.forecast_png import check_png, write_png
+    from pipelines.forecast_output import forecast_document, print_forecasts, write_files
+    from pipelines.forecast_png import check_png
     from serving.ad_hoc_records import build_records
 
     _check(given, no_wait=no_wait)
@@ -76,16 +79,12 @@ def forecast(
     else:
         answers = _asked(built, given, source)
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
-    if html:
-        from pipelines.forecast_plot import forecast_page
-
-        html.write_text(forecast_page(plots), encoding="utf-8")
-    if png:
-        write_png(plots, png)
-    click.echo(json.dumps(_document(plots, built), indent=1)) if as_json else _print(plots)
-    for kind, path in (("Page", html), ("Picture", png)):
-        if path:
-            click.echo(f"{kind}: {path}", err=True)
+    told = f"Forecast by {_asked_whom(given, source)}; history up to {built.run_date:%d %b %Y}."
+    write_files(plots, told, html=html, png=png)
+    if as_json:
+        click.echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
+    else:
+        print_forecasts(plots, told)
 
 
 def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
@@ -96,6 +95,9 @@ def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
     for name, value in (("--no-wait", no_wait), ("--ttl", given["ttl"]), ("--timeout", given["timeout"])):
         if value and not given["endpoint"]:
             problems.append(Problem("endpoint", f"{name} without --endpoint.", remedy="Leave it out."))
+    if given["endpoint"] and given["workspace"]:
+        remedy = "Leave --endpoint out to ask the workspace's model, or --workspace to work on AWS."
+        problems.append(Problem("endpoint", "a workspace has no asynchronous endpoint.", "--endpoint", remedy))
     if given["model"] and (given["url"] or given["endpoint"] or not given["workspace"]):
         what = "--model names a server of a workspace."
         problems.append(Problem("model", what, remedy="Give --workspace alone, or leave it out."))
@@ -117,7 +119,6 @@ class _Source:
 
 
 def _source(given: Mapping[str, Any]) -> _Source:
-    from pipelines.past_run import latest_run
     from pipelines.run_payload import payload_of_run
     from pipelines.session import open_session
     from steps.object_store import DirectoryStore
@@ -130,10 +131,11 @@ def _source(given: Mapping[str, Any]) -> _Source:
         return _Source(history=history, payload=_file(payload), run_date="auto", session=session)
     if session is None:
         return _sample()
-    run = latest_run(session, given["name"])
+    run = _latest_run(session, given["name"])
     if run is None:
-        what = f"pipeline {given['name']} has not run yet, so that nothing says what its records are."
-        raise ConfigError(Problem("no_run", what, remedy="Give --history and --payload."))
+        what = f"pipeline {given['name']} has no run there, so that nothing says what its records are."
+        where = str(given["workspace"] or session.region)
+        raise ConfigError(Problem("no_run", what, where, "Run it first, or give --history and --payload."))
     uri = run.parameters["HistoryUri"]
     if isinstance(session.store, DirectoryStore):
         uri = str(session.store.root.joinpath(*uri.removeprefix("s3://").strip("/").split("/")))
@@ -142,6 +144,18 @@ def _source(given: Mapping[str, Any]) -> _Source:
     return _Source(
         history=uri, payload=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
     )
+
+
+def _latest_run(session: Session, name: str) -> PastRun | None:
+    from pipelines.past_run import latest_run
+    from pipelines.service_errors import error_code
+
+    try:
+        return latest_run(session, name)
+    except ConfigError as error:
+        if error_code(error) != "ResourceNotFound":
+            raise
+        return None
 
 
 def _sample() -> _Source:
@@ -232,6 +246,14 @@ def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
     return models[name]
 
 
+def _asked_whom(given: Mapping[str, Any], source: _Source) -> str:
+    if given["endpoint"]:
+        return f"endpoint {given['endpoint']}"
+    if given["url"]:
+        return str(given["url"])
+    return f"model {given['model'] or source.model}" if given["workspace"] else "the bakery sample's model"
+
+
 def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
     from datetime import date
 
@@ -257,36 +279,3 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
         naive=record.naive,
         actual=record.actual,
     )
-
-
-def _document(plots: Sequence[PlottedForecast], built: AdHocRecords) -> dict[str, Any]:
-    return {
-        "run_date": built.run_date.isoformat(),
-        "items": [
-            {
-                "item_id": one.item_id,
-                "target": one.target,
-                "forecast": {day.isoformat(): value for day, value in one.forecast.items()},
-                "wape": one.wape(one.forecast),
-                "wape_naive": one.wape(one.naive),
-            }
-            for one in plots
-        ],
-    }
-
-
-def _print(plots: Sequence[PlottedForecast]) -> None:
-    from pipelines.console import stdout_console
-    from pipelines.forecast_plot import terminal_plot, week_table
-
-    console = stdout_console()
-    for one in plots:
-        first, last = min(one.forecast), max(one.forecast)
-        total = f"{sum(one.forecast.values()):,.0f}"
-        console.print(f"\n[bold]{one.item_id}[/]  {one.target}, {first:%d %b %Y} to {last:%d %b %Y}: {total} in all")
-        console.print(terminal_plot(one, min(console.width, 110)), end="")
-        shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]•[/] actual" if one.actual else "")
-        error, naive = one.wape(one.forecast), one.wape(one.naive)
-        score = "" if error is None or naive is None else f"   WAPE {error:.2f}, seasonal naive {naive:.2f}"
-        console.print(f"       {shown}{score}\n")
-        console.print(week_table(one))

@@ -19,7 +19,7 @@ _SHOWN_DAYS = 56
 _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
 # Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_STYLES = {"history": "default", "actual": "green", "naive": "dim", "forecast": "bold cyan"}
+_STYLES = {"history": "default", "actual": "green", "forecast": "bold cyan"}
 _MORE_STYLE = (
     "section .plots { grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }"
     " figure { width: 100%; max-width: 44rem; margin: 0 auto; }"
@@ -45,6 +45,12 @@ class PlottedForecast:
         first = max(min([*self.history, *self.forecast]), min(self.forecast) - timedelta(days=_SHOWN_DAYS))
         return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
+    @property
+    def total(self) -> str:
+        """What the forecast comes to, in as many digits as are worth reading."""
+        value = sum(self.forecast.values())
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
     def wape(self, values: Mapping[date, float]) -> float | None:
         """Sum of absolute errors over sum of actual values; None where nothing is known."""
         known = [day for day in self.actual if day in values]
@@ -53,7 +59,7 @@ class PlottedForecast:
 
 
 def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
-    """The plot in Braille dots, `width` characters wide; the history, then the forecast in colour, and the actuals."""
+    """The plot in Braille dots, `width` characters wide: the history, a line, then the forecast and the actuals."""
     from rich.text import Text
 
     days = plotted.days
@@ -61,6 +67,7 @@ def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
     margin = max(len(f"{value:,.4g}") for value in (top, top / 2)) + 2
     columns = max(20, width - margin - 1)
     cells = _cells(plotted, days, top, columns)
+    begin = _column(days, min(plotted.forecast), columns)
     text = Text()
     for row in range(_ROWS):
         label = {0: f"{top:,.4g}", _ROWS // 2: f"{top / 2:,.4g}", _ROWS - 1: "0"}.get(row, "")
@@ -68,7 +75,8 @@ def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
         text.append("┤" if label else "│", style="dim")
         for column in range(columns):
             bits, style = cells.get((row, column), (0, "default"))
-            text.append(chr(0x2800 + bits), style=style)
+            empty = "┊" if column == begin else chr(0x2800)
+            text.append(chr(0x2800 + bits) if bits else empty, style=style if bits else "dim")
         text.append("\n")
     text.append(" " * (margin + 1) + _date_line(days, min(plotted.forecast), columns) + "\n", style="dim")
     return text
@@ -92,8 +100,8 @@ def week_table(plotted: PlottedForecast) -> Table:
     return table
 
 
-def forecast_page(plots: Sequence[PlottedForecast]) -> str:
-    """The plots as a page that needs nothing else."""
+def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
+    """The plots as a page that needs nothing else; `told` says whose forecast it is."""
     import numpy as np
 
     from steps.report_charts import forecast_chart
@@ -119,7 +127,8 @@ def forecast_page(plots: Sequence[PlottedForecast]) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Forecast of {escape(names)}</title><style>{STYLE}{_MORE_STYLE}</style></head><body><main>"
-        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>{legend}</header>'
+        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>'
+        f'<p class="facts">{escape(told)}</p>{legend}</header>'
         f'<section><div class="plots">{"".join(figures)}</div></section>'
         "</main></body></html>\n"
     )
@@ -132,10 +141,20 @@ def _lines(plotted: PlottedForecast) -> dict[str, Mapping[date, float]]:
     return {"history": plotted.history, "actual": plotted.actual, "forecast": {**begin, **plotted.forecast}}
 
 
+def _column(days: Sequence[date], day: date, columns: int) -> int:
+    """The column of characters in which a day is."""
+    return round(days.index(day) * _across(days, columns)) // _DOTS_ACROSS
+
+
+def _across(days: Sequence[date], columns: int) -> float:
+    """Dots from one day to the next."""
+    return (columns * _DOTS_ACROSS - 1) / max(1, len(days) - 1)
+
+
 def _date_line(days: Sequence[date], start: date, columns: int) -> str:
     """The first day, the first of the forecast where there is room, and the last."""
     first, last, middle = (f"{day:%d %b %Y}" for day in (days[0], days[-1], start))
-    place = days.index(start) * columns // len(days)
+    place = _column(days, start, columns)
     if len(first) < place < columns - len(middle) - len(last):
         first = first.ljust(place) + middle
     if len(first) + len(last) >= columns:
@@ -148,7 +167,7 @@ def _cells(
 ) -> dict[tuple[int, int], tuple[int, str]]:
     """Row and column of a character to its dots and style."""
     cells: dict[tuple[int, int], tuple[int, str]] = {}
-    across = (columns * _DOTS_ACROSS - 1) / max(1, len(days) - 1)
+    across = _across(days, columns)
     down = _ROWS * _DOTS_DOWN - 1
     place = {day: number for number, day in enumerate(days)}
     for name, line in _lines(plotted).items():
@@ -177,4 +196,6 @@ def _ceiling(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** floor(log10(value))
-    return float(power * next(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10.00001) if value <= power * step))
+    return float(
+        power * next(step for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10.00001) if value <= power * step)
+    )

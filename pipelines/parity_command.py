@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.output_file import OutputFile
 from pipelines.session import session_options
 from pipelines.settings import BuildSettings
 from steps.errors import ConfigError, ModelError, Problem
@@ -44,7 +45,7 @@ _FIRST = 10
 @click.option(
     "--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline that RUN_ID is a run of."
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
+@click.option("--html", type=OutputFile(), help="Write the report to this file.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
@@ -57,6 +58,7 @@ def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **g
     from serving.parity_sample import stratified
     from serving.parity_sides import answers_by_job, answers_outside_batch
     from serving.realtime import ask_all
+    from steps.object_store import whole_file
 
     ask = _endpoint_side(given)
     lines, answers, payload = _batch_side(given)
@@ -75,7 +77,8 @@ def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **g
         found = name_batch_effects(found, answers_outside_batch(command, sample))
     if html:
         batch = f"run {given['run_id']}" if given["run_id"] else str(command)
-        html.write_text(parity_page(found, given["endpoint"] or given["url"], batch), encoding="utf-8")
+        with whole_file(html, html.absolute().parent) as stream:
+            stream.write(parity_page(found, given["endpoint"] or given["url"], batch).encode())
     click.echo(json.dumps(_document(found), indent=1) if as_json else _told(found))
     if html:
         _say(f"Report: {html}")
@@ -91,7 +94,8 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
         raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --url is needed.", remedy=remedy))
     if given["url"]:
         return ask_url(given["url"])
-    session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
+    # With --workspace the run is one of this machine; an endpoint is on AWS all the same.
+    session = open_session(region=given["region"], profile=given["profile"])
     return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"])
 
 

@@ -43,7 +43,7 @@ class AdHocRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocRecords:
-    """The records, in the order of their ids, with what they were built by."""
+    """The records, in the order in which they were asked for, with what they were built by."""
 
     run_date: date
     forecast_days: int
@@ -88,7 +88,7 @@ def build_records(
         run_date=manifest.run_date,
         forecast_days=forecast_days,
         payload=declared,
-        records=sorted(found, key=lambda record: record.item_id),
+        records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
     )
 
 

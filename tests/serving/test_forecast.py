@@ -115,10 +115,13 @@ def forecast(*arguments: str) -> Result:
 
 
 def test_the_command_sends_the_record_and_prints_a_plot_and_the_weeks(weekly: dict[str, bytes], tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
+    page, picture = tmp_path / "new" / "page.html", tmp_path / "new" / "picture.png"
     with naive_server() as (url, seen):
-        ended = forecast("17/101", "--url", url, "--html", str(page))
+        ended = forecast("17/101", "--url", url, "--html", str(page), "--png", str(picture))
     assert ended.exit_code == 0, ended.output
+    assert f"Forecast by {url}; history up to 30 Mar 2019." in ended.stdout
+    assert f"Page: {page}\nPicture: {picture}\n" in ended.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
     assert seen == [weekly["17/101"]]
     assert "17/101  sales, 31 Mar 2019 to 30 Apr 2019" in ended.stdout
     assert any("⠁" <= character <= "⣿" for character in ended.stdout)
@@ -150,10 +153,30 @@ def test_a_model_that_fails_ends_with_its_exit_code(server: dict[str, Any]) -> N
         ["--url", "http://x", "--no-wait"],
         ["--ttl", "60"],
         ["--model", "m"],
+        ["--endpoint", "y", "--workspace", "."],
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
     assert isinstance(forecast("17/101", *arguments).exception, ConfigError)
+
+
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option in ("--html", "--png"):
+        with naive_server() as (url, seen):
+            ended = forecast("17/101", "--url", url, option, str(tmp_path / "file" / "x"))
+        assert (ended.exit_code, seen) == (2, [])
+        assert "no directory that can be written to" in ended.output
+
+
+def test_items_keep_the_order_in_which_they_were_asked_for() -> None:
+    assert [record.item_id for record in built(ITEMS[::-1]).records] == ITEMS[::-1]
+
+
+def test_a_workspace_without_a_run_is_named(tmp_path: Path) -> None:
+    problem = forecast("17/101", "--workspace", str(tmp_path)).exception
+    assert isinstance(problem, ConfigError)
+    assert f"[no_run] {tmp_path}: pipeline batchcast has no run there" in str(problem)
 
 
 # --- through the asynchronous endpoint
@@ -217,6 +240,13 @@ def plotted(**changes: Any) -> PlottedForecast:
     return PlottedForecast(**{**given, **changes})
 
 
+def test_a_line_parts_history_and_forecast_also_without_colours() -> None:
+    lines = terminal_plot(plotted(), 80).plain.splitlines()[:-1]
+    (place,) = {line.index("┊") for line in lines if "┊" in line}
+    assert sum("┊" in line for line in lines) >= 6
+    assert place == pytest.approx(80 * 56 / 87, abs=6)
+
+
 @pytest.mark.parametrize("width", [40, 80, 110])
 def test_the_plot_is_as_wide_as_it_may_be(width: int) -> None:
     lines = terminal_plot(plotted(), width).plain.splitlines()
@@ -227,7 +257,7 @@ def test_the_plot_is_as_wide_as_it_may_be(width: int) -> None:
 def test_forecasts_of_nothing_and_without_a_history_are_plotted_too() -> None:
     days = [date(2026, 11, 23) + timedelta(days=number) for number in range(3)]
     assert terminal_plot(plotted(forecast=dict.fromkeys(days, 0.0), history={}), 60).plain
-    assert "<svg" in forecast_page([plotted(forecast=dict.fromkeys(days, 0.0), history={})])
+    assert "<svg" in forecast_page([plotted(forecast=dict.fromkeys(days, 0.0), history={})], "Forecast by nobody.")
 
 
 def test_weeks_add_up() -> None:
