@@ -41,9 +41,20 @@ def _endpoint_option(command: _Command) -> _Command:
 
 
 def _account_options(command: _Command) -> _Command:
-    """A workspace has no asynchronous endpoint: these commands work in an account alone."""
-    command = click.option("--profile", help="A profile of ~/.aws/config.")(command)
-    return click.option("--region", help="The AWS region; else the one boto3 finds.")(command)
+    """These commands work in an account alone; --workspace, which most others have, is refused with the reason."""
+    for option in (
+        click.option("--workspace", hidden=True, expose_value=False, callback=_refuse_workspace),
+        click.option("--profile", help="A profile of ~/.aws/config."),
+        click.option("--region", help="The AWS region; else the one boto3 finds."),
+    ):
+        command = option(command)
+    return command
+
+
+def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | None) -> None:
+    if workspace is not None:
+        remedy = "Leave it out to work on AWS; `forecast ITEM --workspace` asks the workspace's model at once."
+        raise ConfigError(Problem("not_local", "a workspace has no asynchronous endpoint.", "--workspace", remedy))
 
 
 def _run_options(command: _Command) -> _Command:
@@ -119,7 +130,10 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
 @_account_options
 @click.option("--discard-queue", is_flag=True, help="Even when requests wait or are being served.")
 def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
-    """Remove the endpoint, its configurations, its scaling and its alarm. Objects on S3 stay."""
+    """Remove the endpoint, its configurations, its scaling and its alarm, and see that they are gone.
+
+    Objects on S3 stay.
+    """
     from serving.async_endpoint import teardown_async
     from serving.async_status import async_status
 
@@ -133,7 +147,7 @@ def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
             what = f"{backlog:.0f} requests wait or are being served, and would be lost."
             raise ConfigError(Problem("queue_not_empty", what, endpoint, "Wait, or give --discard-queue."))
     removed = teardown_async(endpoint, session.client)
-    click.echo("\n".join(f"Removed {each}" for each in removed) or f"There is nothing left of {endpoint}.")
+    click.echo("\n".join([*(f"Removed {each}" for each in removed), f"Looked again: nothing is left of {endpoint}."]))
 
 
 @async_.command()

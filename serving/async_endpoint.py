@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pipelines.service_errors import error_code
@@ -28,7 +29,7 @@ __all__ = [
 Client = Callable[[str], Any]
 Sleep = Callable[[float], None]
 _POLL_SECONDS = 15.0
-_READY_SECONDS = 3600.0
+_READY_SECONDS, _GONE_SECONDS = 3600.0, 1800.0
 _ABSENT = ("ValidationException", "ResourceNotFound", "ObjectNotFoundException", "ResourceNotFoundException")
 
 
@@ -49,11 +50,11 @@ def deploy_async(settings: AsyncSettings, client: Client, *, sleep: Sleep = time
         sagemaker.create_endpoint(**wanted)
         done = "created"
     elif current["EndpointConfigName"] != wanted["EndpointConfigName"]:
-        change = {name: wanted[name] for name in ("EndpointName", "EndpointConfigName")}
-        # The number of instances is the scaling's affair, not the new configuration's.
-        sagemaker.update_endpoint(**change, RetainAllVariantProperties=True)
+        _update(settings, current["EndpointConfigName"], client, sleep)
         done = "updated"
     _wait_until_in_service(sagemaker, settings.endpoint, sleep)
+    if settings.tags and current is not None:
+        sagemaker.add_tags(ResourceArn=current["EndpointArn"], Tags=wanted["Tags"])
     scaling.register_scalable_target(**settings.scalable_target())
     scaling.put_scaling_policy(**settings.tracking_policy())
     policy = scaling.put_scaling_policy(**settings.step_policy())
@@ -89,36 +90,69 @@ def read_async_settings(endpoint: str, client: Client) -> AsyncSettings:
     )
 
 
-def teardown_async(endpoint: str, client: Client) -> list[str]:
+def teardown_async(endpoint: str, client: Client, *, sleep: Sleep = time.sleep) -> list[str]:
     """Take away the alarm, the policies, the scalable target, the endpoint and its configurations; what was there.
 
-    Nothing in the bucket is touched. Harmless where some or all of it is gone already.
+    Looks again until none of it is there, which takes an endpoint some minutes. Nothing in the bucket is touched.
+    Harmless where some or all of it is gone already. Raises ServiceError for what does not go.
     """
-    sagemaker, scaling, cloudwatch = client("sagemaker"), client("application-autoscaling"), client("cloudwatch")
+    parts = list(_parts(endpoint, client))
+    for _, remove in parts:
+        remove()
+    for _ in range(int(_GONE_SECONDS / _POLL_SECONDS)):
+        left = [name for name, _ in _parts(endpoint, client)]
+        if not left:
+            return [name for name, _ in parts]
+        sleep(_POLL_SECONDS)
+    what = f"after {_GONE_SECONDS / 60:.0f} minutes there still is: {', '.join(left)}."
+    raise ServiceError(Problem("left_behind", what, endpoint, "Tear down again."))
+
+
+def _parts(endpoint: str, client: Client) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What there is of an endpoint, each with what takes it away, in the order in which that has to be done."""
+    sagemaker = client("sagemaker")
     current = _described(sagemaker, endpoint)
     _check_kind(sagemaker, current)
-    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
-    alarms = [each["AlarmName"] for each in wake_alarms(cloudwatch, endpoint)]
-    scaled = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
-    removed = []
-    if alarms:
-        cloudwatch.delete_alarms(AlarmNames=alarms)
-        removed += [f"alarm {name}" for name in alarms]
-    for policy in scaling_policies(scaling, resource):
-        scaling.delete_scaling_policy(PolicyName=policy["PolicyName"], **scaled)
-        removed.append(f"scaling policy {policy['PolicyName']}")
-    if scalable_target(client, endpoint):
-        scaling.deregister_scalable_target(**scaled)
-        removed.append(f"scalable target {resource}")
+    yield from _scaling_parts(endpoint, client)
     configs = set(_configs(sagemaker, endpoint))
     if current is not None:
-        configs.add(current["EndpointConfigName"])
-        sagemaker.delete_endpoint(EndpointName=endpoint)
-        removed.append(f"endpoint {endpoint}")
+        going = current["EndpointStatus"] == "Deleting"
+        yield f"endpoint {endpoint}", _nothing if going else partial(sagemaker.delete_endpoint, EndpointName=endpoint)
+        if _config(sagemaker, current["EndpointConfigName"]) is not None:
+            configs.add(current["EndpointConfigName"])
     for name in sorted(configs):
-        sagemaker.delete_endpoint_config(EndpointConfigName=name)
-        removed.append(f"endpoint configuration {name}")
-    return removed
+        yield f"endpoint configuration {name}", partial(sagemaker.delete_endpoint_config, EndpointConfigName=name)
+
+
+def _scaling_parts(endpoint: str, client: Client) -> Iterator[tuple[str, Callable[[], object]]]:
+    scaling, cloudwatch = client("application-autoscaling"), client("cloudwatch")
+    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
+    scaled = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+    for alarm in wake_alarms(cloudwatch, endpoint):
+        yield f"alarm {alarm['AlarmName']}", partial(cloudwatch.delete_alarms, AlarmNames=[alarm["AlarmName"]])
+    for policy in scaling_policies(scaling, resource):
+        name = policy["PolicyName"]
+        yield f"scaling policy {name}", partial(scaling.delete_scaling_policy, PolicyName=name, **scaled)
+    if scalable_target(client, endpoint):
+        yield f"scalable target {resource}", partial(scaling.deregister_scalable_target, **scaled)
+
+
+def _nothing() -> None:
+    """For what goes by itself."""
+
+
+def _update(settings: AsyncSettings, old_config: str, client: Client, sleep: Sleep) -> None:
+    """Change to the configuration of the settings. An endpoint that is changing already is waited for."""
+    sagemaker, wanted = client("sagemaker"), settings.endpoint_request()
+    _wait_until_in_service(sagemaker, settings.endpoint, sleep)
+    before = _config(sagemaker, old_config)
+    if before is None or before["ProductionVariants"][0]["InstanceType"] != settings.instance_type:
+        # Developer guide, "Update endpoints that use auto scaling": a variant that is scaled keeps its instance type.
+        for _, remove in list(_scaling_parts(settings.endpoint, client)):
+            remove()
+    change = {name: wanted[name] for name in ("EndpointName", "EndpointConfigName")}
+    # The number of instances is the scaling's affair, not the new configuration's.
+    sagemaker.update_endpoint(**change, RetainAllVariantProperties=True)
 
 
 def _check_kind(sagemaker: Any, described: Mapping[str, Any] | None) -> None:
@@ -138,7 +172,8 @@ def _wait_until_in_service(sagemaker: Any, endpoint: str, sleep: Sleep) -> None:
             return
         if described["EndpointStatus"] in ("Failed", "OutOfService", "UpdateRollbackFailed"):
             what = f"is {described['EndpointStatus']}: {described.get('FailureReason', 'no reason is given')}."
-            raise ServiceError(Problem("endpoint_failed", what, endpoint, "Look into the endpoint's log, then deploy."))
+            remedy = "Look into the endpoint's log, tear it down, and deploy."
+            raise ServiceError(Problem("endpoint_failed", what, endpoint, remedy))
         sleep(_POLL_SECONDS)
     what = f"is not in service after {_READY_SECONDS / 60:.0f} minutes."
     raise ServiceError(Problem("endpoint_slow", what, endpoint, "Deploy again to go on waiting."))

@@ -14,6 +14,9 @@ from steps.errors import Problem
 
 __all__ = ["AsyncStatus", "async_status"]
 
+# Scaling activities that changed nothing (API reference, ScalingActivity).
+_WITHOUT_EFFECT = ("Failed", "Overridden", "Unfulfilled")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncStatus:
@@ -80,10 +83,18 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
         if not _has(policies[name].get(member, {}), wanted[member]):
             yield Problem("policy_differs", f"policy {name} is not as deployed.", settings.endpoint, remedy)
     alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
-    arn = policies.get(STEP_POLICY, {}).get("PolicyARN")
+    arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
     if not alarms or arn not in alarms[0].get("AlarmActions", ()):
         what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing wakes it for a short queue."
         yield Problem("alarm_missing", what, settings.endpoint, remedy)
+    elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
+        what = f"alarm {settings.alarm} is not as deployed: it wakes late or never."
+        yield Problem("alarm_differs", what, settings.endpoint, remedy)
+
+
+def _essence(alarm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """When an alarm rings: not what it is called, nor whom it tells besides."""
+    return {key: value for key, value in alarm.items() if key not in ("AlarmActions", "AlarmDescription")}
 
 
 def _has(found: Any, wanted: Any) -> bool:
@@ -136,7 +147,7 @@ def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, An
         page = scaling.describe_scaling_activities(**request)
         for activity in page["ScalingActivities"]:
             told = re.search(r"desired instance count to (\d+)", activity["Description"])
-            if told:
+            if told and activity["StatusCode"] not in _WITHOUT_EFFECT:
                 found.append((_aware(activity["StartTime"]), int(told[1])))
         if not page.get("NextToken"):
             break

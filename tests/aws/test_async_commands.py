@@ -20,6 +20,7 @@ from pipelines.cli import root
 from pipelines.deploy import Package
 from pipelines.deploy_settings import DeploySettings
 from pipelines.session import AwsSession
+from steps.errors import ConfigError
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_from_the_deployment_to_the_published_run_and_back_to_nothing(
     assert "decided already" in call("collect", "--shards", run_id).stdout
     removed = call("teardown")
     assert removed.stdout.count("Removed") == 6
-    assert "nothing left" in call("teardown").stdout
+    assert call("teardown").stdout == "Looked again: nothing is left of batchcast-async.\n"
 
 
 def test_a_record_that_goes_on_failing_holds_the_run(endpoint: AnsweringEndpoint) -> None:
@@ -100,3 +101,10 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     assert list(told["forecast"].values()) == endpoint.run.values(item)
     placed = CliRunner().invoke(root, [*arguments, "--no-wait"]).stdout
     assert placed.startswith(f"{item}: {OUTPUT}/answers/")
+
+
+@pytest.mark.parametrize("command", ["deploy", "status", "teardown", "submit", "collect"])
+def test_a_workspace_is_refused_with_the_reason(command: str) -> None:
+    problem = CliRunner().invoke(root, ["async", command, "--workspace", "x"]).exception
+    assert isinstance(problem, ConfigError)
+    assert "a workspace has no asynchronous endpoint" in str(problem)

@@ -15,7 +15,7 @@ from pipelines.session import AwsSession
 from serving.async_endpoint import deploy_async, read_async_settings, teardown_async
 from serving.async_settings import AsyncSettings
 from serving.async_status import async_status
-from steps.errors import ConfigError
+from steps.errors import ConfigError, ServiceError
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:forecasts"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -93,11 +93,56 @@ def test_nothing_stays_behind(with_model: AwsSession) -> None:
     assert teardown_async("ad-hoc", with_model.client) == []
 
 
+class SlowToGo:
+    """An account whose endpoint needs some looks to be gone, as the service's does; `looks` None: it never is."""
+
+    def __init__(self, session: AwsSession, looks: int | None) -> None:
+        self._session, self._looks = session, looks
+        self.slept = 0.0
+        self.deleted = 0
+
+    def client(self, service: str) -> Any:
+        return self if service == "sagemaker" else self._session.client(service)
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._session.client("sagemaker"), method)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    def delete_endpoint(self, **request: str) -> dict[str, Any]:
+        self.deleted += 1
+        return dict(self._session.client("sagemaker").delete_endpoint(**request))
+
+    def describe_endpoint(self, **request: str) -> dict[str, Any]:
+        if self.deleted and self._looks != 0:
+            self._looks = None if self._looks is None else self._looks - 1
+            return {"EndpointStatus": "Deleting", "EndpointConfigName": "gone"}
+        return dict(self._session.client("sagemaker").describe_endpoint(**request))
+
+
+def test_an_endpoint_that_takes_its_time_is_looked_for_until_it_is_gone(with_model: AwsSession) -> None:
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    slow = SlowToGo(with_model, looks=4)
+    assert len(teardown_async("ad-hoc", slow.client, sleep=slow.sleep)) == 6
+    assert (slow.deleted, slow.slept) == (1, 60)
+    assert not any(left_behind().values())
+
+
+def test_what_does_not_go_is_named(with_model: AwsSession) -> None:
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    slow = SlowToGo(with_model, looks=None)
+    with pytest.raises(ServiceError, match="after 30 minutes there still is: endpoint ad-hoc"):
+        teardown_async("ad-hoc", slow.client, sleep=slow.sleep)
+
+
 def test_the_second_deployment_changes_no_endpoint(account: Recorder, with_model: AwsSession) -> None:
     deploy_async(settings(), with_model.client, sleep=no_sleep)
     before = len(account.calls)
     assert deploy_async(settings(), with_model.client, sleep=no_sleep) == "unchanged"
-    assert [call["service"] for call in sent(account, before)] == ["application-autoscaling"] * 3 + ["cloudwatch"]
+    (tags, *scaling) = sent(account, before)
+    assert (tags["operation"], tags["request"]["Tags"]) == ("AddTags", [{"Key": "team", "Value": "forecasting"}])
+    assert [call["service"] for call in scaling] == ["application-autoscaling"] * 3 + ["cloudwatch"]
 
 
 def test_the_settings_can_be_read_back(with_model: AwsSession) -> None:
@@ -134,6 +179,18 @@ def test_another_configuration_updates_the_endpoint_and_leaves_its_instances(
         "EndpointConfigName": settings(concurrency=8).config()["EndpointConfigName"],
         "RetainAllVariantProperties": True,
     }
+
+
+def test_another_instance_type_takes_the_scaling_away_first_as_the_service_wants_it(
+    account: Recorder, with_model: AwsSession
+) -> None:
+    deploy_async(settings(), with_model.client, sleep=no_sleep)
+    before = len(account.calls)
+    with pytest.raises(NotImplementedError, match="update_endpoint"):
+        deploy_async(settings(instance_type="ml.c5.4xlarge"), with_model.client, sleep=no_sleep)
+    operations = [call["operation"] for call in sent(account, before)]
+    assert operations[-2:] == ["DeregisterScalableTarget", "UpdateEndpoint"]
+    assert not left_behind()["policies"]
 
 
 def test_an_unknown_endpoint_is_named(session: AwsSession) -> None:

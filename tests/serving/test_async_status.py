@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after
+from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after, settings
 
 from serving.async_endpoint import deploy_async, teardown_async
 from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
@@ -60,6 +61,25 @@ def test_what_was_paid_for_since_monday(emulated: Emulated) -> None:
     assert found.instance_hours(now, now + timedelta(hours=5)) == 0
 
 
+def test_a_scaling_activity_that_failed_changed_nothing(emulated: Emulated) -> None:
+    emulated.fall_asleep()
+    scaling = emulated.client("application-autoscaling")
+
+    class Failing:
+        def __getattr__(self, method: str) -> Any:
+            return getattr(scaling, method)
+
+        def describe_scaling_activities(self, **request: Any) -> dict[str, Any]:
+            found = scaling.describe_scaling_activities(**request)["ScalingActivities"]
+            return {"ScalingActivities": [{**each, "StatusCode": "Failed"} for each in found]}
+
+    now = datetime.fromtimestamp(emulated.now(), UTC)
+    found = async_status(
+        ENDPOINT, lambda name: Failing() if name == "application-autoscaling" else emulated.client(name), now
+    )
+    assert found.instance_hours(MONDAY, now) == pytest.approx((now - MONDAY).total_seconds() / HOUR)
+
+
 def _without_target(emulated: Emulated) -> None:
     emulated.client("application-autoscaling").deregister_scalable_target(
         ServiceNamespace=NAMESPACE, ResourceId=f"endpoint/{ENDPOINT}/variant/main", ScalableDimension=DIMENSION
@@ -80,6 +100,18 @@ def _without_policy(name: str) -> Callable[[Emulated], None]:
 
 def _without_alarm(emulated: Emulated) -> None:
     emulated.client("cloudwatch").delete_alarms(AlarmNames=[f"{ENDPOINT}-has-backlog-without-capacity"])
+
+
+def _with_a_lazy_alarm(emulated: Emulated) -> None:
+    (policy,) = [
+        each["PolicyARN"]
+        for each in emulated.client("application-autoscaling").describe_scaling_policies(ServiceNamespace=NAMESPACE)[
+            "ScalingPolicies"
+        ]
+        if each["PolicyName"] == STEP_POLICY
+    ]
+    lazy = {**settings().wake_alarm(policy), "EvaluationPeriods": 60, "DatapointsToAlarm": 60}
+    emulated.client("cloudwatch").put_metric_alarm(**lazy)
 
 
 def _with_another_target(emulated: Emulated) -> None:
@@ -103,6 +135,7 @@ def _never_at_zero(emulated: Emulated) -> None:
         (_without_policy(TRACKING_POLICY), ["policy_missing"]),
         (_without_policy(STEP_POLICY), ["policy_missing", "alarm_missing"]),
         (_without_alarm, ["alarm_missing"]),
+        (_with_a_lazy_alarm, ["alarm_differs"]),
         (_with_another_target, ["policy_differs"]),
         (_never_at_zero, ["never_sleeps"]),
     ],
