@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,7 @@ OUTPUT = f"s3://{BUCKET}/batchcast/async"
 
 
 class AnsweringEndpoint:
-    """Answers in place of the network what moto has no answer for: requests at once, and no scaling activity."""
+    """Answers in place of the network what moto has no answer for: requests at once, no scaling activity, an update."""
 
     def __init__(self, run: SampleRun) -> None:
         self.run = run
@@ -38,6 +39,18 @@ class AnsweringEndpoint:
 
     def _DescribeScalingActivities(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - operations
         return {"ScalingActivities": []}
+
+    def _UpdateEndpoint(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        wanted = json.loads(params["body"])
+        sagemaker = boto3.client("sagemaker", region_name=REGION)
+        sagemaker.delete_endpoint(EndpointName=wanted["EndpointName"])
+        return dict(
+            sagemaker.create_endpoint(**{name: wanted[name] for name in ("EndpointName", "EndpointConfigName")})
+        )
+
+    def _InvokeEndpoint(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        body = json.dumps(self.run.answer(json.loads(params["body"])["item_id"])).encode()
+        return {"Body": io.BytesIO(body), "ContentType": "application/json"}
 
     def _InvokeEndpointAsync(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         headers = {name.removeprefix("X-Amzn-SageMaker-"): value for name, value in params["headers"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,15 +24,15 @@ from pipelines.deploy import Package
 from pipelines.deploy_settings import DeploySettings
 from pipelines.session import AwsSession
 
-# Needed beside the call that is made: the role of the scaling, and the tags of what is created.
-NOT_CALLED = {"iam:CreateServiceLinkedRole", "sagemaker:AddTags"}
+# Needed beside the call that is made: the role of the scaling, and what Application Auto Scaling asks of its caller.
+NOT_CALLED = {"iam:CreateServiceLinkedRole", "sagemaker:UpdateEndpointWeightsAndCapacities"}
 
 
 @pytest.fixture
 def outputs(account: Recorder) -> Mapping[str, str]:
     """Of the stack, in an account that has the role of the model."""
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
-    return create({**LEAST, "ModelRoleName": "demand-model"})
+    return create({**LEAST, "ModelRoleName": "demand-model", "RealTimeEndpointName": "live"})
 
 
 @pytest.fixture
@@ -66,6 +67,8 @@ def every_command(endpoint: AnsweringEndpoint, folder: Path) -> None:
     call("forecast", item, *history, "--endpoint", "batchcast-async", "--json")
     call("async", "submit", "--shards", endpoint.run.run_id, "--seconds", "1", "--senders", "1")
     call("async", "collect", "--shards", endpoint.run.run_id)
+    call("parity", "--endpoint", "live", "--against", endpoint.run.run_id, "--json")
+    call("async", "deploy", *options, "--instance-type", "ml.c5.4xlarge")
     call("async", "teardown")
 
 
@@ -99,8 +102,29 @@ def test_other_endpoints_and_alarms_are_none_of_its_business(outputs: Mapping[st
     prefix = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
     assert allows(statements, "sagemaker:DeleteEndpoint", f"{prefix}:endpoint/batchcast-async")
     assert not allows(statements, "sagemaker:DeleteEndpoint", f"{prefix}:endpoint/checkout")
-    assert not allows(statements, "cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:checkout")
+    for action in ("InvokeEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"):
+        assert not allows(statements, f"sagemaker:{action}", f"{prefix}:endpoint/checkout")
+    assert not allows(statements, "sagemaker:DeleteEndpoint", f"{prefix}:endpoint/live")
+    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm"
+    assert not allows(statements, "cloudwatch:DeleteAlarms", f"{alarms}:checkout")
+    assert not allows(statements, "cloudwatch:DeleteAlarms", f"{alarms}:TargetTracking-endpoint/checkout/variant/a")
     assert not allows(statements, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/batchcast/code/app.pyz")
+
+
+def test_what_application_auto_scaling_asks_of_its_caller_is_allowed(outputs: Mapping[str, str]) -> None:
+    """It tries, with the caller's rights, what it is to do later, and sets the alarms of target tracking with them."""
+    statements = statements_of_policy(outputs["AsyncPolicyArn"])
+    prefix = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+    assert allows(statements, "sagemaker:UpdateEndpointWeightsAndCapacities", f"{prefix}:endpoint/batchcast-async")
+    assert allows(statements, "sagemaker:DescribeEndpointConfig", f"{prefix}:endpoint-config/7f4e1944-1817-4891")
+    alarm = "TargetTracking-endpoint/batchcast-async/variant/main-AlarmHigh-7f4e1944"
+    assert allows(statements, "cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{alarm}")
+
+
+def test_a_managed_policy_is_as_long_as_iam_takes(outputs: Mapping[str, str]) -> None:
+    """6,144 characters, blanks left out (IAM user guide, quotas)."""
+    for name in ("OperatorPolicyArn", "AsyncPolicyArn", "ModelPolicyArn"):
+        assert len(json.dumps(statements_of_policy(outputs[name]), separators=(",", ":"))) < 6000
 
 
 def test_the_role_of_the_model_reads_requests_and_answers_them(outputs: Mapping[str, str]) -> None:

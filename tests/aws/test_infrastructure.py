@@ -31,6 +31,7 @@ KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
 MOST = {
     **LEAST,
     "ModelRoleName": "demand-model",
+    "RealTimeEndpointName": "live",
     "KmsKeyArn": KEY,
     "HistoryBucketName": "acme-warehouse",
     "NotificationEmail": "forecasts@example.com",
@@ -76,7 +77,7 @@ def test_the_bucket_is_closed_and_runs_expire_and_forecasts_do_not() -> None:
     rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
     assert rules["unfinished-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
     expiring = {rule["Prefix"]["Fn::Sub"] for rule in rules.values() if "ExpirationInDays" in rule}
-    assert expiring == {"${Prefix}/runs/"}
+    assert expiring == {"${Prefix}/runs/", "${Prefix}/async/"}
     (statement,) = template()["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
