@@ -114,6 +114,8 @@ class _Following:
             return follow(self.session, self.arn, on_view=self._show, pace=pace, say=self.display.say)
         except KeyboardInterrupt:
             if not self.here:
+                run_id = self.arn.rsplit("/", 1)[-1]
+                self.display.say(f"Run {run_id} goes on; `wait {run_id}` follows it again.")
                 raise SystemExit(INTERRUPTED) from None
             stop_run(self.session.client("sagemaker"), self.arn)
             return follow(self.session, self.arn, on_view=self.display.show, pace=pace)

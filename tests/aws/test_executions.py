@@ -462,6 +462,17 @@ def test_the_command_attaches_to_the_last_run_and_ends_as_it_does(session: AwsSe
     assert json.loads(ended.stdout)["published"] == REPORT["published"]
 
 
+def test_who_stops_waiting_leaves_the_run_as_it_is(session: AwsSession, script: ScriptedRun) -> None:
+    def interrupted() -> list[dict[str, Any]]:
+        raise KeyboardInterrupt
+
+    script.steps = interrupted
+    ended = run("wait")
+    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert ended.stderr == f"Run {RUN_ID} goes on; `wait {RUN_ID}` follows it again.\n"
+    assert script.status == "Executing"
+
+
 # --- logs, stop, list
 
 
