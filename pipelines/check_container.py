@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,21 +75,15 @@ def check_container(
 
 
 def _source(url: str | None, command: str | None) -> ModelSource:
-    from engine.model_server import ModelCommand, ModelUrl
+    from engine.model_server import ModelUrl
+    from pipelines.served_model import command_with_port
 
     if (url is None) == (command is None):
         remedy = "Give --url of a running container, or --command that starts one."
         raise ConfigError(Problem("model", "exactly one of --url and --command is needed.", remedy=remedy))
     if command is None:
         return ModelUrl(url=url or "")
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ConfigError(Problem("model", f"{command!r}: {error}.", "--command", "Close every quote.")) from error
-    if not any("{port}" in word for word in words):
-        remedy = "Write {port} where the server takes its port."
-        raise ConfigError(Problem("model", f"{command!r} has no {{port}}.", "--command", remedy))
-    return ModelCommand(command=command)
+    return command_with_port(command, "--command")
 
 
 def _records_and_judge(sample: Path | None, payload: Path | None) -> tuple[list[bytes], Judge]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ _FIRST = 10
 @click.option(
     "--sample", type=click.Path(path_type=Path), help="Records for --model-command; else the bakery sample's."
 )
-@click.option("--payload", type=click.Path(path_type=Path), help="The payload.toml of the records of --sample.")
+@click.option(
+    "--payload", type=click.Path(path_type=Path), help="The payload.toml of the records of --sample; else the run's."
+)
 @click.option("--records", type=click.IntRange(1), default=100, show_default=True, help="Records that are compared.")
 @click.option(
     "--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests at once, each side."
@@ -102,9 +105,11 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
 def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], Payload | None]:
     """The records, the answers that are there already, and the payload file where it is known."""
     from pipelines.past_run import find_run
+    from pipelines.run_payload import payload_of_run
+    from pipelines.served_model import command_with_port
     from pipelines.session import open_session
     from serving.parity_sides import answers_of_run, records_of_run
-    from steps.payload_file import read_payload
+    from steps.payload_file import parse_payload, read_payload
 
     if (given["run_id"] is None) == (given["model_command"] is None):
         remedy = "Give --against RUN_ID, or --model-command that starts the server."
@@ -116,11 +121,15 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
         raise ConfigError(Problem("sample", what, remedy="Leave it out."))
     payload = read_payload(given["payload"]) if given["payload"] else None
     if given["model_command"]:
-        return (*_sample(given, payload),)
+        command_with_port(given["model_command"], "--model-command")
+        return _sample(given, payload)
     session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
-    runs_uri = find_run(session, given["name"], given["run_id"]).parameters["RunsUri"]
-    records = records_of_run(session.store, runs_uri, given["run_id"])
-    return records, answers_of_run(session.store, runs_uri, given["run_id"]), payload
+    run = find_run(session, given["name"], given["run_id"])
+    where = session.store, run.parameters["RunsUri"], given["run_id"]
+    if payload is None:
+        uri, text = payload_of_run(session, run)
+        payload = parse_payload(text, where=uri)
+    return records_of_run(*where), answers_of_run(*where), payload
 
 
 def _sample(
@@ -152,8 +161,6 @@ def _document(found: Parity) -> dict[str, Any]:
 
 
 def _strata(sample: Sequence[SampledRecord]) -> dict[str, int]:
-    from collections import Counter
-
     return dict(Counter(record.stratum for record in sample))
 
 
@@ -166,10 +173,12 @@ def _told(found: Parity) -> str:
     if found.matches:
         return "\n".join([*lines, "Batch says what the endpoint says."])
     wrong = sum(bool(one.differences) for one in found.compared)
-    lines += [f"Batch answers {wrong} of them otherwise. The first differences:"]
-    lines += [f"  {each}" for each in found.differences[:_FIRST]]
-    more = len(found.differences) - _FIRST
-    return "\n".join([*lines, *([f"  … and {more:,} more"] if more > 0 else [])])
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(e.kind for e in found.differences).most_common())
+    lines += [f"Batch answers {wrong} of them otherwise: {kinds}. The first differences:"]
+    firsts = found.firsts()
+    lines += [f"  {each}{f' (and {more:,} more)' if more else ''}" for each, more in firsts[:_FIRST]]
+    left = sum(1 + more for _, more in firsts[_FIRST:])
+    return "\n".join([*lines, *([f"  … and {left:,} more of other items"] if left else [])])
 
 
 def _say(text: str) -> None:

@@ -75,16 +75,40 @@ def _list_differences(
     if len(one) != len(other):
         yield Difference(item, "length", where, f"{len(one)} entries", f"{len(other)} entries")
         return
-    found = [
-        difference
-        for number, (mine, theirs) in enumerate(zip(one, other, strict=True))
-        for difference in find_differences(item, mine, theirs, f"{where}[{number}]", tolerance)
-    ]
-    if found and Counter(map(_canonical, one)) == Counter(map(_canonical, other)):
-        first = next(number for number, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1])
+    order = _order(one, other)
+    if order is not None:
+        first = next(number for number, place in enumerate(order) if place != number)
         yield Difference(item, "order", f"{where}[{first}]", short_text(one[first]), short_text(other[first]))
-        return
-    yield from found
+    for number, place in enumerate(order or range(len(one))):
+        yield from find_differences(item, one[number], other[place], f"{where}[{number}]", tolerance)
+
+
+def _order(one: list[Any], other: list[Any]) -> list[int] | None:
+    """Where in the second list each entry of the first is, by all that is no number, else exactly; None: in its place.
+
+    So a list that is in another order and whose numbers differ besides is told as both.
+    """
+    for told in (_without_numbers, _canonical):
+        mine, theirs = [told(each) for each in one], [told(each) for each in other]
+        if mine == theirs and told is _canonical:
+            return None
+        if Counter(mine) == Counter(theirs) and mine != theirs and (told is _canonical or len(set(mine)) == len(mine)):
+            places: dict[str, list[int]] = {}
+            for place, text in enumerate(theirs):
+                places.setdefault(text, []).append(place)
+            return [places[text].pop(0) for text in mine]
+    return None
+
+
+def _without_numbers(value: object) -> str:
+    def bare(each: object) -> object:
+        if isinstance(each, dict):
+            return {key: bare(inner) for key, inner in each.items()}
+        if isinstance(each, list):
+            return [bare(inner) for inner in each]
+        return 0 if _is_number(each) else each
+
+    return _canonical(bare(value))
 
 
 def _kind(one: object, other: object, tolerance: Tolerance) -> str:

@@ -57,6 +57,13 @@ class Parity:
         """All of them, those of all answers first."""
         return [*self.general, *(each for one in self.compared for each in one.differences)]
 
+    def firsts(self) -> list[tuple[Difference, int]]:
+        """The first difference of each kind of each item, and how many more of that kind the item has."""
+        found: dict[tuple[str, str], list[Difference]] = {}
+        for each in self.differences:
+            found.setdefault((each.item_id, each.kind), []).append(each)
+        return [(each[0], len(each) - 1) for each in found.values()]
+
     @property
     def matches(self) -> bool:
         """Whether batch says what the endpoint says."""
@@ -154,10 +161,15 @@ def _named(
     if owner is not None:
         return [Difference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
     if all(each.kind == "value" for each in differences):
-        decimals = _rounded_to(numbers(expected, ""), dict(numbers(found, "")), tolerance)
+        mine, theirs = dict(numbers(expected, "")), dict(numbers(found, ""))
+        decimals = _rounded_to(mine, theirs, tolerance)
         if decimals is not None:
-            rounded = f"rounded to {decimals} decimals"
-            return [replace(each, kind="rounding", found=f"{each.found}, {rounded}") for each in differences]
+            told = _rounded(decimals)
+            return [replace(each, kind="rounding", found=f"{each.found}, {told}") for each in differences]
+        decimals = _rounded_to(theirs, mine, tolerance)
+        if decimals is not None:
+            told = _rounded(decimals)
+            return [replace(each, kind="rounding", expected=f"{each.expected}, {told}") for each in differences]
     return differences
 
 
@@ -178,9 +190,13 @@ def _nameless(answer: object) -> object:
     return answer
 
 
-def _rounded_to(expected: Iterator[tuple[str, float]], found: Mapping[str, float], tolerance: Tolerance) -> int | None:
+def _rounded(decimals: int) -> str:
+    return f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
+
+
+def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: Tolerance) -> int | None:
     """To how many decimals the one numbers are the other ones rounded; None when they are not."""
-    pairs = [(one, found[place]) for place, one in expected if place in found]
+    pairs = [(one, rounded[place]) for place, one in exact.items() if place in rounded]
     for decimals in _DECIMALS:
         if all(tolerance.close(round(one, decimals), other) for one, other in pairs):
             return decimals

@@ -21,6 +21,7 @@ _FLOOR, _CEILING = -16, 1
 _MORE_STYLE = """
 circle.ok { fill: var(--ok); } circle.failed { fill: var(--bad); } circle.naive { fill: none; stroke: var(--naive); }
 line.limit { stroke: var(--bad); stroke-dasharray: 4 3; } section > svg.wide { max-width: none; }
+@media (min-width: 41rem) { td:first-child { min-width: 7rem; } td:nth-child(2) { overflow-wrap: break-word; } }
 .legend .dot::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--ok); }
 .legend .bad::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--bad); }
 .legend .ring::before { width: .5rem; height: .5rem; border-radius: 50%; border: 1px solid var(--naive); }
@@ -42,7 +43,7 @@ def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
         f'<header class="{outcome[0]}"><p class="outcome">{outcome[1]}</p><h1>{escape(title)}</h1>'
         f'<p class="facts">{escape(facts)}</p></header>',
         _distances(parity),
-        _plots([one for one in parity.compared if one.differences] or list(parity.compared)),
+        _plots(parity),
         _differences(parity),
         _sample(parity.compared),
     ]
@@ -88,9 +89,10 @@ def _y(value: float) -> float:
     return _TOP + (_CEILING - exponent) / (_CEILING - _FLOOR) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _plots(compared: Sequence[Compared]) -> str:
+def _plots(parity: Parity) -> str:
+    different = [one for one in parity.compared if one.differences]
     figures = []
-    for one in sorted(compared, key=lambda each: -(each.distance or 0))[:_PLOTS]:
+    for one in sorted(different or parity.compared, key=lambda each: -(each.distance or 0))[:_PLOTS]:
         lines = {name: np.array(numbers_of(answer)) for name, answer in (("naive", one.endpoint), ("model", one.batch))}
         if all(len(line) for line in lines.values()):
             longest = max(len(line) for line in lines.values())
@@ -98,12 +100,16 @@ def _plots(compared: Sequence[Compared]) -> str:
                 name: np.pad(line, (0, longest - len(line)), constant_values=np.nan) for name, line in lines.items()
             }
             chart = forecast_chart(f"Answers for {one.record.item_id}", ["first", "last"], lines)
-            far = f", {one.distance:.1e} apart" if one.distance else ""
+            far = f", {_apart(one.distance)} apart" if one.distance else ""
             head = f"<b>{escape(one.record.item_id)}</b><br>{escape(one.record.stratum)}{far}"
             figures.append(f"<figure><figcaption>{head}</figcaption>{chart}</figure>")
     legend = '<p class="legend"><span class="model">batch</span><span class="naive">endpoint</span></p>'
-    head = "<h2>The numbers of the answers that are furthest apart</h2>"
+    head = f"<h2>{'The answers that are furthest apart' if different else 'Some of the answers'}</h2>"
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>' if figures else ""
+
+
+def _apart(distance: float) -> str:
+    return f"{distance:.1%}" if distance >= 0.001 else f"{distance:.1e}"
 
 
 def _differences(parity: Parity) -> str:
@@ -113,9 +119,13 @@ def _differences(parity: Parity) -> str:
     if found:
         counted = Counter(each.kind for each in found)
         kinds = "".join(f"<li><b>{count:,}</b> {escape(kind)}</li>" for kind, count in counted.most_common())
-        rows = [(each.item_id, each.kind, each.where, each.expected, each.found) for each in found[:_LISTED]]
-        table = _table(("Item", "Kind", "Where", "Endpoint", "Batch"), rows)
-        listed = f"<p>The first {_LISTED} of {len(found):,}.</p>" if len(found) > _LISTED else ""
+        firsts = parity.firsts()
+        rows = [
+            (each.item_id, each.kind, each.where, each.expected, each.found, f"{more:,}" if more else "")
+            for each, more in firsts[:_LISTED]
+        ]
+        table = _table(("Item", "Kind", "First", "Endpoint", "Batch", "More of it"), rows)
+        listed = f"<p>The first {_LISTED} of {len(firsts):,} rows.</p>" if len(firsts) > _LISTED else ""
         parts.append(f"<section><h2>What is different</h2><ul>{kinds}</ul>{listed}{table}</section>")
     if contradictions:
         twice = [(each.item_id, each.where, each.expected, each.found) for each in contradictions[:_LISTED]]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from engine import LocalSageMaker, ModelCommand
-from engine.model_server import free_ports, start_model_server, wait_until_ready
+from engine import LocalSageMaker, ModelCommand, TransformOptions
+from pipelines.served_model import served_model
+from pipelines.session import LOCAL_START_SECONDS
 from serving.parity_sample import SampledRecord
+from serving.realtime import ask_all, ask_url
 from steps.errors import ConfigError, DataError, ModelError, Problem
 from steps.manifest import MANIFEST_FILE, Manifest, Shard
 from steps.object_store import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
@@ -59,7 +59,8 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
         root = Path(folder)
         store = DirectoryStore(root / "s3")
         store.write("s3://parity/input/part-00000.jsonl", b"".join(record.body + b"\n" for record in sample))
-        sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store)
+        options = TransformOptions(start_seconds=LOCAL_START_SECONDS)
+        sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store, options=options)
         sagemaker.create_transform_job(**_job(max(len(record.body) for record in sample), concurrency))
         while (job := sagemaker.describe_transform_job(TransformJobName=_JOB))["TransformJobStatus"] not in _ENDED:
             time.sleep(_POLL_SECONDS)
@@ -72,20 +73,9 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
 
 def answers_outside_batch(command: str, sample: Sequence[SampledRecord]) -> dict[str, bytes | None]:
     """What the server that `command` starts says when nothing tells it that it works in a batch."""
-    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
-        log = Path(folder) / "server.log"
-        (port,) = free_ports(1)
-        server = start_model_server(ModelCommand(command=command), port=port, environment={}, log=log)
-        try:
-            wait_until_ready(server, aborted=threading.Event(), log=log)
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
-            with closing(server.connect()) as connection:
-                return {
-                    record.item_id: connection.post("/invocations", record.body, headers, timeout=600).body
-                    for record in sample
-                }
-        finally:
-            server.stop()
+    with served_model(ModelCommand(command=command)) as url:
+        answers = ask_all(ask_url(url), [record.body for record in sample], concurrency=1)
+    return {record.item_id: answer.body for record, answer in zip(sample, answers, strict=True)}
 
 
 def _job(longest: int, concurrency: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from serving.parity import Parity, Tolerance, compare_all, numbers_of
 from serving.parity_page import parity_page
 from serving.parity_sample import SampledRecord, stratified
 from serving.realtime import RealTimeAnswer
-from steps.errors import DataError
+from steps.errors import ConfigError, DataError
 from steps.payload_file import parse_payload
 
 ITEMS = [f"item-{number}" for number in range(6)]
@@ -116,12 +116,23 @@ def test_an_endpoint_that_does_not_answer_json_is_named(serve: Callable[[str], s
 def test_the_first_differences_are_told_in_words(serve: Callable[[str], str], tmp_path: Path) -> None:
     url = serve("")
     sample = tmp_path / "records.jsonl"
-    sample.write_text('{"item_id": "item-1"}\n')
+    sample.write_text("".join(f'{{"item_id": "item-{number}"}}\n' for number in range(12)))
     server = Path(__file__).with_name("parity_model.py")
     command = f"{sys.executable} {server} {{port}} locale"
     arguments = ["parity", "--url", url, "--model-command", command, "--sample", str(sample)]
     told = CliRunner().invoke(root, arguments, catch_exceptions=False).stdout
-    assert "item-1 forecast[0].daily_sales: locale: endpoint" in told
+    assert "Batch answers 12 of them otherwise: 36 locale. The first differences:" in told
+    (line,) = [line for line in told.splitlines() if line.startswith("  item-1 ")]
+    assert line.startswith("  item-1 forecast[0].daily_sales: locale: endpoint")
+    assert line.endswith("(and 2 more)")
+    assert told.endswith("  … and 6 more of other items\n")
+
+
+def test_a_command_without_a_place_for_the_port_is_refused_before_the_endpoint_is_asked() -> None:
+    arguments = ["parity", "--url", "http://127.0.0.1:1", "--model-command", "python serve.py"]
+    problem = CliRunner().invoke(root, arguments).exception
+    assert isinstance(problem, ConfigError)
+    assert "--model-command: 'python serve.py' has no {port}" in str(problem)
 
 
 # --- the comparison itself
@@ -154,6 +165,29 @@ def test_numbers_within_the_tolerance_are_the_same() -> None:
 def test_keys_in_another_order_are_no_difference() -> None:
     batch = {item: json.dumps(answer_of(item, ""), sort_keys=True).encode() for item in ITEMS}
     assert compared(answers(ITEMS), answers(ITEMS), batch).matches
+
+
+def test_another_order_is_told_beside_other_numbers() -> None:
+    changed = answer_of("item-0", "reordering")
+    changed["forecast"][0]["daily_sales"] += 7
+    found = compared(answers(ITEMS), answers(ITEMS), {**batch_of(), "item-0": json.dumps(changed).encode()})
+    assert found.differences[0].kind == "order"
+    assert {each.kind for each in found.differences} == {"order", "value"}
+
+
+def test_numbers_alone_in_another_order_are_told_as_that() -> None:
+    first = [
+        RealTimeAnswer(status=200, body=b'{"mean": [1.5, 2.5, 2.5, 9]}', content_type="application/json") for _ in ITEMS
+    ]
+    found = compared(first, first, dict.fromkeys(ITEMS, b'{"mean": [2.5, 1.5, 9, 2.5]}'))
+    assert [(each.kind, each.where) for each in found.differences[:1]] == [("order", "mean[0]")]
+    assert {each.kind for each in found.differences} == {"order"}
+
+
+def test_an_endpoint_that_rounds_is_named_as_well() -> None:
+    found = compared(answers(ITEMS, "rounding"), answers(ITEMS, "rounding"), batch_of())
+    assert {each.kind for each in found.differences} == {"rounding"}
+    assert all(each.expected.endswith("rounded to 2 decimals") for each in found.differences)
 
 
 def test_batch_may_be_as_noisy_as_the_endpoint_and_no_more() -> None:
