@@ -57,4 +57,5 @@ def _print(choice: Choice, ad_hoc_requests: int) -> None:
     console = stdout_console()
     console.print(table)
     console.print(f"\n[bold]{choice.name}[/]: {WAYS[choice.name]}.")
-    console.print(f"Because {choice.rule} {ad_hoc_requests} ad-hoc requests a week are counted.")
+    requests = f"{ad_hoc_requests} ad-hoc request{'' if ad_hoc_requests == 1 else 's'} a week"
+    console.print(f"The rule that decided: {choice.rule} Counted with {requests}.")

@@ -24,7 +24,7 @@ WAYS = {
     "hybrid-real-time": "Batch Transform, ad-hoc requests to one real-time instance that is always on",
     "real-time": "a real-time endpoint for both, always on",
 }
-_ABOUT_THE_SAME = 0.05
+_ABOUT_THE_SAME, _ONE_CENT = 0.05, 0.01
 # API reference, ModelClientConfig and InvokeEndpointAsync, and developer guide, InvokeEndpoint: seconds for one answer.
 _MOST_SECONDS = {"batch": 3600.0, "async": 3600.0, "real-time": 60.0}
 # AWS's hosting FAQ, read 2026-11; larger records than the planner takes fit none of the others.
@@ -66,11 +66,21 @@ def choose_way(inputs: PlanInputs, needs: Needs) -> Choice:
     possible = [way for way in ways if not way.reasons]
     if not possible:
         problems = [Problem("no_way", f"{'; '.join(way.reasons)}.", way.name) for way in ways]
-        raise ConfigError(*problems)
+        raise ConfigError(*problems, Problem("no_way", "no way meets all that is asked for.", remedy=_remedy(needs)))
     cheapest = min(possible, key=lambda way: way.usd_a_week)
     limit = cheapest.usd_a_week * (1 + _ABOUT_THE_SAME)
     chosen = next(way for way in possible if way.usd_a_week <= limit)
     return Choice(name=chosen.name, rule=_rule(chosen, cheapest, possible), ways=ways)
+
+
+def _remedy(needs: Needs) -> str:
+    """What of the asked-for could be given up, or done about it."""
+    more = []
+    if needs.deadline_hours is not None:
+        more.append(f"more instances (`plan --deadline {needs.deadline_hours:g}` finds how many) or a later --deadline")
+    if needs.answer_minutes is not None:
+        more.append("a longer --answer-within")
+    return f"Try {', or '.join([*more, 'a model that takes fewer seconds a record'])}."
 
 
 def _ways(inputs: PlanInputs) -> Iterator[Way]:
@@ -127,16 +137,18 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def _rule(chosen: Way, cheapest: Way, possible: Sequence[Way]) -> str:
     if len(possible) == 1:
-        return "it is the only way that meets all that is asked for."
-    others = [way for way in possible if way is not chosen]
-    if chosen is cheapest:
-        second = min(others, key=lambda way: way.usd_a_week)
-        dearer = second.usd_a_week - chosen.usd_a_week
+        return "It is the only way that meets all that is asked for."
+    if chosen is not cheapest:
+        less = chosen.usd_a_week - cheapest.usd_a_week
         return (
-            f"of {len(possible)} ways that meet all that is asked for it is the cheapest; {second.name} costs "
-            f"${dearer:,.2f} a week more."
+            f"{cheapest.name} costs ${less:,.2f} a week less, which is about the same (within {_ABOUT_THE_SAME:.0%}), "
+            f"and leaves more to run and to watch."
         )
+    second = min((way for way in possible if way is not chosen), key=lambda way: way.usd_a_week)
+    dearer = second.usd_a_week - chosen.usd_a_week
+    if dearer < _ONE_CENT:
+        return f"{second.name} costs the same, and leaves more to run and to watch."
     return (
-        f"{cheapest.name} costs ${chosen.usd_a_week - cheapest.usd_a_week:,.2f} a week less, which is about the same "
-        f"(within {_ABOUT_THE_SAME:.0%}), and leaves more to run and to watch."
+        f"It is the cheapest of {len(possible)} ways that meet all that is asked for; {second.name} costs "
+        f"${dearer:,.2f} a week more."
     )

@@ -43,12 +43,20 @@ def test_the_weekly_sunday_with_some_ad_hoc_requests_is_hybrid() -> None:
 def test_without_ad_hoc_requests_it_is_batch_alone() -> None:
     choice = chosen(ad_hoc=0)
     assert choice.name == "batch"
-    assert "fewer" not in choice.rule
+    assert "async costs" in choice.rule
+    assert "about the same (within 5%), and leaves more to run and to watch" in choice.rule
+
+
+def test_of_ways_that_cost_the_same_the_rule_says_so() -> None:
+    choice = chosen(items=500, seconds=1.0, ad_hoc=0)
+    assert choice.name == "batch"
+    assert choice.rule == "hybrid costs the same, and leaves more to run and to watch."
 
 
 def test_an_answer_within_a_minute_needs_an_instance_that_is_awake() -> None:
     choice = chosen(Needs(answer_minutes=1))
     assert choice.name == "hybrid-real-time"
+    assert choice.rule.startswith("It is the cheapest of 2 ways")
     assert "10.5 min, 1 min are allowed" in reasons(choice, "hybrid")
 
 
@@ -67,13 +75,15 @@ def test_a_deadline_puts_out_what_is_too_slow_and_nothing_else() -> None:
 def test_where_only_one_way_is_left_that_is_the_rule() -> None:
     choice = chosen(Needs(deadline_hours=12))
     assert choice.name == "async"
-    assert choice.rule.startswith("it is the only way")
+    assert choice.rule.startswith("It is the only way")
 
 
 def test_nothing_that_fits_says_what_is_against_each_way() -> None:
     with pytest.raises(ConfigError) as refused:
         chosen(Needs(deadline_hours=0.1))
-    assert [problem.where for problem in refused.value.problems] == list(WAYS)
+    *ways, last = refused.value.problems
+    assert [problem.where for problem in ways] == list(WAYS)
+    assert "`plan --deadline 0.1` finds how many" in last.remedy
 
 
 @given(
@@ -109,6 +119,7 @@ def test_the_command_shows_every_way_and_the_rule() -> None:
     told = CliRunner().invoke(root, arguments, catch_exceptions=False).stdout
     assert all(name in told for name in WAYS)
     assert "hybrid: Batch Transform, ad-hoc requests" in told
+    assert "The rule that decided: async costs $" in told
     document = json.loads(CliRunner().invoke(root, [*arguments, "--json"], catch_exceptions=False).stdout)
     assert document["name"] == "hybrid"
 
