@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipelines.past_run import PastRun
     from serving.async_run import AsyncRun
     from serving.async_settings import AsyncSettings
-    from serving.async_status import AsyncStatus
     from serving.bulk_submit import Pace, Progress
 
 __all__ = ["async_"]
@@ -108,6 +107,7 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
 
     Exit code 2 when something keeps it from waking, growing or sleeping.
     """
+    from pipelines.async_status_text import print_status, status_document, usd_per_hour
     from serving.async_endpoint import read_async_settings
     from serving.async_status import async_status
 
@@ -116,11 +116,11 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
     found = async_status(endpoint, session.client, now)
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     hours = found.instance_hours(monday, now)
-    usd = _rate(read_async_settings(endpoint, session.client), session.region, price_per_hour)
+    usd = usd_per_hour(read_async_settings(endpoint, session.client), session.region, price_per_hour)
     if as_json:
-        click.echo(json.dumps(_status_document(found, hours, usd), indent=1))
+        click.echo(json.dumps(status_document(found, hours, usd), indent=1))
     else:
-        _print_status(found, hours, usd)
+        print_status(found, hours, usd)
     if found.problems:
         sys.exit(ConfigError.exit_code)
 
@@ -170,6 +170,9 @@ def submit(run_id: str, name: str, endpoint: str, region: str | None, profile: s
     wanted = Pace(**pace)
     session = open_session(region=region, profile=profile)
     _, run = _run_of(session, name, run_id)
+    if not run.records:
+        click.echo(f"Nothing is left to send: every shard of {run_id} has its output.")
+        return
     settings = read_async_settings(endpoint, session.client)
     click.echo(_fit(len(run.records), settings, wanted), err=True)
     ended = submit_run(run, settings, wanted, session.client, session.store, on_progress=_show)
@@ -183,20 +186,15 @@ def submit(run_id: str, name: str, endpoint: str, region: str | None, profile: s
 @_account_options
 def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> None:
     """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
-    from pipelines.run_payload import payload_of_run
-    from serving.bulk_collect import collect_run, decide_run, error_key_of
     from steps.carried import is_decided
 
     session = open_session(**where)
     past, run = _run_of(session, name, run_id)
-    if is_decided(session.store, run.runs_uri, run_id):
-        click.echo(f"Run {run_id} is decided already; its report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.")
-        return
-    uri, payload = payload_of_run(session, past)
-    error_key = error_key_of(payload, uri)
-    found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
-    click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
-    report = decide_run(run, session.store, payload, past.parameters)
+    report = past.report() if is_decided(session.store, run.runs_uri, run_id) else None
+    if report is not None:
+        click.echo(f"Decided already; the report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.", err=True)
+    else:
+        report = _collected(session, past, run, whatever_is_there=whatever_is_there)
     counts = report["counts"]
     click.echo(
         f"Run {run_id}: {report['outcome']}. {counts['ok']:,} of {counts['expected']:,} items have a forecast.\n"
@@ -204,6 +202,17 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
     )
     if report["outcome"] == "HELD":
         raise CoverageError(Problem("held", str(report["cause"]), run_id, "failed_records.jsonl says why."))
+
+
+def _collected(session: Session, past: PastRun, run: AsyncRun, *, whatever_is_there: bool) -> dict[str, Any]:
+    from pipelines.run_payload import payload_of_run
+    from serving.bulk_collect import collect_run, decide_run, error_key_of
+
+    uri, payload = payload_of_run(session, past)
+    error_key = error_key_of(payload, uri)
+    found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
+    click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
+    return decide_run(run, session.store, payload, past.parameters)
 
 
 def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun]:
@@ -234,16 +243,6 @@ def _requests(settings: AsyncSettings) -> list[dict[str, Any]]:
     return [{"service": service, "method": method, "request": request} for service, method, request in calls]
 
 
-def _rate(settings: AsyncSettings, region: str, price_per_hour: float | None) -> float | None:
-    """USD an instance hour; None where nobody said and the table has no such type in the region."""
-    from planner.prices import load_prices
-
-    if price_per_hour is not None:
-        return price_per_hour
-    rate = load_prices().rates.get(region, {}).get(settings.instance_type)
-    return rate.of("AsyncInf") if rate else None
-
-
 def _fit(records: int, settings: AsyncSettings, pace: Pace) -> str:
     from planner.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
 
@@ -269,38 +268,3 @@ def _show(progress: Progress) -> None:
         f"{progress.failed:,} lost, {progress.instances} instances",
         err=True,
     )
-
-
-def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dict[str, Any]:
-    return {
-        "endpoint": found.endpoint,
-        "status": found.status,
-        "instances": found.instances,
-        "desired_instances": found.desired,
-        "backlog": found.backlog,
-        "oldest_age_seconds": found.oldest_age,
-        "expired_last_day": found.expired_today,
-        "problems": [str(problem) for problem in found.problems],
-        "instance_hours_since_monday": round(hours, 3),
-        "cost_usd_since_monday": None if usd is None else round(hours * usd, 2),
-    }
-
-
-def _print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
-    def told(value: float | None, unit: str = "") -> str:
-        return "not measured" if value is None else f"{value:,.0f}{unit}"
-
-    cost = f"{hours:.2f} instance hours" + ("" if usd is None else f", ${hours * usd:,.2f}")
-    instances = f"{found.instances}" + (f", going to {found.desired}" if found.desired != found.instances else "")
-    rows = {
-        "Endpoint": f"{found.endpoint} ({found.status})",
-        "Instances": f"{instances}{' (asleep)' if found.instances == found.desired == 0 else ''}",
-        "Queue": f"{told(found.backlog)} requests, the oldest {told(found.oldest_age, ' s')}",
-        "Expired": f"{told(found.expired_today)} in the last day",
-        "Since Monday": cost,
-        "Scaling": "whole" if not found.problems else "",
-    }
-    for name, text in rows.items():
-        click.echo(f"{name + ':':<14}{text}")
-    for problem in found.problems:
-        click.echo(f"  {problem}")

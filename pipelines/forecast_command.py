@@ -194,6 +194,7 @@ def _followed(
     from rich.console import Console
 
     from serving.ad_hoc_request import follow
+    from serving.async_endpoint import instances_of
 
     session = source.session
     assert session is not None
@@ -202,8 +203,8 @@ def _followed(
     with Console(stderr=True).status("sent") as status:
 
         def show() -> None:
-            variant = sagemaker.describe_endpoint(EndpointName=given["endpoint"])["ProductionVariants"][0]
-            count, minutes = variant["CurrentInstanceCount"], (time.monotonic() - began) / 60
+            count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))
+            minutes = (time.monotonic() - began) / 60
             state = f"{count} instances" if count else "asleep; it wakes in about ten minutes"
             status.update(f"waiting for {minutes:.0f} min, endpoint {given['endpoint']}: {state}")
 

@@ -19,6 +19,7 @@ __all__ = [
     "Client",
     "Sleep",
     "deploy_async",
+    "instances_of",
     "read_async_settings",
     "scalable_target",
     "scaling_policies",
@@ -153,6 +154,12 @@ def _update(settings: AsyncSettings, old_config: str, client: Client, sleep: Sle
     change = {name: wanted[name] for name in ("EndpointName", "EndpointConfigName")}
     # The number of instances is the scaling's affair, not the new configuration's.
     sagemaker.update_endpoint(**change, RetainAllVariantProperties=True)
+
+
+def instances_of(described: Mapping[str, Any]) -> tuple[int, int]:
+    """How many instances an endpoint has and how many it is to have; while it is created it tells neither."""
+    (variant, *_) = described.get("ProductionVariants") or [{}]
+    return variant.get("CurrentInstanceCount", 0), variant.get("DesiredInstanceCount", 0)
 
 
 def _check_kind(sagemaker: Any, described: Mapping[str, Any] | None) -> None:

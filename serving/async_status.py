@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from serving.async_endpoint import Client, read_async_settings, scalable_target, scaling_policies, wake_alarms
+from serving.async_endpoint import (
+    Client,
+    instances_of,
+    read_async_settings,
+    scalable_target,
+    scaling_policies,
+    wake_alarms,
+)
 from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, AsyncSettings
 from steps.errors import Problem
 
@@ -48,12 +55,12 @@ def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
     """How the endpoint is, and whether its scaling is whole. Raises ConfigError when there is no such endpoint."""
     settings = read_async_settings(endpoint, client)
     described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    variant = described["ProductionVariants"][0]
+    instances, desired = instances_of(described)
     return AsyncStatus(
         endpoint=endpoint,
         status=described["EndpointStatus"],
-        instances=variant["CurrentInstanceCount"],
-        desired=variant["DesiredInstanceCount"],
+        instances=instances,
+        desired=desired,
         backlog=_latest(client, endpoint, "ApproximateBacklogSize", now),
         oldest_age=_latest(client, endpoint, "ApproximateAgeOfOldestRequest", now),
         expired_today=_sum_of_a_day(client, endpoint, "ExpiredRequests", now),

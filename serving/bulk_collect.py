@@ -6,7 +6,9 @@ gets an answer with the error the payload file declares, so that the ledger has 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.async_run import AsyncRun, RunRecord
-from serving.fates import Fates
+from serving.fates import Fates, fates_of
 from steps.container import ContainerPaths
 from steps.errors import Problem, ServiceError
 from steps.object_store import ObjectStore, join_uri
@@ -48,9 +50,7 @@ def collect_run(
     `whatever_is_there` writes the other shards too, without their unanswered records. Raises ServiceError when some
     are unanswered otherwise; what could be written is written then.
     """
-    fates = Fates(store)
-    for sent in run.journal(store).read():
-        fates.add(sent)
+    fates = fates_of(run, run.journal(store).read(), store)
     fates.look(now)
     shards: defaultdict[str, list[RunRecord]] = defaultdict(list)
     for record in run.records:
@@ -88,7 +88,8 @@ def decide_run(run: AsyncRun, store: ObjectStore, payload: bytes, parameters: Ma
         for directory in (paths.input("payload"), paths.output("report"), paths.output("retry")):
             directory.mkdir(parents=True)
         (paths.input("payload") / "payload.toml").write_bytes(payload)
-        validate_and_publish(parse_publish_arguments(_arguments(run, parameters)), paths, store)
+        with contextlib.redirect_stdout(sys.stderr):
+            validate_and_publish(parse_publish_arguments(_arguments(run, parameters)), paths, store)
         report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
         for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == "report.json"):
             store.upload(path, join_uri(base, "report", path.name))

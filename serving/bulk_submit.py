@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from serving.async_endpoint import Client, Sleep
+from serving.async_endpoint import Client, Sleep, instances_of
 from serving.async_limits import DEFAULT_TIMEOUT, DEFAULT_TTL, MAX_INLINE_BYTES, TIMEOUT_RANGE, TTL_RANGE
 from serving.async_run import AsyncRun, Journal, RunRecord, Sent, ShardReader
 from serving.async_settings import AsyncSettings
-from serving.fates import Fates
+from serving.fates import Fates, fates_of
 from steps.errors import ConfigError, Problem
 from steps.object_store import ObjectStore
 
@@ -96,9 +96,7 @@ def submit_run(
     Ended anywhere and started again it goes on; at most the last batch is sent twice.
     """
     journal = run.journal(store)
-    fates = Fates(store)
-    for sent in journal.read():
-        fates.add(sent)
+    fates = fates_of(run, journal.read(), store)
     waiting = _Waiting(run.records, fates, pace.attempts)
     sender = _Sender(run, settings, pace, client, store, now)
     try:
@@ -216,8 +214,8 @@ def _send(waiting: _Waiting, room: int, sender: _Sender, journal: Journal, fates
 
 
 def _instances(client: Client, endpoint: str) -> int:
-    described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
-    return int(described["ProductionVariants"][0]["CurrentInstanceCount"])
+    instances, _ = instances_of(client("sagemaker").describe_endpoint(EndpointName=endpoint))
+    return instances
 
 
 def _progress(run: AsyncRun, fates: Fates, instances: int) -> Progress:

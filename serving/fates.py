@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from serving.async_run import Sent
+from serving.async_run import AsyncRun, Sent
 from steps.object_store import ObjectStore
 
-__all__ = ["Fates"]
+__all__ = ["Fates", "fates_of"]
 
 
 class Fates:
@@ -51,3 +51,13 @@ class Fates:
     def _there(self, uris: Iterable[str]) -> set[str]:
         folders = {uri.rsplit("/", 1)[0] for uri in uris}
         return {stored.uri for folder in sorted(folders) for stored in self._store.list(folder + "/")}
+
+
+def fates_of(run: AsyncRun, sent: Iterable[Sent], store: ObjectStore) -> Fates:
+    """Those of the run's records by what was sent; what was sent of shards that have their output is of no matter."""
+    wanted = {record.index for record in run.records}
+    fates = Fates(store)
+    for each in sent:
+        if each.index in wanted:
+            fates.add(each)
+    return fates

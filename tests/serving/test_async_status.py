@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after, settings
 
-from serving.async_endpoint import deploy_async, teardown_async
+from serving.async_endpoint import deploy_async, instances_of, teardown_async
 from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
 from serving.async_status import AsyncStatus, async_status
 from steps.errors import ConfigError
@@ -59,6 +59,12 @@ def test_what_was_paid_for_since_monday(emulated: Emulated) -> None:
     asked_for = found.instance_hours(MONDAY, now)
     assert asked_for == pytest.approx(emulated.endpoint.instance_seconds / HOUR + 420 / HOUR, abs=0.02)
     assert found.instance_hours(now, now + timedelta(hours=5)) == 0
+
+
+def test_an_endpoint_that_is_being_created_tells_no_instances_yet() -> None:
+    assert instances_of({"EndpointStatus": "Creating"}) == (0, 0)
+    variant = {"CurrentInstanceCount": 1, "DesiredInstanceCount": 3}
+    assert instances_of({"ProductionVariants": [variant]}) == (1, 3)
 
 
 def test_a_scaling_activity_that_failed_changed_nothing(emulated: Emulated) -> None:
