@@ -57,11 +57,12 @@ def print_forecasts(plots: Sequence[PlottedForecast], told: str) -> None:
     console = stdout_console()
     for one in plots:
         period = f"{min(one.forecast):%d %b %Y} to {max(one.forecast):%d %b %Y}"
-        console.print(f"\n[bold]{escape(one.item_id)}[/]  {escape(one.target)}, {period}: {one.total} in all")
+        head = f"\n[bold]{escape(one.item_id)}[/]  {escape(one.target)}, {period}: {one.total} in all"
+        console.print(head, highlight=False)
         console.print(terminal_plot(one, min(console.width, _MOST_COLUMNS)), end="")
-        shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]•[/] actual" if one.actual else "")
+        shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]╍[/] actual" if one.actual else "")
         error, naive = one.wape(one.forecast), one.wape(one.naive)
         score = "" if error is None or naive is None else f"   WAPE {error:.2f}, seasonal naive {naive:.2f}"
-        console.print(f"       {shown}{score}\n")
+        console.print(f"       {shown}{score}\n", highlight=False)
         console.print(week_table(one))
     console.print(f"\n{told}", style="dim", highlight=False, markup=False)

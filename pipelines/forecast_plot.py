@@ -172,7 +172,8 @@ def _cells(
     place = {day: number for number, day in enumerate(days)}
     for name, line in _lines(plotted).items():
         points = [(round(place[d] * across), round((1 - max(0.0, line[d]) / top) * down)) for d in days if d in line]
-        dots = points if name == "actual" else _joined(points)
+        # A day that was sold is a short dash, so that it differs from the line without colours too.
+        dots = [(x - x % 2 + each, y) for x, y in points for each in (0, 1)] if name == "actual" else _joined(points)
         for x, y in dots:
             cell = (y // _DOTS_DOWN, x // _DOTS_ACROSS)
             bits, _ = cells.get(cell, (0, ""))
