@@ -246,20 +246,25 @@ def _requests(settings: AsyncSettings) -> list[dict[str, Any]]:
 def _fit(records: int, settings: AsyncSettings, pace: Pace) -> str:
     from planner.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
 
-    slots = settings.max_instances * settings.concurrency
+    if pace.ttl <= FULL_CAPACITY_MINUTES * 60:
+        what = (
+            f"{pace.ttl} s; until a sleeping endpoint has all its instances, {FULL_CAPACITY_MINUTES * 60:.0f} s pass."
+        )
+        raise ConfigError(Problem("pace", what, "--ttl", "Leave it out: what waits longer than that is lost."))
+    slots, ttl_hours = settings.max_instances * settings.concurrency, pace.ttl / 3600
     hours = FULL_CAPACITY_MINUTES / 60 + records * pace.seconds / slots / 3600
-    at_once = expired_requests(records, pace.seconds, slots)
-    text = (
+    told = (
         f"{records:,} records of {pace.seconds:g} s on {settings.max_instances} x {settings.concurrency} requests: "
         f"about {hours:.1f} h."
     )
-    if at_once:
-        enough = instances_to_finish(records, pace.seconds, settings.concurrency)
-        text += (
-            f" Sent at once about {at_once:,} would expire after 6 h in the queue; they are sent at the pace they are "
-            f"served instead. {enough} instances would do without."
-        )
-    return text
+    at_once = expired_requests(records, pace.seconds, slots, ttl_hours)
+    if not at_once:
+        return f"{told} None would expire after {ttl_hours:g} h in the queue, even sent at once."
+    enough = instances_to_finish(records, pace.seconds, settings.concurrency, ttl_hours)
+    return (
+        f"{told} Sent at once about {at_once:,} would expire after {ttl_hours:g} h in the queue; they are sent at the "
+        f"pace they are served instead. {enough} instances would do without."
+    )
 
 
 def _show(progress: Progress) -> None:

@@ -44,16 +44,19 @@ class AdHoc:
 AD_HOC = AdHoc(wait_minutes=WAKE_MINUTES + PROVISION_MINUTES, billed_minutes=STARTING_BILLED_MINUTES + SCALE_IN_MINUTES)
 
 
-def expired_requests(items: int, seconds: float, slots: float) -> int:
+def expired_requests(items: int, seconds: float, slots: float, ttl_hours: float = REQUEST_TTL_HOURS) -> int:
     """How many of `items`, submitted as fast as a client can, are dropped; `slots` requests are served at once."""
     submitting = items / SUBMITS_A_SECOND / 3600
-    serving = REQUEST_TTL_HOURS + submitting - FULL_CAPACITY_MINUTES / 60
+    serving = ttl_hours + submitting - FULL_CAPACITY_MINUTES / 60
     return max(0, round(items - slots / seconds * 3600 * serving))
 
 
-def instances_to_finish(items: int, seconds: float, concurrency: float) -> int:
-    """The least number of instances that serves everything before the first request is dropped."""
+def instances_to_finish(items: int, seconds: float, concurrency: float, ttl_hours: float = REQUEST_TTL_HOURS) -> int:
+    """The least number of instances that serves everything before the first request is dropped.
+
+    `ttl_hours` is longer than all of them take to start: else no number would do.
+    """
     instances = 1
-    while expired_requests(items, seconds, instances * concurrency) > 0:
+    while expired_requests(items, seconds, instances * concurrency, ttl_hours) > 0:
         instances += 1
     return instances

@@ -52,6 +52,9 @@ class Pace:
         ]
         if self.seconds <= 0:
             problems.append(Problem("pace", f"{self.seconds}; it must be above 0.", "--seconds"))
+        if self.seconds > self.timeout:
+            what = f"{self.seconds:g}; a record has {self.timeout} s, the --timeout, and is given up then."
+            problems.append(Problem("pace", what, "--seconds", f"Give a longer --timeout, up to {TIMEOUT_RANGE[1]}."))
         if problems:
             raise ConfigError(*problems)
 

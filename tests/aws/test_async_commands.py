@@ -61,7 +61,7 @@ def test_from_the_deployment_to_the_published_run_and_back_to_nothing(
     assert "instance hours, --price-per-hour says what they cost" in told_in_words
     submitted = call("submit", "--shards", run_id, "--seconds", "1", "--senders", "1")
     assert submitted.exit_code == 0, submitted.output
-    assert "12 records of 1 s on 2 x 4 requests" in submitted.stderr
+    assert "12 records of 1 s on 2 x 4 requests: about 0.3 h. None would expire after 6 h" in submitted.stderr
     assert sorted(endpoint.sent) == sorted(endpoint.run.items)
     collected = call("collect", "--shards", run_id)
     assert collected.exit_code == 0, collected.output
@@ -108,6 +108,17 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     assert list(told["forecast"].values()) == endpoint.run.values(item)
     placed = CliRunner().invoke(root, [*arguments, "--no-wait"]).stdout
     assert placed.startswith(f"{item}: {OUTPUT}/answers/")
+
+
+def test_it_is_said_beforehand_what_would_expire_and_what_cannot_be_served_in_time(endpoint: AnsweringEndpoint) -> None:
+    deployed()
+    slow = ("submit", "--shards", endpoint.run.run_id, "--seconds", "3600", "--timeout", "3600")
+    told = call(*slow, "--ttl", "3600", "--senders", "1").stderr
+    assert "about 1.8 h. Sent at once about 7 would expire after 1 h in the queue" in told
+    assert "5 instances would do without" in told
+    problem = call(*slow, "--ttl", "1200").exception
+    assert isinstance(problem, ConfigError)
+    assert "--ttl: 1200 s; until a sleeping endpoint has all its instances, 1200 s pass" in str(problem)
 
 
 @pytest.mark.parametrize("command", ["deploy", "status", "teardown", "submit", "collect"])

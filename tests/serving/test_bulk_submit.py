@@ -242,7 +242,8 @@ def test_several_senders_send_every_record_once() -> None:
 def test_what_may_wait_is_served_in_half_of_its_time_to_live(
     seconds: float, ttl: int, concurrency: int, most: int, instances: int
 ) -> None:
-    window = Pace(seconds=seconds, ttl=ttl).window(settings_of(concurrency=concurrency, max_instances=most), instances)
+    pace = Pace(seconds=seconds, ttl=ttl, timeout=3600)
+    window = pace.window(settings_of(concurrency=concurrency, max_instances=most), instances)
     assert window >= 1
     served_in = window * seconds / (max(1, instances) * concurrency)
     assert window == 1 or served_in <= ttl / 2 + 1e-6
@@ -262,7 +263,9 @@ def test_two_submitters_of_one_run_meet() -> None:
         submit(emulated, run, settings, Pace(seconds=300, senders=1, ttl=600), on_progress=interfere)
 
 
-@pytest.mark.parametrize("wrong", [{"ttl": 59}, {"ttl": 21_601}, {"seconds": 0}, {"attempts": 0}, {"timeout": 3601}])
+@pytest.mark.parametrize(
+    "wrong", [{"ttl": 59}, {"ttl": 21_601}, {"seconds": 0}, {"seconds": 901}, {"attempts": 0}, {"timeout": 3601}]
+)
 def test_a_pace_outside_the_limits_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         Pace(**{"seconds": 30, **wrong})
