@@ -36,7 +36,7 @@ check: .venv/dev.installed
 
 # What is generated from the code: the compiled pipelines and the reference pages.
 definition: .venv/dev.installed
-	@$(BIN)/python -m pipelines.definition
+	@$(BIN)/python -m batchcast.pipelines.definition
 
 docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py

@@ -1,6 +1,6 @@
 """The command line of batchcast: `python run_pipeline.py --help`."""
 
-from pipelines.cli import main
+from batchcast.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -167,7 +167,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
         f"BATCHCAST_OBJECT_STORE={output}",
         sys.executable,
         "-m",
-        "steps",
+        "batchcast.steps",
         "build_shards",
         *words,
     ]

@@ -29,15 +29,15 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.model_server import ModelCommand
-from engine.transform.job import run_transform_job
-from engine.transform.plan import TransformOptions
-from planner.capacity import Capacity, ideal_capacity
-from planner.conditions import PRIOR, Conditions, LogNormal
-from planner.formula import for_the_job
-from planner.simulate import Job, simulate
-from steps.object_store import DirectoryStore
-from steps.shards import plan_shards
+from batchcast.engine.server.model_server import ModelCommand
+from batchcast.engine.transform.job import run_transform_job
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.planner.arithmetic.capacity import Capacity, ideal_capacity
+from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
+from batchcast.planner.arithmetic.formula import for_the_job
+from batchcast.planner.arithmetic.simulate import Job, simulate
+from batchcast.steps.shards.plan import plan_shards
+from batchcast.steps.store.objects import DirectoryStore
 
 Array = npt.NDArray[np.float64]
 SERVER = Path(__file__).resolve().with_name("sharing_server.py")

@@ -87,7 +87,10 @@ class Run:
         environ = os.environ | {"OPT_ML": str(container), "BATCHCAST_OBJECT_STORE": str(self.root / "s3")}
         began = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "steps", name, *argv], cwd=REPOSITORY, env=environ, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "batchcast.steps", name, *argv],
+            cwd=REPOSITORY,
+            env=environ,
+            stdout=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -28,10 +28,10 @@ from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.model_server import ModelCommand, free_ports
-from engine.transform.job import run_transform_job
-from engine.transform.plan import TransformOptions
-from steps.object_store import DirectoryStore
+from batchcast.engine.server.model_server import ModelCommand, free_ports
+from batchcast.engine.transform.job import run_transform_job
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.steps.store.objects import DirectoryStore
 
 SERVER = Path(__file__).resolve().with_name("waiting_server.py")
 RESULTS = Path(__file__).resolve().parent / "results" / "transform.md"

@@ -16,7 +16,7 @@ REFERENCE = ROOT / "docs" / "reference"
 
 def command_line() -> str:
     """Every command with its help text, as a terminal of 100 columns shows it."""
-    from pipelines.cli import COMMANDS, root
+    from batchcast.cli.main import COMMANDS, root
 
     parts = ["# The command line\n", "Written by `make docs` from the commands themselves.\n", _help(root, None, [])]
     with click.Context(root, info_name="run_pipeline.py") as context:
@@ -45,8 +45,8 @@ def _help(command: click.Command, parent: click.Context | None, names: list[str]
 
 def pages() -> dict[str, Callable[[], str]]:
     """File name -> what writes it."""
-    from engine.fidelity import as_markdown
-    from pipelines.parameter_table import parameter_page
+    from batchcast.engine.fidelity import as_markdown
+    from batchcast.pipelines.parameter_table import parameter_page
 
     return {"command-line.md": command_line, "fidelity.md": as_markdown, "parameters.md": parameter_page}
 

@@ -12,11 +12,13 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import batchcast.steps
+
 __all__ = ["bundle", "content_key"]
 
 _ENTRY = b"""import sys
 
-from steps.__main__ import main
+from batchcast.steps.__main__ import main
 
 sys.exit(main())
 """
@@ -27,16 +29,17 @@ _UNIX, _REGULAR_FILE_READABLE = 3, 0o100644
 
 
 def bundle(package: Path | None = None) -> bytes:
-    """The bytes of `app.pyz`: the code and data files of the package `steps`, or of a directory that stands in for it.
+    """The bytes of `app.pyz`: the package `batchcast.steps`, or a directory in its place, and the package above it.
 
     Stored, not deflated: what deflate makes of a file differs between versions of zlib.
     """
-    root = package or Path(__file__).resolve().parent.parent / "steps"
+    root = package or Path(batchcast.steps.__file__).parent
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "__main__.py", _ENTRY)
+        _add(archive, "batchcast/__init__.py", Path(batchcast.__file__).read_bytes())
         for name, path in sorted(_files(root)):
-            _add(archive, f"steps/{name}", path.read_bytes())
+            _add(archive, f"batchcast/steps/{name}", path.read_bytes())
     return buffer.getvalue()
 
 

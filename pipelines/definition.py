@@ -1,6 +1,6 @@
 """The pipeline's definition: the JSON that SageMaker and the local engine execute, and the contract between them.
 
-`python -m pipelines.definition` compiles the committed definitions anew.
+`python -m batchcast.pipelines.definition` compiles the committed definitions anew.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.requests import walk_steps
-from pipelines.settings import BuildSettings
+from batchcast.pipelines.requests import walk_steps
+from batchcast.pipelines.settings import BuildSettings
 
-__all__ = ["COMMITTED", "build", "to_json"]
+__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "to_json"]
+
+# The definition that is committed, deployed and run on a laptop.
+DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
 
 # The committed definitions and the settings they are compiled with.
 COMMITTED: Mapping[str, BuildSettings] = {
@@ -24,7 +27,7 @@ COMMITTED: Mapping[str, BuildSettings] = {
 
 def build(settings: BuildSettings) -> dict[str, Any]:
     """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
-    from pipelines.graph import compile_graph
+    from batchcast.pipelines.graph import compile_graph
 
     return _complete(compile_graph(settings), settings)
 

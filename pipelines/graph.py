@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.offline import offline_sdk
-from pipelines.parameters import declared_parameters
-from pipelines.settings import BuildSettings
-from pipelines.step_texts import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
-from steps.container import ContainerPaths
-from steps.step_arguments import NONE
+from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.sdk_sandbox import offline_sdk
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.step_configuration import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
+from batchcast.steps.arguments import NONE
+from batchcast.steps.container import ContainerPaths
 
 __all__ = ["compile_graph"]
 
@@ -26,7 +26,7 @@ _CONTAINER = ContainerPaths()
 
 
 def compile_graph(settings: BuildSettings) -> dict[str, Any]:
-    """What the SDK makes of the graph, before `pipelines.definition` completes it."""
+    """What the SDK makes of the graph, before `batchcast.pipelines.definition` completes it."""
     with offline_sdk():
         from sagemaker.mlops.workflow.pipeline import Pipeline
 

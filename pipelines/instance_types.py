@@ -14,7 +14,7 @@ _LOCAL_STORAGE = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|g7e|p5e?n?|p6-b[23]
 @cache
 def of_transform() -> frozenset[str]:
     """The types of CreateTransformJob, as the engine has them from the service model."""
-    from engine.transform.request import CREATE_TRANSFORM_JOB
+    from batchcast.engine.transform.request import CREATE_TRANSFORM_JOB
 
     return _choice(CREATE_TRANSFORM_JOB, "TransformResources", "InstanceType")
 
@@ -22,7 +22,7 @@ def of_transform() -> frozenset[str]:
 @cache
 def of_processing() -> frozenset[str]:
     """The types of CreateProcessingJob, as the engine has them from the service model."""
-    from engine.processing.request import CREATE_PROCESSING_JOB
+    from batchcast.engine.processing.request import CREATE_PROCESSING_JOB
 
     return _choice(CREATE_PROCESSING_JOB, "ProcessingResources", "ClusterConfig", "InstanceType")
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from steps.errors import Problem
-from steps.step_arguments import ALL
+from batchcast.steps.arguments import ALL
+from batchcast.steps.errors import Problem
 
 __all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems", "rule_texts"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.parameter_rules import rule_texts
-from pipelines.parameters import DeclaredParameter, declared_parameters
+from batchcast.pipelines.parameter_rules import rule_texts
+from batchcast.pipelines.parameters import DeclaredParameter, declared_parameters
 
 __all__ = ["parameter_page"]
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipelines import instance_types
-from steps.step_arguments import ALL, AUTO, NONE, is_iso_date
+from batchcast.pipelines import instance_types
+from batchcast.steps.arguments import ALL, AUTO, NONE, is_iso_date
 
 __all__ = [
     "Decimal",

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipelines import parameter_types as types
-from pipelines.parameter_rules import rule_problems
-from steps.errors import ConfigError, Problem
-from steps.step_arguments import ALL, AUTO, NONE
+from batchcast.pipelines import parameter_types as types
+from batchcast.pipelines.parameter_rules import rule_problems
+from batchcast.steps.arguments import ALL, AUTO, NONE
+from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["DeclaredParameter", "Parameters", "check_parameters", "declared_parameters", "parse_overrides"]
 

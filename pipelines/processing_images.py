@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["image_of", "regions"]
 

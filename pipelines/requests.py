@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.errors import ServiceException
-from engine.pipeline.expressions import Scope, expression_problems, references
-from engine.pipeline.expressions import resolve as resolve_expressions
-from engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
-from steps.errors import ConfigError, Problem
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.pipeline.expressions import Scope, expression_problems, references
+from batchcast.engine.pipeline.expressions import resolve as resolve_expressions
+from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
+from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = [
     "OPERATIONS",

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from steps.container import ContainerPaths
-from steps.errors import BatchcastError, ConfigError, Problem, ServiceError
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
 __all__ = ["MINIMUM_VERSIONS", "STEPS", "main"]
 
@@ -42,9 +42,9 @@ def _step(argv: Sequence[str]) -> tuple[Callable[[Sequence[str], Mapping[str, st
     name = argv[0] if argv else ""
     match name:
         case "build_shards":
-            from steps.build_shards import main as step
+            from batchcast.steps.build_shards import main as step
         case "validate_and_publish":
-            from steps.validate_and_publish import main as step
+            from batchcast.steps.validate_and_publish import main as step
         case _:
             what = f"there is no step {name!r}."
             raise ConfigError(Problem("step", what, remedy=f"The steps are {', '.join(STEPS)}."))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from steps.errors import ConfigError, Problem
-from steps.step_arguments import ALL, AUTO, NONE, Bounds, is_iso_date, read_flags
+from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, is_iso_date, read_flags
+from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["BuildArguments", "parse_arguments"]
 

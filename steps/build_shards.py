@@ -21,24 +21,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from steps.accounting import Account, check_account, write_account
-from steps.build_arguments import BuildArguments, parse_arguments
-from steps.container import ContainerPaths
-from steps.date_axis import DateAxis
-from steps.earlier_run import EarlierRun, read_earlier_run
-from steps.history import ParquetHistory, Unit, open_history
-from steps.items import Items, count_items, merge_items
-from steps.manifest import Manifest
-from steps.object_store import ObjectStore, open_store
-from steps.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
-from steps.payload import Payload
-from steps.payload_file import PAYLOAD_FILE, read_payload
-from steps.publish_lock import locked
-from steps.records import BuiltRecords, RecordWriter
-from steps.run_date import latest_date
-from steps.selection import Selection, read_item_ids, select, send_again
-from steps.shards import ShardPlan, plan_shards
-from steps.workers import Progress, Workers
+from batchcast.steps.build_arguments import BuildArguments, parse_arguments
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.contract_file import PAYLOAD_FILE, read_payload
+from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.files import ParquetHistory, Unit, open_history
+from batchcast.steps.history.items import Items, count_items, merge_items
+from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
+from batchcast.steps.history.run_date import latest_date
+from batchcast.steps.history.workers import Progress, Workers
+from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
+from batchcast.steps.publish.lock import locked
+from batchcast.steps.shards.account import Account, check_account, write_account
+from batchcast.steps.shards.manifest import Manifest
+from batchcast.steps.shards.plan import ShardPlan, plan_shards
+from batchcast.steps.shards.records import BuiltRecords, RecordWriter
+from batchcast.steps.shards.selection import Selection, read_item_ids, select, send_again
+from batchcast.steps.store.objects import ObjectStore, open_store
 
 __all__ = ["main"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steps.errors import ConfigError
-from steps.step_arguments import NONE, Bounds, read_flags
+from batchcast.steps.arguments import NONE, Bounds, read_flags
+from batchcast.steps.errors import ConfigError
 
 __all__ = ["PublishArguments", "parse_publish_arguments"]
 

@@ -15,28 +15,28 @@ from typing import Any
 
 import pyarrow as pa
 
-from steps.answer import Expected
-from steps.carried import read_carried
-from steps.comparison import Comparison, arrange, score
-from steps.container import ContainerPaths
-from steps.decision import Decision, Tolerance, decide
-from steps.errors import DataError, Problem
-from steps.flags import Flag, find_flags
-from steps.forecast_table import forecast_table
-from steps.last_run import LastRun, forecasts_of, levels_of, read_last_run
-from steps.ledger import write_ledger
-from steps.manifest import Manifest, read_baseline, read_manifest, read_records
-from steps.object_store import ObjectStore, open_store, whole_file
-from steps.payload import Payload
-from steps.payload_file import PAYLOAD_FILE, read_payload
-from steps.publish import Publication, publish, to_json
-from steps.publish_arguments import PublishArguments, parse_publish_arguments
-from steps.publish_lock import end_lock
-from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
-from steps.report import report
-from steps.report_page import report_page
-from steps.sent_records import write_failed_records, write_retry_shards
-from steps.step_arguments import ALL
+from batchcast.steps.arguments import ALL
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.contract_file import PAYLOAD_FILE, read_payload
+from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.comparison import Comparison, arrange, score
+from batchcast.steps.outcome.decision import Decision, Tolerance, decide
+from batchcast.steps.outcome.flags import Flag, find_flags
+from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
+from batchcast.steps.outcome.last_run import LastRun, forecasts_of, levels_of, read_last_run
+from batchcast.steps.outcome.ledger import write_ledger
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.reused_answers import read_carried
+from batchcast.steps.publish.forecast_table import forecast_table
+from batchcast.steps.publish.lock import end_lock
+from batchcast.steps.publish.publication import Publication, publish, to_json
+from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
+from batchcast.steps.report.document import report
+from batchcast.steps.report.page import report_page
+from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
+from batchcast.steps.store.objects import ObjectStore, open_store, whole_file
 
 __all__ = ["main", "validate_and_publish"]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from emulators.async_inference.account import AsyncAccount
+from emulators.async_inference.endpoint import AsyncConditions, AsyncModel, ModelAnswer
 from memory_store import MemoryStore
 
-from engine.async_inference.account import AsyncAccount
-from engine.async_inference.endpoint import AsyncConditions, AsyncModel, ModelAnswer
-from pipelines.service_errors import TranslatingClient
-from serving.async_endpoint import deploy_async
-from serving.async_settings import AsyncSettings
+from batchcast.serving.endpoint.endpoint import deploy_async
+from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.session.service_errors import TranslatingClient
 
 HOUR = 3600.0
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from steps.object_store import ObjectStore
+from batchcast.steps.store.objects import ObjectStore
 
 
 class Crash(BaseException):

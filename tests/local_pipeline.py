@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine import LocalSageMaker, ModelCommand, TransformOptions
-from steps.object_store import DirectoryStore
+from batchcast.engine import LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.steps.store.objects import DirectoryStore
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from steps.object_store import StoredObject, conflict, missing, whole_file
+from batchcast.steps.store.objects import StoredObject, conflict, missing, whole_file
 
 
 class MemoryStore:

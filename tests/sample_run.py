@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from steps import manifest as manifests
-from steps import validate_and_publish
-from steps.container import ContainerPaths
-from steps.object_store import DirectoryStore
-from steps.payload_file import PAYLOAD_FILE
-from steps.publish_arguments import parse_publish_arguments
+from batchcast.steps import validate_and_publish
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.contract_file import PAYLOAD_FILE
+from batchcast.steps.publish_arguments import parse_publish_arguments
+from batchcast.steps.shards import manifest as manifests
+from batchcast.steps.store.objects import DirectoryStore
 
 RUN_DATE = date(2026, 11, 22)
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.__main__ import main
-from steps.object_store import DirectoryStore
+from batchcast.steps.__main__ import main
+from batchcast.steps.store.objects import DirectoryStore
 
 __all__ = ["DAYS", "PUBLISH", "RUNS", "TwoSteps"]
 

@@ -13,9 +13,9 @@ from botocore.awsrequest import AWSResponse
 from sample_run import SampleRun
 from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.session.session import AwsSession
 
 __all__ = ["MODEL", "OUTPUT", "AnsweringEndpoint", "answering_endpoint"]
 

@@ -16,9 +16,9 @@ from moto import mock_aws
 from strict import Recorder
 from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
-from pipelines.deploy import Package, package
-from pipelines.deploy_settings import DeploySettings, read_deploy_settings
-from pipelines.session import AwsSession
+from batchcast.account.deploy import Package, package
+from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
+from batchcast.session.session import AwsSession
 
 # The services' models are read once and not again for every session.
 LOADER = Loader()

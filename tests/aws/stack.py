@@ -13,7 +13,7 @@ import boto3
 from scripted_run import PREFIX
 from team import ACCOUNT, BUCKET, REGION
 
-from pipelines.service_errors import action
+from batchcast.session.service_errors import action
 
 __all__ = [
     "LEAST",

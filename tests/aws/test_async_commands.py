@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from strict import Recorder
 from team import BUCKET, DEFAULTS, REGION
 
-from pipelines.cli import root
-from pipelines.deploy import Package
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
-from steps.errors import ConfigError, CoverageError
+from batchcast.account.deploy import Package
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError, CoverageError
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from golden import matches_golden
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION, ROLE
 
-from pipelines.session import AwsSession
-from serving.async_endpoint import deploy_async, read_async_settings, teardown_async
-from serving.async_settings import AsyncSettings
-from serving.async_status import async_status
-from steps.errors import ConfigError, ServiceError
+from batchcast.serving.endpoint.endpoint import deploy_async, read_async_settings, teardown_async
+from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.serving.endpoint.status import async_status
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError, ServiceError
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:forecasts"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

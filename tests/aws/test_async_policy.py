@@ -19,10 +19,10 @@ from stack import LEAST, allows, create, needed, statements_of_policy, texts
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION
 
-from pipelines.cli import root
-from pipelines.deploy import Package
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
+from batchcast.account.deploy import Package
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
 
 # Needed beside the call that is made: the role of the scaling, and what Application Auto Scaling asks of its caller.
 NOT_CALLED = {"iam:CreateServiceLinkedRole", "sagemaker:UpdateEndpointWeightsAndCapacities"}

@@ -14,15 +14,16 @@ from scripted_run import ScriptedRun
 from strict import Recorder
 from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
 
-from pipelines import definition
-from pipelines import deploy as deploying
-from pipelines.cli import root
-from pipelines.deploy import Deployment, Package, apply, deployed_pipeline, plan_deployment
-from pipelines.deploy_settings import DERIVED, OPTIONS, DeploySettings, read_deploy_settings
-from pipelines.differences import differences
-from pipelines.session import AwsSession
-from pipelines.settings import BuildSettings
-from steps.errors import BatchcastError, ConfigError, ServiceError
+from batchcast.account import deploy as deploying
+from batchcast.account.deploy import Deployment, Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DERIVED, OPTIONS, DeploySettings, read_deploy_settings
+from batchcast.account.differences import differences
+from batchcast.cli.main import root
+from batchcast.pipelines import definition
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.runs.deployed import deployed_pipeline
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import BatchcastError, ConfigError, ServiceError
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
 

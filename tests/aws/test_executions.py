@@ -15,15 +15,15 @@ from scripted_run import ARN, BEGAN, RUN_ID, ScriptedRun, step
 from strict import Recorder
 from team import BUCKET, DEFAULTS, REGION
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.follow import AWS_PACE, Pace, follow
-from pipelines.progress import ShardCounts
-from pipelines.session import AwsSession
-from pipelines.status import run_status, status_lines
-from steps.errors import ConfigError, ServiceError
-from steps.publish_lock import read_lock, take_lock
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.look.status import run_status, status_lines
+from batchcast.cli.main import root
+from batchcast.runs.follow import AWS_PACE, Pace, follow
+from batchcast.runs.progress import ShardCounts
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.publish.lock import read_lock, take_lock
 
 RUN = f"batchcast/runs/{RUN_ID}"
 REPORT = {
@@ -542,7 +542,7 @@ def test_every_command_tells_every_refusal(
 
 def find_run_of(session: AwsSession) -> Any:
     """The scripted run as the commands find it."""
-    from pipelines.past_run import latest_run
+    from batchcast.runs.run_record import latest_run
 
     return latest_run(session, "batchcast")
 

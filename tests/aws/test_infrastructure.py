@@ -20,12 +20,12 @@ from stack import LEAST, TEMPLATE, allows, create, needed, statements_of_policy,
 from strict import Recorder
 from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
-from steps.errors import BatchcastError
-from steps.s3 import S3Store
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import BatchcastError
+from batchcast.steps.store.s3 import S3Store
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
 MOST = {

@@ -15,13 +15,13 @@ from scripted_run import ScriptedRun
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION, ROLE
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.preflight import Finding
-from pipelines.session import AwsSession
-from steps.errors import ConfigError, ServiceError
-from steps.publish_lock import take_lock
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.account.preflight import Finding
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.publish.lock import take_lock
 
 MODEL_ROLE = f"arn:aws:iam::{ACCOUNT}:role/demand-model"
 QUOTAS = {

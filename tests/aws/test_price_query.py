@@ -12,9 +12,9 @@ from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner, Result
 from strict import Recorder, violations
 
-from pipelines.cli import root
-from planner.prices import PRICES_FILE, load_prices
-from steps.errors import ConfigError
+from batchcast.cli.main import root
+from batchcast.planner.prices.prices import PRICES_FILE, load_prices
+from batchcast.steps.errors import ConfigError
 
 
 def listed(usage_type: str, usd: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.processing_images import image_of, regions
-from steps.errors import ConfigError
+from batchcast.pipelines.processing_images import image_of, regions
+from batchcast.steps.errors import ConfigError
 
 
 def test_every_region_of_the_sdk_has_its_image() -> None:

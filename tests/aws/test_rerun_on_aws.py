@@ -12,11 +12,11 @@ from sample_run import SampleRun
 from strict import Recorder
 from team import DEFAULTS, REGION
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
-from steps.errors import ConfigError
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError
 
 PART = "part-00000.jsonl"
 

@@ -10,11 +10,11 @@ from scripted_run import ScriptedRun
 from strict import Recorder
 from team import ACCOUNT, REGION
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
-from steps.errors import ConfigError, ServiceError
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError, ServiceError
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/forecast-scheduler"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:forecast-starts"

@@ -8,9 +8,9 @@ import botocore.exceptions as botocore_errors
 import pytest
 from botocore.exceptions import ClientError
 
-from engine.errors import ServiceException
-from pipelines.service_errors import TranslatingClient, action, error_code
-from steps.errors import BatchcastError, ConfigError, ServiceError
+from batchcast.engine.errors import ServiceException
+from batchcast.session.service_errors import TranslatingClient, action, error_code
+from batchcast.steps.errors import BatchcastError, ConfigError, ServiceError
 
 
 class Refusing:

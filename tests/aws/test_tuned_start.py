@@ -14,11 +14,11 @@ from strict import Recorder
 from team import ACCOUNT, DEFAULTS, REGION
 from tuning_document import write_tuning_document
 
-from pipelines.cli import root
-from pipelines.deploy import Package, apply, plan_deployment
-from pipelines.deploy_settings import DeploySettings
-from pipelines.session import AwsSession
-from steps.errors import ConfigError
+from batchcast.account.deploy import Package, apply, plan_deployment
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.main import root
+from batchcast.session.session import AwsSession
+from batchcast.steps.errors import ConfigError
 
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/demand@sha256:aa"
 Start = Callable[..., Result]

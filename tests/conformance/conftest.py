@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stacks import OWN_SERVER, STACKS, Job, Stack
 
-from pipelines.sample_records import bakery_records
+from batchcast.local.sample import bakery_records
 
 
 @pytest.fixture(params=STACKS, ids=lambda stack: stack.name)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.model_server import ModelCommand
-from engine.transform.job import TransformResult, run_transform_job
-from engine.transform.request import check_transform_request
-from steps.object_store import DirectoryStore
+from batchcast.engine.server.model_server import ModelCommand
+from batchcast.engine.transform.job import TransformResult, run_transform_job
+from batchcast.engine.transform.request import check_transform_request
+from batchcast.steps.store.objects import DirectoryStore
 
 __all__ = ["OWN_SERVER", "ROOT", "STACKS", "Job", "Stack"]
 

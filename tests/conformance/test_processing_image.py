@@ -11,8 +11,8 @@ import pytest
 from stacks import ROOT
 from two_steps import PUBLISH, RUNS, TwoSteps
 
-from pipelines.bundle import bundle
-from pipelines.published import read_forecasts
+from batchcast.pipelines.bundle import bundle
+from batchcast.runs.published import read_forecasts
 
 pytestmark = pytest.mark.conformance
 

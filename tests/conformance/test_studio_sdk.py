@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.definition import COMMITTED
+from batchcast.pipelines.definition import COMMITTED
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIO = ROOT / "conformance" / "studio"

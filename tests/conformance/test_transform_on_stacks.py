@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stacks import Job, Stack
 
-from engine.model_server import free_ports, start_model_server, wait_until_ready
+from batchcast.engine.server.model_server import free_ports, start_model_server, wait_until_ready
 
 pytestmark = pytest.mark.conformance
 

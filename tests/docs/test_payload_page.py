@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steps.__main__ import main
-from steps.answer import Expected, read_answer
-from steps.manifest import QuarantineReason
-from steps.payload import PUBLISHED_COLUMNS
-from steps.payload_file import SOURCES, parse_payload
+from batchcast.steps.__main__ import main
+from batchcast.steps.contract.answer import Expected, read_answer
+from batchcast.steps.contract.contract_file import SOURCES, parse_payload
+from batchcast.steps.contract.model_contract import PUBLISHED_COLUMNS
+from batchcast.steps.shards.manifest import QuarantineReason
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "payload.md").read_text(encoding="utf-8")
 

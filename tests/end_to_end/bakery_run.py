@@ -16,14 +16,14 @@ import pandas as pd
 import pyarrow.compute as pc
 from command import ROOT, RUN_DATE, small_bakery, write_history
 
-from engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
-from pipelines.bundle import bundle
-from pipelines.follow import ExecutionView, view
-from pipelines.local_run import LOCAL_DEFAULTS, LOCAL_ROLE
-from pipelines.published import read_forecasts
-from pipelines.settings import BuildSettings
-from steps.ledger import LedgerRow, read_ledger
-from steps.object_store import DirectoryStore, ObjectStore
+from batchcast.cli.run.local import LOCAL_DEFAULTS, LOCAL_ROLE
+from batchcast.engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.pipelines.bundle import bundle
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.runs.follow import ExecutionView, view
+from batchcast.runs.published import read_forecasts
+from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 _SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
 MODEL = ModelCommand(command=f"{_SERVER} {{port}}")

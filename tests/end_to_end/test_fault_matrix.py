@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from bakery_run import ITEMS, Edit, EndedRun, bakery_history, expected_forecasts, run_bakery
 
-from engine import FaultPlan
-from engine.faults import Fault
+from batchcast.engine import FaultPlan
+from batchcast.engine.faults import Fault
 
 POISON, BESIDE = "2/101", "5/110"
 SHARD = "part-00000.jsonl"

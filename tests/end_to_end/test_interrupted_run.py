@@ -14,8 +14,8 @@ from typing import Any
 
 from command import RUN_DATE, command_line
 
-from engine import LocalSageMaker
-from steps.object_store import DirectoryStore
+from batchcast.engine import LocalSageMaker
+from batchcast.steps.store.objects import DirectoryStore
 
 RUNS = "s3://batchcast/runs"
 # Of six shards the first of the first instance holds it: that one gets nothing done, the other one its three.

@@ -13,12 +13,12 @@ from pathlib import Path
 from bakery_run import ITEMS, MODEL, run_bakery
 from command import RUN_DATE, Ended, command_line
 
-from engine import LocalSageMaker
-from pipelines.local_run import LOCAL_DEFAULTS
-from pipelines.outcome import outcome_of
-from steps.errors import ServiceError
-from steps.object_store import DirectoryStore
-from steps.publish_lock import PublishLock, read_lock, take_lock
+from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.engine import LocalSageMaker
+from batchcast.runs.outcome import outcome_of
+from batchcast.steps.errors import ServiceError
+from batchcast.steps.publish.lock import PublishLock, read_lock, take_lock
+from batchcast.steps.store.objects import DirectoryStore
 
 Command = Callable[..., Ended]
 PUBLISH = LOCAL_DEFAULTS["PublishUri"]

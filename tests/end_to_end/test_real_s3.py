@@ -20,13 +20,13 @@ from command import RUN_DATE
 from local_pipeline import local, transform
 from seaweed import Seaweed, running_seaweed
 
-from engine import LocalSageMaker
-from pipelines.follow import ExecutionView
-from pipelines.local_run import LOCAL_DEFAULTS
-from pipelines.published import read_forecasts
-from steps.errors import DataError
-from steps.object_store import ObjectStore
-from steps.s3 import S3Store
+from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.engine import LocalSageMaker
+from batchcast.runs.follow import ExecutionView
+from batchcast.runs.published import read_forecasts
+from batchcast.steps.errors import DataError
+from batchcast.steps.store.objects import ObjectStore
+from batchcast.steps.store.s3 import S3Store
 
 BUCKETS = ("batchcast", "history", "other")
 CUT_BYTES = 4_000

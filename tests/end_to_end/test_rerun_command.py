@@ -11,12 +11,12 @@ import pytest
 from bakery_run import ITEMS, MODEL, bakery_history, expected_forecasts, refusing_model, run_bakery
 from click.testing import CliRunner, Result
 
-from pipelines.cli import root
-from pipelines.local_models import declare_model
-from pipelines.local_run import LOCAL_DEFAULTS
-from pipelines.published import read_forecasts
-from steps.errors import ConfigError
-from steps.object_store import DirectoryStore
+from batchcast.cli.main import root
+from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.runs.published import read_forecasts
+from batchcast.session.workspace_models import declare_model
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.store.objects import DirectoryStore
 
 POISON = "2/101"
 MENDED = ("-p", "ModelName=mended-model")

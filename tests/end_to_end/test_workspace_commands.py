@@ -18,7 +18,7 @@ import pytest
 from command import ITEMS, ROOT, RUN_DATE, Ended, command_line
 from tuning_document import write_tuning_document
 
-from pipelines.session import WorkspaceSession
+from batchcast.session.session import WorkspaceSession
 
 PAYLOAD = ROOT / "examples" / "bakery" / "payload.toml"
 HERE = ("--workspace", "workspace")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.model_server import ModelCommand
+from batchcast.engine.server.model_server import ModelCommand
 
 __all__ = ["RecordedModel", "still_running"]
 

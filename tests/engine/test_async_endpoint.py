@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from emulated_endpoint import ENDPOINT, ERROR, HOUR, SUCCESS, Emulated, answer_after
+from emulators.async_inference.endpoint import ModelAnswer
 
-from engine.async_inference.endpoint import ModelAnswer
-from engine.errors import ServiceException
-from planner.async_queue import REQUEST_TTL_HOURS
-from steps.errors import ConfigError
+from batchcast.engine.errors import ServiceException
+from batchcast.planner.arithmetic.async_queue import REQUEST_TTL_HOURS
+from batchcast.steps.errors import ConfigError
 
 TTL = int(REQUEST_TTL_HOURS * HOUR)
 

@@ -21,8 +21,8 @@ from local_pipeline import (
     transform,
 )
 
-import engine
-from engine import LocalSageMaker, ModelCommand, ModelUrl, ServiceException
+from batchcast import engine
+from batchcast.engine import LocalSageMaker, ModelCommand, ModelUrl, ServiceException
 
 TOKEN = "t" * 32
 

@@ -27,12 +27,12 @@ from local_pipeline import (
     transform,
 )
 
-from engine import LocalSageMaker, NotEmulatedError, ServiceException
-from engine.operations import OPERATIONS, REFUSED
-from engine.processing import request as processing_request
-from engine.refusal import values_at
-from engine.request_shape import Choice, Flag, ListOf, MapOf, Moment, Structure, Text, Whole
-from engine.transform import request as transform_request
+from batchcast.engine import LocalSageMaker, NotEmulatedError, ServiceException
+from batchcast.engine.operations import OPERATIONS, REFUSED
+from batchcast.engine.processing import request as processing_request
+from batchcast.engine.requests.refusal import values_at
+from batchcast.engine.requests.request_shape import Choice, Flag, ListOf, MapOf, Moment, Structure, Text, Whole
+from batchcast.engine.transform import request as transform_request
 
 MODEL: ServiceModel = botocore.session.get_session().get_service_model("sagemaker")
 ALL_REFUSED: Mapping[str, set[str]] = {

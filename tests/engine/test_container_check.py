@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from faulty_container import DEFECTS, serving
 
-from engine.container_check import CheckLimits, ContainerReport, Finding, JobSettings, check_container
-from engine.model_server import ModelCommand, ModelUrl
-from steps.errors import ConfigError
+from batchcast.container_check import CheckLimits, ContainerReport, Finding, JobSettings, check_container
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl
+from batchcast.steps.errors import ConfigError
 
 LIMITS = CheckLimits(start=5.0, answer=2.0, recovery=0.4, stop=0.5, level=0.05, ping_interval=0.02)
 RECORDS = [json.dumps({"item_id": f"item-{n}", "number": n * 10}).encode() for n in range(1, 5)]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.container_check.answers import compare, judge_json
-from engine.container_check.load import LEVELS, check_concurrency, useful_level
-from engine.container_check.report import Level
+from batchcast.container_check.answers import compare, judge_json
+from batchcast.container_check.load import LEVELS, check_concurrency, useful_level
+from batchcast.container_check.report import Level
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scripted_model import Reply
 from transform_case import TransformCase
 
-from engine.json_path import PathError, parse_json_path
-from engine.transform.csv_row import dump_row, load_row
-from engine.transform.json_text import dump_json, load_json
+from batchcast.engine.transform.data.csv_row import dump_row, load_row
+from batchcast.engine.transform.data.json_path import PathError, parse_json_path
+from batchcast.engine.transform.data.json_text import dump_json, load_json
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
 LINES = {"ContentType": "application/jsonlines", "Accept": "application/jsonlines"}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.pipeline.expressions import Scope, expression_problems, references, resolve
-from steps.errors import ConfigError
+from batchcast.engine.pipeline.expressions import Scope, expression_problems, references, resolve
+from batchcast.steps.errors import ConfigError
 
 DESCRIBED = {
     "Build": {

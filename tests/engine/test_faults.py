@@ -9,8 +9,8 @@ import pytest
 from recorded_model import RecordedModel
 from transform_case import TransformCase
 
-from engine.faults import Fault, FaultPlan, parse_fault_plan
-from steps.errors import ConfigError
+from batchcast.engine.faults import Fault, FaultPlan, parse_fault_plan
+from batchcast.steps.errors import ConfigError
 
 PLAN = """
 [[fault]]

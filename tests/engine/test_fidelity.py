@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.fidelity import Behaviour, behaviours
+from batchcast.engine.fidelity import Behaviour, behaviours
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_model import Reply, ScriptedModel
 
-from engine.http_exchange import Answer, Connection, NoAnswerError
-from engine.model_server import ModelUrl, start_model_server
+from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
+from batchcast.engine.server.model_server import ModelUrl, start_model_server
 
 Talk = Callable[[socket.socket], None]
 

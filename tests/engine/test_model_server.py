@@ -12,10 +12,10 @@ from recorded_model import RecordedModel, still_running
 from scripted_model import Reply
 from transform_case import TransformCase
 
-from engine.faults import Fault, FaultPlan
-from engine.model_server import ModelCommand, ModelUrl, free_ports, start_model_server
-from engine.transform.plan import TransformOptions
-from steps.errors import ConfigError
+from batchcast.engine.faults import Fault, FaultPlan
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl, free_ports, start_model_server
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.steps.errors import ConfigError
 
 
 def test_e30_nothing_is_sent_before_a_ping_is_answered_200(tmp_path: Path) -> None:

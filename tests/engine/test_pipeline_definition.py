@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_pipeline import Json, after, condition, definition, equals, fail, json_get, processing, transform
 
-from engine.pipeline.conditions import holds
-from engine.pipeline.definition import Branch, Dependency
-from engine.pipeline.definition_reader import parse_definition
-from engine.pipeline.expressions import Scope
-from steps.errors import ConfigError
+from batchcast.engine.pipeline.conditions import holds
+from batchcast.engine.pipeline.definition import Branch, Dependency
+from batchcast.engine.pipeline.definition_reader import parse_definition
+from batchcast.engine.pipeline.expressions import Scope
+from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from local_pipeline import ended, local, processing, run, start, statuses, steps_of, store_of, transform, under_run
 
-from engine import ServiceException, TransformOptions
-from engine.pipeline.retry_policy import RetryCount, RetryPolicy
-from steps.object_store import DirectoryStore
+from batchcast.engine import ServiceException, TransformOptions
+from batchcast.engine.pipeline.execution.retry_policy import RetryCount, RetryPolicy
+from batchcast.steps.store.objects import DirectoryStore
 
 CAPACITY = "SageMaker.CAPACITY_ERROR"
 THROTTLING = "Step.THROTTLING"

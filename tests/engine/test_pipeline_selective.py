@@ -23,7 +23,7 @@ from local_pipeline import (
     transform,
 )
 
-from engine import LocalSageMaker, ServiceException
+from batchcast.engine import LocalSageMaker, ServiceException
 
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
 WRITE = "import os; open(os.environ['OPT_ML'] + '/processing/output/report/report.json', 'w').write('{\"n\": 1}')"

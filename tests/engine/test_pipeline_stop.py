@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from local_pipeline import Json, ended, local, processing, start, statuses, steps_of, store_of, transform
 
-from engine import LocalSageMaker, ServiceException
+from batchcast.engine import LocalSageMaker, ServiceException
 
 SLEEP = "import time; time.sleep(60)"
 

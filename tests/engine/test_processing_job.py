@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pytest
 from local_pipeline import Json, local, processing, store_of
 
-from engine import LocalSageMaker, NotEmulatedError, ServiceException
-from steps.object_store import DirectoryStore
+from batchcast.engine import LocalSageMaker, NotEmulatedError, ServiceException
+from batchcast.steps.store.objects import DirectoryStore
 
 IN, OUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 

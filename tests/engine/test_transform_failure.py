@@ -9,7 +9,7 @@ from recorded_model import RecordedModel
 from scripted_model import Call, Reply
 from transform_case import TransformCase, transform_request
 
-from engine.transform.plan import TransformOptions, transform_plan
+from batchcast.engine.transform.plan import TransformOptions, transform_plan
 
 ALGORITHM = "AlgorithmError: See job logs for more information"
 CLIENT = "ClientError: See job logs for more information"

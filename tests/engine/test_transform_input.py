@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from recorded_model import RecordedModel
 from transform_case import TransformCase, transform_request
 
-from engine.errors import ServiceException
-from engine.transform.input import InputObject, input_objects, instance_share
-from engine.transform.request import check_transform_request
-from steps.object_store import DirectoryStore, StoredObject
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
+from batchcast.engine.transform.request import check_transform_request
+from batchcast.steps.store.objects import DirectoryStore, StoredObject
 
 
 def manifest(store: DirectoryStore, content: object) -> dict[str, str]:

@@ -18,11 +18,11 @@ from recorded_model import RecordedModel, still_running
 from scripted_model import Call, Reply
 from transform_case import TransformCase
 
-from engine.faults import Fault, FaultPlan
-from engine.model_server import ModelCommand, ModelUrl
-from engine.transform.plan import TransformOptions
-from steps.errors import Problem, ServiceError
-from steps.object_store import DirectoryStore
+from batchcast.engine.faults import Fault, FaultPlan
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.steps.errors import Problem, ServiceError
+from batchcast.steps.store.objects import DirectoryStore
 
 
 def test_e64_a_stopped_job_leaves_no_output(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from recorded_model import RecordedModel
 from scripted_model import Call, Reply
 from transform_case import TransformCase, transform_request
 
-from engine.errors import NotEmulatedError
-from engine.model_server import ModelUrl
-from engine.transform.job import run_transform_job
+from batchcast.engine.errors import NotEmulatedError
+from batchcast.engine.server.model_server import ModelUrl
+from batchcast.engine.transform.job import run_transform_job
 
 UNSET: dict[str, Any] = {"MaxConcurrentTransforms": None, "BatchStrategy": None}
 

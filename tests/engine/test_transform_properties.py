@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scripted_model import Call
 from transform_case import TransformCase
 
-from engine.faults import Fault, FaultPlan
-from engine.transform.plan import TransformOptions
+from batchcast.engine.faults import Fault, FaultPlan
+from batchcast.engine.transform.plan import TransformOptions
 
 RETRIES = 3
 # A job takes some 20 ms: real threads, real HTTP.

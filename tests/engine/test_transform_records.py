@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scripted_model import Call, Reply
 from transform_case import TransformCase
 
-from engine.transform.packing import Packing, mini_batches
-from engine.transform.plan import TransformOptions
+from batchcast.engine.transform.data.packing import Packing, mini_batches
+from batchcast.engine.transform.plan import TransformOptions
 
 MB = 1 << 20
 

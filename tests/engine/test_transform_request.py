@@ -13,12 +13,12 @@ from botocore.loaders import Loader
 from scripted_model import ScriptedModel
 from transform_case import transform_request
 
-from engine import LocalSageMaker
-from engine.errors import NotEmulatedError, ServiceException
-from engine.model_server import ModelUrl
-from engine.request_shape import Choice, Flag, ListOf, MapOf, Shape, Structure, Text, Whole
-from engine.transform.request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
-from steps.object_store import DirectoryStore
+from batchcast.engine import LocalSageMaker
+from batchcast.engine.errors import NotEmulatedError, ServiceException
+from batchcast.engine.requests.request_shape import Choice, Flag, ListOf, MapOf, Shape, Structure, Text, Whole
+from batchcast.engine.server.model_server import ModelUrl
+from batchcast.engine.transform.request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
+from batchcast.steps.store.objects import DirectoryStore
 
 MODEL = {"ModelName": "model", "PrimaryContainer": {"ModelDataUrl": "s3://b/m.tar.gz"}, "ExecutionRoleArn": "the-role"}
 

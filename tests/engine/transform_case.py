@@ -10,13 +10,13 @@ from typing import Any
 
 from scripted_model import Call, Reply, ScriptedModel
 
-from engine.faults import NO_FAULTS, FaultPlan
-from engine.model_server import ModelSource, ModelUrl
-from engine.transform.job import TransformResult, run_transform_job
-from engine.transform.plan import TransformOptions
-from engine.transform.progress import TransformProgress
-from engine.transform.request import check_transform_request
-from steps.object_store import DirectoryStore
+from batchcast.engine.faults import NO_FAULTS, FaultPlan
+from batchcast.engine.server.model_server import ModelSource, ModelUrl
+from batchcast.engine.transform.job import TransformResult, run_transform_job
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.engine.transform.progress import TransformProgress
+from batchcast.engine.transform.request import check_transform_request
+from batchcast.steps.store.objects import DirectoryStore
 
 __all__ = ["TransformCase", "transform_request"]
 

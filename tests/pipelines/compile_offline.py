@@ -36,8 +36,8 @@ def main() -> None:
     socket.getaddrinfo = refuse
     socket.socket.connect = refuse  # type: ignore[method-assign]
     before = state()
-    from pipelines.definition import build, to_json
-    from pipelines.settings import read_settings
+    from batchcast.pipelines.definition import build, to_json
+    from batchcast.pipelines.settings import read_settings
 
     texts = [to_json(build(read_settings(values))) for values in json.load(sys.stdin)]
     after = state()

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.backfill import backfill, backfill_dates, backfill_parameters
-from pipelines.session import WorkspaceSession
-from steps.errors import ConfigError
-from steps.forecast_table import forecast_schema
-from steps.object_store import ObjectStore
-from steps.publish import publish
+from batchcast.runs.backfill import backfill, backfill_dates, backfill_parameters
+from batchcast.session.session import WorkspaceSession
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.publish.forecast_table import forecast_schema
+from batchcast.steps.publish.publication import publish
+from batchcast.steps.store.objects import ObjectStore
 
 PUBLISH = "s3://batchcast/published"
 VALUES = {

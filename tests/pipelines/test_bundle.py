@@ -10,8 +10,8 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
-from pipelines.bundle import bundle, content_key
-from steps.errors import ConfigError
+from batchcast.pipelines.bundle import bundle, content_key
+from batchcast.steps.errors import ConfigError
 
 MAIN = """\
 import sys
@@ -19,7 +19,7 @@ from importlib.resources import files
 
 
 def main() -> int:
-    print(sys.argv[1:], files("steps").joinpath("data/page.html").read_text())
+    print(sys.argv[1:], files("batchcast.steps").joinpath("data/page.html").read_text())
     return 3
 """
 
@@ -93,6 +93,6 @@ def test_the_real_steps_start_from_the_bundle_alone_and_fail_with_their_code(tmp
 
 def test_every_file_of_the_steps_that_is_not_compiled_is_inside() -> None:
     steps = Path(__file__).resolve().parents[2] / "steps"
-    files = {f"steps/{path.relative_to(steps).as_posix()}" for path in steps.rglob("*") if path.is_file()}
+    files = {f"batchcast/steps/{path.relative_to(steps).as_posix()}" for path in steps.rglob("*") if path.is_file()}
     expected = {name for name in files if "__pycache__" not in name}
-    assert names_of(bundle()) == ["__main__.py", *sorted(expected)]
+    assert names_of(bundle()) == ["__main__.py", "batchcast/__init__.py", *sorted(expected)]

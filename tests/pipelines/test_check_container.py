@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from engine.container_check import ContainerReport, Finding, JobSettings, Level
-from pipelines.container_report import container_document, print_container_report
-from pipelines.parameters import parse_overrides
-from pipelines.sample_records import read_records
-from steps.errors import ConfigError
+from batchcast.cli.model.container_report import container_document, print_container_report
+from batchcast.container_check import ContainerReport, Finding, JobSettings, Level
+from batchcast.local.sample import read_records
+from batchcast.pipelines.parameters import parse_overrides
+from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOAD = str(ROOT / "examples" / "bakery" / "payload.toml")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipelines.cli import COMMANDS, root
+from batchcast.cli.main import COMMANDS, root
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"sagemaker", "boto3", "botocore", "pandas", "pyarrow", "numpy"}
@@ -17,7 +17,7 @@ HEAVY = {"sagemaker", "boto3", "botocore", "pandas", "pyarrow", "numpy"}
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["overview", *COMMANDS])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    script = "import sys; from pipelines.cli import root; root(sys.argv[1:] + ['--help'], standalone_mode=False)"
+    script = "import sys; from batchcast.cli.main import root; root(sys.argv[1:] + ['--help'], standalone_mode=False)"
     script += f"; print(sorted(set(sys.modules) & set({sorted(HEAVY)})))"
     ended = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.console import RunDisplay, StepProgress
-from pipelines.follow import ExecutionView, StepView
+from batchcast.cli.console import RunDisplay
+from batchcast.runs.follow import ExecutionView, StepView
+from batchcast.runs.progress import StepProgress
 
 COUNTS = StepProgress(files_done=1_200, files_total=3_000, records_done=40_000, records_total=100_000)
 

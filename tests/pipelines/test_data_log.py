@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.data_log import FailedRequest, failed_requests, with_answers
-from pipelines.follow import ExecutionView, StepView
-from pipelines.service_errors import TranslatingClient
-from pipelines.session import WorkspaceSession
+from batchcast.runs.data_log import FailedRequest, failed_requests, with_answers
+from batchcast.runs.follow import ExecutionView, StepView
+from batchcast.session.service_errors import TranslatingClient
+from batchcast.session.session import WorkspaceSession
 
 KEY = "bucket/runs/abc/input/r1/record-000007.jsonl"
 EXECUTION = "arn:aws:sagemaker:local:000000000000:pipeline/batchcast/execution/abcdefghijkl"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from engine.pipeline.definition_reader import parse_definition
-from pipelines.definition import COMMITTED
-from pipelines.lint import lint
-from pipelines.parameters import declared_parameters
-from pipelines.requests import walk_steps
-from pipelines.step_texts import TEXTS
+from batchcast.engine.pipeline.definition_reader import parse_definition
+from batchcast.pipelines.definition import COMMITTED
+from batchcast.pipelines.lint.lint import lint
+from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.requests import walk_steps
+from batchcast.pipelines.step_configuration import TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL_SETTINGS = {
@@ -239,7 +239,7 @@ def test_input_output_and_manifest_of_a_run_are_siblings_below_its_execution_id(
 def test_the_sdk_is_imported_in_one_module_only() -> None:
     importers = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("pipelines", "steps", "engine", "planner", "serving")
+        for folder in ("pipelines", "steps", "batchcast")
         for path in (ROOT / folder).rglob("*.py")
         if re.search(r"^\s*(import|from) sagemaker\b", path.read_text(), re.MULTILINE)
     ]

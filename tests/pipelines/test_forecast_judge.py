@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.forecast_judge import forecast_judge
-from steps.payload_file import parse_payload
+from batchcast.container_check.answer_check import forecast_judge
+from batchcast.steps.contract.contract_file import parse_payload
 
 BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "payload.toml").read_bytes()
 ARRAYS = b"""

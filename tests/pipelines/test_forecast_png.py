@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from pipelines.forecast_plot import PlottedForecast
-from pipelines.forecast_png import check_png, write_png
-from steps.errors import ConfigError
+from batchcast.serving.adhoc.plot import PlottedForecast
+from batchcast.serving.adhoc.png import check_png, write_png
+from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 START = date(2026, 11, 23)
@@ -92,7 +92,7 @@ def test_more_items_than_a_picture_holds_are_refused() -> None:
 
 
 def test_without_matplotlib_the_remedy_is_named() -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipelines.forecast_png import check_png; check_png(1)"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from batchcast.serving.adhoc.png import *; check_png(1)"
     ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "the picture needs matplotlib, which is not installed" in ended.stderr

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.lint import ADVICE, lint
-from steps.errors import Problem
+from batchcast.pipelines.lint.lint import ADVICE, lint
+from batchcast.steps.errors import Problem
 
 PIPELINES = Path(__file__).resolve().parents[2] / "pipelines"
 VALUES = {

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from tuning_document import write_tuning_document
 
-from pipelines.cli import root
-from pipelines.show import COMMITTED
-from steps.errors import ConfigError
+from batchcast.cli.main import root
+from batchcast.pipelines.definition import DEFINITION_FILE
+from batchcast.steps.errors import ConfigError
 
 
 def lint(*arguments: str, stdin: str | None = None) -> Result:
@@ -26,7 +26,7 @@ def findings(result: Result) -> list[dict[str, str]]:
 
 @pytest.fixture
 def committed() -> Any:
-    return json.loads(COMMITTED.read_text())
+    return json.loads(DEFINITION_FILE.read_text())
 
 
 def write(directory: Path, definition: Any) -> str:

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from pipelines.instance_types import has_local_storage, of_processing, of_transform
-from pipelines.parameter_rules import idle_instances
-from pipelines.parameters import check_parameters, declared_parameters, parse_overrides
-from steps.errors import ConfigError, Problem
+from batchcast.pipelines.instance_types import has_local_storage, of_processing, of_transform
+from batchcast.pipelines.parameter_rules import idle_instances
+from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
+from batchcast.steps.errors import ConfigError, Problem
 
 REQUIRED = {
     "HistoryUri": "s3://data/history/",

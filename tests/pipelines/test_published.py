@@ -15,12 +15,12 @@ import pytest
 from failing_store import Crash, FailingStore
 from seaweed import running_seaweed
 
-from pipelines.published import list_published, prune, read_forecasts, rollback
-from steps.errors import ConfigError, DataError, ServiceError
-from steps.forecast_table import forecast_schema
-from steps.object_store import DirectoryStore, ObjectStore
-from steps.publish import pointer_uri, publication_uri, publish, read_pointer
-from steps.s3 import S3Store
+from batchcast.runs.published import list_published, prune, read_forecasts, rollback
+from batchcast.steps.errors import ConfigError, DataError, ServiceError
+from batchcast.steps.publish.forecast_table import forecast_schema
+from batchcast.steps.publish.publication import pointer_uri, publication_uri, publish, read_pointer
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
+from batchcast.steps.store.s3 import S3Store
 
 PUBLISH = "s3://bucket/published"
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.cli import root
-from pipelines.settings import BuildSettings
-from steps.errors import BatchcastError, ConfigError, DataError
-from steps.forecast_table import forecast_schema
-from steps.object_store import DirectoryStore
-from steps.publish import publish
+from batchcast.cli.main import root
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.steps.errors import BatchcastError, ConfigError, DataError
+from batchcast.steps.publish.forecast_table import forecast_schema
+from batchcast.steps.publish.publication import publish
+from batchcast.steps.store.objects import DirectoryStore
 
 PUBLISH = "s3://bucket/published"
 WEEKS = [date(2026, 1, 4) + timedelta(days=7 * week) for week in range(4)]

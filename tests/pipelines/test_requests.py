@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.parameters import declared_parameters
-from pipelines.requests import resolve
-from pipelines.step_texts import BUILD_SHARDS, VALIDATE_AND_PUBLISH
-from steps.errors import ConfigError
+from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.requests import resolve
+from batchcast.pipelines.step_configuration import BUILD_SHARDS, VALIDATE_AND_PUBLISH
+from batchcast.steps.errors import ConfigError
 
 DEFINITION: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "pipelines" / "pipeline.json").read_text()
@@ -103,8 +103,8 @@ def test_a_step_is_told_its_parameters_as_flags_in_text(step: str, first: list[s
 
 
 def test_the_steps_understand_exactly_what_they_are_told() -> None:
-    from steps.build_arguments import parse_arguments as parse_build
-    from steps.publish_arguments import parse_publish_arguments as parse_publish
+    from batchcast.steps.build_arguments import parse_arguments as parse_build
+    from batchcast.steps.publish_arguments import parse_publish_arguments as parse_publish
 
     found = {name: request for name, request in requests(**OTHER_VALUES).items() if "AppSpecification" in request}
     told = {name: request["AppSpecification"]["ContainerArguments"] for name, request in found.items()}

@@ -11,14 +11,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.processing.request import check_processing_request
-from engine.transform.request import check_transform_request
-from pipelines.instance_types import of_processing, of_transform
-from pipelines.lint import check_requests, lint
-from pipelines.parameters import Parameters, check_parameters, declared_parameters
-from pipelines.requests import resolve
-from steps.errors import ConfigError
-from steps.object_store import DirectoryStore, join_uri
+from batchcast.engine.processing.request import check_processing_request
+from batchcast.engine.transform.request import check_transform_request
+from batchcast.pipelines.instance_types import of_processing, of_transform
+from batchcast.pipelines.lint.lint import check_requests, lint
+from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
+from batchcast.pipelines.requests import resolve
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.store.objects import DirectoryStore, join_uri
 
 DEFINITION: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "pipelines" / "pipeline.json").read_text()

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sample_run import PAYLOAD, PUBLISH, RUNS, SampleRun
 
-from pipelines.parameters import check_parameters
-from pipelines.past_run import PastRun
-from pipelines.rerun import put_items, rerun_of_items, rerun_of_the_rest
-from steps.errors import ConfigError
-from steps.object_store import DirectoryStore
-from steps.selection import read_item_ids
+from batchcast.pipelines.parameters import check_parameters
+from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
+from batchcast.runs.run_record import PastRun
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.shards.selection import read_item_ids
+from batchcast.steps.store.objects import DirectoryStore
 
 PART = "part-00000.jsonl"
 ARN = "arn:aws:sagemaker:local:000000000000:pipeline/batchcast/execution"

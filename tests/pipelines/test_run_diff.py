@@ -6,9 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipelines.run_diff import compare_fates, compare_forecasts, compare_inputs, compare_values
-from steps.ledger import LedgerRow, Status
-from steps.manifest import RECORDS_SCHEMA
+from batchcast.runs.compare import compare_fates, compare_forecasts, compare_inputs, compare_values
+from batchcast.steps.outcome.ledger import LedgerRow, Status
+from batchcast.steps.shards.manifest import RECORDS_SCHEMA
 
 
 def records(**items: tuple[int, int | None, str | None]) -> pa.Table:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.settings import BuildSettings, read_settings
-from steps.errors import ConfigError
+from batchcast.pipelines.settings import BuildSettings, read_settings
+from batchcast.steps.errors import ConfigError
 
 
 def test_the_defaults_name_no_real_account() -> None:

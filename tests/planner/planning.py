@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from planner.capacity import assumed_capacity
-from planner.conditions import PRIOR, Conditions, LogNormal
-from planner.inputs import PlanInputs
-from planner.prices import fees_of, load_prices
-from planner.workload import Workload
+from batchcast.planner.arithmetic.capacity import assumed_capacity
+from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.workload import Workload
+from batchcast.planner.prices.prices import fees_of, load_prices
 
 TODAY = date(2026, 5, 1)
 NOTHING = LogNormal(median=0.0, sigma=0.0)

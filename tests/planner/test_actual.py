@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning import QUIET
 
-from planner.actual import TransformRun, calibrate, compare, recalibrated
-from planner.capacity import Capacity
-from planner.conditions import PRIOR
-from planner.estimate import Drain, drain_of, estimate
-from planner.simulate import Job, shard_seconds, simulate
+from batchcast.planner.arithmetic.actual import TransformRun, calibrate, compare, recalibrated
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.arithmetic.estimate import Drain, drain_of, estimate
+from batchcast.planner.arithmetic.simulate import Job, shard_seconds, simulate
 
 KNEE = Capacity(kind="knee", theta=(4.0, 0.0))
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planner.canary import SHARDS, canary_level, records_a_shard, seconds_a_record
-from planner.capacity import Capacity
-from planner.simulate import shard_seconds
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.simulate import shard_seconds
+from batchcast.planner.tune.canary_levels import SHARDS, canary_level, records_a_shard, seconds_a_record
 
 
 def outputs(concurrency: int, sample: int, curve: Capacity, seed: int = 1) -> list[float]:

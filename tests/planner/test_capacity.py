@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.capacity import Capacity, Throughput, assumed_capacity, fit_capacity, ideal_capacity
-from steps.errors import ConfigError
+from batchcast.planner.arithmetic.capacity import Capacity, Throughput, assumed_capacity, fit_capacity, ideal_capacity
+from batchcast.steps.errors import ConfigError
 
 LEVELS = (1, 2, 3, 4, 6, 8, 12, 16)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from planning import QUIET
 
-from planner.capacity import Capacity, assumed_capacity, ideal_capacity
-from planner.conditions import PRIOR
-from planner.estimate import Drain, drain_of, estimate, late_by, late_variance
-from planner.formula import for_the_job
-from planner.simulate import Job, simulate
+from batchcast.planner.arithmetic.capacity import Capacity, assumed_capacity, ideal_capacity
+from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.arithmetic.estimate import Drain, drain_of, estimate, late_by, late_variance
+from batchcast.planner.arithmetic.formula import for_the_job
+from batchcast.planner.arithmetic.simulate import Job, simulate
 
 IDEAL = ideal_capacity()
 CORES = assumed_capacity(8, 16)

@@ -14,14 +14,14 @@ from axe_playwright_python.sync_playwright import Axe
 from planning import TODAY, reference_inputs
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from planner import scenarios
-from planner.capacity import Capacity
-from planner.conditions import PRIOR
-from planner.formula import for_the_job
-from planner.inputs import PlanInputs
-from planner.page import MOST_INSTANCES, page_data, render_page
-from planner.plan import make_plan
-from planner.prices import load_prices
+from batchcast.planner.arithmetic import scenarios
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.arithmetic.formula import for_the_job
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.plan.page import MOST_INSTANCES, page_data, render_page
+from batchcast.planner.plan.plan import make_plan
+from batchcast.planner.prices.prices import load_prices
 
 pytestmark = pytest.mark.browser
 

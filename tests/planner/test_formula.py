@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.formula import HOURS_PER_WEEK, PlainHours, always_on, break_even_seconds, for_the_job
+from batchcast.planner.arithmetic.formula import HOURS_PER_WEEK, PlainHours, always_on, break_even_seconds, for_the_job
 
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 CONSTANTS = REFERENCE["constants"]

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipelines.plan_command import plan
-from pipelines.simulate_command import simulate
-from planner.history import measure_history
-from steps.errors import ConfigError, DataError
-from steps.payload_file import parse_payload
+from batchcast.cli.plan.plan import plan
+from batchcast.cli.plan.simulate import simulate
+from batchcast.planner.plan.history import measure_history
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import ConfigError, DataError
 
 PAYLOAD = b"""
 [history]

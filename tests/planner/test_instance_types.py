@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from planner.instance_types import check_transform_type, memory_gib, physical_cores, vcpus
-from steps.errors import ConfigError
+from batchcast.planner.prices.instance_types import check_transform_type, memory_gib, physical_cores, vcpus
+from batchcast.steps.errors import ConfigError
 
 TYPES = ["ml.m5.4xlarge", "ml.m6i.4xlarge", "ml.r6i.4xlarge", "ml.r7i.4xlarge", "ml.c5.xlarge", "ml.g5.xlarge"]
 

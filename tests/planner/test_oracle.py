@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
 from benchmarks.planner import Workload, measured_seconds, outcome, workloads
-from planner.conditions import PRIOR, LogNormal
 
 # What starting a server and asking it costs on this machine, roughly; benchmarks/planner.py measures it.
 CONDITIONS = replace(

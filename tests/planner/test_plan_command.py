@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipelines.plan_command import plan
-from pipelines.prices_command import prices
-from pipelines.simulate_command import simulate
-from planner.prices import PRICES_FILE, load_prices
-from steps.errors import ConfigError
+from batchcast.cli.plan.plan import plan
+from batchcast.cli.plan.prices import prices
+from batchcast.cli.plan.simulate import simulate
+from batchcast.planner.prices.prices import PRICES_FILE, load_prices
+from batchcast.steps.errors import ConfigError
 
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 JOB = ["--items", "100000", "--seconds", "30"]

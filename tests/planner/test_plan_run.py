@@ -12,13 +12,13 @@ import pytest
 from planning import TODAY
 from test_tuning import tuning
 
-from pipelines.plan_inputs import PlanOptions, plan_inputs
-from pipelines.plan_run import past_plan, run_facts, write_calibration
-from planner.prices import load_prices
-from planner.tuning import read_tuning, write_tuning
-from steps.errors import ConfigError
-from steps.manifest import Manifest, Shard, Totals
-from steps.object_store import DirectoryStore, ObjectStore
+from batchcast.pipelines.tuning import read_tuning, write_tuning
+from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
+from batchcast.planner.plan.options import PlanOptions, plan_inputs
+from batchcast.planner.prices.prices import load_prices
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.shards.manifest import Manifest, Shard, Totals
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 CREATED = datetime(2026, 11, 1, 3, 30, tzinfo=UTC)
 STARTED = CREATED + timedelta(seconds=200)

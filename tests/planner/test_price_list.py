@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from planner.price_list import Offer, changes, merge, offer_of_csv, offer_of_query
-from planner.prices import load_prices
-from steps.errors import ConfigError, DataError
+from batchcast.planner.prices.price_list import Offer, changes, merge, offer_of_csv, offer_of_query
+from batchcast.planner.prices.prices import load_prices
+from batchcast.steps.errors import ConfigError, DataError
 
 HEADER = (
     '"SKU","TermType","PriceDescription","Unit","PricePerUnit","Currency","Product Family","Location","usageType",'

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from planner.prices import Rate, dump_prices, fees_of, load_prices, price_warnings, rate_of
-from steps.errors import ConfigError
+from batchcast.planner.prices.prices import Rate, dump_prices, fees_of, load_prices, price_warnings, rate_of
+from batchcast.steps.errors import ConfigError
 
 TODAY = date(2026, 5, 1)
 

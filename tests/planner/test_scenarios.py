@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning import TODAY, reference_inputs
 
-from planner.async_queue import expired_requests, instances_to_finish
-from planner.capacity import Capacity
-from planner.claims import claims
-from planner.conditions import PRIOR
-from planner.inputs import PlanInputs
-from planner.plan import Plan, make_plan
-from planner.prices import Rate, load_prices
-from planner.scenarios import SCENARIOS, Scenario
-from steps.errors import ConfigError
+from batchcast.planner.arithmetic.async_queue import expired_requests, instances_to_finish
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.scenarios import SCENARIOS, Scenario
+from batchcast.planner.plan.claims import claims
+from batchcast.planner.plan.plan import Plan, make_plan
+from batchcast.planner.prices.prices import Rate, load_prices
+from batchcast.steps.errors import ConfigError
 
 NAMES = ["endpoint_sequential", "endpoint_concurrent", "endpoint_ephemeral", "batch", "async", "hybrid"]
 

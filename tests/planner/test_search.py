@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from planning import reference_inputs
 
-from planner.capacity import Capacity
-from planner.prices import load_prices
-from planner.scenarios import processing_hours
-from planner.search import (
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.scenarios import processing_hours
+from batchcast.planner.arithmetic.search import (
     cheapest_within_deadline,
     concurrency_cap,
     configurations,
@@ -16,7 +15,8 @@ from planner.search import (
     pareto,
     type_choices,
 )
-from planner.simulate import Job, simulate
+from batchcast.planner.arithmetic.simulate import Job, simulate
+from batchcast.planner.prices.prices import load_prices
 
 RATES = load_prices().rates["us-east-1"]
 TAKEN = {"ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.r6i.xlarge"}

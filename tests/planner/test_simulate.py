@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning import QUIET
 
-from planner.capacity import Capacity, ideal_capacity
-from planner.conditions import PRIOR, LogNormal
-from planner.simulate import Job, shard_seconds, simulate
-from steps.shards import plan_shards, shard_sizes
+from batchcast.planner.arithmetic.capacity import Capacity, ideal_capacity
+from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
+from batchcast.planner.arithmetic.simulate import Job, shard_seconds, simulate
+from batchcast.steps.shards.plan import plan_shards, shard_sizes
 
 
 def job(files: int, *, cv: float = 0.0, items: int = 100_000, concurrency: int = 4, instances: int = 20) -> Job:

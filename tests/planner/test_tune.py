@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from virtual_server import VirtualServer
 
-from planner.levels import Exchange, measured_level, seconds_alone
-from planner.tune import Limits, chosen_concurrency, fitted, measure, rates_in_turns
-from steps.errors import ModelError
+from batchcast.planner.tune.levels import Exchange, measured_level, seconds_alone
+from batchcast.planner.tune.search import Limits, chosen_concurrency, fitted, measure, rates_in_turns
+from batchcast.steps.errors import ModelError
 
 LEVELS = (1, 2, 4, 8, 16, 32)
 CAP = 50

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.tune_command import tune
-from pipelines.tune_measure import TuneOptions, records_of
-from pipelines.tune_sources import endpoint_tuning
-from planner.tuning import read_tuning
-from steps.errors import ConfigError, ModelError
+from batchcast.cli.plan.tune import tune
+from batchcast.pipelines.tuning import read_tuning
+from batchcast.planner.tune.measure import TuneOptions, records_of
+from batchcast.planner.tune.sources import endpoint_tuning
+from batchcast.steps.errors import ConfigError, ModelError
 
 SERVER = Path(__file__).parent / "sleeping_server.py"
 
@@ -114,7 +114,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def canary_workspace(tmp_path: Path, *words: str) -> Path:
-    from engine import LocalSageMaker, ModelCommand
+    from batchcast.engine import LocalSageMaker, ModelCommand
 
     workspace = tmp_path / "workspace"
     workspace.mkdir()

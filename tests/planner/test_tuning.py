@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from virtual_server import VirtualServer
 
-from planner.recommend import Measurement, execution_parameters, payload_cap, recommend
-from planner.sample import payload_limit_mb, sample_digest, stratified
-from planner.tune import Limits, measure
-from planner.tuning import (
+from batchcast.pipelines.tuning import (
     Model,
     Served,
     Tuning,
     check_tuning_fits,
-    conditions_of,
     image_identity,
     read_tuning,
     write_tuning,
 )
-from steps.errors import ConfigError
+from batchcast.planner.arithmetic.tuned import conditions_of
+from batchcast.planner.tune.recommend import Measurement, execution_parameters, payload_cap, recommend
+from batchcast.planner.tune.sample import payload_limit_mb, sample_digest, stratified
+from batchcast.planner.tune.search import Limits, measure
+from batchcast.steps.errors import ConfigError
 
 
 def tuning(**server: Any) -> Tuning:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.levels import Exchange, Usage
+from batchcast.planner.tune.levels import Exchange, Usage
 
 
 @dataclass

@@ -16,10 +16,10 @@ from emulated_endpoint import settings
 from sample_run import PAYLOAD as PAYLOAD_TEXT
 from sample_run import PUBLISH, RUNS
 
-from serving.async_run import open_async_run
-from serving.bulk_collect import collect_run, decide_run
-from serving.bulk_submit import Pace, submit_run
-from steps.object_store import DirectoryStore, join_uri
+from batchcast.serving.bulk.collect import collect_run, decide_run
+from batchcast.serving.bulk.run import open_async_run
+from batchcast.serving.bulk.submit import Pace, submit_run
+from batchcast.steps.store.objects import DirectoryStore, join_uri
 
 SECONDS_A_REQUEST, SECONDS_A_WRITE = 0.004, 0.02
 PARAMETERS = {

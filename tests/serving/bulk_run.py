@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from emulators.async_inference.endpoint import ModelAnswer
 from memory_store import MemoryStore
 
-from engine.async_inference.endpoint import ModelAnswer
-from serving.async_run import AsyncRun, RunRecord
-from steps.manifest import Manifest, Totals
+from batchcast.serving.bulk.run import AsyncRun, RunRecord
+from batchcast.steps.shards.manifest import Manifest, Totals
 
 RUNS = "s3://bucket/runs/"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from emulated_endpoint import ENDPOINT, HOUR, MONDAY, Emulated, answer_after, settings
 
-from serving.async_endpoint import deploy_async, instances_of, teardown_async
-from serving.async_settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
-from serving.async_status import AsyncStatus, async_status
-from steps.errors import ConfigError
+from batchcast.serving.endpoint.endpoint import deploy_async, instances_of, teardown_async
+from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY
+from batchcast.serving.endpoint.status import AsyncStatus, async_status
+from batchcast.steps.errors import ConfigError
 
 
 @pytest.fixture

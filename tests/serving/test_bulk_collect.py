@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from emulated_endpoint import Emulated
+from emulators.async_inference.endpoint import ModelAnswer
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
-from engine.async_inference.endpoint import ModelAnswer
-from serving.async_run import open_async_run
-from serving.bulk_collect import collect_run, decide_run
-from serving.bulk_submit import Pace, submit_run
+from batchcast.serving.bulk.collect import collect_run, decide_run
+from batchcast.serving.bulk.run import open_async_run
+from batchcast.serving.bulk.submit import Pace, submit_run
 
 PARAMETERS = {
     "PublishUri": PUBLISH,

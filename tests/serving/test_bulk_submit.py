@@ -15,12 +15,12 @@ from emulated_endpoint import settings as settings_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.async_limits import MAX_INLINE_BYTES
-from serving.async_run import AsyncRun
-from serving.async_settings import AsyncSettings
-from serving.bulk_collect import collect_run
-from serving.bulk_submit import Pace, Progress, submit_run
-from steps.errors import ConfigError, ServiceError
+from batchcast.serving.bulk.collect import collect_run
+from batchcast.serving.bulk.run import AsyncRun
+from batchcast.serving.bulk.submit import Pace, Progress, submit_run
+from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
+from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.steps.errors import ConfigError, ServiceError
 
 
 def submit(emulated: Emulated, run: AsyncRun, settings: AsyncSettings, pace: Pace, **options: Any) -> Progress:

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.cli import root
-from pipelines.plan_inputs import PlanOptions, plan_inputs, price_table
-from planner.inputs import PlanInputs
-from serving.choice import WAYS, Choice, Needs, choose_way
-from steps.errors import ConfigError
+from batchcast.cli.main import root
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.plan.options import PlanOptions, plan_inputs, price_table
+from batchcast.serving.choice import WAYS, Choice, Needs, choose_way
+from batchcast.steps.errors import ConfigError
 
 
 def inputs(**changes: Any) -> PlanInputs:

@@ -12,21 +12,21 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from emulated_endpoint import Emulated, answer_after
+from emulators.async_inference.endpoint import ModelAnswer
 from naive_model import naive_server
 from rich.console import Console
 
-from engine.async_inference.endpoint import ModelAnswer
-from pipelines.cli import root
-from pipelines.forecast_plot import PlottedForecast, forecast_page, terminal_plot, week_table
-from pipelines.local_run import SAMPLE, SAMPLE_RUN_DATE
-from pipelines.sample_records import bakery_records
-from serving.ad_hoc_records import build_records
-from serving.ad_hoc_request import follow, send
-from serving.async_limits import MAX_INLINE_BYTES
-from serving.items_of_history import copy_items
-from steps.errors import ConfigError, DataError, ModelError, ServiceError
-from steps.object_store import DirectoryStore
-from steps.payload_file import parse_payload
+from batchcast.cli.main import root
+from batchcast.cli.run.local import SAMPLE, SAMPLE_RUN_DATE
+from batchcast.local.sample import bakery_records
+from batchcast.serving.adhoc.history_rows import copy_items
+from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, terminal_plot, week_table
+from batchcast.serving.adhoc.records import build_records
+from batchcast.serving.adhoc.request import follow, send
+from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
+from batchcast.steps.store.objects import DirectoryStore
 
 ITEMS = ["17/101", "45/110"]
 PAYLOAD = (SAMPLE / "payload.toml").read_bytes()

@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 from parity_model import Handler, answer_of, forecast_of
 
-from pipelines.cli import root
-from serving.parity import Parity, Tolerance, compare_all, numbers_of
-from serving.parity_page import parity_page
-from serving.parity_sample import SampledRecord, stratified
-from serving.realtime import RealTimeAnswer
-from steps.errors import ConfigError, DataError
-from steps.payload_file import parse_payload
+from batchcast.cli.main import root
+from batchcast.serving.parity.page import parity_page
+from batchcast.serving.parity.parity import Parity, Tolerance, compare_all, numbers_of
+from batchcast.serving.parity.sample import SampledRecord, stratified
+from batchcast.serving.realtime import RealTimeAnswer
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import ConfigError, DataError
 
 ITEMS = [f"item-{number}" for number in range(6)]
 PAYLOAD = """

@@ -12,9 +12,9 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from pipelines.service_errors import TranslatingClient
-from serving.realtime import RealTimeAnswer, ask_all, ask_endpoint, ask_url
-from steps.errors import ConfigError, ServiceError
+from batchcast.serving.realtime import RealTimeAnswer, ask_all, ask_endpoint, ask_url
+from batchcast.session.service_errors import TranslatingClient
+from batchcast.steps.errors import ConfigError, ServiceError
 
 RECORDS = [str(number).encode() for number in range(60)]
 

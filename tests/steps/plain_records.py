@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from steps.payload import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Payload, Rows, Values
+from batchcast.steps.contract.model_contract import (
+    Constant,
+    FirstDate,
+    ForecastDays,
+    IdColumn,
+    ItemId,
+    Payload,
+    Rows,
+    Values,
+)
 
 __all__ = ["plain_records"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.__main__ import main
-from steps.manifest import Manifest, read_baseline, read_manifest, read_records
+from batchcast.steps.__main__ import main
+from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
 
 __all__ = ["DAILY_PAYLOAD", "Build", "build", "build_arguments", "build_environment", "daily_rows", "write_files"]
 

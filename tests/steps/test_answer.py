@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steps.answer import AnswerError, Expected, read_answer
-from steps.payload import Answer
+from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.contract.model_contract import Answer
 
 RUN_DATE, DAYS = date(2026, 2, 26), 3
 DATES = ["2026-02-27", "2026-02-28", "2026-03-01"]

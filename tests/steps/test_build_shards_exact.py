@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plain_records import plain_records
 from shard_build import build
 
-from steps.payload_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_payload
 
 RUN_DATE = dt.date(2026, 1, 20)
 DAYS = 3

@@ -48,7 +48,7 @@ def expected(by_one: Build, tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_run_after_a_killed_one_is_whole_and_no_process_of_the_killed_one_goes_on(
     expected: dict[str, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "steps", *build_arguments(processes=2)]
+    command = [sys.executable, "-m", "batchcast.steps", *build_arguments(processes=2)]
     process = subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | build_environment(tmp_path))
     shards = tmp_path / "processing/output/shards"
     _until(lambda: process.poll() is not None or any(shards.glob("*")))
@@ -65,9 +65,10 @@ def test_a_run_after_a_killed_one_is_whole_and_no_process_of_the_killed_one_goes
 def test_two_processes_from_a_zipapp_write_the_bytes_of_one(expected: dict[str, str], tmp_path: Path) -> None:
     bundle = tmp_path / "app.pyz"
     with zipfile.ZipFile(bundle, "w") as archive:
-        for path in sorted((REPOSITORY / "steps").glob("*.py")):
-            archive.write(path, f"steps/{path.name}")
-        archive.writestr("__main__.py", "import sys\nfrom steps.__main__ import main\nsys.exit(main())\n")
+        archive.writestr("batchcast/__init__.py", "")
+        for path in sorted((REPOSITORY / "steps").rglob("*.py")):
+            archive.write(path, f"batchcast/steps/{path.relative_to(REPOSITORY / 'steps')}")
+        archive.writestr("__main__.py", "import sys\nfrom batchcast.steps.__main__ import main\nsys.exit(main())\n")
     command = [sys.executable, str(bundle), *build_arguments(processes=2)]
     subprocess.run(command, cwd=tmp_path, env=os.environ | build_environment(tmp_path), check=True)
     assert _digests(Build(root=tmp_path, exit_code=0, message="")) == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from two_steps import DAYS, PUBLISH, RUNS, TwoSteps
 
-from pipelines.published import read_forecasts
+from batchcast.runs.published import read_forecasts
 
 
 @pytest.fixture

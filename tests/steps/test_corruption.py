@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from sample_run import SampleRun, published_objects
 
-from steps.comparison import Array, Comparison
-from steps.flags import find_flags
-from steps.forecast_table import forecast_schema
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.flags import find_flags
+from batchcast.steps.publish.forecast_table import forecast_schema
 
 Outputs = dict[str, bytes]
 Corruption = Callable[["Scene"], None]

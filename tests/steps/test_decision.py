@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.decision import Findings, Tolerance, decide
-from steps.ledger import Tally
+from batchcast.steps.outcome.decision import Findings, Tolerance, decide
+from batchcast.steps.outcome.ledger import Tally
 
 
 def findings(*, ok: int = 0, quarantined: int = 0, failed: int = 0, missing: int = 0, **more: Any) -> Findings:

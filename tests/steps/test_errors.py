@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from steps.errors import BatchcastError, DataError, Problem, ServiceError, parse_error
-from steps.object_store import conflict, missing
+from batchcast.steps.errors import BatchcastError, DataError, Problem, ServiceError, parse_error
+from batchcast.steps.store.objects import conflict, missing
 
 
 @pytest.mark.parametrize(

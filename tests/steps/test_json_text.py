@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.json_text import JsonColumn, json_texts
+from batchcast.steps.shards.json_text import JsonColumn, json_texts
 
 
 def texts(values: list[Any], kind: pa.DataType) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from steps.errors import DataError
-from steps.manifest import (
+from batchcast.steps.errors import DataError
+from batchcast.steps.shards.manifest import (
     BASELINE_SCHEMA,
     RECORDS_FILE,
     RECORDS_SCHEMA,

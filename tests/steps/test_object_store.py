@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seaweed import Seaweed, running_seaweed
 
-from steps.errors import ConfigError, ServiceError
-from steps.object_store import (
+from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.store.objects import (
     ConflictError,
     DirectoryStore,
     ObjectMissingError,
@@ -25,7 +25,7 @@ from steps.object_store import (
     open_store,
     split_uri,
 )
-from steps.s3 import S3Store
+from batchcast.steps.store.s3 import S3Store
 
 BUCKET = "s3://bucket"
 

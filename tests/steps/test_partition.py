@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.chunk import Chunk, sorted_chunks
-from steps.partition import DATE, POSITION, bucket_starts, bucket_tasks
+from batchcast.steps.history.partition import DATE, POSITION, bucket_starts, bucket_tasks
+from batchcast.steps.shards.chunk import Chunk, sorted_chunks
 
 ROW_BYTES = 1 << 20  # So that a bucket holds 32 rows.
 

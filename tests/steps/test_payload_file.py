@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from shard_build import DAILY_PAYLOAD
 
-from steps.errors import ConfigError
-from steps.payload import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
-from steps.payload_file import parse_payload, read_payload
+from batchcast.steps.contract.contract_file import parse_payload, read_payload
+from batchcast.steps.contract.model_contract import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
+from batchcast.steps.errors import ConfigError
 
 WHOLE = """
 [history]

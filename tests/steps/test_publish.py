@@ -13,12 +13,19 @@ import pyarrow as pa
 import pytest
 from failing_store import Crash, FailingStore
 
-from pipelines.published import read_forecasts
-from steps.errors import DataError, ServiceError
-from steps.forecast_table import forecast_schema
-from steps.object_store import DirectoryStore
-from steps.payload import PUBLISHED_COLUMNS
-from steps.publish import MANIFEST_NAME, move_pointer, pointer_uri, publication_uri, publish, read_pointer
+from batchcast.runs.published import read_forecasts
+from batchcast.steps.contract.model_contract import PUBLISHED_COLUMNS
+from batchcast.steps.errors import DataError, ServiceError
+from batchcast.steps.publish.forecast_table import forecast_schema
+from batchcast.steps.publish.publication import (
+    MANIFEST_NAME,
+    move_pointer,
+    pointer_uri,
+    publication_uri,
+    publish,
+    read_pointer,
+)
+from batchcast.steps.store.objects import DirectoryStore
 
 PUBLISH = "s3://bucket/published"
 WEEK, NEXT_WEEK = date(2026, 11, 22), date(2026, 11, 29)
@@ -121,7 +128,7 @@ def test_what_a_crashed_attempt_left_over_is_cleared_before_the_manifest(store: 
 def test_a_large_table_is_cut_into_files_of_a_fixed_number_of_rows(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("steps.publish.ROWS_PER_FILE", 4)
+    monkeypatch.setattr("batchcast.steps.publish.publication.ROWS_PER_FILE", 4)
     publish(store, PUBLISH, table(1.0), manifest("a"))
     listed = json.loads(store.read(publication_uri(PUBLISH, WEEK, "a") + MANIFEST_NAME))["files"]
     assert [(file["name"], file["rows"]) for file in listed] == [("part-00000.parquet", 4), ("part-00001.parquet", 2)]

@@ -11,9 +11,9 @@ import pytest
 from sample_run import PUBLISH, SampleRun
 from shard_build import DAILY_PAYLOAD, build, daily_rows
 
-from steps.errors import DataError, Problem, ServiceError
-from steps.object_store import DirectoryStore
-from steps.publish_lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, locked, read_lock, take_lock
+from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.publish.lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, locked, read_lock, take_lock
+from batchcast.steps.store.objects import DirectoryStore
 
 NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 OVER = timedelta(hours=LOCK_HOURS)

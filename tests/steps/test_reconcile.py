@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.answer import Expected
-from steps.errors import DataError
-from steps.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
-from steps.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
-from steps.payload import Answer
-from steps.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
-from steps.run_layout import retry_shard
-from steps.shard_output import Fault, Usable
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.errors import DataError
+from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.shard_output import Fault, Usable
+from batchcast.steps.shards.layout import retry_shard
+from batchcast.steps.shards.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
 
 EXPECTED = Expected.of(Answer(targets={}, arrays={"sales": "mean"}), date(2026, 2, 26), 2)
 PER_SHARD = 3

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sample_run import SampleRun
 
-from steps.report_charts import coverage_bar, forecast_chart, score_bars
+from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 
 PART = "part-00001.jsonl"
 VOID = {"meta", "br", "rect", "path", "line"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from shard_build import DAILY_PAYLOAD, Build, build, daily_rows
 
-from steps.ledger import LedgerRow, Status, write_ledger
-from steps.object_store import DirectoryStore
+from batchcast.steps.outcome.ledger import LedgerRow, Status, write_ledger
+from batchcast.steps.store.objects import DirectoryStore
 
 ITEMS = ["Åre", "apple", "beet", "cherry"]
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.answer import Expected
-from steps.ledger import REASONS
-from steps.payload import Answer
-from steps.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.outcome.ledger import REASONS
+from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
 
 EXPECTED = Expected.of(Answer(targets={}, arrays={"sales": "mean"}), date(2026, 2, 26), 2)
 IDS = ["a", "b", "c", "d"]

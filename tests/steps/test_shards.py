@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.shards import plan_shards, shard_name, shard_sizes
+from batchcast.steps.shards.plan import plan_shards, shard_name, shard_sizes
 
 counts = st.integers(1, 5_000)
 instances = st.integers(1, 30)

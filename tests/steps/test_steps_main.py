@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import steps.__main__
-from steps.__main__ import MINIMUM_VERSIONS, STEPS, main
+from batchcast.steps.__main__ import MINIMUM_VERSIONS, STEPS, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -23,7 +22,7 @@ def test_an_unknown_step_names_those_there_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_refuses_an_unknown_argument_and_leaves_a_message(tmp_path: Path, step: str) -> None:
-    command = [sys.executable, "-m", "steps", step, "--no-such-flag"]
+    command = [sys.executable, "-m", "batchcast.steps", step, "--no-such-flag"]
     done = subprocess.run(command, cwd=REPOSITORY, env={"OPT_ML": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -65,7 +64,7 @@ def test_the_message_is_cut_to_a_kilobyte_of_whole_characters(tmp_path: Path) ->
 
 def test_libraries_that_are_too_old_are_all_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     future = {"python": (4, 0), "pandas": (99, 1), "no-such-package": (1, 0)}
-    monkeypatch.setattr(steps.__main__, "MINIMUM_VERSIONS", future)
+    monkeypatch.setattr("batchcast.steps.__main__.MINIMUM_VERSIONS", future)
     assert main(["build_shards"], {"OPT_ML": str(tmp_path)}) == 2
     message = (tmp_path / "output/message").read_text()
     for text in ("the steps need 4.0 or later", "the steps need 99.1 or later", "no-such-package is missing"):

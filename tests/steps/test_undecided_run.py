@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from sample_run import PAYLOAD, RUNS, SampleRun
 
-from steps.answer import Expected
-from steps.carried import earlier_ledger, is_decided
-from steps.earlier_run import EarlierRun, read_earlier_run
-from steps.errors import ConfigError
-from steps.ledger import read_ledger
-from steps.object_store import ObjectMissingError
-from steps.payload_file import parse_payload
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
+from batchcast.steps.outcome.ledger import read_ledger
+from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
+from batchcast.steps.store.objects import ObjectMissingError
 
 PART, OTHER = "part-00000.jsonl", "part-00001.jsonl"
 

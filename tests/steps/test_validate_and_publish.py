@@ -13,9 +13,9 @@ import pytest
 from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
-from steps.errors import ConfigError, DataError
-from steps.last_run import forecasts_of, levels_of, read_last_run
-from steps.ledger import read_ledger
+from batchcast.steps.errors import ConfigError, DataError
+from batchcast.steps.outcome.last_run import forecasts_of, levels_of, read_last_run
+from batchcast.steps.outcome.ledger import read_ledger
 
 PART = "part-00001.jsonl"
 
@@ -399,7 +399,7 @@ def test_an_input_shard_that_is_shorter_than_its_manifest_is_refused(run: Sample
 def test_failed_records_beyond_the_size_limit_are_named_without_their_bodies(
     run: SampleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("steps.sent_records.EMBEDDED_BYTES", len(run.record(run.items[0])) * 3 + 10)
+    monkeypatch.setattr("batchcast.steps.outcome.input_records.EMBEDDED_BYTES", len(run.record(run.items[0])) * 3 + 10)
     run.step()
     failed = [json.loads(line) for line in run.report_file("failed_records.jsonl").read_bytes().splitlines()]
     assert [each["item_id"] for each in failed] == run.items

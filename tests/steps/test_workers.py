@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from steps.errors import DataError, Problem, ServiceError
-from steps.workers import Advance, Progress, Workers
+from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.history.workers import Advance, Progress, Workers
 
 
 def square(advance: Advance, number: int) -> int:

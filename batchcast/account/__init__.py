@@ -1,0 +1,1 @@
+"""Deploy the pipeline and its schedule, and check an account."""

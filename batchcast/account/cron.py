@@ -1,0 +1,183 @@
+"""EventBridge Scheduler's cron expressions: `cron(minutes hours day-of-month month day-of-week year)`.
+
+Source: EventBridge Scheduler user guide, "Schedule types", read 2023-11. A time is matched on the wall clock of the
+schedule's time zone; what a change of clocks makes of it is `batchcast.account.schedule_times`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["Cron", "parse_cron"]
+
+_MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
+_WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
+_FORM = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
+_LAST_YEAR = 2199
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """The numbers a field of the expression may have, and names for them."""
+
+    name: str
+    low: int
+    high: int
+    names: Mapping[str, int]
+
+
+_MINUTES = _Field("minutes", 0, 59, {})
+_HOURS = _Field("hours", 0, 23, {})
+_DAY_OF_MONTH = _Field("day-of-month", 1, 31, {})
+_MONTH = _Field("month", 1, 12, _MONTHS)
+_DAY_OF_WEEK = _Field("day-of-week", 1, 7, _WEEKDAYS)
+_YEAR = _Field("year", 1970, _LAST_YEAR, {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron:
+    """A parsed expression."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    months: frozenset[int]
+    years: frozenset[int]
+    on_day: Callable[[date], bool]
+
+    def after(self, moment: datetime) -> Iterator[datetime]:
+        """Every matching time later than `moment`, in order; wall-clock times, which have no time zone."""
+        times = [time(hour, minute) for hour in sorted(self.hours) for minute in sorted(self.minutes)]
+        day = moment.date()
+        while day.year <= _LAST_YEAR:
+            if day.year not in self.years or day.month not in self.months:
+                day = _first_of_next_month(day)
+                continue
+            if self.on_day(day):
+                yield from (at for each in times if (at := datetime.combine(day, each)) > moment)
+            day += timedelta(days=1)
+
+
+def parse_cron(expression: str) -> Cron:
+    """Raises ConfigError with every field that is wrong; `rate` and `at` have no wall-clock times and are refused."""
+    form = _FORM.fullmatch(expression)
+    if form is None:
+        what = f"{expression!r} is not a cron expression of six fields."
+        remedy = "Write cron(minutes hours day-of-month month day-of-week year), like cron(30 3 ? * SUN *)."
+        raise ConfigError(Problem("cron", what, "--cron", remedy))
+    minutes, hours, day_of_month, month, day_of_week, year = form.groups()
+    problems: list[Problem] = []
+    cron = Cron(
+        minutes=_numbers(minutes, _MINUTES, problems),
+        hours=_numbers(hours, _HOURS, problems),
+        months=_numbers(month, _MONTH, problems),
+        years=_numbers(year, _YEAR, problems),
+        on_day=_days(day_of_month, day_of_week, problems),
+    )
+    if problems:
+        raise ConfigError(*problems)
+    return cron
+
+
+def _numbers(text: str, field: _Field, problems: list[Problem]) -> frozenset[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        numbers = _range(part, field)
+        if not numbers:
+            what = f"{part!r} is no {field.name} of {field.low} to {field.high}."
+            problems.append(Problem("cron", what, "--cron", "Use numbers, names where there are any, and , - * /."))
+        found |= set(numbers or ())
+    return frozenset(found)
+
+
+def _range(part: str, field: _Field) -> range | None:
+    span, slash, step = part.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and int(step)):
+        return None
+    first, dash, last = span.partition("-")
+    if span == "*":
+        low: int | None = field.low
+        high: int | None = field.high
+    else:
+        low = _number(first, field)
+        high = _number(last, field) if dash else (field.high if slash else low)
+    if low is None or high is None or low > high:
+        return None
+    return range(low, high + 1, int(step) if slash else 1)
+
+
+def _number(text: str, field: _Field) -> int | None:
+    number = field.names.get(text.upper())
+    if number is None and text.isascii() and text.isdigit():
+        number = int(text)
+    return number if number is not None and field.low <= number <= field.high else None
+
+
+def _days(day_of_month: str, day_of_week: str, problems: list[Problem]) -> Callable[[date], bool]:
+    """Exactly one of the two fields is `?`; the other decides."""
+    if (day_of_month == "?") == (day_of_week == "?"):
+        what = f"day-of-month {day_of_month!r} and day-of-week {day_of_week!r} both say which day."
+        if day_of_month == "?":
+            what = "neither day-of-month nor day-of-week says which day."
+        problems.append(Problem("cron", what, "--cron", "Write ? in exactly one of the two."))
+        return lambda _: False
+    if day_of_month == "?":
+        return _weekdays(day_of_week, problems)
+    return _monthdays(day_of_month, problems)
+
+
+def _monthdays(text: str, problems: list[Problem]) -> Callable[[date], bool]:
+    if text == "L":
+        return lambda day: day.day == _length(day)
+    if nearest := re.fullmatch(r"(\d{1,2})W", text):
+        wanted = int(nearest[1])
+        if wanted in range(1, 32):
+            return lambda day: day.day == _nearest_weekday(day, wanted)
+    numbers = _numbers(text, _DAY_OF_MONTH, problems)
+    return lambda day: day.day in numbers
+
+
+def _weekdays(text: str, problems: list[Problem]) -> Callable[[date], bool]:
+    if text == "L":
+        return lambda day: _weekday(day) == _WEEKDAYS["SAT"]
+    if nth := re.fullmatch(r"(\w+)#([1-5])", text):
+        weekday, number = _number(nth[1], _DAY_OF_WEEK), int(nth[2])
+        if weekday is not None:
+            return lambda day: _weekday(day) == weekday and (day.day - 1) // 7 + 1 == number
+    if last := re.fullmatch(r"(\w+)L", text):
+        weekday = _number(last[1], _DAY_OF_WEEK)
+        if weekday is not None:
+            return lambda day: _weekday(day) == weekday and day.day + 7 > _length(day)
+    numbers = _numbers(text, _DAY_OF_WEEK, problems)
+    return lambda day: _weekday(day) in numbers
+
+
+def _weekday(day: date) -> int:
+    """1 is Sunday."""
+    return day.isoweekday() % 7 + 1
+
+
+def _length(day: date) -> int:
+    return calendar.monthrange(day.year, day.month)[1]
+
+
+def _nearest_weekday(day: date, wanted: int) -> int | None:
+    """The Monday to Friday nearest to a day of this month, within the month; None where the month has no such day."""
+    if wanted > _length(day):
+        return None
+    weekday = day.replace(day=wanted).isoweekday()
+    if weekday == 6:
+        return wanted - 1 if wanted > 1 else wanted + 2
+    if weekday == 7:
+        return wanted + 1 if wanted < _length(day) else wanted - 2
+    return wanted
+
+
+def _first_of_next_month(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1)

@@ -1,0 +1,238 @@
+"""Put the pipeline into an account: code and payload file on S3, the definition in SageMaker.
+
+A deployment is planned before anything is written: the plan has the exact requests, and what they change. Objects lie
+under the digest of their content, so that running executions keep theirs and the second deployment does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.account.deploy_settings import DeploySettings
+from batchcast.account.differences import Difference, differences
+from batchcast.pipelines.bundle import bundle, content_key
+from batchcast.pipelines.defaults import with_defaults
+from batchcast.pipelines.definition import build, to_json
+from batchcast.pipelines.lint.lint import ADVICE, lint
+from batchcast.runs.deployed import deployed_pipeline
+from batchcast.session.service_errors import error_code
+from batchcast.session.session import Session, pages
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.store.objects import join_uri, split_uri
+
+__all__ = [
+    "Call",
+    "Deployment",
+    "Package",
+    "apply",
+    "definition_uri",
+    "package",
+    "plan_deployment",
+]
+
+# A longer definition is sent by its S3 location, as the SageMaker Python SDK 3.27 does too.
+_MAX_INLINE_BYTES = 100 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to a service; `method` and `request` are those of boto3's client."""
+
+    service: str
+    method: str
+    request: Mapping[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """The call as JSON can show it: a body by its size and digest."""
+        shown = {key: _shown_body(value) if key == "Body" else value for key, value in self.request.items()}
+        return {"service": self.service, "method": self.method, "request": shown}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """What a deployment consists of: the definition as it is sent, and the objects it or the service reads, by URI.
+
+    `advice` is what lint has to say about a definition that SageMaker takes.
+    """
+
+    definition: Mapping[str, Any]
+    text: str
+    objects: Mapping[str, bytes]
+    description: str
+    advice: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What is to be called, in order; nothing when the account has all of it."""
+
+    pipeline_name: str
+    exists: bool
+    calls: tuple[Call, ...]
+    changes: tuple[Difference, ...]
+
+    def told(self, region: str, packed: Package) -> str:
+        """What the plan does, in words."""
+        uploads = sum(call.service == "s3" for call in self.calls)
+        done = "is as it should be; nothing changed"
+        if not self.exists:
+            done = "created"
+        elif len(self.calls) > uploads:
+            done = "updated"
+        lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
+        return "\n".join([*lines, f"Objects: {uploads} written, {len(packed.objects) - uploads} there already."])
+
+
+def package(settings: DeploySettings) -> Package:
+    """Compile and check everything, without an account. Raises ConfigError for what SageMaker would refuse."""
+    code = bundle()
+    payload = _payload(settings)
+    prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
+    code_uri = join_uri(prefix, content_key(code))
+    payload_uri = join_uri(prefix, _sha256(payload), "payload.toml")
+    located = settings.build.model_copy(update={"code_uri": code_uri, "payload_uri": payload_uri})
+    definition = with_defaults(_compiled(located), settings.defaults)
+    found = lint(definition)
+    refused = [problem for problem in found if problem.code not in ADVICE]
+    if refused:
+        raise ConfigError(*refused)
+    text = to_json(definition)
+    objects = {code_uri: code, payload_uri: payload}
+    if _is_long(text):
+        objects[definition_uri(settings, text)] = text.encode()
+    description = f"Weekly forecasts by batch transform. Code {_sha256(code)[:12]}, payload {_sha256(payload)[:12]}."
+    return Package(definition=definition, text=text, objects=objects, description=description, advice=tuple(found))
+
+
+def plan_deployment(session: Session, settings: DeploySettings, packed: Package) -> Deployment:
+    """Compare with the account and say what to call. Only reads.
+
+    Reads: the pipeline, its tags where the settings have some, and the presence of each object.
+    """
+    name = settings.build.pipeline_name
+    current = deployed_pipeline(session, name)
+    wanted = {"Definition": packed.definition, "RoleArn": settings.role_arn, "Description": packed.description}
+    changes = tuple(differences(_comparable(current), wanted)) if current else ()
+    calls = [*_uploads(session, settings, packed)]
+    pipeline = _pipeline_request(settings, packed)
+    if current is None:
+        pipeline |= {"Tags": _tag_list(settings.build.tags)} if settings.build.tags else {}
+        calls.append(Call(service="sagemaker", method="create_pipeline", request=pipeline))
+    else:
+        if changes:
+            calls.append(Call(service="sagemaker", method="update_pipeline", request=pipeline))
+        calls += _retag(session, settings, current["PipelineArn"])
+    return Deployment(pipeline_name=name, exists=current is not None, calls=tuple(calls), changes=changes)
+
+
+def deployment_changes(session: Session, settings: DeploySettings) -> tuple[Difference, ...] | None:
+    """What deploying these settings would change of the pipeline; None when there is none yet. Only reads."""
+    plan = plan_deployment(session, settings, package(settings))
+    return plan.changes if plan.exists else None
+
+
+def apply(session: Session, deployment: Deployment) -> None:
+    """Make the calls of the plan: objects first, so that no definition names what is not there."""
+    for call in deployment.calls:
+        getattr(session.client(call.service), call.method)(**call.request)
+
+
+def _compiled(settings: Any) -> dict[str, Any]:
+    try:
+        return build(settings)
+    except ModuleNotFoundError as error:
+        what = f"the SageMaker Python SDK is needed to compile the definition ({error})."
+        raise ConfigError(
+            Problem("sdk_missing", what, remedy="Install batchcast[aws], or deploy from Studio.")
+        ) from error
+
+
+def _payload(settings: DeploySettings) -> bytes:
+    try:
+        data = settings.payload.read_bytes()
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}."
+        raise ConfigError(Problem("payload", what, str(settings.payload), "Name the file with --payload.")) from error
+    parse_payload(data, where=str(settings.payload))
+    return data
+
+
+def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Iterator[Call]:
+    key = settings.build.output_kms_key
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    for uri, data in packed.objects.items():
+        bucket, name = split_uri(uri)
+        if not _is_there(session, bucket, name):
+            request = {"Bucket": bucket, "Key": name, "Body": data, **encryption}
+            yield Call(service="s3", method="put_object", request=request)
+
+
+def _is_there(session: Session, bucket: str, key: str) -> bool:
+    try:
+        session.client("s3").head_object(Bucket=bucket, Key=key)
+    except (ConfigError, ServiceError) as error:
+        # S3 says 403 instead of 404 to who may not list the bucket; writing will tell which it was.
+        if error_code(error) in ("404", "403"):
+            return False
+        raise
+    return True
+
+
+def _pipeline_request(settings: DeploySettings, packed: Package) -> dict[str, Any]:
+    body: dict[str, Any] = {"PipelineDefinition": packed.text}
+    if _is_long(packed.text):
+        bucket, key = split_uri(definition_uri(settings, packed.text))
+        body = {"PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key}}
+    return {
+        "PipelineName": settings.build.pipeline_name,
+        **body,
+        "PipelineDescription": packed.description,
+        "RoleArn": settings.role_arn,
+    }
+
+
+def _retag(session: Session, settings: DeploySettings, arn: str) -> Iterator[Call]:
+    """Tags to add or change; tags that others have put on the pipeline are left alone."""
+    if not settings.build.tags:
+        return
+    found: dict[str, str] = {}
+    for page in pages(session.client("sagemaker").list_tags, ResourceArn=arn):
+        found |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
+    other = {key: value for key, value in settings.build.tags.items() if found.get(key) != value}
+    if other:
+        request = {"ResourceArn": arn, "Tags": _tag_list(other)}
+        yield Call(service="sagemaker", method="add_tags", request=request)
+
+
+def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _comparable(current: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "Definition": json.loads(current["PipelineDefinition"]),
+        "RoleArn": current["RoleArn"],
+        "Description": current.get("PipelineDescription", ""),
+    }
+
+
+def definition_uri(settings: DeploySettings, text: str) -> str:
+    """Where a definition lies that is too long to be sent."""
+    return join_uri(f"s3://{settings.bucket}", settings.prefix, "definitions", f"{_sha256(text.encode())}.json")
+
+
+def _is_long(text: str) -> bool:
+    return len(text.encode()) > _MAX_INLINE_BYTES
+
+
+def _shown_body(body: bytes) -> str:
+    return f"{len(body):,} bytes, SHA-256 {_sha256(body)}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

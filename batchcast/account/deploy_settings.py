@@ -1,0 +1,182 @@
+"""What a deployment is made of: a TOML file, options that take precedence over it, or both.
+
+role = "arn:aws:iam::111122223333:role/forecast-pipeline"
+bucket = "acme-forecasts"
+payload = "payload.toml"            # relative to this file
+pipeline_name = "weekly-forecast"   # this and the rest are build settings
+subnets = ["subnet-0a1b2c3d"]
+security_group_ids = ["sg-0a1b2c3d"]
+[tags]
+team = "forecasting"
+[parameters]                        # defaults of the deployed pipeline
+ModelName = "demand-model"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from batchcast.pipelines.parameters import parse_overrides
+from batchcast.pipelines.processing_images import image_of
+from batchcast.pipelines.settings import BuildSettings, read_settings
+from batchcast.session.session import LOCAL_REGION
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import split_uri
+
+__all__ = ["DERIVED", "OPTIONS", "DeploySettings", "deploy_options", "read_deploy_settings"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+# Build settings that follow from the code and the payload file.
+DERIVED = ("code_uri", "payload_uri")
+_IN_A_WORKSPACE = {
+    "role": BuildSettings().role_arn,
+    "bucket": split_uri(BuildSettings().code_uri)[0],
+}
+# Build setting -> its option and what it means; a test holds the table against BuildSettings.
+OPTIONS: Mapping[str, tuple[str, str]] = {
+    "pipeline_name": ("--name", "Name of the pipeline.  [default: batchcast]"),
+    "role_arn": ("--processing-role", "Role of the processing jobs; --role unless given."),
+    "image_uri": ("--image-uri", "Processing image; the region's scikit-learn image unless given."),
+    "volume_size_in_gb": ("--volume-size-in-gb", "Disk of a processing job."),
+    "max_runtime_in_seconds": ("--max-runtime-in-seconds", "When a processing job is stopped."),
+    "volume_kms_key": ("--volume-kms-key", "KMS key of the disks of all jobs."),
+    "output_kms_key": ("--output-kms-key", "KMS key of everything that is written to S3."),
+    "subnets": ("--subnet", "Subnet of the processing jobs; repeat for more."),
+    "security_group_ids": ("--security-group-id", "Security group of the processing jobs; repeat for more."),
+    "isolated_steps": ("--isolated-step", "Step without a network; repeat for more."),
+    "encrypt_inter_container_traffic": ("--encrypt-inter-container-traffic", "Between containers of a job."),
+    "tags": ("--tag", "KEY=VALUE on the pipeline and its jobs; repeat for more."),
+    "run_conditions": ("--run-conditions", "Account for the records of a transform that failed, in the same run."),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySettings:
+    """`role_arn` is the pipeline's own role; `defaults` become those of the deployed pipeline's parameters."""
+
+    role_arn: str
+    bucket: str
+    prefix: str
+    payload: Path
+    build: BuildSettings
+    defaults: Mapping[str, str]
+
+
+def deploy_options(command: _Command) -> _Command:
+    """`--settings`, `--role`, `--bucket` and an option a build setting, on a click command."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    options = [
+        click.option("--settings", "settings_file", type=file, help="A TOML file of these options."),
+        click.option("--role", metavar="ARN", help="Role that runs the pipeline."),
+        click.option("--bucket", help="Bucket for the code, the payload file and large definitions."),
+        click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
+        click.option("--payload", type=file, help="The payload.toml that declares the model's records."),
+        click.option(
+            "-p", "--parameter", "defaults", multiple=True, metavar="NAME=VALUE", help="Default of a parameter."
+        ),
+        *(_option(field) for field in OPTIONS),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _option(field: str) -> Callable[[Any], Any]:
+    flag, help_text = OPTIONS[field]
+    default = BuildSettings.model_fields[field].get_default(call_default_factory=True)
+    if isinstance(default, bool):
+        return click.option(f"{flag}/--no-{flag[2:]}", field, default=None, help=help_text)
+    if isinstance(default, tuple | dict):
+        return click.option(flag, field, multiple=True, help=help_text)
+    return click.option(flag, field, type=int if isinstance(default, int) else str, help=help_text)
+
+
+def read_deploy_settings(file: Path | None, given: Mapping[str, Any], *, region: str) -> DeploySettings:
+    """The settings of `file`, overridden by the options `given` (None and empty: not given).
+
+    A workspace needs neither role nor bucket; on AWS the image is the region's unless one is named.
+    Raises ConfigError with everything that is missing or wrong.
+    """
+    local = region == LOCAL_REGION
+    values = {**(_IN_A_WORKSPACE if local else {}), **(_read(file) if file else {})}
+    said = {key: value for key, value in given.items() if value not in (None, ())}
+    pairs = [f"{name}={value}" for name, value in values.pop("parameters", {}).items()]
+    defaults = parse_overrides(_last_of_each([*pairs, *said.pop("defaults", ())]))
+    if "tags" in said:
+        said["tags"] = dict(_tags(said["tags"]))
+    values |= said
+    own = _own({key: value for key, value in values.items() if key not in OPTIONS})
+    build = {"role_arn": own.role, **{key: value for key, value in values.items() if key in OPTIONS}}
+    if "image_uri" not in build and not local:
+        build["image_uri"] = image_of(region)
+    return DeploySettings(
+        role_arn=own.role,
+        bucket=own.bucket,
+        prefix=own.prefix.strip("/"),
+        payload=own.payload,
+        build=read_settings(build),
+        defaults=defaults,
+    )
+
+
+class _Own(BaseModel):
+    """The settings that are no build settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    bucket: str
+    payload: Path
+    prefix: str = "batchcast"
+
+
+def _own(values: Mapping[str, Any]) -> _Own:
+    try:
+        return _Own.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(one) for one in error.errors(include_url=False)]
+    raise ConfigError(*problems)
+
+
+def _problem(one: Any) -> Problem:
+    name = str(one["loc"][0])
+    if name in DERIVED:
+        return Problem("setting", "follows from the code and the payload file.", name, "Leave it out.")
+    if one["type"] == "extra_forbidden":
+        known = ", ".join([*_Own.model_fields, "parameters", *OPTIONS])
+        return Problem("setting", "there is no such setting.", name, f"Known are: {known}.")
+    if one["type"] == "missing":
+        return Problem("setting_missing", "is needed.", name, f"Give --{name}, or {name} in the file of --settings.")
+    return Problem("setting", f"{one['input']!r}: {one['msg']}.", name)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(Problem("settings_file", f"cannot be read: {error.strerror}.", str(file))) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(Problem("settings_file", f"is not TOML: {error}.", str(file))) from error
+    if isinstance(values.get("payload"), str):
+        values["payload"] = str(file.parent / values["payload"])
+    return values
+
+
+def _last_of_each(pairs: Iterable[str]) -> list[str]:
+    """An option takes the place of the file's value for the same parameter."""
+    return list({pair.partition("=")[0]: pair for pair in pairs}.values())
+
+
+def _tags(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(Problem("setting", f"{pair!r} has no '='.", "--tag", "Write --tag KEY=VALUE."))
+        yield key, value

@@ -1,0 +1,285 @@
+"""What would stop a run, found before it is paid for: the account is read, nothing in it is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from batchcast.account.roles import Access, denied
+from batchcast.pipelines.parameters import Parameters
+from batchcast.pipelines.requests import walk_steps
+from batchcast.planner.plan.run_estimate import estimate_run
+from batchcast.runs.run_lock import find_holder, in_the_way
+from batchcast.runs.start import list_runs
+from batchcast.session.service_errors import error_code
+from batchcast.session.session import Session, pages
+from batchcast.steps.errors import ConfigError, DataError, ServiceError
+from batchcast.steps.store.objects import join_uri, split_uri
+
+__all__ = ["Finding", "preflight"]
+
+Level = Literal["ok", "warning", "error"]
+_LISTED_OBJECTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the preflight; `remedy` is empty where there is nothing to do."""
+
+    check: str
+    level: Level
+    what: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What is looked at: the run as it would be started, with the deployed definition."""
+
+    session: Session
+    pipeline_name: str
+    values: Parameters
+    jobs: tuple[Mapping[str, Any], ...]
+    workload: Mapping[str, Any]
+
+
+def preflight(
+    session: Session, pipeline: Mapping[str, Any], values: Parameters, workload: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """The findings, check by check. `pipeline` is DescribePipeline's answer, `workload` fields of `PlanOptions`.
+
+    What cannot be looked at, often because this identity may not, is a warning that it was not checked. Raises
+    ServiceError when AWS cannot be reached. About 40 API calls, most of them for the list of quotas.
+    """
+    steps = walk_steps(json.loads(pipeline["PipelineDefinition"])["Steps"])
+    jobs = tuple(step["Arguments"] for step in steps if step["Type"] in ("Processing", "Transform"))
+    run = _Run(session=session, pipeline_name=pipeline["PipelineName"], values=values, jobs=jobs, workload=workload)
+    for name, check in _CHECKS.items():
+        try:
+            for level, what, remedy in check(run):
+                yield Finding(check=name, level=level, what=what, remedy=remedy)
+        except (ConfigError, ServiceError) as error:
+            problem = error.problems[0]
+            if isinstance(error, ServiceError) and problem.code != "s3":
+                raise
+            yield Finding(check=name, level="warning", what=f"not checked: {problem.what}", remedy=problem.remedy)
+        except DataError as error:
+            problem = error.problems[0]
+            yield Finding(check=name, level="error", what=f"{problem.where}: {problem.what}", remedy=problem.remedy)
+
+
+Line = tuple[Level, str, str]
+
+
+def _described_model(run: _Run) -> dict[str, Any] | None:
+    """None when there is no such model."""
+    try:
+        found: dict[str, Any] = run.session.client("sagemaker").describe_model(ModelName=run.values.model_name)
+    except ConfigError as error:
+        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
+            raise
+        return None
+    return found
+
+
+def _model(run: _Run) -> Iterator[Line]:
+    name, model = run.values.model_name, _described_model(run)
+    if model is None:
+        yield "error", f"there is no model {name} in {run.session.region}.", "Give -p ModelName=…, or create the model."
+        return
+    containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
+    if any("ModelDataSource" in one for one in containers):
+        what = f"{name} has its artefact in ModelDataSource, which Batch Transform does not take."
+        yield "error", what, "Create a model of a model.tar.gz in ModelDataUrl."
+    elif not any("ModelDataUrl" in one for one in containers):
+        yield "warning", f"{name} has no ModelDataUrl.", "That is right where the image brings the model with it."
+    else:
+        yield "ok", f"{name} exists and has a ModelDataUrl.", ""
+
+
+def _model_role(run: _Run) -> Iterator[Line]:
+    """It is the model's role, not the pipeline's, that reads the records and writes the answers."""
+    model = _described_model(run)
+    if model is None:
+        yield "warning", "not checked: there is no model to have one.", "Name a model that exists."
+        return
+    runs = run.values.runs_uri
+    wanted = [
+        Access.list(join_uri(runs, "run", "input", "r0") + "/"),
+        Access.read(join_uri(runs, "run", "input", "r0", "part-00000.jsonl")),
+        Access.write(join_uri(runs, "run", "output", "r0", "part-00000.jsonl.out")),
+        *(access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"])),
+    ]
+    yield from _access(run, model["ExecutionRoleArn"], wanted)
+
+
+def _processing_role(run: _Run) -> Iterator[Line]:
+    role = next(job["RoleArn"] for job in run.jobs if "RoleArn" in job)
+    wanted = [
+        Access.list(run.values.history_uri),
+        Access.read(join_uri(run.values.history_uri, "part.parquet")),
+        Access.read(join_uri(run.values.runs_uri, "run", "output", "r0", "part-00000.jsonl.out")),
+        Access.write(join_uri(run.values.runs_uri, "run", "input", "r0", "part-00000.jsonl")),
+        Access.write(join_uri(run.values.publish_uri, "latest.json")),
+        *(access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"])),
+    ]
+    yield from _access(run, role, wanted)
+
+
+def _access(run: _Run, role: str, wanted: list[Access]) -> Iterator[Line]:
+    refused = denied(run.session, role, wanted)
+    for one in refused:
+        what = f"{role} may not {one.action} {one.resource}."
+        yield "error", what, "Add the statement to its policy; infra/batchcast.yaml has it."
+    if not refused:
+        yield "ok", f"{role} may do all that it needs, by its own policies.", ""
+
+
+def _keys(run: _Run) -> Iterator[Line]:
+    keys = {*_output_keys(run), *_named(run.jobs, "VolumeKmsKeyId")}
+    for key in sorted(keys):
+        found = _described(run, key)
+        if found["KeyState"] == "Enabled":
+            yield "ok", f"{key} is enabled.", ""
+        else:
+            yield "error", f"{key} is {found['KeyState']}.", "Enable it, or deploy with another."
+    if not keys:
+        yield "ok", "no key of your own is used.", ""
+
+
+def _buckets(run: _Run) -> Iterator[Line]:
+    values, region = run.values, run.session.region
+    for bucket in dict.fromkeys(split_uri(uri)[0] for uri in (values.history_uri, values.runs_uri, values.publish_uri)):
+        try:
+            found = run.session.client("s3").head_bucket(Bucket=bucket)["BucketRegion"]
+        except ConfigError as error:
+            if error_code(error) != "404":
+                raise
+            yield "error", f"there is no bucket {bucket}.", "Create it, or correct the parameter."
+            continue
+        if found == region:
+            yield "ok", f"{bucket} is in {region}.", ""
+        else:
+            yield (
+                "error",
+                f"{bucket} is in {found}; jobs in {region} cannot use it.",
+                "Use a bucket of the same region.",
+            )
+
+
+def _history(run: _Run) -> Iterator[Line]:
+    uri = run.values.history_uri
+    objects = list(islice(run.session.store.list(uri), _LISTED_OBJECTS))
+    files = [one for one in objects if one.uri.endswith(".parquet")]
+    more = " or more" if len(objects) == _LISTED_OBJECTS else ""
+    if not files:
+        found = f"{len(objects)}{more} objects, none of them .parquet" if objects else "no objects"
+        yield "error", f"{uri} has {found}.", "Name the prefix of the history."
+    else:
+        yield "ok", f"{len(files):,}{more} Parquet files, {sum(one.size for one in files) / 1e6:,.1f} MB{more}.", ""
+
+
+def _quotas(run: _Run) -> Iterator[Line]:
+    values = run.values
+    wanted = {
+        f"{values.transform_instance_type} for transform job usage": values.transform_instance_count,
+        f"{values.processing_instance_type} for processing job usage": 1,
+    }
+    listing = pages(run.session.client("service-quotas").list_service_quotas, ServiceCode="sagemaker", MaxResults=100)
+    allowed = {
+        one["QuotaName"]: int(one["Value"]) for page in listing for one in page["Quotas"] if one["QuotaName"] in wanted
+    }
+    for name, count in wanted.items():
+        if name not in allowed:
+            yield "warning", f"there is no quota {name!r} in the list.", "Look it up in Service Quotas."
+        elif allowed[name] < count:
+            what = f"{name}: {count} are needed, the account has {allowed[name]}."
+            yield "error", what, "Ask for more in Service Quotas, or use fewer instances."
+        else:
+            yield "ok", f"{name}: {count} are needed, the account has {allowed[name]}.", ""
+
+
+def _overlap(run: _Run) -> Iterator[Line]:
+    runs = list_runs(run.session.client("sagemaker"), run.pipeline_name, 20)
+    going = [one.run_id for one in runs if one.status in ("Executing", "Stopping")]
+    if going:
+        what = f"going on: {', '.join(going)}."
+        yield "warning", what, "`wait` for it; runs share the quota of instances."
+    else:
+        yield "ok", "no other run is going on.", ""
+
+
+def _lock(run: _Run) -> Iterator[Line]:
+    holder = find_holder(run.session, run.pipeline_name, run.values.publish_uri)
+    if holder is None:
+        yield "ok", "no run has the publish prefix for itself.", ""
+    elif holder.ended:
+        what = f"run {holder.lock.run_id} ended {holder.status} without giving it back."
+        yield "warning", what, "`start` frees it; a run started in another way waits for its end."
+    else:
+        problem = in_the_way(holder, run.pipeline_name, run.values.publish_uri).problems[0]
+        yield "error", problem.what, problem.remedy
+
+
+def _pointer(run: _Run) -> Iterator[Line]:
+    from batchcast.steps.publish.publication import read_pointer
+
+    pointer, _ = read_pointer(run.session.store, run.values.publish_uri)
+    if pointer is None:
+        yield "ok", "nothing is published yet.", ""
+    elif run.values.run_date != "auto" and pointer.run_date.isoformat() > run.values.run_date:
+        what = f"latest.json names run {pointer.run_id} of {pointer.run_date}, later than RunDate: it will not move."
+        yield "warning", what, "The forecasts will lie beside it, under their own run date."
+    else:
+        yield "ok", f"latest.json names run {pointer.run_id} of {pointer.run_date}.", ""
+
+
+def _estimate(run: _Run) -> Iterator[Line]:
+    try:
+        found = estimate_run(run.values, region=run.session.region, **run.workload)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield "warning", f"not estimated: {problem.where}: {problem.what}", problem.remedy
+        return
+    yield "ok", f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD.", ""
+
+
+_CHECKS: Mapping[str, Callable[[_Run], Iterator[Line]]] = {
+    "model": _model,
+    "model role": _model_role,
+    "processing role": _processing_role,
+    "keys": _keys,
+    "buckets": _buckets,
+    "history": _history,
+    "quotas": _quotas,
+    "other runs": _overlap,
+    "lock": _lock,
+    "published": _pointer,
+    "estimate": _estimate,
+}
+
+
+def _output_keys(run: _Run) -> list[str]:
+    return sorted(set(_named(run.jobs, "KmsKeyId")))
+
+
+def _described(run: _Run, key: str) -> dict[str, Any]:
+    """The key's metadata; an alias or an id is as good as an ARN."""
+    found: dict[str, Any] = run.session.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+    return found
+
+
+def _named(value: Any, name: str) -> Iterator[str]:
+    """Every text under that member name, at any depth."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key == name and isinstance(item, str):
+                yield item
+            else:
+                yield from _named(item, name)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _named(item, name)

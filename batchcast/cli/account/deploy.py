@@ -1,0 +1,48 @@
+"""`deploy`: create or update the pipeline in an account, or say what that would do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchcast.account.deploy_settings import deploy_options
+from batchcast.session.session import session_options
+
+__all__ = ["deploy"]
+
+
+@click.command()
+@deploy_options
+@session_options
+@click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and write nothing.")
+def deploy(
+    settings_file: Path | None,
+    workspace: Path | None,
+    region: str | None,
+    profile: str | None,
+    dry_run: bool,
+    **given: Any,
+) -> None:
+    """Create the pipeline, or update what has changed.
+
+    Code and payload file go to S3 under the digest of their content; running executions keep theirs.
+    """
+    from batchcast.account.deploy import apply, package, plan_deployment
+    from batchcast.account.deploy_settings import read_deploy_settings
+    from batchcast.session.session import open_session
+
+    session = open_session(workspace, region=region, profile=profile)
+    settings = read_deploy_settings(settings_file, given, region=session.region)
+    click.echo("Compiling the definition with the SageMaker SDK, which takes some seconds.", err=True)
+    packed = package(settings)
+    for problem in packed.advice:
+        click.echo(f"Note: {problem}", err=True)
+    plan = plan_deployment(session, settings, packed)
+    if dry_run:
+        click.echo(json.dumps([call.document() for call in plan.calls], indent=1))
+        return
+    apply(session, plan)
+    click.echo(plan.told(session.region, packed))

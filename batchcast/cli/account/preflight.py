@@ -1,0 +1,83 @@
+"""`preflight`: look at the account for what would stop a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import LOCAL_REGION, open_session, session_options
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.account.preflight import Finding
+
+__all__ = ["preflight"]
+
+_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+
+
+@click.command()
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run.")
+@click.option("--seconds", type=float, help="For the estimate: seconds a record takes alone.")
+@click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
+@click.option(
+    "--tuning",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `tune` measured of the model, as `start` takes it.",
+)
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+def preflight(
+    parameters: tuple[str, ...],
+    name: str,
+    items: int | None,
+    seconds: float | None,
+    price_per_hour: float | None,
+    tuning: Path | None,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Look for what would stop a run, and change nothing.
+
+    Ends with 2 when something would. What this identity may not look at is a warning.
+    """
+    from batchcast.account.preflight import preflight as check
+    from batchcast.pipelines.parameters import parse_overrides
+    from batchcast.pipelines.tuning import read_tuning
+    from batchcast.runs.start import required_pipeline, run_parameters
+
+    session = open_session(**where)
+    if session.region == LOCAL_REGION:
+        what = "a workspace has no roles, keys or quotas to check."
+        raise ConfigError(Problem("not_local", what, "--workspace", "Leave it out to check an account."))
+    pipeline = required_pipeline(session, name)
+    tuned = read_tuning(tuning).pipeline_parameters() if tuning else {}
+    values = run_parameters(pipeline, {**tuned, **parse_overrides(parameters)})
+    workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
+    found = list(check(session, pipeline, values, workload))
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=1))
+    else:
+        _print(found)
+    sys.exit(ConfigError.exit_code if any(one.level == "error" for one in found) else 0)
+
+
+def _print(found: list[Finding]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+
+    table = Table("Check", "", "Found", box=None, pad_edge=False)
+    for one in found:
+        words = f"{one.what} {one.remedy}".rstrip()
+        table.add_row(one.check, f"[{_STYLE[one.level]}]{one.level}[/]", escape(words))
+    stdout_console().print(table)

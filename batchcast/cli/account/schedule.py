@@ -1,0 +1,168 @@
+"""`schedule`: let the pipeline start by itself, once a week or as a cron expression says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import open_session, session_options
+
+if TYPE_CHECKING:
+    from batchcast.account.schedule_times import Occurrence
+
+__all__ = ["schedule"]
+
+_PREVIEWED = 10
+_AFTER_CREATION = 3
+_name = click.option(
+    "--schedule", "name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the schedule."
+)
+
+
+@click.group()
+def schedule() -> None:
+    """Let the pipeline start by itself."""
+
+
+@schedule.command()
+@click.option("--cron", required=True, metavar="'cron(…)'", help="For example 'cron(30 3 ? * SUN *)'.")
+@click.option("--timezone", default="UTC", show_default=True, help="For example Europe/Berlin.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of every run.")
+@click.option("--role", required=True, metavar="ARN", help="Role of the scheduler; an output of infra/batchcast.yaml.")
+@click.option(
+    "--dead-letter-queue", required=True, metavar="ARN", help="SQS queue for starts that failed; an output of it too."
+)
+@click.option("--pipeline", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@_name
+@session_options
+def create(
+    cron: str,
+    timezone: str,
+    parameters: tuple[str, ...],
+    role: str,
+    dead_letter_queue: str,
+    pipeline: str,
+    name: str,
+    **where: Any,
+) -> None:
+    """Create the schedule, or change it to this.
+
+    Each run has its scheduled time as run label. A start that fails is tried again for an hour, then left to the
+    queue.
+    """
+    from batchcast.account.schedule import Schedule, put_schedule
+    from batchcast.pipelines.parameters import parse_overrides
+
+    wanted = Schedule(
+        name=name,
+        pipeline_name=pipeline,
+        cron=cron,
+        timezone=timezone,
+        role_arn=role,
+        dead_letter_queue=dead_letter_queue,
+        parameters=parse_overrides(parameters),
+    )
+    new, changes = put_schedule(open_session(**where), wanted)
+    done = "created" if new else "changed" if changes else "is as it should be; nothing changed"
+    click.echo(f"Schedule {name}: {done}.")
+    for change in changes:
+        click.echo(f"  {change}")
+    click.echo("\n".join(_times(cron, timezone, _AFTER_CREATION)))
+
+
+@schedule.command()
+@_name
+@session_options
+def show(name: str, **where: Any) -> None:
+    """Print what the schedule does and when it runs next."""
+    from batchcast.account.schedule import get_schedule
+
+    found = get_schedule(open_session(**where), name)
+    target = found["Target"]
+    cron, zone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
+    click.echo(f"Schedule {name}: {cron} in {zone}, {found['State'].lower()}")
+    click.echo(f"  starts {target['Arn']}")
+    for parameter in target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", []):
+        click.echo(f"    {parameter['Name']}={parameter['Value']}")
+    click.echo(f"  failed starts go to {target.get('DeadLetterConfig', {}).get('Arn', 'nowhere')}")
+    if found["State"] == "ENABLED":
+        click.echo("\n".join(_times(cron, zone, _AFTER_CREATION)))
+
+
+@schedule.command()
+@click.option("--cron", metavar="'cron(…)'", help="An expression, instead of that of the schedule.")
+@click.option("--timezone", default="UTC", show_default=True, help="The time zone of --cron.")
+@click.option("--count", type=click.IntRange(1, 1000), default=_PREVIEWED, show_default=True, help="How many times.")
+@_name
+@session_options
+def preview(cron: str | None, timezone: str, count: int, name: str, **where: Any) -> None:
+    """Print the next times, local and UTC, and what changes of clocks do to them.
+
+    The next time that a change of clocks concerns is printed in any case, if it is within a year. With --cron nothing
+    is asked of AWS.
+    """
+    from batchcast.account.schedule import get_schedule
+
+    if cron is None:
+        found = get_schedule(open_session(**where), name)
+        cron, timezone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
+    click.echo("\n".join(_times(cron, timezone, count)))
+
+
+@schedule.command()
+@_name
+@session_options
+def pause(name: str, **where: Any) -> None:
+    """Start nothing until it is resumed; a run that has started goes on."""
+    from batchcast.account.schedule import set_state
+
+    set_state(open_session(**where), name, enabled=False)
+    click.echo(f"Schedule {name} is paused.")
+
+
+@schedule.command()
+@_name
+@session_options
+def resume(name: str, **where: Any) -> None:
+    """Start runs again; those that were missed stay missed."""
+    from batchcast.account.schedule import set_state
+
+    set_state(open_session(**where), name, enabled=True)
+    click.echo(f"Schedule {name} is resumed.")
+
+
+@schedule.command()
+@_name
+@session_options
+def delete(name: str, **where: Any) -> None:
+    """Delete the schedule; the pipeline and its runs stay."""
+    from batchcast.account.schedule import delete_schedule
+
+    delete_schedule(open_session(**where), name)
+    click.echo(f"Schedule {name} is deleted.")
+
+
+def _times(cron: str, timezone: str, count: int) -> Iterator[str]:
+    """So many times that run, and the first after them that a change of clocks concerns, if there is one in a year."""
+    from batchcast.account.cron import parse_cron
+    from batchcast.account.schedule_times import next_irregular, next_runs, time_zone
+
+    parsed, zone = parse_cron(cron), time_zone(timezone)
+    found = list(next_runs(parsed, zone, datetime.now(UTC), count))
+    if not found:
+        yield f"It never runs: no time from now on matches {cron}."
+        return
+    yield from (_words(one, timezone) for one in found)
+    later = next_irregular(parsed, zone, found[-1])
+    if later:
+        yield "…"
+        yield _words(later, timezone)
+
+
+def _words(one: Occurrence, timezone: str) -> str:
+    utc = "not run         " if one.utc is None else f"{one.utc:%Y-%m-%d %H:%M} UTC"
+    return f"{one.local:%a %Y-%m-%d %H:%M} {timezone}   {utc}   {one.note}".rstrip()

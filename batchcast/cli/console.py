@@ -1,0 +1,226 @@
+"""What a person sees: progress on stderr while a run goes on, its result on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from batchcast.runs.failures import failure_lines
+from batchcast.runs.follow import ExecutionView, StepView
+from batchcast.runs.progress import StepProgress
+
+__all__ = ["RunDisplay", "print_result", "stdout_console"]
+
+_FILE_WIDTH = 120
+_PLAIN_EVERY_SECONDS = 5.0
+# With fewer characters there is no room for a bar beside what it says in words.
+_BAR_FROM_WIDTH = 100
+_OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
+
+
+def stdout_console() -> Console:
+    """Where results go: as wide as the terminal, and 120 characters in a file or a pipe."""
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False)
+
+
+class RunDisplay:
+    """Live progress of the steps: bars on a terminal, a line now and then elsewhere.
+
+    `progress_of` tells of a run id and a step how far it is, None for a step that counts nothing.
+    """
+
+    def __init__(self, progress_of: Callable[[str, StepView], StepProgress | None]) -> None:
+        self._progress_of = progress_of
+        self._console = Console(stderr=True)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+        self._said: dict[str, tuple[str, float, StepProgress | None]] = {}
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._bars = Progress(*_columns(self._console.width), console=self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """A line beside the progress, as it is: no markup is read in it, and no line ended before it ends."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, execution: ExecutionView) -> None:
+        """Bring the display up to a new view."""
+        for step in execution.steps:
+            if step.started is not None and step.job is not None:
+                counts = self._progress_of(execution.run_id, step)
+                if self._bars:
+                    self._draw(self._bars, step, counts)
+                else:
+                    self._write(step, counts)
+
+    def _draw(self, bars: Progress, step: StepView, counts: StepProgress | None) -> None:
+        if step.name not in self._tasks:
+            self._tasks[step.name] = bars.add_task(step.name, total=None, step=step, detail="")
+        task = self._tasks[step.name]
+        if counts and counts.records_total:
+            bars.update(task, total=counts.records_total, completed=counts.records_done)
+        if step.status == "Succeeded":
+            total = bars.tasks[task].total or 1
+            bars.update(task, total=total, completed=total)
+        status = [] if step.status in ("Executing", "Succeeded") else [step.status.lower()]
+        bars.update(task, step=step, detail=", ".join(status + _detail(step, counts)))
+
+    def _write(self, step: StepView, counts: StepProgress | None) -> None:
+        status, when, last = self._said.get(step.name, ("", 0.0, None))
+        now = time.monotonic()
+        if step.status != status or (counts != last and now - when > _PLAIN_EVERY_SECONDS):
+            self._said[step.name] = (step.status, now, counts)
+            seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
+            detail = ", ".join(_detail(step, counts))
+            self.say(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
+
+
+class _MarkColumn(SpinnerColumn):
+    """Turns while the step goes on; then whether it succeeded."""
+
+    def render(self, task: Task) -> Any:
+        step: StepView = task.fields["step"]
+        if step.status in ("Failed", "Stopped"):
+            return Text("✗", style="red")
+        return Text("✓", style="green") if step.status == "Succeeded" else super().render(task)
+
+
+class _TimeColumn(ProgressColumn):
+    """How long the step has taken, since long before this display where it follows a run that went on without it."""
+
+    def render(self, task: Task) -> Text:
+        step: StepView = task.fields["step"]
+        return Text(str(timedelta(seconds=int(_seconds(step)))), style="yellow")
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """A narrow terminal has no bar, and shows the words on more lines instead of less of them."""
+    fixed, wrapped = Column(no_wrap=True), Column(no_wrap=False)
+    return [
+        _MarkColumn(table_column=fixed.copy()),
+        TextColumn("{task.description:<18}", table_column=fixed.copy()),
+        *([BarColumn(bar_width=24, table_column=fixed.copy())] if width >= _BAR_FROM_WIDTH else []),
+        _TimeColumn(table_column=fixed.copy()),
+        TextColumn("{task.fields[detail]}", table_column=wrapped),
+    ]
+
+
+def _seconds(step: StepView) -> float:
+    """How long the step has taken so far."""
+    if step.seconds is not None:
+        return step.seconds
+    return max(time.time() - step.started.timestamp(), 0.0) if step.started else 0.0
+
+
+def _detail(step: StepView, counts: StepProgress | None) -> list[str]:
+    """What is done, how fast, and how long the rest takes at that rate once that is long enough to be worth knowing."""
+    if not counts:
+        return []
+    words = [
+        f"{_part(counts.records_done, counts.records_total)} records",
+        f"{_part(counts.files_done, counts.files_total)} shards",
+    ]
+    elapsed = max(_seconds(step), 1e-3)
+    if counts.records_done:
+        words.append(f"{counts.records_done / elapsed:,.1f}/s")
+    if counts.records_done and counts.records_total and step.status == "Executing":
+        minutes = round((counts.records_total / counts.records_done - 1) * elapsed / 60)
+        hours = f"{minutes // 60} h " if minutes >= 60 else ""
+        words += [f"about {hours}{minutes % 60} min left"] if minutes else []
+    return words
+
+
+def _part(done: int, total: int | None) -> str:
+    return f"{done:,}/{total:,}" if total else f"{done:,}"
+
+
+def print_result(document: Mapping[str, Any]) -> None:
+    """The result of a run as tables on stdout."""
+    console = stdout_console()
+    outcome = document["outcome"] or document["execution"]["status"]
+    console.print(f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]")
+    if document["cause"]:
+        click.echo(document["cause"])
+    console.print(_steps_table(document))
+    for line in failure_lines(document):
+        click.echo(line)
+    if document["counts"]:
+        console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
+    _print_records(console, document)
+    if score := document["score"]:
+        console.print(
+            f"Scored on {score['items']} items, {score['days']} days each: "
+            f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
+        )
+    forecasts = document.get("published_path") or document["published"] or "nothing published"
+    click.echo(f"Forecasts: {_from_here(forecasts)}")
+    if document["report"]:
+        click.echo(f"Report:    {_from_here(document['report'])}")
+
+
+def _from_here(path: str) -> str:
+    """The path as one would type it in the current directory."""
+    return path.removeprefix(f"{Path.cwd()}/")
+
+
+def _steps_table(document: Mapping[str, Any]) -> Table:
+    table = Table("Step", "Status", "Seconds", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for step in document["execution"]["steps"]:
+        if step["status"] == "Succeeded" and step["job"] is None:
+            continue  # a condition that decided something: the outcome says what
+        seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
+        table.add_row(step["name"], step["status"], seconds)
+    return table
+
+
+def _counts_table(counts: Mapping[str, int], ok: str) -> Table:
+    names = {"ok": ok}
+    table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in table.columns:
+        column.justify = "right"
+    table.add_row(*(f"{value:,}" for value in counts.values()))
+    return table
+
+
+def _print_records(console: Console, document: Mapping[str, Any]) -> None:
+    rows = [("quarantined", row, "") for row in document["quarantined"]]
+    rows += [("failed", row, f"{row['shard']} line {row['line'] + 1}") for row in document["failed"]]
+    if not rows:
+        return
+    table = Table("Item", "What", "Why", "Where", box=None, pad_edge=False)
+    for what, row, where in rows[:20]:
+        # What data and model say may have brackets, which rich would read as markup.
+        table.add_row(*(escape(cell) for cell in (str(row["item_id"]), what, _why(row), where)))
+    console.print(table)
+    if len(rows) > 20:
+        click.echo(f"… and {len(rows) - 20:,} more; all are in the report.")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """The reason in the ledger's words and, where a log has it, what the model answered."""
+    answer = row.get("answer")
+    said = f"; {answer['what']} {answer['message']}" if answer else ""
+    return f"{row['reason']}: {row['detail']}{said}".rstrip()

@@ -1,0 +1,1 @@
+"""Commands that define and check the pipeline."""

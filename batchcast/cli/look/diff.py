@@ -1,0 +1,105 @@
+"""`diff`: what changed between two runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import session_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["diff"]
+
+_MOVERS = 10
+_SHOWN_ITEMS = 5
+
+
+@click.command()
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option(
+    "--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline they are runs of."
+)
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def diff(run_a: str, run_b: str, name: str, as_json: bool, **where: Any) -> None:
+    """Compare two runs: parameters, inputs, counts, forecasts."""
+    from batchcast.runs.compare import compare_runs
+    from batchcast.runs.run_record import find_run
+    from batchcast.session.session import open_session
+
+    session = open_session(**where)
+    document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        _print(document)
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    from batchcast.cli.console import stdout_console
+
+    console = stdout_console()
+    before, after = document["runs"]
+    console.print(f"Run [bold]{before}[/] -> run [bold]{after}[/]")
+    for title in ("parameters", "build", "counts"):
+        _print_values(console, title, document[title])
+    _print_inputs(console, document["inputs"])
+    if document["items"]:
+        for what in ("lost_forecast", "gained_forecast"):
+            _print_items(what.replace("_", " "), document["items"][what])
+    _print_forecasts(console, document["forecasts"])
+
+
+def _print_values(console: Console, title: str, rows: list[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not rows:
+        click.echo(f"\n{title}: the same")
+        return
+    table = Table(title, "before", "after", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["name"], *("" if row[side] is None else str(row[side]) for side in ("before", "after")))
+    console.print()
+    console.print(table)
+
+
+def _print_inputs(console: Console, inputs: Mapping[str, Any]) -> None:
+    console.print("\ninputs")
+    for what in ("items", "rows", "bytes"):
+        before, after = inputs[what]
+        click.echo(f"  {what}: {before:,} -> {after:,}")
+    for what in ("added", "removed"):
+        _print_items(f"items {what}", inputs[what])
+    click.echo(f"  records that both sent: {inputs['records_same']:,} the same")
+    _print_items("records changed", inputs["records_changed"])
+
+
+def _print_items(what: str, listed: Mapping[str, Any]) -> None:
+    if listed["number"]:
+        first = ", ".join(listed["first"][:_SHOWN_ITEMS])
+        click.echo(f"  {what}: {listed['number']:,} ({first}{', …' if listed['number'] > _SHOWN_ITEMS else ''})")
+
+
+def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> None:
+    from rich.table import Table
+
+    if forecasts is None:
+        click.echo("\nforecasts: not both runs are published")
+        return
+    click.echo(f"\nforecasts of {forecasts['items']:,} items on {forecasts['days']} days that both have")
+    for target, found in forecasts["targets"].items():
+        wape = "" if found["wape"] is None else f", {found['wape']:.1%} apart (WAPE)"
+        before, after = found["sum"]
+        click.echo(f"  {target}: sum {before:,.1f} -> {after:,.1f}{wape}")
+        if found["movers"]:
+            table = Table("largest movers", "before", "after", box=None)
+            for row in found["movers"][:_MOVERS]:
+                table.add_row(row["item_id"], f"{row['before']:,.1f}", f"{row['after']:,.1f}")
+            console.print(table)

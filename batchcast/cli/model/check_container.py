@@ -1,0 +1,124 @@
+"""`check-container`: is this model container fit for Batch Transform, and with which settings?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchcast.steps.errors import ConfigError, ModelError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchcast.container_check import Judge
+    from batchcast.engine.server.model_server import ModelSource
+
+__all__ = ["check_container"]
+
+RECORDS = 8
+"""Records that are sent, of those there are: from the first to the last, evenly spread."""
+
+
+@click.command("check-container")
+@click.option("--url", metavar="URL", help="A container that is already running.")
+@click.option("--command", metavar="'CMD … {port}'", help="Starts a container on {port}; it is ended again.")
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path),
+    help="Records of the model, a JSON document a line; those of the bakery sample unless given.",
+)
+@click.option(
+    "--payload", type=click.Path(path_type=Path), help="The payload.toml of these records, to judge the answers by."
+)
+@click.option(
+    "--start-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for /ping; SageMaker waits about half an hour.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+def check_container(
+    url: str | None,
+    command: str | None,
+    sample: Path | None,
+    payload: Path | None,
+    start_timeout: float,
+    as_json: bool,
+) -> None:
+    """Check whether a model container is fit for Batch Transform.
+
+    Sends it good, bad, large, empty and many records, and says what works, what would break a job, and which
+    settings to give the job. Exit code 0: fit, 4: unfit.
+    """
+    from batchcast.cli.model.container_report import container_document, print_container_report
+    from batchcast.container_check import CheckLimits
+    from batchcast.container_check import check_container as examine
+
+    source = _source(url, command)
+    records, judge = _records_and_judge(sample, payload)
+    with _progress() as show:
+        report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
+    container = url or command or ""
+    if as_json:
+        click.echo(json.dumps(container_document(report, container), indent=1))
+    else:
+        print_container_report(report, container, _origin(len(records), sample, payload))
+    sys.exit(0 if report.fit else ModelError.exit_code)
+
+
+def _source(url: str | None, command: str | None) -> ModelSource:
+    from batchcast.engine.server.model_server import ModelUrl
+    from batchcast.session.served_model import command_with_port
+
+    if (url is None) == (command is None):
+        remedy = "Give --url of a running container, or --command that starts one."
+        raise ConfigError(Problem("model", "exactly one of --url and --command is needed.", remedy=remedy))
+    if command is None:
+        return ModelUrl(url=url or "")
+    return command_with_port(command, "--command")
+
+
+def _records_and_judge(sample: Path | None, payload: Path | None) -> tuple[list[bytes], Judge]:
+    from batchcast.container_check import judge_json
+    from batchcast.container_check.answer_check import forecast_judge
+    from batchcast.local.sample import SAMPLE, bakery_records, read_records
+    from batchcast.steps.contract.contract_file import read_payload
+
+    if sample is not None:
+        judge = judge_json if payload is None else forecast_judge(read_payload(payload))
+        return _spread(read_records(sample)), judge
+    if payload is not None:
+        remedy = "Give records that fit it with --sample FILE."
+        raise ConfigError(Problem("sample", "--payload is given without --sample.", str(payload), remedy))
+    return _spread(bakery_records()), forecast_judge(read_payload(SAMPLE / "payload.toml"))
+
+
+def _spread(records: Sequence[bytes]) -> list[bytes]:
+    count = min(RECORDS, len(records))
+    places = [place * (len(records) - 1) // max(count - 1, 1) for place in range(count)]
+    return [records[place] for place in places]
+
+
+def _origin(count: int, sample: Path | None, payload: Path | None) -> str:
+    if sample is None:
+        return f"{count} records of the bakery sample; give --sample FILE for those of your own model."
+    judged = f"judged by {payload}" if payload else "only known to be JSON; give --payload to have forecasts judged"
+    return f"{count} records of {sample}, the answers {judged}."
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What is being checked, on stderr: in place on a terminal, nothing elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("build records") as status:
+        yield lambda name: status.update(f"check {name}")

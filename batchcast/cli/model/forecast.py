@@ -1,0 +1,283 @@
+"""`forecast`: a few items now, without waiting for the weekly run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.serving.adhoc.output_file import OutputFile
+from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
+from batchcast.session.session import Session, session_options
+from batchcast.steps.errors import ConfigError, ModelError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.runs.run_record import PastRun
+    from batchcast.serving.adhoc.plot import PlottedForecast
+    from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
+    from batchcast.serving.adhoc.request import AdHocRequest
+
+__all__ = ["forecast"]
+
+
+@click.command()
+@click.argument("items", nargs=-1, required=True, metavar="ITEM…")
+@click.option("--history", metavar="DIR|S3URI", help="Parquet history; that of the latest run unless given.")
+@click.option(
+    "--payload", type=click.Path(path_type=Path), help="The payload.toml; that of the latest run unless given."
+)
+@click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
+@click.option("--days", type=click.IntRange(1), default=31, show_default=True, help="Days to forecast.")
+@click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
+@click.option("--url", metavar="URL", help="Ask a container that runs.")
+@click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
+@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
+@click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
+@click.option("--ttl", type=click.IntRange(*TTL_RANGE), help=f"Seconds it may wait.  [default: {DEFAULT_TTL}]")
+@click.option(
+    "--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds the model has.  [default: {DEFAULT_TIMEOUT}]"
+)
+@click.option("--html", type=OutputFile(), help="Write the plots to this page too.")
+@click.option("--png", type=OutputFile(), help="Write the plots as this picture too.")
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
+def forecast(
+    items: tuple[str, ...], html: Path | None, png: Path | None, as_json: bool, no_wait: bool, **given: Any
+) -> None:
+    """Forecast some items now: the records of the weekly run, sent one by one.
+
+    Without any option these are items of the bakery sample and its model on this machine.
+    """
+    from batchcast.cli.model.forecast_output import print_forecasts
+    from batchcast.serving.adhoc.output import forecast_document, write_files
+    from batchcast.serving.adhoc.png import check_png
+    from batchcast.serving.adhoc.records import build_records
+
+    _check(given, no_wait=no_wait)
+    if png:
+        check_png(len(items))
+    source = _source(given)
+    built = build_records(
+        list(dict.fromkeys(items)),
+        history=source.history,
+        payload=source.payload,
+        run_date=given["run_date"] or source.run_date,
+        forecast_days=given["days"],
+        objects=(source.session.store, source.session.client("s3")) if source.session else None,
+    )
+    if given["endpoint"]:
+        requests = _sent(built, given, source)
+        if no_wait:
+            click.echo("\n".join(f"{record.item_id}: {request.output}" for record, request in requests))
+            return
+        answers = _followed(requests, given, source)
+    else:
+        answers = _asked(built, given, source)
+    plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
+    told = f"Forecast by {_asked_whom(given, source)}; history up to {built.run_date:%d %b %Y}."
+    write_files(plots, told, html=html, png=png)
+    if as_json:
+        click.echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
+    else:
+        print_forecasts(plots, told)
+
+
+def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
+    """Refuse what does not go together, all of it at once."""
+    problems = []
+    if given["endpoint"] and given["url"]:
+        problems.append(Problem("endpoint", "both --endpoint and --url.", remedy="Give one of them."))
+    for name, value in (("--no-wait", no_wait), ("--ttl", given["ttl"]), ("--timeout", given["timeout"])):
+        if value and not given["endpoint"]:
+            problems.append(Problem("endpoint", f"{name} without --endpoint.", remedy="Leave it out."))
+    if given["endpoint"] and given["workspace"]:
+        remedy = "Leave --endpoint out to ask the workspace's model, or --workspace to work on AWS."
+        problems.append(Problem("endpoint", "a workspace has no asynchronous endpoint.", "--endpoint", remedy))
+    if given["model"] and (given["url"] or given["endpoint"] or not given["workspace"]):
+        what = "--model names a server of a workspace."
+        problems.append(Problem("model", what, remedy="Give --workspace alone, or leave it out."))
+    if bool(given["history"]) != bool(given["payload"]):
+        problems.append(Problem("history", "--history and --payload belong together.", remedy="Give both or none."))
+    if problems:
+        raise ConfigError(*problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Where records come from; `session` is None for the sample, `model` is the latest run's."""
+
+    history: str
+    payload: bytes
+    run_date: str
+    model: str = ""
+    session: Session | None = None
+
+
+def _source(given: Mapping[str, Any]) -> _Source:
+    from batchcast.runs.run_contract import payload_of_run
+    from batchcast.session.session import open_session
+    from batchcast.steps.store.objects import DirectoryStore
+
+    history, payload = given["history"], given["payload"]
+    session = None
+    if given["workspace"] or given["endpoint"] or str(history).startswith("s3://"):
+        session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
+    if history and payload:
+        return _Source(history=history, payload=_file(payload), run_date="auto", session=session)
+    if session is None:
+        return _sample()
+    run = _latest_run(session, given["name"])
+    if run is None:
+        what = f"pipeline {given['name']} has no run there, so that nothing says what its records are."
+        where = str(given["workspace"] or session.region)
+        raise ConfigError(Problem("no_run", what, where, "Run it first, or give --history and --payload."))
+    uri = run.parameters["HistoryUri"]
+    if isinstance(session.store, DirectoryStore):
+        uri = str(session.store.root.joinpath(*uri.removeprefix("s3://").strip("/").split("/")))
+    _, data = payload_of_run(session, run)
+    parameters = run.parameters
+    return _Source(
+        history=uri, payload=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
+    )
+
+
+def _latest_run(session: Session, name: str) -> PastRun | None:
+    from batchcast.runs.run_record import latest_run
+    from batchcast.session.service_errors import error_code
+
+    try:
+        return latest_run(session, name)
+    except ConfigError as error:
+        if error_code(error) != "ResourceNotFound":
+            raise
+        return None
+
+
+def _sample() -> _Source:
+    from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE
+
+    if not (SAMPLE / "history").is_dir():
+        what = "the bakery sample is not here."
+        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give --history and --payload."))
+    return _Source(history=str(SAMPLE / "history"), payload=_file(SAMPLE / "payload.toml"), run_date=SAMPLE_RUN_DATE)
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem("payload", f"cannot be read: {error.strerror}.", str(path))) from error
+
+
+def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> list[tuple[AdHocRecord, AdHocRequest]]:
+    from batchcast.serving.adhoc.request import send
+    from batchcast.serving.endpoint.endpoint import read_async_settings
+
+    session = source.session
+    assert session is not None
+    settings = read_async_settings(given["endpoint"], session.client)
+    ttl, timeout, now = given["ttl"] or DEFAULT_TTL, given["timeout"] or DEFAULT_TIMEOUT, time.time()
+    return [
+        (record, send(record.body, settings, session.client, session.store, ttl=ttl, timeout=timeout, now=now))
+        for record in built.records
+    ]
+
+
+def _followed(
+    requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
+) -> dict[str, bytes]:
+    from rich.console import Console
+
+    from batchcast.serving.adhoc.request import follow
+    from batchcast.serving.endpoint.endpoint import instances_of
+
+    session = source.session
+    assert session is not None
+    sagemaker = session.client("sagemaker")
+    began = time.monotonic()
+    with Console(stderr=True).status("sent") as status:
+
+        def show() -> None:
+            count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))
+            minutes = (time.monotonic() - began) / 60
+            state = f"{count} instances" if count else "asleep; it wakes in about ten minutes"
+            status.update(f"waiting for {minutes:.0f} min, endpoint {given['endpoint']}: {state}")
+
+        return {record.item_id: follow(request, session.store, on_poll=show) for record, request in requests}
+
+
+def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
+    from batchcast.serving.realtime import ask_all, ask_url
+    from batchcast.session.served_model import served_model
+
+    with served_model(_local_model(given, source)) as url:
+        found = ask_all(ask_url(url), [record.body for record in built.records], concurrency=2)
+    problems = [
+        Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
+        for record, answer in zip(built.records, found, strict=True)
+        if not 200 <= answer.status < 300
+    ]
+    if problems:
+        raise ModelError(*problems)
+    return {record.item_id: answer.body for record, answer in zip(built.records, found, strict=True)}
+
+
+def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
+    from batchcast.cli.run.local import sample_model
+    from batchcast.engine.server.model_server import ModelUrl
+    from batchcast.session.workspace_models import read_models
+
+    if given["url"]:
+        return ModelUrl(url=given["url"])
+    if given["workspace"] is None:
+        if given["history"]:
+            remedy = "Give --endpoint, --url, or the --workspace of a local run."
+            raise ConfigError(Problem("model", "nothing says which model to ask.", remedy=remedy))
+        return sample_model()
+    models = read_models(given["workspace"])
+    name = given["model"] or source.model
+    if name not in models:
+        what = f"there is no model {name!r} in the workspace's models.toml."
+        raise ConfigError(Problem("model", what, "--model", f"Known are: {', '.join(models) or 'none'}."))
+    return models[name]
+
+
+def _asked_whom(given: Mapping[str, Any], source: _Source) -> str:
+    if given["endpoint"]:
+        return f"endpoint {given['endpoint']}"
+    if given["url"]:
+        return str(given["url"])
+    return f"model {given['model'] or source.model}" if given["workspace"] else "the bakery sample's model"
+
+
+def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
+    from datetime import date
+
+    from batchcast.serving.adhoc.plot import PlottedForecast
+    from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+
+    expected = Expected.of(built.payload.answer, built.run_date, built.forecast_days)
+    try:
+        document = json.loads(answer)
+        echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id
+        if echoed != record.item_id:
+            raise AnswerError("wrong_id", f"the answer is of item {echoed!r}")
+        values = read_answer(document, expected)
+    except (ValueError, AnswerError) as error:
+        what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
+        raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
+    days = [date.fromisoformat(day) for day in expected.dates]
+    return PlottedForecast(
+        item_id=record.item_id,
+        target=expected.targets[0],
+        history=record.history,
+        forecast=dict(zip(days, values[:, 0].tolist(), strict=True)),
+        naive=record.naive,
+        actual=record.actual,
+    )

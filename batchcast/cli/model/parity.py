@@ -1,0 +1,184 @@
+"""`parity`: does batch say what the endpoint says that it is to replace?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.serving.adhoc.output_file import OutputFile
+from batchcast.session.session import session_options
+from batchcast.steps.errors import ConfigError, ModelError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batchcast.serving.parity.parity import Parity
+    from batchcast.serving.parity.sample import SampledRecord
+    from batchcast.serving.realtime import Ask
+    from batchcast.steps.contract.model_contract import Payload
+
+__all__ = ["parity"]
+
+_FIRST = 10
+
+
+@click.command()
+@click.option("--endpoint", metavar="NAME", help="The real-time endpoint.")
+@click.option("--url", metavar="URL", help="A container that runs, instead of an endpoint.")
+@click.option("--against", "run_id", metavar="RUN_ID", help="A run whose answers are compared, and whose records sent.")
+@click.option("--model-command", metavar="'CMD … {port}'", help="Start this server and run a transform job on it.")
+@click.option(
+    "--sample", type=click.Path(path_type=Path), help="Records for --model-command; else the bakery sample's."
+)
+@click.option(
+    "--payload", type=click.Path(path_type=Path), help="The payload.toml of the records of --sample; else the run's."
+)
+@click.option("--records", type=click.IntRange(1), default=100, show_default=True, help="Records that are compared.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests at once, each side."
+)
+@click.option("--relative", type=float, default=1e-6, show_default=True, help="Relative difference that is none.")
+@click.option("--absolute", type=float, default=1e-9, show_default=True, help="Absolute difference that is none.")
+@click.option(
+    "--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline that RUN_ID is a run of."
+)
+@click.option("--html", type=OutputFile(), help="Write the report to this file.")
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
+    """Compare the answers of an endpoint with those of batch, record by record.
+
+    The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: not the same.
+    """
+    from batchcast.serving.parity.batch_side import answers_by_job, answers_outside_batch
+    from batchcast.serving.parity.page import parity_page
+    from batchcast.serving.parity.parity import Tolerance, compare_all, name_batch_effects
+    from batchcast.serving.parity.sample import stratified
+    from batchcast.serving.realtime import ask_all
+    from batchcast.steps.store.objects import whole_file
+
+    ask = _endpoint_side(given)
+    lines, answers, payload = _batch_side(given)
+    sample = stratified(lines, records, payload)
+    bodies = [record.body for record in sample]
+    _say(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice")
+    first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
+    command = given["model_command"]
+    if command:
+        _say("Running a transform job on the same records")
+        answers = answers_by_job(command, sample, concurrency=concurrency)
+    tolerance = Tolerance(relative=given["relative"], absolute=given["absolute"])
+    found = compare_all(sample, first, second, answers, tolerance)
+    if command and not found.matches:
+        _say("They differ: asking the same server outside of a batch")
+        found = name_batch_effects(found, answers_outside_batch(command, sample))
+    if html:
+        batch = f"run {given['run_id']}" if given["run_id"] else str(command)
+        with whole_file(html, html.absolute().parent) as stream:
+            stream.write(parity_page(found, given["endpoint"] or given["url"], batch).encode())
+    click.echo(json.dumps(_document(found), indent=1) if as_json else _told(found))
+    if html:
+        _say(f"Report: {html}")
+    sys.exit(0 if found.matches else ModelError.exit_code)
+
+
+def _endpoint_side(given: Mapping[str, Any]) -> Ask:
+    from batchcast.serving.realtime import ask_endpoint, ask_url
+    from batchcast.session.session import open_session
+
+    if (given["endpoint"] is None) == (given["url"] is None):
+        remedy = "Give --endpoint NAME, or --url of a container that runs."
+        raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --url is needed.", remedy=remedy))
+    if given["url"]:
+        return ask_url(given["url"])
+    # With --workspace the run is one of this machine; an endpoint is on AWS all the same.
+    session = open_session(region=given["region"], profile=given["profile"])
+    return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"])
+
+
+def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], Payload | None]:
+    """The records, the answers that are there already, and the payload file where it is known."""
+    from batchcast.runs.run_contract import payload_of_run
+    from batchcast.runs.run_record import find_run
+    from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
+    from batchcast.session.served_model import command_with_port
+    from batchcast.session.session import open_session
+    from batchcast.steps.contract.contract_file import parse_payload, read_payload
+
+    if (given["run_id"] is None) == (given["model_command"] is None):
+        remedy = "Give --against RUN_ID, or --model-command that starts the server."
+        raise ConfigError(
+            Problem("batch_side", "exactly one of --against and --model-command is needed.", remedy=remedy)
+        )
+    if given["sample"] and given["run_id"]:
+        what = "--sample goes with --model-command: a run has records of its own."
+        raise ConfigError(Problem("sample", what, remedy="Leave it out."))
+    payload = read_payload(given["payload"]) if given["payload"] else None
+    if given["model_command"]:
+        command_with_port(given["model_command"], "--model-command")
+        return _sample(given, payload)
+    session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
+    run = find_run(session, given["name"], given["run_id"])
+    where = session.store, run.parameters["RunsUri"], given["run_id"]
+    if payload is None:
+        uri, text = payload_of_run(session, run)
+        payload = parse_payload(text, where=uri)
+    return records_of_run(*where), answers_of_run(*where), payload
+
+
+def _sample(
+    given: Mapping[str, Any], payload: Payload | None
+) -> tuple[Sequence[bytes], Mapping[str, bytes | None], Payload | None]:
+    from batchcast.local.sample import SAMPLE, bakery_records, read_records
+    from batchcast.steps.contract.contract_file import read_payload
+
+    if given["sample"]:
+        return read_records(given["sample"]), {}, payload
+    if payload is not None:
+        what = "--payload is given without --sample; the bakery's records have their own."
+        raise ConfigError(Problem("sample", what, remedy="Give the records that fit it with --sample FILE."))
+    return bakery_records(), {}, read_payload(SAMPLE / "payload.toml")
+
+
+def _document(found: Parity) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "match": found.matches,
+        "records": len(found.compared),
+        "different": sum(bool(one.differences) for one in found.compared),
+        "noisy": found.noisy,
+        "differences": [asdict(each) for each in found.differences[:200]],
+        "strata": _strata([one.record for one in found.compared]),
+    }
+
+
+def _strata(sample: Sequence[SampledRecord]) -> dict[str, int]:
+    return dict(Counter(record.stratum for record in sample))
+
+
+def _told(found: Parity) -> str:
+    count = len(found.compared)
+    strata = ", ".join(f"{number} {name}" for name, number in _strata([one.record for one in found.compared]).items())
+    lines = [f"{count} records: {strata}."]
+    if found.noisy:
+        lines.append(f"The endpoint contradicts itself on {found.noisy} of them; batch may differ twice as much there.")
+    if found.matches:
+        return "\n".join([*lines, "Batch says what the endpoint says."])
+    wrong = sum(bool(one.differences) for one in found.compared)
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(e.kind for e in found.differences).most_common())
+    lines += [f"Batch answers {wrong} of them otherwise: {kinds}. The first differences:"]
+    firsts = found.firsts()
+    lines += [f"  {each}{f' (and {more:,} more)' if more else ''}" for each, more in firsts[:_FIRST]]
+    left = sum(1 + more for _, more in firsts[_FIRST:])
+    return "\n".join([*lines, *([f"  … and {left:,} more of other items"] if left else [])])
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,142 @@
+"""`plan`: what a run will cost and when it will end, beside the ways around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.planner.plan.measured_run import PastPlan
+
+__all__ = ["plan"]
+
+
+@click.command()
+@plan_options
+@click.option("--run", "run_id", metavar="RUN_ID", help="Hold this run against its plan, and learn from it.")
+@click.option("--calibrate", is_flag=True, help="With --run and --tuning: write what the run measured into the file.")
+@click.option("--name", help="With --run: name of the pipeline.")
+@click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="With --run: of the local engine.")
+@click.option("--profile", help="With --run: a profile of ~/.aws/config.")
+@click.option("--deadline", type=click.FloatRange(0, min_open=True), metavar="HOURS", help="Find what ends in time.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Find what costs no more.")
+@click.option("--formula", "plain", is_flag=True, help="The plain formula alone: no start-up spread, no other costs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to explore the plan with."
+)
+def plan(
+    run_id: str | None,
+    calibrate: bool,
+    name: str | None,
+    workspace: Path | None,
+    profile: str | None,
+    deadline: float | None,
+    budget: float | None,
+    plain: bool,
+    as_json: bool,
+    html: Path | None,
+    **given: Any,
+) -> None:
+    """What the run costs and when it ends, beside the ways around it."""
+    from batchcast.planner.plan.plan import make_plan
+
+    today, options = date.today(), PlanOptions(**given, on_this_machine=workspace is not None)
+    table = price_table(options)
+    past = None
+    if run_id:
+        past = _past(options, table, today, run_id, name=name, workspace=workspace, profile=profile)
+        if calibrate:
+            _calibrate(past, options)
+    elif calibrate or name or workspace or profile:
+        raise ConfigError(Problem("plan", "--calibrate, --name, --workspace and --profile go with --run.", "--run"))
+    inputs = past.learnt if past else plan_inputs(options, table, today)
+    made = make_plan(inputs, table, today, plain=plain)
+    document = made.document()
+    if past:
+        document["run"] = past.document()
+    found = _search(inputs, table, deadline, budget) if deadline or budget else {}
+    if found:
+        document["search"] = {title: [_candidate(one) for one in rows] for title, rows in found.items()}
+    if html:
+        from batchcast.planner.plan.page import write_page
+
+        write_page(made, dict(table.sources), html)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        _show(made, past, found, html, plain=plain)
+
+
+def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html: Path | None, *, plain: bool) -> None:
+    from batchcast.cli.console import stdout_console
+    from batchcast.planner.plan.tables import candidates_table, comparison_table, print_plan
+
+    console = stdout_console()
+    if past:
+        console.print(f"\nRun [bold]{past.facts.run_id}[/] against its plan")
+        console.print(comparison_table(past.compared))
+        console.print(past.words(), highlight=False)
+        console.print("\n[bold]The next run, with that[/]")
+    print_plan(made, console, plain=plain)
+    for title, rows in found.items():
+        console.print(f"\n[bold]{title}[/]")
+        console.print(candidates_table(rows) if rows else "Nothing does, with up to 100 instances of any priced type.")
+    if html:
+        console.print(f"\nPage: {html}")
+
+
+def _past(options: PlanOptions, table: Any, today: date, run_id: str, *, name: str | None, **where: Any) -> PastPlan:
+    from batchcast.pipelines.settings import BuildSettings
+    from batchcast.planner.plan.measured_run import past_plan, run_facts
+    from batchcast.session.session import open_session
+
+    session = open_session(region=options.region, **where)
+    facts = run_facts(session, name or BuildSettings().pipeline_name, run_id)
+    return past_plan(facts, options, lambda filled: plan_inputs(filled, table, today))
+
+
+def _calibrate(past: PastPlan, options: PlanOptions) -> None:
+    from batchcast.planner.plan.measured_run import write_calibration
+
+    if options.tuning is None:
+        what = "needs the file that it writes to."
+        raise ConfigError(Problem("plan", what, "--calibrate", "Name it with --tuning."))
+    write_calibration(options.tuning, past.calibration, past.facts.run_id)
+
+
+def _search(inputs: Any, table: Any, deadline: float | None, budget: float | None) -> dict[str, list[Any]]:
+    from batchcast.pipelines import instance_types
+    from batchcast.planner.arithmetic import search
+
+    choices = search.type_choices(inputs, table.rates.get(inputs.region, {}), instance_types.of_transform())
+    found: dict[str, list[Any]] = {}
+    if deadline:
+        best = search.cheapest_within_deadline(choices, deadline)
+        found[f"Cheapest that ends within {deadline:g} h with 95 %"] = [best] if best else []
+    if budget:
+        fastest = search.fastest_within_budget(choices, budget)
+        found[f"Fastest within ${budget:,.2f}"] = [fastest] if fastest else []
+    front = search.pareto(search.configurations(choices, (1, 2, 5, 10, 20, 40, 80)))
+    found["Nothing is both faster and cheaper than these (the same seconds a record on every type)"] = front
+    return found
+
+
+def _candidate(one: Any) -> dict[str, Any]:
+    run = one.scenario
+    return {
+        "instance_type": one.instance_type,
+        "instances": one.instances,
+        "concurrency": one.concurrency,
+        "wall_hours": run.wall_hours,
+        "p95": run.p95,
+        "cost_usd": run.cost_usd,
+    }

@@ -1,0 +1,86 @@
+"""`prices`: the price table, shown or brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["prices"]
+
+
+@click.group()
+def prices() -> None:
+    """The price table: show it, or bring it up to date."""
+
+
+@prices.command()
+@click.option("--region", default="us-east-1", show_default=True)
+def show(region: str) -> None:
+    """The rates of a region with date, confidence and source."""
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+    from batchcast.planner.prices.prices import load_prices
+
+    known = load_prices()
+    rates = known.rates.get(region)
+    if not rates:
+        remedy = f"Known: {', '.join(sorted(known.rates))}. `prices refresh --region {region}` adds it."
+        raise ConfigError(Problem("region", f"there are no prices for {region}.", "--region", remedy))
+    rows = Table("Type", "USD an hour", "As of", "Confidence", "Source", box=None, pad_edge=False)
+    rows.columns[1].justify = "right"
+    for name, rate in rates.items():
+        rows.add_row(name, f"{rate.usd:g}", rate.as_of.isoformat(), rate.confidence, rate.source)
+    console = stdout_console()
+    console.print(rows)
+    for name in sorted({rate.source for rate in rates.values()}):
+        console.print(f"{name}: {known.sources[name]}", style="dim")
+
+
+@prices.command()
+@click.option("--region", required=True, help="As AWS spells it: eu-west-1.")
+@click.option(
+    "--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin. Default: the API."
+)
+@click.option("--table", type=click.Path(path_type=Path, dir_okay=False), help="The table to change, instead of ours.")
+@click.option("--yes", is_flag=True, help="Write without asking; the diff is printed either way.")
+@click.option("--profile", help="For the API: a profile of ~/.aws/config.")
+def refresh(region: str, offer_file: Any, table: Path | None, yes: bool, profile: str | None) -> None:
+    """Read the prices of a region anew and show what changes, for review.
+
+    Without credentials: download index.csv of the region from below
+    https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonSageMaker/current/ and give it as --csv.
+    """
+    from batchcast.planner.prices.price_list import changes, merge, offer_of_csv, offer_of_query
+    from batchcast.planner.prices.prices import PRICES_FILE, dump_prices, load_prices
+    from batchcast.steps.store.objects import whole_file
+
+    path = table or PRICES_FILE
+    before = load_prices(path)
+    offer = offer_of_csv(offer_file, region) if offer_file else offer_of_query(_listed(region, profile), region)
+    after = merge(before, offer)
+    changed = changes(before, after, region)
+    click.echo(f"{region}, version {offer.version}, published {offer.published}: {len(offer.prices)} rows")
+    for name, old, new in changed:
+        click.echo(f"{'- ' + f'{old.usd:g}' if old else '':>12}  {'+ ' + f'{new.usd:g}' if new else '':>12}  {name}")
+    click.echo(f"{len(changed)} of {len(after.rates[region])} types change.")
+    if yes or click.confirm(f"Write {path}?"):
+        with whole_file(path, path.absolute().parent) as stream:
+            stream.write(dump_prices(after).encode())
+        click.echo(f"Wrote {path}.")
+
+
+def _listed(region: str, profile: str | None) -> list[str]:
+    """All rows of the service in a region. The API answers in us-east-1, eu-central-1 and ap-south-1 only."""
+    from batchcast.session.session import AwsSession, pages
+
+    listing = pages(
+        AwsSession("us-east-1", profile).client("pricing").get_products,
+        ServiceCode="AmazonSageMaker",
+        Filters=[{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}],
+    )
+    return [row for page in listing for row in page["PriceList"]]

@@ -1,0 +1,75 @@
+"""`simulate`: the transform job played through, record by record."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import click
+
+from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
+
+__all__ = ["simulate"]
+
+
+@click.command()
+@plan_options
+@click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How often it is played.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same luck.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def simulate(runs: int, seed: int, as_json: bool, **given: Any) -> None:
+    """Play the transform job through, record by record."""
+    options = PlanOptions(**given)
+    inputs = plan_inputs(options, price_table(options), date.today())
+    document = _played(inputs, runs, seed)
+    click.echo(json.dumps(document, indent=1) if as_json else _text(document))
+
+
+def _played(inputs: Any, runs: int, seed: int) -> dict[str, Any]:
+    import numpy as np
+
+    from batchcast.planner.arithmetic.scenarios import transform_estimate
+    from batchcast.planner.arithmetic.simulate import Job
+    from batchcast.planner.arithmetic.simulate import simulate as play
+
+    job = Job(
+        shards=inputs.shard_seconds,
+        seconds_cv=inputs.workload.seconds_cv,
+        instances=inputs.instances,
+        concurrency=inputs.concurrency,
+        capacity=inputs.capacity.table(inputs.concurrency),
+    )
+    outcomes = play(job, inputs.conditions, runs=runs, seed=seed)
+    shares = (0.05, 0.5, 0.95)
+    wall, billed = (np.quantile(seconds, shares) / 3600 for seconds in (outcomes.wall, outcomes.billed))
+    return {
+        "inputs": inputs.document(),
+        "runs": runs,
+        "seed": seed,
+        "wall_hours": _named(wall),
+        "billed_hours": _named(billed),
+        "cost_usd": _named(billed * inputs.instances * inputs.rate.of("Tsform")),
+        "occupancy": float(np.median(outcomes.occupancy)),
+        "lost_shards_mean": float(outcomes.lost_shards.mean()),
+        "estimate_wall_hours": transform_estimate(inputs).wall_p50 / 3600,
+    }
+
+
+def _named(values: Any) -> dict[str, float]:
+    return dict(zip(("p5", "p50", "p95"), map(float, values), strict=True))
+
+
+def _text(document: dict[str, Any]) -> str:
+    inputs, wall, cost = document["inputs"], document["wall_hours"], document["cost_usd"]
+    return "\n".join(
+        [
+            f"{inputs['items']:,} records in {inputs['shards']:,} shards on {inputs['instances']} x "
+            f"{inputs['instance_type']}, {inputs['concurrency']} in flight each, played {document['runs']} times",
+            f"wall-clock   P5 {wall['p5']:.2f} h   P50 {wall['p50']:.2f} h   P95 {wall['p95']:.2f} h   "
+            f"(closed form: {document['estimate_wall_hours']:.2f} h)",
+            f"cost         P5 ${cost['p5']:,.2f}   P50 ${cost['p50']:,.2f}   P95 ${cost['p95']:,.2f}",
+            f"slots busy   {100 * document['occupancy']:.1f} %; shards lost to timeouts: "
+            f"{document['lost_shards_mean']:.2f} a run",
+        ]
+    )

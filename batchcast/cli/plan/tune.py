@@ -1,0 +1,157 @@
+"""`tune`: measure how many requests in flight a model can bear, and the job settings that follow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.planner.tune.measure import TuneOptions, records_of
+from batchcast.planner.tune.sources import SOURCES, chosen_source
+from batchcast.session.session import session_options
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.pipelines.tuning import Tuning
+
+__all__ = ["tune"]
+
+_LEVELS = "1,2,4,8,16"
+
+
+@click.command()
+@click.option(
+    "--model-command", metavar="'CMD … {port}'", help="Starts the model's server on {port}; it is ended again."
+)
+@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@click.option("--endpoint", metavar="NAME", help="A real-time endpoint; measure it off-peak.")
+@click.option("--canary", metavar="MODEL", help="Short transform jobs of this SageMaker model, one instance each.")
+@click.option(
+    "--records", type=click.Path(path_type=Path), help="JSON documents, one a line; else the bakery sample's."
+)
+@click.option("--levels", default=_LEVELS, show_default=True, help="Requests in flight to try, in this order.")
+@click.option("--sample", type=click.IntRange(4), default=48, show_default=True, help="Records to measure with.")
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="NAME=A,B",
+    help="Start the command with each value: of {NAME} where it has that, else of the environment variable.",
+)
+@click.option(
+    "--block-seconds",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Least time of one of a level's blocks; the slower the model, the less it matters.",
+)
+@click.option("--instance-type", metavar="TYPE", help="What this is measured on. Needed for --endpoint and --canary.")
+@click.option("--runs-uri", metavar="URI", help="Where canary jobs keep their input and output.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("tuning.json"), show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="The document on stdout instead of the table.")
+@session_options
+def tune(output: Path, as_json: bool, levels: str, vary: tuple[str, ...], **given: Any) -> None:
+    """Measure the model's concurrency and write tuning.json.
+
+    Every level gets the same records. It stops where more requests in flight bring nothing or break something,
+    looks between the levels, and recommends the smallest concurrency within 3 % of the best. `plan`, `start` and
+    `local` take the file with --tuning.
+    """
+    from batchcast.pipelines.tuning import write_tuning
+
+    options = TuneOptions(levels=_levels(levels), vary=_vary(vary), **given)
+    source = chosen_source(options)
+    tuning = SOURCES[source](options, records_of(options), _say)
+    write_tuning(tuning, output)
+    if as_json:
+        click.echo(tuning.model_dump_json(by_alias=True, indent=1))
+    else:
+        _print(tuning, output)
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and 1 <= int(word) <= 1000 for word in words):
+        raise ConfigError(Problem("levels", f"{text!r} is no list of numbers.", "--levels", f"Write {_LEVELS}."))
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _vary(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    varied = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not (name and equals and values):
+            remedy = "Write OMP_NUM_THREADS=1,2 or workers=2,4."
+            raise ConfigError(Problem("vary", f"{text!r} names no values.", "--vary", remedy))
+        varied[name] = tuple(values.split(","))
+    return varied
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _print(tuning: Tuning, output: Path) -> None:
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+    from batchcast.planner.tune.recommend import execution_parameters
+
+    console = stdout_console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("In flight", "Records/s", "± %", "P50 s", "P99 s", "CPU %", "Memory %", "Requests", "Failed"):
+        table.add_column(name, justify="right")
+    chosen = tuning.parameters.max_concurrent_transforms
+    for level in tuning.levels:
+        seen = ["" if value is None else f"{value:.0f}" for value in (level.cpu_pct, level.mem_pct)]
+        table.add_row(
+            str(level.m),
+            f"{level.items_per_s:.3g}",
+            f"{100 * level.relse:.1f}",
+            f"{level.p50_s:.3g}",
+            f"{level.p99_s:.3g}",
+            *seen,
+            str(level.n),
+            str(level.errors),
+            style="bold green" if level.m == chosen else "",
+        )
+    console.print(table)
+    console.print(f"Stopped: {tuning.stop_reason}.")
+    for line in _variant_lines(tuning):
+        console.print(line, highlight=False)
+    curve, theta = tuning.capacity, ", ".join(f"{value:.3g}" for value in tuning.capacity.theta)
+    error = "" if curve.rmse_pct is None else f", {curve.rmse_pct:.1f} % off"
+    console.print(f"Curve: {curve.kind} ({theta}){error}, measured up to {curve.max_tested}.", highlight=False)
+    console.print("\n[bold]Give the job[/]")
+    for name, value in tuning.parameters.model_dump(by_alias=True).items():
+        console.print(f"  {name} = {value}", highlight=False)
+    console.print(
+        f"The container should answer GET /execution-parameters with {json.dumps(execution_parameters(tuning))}"
+    )
+    console.print(f"Wrote {output}.")
+
+
+def _variant_lines(tuning: Tuning) -> list[str]:
+    """What starting the server otherwise would bring, the fastest first."""
+    if len(tuning.variants) < 2:
+        return []
+    given, *_ = tuning.variants
+    best = max(tuning.variants, key=lambda one: one.items_per_s)
+    gain = best.items_per_s / given.items_per_s
+    lines = [
+        f"  {_settings(one.settings)}: {one.items_per_s:.3g} records/s at {one.m} in flight"
+        for one in sorted(tuning.variants, key=lambda one: -one.items_per_s)
+    ]
+    if best is not given and gain > 1.05:
+        return [
+            f"[bold yellow]{_settings(best.settings)} does {gain:.2f} times as much as {_settings(given.settings)}.[/]",
+            *lines,
+        ]
+    return lines
+
+
+def _settings(settings: Any) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items()) or "the command as it is"

@@ -1,0 +1,106 @@
+"""`published`, `rollback` and `prune`: look after what was published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import Session, session_options
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.runs.published import PublishedRun
+
+__all__ = ["prune", "published", "rollback"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _publish_options(command: _Command) -> _Command:
+    name = BuildSettings().pipeline_name
+    for option in (
+        session_options,
+        click.option("--name", default=name, show_default=True, help="Name of the pipeline that publishes."),
+        click.option(
+            "--publish-uri", metavar="S3URI", help="Where it publishes; PublishUri of its last run by default."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_publish_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def published(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
+    """List the published runs."""
+    from batchcast.runs.published import list_published
+
+    session, uri = _open(publish_uri, name, where)
+    runs = list_published(uri, store=session.store)
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in runs], indent=1, default=str))
+    elif runs:
+        _print(runs)
+    else:
+        click.echo(f"Nothing is published at {uri}.")
+
+
+@click.command()
+@click.option("--to", metavar="RUN_ID", help="The run to name; the one that was replaced by default.")
+@_publish_options
+def rollback(to: str | None, publish_uri: str | None, name: str, **where: Any) -> None:
+    """Let readers see an earlier published run again."""
+    from batchcast.runs.published import rollback as go_back
+
+    session, uri = _open(publish_uri, name, where)
+    run = go_back(uri, to=to, store=session.store)
+    click.echo(f"Readers see run {run.run_id} of {run.run_date} now: {run.items:,} items, {run.outcome}.")
+
+
+@click.command()
+@click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest runs stay.")
+@_publish_options
+def prune(keep: int, publish_uri: str | None, name: str, **where: Any) -> None:
+    """Remove old published runs, never the one readers see."""
+    from batchcast.runs.published import prune as remove_old
+
+    session, uri = _open(publish_uri, name, where)
+    removed = remove_old(uri, keep=keep, store=session.store)
+    for run in removed:
+        click.echo(f"Removed run {run.run_id} of {run.run_date}.")
+    if not removed:
+        click.echo("Nothing to remove.")
+
+
+def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:
+    from batchcast.runs.run_record import latest_run
+    from batchcast.session.session import open_session
+
+    session = open_session(**where)
+    if publish_uri:
+        return session, publish_uri
+    run = latest_run(session, name)
+    if run is None:
+        what = f"pipeline {name} has not run yet, so its PublishUri is not known."
+        raise ConfigError(Problem("publish_uri", what, "--publish-uri", "Give it."))
+    return session, run.parameters["PublishUri"]
+
+
+def _print(runs: Sequence[PublishedRun]) -> None:
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+
+    table = Table("Run", "Run date", "Outcome", "Items", "Rows", "", box=None, pad_edge=False)
+    for run in runs:
+        seen = "readers see this" if run.current else ""
+        table.add_row(run.run_id, str(run.run_date), run.outcome, f"{run.items:,}", f"{run.rows:,}", seen)
+    for column in table.columns[3:5]:
+        column.justify = "right"
+    stdout_console().print(table)

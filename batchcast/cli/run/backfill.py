@@ -1,0 +1,108 @@
+"""`backfill`: forecast past dates, as if each week had been run in its time."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import Session, session_options
+
+if TYPE_CHECKING:
+    from batchcast.runs.backfill import BackfilledDate
+
+__all__ = ["backfill"]
+
+_DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def _days(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """`7d` as a number of days."""
+    found = re.fullmatch(r"([1-9]\d{0,3})d", value)
+    if not found:
+        raise click.BadParameter(f"{value!r} is not a number of days like 7d.")
+    return int(found[1])
+
+
+@click.command()
+@click.option("--from", "first", type=_DATE, required=True, metavar="DATE", help="First run date, like 2026-01-04.")
+@click.option("--to", "last", type=_DATE, required=True, metavar="DATE", help="Last run date at most.")
+@click.option("--every", callback=_days, default="7d", show_default=True, metavar="DAYS", help="From one to the next.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+def backfill(
+    first: datetime,
+    last: datetime,
+    every: int,
+    parameters: tuple[str, ...],
+    name: str,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Forecast past dates, one run a date, in order.
+
+    Dates that are published already, for as many days and the same items, are skipped: an interrupted backfill goes
+    on where it stopped. Readers keep seeing the latest run date. The exit code is the first that is not 0.
+    """
+    from batchcast.cli.run_and_wait import attended_run
+    from batchcast.pipelines.parameters import parse_overrides
+    from batchcast.runs.backfill import backfill as run_dates
+    from batchcast.runs.backfill import backfill_dates
+    from batchcast.session.session import open_session
+
+    dates = backfill_dates(first.date(), last.date(), every)
+    overrides = parse_overrides(parameters)
+    session = open_session(**where)
+    values = {**_defaults(session, name), **overrides}
+    ended: list[BackfilledDate] = []
+    for one in run_dates(session, dates, values, lambda each: attended_run(session, name, each)):
+        click.echo(_line(one, len(ended) + 1, len(dates)), err=True)
+        ended.append(one)
+    if as_json:
+        click.echo(json.dumps([one.document() for one in ended], indent=1))
+    else:
+        _print(ended)
+    sys.exit(next((one.exit_code for one in ended if one.exit_code), 0))
+
+
+def _defaults(session: Session, name: str) -> Mapping[str, str]:
+    """The deployed pipeline's. In a workspace those of `local` fill the gaps, and a laptop stands for the fleet."""
+    from batchcast.cli.run.local import LOCAL_DEFAULTS
+    from batchcast.pipelines.defaults import defaults_of
+    from batchcast.session.session import LOCAL_REGION
+
+    deployed = session.client("sagemaker").describe_pipeline(PipelineName=name)
+    found = defaults_of(json.loads(deployed["PipelineDefinition"]))
+    found.pop("RunDate", None)
+    if session.region != LOCAL_REGION:
+        return found
+    fleet = ("TransformInstanceCount", "MaxConcurrentTransforms")
+    return {**LOCAL_DEFAULTS, **found, **{each: LOCAL_DEFAULTS[each] for each in fleet}}
+
+
+def _line(one: BackfilledDate, number: int, total: int) -> str:
+    skipped = " (published before)" if one.skipped else ""
+    return f"{number} of {total}: {one.run_date} {one.outcome}{skipped}, run {one.run_id}"
+
+
+def _print(ended: Sequence[BackfilledDate]) -> None:
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+
+    table = Table("Run date", "Run", "Outcome", "Items", "WAPE", "", box=None, pad_edge=False)
+    for one in ended:
+        items = "" if one.ok is None else f"{one.ok:,}" if one.expected is None else f"{one.ok:,} of {one.expected:,}"
+        wape = "" if one.wape is None else f"{one.wape:.3f}"
+        table.add_row(
+            str(one.run_date), one.run_id, one.outcome, items, wape, "published before" if one.skipped else ""
+        )
+    stdout_console().print(table)

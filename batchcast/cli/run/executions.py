@@ -1,0 +1,225 @@
+"""`start`, `status`, `wait`, `logs`, `stop` and `list`: the runs of the deployed pipeline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.runs.run_record import PastRun
+
+__all__ = ["list_", "logs", "start", "status", "stop", "wait"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_MOST_LISTED = 20
+_name = click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+def _of_one_run(command: _Command) -> _Command:
+    """An optional run id, the pipeline's name and the session's options."""
+    for option in (session_options, _name, click.argument("run_id", required=False)):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Refuse a run that costs more.")
+@click.option("--items", type=click.IntRange(1), help="For --budget: records of the run.")
+@click.option("--seconds", type=float, help="For --budget: seconds a record takes alone.")
+@click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
+@click.option(
+    "--tuning",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `tune` measured of the model; -p still wins over it.",
+)
+@_name
+@session_options
+@_json
+def start(
+    parameters: tuple[str, ...],
+    budget: float | None,
+    items: int | None,
+    seconds: float | None,
+    price_per_hour: float | None,
+    tuning: Path | None,
+    name: str,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Start a run and print its id.
+
+    On AWS the same RunLabel and parameters start the same run, however often: safe to repeat after a broken
+    connection. In a workspace each start is a run of its own that lives in this process: the command stays to its
+    end.
+    """
+    from batchcast.pipelines.parameters import parse_overrides
+    from batchcast.planner.plan.run_estimate import check_budget
+    from batchcast.planner.tune.tuned_run import tuned_run
+    from batchcast.runs.run_lock import check_no_overlap
+    from batchcast.runs.start import required_pipeline, run_parameters, start_run, started_status
+
+    overrides = parse_overrides(parameters)
+    session = open_session(**where)
+    pipeline = required_pipeline(session, name)
+    values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
+    if budget is not None:
+        workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
+        check_budget(values, budget, region=session.region, **workload)
+    if isinstance(session, WorkspaceSession):
+        _stay(session, name, values.service_values(), as_json=as_json)
+    client = session.client("sagemaker")
+    check_no_overlap(session, name, values.service_values(), once=True)
+    arn = start_run(client, name, values.service_values(), once=True)
+    status = started_status(client, arn, values.run_label)
+    run_id = arn.rsplit("/", 1)[-1]
+    if as_json:
+        click.echo(json.dumps({"run_id": run_id, "arn": arn, "status": status}, indent=1))
+    else:
+        click.echo(run_id)
+        click.echo(f"{status}; `wait {run_id}` follows it to its end.", err=True)
+
+
+@click.command()
+@_of_one_run
+@_json
+def status(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
+    """Show how a run stands: steps, shards done, when it ends, why it failed.
+
+    Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
+    """
+    from batchcast.cli.look.status import run_status, status_lines
+
+    session = open_session(**where)
+    run = _run(session, name, run_id)
+    document, exit_code = run_status(session, run, datetime.now(UTC))
+    click.echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
+    sys.exit(exit_code)
+
+
+@click.command()
+@_of_one_run
+@_json
+def wait(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
+    """Follow a run to its end; its exit code is the run's.
+
+    Without RUN_ID the run that was started last. Interrupting it leaves a run on AWS as it is; throttling, broken
+    connections and expired credentials are waited out for an hour.
+    """
+    from batchcast.cli.run_and_wait import attend
+
+    session = open_session(**where)
+    run = _run(session, name, run_id)
+    _tell(*attend(session, run.arn, run.parameters["RunsUri"]), as_json=as_json)
+
+
+@click.command()
+@_of_one_run
+@click.option("--step", metavar="NAME", help="Of this step only.")
+def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
+    """Print the logs of a run's jobs, step by step.
+
+    Without RUN_ID those of the run that was started last.
+    """
+    from batchcast.runs.follow import view
+    from batchcast.runs.logs import job_log
+
+    session = open_session(**where)
+    run = _run(session, name, run_id)
+    steps = [one for one in view(session.client("sagemaker"), run.arn).steps if one.job]
+    chosen = [one for one in steps if step in (None, one.name)]
+    if not chosen:
+        with_jobs = ", ".join(one.name for one in steps) or "none yet"
+        what = f"run {run.run_id} has no job of {step or 'any step'}."
+        raise ConfigError(Problem("no_log", what, "--step", f"Steps with a job: {with_jobs}."))
+    for one in chosen:
+        line = None
+        for line in job_log(session, str(one.job)):
+            click.echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
+        if line is None:
+            click.echo(f"The job of {one.name} has written nothing yet.", err=True)
+
+
+@click.command()
+@_of_one_run
+def stop(run_id: str | None, name: str, **where: Any) -> None:
+    """Stop a run; nothing of it is published.
+
+    Without RUN_ID the run that was started last.
+    """
+    from batchcast.runs.follow import ENDED
+    from batchcast.runs.start import stop_run
+
+    session = open_session(**where)
+    run = _run(session, name, run_id)
+    if run.status in ENDED:
+        click.echo(f"Run {run.run_id} has ended already: {run.status}.")
+        return
+    stop_run(session.client("sagemaker"), run.arn)
+    click.echo(f"Run {run.run_id} is being stopped.")
+
+
+@click.command(name="list")
+@_name
+@click.option("--most", type=click.IntRange(1, 1000), default=_MOST_LISTED, show_default=True, help="How many runs.")
+@session_options
+@_json
+def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
+    """List the runs, the newest first."""
+    from rich.table import Table
+
+    from batchcast.cli.console import stdout_console
+    from batchcast.runs.start import list_runs
+
+    session = open_session(**where)
+    found = list(list_runs(session.client("sagemaker"), name, most))
+    if as_json:
+        rows = [
+            {"run_id": one.run_id, "status": one.status, "started": one.started.isoformat(), "label": one.label}
+            for one in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    if not found:
+        click.echo(f"Pipeline {name} has not run yet.")
+        return
+    table = Table("Run", "Status", "Started", "Label", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", one.label)
+    stdout_console().print(table)
+
+
+def _run(session: Session, name: str, run_id: str | None) -> PastRun:
+    from batchcast.runs.run_record import find_run, latest_run
+
+    run = find_run(session, name, run_id) if run_id else latest_run(session, name)
+    if run is None:
+        raise ConfigError(Problem("no_run", f"pipeline {name} has not run yet.", remedy="`start` it."))
+    return run
+
+
+def _stay(session: WorkspaceSession, name: str, values: dict[str, str], *, as_json: bool) -> None:
+    from batchcast.cli.run_and_wait import attended_run
+
+    _tell(*attended_run(session, name, values), as_json=as_json)
+
+
+def _tell(document: dict[str, Any], exit_code: int, *, as_json: bool) -> None:
+    from batchcast.cli.console import print_result
+
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        print_result(document)
+    sys.exit(exit_code)

@@ -1,0 +1,81 @@
+"""`rerun`: run again what an earlier run has no good forecast of, or chosen items."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import Session, session_options
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["rerun"]
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@click.option(
+    "--items",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Run these items alone: one id a line, or a run's failed_records.jsonl.",
+)
+@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@click.option("--no-wait", is_flag=True, help="On AWS: print the run id and leave the execution running.")
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+def rerun(
+    run_id: str,
+    parameters: tuple[str, ...],
+    items: Path | None,
+    name: str,
+    no_wait: bool,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Run what is left of an earlier run, and publish all of it.
+
+    Good forecasts of run RUN_ID are carried over, only the other records are sent, and the whole is published under
+    the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew.
+    """
+    from batchcast.cli.console import print_result
+    from batchcast.cli.run_and_wait import attended_run
+    from batchcast.pipelines.parameters import parse_overrides
+    from batchcast.runs.start import start_run
+    from batchcast.session.session import open_session
+
+    overrides = parse_overrides(parameters)
+    session = open_session(**where)
+    if no_wait and where["workspace"]:
+        what = "an execution in a workspace runs in the process that starts it."
+        raise ConfigError(Problem("no_wait", what, "--no-wait", "Leave it out."))
+    values = _values(session, name, run_id, overrides, items)
+    if no_wait:
+        click.echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
+        return
+    document, exit_code = attended_run(session, name, values)
+    if as_json:
+        click.echo(json.dumps(document, indent=1))
+    else:
+        print_result(document)
+    sys.exit(exit_code)
+
+
+def _values(
+    session: Session, name: str, run_id: str, overrides: Mapping[str, str], items: Path | None
+) -> dict[str, str]:
+    from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
+    from batchcast.runs.run_record import find_run
+
+    run = find_run(session, name, run_id)
+    if items is None:
+        values = rerun_of_the_rest(run, overrides)
+        click.echo(f"Carrying over what run {run_id} has; left to run: {run.outstanding():,} records", err=True)
+        return values
+    uri = put_items(session.store, run.parameters["RunsUri"], items.read_bytes(), str(items))
+    return rerun_of_items(run, overrides, uri)

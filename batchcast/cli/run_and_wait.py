@@ -1,0 +1,166 @@
+"""One execution that a command starts and stays with to its end, on AWS or in a workspace."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from batchcast.cli.console import RunDisplay
+from batchcast.runs.data_log import with_answers
+from batchcast.runs.failures import failures
+from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
+from batchcast.runs.outcome import INTERRUPTED, outcome_of
+from batchcast.runs.progress import ShardCounts, StepProgress
+from batchcast.runs.run_lock import check_no_overlap
+from batchcast.runs.start import start_run, stop_run
+from batchcast.session.session import Session, WorkspaceSession
+from batchcast.session.workspace_models import check_model
+from batchcast.steps.shards.manifest import MANIFEST_FILE
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+__all__ = ["attend", "attended_run"]
+
+# Whether a process has died is asked of every execution and job of the workspace.
+_TAKE_OVER_SECONDS = 1.0
+
+
+def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+    """Run one execution of the pipeline to its end; the `--json` document and the exit code.
+
+    An execution of the same parameters that was begun before goes on instead: on AWS it never stopped, in a workspace
+    it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
+    running. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for which no
+    server of the workspace stands.
+    """
+    client, local = session.client("sagemaker"), isinstance(session, WorkspaceSession)
+    with _display(session, values["RunsUri"]) as display:
+        arn = _begun(client, pipeline_name, values, local=local)
+        if arn:
+            display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
+        else:
+            if isinstance(session, WorkspaceSession):
+                check_model(session, values["ModelName"])
+            check_no_overlap(session, pipeline_name, values)
+            display.say(_where(values, local=local))
+            arn = start_run(client, pipeline_name, values)
+        last = _Following(session, arn, display, here=local).to_end()
+    return _outcome(session, last, values["RunsUri"])
+
+
+def attend(session: Session, arn: str, runs_uri: str) -> tuple[dict[str, Any], int]:
+    """Stay with an execution that was started before; as `attended_run`.
+
+    In a workspace it is only looked at while another process drives it, and goes on in this one when that has ended.
+    """
+    with _display(session, runs_uri) as display:
+        last = _Following(session, arn, display).to_end()
+    return _outcome(session, last, runs_uri)
+
+
+def _display(session: Session, runs_uri: str) -> RunDisplay:
+    if isinstance(session, WorkspaceSession):
+        return RunDisplay(_JobProgress(session.client("sagemaker"), session.store, runs_uri))
+    return RunDisplay(ShardCounts(session, runs_uri))
+
+
+def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict[str, Any], int]:
+    document, exit_code = outcome_of(session.client("sagemaker"), last, session.store, runs_uri)
+    document["failed"] = with_answers(document["failed"], session, last)
+    document["failures"] = [asdict(one) for one in failures(session, last)]
+    return document, exit_code
+
+
+def _begun(client: Any, pipeline_name: str, values: Mapping[str, str], *, local: bool) -> str | None:
+    """An unfinished execution of these parameters that nobody attends; its ARN."""
+    if local:
+        unfinished = [arn for arn in client.interrupted() if f":pipeline/{pipeline_name}/" in arn]
+    else:
+        listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
+        unfinished = [
+            each["PipelineExecutionArn"]
+            for each in listed["PipelineExecutionSummaries"]
+            if each["PipelineExecutionStatus"] == "Executing"
+        ]
+    found = next((str(arn) for arn in unfinished if values.items() <= _parameters_of(client, arn).items()), None)
+    if found and local:
+        client.resume_interrupted([found])
+    return found
+
+
+def _where(values: Mapping[str, str], *, local: bool) -> str:
+    if not local:
+        return "Running on AWS; the run goes on when this command is interrupted."
+    instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
+    return f"Running on this machine: {instances} instances x {concurrency} concurrent transforms"
+
+
+@dataclass(slots=True)
+class _Following:
+    """Follows an execution; `here`: it runs in this process, which so far only a workspace has."""
+
+    session: Session
+    arn: str
+    display: RunDisplay
+    here: bool = False
+    looked: float = 0.0
+
+    def to_end(self) -> ExecutionView:
+        """The last view. An interrupt from the keyboard stops an execution of this process first."""
+        pace = WORKSPACE_PACE if isinstance(self.session, WorkspaceSession) else AWS_PACE
+        try:
+            return follow(self.session, self.arn, on_view=self._show, pace=pace, say=self.display.say)
+        except KeyboardInterrupt:
+            if not self.here:
+                run_id = self.arn.rsplit("/", 1)[-1]
+                self.display.say(f"Run {run_id} goes on; `wait {run_id}` follows it again.")
+                raise SystemExit(INTERRUPTED) from None
+            stop_run(self.session.client("sagemaker"), self.arn)
+            return follow(self.session, self.arn, on_view=self.display.show, pace=pace)
+
+    def _show(self, view: ExecutionView) -> None:
+        if isinstance(self.session, WorkspaceSession) and not self.here and not view.ended:
+            self._take_over(self.session)
+        self.display.show(view)
+
+    def _take_over(self, session: WorkspaceSession) -> None:
+        """Go on in this process with what the process that drove it left."""
+        if time.monotonic() - self.looked >= _TAKE_OVER_SECONDS:
+            self.looked = time.monotonic()
+            self.here = bool(session.client("sagemaker").resume_interrupted([self.arn]))
+            if self.here:
+                self.display.say("The process that ran it has ended; it goes on in this one.")
+
+
+def _parameters_of(client: Any, arn: str) -> dict[str, str]:
+    listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
+    return {each["Name"]: each["Value"] for each in listed.get("PipelineParameters", [])}
+
+
+@dataclass(frozen=True, slots=True)
+class _JobProgress:
+    """How far a transform job in a workspace is; what there is to do stands in the manifest of the first round."""
+
+    client: Any
+    store: ObjectStore
+    runs_uri: str
+
+    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
+        if not step.job or ":transform-job/" not in step.job:
+            return None
+        done = self.client.transform_progress(step.job.rsplit("/", 1)[-1])
+        return StepProgress(
+            files_done=done.files_done,
+            files_total=done.files_total,
+            records_done=done.records_done,
+            records_total=self._records(run_id) if step.name == "Transform" else done.files_total,
+        )
+
+    def _records(self, run_id: str) -> int | None:
+        try:
+            manifest = self.store.read(join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE))
+        except ObjectMissingError:
+            return None
+        return int(json.loads(manifest)["totals"]["records"])

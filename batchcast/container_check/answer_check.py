@@ -1,0 +1,94 @@
+"""Whether an answer is the forecast that a record asked for, judged by the record itself and the payload file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ForecastDays, Payload, Rows
+
+__all__ = ["forecast_judge"]
+
+
+def forecast_judge(payload: Payload) -> Callable[[bytes, bytes], str | None]:
+    """A function from a record and its answer to what is wrong with the answer, None for nothing.
+
+    The days expected are those the record asks for; where it does not say, the answer's own.
+    """
+
+    def judge(record: bytes, answer: bytes) -> str | None:
+        asked, answered = _document(record), _document(answer)
+        if answered is None:
+            return f"the answer is not a JSON object: {answer[:60]!r}"
+        dates = _dates_asked_for(payload, asked or {}) or _dates_answered(payload, answered)
+        expected = Expected.of(payload.answer, dates[0] - timedelta(days=1), len(dates))
+        try:
+            read_answer(answered, expected)
+        except AnswerError as error:
+            return f"{error.reason}: {error.detail}"
+        if asked and answered.get(ITEM_ID_KEY, asked.get(ITEM_ID_KEY)) != asked.get(ITEM_ID_KEY):
+            return (
+                f"wrong_id: the answer is of item {answered[ITEM_ID_KEY]!r}, the record of {asked.get(ITEM_ID_KEY)!r}"
+            )
+        return None
+
+    return judge
+
+
+def _document(text: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _dates_asked_for(payload: Payload, record: Mapping[str, Any]) -> list[date]:
+    """The days the record names or counts, empty where it does neither in full."""
+    future = _row_dates(payload, record, "future")
+    if future:
+        return future
+    history = _row_dates(payload, record, "history")
+    keys = [field.key for field in payload.record if isinstance(field, ForecastDays)]
+    days = record.get(keys[0]) if keys else None
+    if not history or not isinstance(days, int):
+        return []
+    return [max(history) + timedelta(days=step) for step in range(1, days + 1)]
+
+
+def _dates_answered(payload: Payload, answer: Mapping[str, Any]) -> list[date]:
+    """As many days as the answer has, with its own dates where it has dates; one day where nothing can be read."""
+    shape = payload.answer
+    if shape.rows is None:
+        first = answer.get(next(iter(shape.arrays.values())))
+        return _days_from(date.min, len(first) if isinstance(first, list) else 1)
+    rows = answer.get(shape.rows)
+    dates = [_day(row.get(shape.date)) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    found = [day for day in dates if day]
+    return found or _days_from(date.min, 1)
+
+
+def _days_from(first: date, days: int) -> list[date]:
+    return [first + timedelta(days=step) for step in range(1, days + 1)]
+
+
+def _row_dates(payload: Payload, record: Mapping[str, Any], period: str) -> list[date]:
+    for field in payload.record:
+        if isinstance(field, Rows) and field.period == period:
+            keys = [key for key, column in field.columns.items() if column == payload.history.date]
+            rows = record.get(field.key)
+            if keys and isinstance(rows, list):
+                days = [_day(row.get(keys[0])) for row in rows if isinstance(row, dict)]
+                return sorted(day for day in days if day)
+    return []
+
+
+def _day(text: object) -> date | None:
+    """The day of a date or a time stamp as the records have it."""
+    try:
+        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,177 @@
+"""The whole check, in an order in which what may do harm comes last."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from batchcast.container_check.answers import Judge, Sample, judge_json
+from batchcast.container_check.container import CheckLimits, Container
+from batchcast.container_check.contract import ask_parameters, check_ping
+from batchcast.container_check.failures import (
+    accepted_payload,
+    check_bad_record,
+    check_empty_body,
+    check_oversized_body,
+    recover,
+)
+from batchcast.container_check.load import LEVELS, answers_in_turn, check_concurrency, measure_level, useful_level
+from batchcast.container_check.records import (
+    answer_each,
+    check_content_types,
+    check_determinism,
+    check_keep_alive,
+    check_multi_record,
+    check_trailing_newline,
+)
+from batchcast.container_check.report import ContainerReport, Finding, JobSettings, Level
+from batchcast.engine.server.model_server import ModelSource, StartError
+from batchcast.engine.transform.request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
+
+__all__ = ["check_container"]
+
+_LEAST_TIMEOUT_SECONDS = 60
+_MOST_TIMEOUT_SECONDS = 3600
+_TIMEOUT_FACTOR = 10
+_FIRST_FACTOR = 2
+_BYTES_A_MB = 950_000
+"""What a megabyte of MaxPayloadInMB holds under every reading, with 5 % to spare."""
+
+
+def check_container(
+    source: ModelSource,
+    records: Sequence[bytes],
+    *,
+    judge: Judge = judge_json,
+    limits: CheckLimits | None = None,
+    on_check: Callable[[str], None] | None = None,
+) -> ContainerReport:
+    """Examine a container with good `records`: at least one, each a JSON document without a newline.
+
+    A command is started and, whatever happens, ended. `on_check` is told what is done next. Raises ConfigError for a
+    URL or a command that cannot be one.
+    """
+    with tempfile.TemporaryDirectory(prefix="container-check-") as folder:
+        container = Container(source, limits or CheckLimits(), Path(folder))
+        examination = _Examination(container, judge, on_check or (lambda _: None))
+        try:
+            return examination.run(records)
+        finally:
+            container.close()
+
+
+class _Examination:
+    """Collects what is found."""
+
+    def __init__(self, container: Container, judge: Judge, on_check: Callable[[str], None]) -> None:
+        self._container = container
+        self._judge = judge
+        self._on_check = on_check
+        self._findings: list[Finding] = []
+
+    def run(self, records: Sequence[bytes]) -> ContainerReport:
+        """Everything, or as far as it goes."""
+        if not self._start():
+            return ContainerReport(findings=tuple(self._findings))
+        self._on_check("ping")
+        self._findings += check_ping(self._container)
+        says, findings = ask_parameters(self._container)
+        self._findings += findings
+        self._on_check("records, one at a time")
+        sample, findings = answer_each(self._container, records, self._judge)
+        self._findings += findings
+        if sample is None:
+            return ContainerReport(findings=tuple(self._findings))
+        levels = self._good_records(sample, says)
+        payload = self._bad_records(sample, says, useful_level(levels).in_flight)
+        self._stop()
+        return ContainerReport(
+            findings=tuple(self._findings), levels=tuple(levels), settings=_settings(sample, levels, payload)
+        )
+
+    def _start(self) -> bool:
+        self._on_check("start")
+        try:
+            seconds = self._container.start()
+        except StartError as error:
+            remedy = "See the command's output, and answer GET /ping with 200 once the model is loaded."
+            self._findings.append(Finding(check="start", verdict="breaks", what=f"{error}.", remedy=remedy))
+            return False
+        what = f"It answers /ping {seconds:,.1f} s after its start." if self._container.is_ours else "It is running."
+        self._findings.append(Finding(check="start", verdict="works", what=what))
+        return True
+
+    def _good_records(self, sample: Sample, says: Mapping[str, Any]) -> list[Level]:
+        container = self._container
+        self._findings.append(check_trailing_newline(container, sample))
+        asked_for = says.get("batch_strategy") == "MultiRecord"
+        self._findings.append(check_multi_record(container, sample, asked_for=asked_for))
+        self._findings.append(check_content_types(container, sample))
+        finding, deterministic = check_determinism(container, sample)
+        self._findings.append(finding)
+        self._findings.append(check_keep_alive(container, sample))
+        levels = []
+        for in_flight in LEVELS:
+            self._on_check(f"{in_flight} requests in flight")
+            levels.append(measure_level(container, sample, in_flight, deterministic=deterministic))
+        self._findings += check_concurrency(levels, says, in_turn=answers_in_turn(container, sample))
+        return levels
+
+    def _bad_records(self, sample: Sample, says: Mapping[str, Any], in_flight: int) -> int:
+        """The payload limit in MB that was found; every try at it is followed by a good record."""
+        container = self._container
+        largest = math.ceil(max(map(len, sample.records)) / _BYTES_A_MB)
+        wanted = max(says.get("max_payload_in_mb") or DEFAULT_PAYLOAD_IN_MB, min(largest, MAX_PAYLOAD_IN_MB))
+        self._on_check("large bodies")
+        payload, finding = accepted_payload(container, sample, wanted)
+        half = sample.records[sample.smallest][: len(sample.records[sample.smallest]) // 2]
+        tries: Sequence[tuple[str, Callable[[], list[Finding]]]] = (
+            ("large bodies", lambda: [finding]),
+            ("an oversized body", lambda: [check_oversized_body(container, sample, wanted)]),
+            ("an empty body", lambda: [check_empty_body(container)]),
+            ("half a record", lambda: self._bad_record(sample, "Half a record", half, in_flight)),
+            ("an empty JSON object", lambda: self._bad_record(sample, "An empty JSON object", b"{}", in_flight)),
+        )
+        for name, attempt in tries:
+            self._on_check(name)
+            self._findings += attempt()
+            recovered, findings = recover(container, sample, name)
+            self._findings += findings
+            if not recovered:
+                return payload
+        what = "Good records are answered after every bad one."
+        if not any(finding.check == "recovery" for finding in self._findings):
+            self._findings.append(Finding(check="recovery", verdict="works", what=what))
+        return payload
+
+    def _bad_record(self, sample: Sample, name: str, body: bytes, in_flight: int) -> list[Finding]:
+        return check_bad_record(self._container, sample, name=name, body=body, in_flight=in_flight)
+
+    def _stop(self) -> None:
+        if not self._container.is_ours or self._container.exit_code() is not None:
+            return
+        self._on_check("stop")
+        seconds = self._container.terminate()
+        if seconds is not None:
+            what = f"It ends {seconds:.1f} s after SIGTERM."
+            self._findings.append(Finding(check="stop", verdict="works", what=what))
+            return
+        what = f"It goes on for {self._container.limits.stop:g} s after SIGTERM and has to be killed."
+        remedy = "End on SIGTERM; in a Dockerfile, use the exec form of ENTRYPOINT."
+        self._findings.append(Finding(check="stop", verdict="risk", what=what, remedy=remedy))
+
+
+def _settings(sample: Sample, levels: Sequence[Level], payload: int) -> JobSettings:
+    """As many requests as were useful within the 100 MB a job may have in flight, and time for ten of the longest."""
+    useful = useful_level(levels)
+    in_mb = max(payload, 1)
+    longest = max(useful.slowest_seconds, sample.slowest_seconds)
+    seconds = math.ceil(max(_TIMEOUT_FACTOR * longest, _FIRST_FACTOR * sample.first_seconds))
+    return JobSettings(
+        max_concurrent_transforms=max(1, min(useful.in_flight, MAX_PAYLOAD_IN_MB // in_mb)),
+        max_payload_in_mb=in_mb,
+        invocations_timeout_in_seconds=min(max(seconds, _LEAST_TIMEOUT_SECONDS), _MOST_TIMEOUT_SECONDS),
+    )

@@ -1,0 +1,160 @@
+"""What no job should send, and what it costs when one does: empty, oversized and bad records, and a good one after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from batchcast.container_check.answers import Sample
+from batchcast.container_check.container import Container, Outcome
+from batchcast.container_check.report import Finding, Verdict
+from batchcast.engine.server.model_server import StartError
+from batchcast.engine.transform.data.packing import BYTES_PER_MB
+from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES
+
+__all__ = ["accepted_payload", "check_bad_record", "check_empty_body", "check_oversized_body", "recover"]
+
+_MB = 1_000_000
+"""The smaller reading of a megabyte: AWS does not say which the service uses."""
+
+_RETRY_SECONDS = 0.1
+_NEIGHBOURS = 3
+_ATTEMPTS = DEFAULT_MAX_RETRIES + 1
+_RETRIED = f"a job tries it {_ATTEMPTS} times before it fails the file"
+
+
+def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[int, Finding]:
+    """The most whole megabytes up to `in_mb` that a record may have, 0 for less than one; padded with white space."""
+    record = sample.records[sample.smallest]
+    outcomes: dict[int, Outcome] = {}
+
+    def takes(megabytes: int) -> bool:
+        outcomes[megabytes] = outcome = container.ask(record.ljust(megabytes * _MB))
+        return outcome.answered and sample.judge(record, outcome.body) is None
+
+    if takes(in_mb):
+        what = f"A record of {in_mb} MB is answered in {outcomes[in_mb].seconds:,.3f} s."
+        return in_mb, Finding(check="payload_limit", verdict="works", what=what)
+    fits, fails = 0, in_mb
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        fits, fails = (middle, fails) if takes(middle) else (fits, middle)
+    what = f"A record of {fails} MB gets {outcomes[fails]}; the most it takes is {fits} MB."
+    if fits == 0:
+        what = f"A record of 1 MB gets {outcomes[1]}"
+    largest = max(map(len, sample.records))
+    remedy = "Raise the container's own limit of a request, which MaxPayloadInMB does not change, or send less."
+    verdict: Verdict = "risk" if largest < max(fits, 1) * _MB else "breaks"
+    return fits, Finding(check="payload_limit", verdict=verdict, what=what, remedy=remedy)
+
+
+def check_empty_body(container: Container) -> Finding:
+    """A blank line, as a job would send it: batchcast never writes one."""
+    outcome = container.ask(b"")
+    if outcome.status is None:
+        what = f"An empty body gets {outcome}: {_RETRIED}."
+        return Finding(check="empty_body", verdict="risk", what=what, remedy="Answer it with 400.")
+    if outcome.status >= 500:
+        what = f"An empty body gets {outcome.status}: {_RETRIED}."
+        return Finding(check="empty_body", verdict="note", what=what, remedy="Answer it with 400.")
+    return Finding(check="empty_body", verdict="works", what=f"An empty body gets {outcome.status}.")
+
+
+def check_oversized_body(container: Container, sample: Sample, in_mb: int) -> Finding:
+    """A record just above the limit, which the service would not send."""
+    outcome = container.ask(sample.records[sample.smallest].ljust(in_mb * BYTES_PER_MB + 1))
+    if outcome.answered:
+        what = f"A body of more than {in_mb} MB is taken too: MaxPayloadInMB may be higher."
+        return Finding(check="oversized_body", verdict="works", what=what)
+    if outcome.status is not None and outcome.status < 500:
+        what = f"A body of more than {in_mb} MB gets {outcome.status}."
+        return Finding(check="oversized_body", verdict="works", what=what)
+    what = f"A body of more than {in_mb} MB gets {outcome}"
+    return Finding(check="oversized_body", verdict="note", what=what, remedy="Read the body, then answer 413.")
+
+
+def check_bad_record(container: Container, sample: Sample, *, name: str, body: bytes, in_flight: int) -> list[Finding]:
+    """A bad record with good ones in flight beside it, as far as the container works on several at once."""
+    neighbours = [place % len(sample.records) for place in range(min(_NEIGHBOURS, in_flight - 1))]
+    with ThreadPoolExecutor(len(neighbours) + 1, thread_name_prefix="container-check") as threads:
+        others = [threads.submit(container.ask, sample.records[place]) for place in neighbours]
+        outcome = threads.submit(container.ask, body).result()
+        beside = [other.result() for other in others]
+    return [_bad_record(sample, name, body, outcome), *_neighbours(name, beside)]
+
+
+def _bad_record(sample: Sample, name: str, body: bytes, outcome: Outcome) -> Finding:
+    verdict: Verdict
+    remedy = ""
+    if outcome.answered:
+        verdict, what, remedy = _accepted(sample, name, body, outcome)
+    elif outcome.status is None:
+        verdict, what = "risk", f"{name} gets {outcome}: {_RETRIED}."
+        remedy = "Answer 400 with what is wrong, or 200 with an error that the payload file names."
+    elif outcome.status >= 500:
+        verdict, what = "note", f"{name} gets {outcome.status}: {_RETRIED}."
+        remedy = (
+            "Answer 400: a bad record does not get better. Or 200 with an error, which spares the rest of its file."
+        )
+    else:
+        verdict, what = "works", f"{name} gets {outcome.status}: its file fails, the others go on."
+    return Finding(check="bad_record", verdict=verdict, what=what, remedy=remedy)
+
+
+def _accepted(sample: Sample, name: str, body: bytes, outcome: Outcome) -> tuple[Verdict, str, str]:
+    """What a 2xx to a bad record is worth: an error that is told spares the file, a text or a forecast misleads."""
+    try:
+        json.loads(outcome.body)
+    except ValueError:
+        what = f"{name} gets {outcome}, which is not JSON: joining it to its record fails the whole file."
+        return "risk", what, "Answer 400, or 200 with a JSON object that says the error."
+    wrong = sample.judge(body, outcome.body)
+    if wrong is None:
+        remedy = "Check records and answer 400, or a JSON object with the key that the payload file calls error."
+        return "risk", f"{name} gets {outcome}, as if it were a good one.", remedy
+    return "works", f"{name} gets {outcome.status} with an error ({wrong}): it alone fails, its file goes on.", ""
+
+
+def _neighbours(name: str, beside: Sequence[Outcome]) -> list[Finding]:
+    failed = [outcome for outcome in beside if not outcome.answered]
+    if not failed:
+        return []
+    what = f"{name} takes {len(failed)} of {len(beside)} good ones in flight with it: {failed[0]}"
+    return [Finding(check="recovery", verdict="risk", what=what, remedy="Keep a request's failure to that request.")]
+
+
+def recover(container: Container, sample: Sample, after: str) -> tuple[bool, list[Finding]]:
+    """Whether good records are answered after what came before; a command that died is started again to go on."""
+    began = time.monotonic()
+    deadline = began + container.limits.recovery
+    record = sample.records[sample.smallest]
+    while True:
+        outcome = container.ask(record)
+        if outcome.answered and sample.judge(record, outcome.body) is None:
+            break
+        time.sleep(_RETRY_SECONDS)
+        code = container.exit_code()
+        if code is not None or time.monotonic() > deadline:
+            return _dead(container, after, code, outcome)
+    seconds = time.monotonic() - began - outcome.seconds
+    if seconds < _RETRY_SECONDS:
+        return True, []
+    what = f"After {after} good records fail for {seconds:.1f} s."
+    remedy = "Keep a request's failure to that request: a job's retries follow at once."
+    return True, [Finding(check="recovery", verdict="risk", what=what, remedy=remedy)]
+
+
+def _dead(container: Container, after: str, code: int | None, outcome: Outcome) -> tuple[bool, list[Finding]]:
+    how = f"the server has exited with code {code}" if code is not None else f"a good record gets {outcome}"
+    remedy = "One such record ends an instance: catch the error and answer 400."
+    finding = Finding(check="recovery", verdict="breaks", what=f"After {after} {how}.", remedy=remedy)
+    if not container.is_ours:
+        return False, [finding]
+    try:
+        container.start()
+    except StartError as error:
+        again = Finding(check="start", verdict="breaks", what=f"It did not start a second time: {error}")
+        return False, [finding, again]
+    return True, [finding]

@@ -1,0 +1,173 @@
+"""Several requests at once: how many are useful, and are the answers still those of the records?"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.container_check.answers import Sample, compare
+from batchcast.container_check.container import Container
+from batchcast.container_check.report import Finding, Level, Verdict
+from batchcast.engine.server.http_exchange import Connection
+
+__all__ = ["LEVELS", "answers_in_turn", "check_concurrency", "measure_level", "useful_level"]
+
+LEVELS = (1, 2, 4, 8)
+_NEAR_BEST = 0.8
+_SPEED_UP = 1.25
+_PAIRS = 5
+# Of two requests sent together, the first answer comes after half the time of the second when they are worked on in
+# turn, and about with it when they are not, however busy the machine is.
+_IN_TURN = 0.65
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    seconds: float
+    failure: str
+    wrong: bool
+
+
+def measure_level(container: Container, sample: Sample, in_flight: int, *, deterministic: bool) -> Level:
+    """Keep so many requests in flight for `limits.level` seconds, each slot at least one, and compare every answer.
+
+    The answers of a model that is not deterministic are judged alone.
+    """
+    lock = threading.Lock()
+    exchanges: list[_Exchange] = []
+    began = time.monotonic()
+    end = began + container.limits.level
+
+    def slot(number: int) -> float:
+        connection = container.connect()
+        place = number
+        while True:
+            exchange = _exchange(container, sample, place % len(sample.records), connection, deterministic)
+            with lock:
+                exchanges.append(exchange)
+            now = time.monotonic()
+            if now >= end:
+                connection.close()
+                return now
+            place += in_flight
+
+    with ThreadPoolExecutor(in_flight, thread_name_prefix="container-check") as threads:
+        last = max(threads.map(slot, range(in_flight)))
+    failures = [exchange.failure for exchange in exchanges if exchange.failure]
+    return Level(
+        in_flight=in_flight,
+        requests=len(exchanges),
+        seconds=last - began,
+        slowest_seconds=max(exchange.seconds for exchange in exchanges),
+        failed=sum(1 for exchange in exchanges if exchange.failure and not exchange.wrong),
+        wrong=sum(exchange.wrong for exchange in exchanges),
+        failure=failures[0] if failures else "",
+    )
+
+
+def _exchange(
+    container: Container, sample: Sample, place: int, connection: Connection, deterministic: bool
+) -> _Exchange:
+    record, answer = sample.records[place], sample.answers[place]
+    outcome = container.ask(record, connection=connection)
+    if not outcome.answered:
+        return _Exchange(outcome.seconds, str(outcome), wrong=False)
+    if deterministic and compare(answer, outcome.body) == "different":
+        others = (other for number, other in enumerate(sample.answers) if number != place)
+        swapped = any(compare(other, outcome.body) != "different" for other in others)
+        why = "the answer of another record" if swapped else "another answer than the record had alone"
+        return _Exchange(outcome.seconds, why, wrong=True)
+    wrong = sample.judge(record, outcome.body)
+    return _Exchange(outcome.seconds, wrong or "", wrong=wrong is not None)
+
+
+def answers_in_turn(container: Container, sample: Sample) -> bool:
+    """Whether the container works on one request at a time."""
+    record = sample.records[sample.smallest]
+    connections = [container.connect(), container.connect()]
+    began = time.monotonic()
+    ratios: list[float] = []
+    with ThreadPoolExecutor(len(connections), thread_name_prefix="container-check") as threads:
+        while len(ratios) < _PAIRS and (not ratios or time.monotonic() - began < container.limits.level):
+            pair = threads.map(lambda connection: container.ask(record, connection=connection).seconds, connections)
+            first, second = sorted(pair)
+            ratios.append(first / second)
+    for connection in connections:
+        connection.close()
+    return statistics.median(ratios) < _IN_TURN
+
+
+def useful_level(levels: Sequence[Level]) -> Level:
+    """The fewest requests in flight that come near the best throughput, among the levels before the first failure."""
+    sound: list[Level] = []
+    for level in levels:
+        if level.failed or level.wrong:
+            break
+        sound.append(level)
+    if not sound:
+        return levels[0]
+    best = max(level.per_second for level in sound)
+    return next(level for level in sound if level.per_second >= _NEAR_BEST * best)
+
+
+def check_concurrency(levels: Sequence[Level], says: Mapping[str, Any], *, in_turn: bool) -> list[Finding]:
+    """What the levels show, beside what the container says of itself."""
+    claimed = says.get("max_concurrent_transforms")
+    return [*_failures(levels, claimed), *_wrong_answers(levels), *_throughput(levels, claimed, in_turn)]
+
+
+def _failures(levels: Sequence[Level], claimed: int | None) -> list[Finding]:
+    failing = [level for level in levels if level.failed]
+    if not failing:
+        return []
+    first = failing[0]
+    what = f"{first.failed} of {first.requests} requests fail with {first.in_flight} in flight: {first.failure}"
+    relied_upon = first.in_flight == 1 or (claimed is not None and claimed >= first.in_flight)
+    remedy = f"Set MaxConcurrentTransforms below {first.in_flight}." if first.in_flight > 1 else "See its log."
+    if claimed is not None and relied_upon:
+        remedy += f" The container itself says {claimed}, which a job uses that is told nothing."
+    return [_finding("breaks" if relied_upon else "risk", what, remedy)]
+
+
+def _wrong_answers(levels: Sequence[Level]) -> list[Finding]:
+    failing = [level for level in levels if level.wrong]
+    if not failing:
+        return []
+    first = failing[0]
+    what = f"{first.wrong} of {first.requests} answers are wrong with {first.in_flight} in flight: {first.failure}."
+    remedy = "Let no two requests share state: one model a process or a lock around it."
+    return [_finding("breaks", what, remedy)]
+
+
+def _throughput(levels: Sequence[Level], claimed: int | None, in_turn: bool) -> list[Finding]:
+    useful, alone = useful_level(levels), levels[0]
+    if not alone.per_second:
+        return []
+    rates = ", ".join(f"{level.per_second:,.1f}/s at {level.in_flight}" for level in levels)
+    speed_up = useful.per_second / alone.per_second
+    if in_turn and speed_up < _SPEED_UP:
+        return [_one_at_a_time(f"{rates}. It answers one request at a time: more in flight only wait.", claimed)]
+    what = f"{rates}. {useful.in_flight} in flight are {speed_up:.1f} times as fast as one, on {os.cpu_count()} cores."
+    if speed_up < _SPEED_UP:
+        what = f"{rates}. More than one in flight are hardly faster, on {os.cpu_count()} cores."
+        return [_finding("note", what, "Measure on the job's instance type, with nothing else running.")]
+    if claimed is not None and claimed > useful.in_flight:
+        return [_finding("note", f"{what} The container says {claimed}.", "Measure on the job's instance type.")]
+    return [_finding("works", what)]
+
+
+def _one_at_a_time(what: str, claimed: int | None) -> Finding:
+    if claimed is None or claimed == 1:
+        return _finding("note", what, "Give it more workers to use more of the instance.")
+    remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
+    return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
+
+
+def _finding(verdict: Verdict, what: str, remedy: str = "") -> Finding:
+    return Finding(check="concurrency", verdict=verdict, what=what, remedy=remedy)

@@ -1,0 +1,242 @@
+"""Jobs of one kind in a workspace: their records, their running, their stopping, their survival of a killed process."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.resource_name import arn, now
+from batchcast.engine.state import Record, Records
+from batchcast.steps.errors import BatchcastError, ServiceError
+
+__all__ = ["JobEnd", "JobRun", "Jobs"]
+
+IN_PROGRESS = "InProgress"
+_POLL_SECONDS = 0.05
+_MAX_FAILURE_REASON = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRun:
+    """One run of a job: the checked request, and whether an interrupted run came before it."""
+
+    name: str
+    arn: str
+    request: Mapping[str, Any]
+    resume: bool
+    stop: threading.Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """How a run ended: status Completed, Failed or Stopped."""
+
+    status: str
+    failure_reason: str | None = None
+    exit_message: str | None = None
+
+
+class Jobs:
+    """`kind` is Transform or Processing, as it stands in the names of the API's members."""
+
+    def __init__(
+        self,
+        kind: str,
+        records: Records,
+        *,
+        check: Callable[[Mapping[str, Any]], None],
+        run: Callable[[JobRun], JobEnd],
+    ) -> None:
+        self.kind = kind
+        self._records = records
+        self._check = check
+        self._run = run
+
+    def arn(self, name: str) -> str:
+        """The job's ARN."""
+        return arn(f"{self.kind.lower()}-job", name)
+
+    def create(self, request: Mapping[str, Any], *, execution: str | None = None) -> IO[str]:
+        """Check a request and record it; the result is the ownership that `run` needs.
+
+        `execution` is the id of the pipeline execution the job is a step of. Raises ServiceException as the service
+        would, `ResourceInUse` for a name that is taken, and NotEmulatedError.
+        """
+        self._check(request)
+        name = self._name(request)
+        moment = now()
+        record = {"Request": request, "Status": IN_PROGRESS, "CreationTime": moment, "LastModifiedTime": moment}
+        lock = self.take(name)
+        if not self._records.create(name, record if execution is None else {**record, "Execution": execution}):
+            lock.close()
+            raise self._in_use(name)
+        return lock
+
+    def take(self, name: str) -> IO[str]:
+        """The ownership of a job that nobody runs. Raises ServiceException `ResourceInUse`."""
+        lock = self._records.own(name)
+        if lock is None:
+            raise self._in_use(name)
+        return lock
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a job, running or not."""
+        return self._records.read(name) is not None
+
+    def start(self, request: Mapping[str, Any]) -> str:
+        """Create the job and run it in the background; its ARN."""
+        lock = self.create(request)
+        name = self._name(request)
+        self._in_background(name, lock, resume=False)
+        return self.arn(name)
+
+    def run(self, name: str, lock: IO[str], *, resume: bool, halted: threading.Event | None = None) -> Record:
+        """Run the job to its end in this thread; its record then. `halted` stops it as a stop request does."""
+        with lock:
+            record = self.get(name)
+            if record["Status"] != IN_PROGRESS:
+                return record
+            record |= {"StartTime": record.get("StartTime", now()), "LastModifiedTime": now()}
+            self._records.write(name, record)
+            end = self._end(name, record["Request"], resume, halted)
+            record |= {"Status": end.status, "EndTime": now(), "LastModifiedTime": now()}
+            if end.status == "Failed" and end.failure_reason:
+                record["FailureReason"] = end.failure_reason[:_MAX_FAILURE_REASON]
+            if end.exit_message:
+                record["ExitMessage"] = end.exit_message
+            self._records.write(name, record)
+            self._records.clear_stop(name)
+            return record
+
+    def _end(self, name: str, request: Mapping[str, Any], resume: bool, halted: threading.Event | None) -> JobEnd:
+        def is_stopped() -> bool:
+            return (halted is not None and halted.is_set()) or self._records.stop_requested(name)
+
+        with _watched(is_stopped) as stop:
+            try:
+                return self._run(JobRun(name=name, arn=self.arn(name), request=request, resume=resume, stop=stop))
+            except BatchcastError as error:
+                blame = "InternalServerError" if isinstance(error, ServiceError) else "ClientError"
+                return JobEnd(status="Failed", failure_reason=f"{blame}: {error}")
+            except Exception as error:  # the engine stands for the service here: its own failure is the job's
+                where = "".join(traceback.format_exception(error, limit=-1)).strip()
+                return JobEnd(status="Failed", failure_reason=f"InternalServerError: {where}")
+
+    def stop(self, name: str) -> None:
+        """Ask a running job to stop; one whose process died is stopped at once.
+
+        Raises ServiceException for an unknown job and for one that has ended.
+        """
+        record = self.get(name)
+        if record["Status"] != IN_PROGRESS:
+            kind = self.kind.lower()
+            what = f"The request was rejected because the {kind} job is in status {record['Status']}."
+            raise ServiceException("ValidationException", what)
+        self._records.request_stop(name)
+        lock = self._records.own(name)
+        if lock is None:
+            return
+        with lock:
+            record = self.get(name)
+            if record["Status"] == IN_PROGRESS:
+                self._records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
+            self._records.clear_stop(name)
+
+    def interrupted(self) -> list[str]:
+        """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""
+        return [
+            self.arn(name)
+            for record in self._records.all()
+            if record["Status"] == IN_PROGRESS
+            and "Execution" not in record
+            and not self._records.is_owned(name := self._name(record["Request"]))
+        ]
+
+    def resume(self, arn: str) -> bool:
+        """Run an interrupted job again in the background; False when it is none, or another process was faster."""
+        name = arn.rsplit("/", 1)[-1]
+        record = self._records.read(name)
+        if record is None or record["Status"] != IN_PROGRESS or self.arn(name) != arn:
+            return False
+        lock = self._records.own(name)
+        if lock is None:
+            return False
+        self._in_background(name, lock, resume=True)
+        return True
+
+    def get(self, name: str) -> Record:
+        """The job's record. Raises ServiceException when there is none."""
+        record = self._records.read(name)
+        if record is None:
+            raise ServiceException("ValidationException", f"Could not find requested job with name: {name}")
+        return record
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What the service's Describe call answers; times as text."""
+        record = self.get(name)
+        renamed = {"StartTime": f"{self.kind}StartTime", "EndTime": f"{self.kind}EndTime"}
+        return {
+            **{key: value for key, value in record["Request"].items() if key != "Tags"},
+            f"{self.kind}JobArn": self.arn(name),
+            f"{self.kind}JobStatus": self._status(name, record),
+            "CreationTime": record["CreationTime"],
+            **{renamed.get(key, key): record[key] for key in _DESCRIBED if key in record},
+        }
+
+    def summaries(self) -> Iterator[dict[str, Any]]:
+        """Every job as the service's List call shows it."""
+        for record in self._records.all():
+            name = self._name(record["Request"])
+            yield {
+                f"{self.kind}JobName": name,
+                f"{self.kind}JobArn": self.arn(name),
+                f"{self.kind}JobStatus": self._status(name, record),
+                "CreationTime": record["CreationTime"],
+                "LastModifiedTime": record["LastModifiedTime"],
+                **({f"{self.kind}EndTime": record["EndTime"]} if "EndTime" in record else {}),
+                **{key: record[key] for key in ("FailureReason", "ExitMessage") if key in record},
+            }
+
+    def _in_background(self, name: str, lock: IO[str], *, resume: bool) -> None:
+        threading.Thread(target=self.run, args=(name, lock), kwargs={"resume": resume}, name=name, daemon=True).start()
+
+    def _name(self, request: Mapping[str, Any]) -> str:
+        return str(request[f"{self.kind}JobName"])
+
+    def _in_use(self, name: str) -> ServiceException:
+        what = "Job name must be unique within an AWS account and region, and a job with this name exists:"
+        return ServiceException("ResourceInUse", f"{what} {self.arn(name)}")
+
+    def _status(self, name: str, record: Record) -> str:
+        # Stopping is the time between the request and its effect.
+        waits = record["Status"] == IN_PROGRESS and self._records.stop_requested(name)
+        return "Stopping" if waits else str(record["Status"])
+
+
+_DESCRIBED = ("FailureReason", "ExitMessage", "StartTime", "EndTime")
+
+
+@contextmanager
+def _watched(is_stopped: Callable[[], bool]) -> Iterator[threading.Event]:
+    """An event that is set once `is_stopped()` says so, looked at 20 times a second while the block runs."""
+    stop, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if is_stopped():
+                stop.set()
+                return
+            over.wait(_POLL_SECONDS)
+
+    watcher = threading.Thread(target=watch, name="stop-watch", daemon=True)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        over.set()
+        watcher.join()

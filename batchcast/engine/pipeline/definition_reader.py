@@ -1,0 +1,211 @@
+"""The definition JSON, read strictly: what the SageMaker Python SDK emits, and nothing that would be ignored.
+
+Source: `Pipeline.definition()` of the SageMaker Python SDK 3.27, schema version 2020-12-01.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from batchcast.engine.pipeline.conditions import condition_problems
+from batchcast.engine.pipeline.definition import COMPLETED, TRIGGERS, Branch, Definition, Dependency, PropertyFile, Step
+from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
+from batchcast.engine.pipeline.expressions import expression_problems, references
+from batchcast.engine.pipeline.parameters import ParameterDeclaration, parse_parameter
+from batchcast.engine.pipeline.step_graph import graph_problems
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["parse_definition"]
+
+VERSION = "2020-12-01"
+
+_JOB_KEYS = frozenset(
+    {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description", "CacheConfig", "RetryPolicies"}
+)
+_PLAIN_KEYS = frozenset({"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"})
+_STEP_KEYS: Mapping[str, frozenset[str]] = {
+    "Processing": _JOB_KEYS | {"PropertyFiles"},
+    "Transform": _JOB_KEYS,
+    "Condition": _PLAIN_KEYS,
+    "Fail": _PLAIN_KEYS,
+}
+_STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
+_TOP_KEYS = frozenset({"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"})
+
+
+def parse_definition(text: str) -> Definition:
+    """Raises ConfigError with everything in the definition that this engine cannot run as SageMaker would."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(Problem("definition", f"the definition is not JSON: {error}.")) from None
+    reader = _Reader()
+    definition = reader.definition(document)
+    if not reader.problems:
+        reader.problems.extend(graph_problems(definition))
+    if reader.problems:
+        raise ConfigError(*reader.problems)
+    return definition
+
+
+class _Reader:
+    """Collects problems while it reads, so that all of them are reported together."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def definition(self, document: Any) -> Definition:
+        top = self._object(document, "definition", _TOP_KEYS, required=("Version", "Steps"))
+        if top.get("Version") not in (None, VERSION):
+            self._problem("definition.Version", f"is {top['Version']!r}.", f"This engine reads {VERSION}.")
+        for key in ("Metadata", "MlflowConfig"):
+            if top.get(key):
+                self._problem(f"definition.{key}", "is not empty.", "This engine gives it no meaning: leave it out.")
+        declared = [self._parameter(each, index) for index, each in enumerate(self._list(top, "Parameters"))]
+        steps = list(self._steps(self._list(top, "Steps"), "Steps", None))
+        self._unique("Parameters", [each.name for each in declared if each])
+        self._unique("Steps", [step.name for step in steps])
+        return Definition(
+            parameters={each.name: each for each in declared if each},
+            steps={step.name: step for step in steps},
+            experiment=self._experiment(top.get("PipelineExperimentConfig")),
+        )
+
+    def _experiment(self, value: Any) -> Mapping[str, Any] | None:
+        if value is None:
+            return None
+        keys = frozenset({"ExperimentName", "TrialName"})
+        experiment = self._object(value, "PipelineExperimentConfig", keys, required=sorted(keys))
+        self.problems.extend(expression_problems(experiment, "PipelineExperimentConfig"))
+        return experiment
+
+    def _parameter(self, value: Any, index: int) -> ParameterDeclaration | None:
+        declaration, problems = parse_parameter(value, f"Parameters[{index}]")
+        self.problems.extend(problems)
+        return declaration
+
+    def _steps(self, values: list[Any], where: str, branch: Branch | None) -> Iterator[Step]:
+        for index, value in enumerate(values):
+            yield from self._step(value, f"{where}[{index}]", branch)
+
+    def _step(self, value: Any, where: str, branch: Branch | None) -> Iterator[Step]:
+        type_ = value.get("Type") if isinstance(value, Mapping) else None
+        if not isinstance(type_, str) or type_ not in _STEP_KEYS:
+            self._problem(where, f"step type {type_!r} is not emulated.", f"Use {', '.join(_STEP_KEYS)}.")
+            return
+        body = self._object(value, where, _STEP_KEYS[type_], required=("Name", "Type", "Arguments"))
+        name = body.get("Name")
+        if not isinstance(name, str) or not _STEP_NAME.fullmatch(name):
+            self._problem(f"{where}.Name", f"{name!r} is no step name.", "Use 1 to 64 letters, digits, - and _.")
+            return
+        where = f"{where} ({name})"
+        arguments = self._object(body.get("Arguments", {}), f"{where}.Arguments", _ARGUMENT_KEYS.get(type_))
+        nested = {key: self._list(arguments, key) for key in ("IfSteps", "ElseSteps")} if type_ == "Condition" else {}
+        own = {key: item for key, item in arguments.items() if key not in nested}
+        self._check_arguments(type_, own, f"{where}.Arguments")
+        self._check_cache(body.get("CacheConfig"), f"{where}.CacheConfig")
+        for key in ("DisplayName", "Description"):
+            if not isinstance(body.get(key, ""), str):
+                self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.", "")
+        yield Step(
+            name=name,
+            type=type_,
+            arguments=own,
+            dependencies=self._dependencies(self._list(body, "DependsOn"), own, where),
+            branch=branch,
+            display_name=body.get("DisplayName"),
+            description=body.get("Description"),
+            property_files=tuple(self._property_files(self._list(body, "PropertyFiles"), where)),
+            retry_policies=tuple(self._retry_policies(self._list(body, "RetryPolicies"), where)),
+        )
+        for key, outcome in (("IfSteps", True), ("ElseSteps", False)):
+            yield from self._steps(nested.get(key, []), f"{where}.{key}", Branch(condition=name, outcome=outcome))
+
+    def _check_arguments(self, type_: str, arguments: Mapping[str, Any], where: str) -> None:
+        found = list(expression_problems(arguments, where))
+        if f"{type_}JobName" in arguments:
+            what = "names of jobs are made from the execution and the step."
+            found.append(Problem("definition", what, where=f"{where}.{type_}JobName", remedy="Leave it out."))
+        if type_ == "Condition" and not found:
+            found = list(condition_problems(arguments.get("Conditions"), f"{where}.Conditions"))
+        self.problems.extend(found)
+
+    def _check_cache(self, value: Any, where: str) -> None:
+        cache = self._object(value or {}, where, frozenset({"Enabled", "ExpireAfter"}))
+        if cache.get("Enabled"):
+            self._problem(where, "step caching is not emulated.", "Its key ignores what the objects hold: turn it off.")
+
+    def _dependencies(self, values: list[Any], arguments: Mapping[str, Any], where: str) -> tuple[Dependency, ...]:
+        found: dict[str, Dependency] = {}
+        for value in values:
+            entry = {"Step": value, "Trigger": COMPLETED} if isinstance(value, str) else value
+            body = self._object(
+                entry, f"{where}.DependsOn", frozenset({"Step", "Trigger"}), required=("Step", "Trigger")
+            )
+            if body.get("Trigger") not in TRIGGERS:
+                self._problem(f"{where}.DependsOn", f"trigger {body.get('Trigger')!r}.", f"Use {', '.join(TRIGGERS)}.")
+            elif isinstance(body.get("Step"), str):
+                dependency = Dependency(step=body["Step"], trigger=body["Trigger"])
+                if found.setdefault(dependency.step, dependency) != dependency:
+                    self._problem(f"{where}.DependsOn", f"step {dependency.step} has two triggers.", "Keep one.")
+        for step in _referenced_steps(arguments):
+            found.setdefault(step, Dependency(step=step))
+        return tuple(found.values())
+
+    def _property_files(self, values: list[Any], where: str) -> Iterator[PropertyFile]:
+        keys = ("PropertyFileName", "OutputName", "FilePath")
+        for value in values:
+            body = self._object(value, f"{where}.PropertyFiles", frozenset(keys), required=keys)
+            if all(isinstance(body.get(key), str) for key in keys):
+                yield PropertyFile(name=body[keys[0]], output_name=body[keys[1]], path=body[keys[2]])
+
+    def _retry_policies(self, values: list[Any], where: str) -> Iterator[RetryPolicy]:
+        for index, value in enumerate(values):
+            policy, problems = parse_retry_policy(value, f"{where}.RetryPolicies[{index}]")
+            self.problems.extend(problems)
+            if policy:
+                yield policy
+
+    def _object(
+        self, value: Any, where: str, keys: frozenset[str] | None = None, required: Iterable[str] = ()
+    ) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            self._problem(where, f"is not an object but {value!r}.", "")
+            return {}
+        for key in value if keys is not None else ():
+            if key not in (keys or ()):
+                self._problem(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
+        for key in required:
+            if key not in value:
+                self._problem(where, f"{key} is missing.", "")
+        return value
+
+    def _list(self, value: Mapping[str, Any], key: str) -> list[Any]:
+        items = value.get(key) or []
+        if isinstance(items, list):
+            return items
+        self._problem(key, f"is not a list but {items!r}.", "")
+        return []
+
+    def _unique(self, where: str, names: list[str]) -> None:
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._problem(where, f"the name {name} is used twice.", "")
+
+    def _problem(self, where: str, what: str, remedy: str) -> None:
+        self.problems.append(Problem("definition", what, where=where, remedy=remedy))
+
+
+_ARGUMENT_KEYS: Mapping[str, frozenset[str]] = {
+    "Condition": frozenset({"Conditions", "IfSteps", "ElseSteps"}),
+    "Fail": frozenset({"ErrorMessage"}),
+}
+
+
+def _referenced_steps(arguments: Any) -> list[str]:
+    try:
+        return [each.name for each in references(arguments) if each.kind in ("Properties", "PropertyFiles")]
+    except ConfigError:  # already reported by expression_problems
+        return []

@@ -1,0 +1,1 @@
+"""Executions of a pipeline: records, steps, retries."""

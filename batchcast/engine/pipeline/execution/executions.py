@@ -1,0 +1,134 @@
+"""The life of pipeline executions: start, stop, retry, and going on after a killed process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.pipeline.execution.executor import start_executor
+from batchcast.engine.pipeline.execution.record import EXECUTING, execution_arn, find_execution, new_execution
+from batchcast.engine.pipeline.pipelines import find_pipeline
+from batchcast.engine.pipeline.step_graph import ENDED
+from batchcast.engine.resource_name import now
+from batchcast.engine.state import Record
+from batchcast.engine.workspace import Workspace
+
+__all__ = ["interrupted", "resume", "retry_execution", "start_execution", "stop_execution"]
+
+# An execution's record tells its end a moment before its owner lets go of it.
+_ENDING_SECONDS = 5.0
+
+StepFaults = Mapping[str, Sequence[str]]
+
+
+def start_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
+    """Record a new execution and drive it in the background; the same token again answers with the same execution."""
+    pipeline = find_pipeline(workspace, request["PipelineName"])
+    with workspace.executions.exclusive():
+        for record in workspace.executions.all():
+            if _is_same_call(record, pipeline, request):
+                return {"PipelineExecutionArn": execution_arn(record)}
+        record = new_execution(workspace, pipeline, request)
+        lock = _own(workspace, record)
+        workspace.executions.create(record["PipelineExecutionId"], record)
+    start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
+    return {"PipelineExecutionArn": execution_arn(record)}
+
+
+def _is_same_call(record: Record, pipeline: Record, request: Mapping[str, Any]) -> bool:
+    same_token = record["ClientRequestToken"] == request["ClientRequestToken"]
+    return same_token and bool(record["PipelineName"] == pipeline["PipelineName"])
+
+
+def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask whichever process drives it; an execution whose process died is stopped at once.
+
+    Raises ServiceException `ConflictException` for an execution that has ended.
+    """
+    record = find_execution(workspace, request["PipelineExecutionArn"])
+    execution_id = record["PipelineExecutionId"]
+    if record["Status"] != EXECUTING:
+        what = f"Pipeline execution {execution_id} has status {record['Status']} and cannot be stopped."
+        raise ServiceException("ConflictException", what)
+    workspace.executions.request_stop(execution_id)
+    lock = workspace.executions.own(execution_id)
+    if lock is not None:
+        _stop_interrupted(workspace, execution_id, lock)
+    return {"PipelineExecutionArn": execution_arn(record)}
+
+
+def _stop_interrupted(workspace: Workspace, execution_id: str, lock: IO[str]) -> None:
+    with lock:
+        record = workspace.executions.read(execution_id) or {}
+        if record["Status"] == EXECUTING:
+            for step in record["Steps"].values():
+                if step["StepStatus"] not in ENDED:
+                    step |= {"StepStatus": "Stopped", "EndTime": now()}
+            workspace.executions.write(execution_id, record | {"Status": "Stopped", "LastModifiedTime": now()})
+        workspace.executions.clear_stop(execution_id)
+
+
+def retry_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
+    """Run again, as a whole, the steps that did not succeed; those that did are kept.
+
+    Raises ServiceException `ValidationException` unless the execution Failed or was Stopped, and after a Fail step.
+    """
+    record = find_execution(workspace, request["PipelineExecutionArn"])
+    if request["ClientRequestToken"] in record["RetryTokens"]:
+        return {"PipelineExecutionArn": execution_arn(record)}
+    if record["Status"] not in ("Failed", "Stopped"):
+        what = f"Only a Failed or Stopped execution can be retried; this one is {record['Status']}."
+        raise ServiceException("ValidationException", what)
+    if any("Fail" in step.get("Metadata", {}) for step in record["Steps"].values()):
+        raise ServiceException("ValidationException", "An execution that a Fail step ended cannot be retried.")
+    lock = _own(workspace, record)
+    workspace.executions.clear_stop(record["PipelineExecutionId"])
+    _forget_unsuccessful(record)
+    record.pop("FailureReason", None)
+    record["RetryTokens"].append(request["ClientRequestToken"])
+    if "ParallelismConfiguration" in request:
+        record["ParallelismConfiguration"] = request["ParallelismConfiguration"]
+    record |= {"Status": EXECUTING, "LastModifiedTime": now()}
+    workspace.executions.write(record["PipelineExecutionId"], record)
+    start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
+    return {"PipelineExecutionArn": execution_arn(record)}
+
+
+def _forget_unsuccessful(record: Record) -> None:
+    """Steps that did not succeed are as if they had not started, but for the attempts made: they number the jobs."""
+    for name, step in list(record["Steps"].items()):
+        if step["StepStatus"] != "Succeeded" and "SelectiveExecutionResult" not in step:
+            record["Attempts"][name] = step.get("AttemptCount", 0)
+            del record["Steps"][name]
+
+
+def interrupted(workspace: Workspace) -> list[str]:
+    """The ARNs of the executions that ran in a process that died."""
+    return [
+        execution_arn(record)
+        for record in workspace.executions.all()
+        if record["Status"] == EXECUTING and not workspace.executions.is_owned(record["PipelineExecutionId"])
+    ]
+
+
+def resume(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
+    """Go on with an interrupted execution in the background; False when it is none, or another process was faster."""
+    if arn not in interrupted(workspace):
+        return False
+    execution_id = arn.rsplit("/", 1)[-1]
+    lock = workspace.executions.own(execution_id)
+    if lock is None:
+        return False
+    if (workspace.executions.read(execution_id) or {}).get("Status") != EXECUTING:  # it ended just now
+        lock.close()
+        return False
+    start_executor(workspace, execution_id, lock, step_faults)
+    return True
+
+
+def _own(workspace: Workspace, record: Record) -> IO[str]:
+    lock = workspace.executions.own(record["PipelineExecutionId"], patience_seconds=_ENDING_SECONDS)
+    if lock is None:
+        raise ServiceException("ConflictException", f"Pipeline execution {execution_arn(record)} is running.")
+    return lock

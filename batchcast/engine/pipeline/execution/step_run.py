@@ -1,0 +1,118 @@
+"""One step of an execution: its request resolved, its job created, run and, where a policy says so, tried again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.engine.errors import NotEmulatedError, ServiceException
+from batchcast.engine.pipeline.conditions import holds
+from batchcast.engine.pipeline.definition import Step
+from batchcast.engine.pipeline.execution.retry_policy import RetryCount, creation_exception, failure_exception
+from batchcast.engine.pipeline.execution.step_values import ExecutionContext, scope
+from batchcast.engine.pipeline.expressions import resolve, text_of
+from batchcast.steps.errors import BatchcastError
+
+__all__ = ["StepEnd", "run_step"]
+
+_STATUS_OF_JOB = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped"}
+_MAX_JOB_NAME = 63
+_HASH_LENGTH = 10
+_MAX_ERROR_MESSAGE = 3072
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEnd:
+    """How a step, or one attempt at it, ended; `exception_type` is what a retry policy could name, if anything."""
+
+    status: str
+    failure_reason: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    exception_type: str | None = None
+
+
+def run_step(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
+    """Run a step to its end. `report` takes members of the step's record as they become known.
+
+    `attempt` counts from 1, over retries and over retried executions. If its job exists already, a process died while
+    it ran, and it is gone on with.
+    """
+    try:
+        if step.type == "Condition":
+            return _condition(step, context)
+        if step.type == "Fail":
+            return _fail(step, context)
+        return _job(step, context, attempt, report)
+    except BatchcastError as error:
+        return StepEnd(status="Failed", failure_reason=f"ClientError: {error}")
+
+
+def _condition(step: Step, context: ExecutionContext) -> StepEnd:
+    values = scope(context)
+    outcome = all(holds(each, values) for each in step.arguments["Conditions"])
+    return StepEnd(status="Succeeded", metadata={"Condition": {"Outcome": str(outcome)}})
+
+
+def _fail(step: Step, context: ExecutionContext) -> StepEnd:
+    message = text_of(resolve(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
+    return StepEnd(status="Failed", failure_reason=message, metadata={"Fail": {"ErrorMessage": message}})
+
+
+def _job(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
+    retries = RetryCount(step.retry_policies)
+    elapsed = 0.0
+    while True:
+        began = time.monotonic()
+        end = _attempt(step, context, attempt, report)
+        elapsed += time.monotonic() - began
+        wait = retries.next_wait(end.exception_type, elapsed)
+        if end.status != "Failed" or wait is None:
+            return end
+        if context.halted.wait(wait * context.workspace.time_scale):
+            return StepEnd(status="Stopped")
+        elapsed += wait
+        attempt += 1
+
+
+def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
+    jobs = context.workspace.jobs[step.type]
+    name = _job_name(context.execution_id, step.name, attempt)
+    metadata = {f"{step.type}Job": {"Arn": jobs.arn(name)}}
+    report({"StepStatus": "Starting", "AttemptCount": attempt, "Metadata": metadata})
+    planned = context.step_faults.get(step.name, ())[attempt - 1 : attempt]
+    if planned:
+        reason = f"{planned[0]}: planned for attempt {attempt}."
+        return StepEnd(status="Failed", failure_reason=reason, exception_type=planned[0])
+    try:
+        resume = jobs.exists(name)
+        lock = jobs.take(name) if resume else jobs.create(_request(step, context, name), execution=context.execution_id)
+    except (ServiceException, NotEmulatedError) as error:
+        what = error.message if isinstance(error, ServiceException) else str(error)
+        reason = f"ClientError: Failed to invoke sagemaker:Create{step.type}Job. Error Details: {what}"
+        return StepEnd(status="Failed", failure_reason=reason, exception_type=creation_exception(error))
+    report({"StepStatus": "Executing"})
+    ended = jobs.run(name, lock, resume=resume, halted=context.halted)
+    failure = ended.get("FailureReason")
+    return StepEnd(
+        status=_STATUS_OF_JOB[ended["Status"]],
+        failure_reason=failure,
+        metadata=metadata,
+        exception_type=failure_exception(failure) if failure else None,
+    )
+
+
+def _request(step: Step, context: ExecutionContext, job: str) -> dict[str, Any]:
+    member = f"{step.type}JobName"
+    return {member: job, **resolve(step.arguments, scope(context, **{member: job}))}
+
+
+def _job_name(execution_id: str, step: str, attempt: int) -> str:
+    """`pipelines-<execution id>-<step>-<hash>` as the service names them, no longer than a job's name may be."""
+    digest = hashlib.sha256(f"{execution_id}/{step}/{attempt}".encode()).hexdigest()[:_HASH_LENGTH]
+    head = f"pipelines-{execution_id}-{step.replace('_', '-')}"
+    return f"{head[: _MAX_JOB_NAME - _HASH_LENGTH - 1].rstrip('-')}-{digest}"

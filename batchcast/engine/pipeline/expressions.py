@@ -1,0 +1,241 @@
+"""Values a pipeline definition leaves open, and their resolution: `Get`, `Std:Join` and `Std:JsonGet`.
+
+Source: `expr` of the pipeline variables in the SageMaker Python SDK 3.27 (`sagemaker.core.workflow`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["Reference", "Scope", "expression_problems", "references", "resolve", "text_of"]
+
+_STEP_GET = re.compile(r"Steps\.(?P<step>[A-Za-z0-9\-_]+)\.(?P<path>.+)")
+_NAMED_GET = re.compile(r"(?P<kind>Parameters|Execution)\.(?P<name>[A-Za-z0-9\-_]+)")
+_PROPERTY_PART = re.compile(
+    r"\.?(?P<name>[A-Za-z_][A-Za-z0-9_\-]*)|\[(?P<index>\d+)\]|\[(?P<quote>['\"])(?P<key>.+?)(?P=quote)\]"
+)
+_PROPERTY_FILES = "PropertyFiles."
+_NAME_MEMBERS = ("OutputName", "InputName", "Name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a `Get` names: `kind` is Parameters, Execution, Properties or PropertyFiles.
+
+    `name` is the parameter's, the variable's or the step's; `path` the rest, empty for the first two kinds.
+    """
+
+    kind: str
+    name: str
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: object) -> Reference:
+        """Raises ConfigError for anything that is not a `Get` of the four kinds."""
+        step = _STEP_GET.fullmatch(text) if isinstance(text, str) else None
+        named = _NAMED_GET.fullmatch(text) if isinstance(text, str) else None
+        if step and step["path"].startswith(_PROPERTY_FILES):
+            return cls(kind="PropertyFiles", name=step["step"], path=step["path"].removeprefix(_PROPERTY_FILES))
+        if step:
+            _property_parts(step["path"])
+            return cls(kind="Properties", name=step["step"], path=step["path"])
+        if named:
+            return cls(kind=named["kind"], name=named["name"])
+        raise ConfigError(Problem("expression", f"{text!r} cannot be read as a Get.", remedy=_GET_REMEDY))
+
+
+_GET_REMEDY = (
+    "Write Parameters.<name>, Execution.<variable>, Steps.<step>.<property> or a property file in Std:JsonGet."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where the open values come from while one step is resolved.
+
+    `properties(step)` is what the step's Describe call answers, `property_file(step, name)` and `json_object(uri)` a
+    parsed JSON document.
+    """
+
+    parameters: Mapping[str, str | int | float | bool]
+    execution: Mapping[str, str]
+    properties: Callable[[str], Mapping[str, Any]]
+    property_file: Callable[[str, str], Any]
+    json_object: Callable[[str], Any]
+
+
+def resolve(value: Any, scope: Scope) -> Any:
+    """`value` with every expression in it replaced. Raises ConfigError when an expression has no value."""
+    if isinstance(value, Mapping):
+        function = _function(value)
+        if function is not None:
+            return _FUNCTIONS[function](value[function], scope)
+        return {key: resolve(item, scope) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [resolve(item, scope) for item in value]
+    return value
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """Every `Get` inside `value`."""
+    if isinstance(value, Mapping):
+        if _function(value) == "Get":
+            yield Reference.parse(value["Get"])
+        else:
+            for item in value.values():
+                yield from references(item)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from references(item)
+
+
+def expression_problems(value: Any, where: str) -> Iterator[Problem]:
+    """What is wrong with the expressions inside `value`, before any of them is resolved."""
+    if isinstance(value, Mapping):
+        function = _function(value)
+        unknown = next((key for key in value if key.startswith("Std:") and key != function), None)
+        if unknown is not None:
+            what = f"{unknown} is no function this engine knows, or does not stand alone."
+            yield Problem("expression", what, where=where, remedy=f"Use one of {', '.join(_FUNCTIONS)}.")
+        elif function is not None:
+            yield from _function_problems(function, value[function], where)
+            return
+        for key, item in value.items():
+            yield from expression_problems(item, f"{where}.{key}")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, item in enumerate(value):
+            yield from expression_problems(item, f"{where}[{index}]")
+
+
+def _function_problems(function: str, body: Any, where: str) -> Iterator[Problem]:
+    place = f"{where}.{function}"
+    if function == "Get":
+        try:
+            Reference.parse(body)
+        except ConfigError as error:
+            yield from (Problem(each.code, each.what, where=place, remedy=each.remedy) for each in error.problems)
+        return
+    allowed = _MEMBERS[function]
+    if not isinstance(body, Mapping) or set(body) not in allowed:
+        shapes = " or ".join("{" + ", ".join(sorted(members)) + "}" for members in allowed)
+        yield Problem("expression", f"{json.dumps(body)[:200]} is not {shapes}.", where=place)
+        return
+    if function == "Std:Join" and not isinstance(body["Values"], list):
+        yield Problem("expression", f"{json.dumps(body['Values'])[:200]} is not a list.", where=f"{place}.Values")
+        return
+    if function == "Std:JsonGet":
+        if "PropertyFile" in body and not _is_property_file(body["PropertyFile"]):
+            what = f"{json.dumps(body['PropertyFile'])[:200]} is no property file."
+            remedy = 'Write {"Get": "Steps.<step>.PropertyFiles.<name>"}.'
+            yield Problem("expression", what, where=f"{place}.PropertyFile", remedy=remedy)
+            return
+        try:
+            _json_path(body["Path"])
+        except ConfigError as error:
+            yield from (Problem(each.code, each.what, where=place, remedy=each.remedy) for each in error.problems)
+    yield from expression_problems([item for key, item in body.items() if key != "Path"], place)
+
+
+def _is_property_file(value: Any) -> bool:
+    try:
+        return [each.kind for each in references(value)] == ["PropertyFiles"] and _function(value) == "Get"
+    except ConfigError:
+        return False
+
+
+def _property(described: Any, path: str, step: str) -> Any:
+    """The value at `path` of what a Describe call answers; a name in brackets picks the list's member of that name."""
+    value = described
+    for part in _property_parts(path):
+        if isinstance(value, list):
+            member = _member(value, part)
+        else:
+            member = value.get(part) if isinstance(value, Mapping) else None
+        if member is None:
+            what = f"the step has no property {path} (looking for {part!r})."
+            raise ConfigError(Problem("expression", what, where=f"step {step}"))
+        value = member
+    return value
+
+
+def _property_parts(path: str) -> tuple[str | int, ...]:
+    parts: list[str | int] = []
+    position = 0
+    while match := _PROPERTY_PART.match(path, position):
+        parts.append(int(match["index"]) if match["index"] else match["name"] or match["key"])
+        position = match.end()
+    if position < len(path):
+        remedy = "Use names, [index] and ['key'], e.g. ProcessingOutputConfig.Outputs['report'].S3Output.S3Uri."
+        raise ConfigError(Problem("expression", f"{path!r} cannot be read as a property.", remedy=remedy))
+    return tuple(parts)
+
+
+def _member(members: list[Any], part: str | int) -> Any:
+    if isinstance(part, int):
+        return members[part] if part < len(members) else None
+    return next((each for each in members if any(each.get(key) == part for key in _NAME_MEMBERS)), None)
+
+
+def _json_path(text: Any) -> JsonPath:
+    try:
+        return parse_json_path(text if text.startswith("$") else f"$.{text}")
+    except (AttributeError, PathError) as error:
+        raise ConfigError(Problem("expression", f"Path {text!r}: {error}.")) from None
+
+
+def text_of(value: Any) -> str:
+    """A scalar as `Std:Join` writes it. Raises ConfigError for a list or an object."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise ConfigError(Problem("join", f"Std:Join takes text, numbers and booleans, not {json.dumps(value)[:200]}."))
+
+
+def _function(value: Mapping[str, Any]) -> str | None:
+    return next(iter(value)) if len(value) == 1 and next(iter(value)) in _FUNCTIONS else None
+
+
+def _get(body: Any, scope: Scope) -> Any:
+    reference = Reference.parse(body)
+    if reference.kind == "Properties":
+        return _property(scope.properties(reference.name), reference.path, reference.name)
+    if reference.kind == "PropertyFiles":
+        what = f"{body} is a property file, which only Std:JsonGet can read."
+        raise ConfigError(Problem("expression", what))
+    values = scope.parameters if reference.kind == "Parameters" else scope.execution
+    if reference.name not in values:
+        raise ConfigError(Problem("expression", f"{body} has no value here.", remedy=f"Known: {', '.join(values)}."))
+    return values[reference.name]
+
+
+def _join(body: Mapping[str, Any], scope: Scope) -> str:
+    return text_of(resolve(body["On"], scope)).join(text_of(resolve(value, scope)) for value in body["Values"])
+
+
+def _json_get(body: Mapping[str, Any], scope: Scope) -> Any:
+    if "S3Uri" in body:
+        place = resolve(body["S3Uri"], scope)
+        document = scope.json_object(place)
+    else:
+        file = Reference.parse(body["PropertyFile"]["Get"])
+        place = f"property file {file.path} of step {file.name}"
+        document = scope.property_file(file.name, file.path)
+    try:
+        return _json_path(body["Path"]).apply(document)
+    except PathError as error:
+        raise ConfigError(Problem("expression", f"Path {body['Path']!r}: {error}.", where=place)) from None
+
+
+_FUNCTIONS: Mapping[str, Callable[[Any, Scope], Any]] = {"Get": _get, "Std:Join": _join, "Std:JsonGet": _json_get}
+_MEMBERS: Mapping[str, tuple[set[str], ...]] = {
+    "Std:Join": ({"On", "Values"},),
+    "Std:JsonGet": ({"PropertyFile", "Path"}, {"S3Uri", "Path"}),
+}

@@ -1,0 +1,120 @@
+"""Pipelines as resources: create, update, describe, delete, list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchcast.engine.errors import ServiceException, not_emulated
+from batchcast.engine.pipeline.definition_reader import parse_definition
+from batchcast.engine.resource_name import arn, now
+from batchcast.engine.state import Record
+from batchcast.engine.workspace import Workspace
+from batchcast.steps.errors import ConfigError
+
+__all__ = [
+    "create_pipeline",
+    "delete_pipeline",
+    "describe_pipeline",
+    "find_pipeline",
+    "pipeline_summaries",
+    "update_pipeline",
+]
+
+_KEPT = ("PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration", "Tags")
+_DESCRIBED = (*_KEPT[:-1], "PipelineName", "PipelineDefinition", "CreationTime", "LastModifiedTime")
+
+
+def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises ServiceException `ValidationException` for a name that is taken or a definition that cannot be run."""
+    name = request["PipelineName"]
+    moment = now()
+    record = {
+        **{key: request[key] for key in _KEPT if key in request},
+        "PipelineName": name,
+        "PipelineDefinition": _definition(workspace, request),
+        "ClientRequestToken": request["ClientRequestToken"],
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+    }
+    if not workspace.pipelines.create(name, record):
+        existing = find_pipeline(workspace, name)
+        if existing["ClientRequestToken"] != request["ClientRequestToken"]:
+            what = "Pipeline names must be unique within an AWS account and region."
+            raise ServiceException("ValidationException", f"{what} Pipeline with name ({name}) already exists.")
+    return {"PipelineArn": arn("pipeline", name)}
+
+
+def update_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Executions that run keep the definition they were started with."""
+    record = find_pipeline(workspace, request["PipelineName"])
+    record |= {key: request[key] for key in _KEPT if key in request}
+    if "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request:
+        record["PipelineDefinition"] = _definition(workspace, request)
+    workspace.pipelines.write(record["PipelineName"], record | {"LastModifiedTime": now()})
+    return {"PipelineArn": arn("pipeline", record["PipelineName"])}
+
+
+def describe_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The pipeline, and when it last ran."""
+    record = find_pipeline(workspace, request["PipelineName"])
+    answer = {key: record[key] for key in _DESCRIBED if key in record}
+    last = _last_run(workspace, record["PipelineName"])
+    answer |= {"PipelineArn": arn("pipeline", record["PipelineName"]), "PipelineStatus": "Active"}
+    return answer | ({"LastRunTime": last} if last else {})
+
+
+def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The pipeline and its executions. Raises ServiceException `ConflictException` while one of them runs."""
+    name = find_pipeline(workspace, request["PipelineName"])["PipelineName"]
+    executions = [each for each in workspace.executions.all() if each["PipelineName"] == name]
+    running = [each["PipelineExecutionId"] for each in executions if each["Status"] == "Executing"]
+    if running:
+        what = f"Pipeline {name} cannot be deleted while it runs; stop {', '.join(running)} first."
+        raise ServiceException("ConflictException", what)
+    workspace.pipelines.delete(name)
+    for each in executions:
+        workspace.executions.delete(each["PipelineExecutionId"])
+    return {"PipelineArn": arn("pipeline", name)}
+
+
+def pipeline_summaries(workspace: Workspace) -> Iterator[dict[str, Any]]:
+    """Every pipeline as ListPipelines shows it."""
+    keys = ("PipelineName", "PipelineDisplayName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
+    for record in workspace.pipelines.all():
+        summary = {key: record[key] for key in keys if key in record}
+        last = _last_run(workspace, record["PipelineName"])
+        summary["PipelineArn"] = arn("pipeline", record["PipelineName"])
+        yield summary | ({"LastExecutionTime": last} if last else {})
+
+
+def find_pipeline(workspace: Workspace, name_or_arn: str) -> Record:
+    """The record of the pipeline with that name or ARN. Raises ServiceException `ResourceNotFound`."""
+    name = name_or_arn.rsplit("/", 1)[-1]
+    full = name_or_arn if name_or_arn.startswith("arn:") else arn("pipeline", name)
+    record = workspace.pipelines.read(name)
+    if record is None or full != arn("pipeline", name):
+        raise ServiceException("ResourceNotFound", f"Pipeline '{full}' does not exist.")
+    return record
+
+
+def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
+    text, location = request.get("PipelineDefinition"), request.get("PipelineDefinitionS3Location")
+    if (text is None) == (location is None):
+        what = "Exactly one of PipelineDefinition and PipelineDefinitionS3Location has to be given."
+        raise ServiceException("ValidationException", what)
+    if text is None:
+        if "VersionId" in (location or {}):
+            where = "PipelineDefinitionS3Location.VersionId"
+            raise not_emulated("object versions are not emulated.", where=where, remedy="Leave it out.")
+        text = workspace.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}").decode() if location else ""
+    try:
+        parse_definition(text)
+    except ConfigError as error:
+        raise ServiceException("ValidationException", str(error)) from error
+    return text
+
+
+def _last_run(workspace: Workspace, name: str) -> str | None:
+    times = [each["CreationTime"] for each in workspace.executions.all() if each["PipelineName"] == name]
+    return max(times, default=None)

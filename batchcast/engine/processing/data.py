@@ -1,0 +1,112 @@
+"""The data of a processing job: inputs brought to each host before the start, outputs taken from it after the end.
+
+Sources: SageMaker developer guide, "Build your own processing container" (2023-03); API reference, ProcessingS3Input
+and ProcessingS3Output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
+
+__all__ = ["InputError", "private_path", "stage_inputs", "upload_outputs"]
+
+_OPT_ML = "/opt/ml"
+
+
+class InputError(Exception):
+    """An input cannot be brought to the job; the text is the job's FailureReason."""
+
+
+def private_path(root: Path, path: str) -> Path:
+    """Where a path of the container, `/opt/ml/…`, lies on this machine."""
+    return root / Path(path).relative_to(_OPT_ML)
+
+
+def stage_inputs(inputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots: Sequence[Path]) -> None:
+    """Bring every input to every host's private root, or each host its share. Raises InputError."""
+    for each in inputs:
+        source = each["S3Input"]
+        objects = list(_objects(source, store))
+        if not objects:
+            raise InputError(
+                f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" of {each["InputName"]}.'
+            )
+        sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+        for number, root in enumerate(roots):
+            folder = private_path(root, source["LocalPath"])
+            folder.mkdir(parents=True, exist_ok=True)
+            for uri, name in objects[number :: len(roots)] if sharded else objects:
+                try:
+                    _bring(store, uri, folder / name)
+                except (FileExistsError, NotADirectoryError):
+                    what = (
+                        f"Cannot download {uri}: its place, {source['LocalPath']}/{name}, is taken by another object."
+                    )
+                    raise InputError(f"ClientError: {what}") from None
+
+
+def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots: Sequence[Path]) -> None:
+    """Copy what the hosts left in their output directories to the outputs' prefixes. Symbolic links are left out."""
+    for each in outputs:
+        target = each["S3Output"]
+        for root in roots:
+            folder = private_path(root, target["LocalPath"])
+            for path in sorted(_regular_files(folder)):
+                store.upload(path, join_uri(target["S3Uri"], path.relative_to(folder).as_posix()))
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    for directory, _, names in os.walk(folder):
+        yield from (path for name in names if not (path := Path(directory, name)).is_symlink())
+
+
+def _objects(source: Mapping[str, Any], store: ObjectStore) -> Iterator[tuple[str, str]]:
+    """The objects of an input in key order, each with its name below LocalPath."""
+    uri = source["S3Uri"]
+    if source["S3DataType"] == "ManifestFile":
+        yield from sorted(_manifest(uri, store))
+        return
+    for each in store.list(uri):
+        rest = each.uri.removeprefix(uri)
+        # `s3://b/in` also begins `s3://b/in/x` and `s3://b/input`: only the first lies inside a folder of that name.
+        inside = uri.endswith("/") or rest.startswith("/")
+        name = rest.lstrip("/") if inside else each.uri[uri.rindex("/") + 1 :]
+        if name:
+            yield each.uri, name
+
+
+def _manifest(uri: str, store: ObjectStore) -> Iterator[tuple[str, str]]:
+    if not store.exists(uri):
+        raise InputError(f"ClientError: there is no manifest at {uri}.")
+    try:
+        first, *names = json.loads(store.read(uri))
+        prefix = first["prefix"]
+        pairs = [(prefix + name, name.lstrip("/")) for name in names]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f'{uri} is not a manifest, [{{"prefix": "s3://…"}}, "key", …]: {error!r}.'
+        raise InputError(f"ClientError: {what}") from None
+    absent = [object_uri for object_uri, _ in pairs if not store.exists(object_uri)]
+    if absent:
+        raise InputError(f"ClientError: {len(absent)} objects of the manifest {uri} do not exist, e.g. {absent[0]}.")
+    yield from pairs
+
+
+def _bring(store: ObjectStore, uri: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise FileExistsError(path)
+    if not isinstance(store, DirectoryStore):
+        store.download(uri, path)
+        return
+    # A directory's objects are replaced, never written into: a link is as good as a copy, and costs no space.
+    source = store.path(uri).resolve()
+    try:
+        path.hardlink_to(source)
+    except OSError:  # on another file system
+        path.symlink_to(source)

@@ -1,0 +1,1 @@
+"""Requests, and the shapes that the service model gives them."""

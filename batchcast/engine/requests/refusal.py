@@ -1,0 +1,42 @@
+"""Members of a request that SageMaker takes and the engine does not: found by their path and refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from batchcast.engine.errors import NotEmulatedError
+from batchcast.steps.errors import Problem
+
+__all__ = ["refuse", "refused_members", "values_at"]
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raises NotEmulatedError with all of the problems, if there are any."""
+    found = tuple(problems)
+    if found:
+        raise NotEmulatedError(*found)
+
+
+def refused_members(refused: Mapping[str, str], request: Mapping[str, Any]) -> Iterator[Problem]:
+    """A problem for each member of `refused` that the request has.
+
+    `refused` maps a path such as `ProcessingInputs[].DatasetDefinition` to what to do instead.
+    """
+    for path, remedy in refused.items():
+        if any(True for _ in values_at(request, path)):
+            yield Problem("not_emulated", "is not emulated locally.", where=path, remedy=remedy)
+
+
+def values_at(value: Any, path: str) -> Iterator[Any]:
+    """Every value at a path; `[]` after a name stands for each member of a list. Other forms are passed over."""
+    name, _, rest = path.partition(".")
+    key = name.removesuffix("[]")
+    if not isinstance(value, Mapping) or key not in value:
+        return
+    children = value[key] if name.endswith("[]") else [value[key]]
+    for child in children if isinstance(children, list) else ():
+        if rest:
+            yield from values_at(child, rest)
+        else:
+            yield child

@@ -1,0 +1,132 @@
+"""JSON records in a directory: whole or absent, one writer each, and readable by every process.
+
+Who runs a job or an execution holds a lock on its record for as long as it runs. The kernel drops the lock when the
+process dies, so any other process can tell a running record from an interrupted one without asking for a pid.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from batchcast.steps.store.objects import whole_file
+
+__all__ = ["Record", "Records"]
+
+Record = dict[str, Any]
+
+_LOOKER_SECONDS = 0.05
+_POLL_SECONDS = 0.01
+
+
+class Records:
+    """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self, name: str, record: Mapping[str, Any]) -> bool:
+        """Write a record that must not exist yet; whether this call made it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=self.folder, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(_encoded(record))
+            os.link(scratch, self._file(name))
+        except FileExistsError:
+            return False
+        finally:
+            Path(scratch).unlink()
+        return True
+
+    def write(self, name: str, record: Mapping[str, Any]) -> None:
+        """Create or replace a record."""
+        with whole_file(self._file(name), self.folder) as stream:
+            stream.write(_encoded(record))
+
+    def read(self, name: str) -> Record | None:
+        """The record, or None."""
+        try:
+            record: Record = json.loads(self._file(name).read_bytes())
+        except FileNotFoundError:
+            return None
+        return record
+
+    def all(self) -> Iterator[Record]:
+        """Every record, by name."""
+        for path in sorted(self.folder.glob("*.json")):
+            record = self.read(path.stem)
+            if record is not None:
+                yield record
+
+    def delete(self, name: str) -> None:
+        """Remove a record and what lies beside it; no error when there is none."""
+        for path in (self._file(name), self._stop(name), self._lock(name)):
+            path.unlink(missing_ok=True)
+
+    def own(self, name: str, *, patience_seconds: float = _LOOKER_SECONDS) -> IO[str] | None:
+        """Take the record's lock, held until the result is closed; None when another owner keeps it.
+
+        The patience is for an owner that only looks, as is_owned does, or that is just about to end.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self._lock(name).open("w")
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    lock.close()
+                    return None
+                time.sleep(_POLL_SECONDS)
+            else:
+                return lock
+
+    def is_owned(self, name: str) -> bool:
+        """Whether a living owner holds the record's lock."""
+        lock = self.own(name)
+        if lock is None:
+            return True
+        lock.close()
+        return False
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """One caller at a time, over all processes; for steps that read several records before writing one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".exclusive").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def request_stop(self, name: str) -> None:
+        """Ask the owner, whichever process it is, to stop."""
+        self._stop(name).touch()
+
+    def stop_requested(self, name: str) -> bool:
+        """Whether somebody asked."""
+        return self._stop(name).exists()
+
+    def clear_stop(self, name: str) -> None:
+        """The request was served, or a new run begins."""
+        self._stop(name).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _lock(self, name: str) -> Path:
+        return self.folder / f"{name}.lock"
+
+    def _stop(self, name: str) -> Path:
+        return self.folder / f"{name}.stop"
+
+
+def _encoded(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, indent=1).encode()

@@ -1,0 +1,1 @@
+"""What a transform job makes of the bytes of its input."""

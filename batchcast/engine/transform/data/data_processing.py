@@ -1,0 +1,154 @@
+"""DataProcessing of a transform job: InputFilter, then the model, then JoinSource, then OutputFilter.
+
+Source: API reference, DataProcessing; developer guide, "Associate Prediction Results with Input Records" (2023-03).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.transform.data.csv_row import dump_row, load_row
+from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
+from batchcast.engine.transform.data.json_text import dump_json, load_json
+
+__all__ = ["DataProcessing", "ProcessingError", "check_data_processing", "data_processing"]
+
+_CSV = "text/csv"
+_JSON = "application/json"
+_JSON_LINES = "application/jsonlines"
+_OUTPUT_KEY = "SageMakerOutput"
+_INPUT_KEY = "SageMakerInput"
+
+
+class ProcessingError(Exception):
+    """A record or an answer that cannot be filtered or joined; `by_algorithm` when the answer is to blame."""
+
+    def __init__(self, message: str, *, by_algorithm: bool) -> None:
+        super().__init__(message)
+        self.by_algorithm = by_algorithm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataProcessing:
+    """What to do with each record before and after the model."""
+
+    media_type: str
+    input_filter: JsonPath
+    output_filter: JsonPath
+    join: bool
+
+    @property
+    def _shape(self) -> str:
+        return "CSV" if self.media_type == _CSV else "JSON"
+
+    @property
+    def filters_input(self) -> bool:
+        return not self.input_filter.selects_all
+
+    def filter_input(self, record: bytes) -> bytes:
+        """The part of one record that is sent. Raises ProcessingError."""
+        if not self.filters_input:
+            return record
+        try:
+            return self._dump(self.input_filter.apply(self._load(record, of_input=True)))
+        except PathError as error:
+            raise ProcessingError(f"InputFilter {self.input_filter.text}: {error}", by_algorithm=False) from error
+
+    def finish(self, records: Sequence[bytes], answer: bytes, *, one_document: bool) -> list[bytes]:
+        """The joined and filtered records of one answer; a record a line, unless the answer is one document.
+
+        Raises ProcessingError, also when the answer has more or fewer lines than there were records.
+        """
+        if not one_document:
+            lines = answer.removesuffix(b"\n").split(b"\n")
+            if len(lines) != len(records):
+                what = f"Failed to join data: {len(records)} records were sent, {len(lines)} lines came back"
+                raise ProcessingError(what, by_algorithm=True)
+            return [self._finish_one(record, line) for record, line in zip(records, lines, strict=True)]
+        return [self._finish_one(records[0], answer)]
+
+    def _finish_one(self, record: bytes, answer: bytes) -> bytes:
+        document = self._load(answer.rstrip(b"\r\n") if self._shape == "CSV" else answer, of_input=False)
+        if self.join:
+            document = self._joined(self._load(record, of_input=True), document)
+        try:
+            return self._dump(self.output_filter.apply(document))
+        except PathError as error:
+            raise ProcessingError(f"OutputFilter {self.output_filter.text}: {error}", by_algorithm=False) from error
+
+    def _joined(self, record: Any, answer: Any) -> Any:
+        if self._shape == "CSV":
+            return [*record, *answer]
+        if isinstance(record, dict):
+            return {**record, _OUTPUT_KEY: answer}
+        return {_INPUT_KEY: record, _OUTPUT_KEY: answer}
+
+    def _load(self, text: bytes, *, of_input: bool) -> Any:
+        try:
+            return load_row(text) if self._shape == "CSV" else load_json(text)
+        except ValueError as error:
+            # Both wordings were seen in job logs (amazon-sagemaker-examples issues 821 and 1620).
+            if not of_input:
+                what = f"Failed to parse output from the algorithm as {self._shape}: {error}"
+            else:
+                what = f"Failed to parse line: '{text[:200].decode('utf-8', 'replace')}' as {self._shape}: {error}"
+            raise ProcessingError(what, by_algorithm=not of_input) from error
+
+    def _dump(self, document: Any) -> bytes:
+        if self._shape == "JSON":
+            return dump_json(document)
+        return dump_row(document if isinstance(document, list) else [document])
+
+
+def data_processing(request: Mapping[str, Any]) -> DataProcessing | None:
+    """The DataProcessing of a request that passed `check_data_processing`; None where it changes nothing."""
+    given = request.get("DataProcessing", {})
+    media_type = _media_type(request["TransformInput"].get("ContentType", ""))
+    csv = media_type == _CSV
+    processing = DataProcessing(
+        media_type=media_type,
+        input_filter=parse_json_path(given.get("InputFilter", "$"), end_inclusive=csv),
+        output_filter=parse_json_path(given.get("OutputFilter", "$"), end_inclusive=csv),
+        join=given.get("JoinSource", "None") == "Input",
+    )
+    if not processing.filters_input and not processing.join and processing.output_filter.selects_all:
+        return None
+    return processing
+
+
+def check_data_processing(request: Mapping[str, Any]) -> None:
+    """Raises ServiceException where the formats and delimiters of a request do not go with its DataProcessing.
+
+    The rules are documented; that CreateTransformJob is where they are checked is our pick.
+    """
+    try:
+        processing = data_processing(request)
+    except PathError as error:
+        raise ServiceException("ValidationException", f"DataProcessing: {error}.") from error
+    if processing is None:
+        return
+    source, target = request["TransformInput"], request["TransformOutput"]
+    content_type, accept = source.get("ContentType", ""), target.get("Accept", "")
+    split, assemble = source.get("SplitType", "None"), target.get("AssembleWith", "None")
+    broken = []
+    if processing.media_type not in (_CSV, _JSON, _JSON_LINES) or _media_type(accept) != processing.media_type:
+        broken.append(
+            f"ContentType ({content_type!r}) and Accept ({accept!r}) must be equal, and one of "
+            f"{_CSV}, {_JSON}, {_JSON_LINES}"
+        )
+    if split != assemble:
+        broken.append(f"AssembleWith ({assemble}) must equal SplitType ({split})")
+    if processing.media_type == _CSV:
+        if (split, assemble) != ("Line", "Line"):
+            broken.append("for text/csv SplitType and AssembleWith must both be Line")
+        if not (processing.input_filter.by_index_only and processing.output_filter.by_index_only):
+            broken.append("for text/csv the filters can select by index only, e.g. $[0] or $[1:]")
+    if broken:
+        raise ServiceException("ValidationException", f"DataProcessing: {'; '.join(broken)}.")
+
+
+def _media_type(text: str) -> str:
+    return text.partition(";")[0].strip().lower()

@@ -1,0 +1,110 @@
+"""The input objects of a transform job: which they are, which instance gets each, and what its output is called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from batchcast.engine.errors import ServiceException
+from batchcast.steps.errors import DataError
+from batchcast.steps.store.objects import ObjectStore, split_uri
+
+__all__ = ["InputObject", "check_input", "input_objects", "instance_share"]
+
+_Object = TypeVar("_Object")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputObject:
+    """One object to transform, and the URI of its `.out`."""
+
+    uri: str
+    output_uri: str
+
+    @property
+    def name(self) -> str:
+        """`bucket/key`, as the service's log lines have it."""
+        return self.uri.removeprefix("s3://")
+
+
+def check_input(source: Mapping[str, Any], store: ObjectStore, *, region: str, role: str) -> None:
+    """Raises ServiceException when the service would refuse this S3DataSource at create."""
+    kind, uri = source["S3DataType"], source["S3Uri"]
+    if kind not in ("S3Prefix", "ManifestFile"):
+        what = f"S3DataType {kind} is not compatible with a transform job: use S3Prefix or ManifestFile."
+        raise ServiceException("ValidationException", what)
+    if next(store.list(uri), None) is None:
+        raise ServiceException("ValidationException", _nothing_there(uri, region, role))
+    if kind == "ManifestFile":
+        _manifest(uri, store)
+
+
+def _nothing_there(uri: str, region: str, role: str) -> str:
+    """The service's words (amazon-sagemaker-examples issues 2268, 2270 and 2414)."""
+    bucket, _ = split_uri(uri)
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists '
+        f"in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
+        f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
+    )
+
+
+def input_objects(source: Mapping[str, Any], output_path: str, store: ObjectStore) -> list[InputObject]:
+    """Every object the S3DataSource names, keys in byte order.
+
+    An S3Prefix is a string and not a folder: `s3://b/in` finds `in/a` and `input2/b` (API reference,
+    TransformS3DataSource). Raises ServiceException for a manifest that cannot be read.
+    """
+    if source["S3DataType"] == "ManifestFile":
+        prefix, names = _manifest(source["S3Uri"], store)
+        uris = {prefix + name: name for name in names}
+    else:
+        found = [entry.uri for entry in store.list(source["S3Uri"])]
+        base = _base(source["S3Uri"], found)
+        uris = {uri: uri[len(base) :] for uri in found}
+    return [
+        InputObject(uri=uri, output_uri=f"{output_path.rstrip('/')}/{name}.out")
+        for uri, name in sorted(uris.items(), key=lambda pair: pair[0].encode())
+    ]
+
+
+def _base(prefix: str, uris: Sequence[str]) -> str:
+    """What is cut from each URI to name its output.
+
+    The prefix itself where it ends at a `/` of every key. Where it ends inside a name, or is a whole key, nothing is
+    published about the service; our pick is the prefix up to its last `/`, so that no two outputs share a name.
+    """
+    folder = prefix if prefix.endswith("/") else prefix + "/"
+    if split_uri(prefix)[1] == "" or all(uri.startswith(folder) for uri in uris):
+        return folder
+    return prefix[: prefix.rindex("/") + 1]
+
+
+def _manifest(uri: str, store: ObjectStore) -> tuple[str, list[str]]:
+    """The prefix and the names of `[{"prefix": "s3://b/p/"}, "name", …]`; the manifest is strict JSON."""
+    try:
+        content = json.loads(store.read(uri))
+    except (DataError, ValueError) as error:
+        raise _unreadable(uri, str(error)) from error
+    if not isinstance(content, list) or not content or not isinstance(content[0], dict):
+        raise _unreadable(uri, 'it must be an array that begins with {"prefix": "s3://…"}')
+    prefix, names = content[0].get("prefix"), content[1:]
+    if not isinstance(prefix, str) or set(content[0]) != {"prefix"}:
+        raise _unreadable(uri, 'its first element must be {"prefix": "s3://…"}')
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise _unreadable(uri, "after its first element come one or more names, each a string")
+    return prefix, names
+
+
+def _unreadable(uri: str, why: str) -> ServiceException:
+    return ServiceException("ValidationException", f'The manifest "{uri}" cannot be read: {why}.')
+
+
+def instance_share(objects: Sequence[_Object], instance: int, instance_count: int) -> list[_Object]:
+    """The objects of one instance: object `i` in key order goes to instance `i mod instance_count`, for good.
+
+    SageMaker maps whole objects to instances by key (developer guide, "Use Batch Transform") and does not publish how.
+    """
+    return list(objects[instance::instance_count])

@@ -1,0 +1,146 @@
+"""A transform job from its request to its end: Batch Transform on one machine, an instance a model server."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from batchcast.engine.errors import not_emulated
+from batchcast.engine.faults import NO_FAULTS, FaultPlan
+from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
+from batchcast.engine.transform.context import FailedFile, TransformContext
+from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
+from batchcast.engine.transform.instance import TransformInstance
+from batchcast.engine.transform.log import job_log_folder
+from batchcast.engine.transform.plan import TransformOptions, transform_plan
+from batchcast.engine.transform.progress import TransformProgress, TransformTally
+from batchcast.steps.store.objects import ObjectStore
+
+__all__ = ["TransformResult", "run_transform_job"]
+
+_SECONDS_BETWEEN_LOOKS = 0.02
+_MAX_REASON_CHARACTERS = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformResult:
+    """How a job ended, in DescribeTransformJob's words, and which files failed, which the service only logs."""
+
+    status: Literal["Completed", "Failed", "Stopped"]
+    failure_reason: str | None
+    start: datetime
+    end: datetime
+    failed_files: tuple[FailedFile, ...] = ()
+
+
+def run_transform_job(
+    request: Mapping[str, Any],
+    *,
+    store: ObjectStore,
+    model: ModelSource,
+    workdir: Path,
+    options: TransformOptions | None = None,
+    faults: FaultPlan = NO_FAULTS,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[TransformProgress], None] | None = None,
+) -> TransformResult:
+    """Run a request that passed `check_transform_request`; returns when every model server it started is ended.
+
+    Logs go to `workdir/logs`. Setting `stop` is StopTransformJob: within 2 s nothing runs and the job's outputs are
+    removed. Raises BatchcastError where the engine itself cannot go on: a command that cannot be one, a store that
+    fails, a running server that cannot be given the job's Environment.
+    """
+    start = datetime.now(UTC)
+    plan = transform_plan(request)
+    _check_environment(request, model)
+    source = request["TransformInput"]["DataSource"]["S3DataSource"]
+    objects = input_objects(source, request["TransformOutput"]["S3OutputPath"], store)
+    job = TransformContext(
+        plan=plan,
+        options=options or TransformOptions(),
+        faults=faults,
+        store=store,
+        model=model,
+        log_folder=job_log_folder(workdir / "logs", plan.job_name),
+        partial_folder=workdir / "partial" / plan.job_name,
+        tally=TransformTally(len(objects), on_progress),
+        stop=stop or threading.Event(),
+    )
+    instances = _instances(job, objects)
+    with _empty_folder(job.partial_folder):
+        _run(instances, job)
+    job.tally.report(final=True)
+    if job.stop.is_set():
+        for uri in job.outputs:
+            store.delete(uri)
+    return _result(job, instances, start)
+
+
+def _check_environment(request: Mapping[str, Any], model: ModelSource) -> None:
+    if isinstance(model, ModelUrl) and request.get("Environment"):
+        what = "a server that already runs cannot be given an environment."
+        raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
+
+
+def _instances(job: TransformContext, objects: Sequence[InputObject]) -> list[TransformInstance]:
+    count = job.plan.instance_count
+    return [
+        TransformInstance(job, number, instance_share(objects, number, count), port=port)
+        for number, port in enumerate(free_ports(count))
+    ]
+
+
+@contextmanager
+def _empty_folder(folder: Path) -> Iterator[None]:
+    """A folder for the duration; what a killed process left in it is removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(instances: Sequence[TransformInstance], job: TransformContext) -> None:
+    """All instances to their end; a stop, an error or an instance that failed to start ends them all."""
+    with ThreadPoolExecutor(len(instances), thread_name_prefix="transform") as threads:
+        running: set[Future[None]] = {threads.submit(instance.run) for instance in instances}
+        try:
+            while running:
+                done, running = wait_for(running, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                job.tally.report()
+                if job.stop.is_set() or any(instance.failed_to_start for instance in instances):
+                    break
+        finally:
+            if running:
+                for instance in instances:
+                    instance.abort()
+
+
+def _result(job: TransformContext, instances: Sequence[TransformInstance], start: datetime) -> TransformResult:
+    failed = tuple(sorted(job.failed, key=lambda file: file.uri.encode()))
+    reason = next((instance.failure for instance in instances if instance.failure), None)
+    if reason is None and failed:
+        blames = {file.blame for file in failed}
+        blame = "AlgorithmError" if "AlgorithmError" in blames else "ClientError"
+        reason = f"{blame}: See job logs for more information"
+    status: Literal["Completed", "Failed", "Stopped"] = "Failed" if reason else "Completed"
+    if job.stop.is_set():
+        status, reason, failed = "Stopped", None, ()
+    return TransformResult(
+        status=status,
+        failure_reason=reason and reason[:_MAX_REASON_CHARACTERS],
+        start=start,
+        end=datetime.now(UTC),
+        failed_files=failed,
+    )

@@ -1,0 +1,79 @@
+"""The share of a job's objects that falls to one instance, sent through its slots."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from batchcast.engine.server.http_exchange import Connection
+from batchcast.engine.transform.context import FailedFile, TransformContext
+from batchcast.engine.transform.data.input import InputObject
+from batchcast.engine.transform.data.packing import Packing
+from batchcast.engine.transform.file import FileTransform
+from batchcast.engine.transform.invocation import Invoker
+from batchcast.engine.transform.slots import Slots
+
+__all__ = ["ShareTransform"]
+
+Drain = Callable[[Connection], None]
+
+
+class ShareTransform:
+    """An object that is split has all slots to itself, record by record; else each slot has an object.
+
+    Whether SageMaker works on several split objects at once is not published; that it does on unsplit ones was seen
+    (sagemaker-python-sdk issue 2084).
+    """
+
+    def __init__(self, job: TransformContext, packing: Packing, invoker: Invoker) -> None:
+        self._job = job
+        self._packing = packing
+        self._invoker = invoker
+
+    def run(self, objects: Sequence[InputObject], slots: Slots) -> None:
+        """Transform all objects, or as many as there is time for until the instance is over."""
+        if self._packing.split == "Line":
+            for source in objects:
+                self._transform(source, slots.in_every_slot)
+        else:
+            slots.in_one_slot_each(self._in_one_slot(source) for source in objects)
+
+    def _in_one_slot(self, source: InputObject) -> Drain:
+        return lambda connection: self._transform(source, lambda drain: drain(connection))
+
+    def _transform(self, source: InputObject, run: Callable[[Drain], None]) -> None:
+        """Send one object; `run` lends the slots that drain it. A dead instance sends none (our pick)."""
+        job = self._job
+        if self._invoker.over.is_set():
+            self._fail(source, None)
+        elif job.options.resume and job.store.exists(source.output_uri):
+            job.outputs.append(source.output_uri)
+        else:
+            self._send(source, run)
+        job.tally.add(files=1)
+
+    def _send(self, source: InputObject, run: Callable[[Drain], None]) -> None:
+        job = self._job
+        partial = job.partial_folder / uuid.uuid4().hex
+        try:
+            with partial.open("wb") as sink:
+                file = FileTransform(job, source, self._packing, self._invoker, sink)
+                run(file.drain)
+            if not file.complete:
+                self._fail(source, file)
+            elif not job.faults.loses_output(source.uri):
+                job.outputs.append(source.output_uri)
+                job.store.upload(partial, source.output_uri)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _fail(self, source: InputObject, file: FileTransform | None) -> None:
+        failure = file.failure if file is not None else None
+        self._job.failed.append(
+            FailedFile(
+                uri=source.uri,
+                blame=failure.blame if failure else "AlgorithmError",
+                reason=failure.what if failure else "not processed: its instance had ended",
+                line=failure.line if failure else 0,
+            )
+        )

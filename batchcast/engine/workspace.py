@@ -1,0 +1,140 @@
+"""What a local SageMaker works on: a directory with its records, jobs and logs, an object store, and model servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.faults import FaultPlan
+from batchcast.engine.jobs import JobEnd, JobRun, Jobs
+from batchcast.engine.processing.job import run_processing_job
+from batchcast.engine.processing.request import check_processing_request
+from batchcast.engine.resource_name import ACCOUNT, REGION, arn
+from batchcast.engine.server.model_server import ModelCommand, ModelSource
+from batchcast.engine.state import Record, Records
+from batchcast.engine.transform.job import run_transform_job
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.engine.transform.progress import TransformProgress
+from batchcast.engine.transform.request import check_transform_request
+from batchcast.steps.store.objects import ObjectStore
+
+__all__ = ["Workspace"]
+
+_STATE = "state"
+# A model that is only declared was never created: its description has to have a time all the same.
+_BEGINNING = "1970-01-01T00:00:00.000+00:00"
+
+
+class Workspace:
+    """`<root>/state` has the records, `<root>/jobs` what jobs need to run, `<root>/logs` what CloudWatch would have."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        models: Mapping[str, ModelSource],
+        store: ObjectStore,
+        faults: FaultPlan,
+        options: TransformOptions,
+    ) -> None:
+        root = root.absolute()  # a job's command runs in a directory of its own
+        self.root = root
+        self.store = store
+        self.time_scale = options.time_scale
+        self.pipelines = Records(root / _STATE / "pipelines")
+        self.executions = Records(root / _STATE / "executions")
+        self.models = Records(root / _STATE / "models")
+        self._progress = Records(root / _STATE / "transform-progress")
+        self._sources = models
+        self._faults = faults
+        self._options = options
+        self.jobs: Mapping[str, Jobs] = {
+            "Transform": Jobs(
+                "Transform",
+                Records(root / _STATE / "transform-jobs"),
+                check=self._check_transform,
+                run=self._run_transform,
+            ),
+            "Processing": Jobs(
+                "Processing",
+                Records(root / _STATE / "processing-jobs"),
+                check=check_processing_request,
+                run=self._run_processing,
+            ),
+        }
+
+    def model(self, name: str) -> Record | None:
+        """DescribeModel's answer: of a created model, or of one that is only declared with a server of its own."""
+        record = self.models.read(name)
+        if record is not None:
+            return record
+        if name not in self._sources:
+            return None
+        return {"ModelName": name, "ModelArn": arn("model", name), "CreationTime": _BEGINNING, "PrimaryContainer": {}}
+
+    def all_models(self) -> Iterator[Record]:
+        """Every model, created or only declared."""
+        created = {record["ModelName"]: record for record in self.models.all()}
+        for name in sorted({*created, *self._sources}):
+            model = self.model(name)
+            if model is not None:
+                yield model
+
+    def model_source(self, model: Mapping[str, Any]) -> ModelSource:
+        """The server of a model: the one declared for its name, else for its image.
+
+        Raises ServiceException when there is neither, because nothing says how to start it.
+        """
+        container = model.get("PrimaryContainer", {})
+        source = self._sources.get(model["ModelName"]) or self._sources.get(container.get("Image", ""))
+        if source is None:
+            known = ", ".join(self._sources) or "none"
+            what = f"No server is declared for model {model['ModelName']} or its image; declared: {known}."
+            raise ServiceException("ValidationException", what)
+        if isinstance(source, ModelCommand):
+            return replace(source, environment={**source.environment, **container.get("Environment", {})})
+        return source
+
+    def transform_progress(self, job: str) -> TransformProgress:
+        """How far a transform job is, whichever process runs it; all zero before its first report."""
+        return TransformProgress(**(self._progress.read(job) or {}))
+
+    def _check_transform(self, request: Mapping[str, Any]) -> None:
+        model = self.model(request.get("ModelName", ""))
+        check_transform_request(request, store=self.store, model=model, region=REGION, account=ACCOUNT)
+        if model is not None:
+            self.model_source(model)
+
+    def _run_transform(self, run: JobRun) -> JobEnd:
+        def report(progress: TransformProgress) -> None:
+            members = ("files_done", "files_total", "records_done", "records_total")
+            self._progress.write(run.name, {member: getattr(progress, member) for member in members})
+
+        model = self.model(run.request["ModelName"])
+        if model is None:
+            raise ServiceException("ValidationException", f"Model {run.request['ModelName']} was deleted.")
+        result = run_transform_job(
+            run.request,
+            store=self.store,
+            model=self.model_source(model),
+            workdir=self.root,
+            options=replace(self._options, resume=run.resume),
+            faults=self._faults,
+            stop=run.stop,
+            on_progress=report,
+        )
+        return JobEnd(status=result.status, failure_reason=result.failure_reason)
+
+    def _run_processing(self, run: JobRun) -> JobEnd:
+        result = run_processing_job(
+            run.request,
+            arn=run.arn,
+            store=self.store,
+            workdir=self.root / "jobs" / run.name,
+            log_folder=self.root / "logs" / "aws" / "sagemaker" / "ProcessingJobs" / run.name,
+            stop=run.stop,
+        )
+        return JobEnd(status=result.status, failure_reason=result.failure_reason, exit_message=result.exit_message)

@@ -1,0 +1,80 @@
+"""Records to try a model with: those of the user's file, or of the bakery sample, built as a run builds them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_records"]
+
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
+# The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
+SAMPLE_RUN_DATE = "2019-03-30"
+
+_RUN_ID = "sample000000"
+
+
+def bakery_records() -> list[bytes]:
+    """Every record of the sample's run with the pipeline's own parameters, without its newline.
+
+    Raises ConfigError where the sample is not installed.
+    """
+    from batchcast.steps import build_shards
+    from batchcast.steps.container import ContainerPaths
+
+    if not (SAMPLE / "history").is_dir():
+        what = "the bakery sample, whose records would be sent, is not here."
+        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give records of your own model."))
+    with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
+        root = Path(folder)
+        paths = ContainerPaths(root=root)
+        paths.input("payload").mkdir(parents=True)
+        shutil.copy(SAMPLE / "payload.toml", paths.input("payload"))
+        paths.input("history").symlink_to(SAMPLE / "history")
+        with contextlib.redirect_stdout(io.StringIO()):  # the step's summary is no result here
+            build_shards.main(_arguments(), {"OPT_ML": str(root), "BATCHCAST_OBJECT_STORE": str(root / "s3")})
+        shards = sorted(paths.output("shards").iterdir())
+        return [line for shard in shards for line in shard.read_bytes().splitlines()]
+
+
+def _arguments() -> list[str]:
+    """The step's flags: the parameters' defaults, and what has none."""
+    from batchcast.pipelines.parameters import Parameters
+    from batchcast.steps.arguments import NONE
+    from batchcast.steps.build_arguments import BuildArguments
+
+    given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
+    arguments = []
+    for field in dataclasses.fields(BuildArguments):
+        if field.name in given or field.name in Parameters.model_fields:
+            value = given.get(field.name) or Parameters.model_fields[field.name].default
+            arguments += [f"--{field.name.replace('_', '-')}", str(value)]
+    return arguments
+
+
+def read_records(sample: Path) -> list[bytes]:
+    """A JSON document a line; blank lines are passed over. Raises ConfigError for lines that are none."""
+    try:
+        lines = sample.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigError(Problem("sample", f"cannot be read: {error.strerror}.", str(sample))) from error
+    records = [line for line in (line.removesuffix(b"\r") for line in lines) if line.strip()]
+    problems = []
+    for number, record in enumerate(records, 1):
+        try:
+            json.loads(record)
+        except ValueError as error:
+            remedy = "Write one whole JSON document a line."
+            problems.append(Problem("sample", f"record {number} is not JSON: {error}.", str(sample), remedy))
+    if not records:
+        problems.append(Problem("sample", "holds no record.", str(sample), "Write one JSON document a line."))
+    if problems:
+        raise ConfigError(*problems[:5])
+    return records

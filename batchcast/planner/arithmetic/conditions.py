@@ -1,0 +1,76 @@
+"""What surrounds the records of a transform job: starting, transferring, failing, and how sure all that is.
+
+The numbers are priors until a run has been measured; `arithmetic.actual` replaces them by what happened.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+__all__ = ["PRIOR", "Conditions", "LogNormal", "on_this_machine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogNormal:
+    """A duration in seconds that is never negative and has a long right tail."""
+
+    median: float
+    sigma: float
+
+    @property
+    def mean(self) -> float:
+        """Seconds."""
+        return self.median * math.exp(self.sigma**2 / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """`provision` passes before TransformStartTime and is not billed; every instance then has its own `start`.
+
+    `request_overhead` and `shard_overhead` are seconds; `failure_rate` is the share of attempts that fail and are tried
+    again, up to `max_retries` times; `timeout` bounds an attempt. `speed_sigma` says how sure the seconds a record are,
+    `instance_sigma` how much instances of one type differ. `busiest_share` is what the busiest instance gets of a
+    transform job, in even shares: 1.0 where objects are dealt in turn.
+    """
+
+    provision: LogNormal
+    start: LogNormal
+    request_overhead: float
+    shard_overhead: float
+    failure_rate: float
+    max_retries: int
+    timeout: float
+    speed_sigma: float
+    instance_sigma: float
+    busiest_share: float
+    source: str
+
+    @property
+    def attempts(self) -> float:
+        """Expected attempts a record: 1 + p + p² + … up to the last retry."""
+        return sum(self.failure_rate**attempt for attempt in range(self.max_retries + 1))
+
+
+# Starts: 3 to 5 minutes reported for small images, 8 for a big one, one of 23; together a median of 5.5 minutes and a
+# 95 % point of about 9. Overheads: an exchange on loopback costs 2 ms, opening and storing a shard 0.3 s (its bytes
+# stream along).
+PRIOR = Conditions(
+    provision=LogNormal(median=180.0, sigma=0.35),
+    start=LogNormal(median=150.0, sigma=0.30),
+    request_overhead=0.002,
+    shard_overhead=0.3,
+    failure_rate=0.0,
+    max_retries=3,
+    timeout=600.0,
+    speed_sigma=0.03,
+    instance_sigma=0.01,
+    busiest_share=1.0,
+    source="prior",
+)
+
+
+def on_this_machine(conditions: Conditions) -> Conditions:
+    """The conditions in a workspace of the local engine: nothing is provisioned, and a server starts in a second."""
+    nothing, start = LogNormal(median=0.0, sigma=0.0), LogNormal(median=1.0, sigma=0.5)
+    return replace(conditions, provision=nothing, start=start, source="prior of this machine")

@@ -1,0 +1,131 @@
+"""Everything a plan is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import Conditions
+from batchcast.planner.arithmetic.workload import Workload
+from batchcast.planner.prices.prices import Fees, Rate
+from batchcast.steps.shards.plan import plan_shards, shard_sizes
+
+__all__ = ["AD_HOC_REQUESTS", "ENDPOINT_INSTANCES", "ENDPOINT_REQUESTS", "PlanInputs"]
+
+# The usual endpoint that a weekly batch is compared with: three instances for availability, a client of 20 threads.
+ENDPOINT_INSTANCES = 3
+ENDPOINT_REQUESTS = 20
+AD_HOC_REQUESTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInputs:
+    """`instances`, `concurrency` (an instance) and `max_payload_mb` are the transform job's.
+
+    `files` is the number of input files where they exist already; None lets the shard rule decide. `rows` are the rows
+    of each record where the history was read: the seconds are then taken to grow with them.
+    `endpoint_instances` are always on, with `endpoint_requests` in flight in all; `endpoint_discount_percent` is what a
+    Savings Plan takes off them. `ad_hoc_requests` a week come beside the weekly run. `quota` is the account's limit for
+    this type in transform jobs, None where it was not asked for.
+    """
+
+    workload: Workload
+    region: str
+    instance_type: str
+    instances: int
+    concurrency: int
+    max_payload_mb: int
+    rate: Rate
+    processing_type: str
+    processing_rate: Rate
+    fees: Fees
+    capacity: Capacity
+    conditions: Conditions
+    endpoint_instances: int = ENDPOINT_INSTANCES
+    endpoint_requests: int = ENDPOINT_REQUESTS
+    endpoint_discount_percent: float = 0.0
+    ad_hoc_requests: int = AD_HOC_REQUESTS
+    quota: int | None = None
+    records_per_shard: int = 0
+    rows: npt.NDArray[np.int64] | None = None
+    files: int | None = None
+
+    @property
+    def shard_sizes(self) -> npt.NDArray[np.int64]:
+        """Records of each input object of the transform job."""
+        items = self.workload.items
+        if self.files is not None:
+            return items // self.files + (np.arange(self.files) < items % self.files)
+        return shard_sizes(
+            items,
+            instances=self.instances,
+            concurrency=self.concurrency,
+            records_per_shard=self.records_per_shard,
+        )
+
+    @property
+    def shard_seconds(self) -> list[npt.NDArray[np.float64]]:
+        """The expected seconds of every record, shard by shard, in the order in which they are sent."""
+        seconds = np.full(self.workload.items, self.workload.seconds)
+        if self.rows is None or self.files is not None:
+            return np.split(seconds, np.cumsum(self.shard_sizes)[:-1])
+        seconds *= self.rows / self.rows.mean()
+        plan = plan_shards(
+            self.rows,
+            instances=self.instances,
+            concurrency=self.concurrency,
+            records_per_shard=self.records_per_shard,
+        )
+        return np.split(seconds[plan.order], plan.starts[1:-1])
+
+    @property
+    def shards(self) -> int:
+        """Input objects of the transform job."""
+        return len(self.shard_sizes)
+
+    @property
+    def endpoint_usd_per_hour(self) -> float:
+        """One instance of the always-on endpoint, discount taken off."""
+        return self.rate.of("Host") * (1 - self.endpoint_discount_percent / 100)
+
+    def speed(self, concurrency: float) -> float:
+        """Requests' worth of work an instance does at once; the largest measured level stands for all above it."""
+        tested = self.capacity.max_tested
+        return self.capacity.at(concurrency if tested is None else min(concurrency, tested))
+
+    def document(self) -> dict[str, Any]:
+        """The inputs as the JSON output shows them."""
+        return {
+            "items": self.workload.items,
+            "seconds": self.workload.seconds,
+            "seconds_cv": self.workload.seconds_cv,
+            "record_mb": self.workload.record_mb,
+            "answer_mb": self.workload.answer_mb,
+            "region": self.region,
+            "instance_type": self.instance_type,
+            "instances": self.instances,
+            "concurrency": self.concurrency,
+            "max_payload_mb": self.max_payload_mb,
+            "shards": self.shards,
+            "usd_per_hour": self.rate.usd,
+            "price": _price(self.rate),
+            "processing_type": self.processing_type,
+            "processing_usd_per_hour": self.processing_rate.of("Processing"),
+            "endpoint_instances": self.endpoint_instances,
+            "endpoint_requests": self.endpoint_requests,
+            "endpoint_discount_percent": self.endpoint_discount_percent,
+            "ad_hoc_requests": self.ad_hoc_requests,
+            "quota": self.quota,
+            "capacity": self.capacity.kind,
+            "max_tested_concurrency": self.capacity.max_tested,
+            "conditions": self.conditions.source,
+        }
+
+
+def _price(rate: Rate) -> Mapping[str, str]:
+    return {"as_of": rate.as_of.isoformat(), "source": rate.source, "confidence": rate.confidence}

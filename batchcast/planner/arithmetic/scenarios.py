@@ -1,0 +1,261 @@
+"""One weekly forecast, six ways of running it: hours, dollars, and how sure they are.
+
+endpoint_sequential   an endpoint that is always on, one request after the other
+endpoint_concurrent   the same endpoint, a client that keeps several requests in flight
+endpoint_ephemeral    the same endpoint, created for the job and deleted after it
+batch                 the pipeline: build shards, transform job, validate and publish
+async                 an asynchronous endpoint that sleeps at zero instances, fed at the pace it can serve
+hybrid                batch for the weekly run, a sleeping asynchronous endpoint for ad-hoc requests
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import NormalDist
+
+from batchcast.planner.arithmetic import async_queue, formula
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.estimate import Drain, Estimate, drain_of, estimate
+from batchcast.planner.arithmetic.inputs import PlanInputs
+
+__all__ = [
+    "REQUESTS_A_SHARD",
+    "SCENARIOS",
+    "Costs",
+    "Scenario",
+    "batch",
+    "processing_hours",
+    "title",
+    "transform_estimate",
+]
+
+# A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
+PROCESSING_MB_A_SECOND = 100.0
+PROCESSING_STEPS = 2
+# A shard is put and got once, and so is its output; data within a region is free.
+REQUESTS_A_SHARD = 2
+_Z95 = NormalDist().inv_cdf(0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """US dollars of one week."""
+
+    instances: float
+    processing: float = 0.0
+    data: float = 0.0
+    requests: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.instances + self.processing + self.data + self.requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One way of running the week. Hours; `p5` and `p95` are of the wall-clock; costs are those of the middle case."""
+
+    name: str
+    compute_hours: float
+    wall_hours: float
+    instance_hours: float
+    costs: Costs
+    p5: float
+    p95: float
+
+    @property
+    def cost_usd(self) -> float:
+        """A week."""
+        return self.costs.total
+
+    @property
+    def cost_usd_month(self) -> float:
+        """At 4.33 weeks."""
+        return self.cost_usd * formula.WEEKS_PER_MONTH
+
+
+def transform_estimate(inputs: PlanInputs) -> Estimate:
+    """The transform job alone."""
+    workload = inputs.workload
+    speed = inputs.speed(inputs.concurrency)
+    return estimate(
+        items=workload.items,
+        seconds=workload.seconds,
+        seconds_cv=workload.seconds_cv,
+        instances=inputs.instances,
+        shards=inputs.shards,
+        capacity=speed,
+        drain=_drain(inputs.capacity, inputs.concurrency, workload.seconds_cv),
+        conditions=inputs.conditions,
+    )
+
+
+def processing_hours(inputs: PlanInputs) -> tuple[float, float]:
+    """Wall-clock and billed hours of BuildShards and ValidateAndPublish together."""
+    megabytes = 1000 * (inputs.workload.gb_in + inputs.workload.gb_out)
+    starting = PROCESSING_STEPS * inputs.conditions.start.median
+    provisioning = PROCESSING_STEPS * inputs.conditions.provision.median
+    billed = starting + megabytes / PROCESSING_MB_A_SECOND
+    return (provisioning + billed) / 3600, billed / 3600
+
+
+def endpoint_sequential(inputs: PlanInputs) -> Scenario:
+    """Always on, one request at a time."""
+    return _always_on(inputs, "endpoint_sequential", 1)
+
+
+def endpoint_concurrent(inputs: PlanInputs) -> Scenario:
+    """Always on, a client with many requests in flight."""
+    return _always_on(inputs, "endpoint_concurrent", inputs.endpoint_requests)
+
+
+def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
+    """A real-time endpoint that lives as long as the job; its client hands out single records, so nothing drains."""
+    workload, instances = inputs.workload, min(inputs.endpoint_instances, inputs.workload.items)
+    speed = inputs.speed(inputs.concurrency)
+    hours = estimate(
+        items=workload.items,
+        seconds=workload.seconds,
+        seconds_cv=workload.seconds_cv,
+        instances=instances,
+        shards=instances,
+        capacity=speed,
+        drain=Drain(mean=0.0, sigma=0.0),
+        conditions=replace(inputs.conditions, busiest_share=1.0),
+    )
+    instance_hours = instances * hours.billed_p50 / 3600
+    return Scenario(
+        name="endpoint_ephemeral",
+        compute_hours=workload.request_hours / (instances * speed),
+        wall_hours=hours.wall_p50 / 3600,
+        instance_hours=instance_hours,
+        costs=Costs(instances=instance_hours * inputs.rate.of("Host"), data=_endpoint_data(inputs)),
+        p5=hours.wall_p5 / 3600,
+        p95=hours.wall_p95 / 3600,
+    )
+
+
+def batch(inputs: PlanInputs) -> Scenario:
+    """The pipeline of this package."""
+    hours = transform_estimate(inputs)
+    processing_wall, _ = processing_hours(inputs)
+    return Scenario(
+        name="batch",
+        compute_hours=inputs.workload.request_hours / (inputs.instances * inputs.speed(inputs.concurrency)),
+        wall_hours=processing_wall + hours.wall_p50 / 3600,
+        instance_hours=inputs.instances * hours.billed_p50 / 3600,
+        costs=_batch_costs(inputs, hours.billed_p50),
+        p5=processing_wall + hours.wall_p5 / 3600,
+        p95=processing_wall + hours.wall_p95 / 3600,
+    )
+
+
+def asynchronous(inputs: PlanInputs) -> Scenario:
+    """Scaled from zero for the run and back; the submitter holds the queue so short that nothing expires."""
+    workload, fees = inputs.workload, inputs.fees
+    speed = inputs.speed(inputs.concurrency)
+    compute = workload.request_hours / (inputs.instances * speed)
+    ramp = async_queue.FULL_CAPACITY_MINUTES / 60
+    wall = ramp + compute
+    instance_hours = inputs.instances * (compute + async_queue.SCALE_IN_MINUTES / 60)
+    spread = _Z95 * math.hypot(inputs.conditions.speed_sigma * compute, inputs.conditions.provision.sigma * ramp) / wall
+    return Scenario(
+        name="async",
+        compute_hours=compute,
+        wall_hours=wall,
+        instance_hours=instance_hours,
+        costs=Costs(
+            instances=instance_hours * inputs.rate.of("AsyncInf"),
+            data=_endpoint_data(inputs),
+            # Each record is put by the client and read by the endpoint, each answer the other way round.
+            requests=2 * workload.items * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
+        ),
+        p5=wall * math.exp(-spread),
+        p95=wall * math.exp(spread),
+    )
+
+
+def hybrid(inputs: PlanInputs) -> Scenario:
+    """The batch run, and a sleeping endpoint that each ad-hoc request wakes by itself: the dearest case."""
+    weekly = batch(inputs)
+    each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60
+    ad_hoc_hours = inputs.ad_hoc_requests * each
+    costs = weekly.costs
+    return Scenario(
+        name="hybrid",
+        compute_hours=weekly.compute_hours,
+        wall_hours=weekly.wall_hours,
+        instance_hours=weekly.instance_hours + ad_hoc_hours,
+        costs=Costs(
+            instances=costs.instances + ad_hoc_hours * inputs.rate.of("AsyncInf"),
+            processing=costs.processing,
+            data=inputs.ad_hoc_requests / inputs.workload.items * _endpoint_data(inputs),
+            requests=costs.requests,
+        ),
+        p5=weekly.p5,
+        p95=weekly.p95,
+    )
+
+
+# In the order in which a reader compares them.
+SCENARIOS: Mapping[str, Callable[[PlanInputs], Scenario]] = {
+    "endpoint_sequential": endpoint_sequential,
+    "endpoint_concurrent": endpoint_concurrent,
+    "endpoint_ephemeral": endpoint_ephemeral,
+    "batch": batch,
+    "async": asynchronous,
+    "hybrid": hybrid,
+}
+
+
+def title(name: str, inputs: PlanInputs) -> str:
+    """What a scenario is, in a line."""
+    return {
+        "endpoint_sequential": "Endpoint 24/7, one request at a time",
+        "endpoint_concurrent": f"Endpoint 24/7, {inputs.endpoint_requests} requests in flight",
+        "endpoint_ephemeral": f"Endpoint for the job, {inputs.endpoint_instances} x {inputs.concurrency} in flight",
+        "batch": f"Batch Transform, {inputs.instances} x {inputs.concurrency} in flight",
+        "async": f"Asynchronous endpoint, 0 to {inputs.instances} instances, paced",
+        "hybrid": f"Batch Transform and {inputs.ad_hoc_requests} ad-hoc requests, asynchronous",
+    }[name]
+
+
+@cache
+def _drain(capacity: Capacity, concurrency: int, seconds_cv: float) -> Drain:
+    # A search asks for few curves and many numbers of instances.
+    return drain_of(capacity.table(concurrency), concurrency, seconds_cv)
+
+
+def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
+    each = in_flight / inputs.endpoint_instances
+    speed = inputs.endpoint_instances * inputs.speed(each) if each > 1 else in_flight
+    hours = inputs.workload.request_hours / speed
+    instance_hours = float(inputs.endpoint_instances * formula.HOURS_PER_WEEK)
+    spread = math.exp(_Z95 * inputs.conditions.speed_sigma)
+    return Scenario(
+        name=name,
+        compute_hours=hours,
+        wall_hours=hours,
+        instance_hours=instance_hours,
+        costs=Costs(instances=instance_hours * inputs.endpoint_usd_per_hour, data=_endpoint_data(inputs)),
+        p5=hours / spread,
+        p95=hours * spread,
+    )
+
+
+def _batch_costs(inputs: PlanInputs, billed_seconds: float) -> Costs:
+    fees = inputs.fees
+    return Costs(
+        instances=inputs.instances * billed_seconds / 3600 * inputs.rate.of("Tsform"),
+        processing=processing_hours(inputs)[1] * inputs.processing_rate.of("Processing"),
+        requests=REQUESTS_A_SHARD * inputs.shards * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
+    )
+
+
+def _endpoint_data(inputs: PlanInputs) -> float:
+    workload, fees = inputs.workload, inputs.fees
+    return workload.gb_in * fees.endpoint_data_in_gb + workload.gb_out * fees.endpoint_data_out_gb

@@ -1,0 +1,1 @@
+"""The plan: inputs, warnings, tables and the page."""

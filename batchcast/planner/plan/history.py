@@ -1,0 +1,88 @@
+"""How much there is to forecast: items, rows and bytes a record, from the ids, the dates and a look at the values."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchcast.steps.contract.model_contract import Payload, Rows, Values
+from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
+from batchcast.steps.history.items import count_items, merge_items
+from batchcast.steps.history.run_date import latest_date
+
+__all__ = ["HistorySize", "measure_history"]
+
+_LOOKED_AT_ROWS = 20_000
+# Ids, dates of the run and brackets of one record.
+_FRAME_BYTES = 200
+_BYTES_A_MB = 10**6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySize:
+    """`rows` of history and `later` rows of the forecast days, by item; `record_mb` is the mean of the records."""
+
+    rows: npt.NDArray[np.int64]
+    later: npt.NDArray[np.int64]
+    record_mb: float
+    run_date: date
+
+    @property
+    def items(self) -> int:
+        """Items with enough history to be forecast."""
+        return len(self.rows)
+
+
+def measure_history(
+    directory: Path, payload: Payload, *, forecast_days: int, run_date: date | None = None
+) -> HistorySize:
+    """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
+    history = open_history(directory, payload)
+    last = run_date or latest_date(history, payload)
+    axis = DateAxis(type=history.types[payload.history.date], run_date=last, forecast_days=forecast_days)
+    with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
+        counts = count_items(lambda _: None, history.units(), payload, history, axis, Path(scratch))
+    items = merge_items([counts])
+    enough = items.rows >= max(1, payload.history.min_days)
+    rows, later = items.rows[enough], items.later[enough]
+    a_row = _row_bytes(history, payload)
+    total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)
+    size = _FRAME_BYTES + (total / len(rows) if len(rows) else 0.0)
+    return HistorySize(rows=rows, later=later, record_mb=size / _BYTES_A_MB, run_date=last)
+
+
+def _row_bytes(history: ParquetHistory, payload: Payload) -> dict[str, float]:
+    """Mean JSON bytes of one row, by period, from the first rows of the history."""
+    fields = [*payload.row_fields("history"), *payload.row_fields("future")]
+    wanted = sorted({column for field in fields for column in field.sources})
+    unit = history.units()[0]
+    table = next(iter(read_unit(unit, wanted, history.types, rows=_LOOKED_AT_ROWS))).slice(0, _LOOKED_AT_ROWS)
+    widths = {name: _mean_width(table.column(name)) for name in wanted}
+    found: dict[str, float] = {}
+    for field in fields:
+        found[field.period] = found.get(field.period, 0.0) + _cell_bytes(field, widths)
+    return found
+
+
+def _cell_bytes(field: Rows | Values, widths: Mapping[str, float]) -> float:
+    """Of one row: the values and the commas after them; for an object also its keys, colons and braces."""
+    cells = sum(widths[column] + 1 for column in field.sources)
+    if isinstance(field, Values):
+        return cells
+    return cells + sum(len(json.dumps(key)) + 1 for key in field.columns) + 2
+
+
+def _mean_width(column: pa.ChunkedArray) -> float:
+    quotes = 0 if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else 2
+    texts = pc.fill_null(pc.cast(column, pa.string()), "null")
+    return quotes + float(pc.mean(pc.utf8_length(texts)).as_py() or 0.0)

@@ -1,0 +1,193 @@
+"""`plan --run`: an earlier run against its plan, and what it teaches the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcast.session.session import Session
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import DirectoryStore, join_uri, split_uri
+
+if TYPE_CHECKING:
+    from batchcast.planner.arithmetic.actual import Calibration, Comparison, TransformRun
+    from batchcast.planner.arithmetic.inputs import PlanInputs
+    from batchcast.planner.plan.options import PlanOptions
+    from batchcast.runs.run_record import PastRun
+
+__all__ = ["PastPlan", "RunFacts", "past_plan", "run_facts", "write_calibration"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a run was asked to do, how its transform went, and the seconds of its steps."""
+
+    run_id: str
+    parameters: Mapping[str, str]
+    record_mb: float
+    transform: TransformRun
+    step_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastPlan:
+    """A run beside its plan, what it says, and the inputs of the next plan."""
+
+    facts: RunFacts
+    compared: Sequence[Comparison]
+    calibration: Calibration
+    learnt: PlanInputs
+
+    def words(self) -> str:
+        """What the run says, in a line."""
+        found = self.calibration
+        start = "" if found.start is None else f", start {found.start:.3g} s"
+        seconds = "" if found.seconds is None else f", {found.seconds:.3g} s a record"
+        return f"Measured: provisioning {found.provision:.3g} s{start}{seconds} ({found.evidence}){_assignment(found)}."
+
+    def document(self) -> dict[str, Any]:
+        """As `plan --run … --json` prints it under `run`."""
+        found = self.calibration
+        return {
+            "run_id": self.facts.run_id,
+            "steps_seconds": dict(self.facts.step_seconds),
+            "compared": [_compared(one) for one in self.compared],
+            "calibration": {
+                "provision_seconds": found.provision,
+                "start_seconds": found.start,
+                "seconds_a_record": found.seconds,
+                "evidence": found.evidence,
+                "busiest_share": found.busiest_share,
+            },
+        }
+
+
+def _assignment(found: Calibration) -> str:
+    if found.busiest_share is None:
+        return ""
+    if found.busiest_share == 1:
+        return "; the instances had even shares of them"
+    return f"; the busiest instance had {found.busiest_share:.2g} times an even share of them"
+
+
+def _compared(one: Comparison) -> dict[str, Any]:
+    numbers = {name: getattr(one, name) for name in ("name", "unit", "planned", "p5", "p95", "actual")}
+    return {**numbers, "error_percent": one.error_percent, "within": one.within}
+
+
+def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
+    """Ask the pipeline and the store. Raises ConfigError for a run without a completed transform."""
+    from batchcast.planner.arithmetic.actual import TransformRun
+    from batchcast.runs.follow import view
+    from batchcast.runs.run_record import find_run
+
+    run = find_run(session, pipeline_name, run_id)
+    execution = view(session.client("sagemaker"), run.arn)
+    manifest, step = run.manifest(), execution.step("Transform")
+    if manifest is None or step is None or step.job is None or step.status != "Succeeded":
+        what = f"run {run_id} has no transform that completed; a part of one says nothing about the whole."
+        raise ConfigError(Problem("run", what, "--run", "Name a run that ended well."))
+    job = session.client("sagemaker").describe_transform_job(TransformJobName=step.job.rsplit("/", 1)[-1])
+    began, started, ended = (job[key] for key in ("CreationTime", "TransformStartTime", "TransformEndTime"))
+    return RunFacts(
+        run_id=run.run_id,
+        parameters=run.parameters,
+        record_mb=manifest.totals.bytes / max(1, manifest.totals.records) / 10**6,
+        transform=TransformRun(
+            records=manifest.totals.records,
+            instances=int(run.parameters["TransformInstanceCount"]),
+            shards=len(manifest.shards),
+            provision=(started - began).total_seconds(),
+            billed=(ended - started).total_seconds(),
+            outputs=[moment - started.timestamp() for moment in _output_moments(session, run)],
+        ),
+        step_seconds={each.name: each.seconds for each in execution.steps if each.seconds is not None},
+    )
+
+
+def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions], PlanInputs]) -> PastPlan:
+    """The run beside the plan of its parameters; `fill` turns options into inputs.
+
+    Without --seconds and --tuning the seconds a record are those the run itself shows, so that only the rest of the
+    plan is tested.
+    """
+    from batchcast.planner.arithmetic.actual import calibrate, compare, recalibrated, without_overheads
+    from batchcast.planner.arithmetic.estimate import drain_of
+    from batchcast.planner.arithmetic.scenarios import transform_estimate
+
+    known = options.seconds is not None or options.tuning is not None
+    inputs = fill(_options_of(facts, options, seconds=options.seconds if known else 1.0))
+    m = inputs.concurrency
+    calibration = calibrate(
+        facts.transform,
+        capacity=inputs.speed(m),
+        drain=drain_of(inputs.capacity.table(m), m, inputs.workload.seconds_cv),
+        conditions=inputs.conditions,
+    )
+    if not known and calibration.seconds is None:
+        raise ConfigError(Problem("plan", f"{calibration.evidence}.", "--seconds", "Give the seconds a record takes."))
+    measured = replace(inputs.workload, seconds=calibration.seconds or inputs.workload.seconds)
+    conditions = without_overheads(inputs.conditions, calibration)
+    planned = inputs if known else replace(inputs, workload=measured, conditions=conditions)
+    return PastPlan(
+        facts=facts,
+        calibration=calibration,
+        compared=compare(
+            transform_estimate(planned), inputs.instances * inputs.rate.of("Tsform") / 3600, facts.transform
+        ),
+        learnt=replace(inputs, workload=measured, conditions=recalibrated(inputs.conditions, calibration)),
+    )
+
+
+def _options_of(facts: RunFacts, options: PlanOptions, seconds: float | None) -> PlanOptions:
+    """What the run's parameters say; what was given on the command line comes first."""
+    parameters = facts.parameters
+    return replace(
+        options,
+        items=facts.transform.records,
+        seconds=seconds,
+        record_mb=options.record_mb or max(facts.record_mb, 1e-6),
+        instance_type=options.instance_type or parameters["TransformInstanceType"],
+        instances=facts.transform.instances,
+        concurrency=int(parameters["MaxConcurrentTransforms"]),
+        max_payload=int(parameters["MaxPayloadInMB"]),
+        records_per_shard=int(parameters["RecordsPerShard"]),
+    )
+
+
+def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) -> None:
+    """Put what the run measured into tuning.json: starts, seconds of the sample's mean record, assignment."""
+    from batchcast.pipelines.tuning import Assignment, ColdStart, Duration, read_tuning, write_tuning
+
+    tuning = read_tuning(tuning_file)
+    cold, sample, assignment = tuning.cold_start, tuning.measured.sample, tuning.assignment
+    if (share := calibration.busiest_share) is not None:
+        evidence = f"run {run_id}, {calibration.evidence}{_assignment(calibration)}"
+        assignment = Assignment(rule="round-robin" if share == 1 else "unknown", evidence=evidence, busiest_share=share)
+    cold = ColdStart(
+        provision_s=Duration(median=calibration.provision, sigma=cold.provision_s.sigma),
+        start_s=Duration(median=calibration.start or cold.start_s.median, sigma=cold.start_s.sigma),
+        source=f"describe-transform-job of run {run_id}",
+    )
+    sample = sample.model_copy(update={"seconds_mean": calibration.seconds or sample.seconds_mean})
+    measured = tuning.measured.model_copy(update={"sample": sample})
+    learnt = {"cold_start": cold, "measured": measured, "assignment": assignment}
+    write_tuning(tuning.model_copy(update=learnt), tuning_file)
+
+
+def _output_moments(session: Session, run: PastRun) -> list[float]:
+    """When each output object of the first round was written, in seconds since 1970."""
+    prefix = join_uri(run.parameters["RunsUri"], run.run_id, "output", "r0") + "/"
+    if isinstance(session.store, DirectoryStore):
+        return [session.store.path(stored.uri).stat().st_mtime for stored in session.store.list(prefix)]
+    bucket, key = split_uri(prefix)
+    found: list[float] = []
+    request: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
+    while True:
+        page = session.client("s3").list_objects_v2(**request)
+        found += [each["LastModified"].timestamp() for each in page.get("Contents", [])]
+        if not page.get("IsTruncated"):
+            return found
+        request["ContinuationToken"] = page["NextContinuationToken"]

@@ -1,0 +1,135 @@
+"""The plan as one page that needs no network: sliders, charts, a table, and the arithmetic that draws them.
+
+The page computes with the same closed form as `scenarios.batch`; what depends on the shard rule, on the
+capacity curve or on a simulated drain is handed to it as tables. A test holds both to one another.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from batchcast.engine.transform.request import MAX_PAYLOAD_IN_MB
+from batchcast.planner.arithmetic import formula, scenarios
+from batchcast.planner.arithmetic.estimate import drain_of, late_by, late_variance
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.search import concurrency_cap
+from batchcast.planner.plan.plan import Plan
+from batchcast.planner.prices.prices import STALE_DAYS
+from batchcast.steps.store.objects import whole_file
+
+__all__ = ["MOST_INSTANCES", "page_data", "render_page", "write_page"]
+
+MOST_INSTANCES = 40
+_MOST_CONCURRENCY = 64
+_SECONDS_RANGE = (0.01, 30.0)
+_PARTS = Path(__file__).with_name("explorer")
+
+
+def write_page(plan: Plan, sources: dict[str, str], path: Path) -> None:
+    """Whole or not at all. `sources` are the texts that prices name, as the price table has them."""
+    with whole_file(path, path.absolute().parent) as stream:
+        stream.write(render_page(plan, sources).encode())
+
+
+def render_page(plan: Plan, sources: dict[str, str]) -> str:
+    """The HTML; the same plan gives the same bytes."""
+    page = (_PARTS / "page.html").read_text(encoding="utf-8")
+    # Inside a script element only "</" could end the data early.
+    data = json.dumps(page_data(plan.inputs, sources), separators=(",", ":")).replace("</", "<\\/")
+    for name, text in (
+        ("style", _part("style.css")),
+        ("model", _part("model.js")),
+        ("chart", _part("chart.js")),
+        ("app", _part("app.js")),
+        ("data", data),
+    ):
+        page = page.replace("{{" + name + "}}", text)
+    return page
+
+
+def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
+    """What the page computes with."""
+    cap = min(concurrency_cap(inputs), _MOST_CONCURRENCY)
+    curve = inputs.capacity.table(cap)
+    cv = inputs.workload.seconds_cv
+    counts = range(1, MOST_INSTANCES + 1)
+    drains = [drain_of(curve, concurrency, cv) for concurrency in range(1, cap + 1)]
+    processing_wall, processing_billed = scenarios.processing_hours(inputs)
+    fees, rate = inputs.fees, inputs.rate
+    return {
+        "inputs": inputs.document(),
+        "seconds_range": [
+            min(_SECONDS_RANGE[0], inputs.workload.seconds),
+            max(_SECONDS_RANGE[1], inputs.workload.seconds),
+        ],
+        "weeks_per_month": formula.WEEKS_PER_MONTH,
+        "hours_per_week": formula.HOURS_PER_WEEK,
+        "cold_start_minutes": formula.COLD_START_MINUTES,
+        "z95": NormalDist().inv_cdf(0.95),
+        "capacity": curve,
+        "drain": [{"mean": drain.mean, "sigma": drain.sigma} for drain in drains],
+        "late": [{"by": late_by(count), "variance": late_variance(count)} for count in counts],
+        "shards": [
+            [replace(inputs, concurrency=concurrency, instances=count).shards for count in counts]
+            for concurrency in range(1, cap + 1)
+        ],
+        "cap": {"concurrency": cap, "tested": inputs.capacity.max_tested, "reason": _cap_reason(inputs, cap)},
+        "conditions": _conditions(inputs),
+        "processing": {"wall_hours": processing_wall, "billed_hours": processing_billed},
+        "prices": {
+            "transform": rate.of("Tsform"),
+            "processing": inputs.processing_rate.of("Processing"),
+            "usd_a_shard": scenarios.REQUESTS_A_SHARD * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
+        },
+        "price": {
+            "as_of": rate.as_of.isoformat(),
+            "confidence": rate.confidence,
+            "source": sources.get(rate.source, rate.source),
+            "stale_days": STALE_DAYS,
+        },
+        "endpoint": _endpoint(inputs),
+    }
+
+
+def _part(name: str) -> str:
+    return (_PARTS / name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _cap_reason(inputs: PlanInputs, cap: int) -> str:
+    tested = inputs.capacity.max_tested
+    if tested is not None and cap == tested:
+        return f"{cap} is the most that was measured; nothing is known beyond it."
+    more = cap + 1
+    product = more * inputs.max_payload_mb
+    if product > MAX_PAYLOAD_IN_MB:
+        return f"{more} x {inputs.max_payload_mb} MB = {product} MB in flight; SageMaker takes {MAX_PAYLOAD_IN_MB} MB."
+    return f"The page ends at {cap}."
+
+
+def _conditions(inputs: PlanInputs) -> dict[str, Any]:
+    known = inputs.conditions
+    return {
+        "provision": {"median": known.provision.median, "sigma": known.provision.sigma},
+        "start": {"median": known.start.median, "sigma": known.start.sigma},
+        "attempts": known.attempts,
+        "request_overhead": known.request_overhead,
+        "shard_overhead": known.shard_overhead,
+        "speed_sigma": known.speed_sigma,
+        "instance_sigma": known.instance_sigma,
+        "busiest_share": known.busiest_share,
+    }
+
+
+def _endpoint(inputs: PlanInputs) -> dict[str, Any]:
+    full = scenarios.endpoint_concurrent(replace(inputs, endpoint_discount_percent=0.0))
+    return {
+        "cost": full.cost_usd,
+        "discounted_cost": scenarios.endpoint_concurrent(inputs).cost_usd,
+        "discount_percent": inputs.endpoint_discount_percent,
+        "hours": full.instance_hours,
+        "requests": inputs.endpoint_requests,
+    }

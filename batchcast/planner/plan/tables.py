@@ -1,0 +1,175 @@
+"""A plan as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from batchcast.planner.arithmetic import formula
+from batchcast.planner.arithmetic.actual import Comparison
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
+from batchcast.planner.arithmetic.search import Candidate
+from batchcast.planner.plan.plan import Plan
+
+__all__ = ["candidates_table", "comparison_table", "hours_text", "print_plan"]
+
+
+def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
+    """Scenarios, what the batch run is made of, warnings, claims, formula and price."""
+    inputs = plan.inputs
+    workload = inputs.workload
+    console.print(
+        f"\n{workload.items:,} records of {workload.seconds:g} s"
+        + ("" if plain else f" (± {100 * workload.seconds_cv:.0f} %), {workload.record_mb:.3g} MB each")
+        + f", {inputs.instances} x {inputs.instance_type}, {inputs.concurrency} in flight each\n"
+    )
+    console.print(_scenarios_table(plan, plain))
+    if not plain:
+        console.print(_parts(next(one for one in plan.scenarios if one.name == "batch"), inputs))
+        _print_list(console, "Keep in mind", list(_warnings(plan)))
+        _print_claims(console, plan)
+    console.print(_formula(inputs))
+    console.print(_price(inputs), style="dim")
+
+
+def candidates_table(candidates: Sequence[Candidate]) -> Table:
+    """Configurations, one a row."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("Type", "Instances", "In flight", "Wall P50", "Wall P95", "Cost a run"):
+        table.add_column(name, justify="left" if name == "Type" else "right")
+    for one in candidates:
+        run = one.scenario
+        table.add_row(
+            one.instance_type,
+            str(one.instances),
+            str(one.concurrency),
+            hours_text(run.wall_hours),
+            hours_text(run.p95),
+            f"${run.cost_usd:,.2f}",
+        )
+    return table
+
+
+def comparison_table(compared: Sequence[Comparison]) -> Table:
+    """The plan beside what happened."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range"):
+        table.add_column(name, justify="right" if name else "left")
+    for one in compared:
+        text = hours_text if one.unit == "h" else _dollars
+        table.add_row(
+            one.name,
+            text(one.planned),
+            f"{text(one.p5)} to {text(one.p95)}",
+            text(one.actual),
+            f"{one.error_percent:+.1f} %",
+            "yes" if one.within else "no",
+        )
+    return table
+
+
+def hours_text(hours: float) -> str:
+    """`10 h 35 m`, `14 m`, `12 s`, `34.7 d`."""
+    if hours >= formula.HOURS_PER_WEEK:
+        return f"{hours / 24:.1f} d"
+    if hours < 1 / 30:
+        return f"{hours * 3600:.3g} s"
+    minutes = round(hours * 60)
+    return f"{minutes // 60} h {minutes % 60:02d} m" if minutes >= 60 else f"{minutes} m"
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}"
+
+
+def _scenarios_table(plan: Plan, plain: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("Way to run the week")
+    for name in ("Compute", "Wall-clock", *([] if plain else ["P5 to P95"]), "Instance h", "A week", "A month"):
+        table.add_column(name, justify="right", no_wrap=True)
+    cheapest = min(one.cost_usd for one in plan.scenarios)
+    for one in plan.scenarios:
+        cost = Text(f"${one.cost_usd:,.2f}", style="bold green" if one.cost_usd == cheapest else "")
+        spread = [] if plain else [f"{hours_text(one.p5)} to {hours_text(one.p95)}"]
+        table.add_row(
+            Text(title(one.name, plan.inputs), style="bold" if one.name == "batch" else ""),
+            hours_text(one.compute_hours),
+            hours_text(one.wall_hours),
+            *spread,
+            f"{one.instance_hours:,.2f}",
+            cost,
+            f"${one.cost_usd_month:,.2f}",
+        )
+    return table
+
+
+def _parts(run: Scenario, inputs: PlanInputs) -> RenderableType:
+    costs = run.costs
+    text = (
+        f"Batch: {hours_text(run.wall_hours - processing_hours(inputs)[0])} transform, the rest building and "
+        f"validating; ${costs.instances:,.2f} transform + ${costs.processing:,.2f} processing + ${costs.requests:,.2f} "
+        f"requests, {inputs.shards:,} shard{'s' * (inputs.shards > 1)}. A month is {formula.WEEKS_PER_MONTH} weeks."
+    )
+    return Padding(Text(text, style="dim"), (0, 0, 1, 0))
+
+
+def _warnings(plan: Plan) -> Iterator[str]:
+    """Each once, with the scenarios that have it."""
+    named: dict[str, list[str]] = {}
+    for name, texts in plan.warnings.items():
+        for text in texts:
+            named.setdefault(text, []).append(name)
+    for text, names in named.items():
+        yield f"[bold]{', '.join(names)}[/]: {text}"
+    for text in plan.price_warnings:
+        yield f"[bold]prices[/]: {text}"
+
+
+def _print_list(console: Console, heading: str, texts: Sequence[str]) -> None:
+    if texts:
+        console.print(f"[bold yellow]{heading}[/]")
+        console.print(Group(*(Padding(f"- {text}", (0, 0, 0, 1)) for text in texts)))
+        console.print()
+
+
+def _print_claims(console: Console, plan: Plan) -> None:
+    if not plan.claims:
+        return
+    console.print("[bold]Often said, and what the formula gives for this job[/]")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 1))
+    table.add_column(style="red", no_wrap=True)
+    table.add_column(ratio=2)
+    table.add_column(ratio=3)
+    for claim in plan.claims:
+        table.add_row(claim.verdict, f"“{claim.says}”", claim.evidence)
+    console.print(table)
+    console.print()
+
+
+def _formula(inputs: PlanInputs) -> str:
+    workload = inputs.workload
+    hours = formula.for_the_job(
+        items=workload.items,
+        seconds=workload.seconds,
+        instances=inputs.instances,
+        concurrency=inputs.concurrency,
+        usd_per_hour=inputs.rate.of("Tsform"),
+    )
+    return (
+        f"Formula: {workload.items:,} x {workload.seconds:g} s / ({inputs.instances} x {inputs.concurrency}) / 3600 = "
+        f"{hours.compute_hours:.4f} h; + {formula.COLD_START_MINUTES:g} min = {hours.wall_hours:.4f} h; "
+        f"x {inputs.instances} x ${inputs.rate.of('Tsform'):g} = ${hours.cost_usd:,.2f} a week; "
+        f"x {formula.WEEKS_PER_MONTH} = ${hours.cost_usd_month:,.2f} a month."
+    )
+
+
+def _price(inputs: PlanInputs) -> str:
+    rate = inputs.rate
+    return (
+        f"Price: {inputs.instance_type}, {inputs.region}, ${rate.usd:g} an hour, {rate.confidence}, as of {rate.as_of}."
+    )

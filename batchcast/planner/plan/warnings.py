@@ -1,0 +1,160 @@
+"""What to know before believing a scenario's numbers: limits that will be hit, assumptions that nobody checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from batchcast.engine.transform.request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from batchcast.planner.arithmetic import async_queue, formula
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.scenarios import Scenario
+from batchcast.planner.arithmetic.workload import share_slower_than
+
+__all__ = ["cautions"]
+
+# Below this share of what perfect scaling would give, more requests in flight are mostly waiting.
+_SATURATED = 0.8
+_REAL_TIME_SECONDS = 60
+
+
+def cautions(scenario: Scenario, inputs: PlanInputs) -> list[str]:
+    """The warnings of one scenario."""
+    sources = {
+        "endpoint_sequential": (_not_in_a_week, _real_time_limit),
+        "endpoint_concurrent": (_not_in_a_week, _real_time_limit, _client_concurrency),
+        "endpoint_ephemeral": (_real_time_limit, _concurrency),
+        "batch": (_quota, _payload, _files, _concurrency, _timeout),
+        "async": (_queue, _concurrency),
+        "hybrid": (_quota, _payload, _files, _concurrency, _timeout, _ad_hoc),
+    }
+    return [text for source in sources[scenario.name] for text in source(scenario, inputs)]
+
+
+def _not_in_a_week(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del inputs
+    if scenario.wall_hours > formula.HOURS_PER_WEEK:
+        yield f"takes {scenario.wall_hours:,.0f} h ({scenario.wall_hours / 24:.1f} days): a week has 168."
+
+
+def _real_time_limit(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    workload = inputs.workload
+    share = share_slower_than(_REAL_TIME_SECONDS, workload.seconds, workload.seconds_cv)
+    if share * workload.items >= 1:
+        yield (
+            f"about {share * workload.items:,.0f} records take longer than the {_REAL_TIME_SECONDS} s in which a "
+            "real-time endpoint must answer."
+        )
+
+
+def _client_concurrency(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    each = inputs.endpoint_requests / inputs.endpoint_instances
+    if each > inputs.concurrency:
+        yield (
+            f"{inputs.endpoint_requests} requests on {inputs.endpoint_instances} instances are {each:.2f} an instance; "
+            f"the transform job has {inputs.concurrency}. Compare at equal concurrency."
+        )
+    yield from _untested(each, inputs)
+
+
+def _concurrency(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    yield from _untested(inputs.concurrency, inputs)
+    speed = inputs.speed(inputs.concurrency)
+    if speed < _SATURATED * inputs.concurrency:
+        yield (
+            f"saturated: {inputs.concurrency} requests in flight do the work of {speed:.1f}; each takes "
+            f"{inputs.concurrency / speed:.1f} times as long as alone."
+        )
+
+
+def _untested(concurrency: float, inputs: PlanInputs) -> Iterator[str]:
+    tested = inputs.capacity.max_tested
+    if tested is None and concurrency > 1:
+        yield f"{concurrency:.3g} requests in flight were never measured with this model: `tune` measures what they do."
+    elif tested is not None and concurrency > tested:
+        yield f"{concurrency:.3g} requests in flight were not measured; the plan has the speed at {tested}, the most."
+
+
+def _quota(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    name = f"{inputs.instance_type} for transform job usage"
+    if inputs.quota is None:
+        yield f"{inputs.instances} instances are needed; the quota '{name}' was not asked for (new accounts: 0 to 8)."
+    elif inputs.quota < inputs.instances:
+        yield f"{inputs.instances} instances are needed, the quota '{name}' is {inputs.quota}."
+    if inputs.instances > MAX_INSTANCE_COUNT:
+        yield f"{inputs.instances} instances; a transform job takes at most {MAX_INSTANCE_COUNT}."
+
+
+def _payload(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    product = inputs.concurrency * inputs.max_payload_mb
+    if product > MAX_PAYLOAD_IN_MB:
+        yield (
+            f"{inputs.concurrency} requests x {inputs.max_payload_mb} MB = {product} MB in flight; SageMaker refuses "
+            f"more than {MAX_PAYLOAD_IN_MB} MB. Use at most {MAX_PAYLOAD_IN_MB // inputs.max_payload_mb} requests or "
+            f"{MAX_PAYLOAD_IN_MB // inputs.concurrency} MB."
+        )
+    if inputs.workload.record_mb * 1.05 > inputs.max_payload_mb:
+        yield (
+            f"a mean record of {inputs.workload.record_mb:g} MB leaves less than 5 % below MaxPayloadInMB = "
+            f"{inputs.max_payload_mb}: the larger ones are refused."
+        )
+
+
+def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    shards, instances, busiest = inputs.shards, inputs.instances, inputs.conditions.busiest_share
+    if busiest > 1:
+        yield (
+            f"uneven: the busiest instance of an earlier run had {busiest:.2g} times an even share of the files, and "
+            "the plan counts with it."
+        )
+    if shards == 1 and instances > 1:
+        yield (
+            f"one file: SageMaker does not split it over instances. One works for {scenario.wall_hours:,.0f} h, "
+            f"{instances - 1} idle and are paid; the run costs ${scenario.cost_usd:,.0f}."
+        )
+    elif shards < instances:
+        yield f"{shards} files on {instances} instances: {instances - shards} idle and are paid."
+    elif shards % instances:
+        most = math.ceil(shards / instances)
+        even = shards / instances
+        yield (
+            f"{shards} files on {instances} instances: some get {most}, the mean is {even:.1f}; the job takes "
+            f"{100 * (most / even - 1):.0f} % longer than with a multiple of {instances}."
+        )
+
+
+def _timeout(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    workload, limit = inputs.workload, inputs.conditions.timeout
+    slower = inputs.concurrency / inputs.speed(inputs.concurrency)
+    share = share_slower_than(limit, workload.seconds * slower, workload.seconds_cv)
+    if share * workload.items >= 1:
+        yield (
+            f"about {share * workload.items:,.0f} records take longer than the timeout of {limit:g} s: each holds its "
+            f"slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file."
+        )
+
+
+def _queue(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    workload, speed = inputs.workload, inputs.speed(inputs.concurrency)
+    expired = async_queue.expired_requests(workload.items, workload.seconds, inputs.instances * speed)
+    if expired:
+        enough = async_queue.instances_to_finish(workload.items, workload.seconds, speed)
+        yield (
+            f"6-hour queue: submitted at once, {expired:,} of {workload.items:,} requests "
+            f"({100 * expired / workload.items:.0f} %) expire unanswered. The row holds for a submitter that waits; "
+            f"otherwise {enough} instances are needed."
+        )
+
+
+def _ad_hoc(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    del scenario
+    wait = async_queue.AD_HOC.wait_minutes + inputs.workload.seconds / 60
+    each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60 * inputs.rate.of("AsyncInf")
+    yield f"an ad-hoc request to the sleeping endpoint takes about {wait:.1f} minutes and costs ${each:.2f}."

@@ -1,0 +1,181 @@
+"""What an instance hour costs: a dated table whose every row says where its number comes from.
+
+One row holds the on-demand rate of a type in a region. Hosting, Batch Transform, Processing and asynchronous inference
+have the same rate for the same type (AWS bill lines of December 2023, offer files of 2026); a row may still carry
+another rate for one of them under `components`, keyed by the word of the usage type.
+A type that is not in the table has no price: nothing is ever filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = [
+    "COMPONENTS",
+    "DEFAULT_REGION",
+    "PRICES_FILE",
+    "STALE_DAYS",
+    "Component",
+    "Fees",
+    "PriceTable",
+    "Rate",
+    "dump_prices",
+    "fees_of",
+    "load_prices",
+    "price_warnings",
+    "rate_of",
+]
+
+Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
+# The words of the usage types `USE1-Tsform:ml.m5.4xlarge`, by what they pay for.
+COMPONENTS: Mapping[Component, str] = {
+    "Host": "real-time endpoint",
+    "Tsform": "transform job",
+    "Processing": "processing job",
+    "AsyncInf": "asynchronous endpoint",
+}
+DEFAULT_REGION = "us-east-1"
+PRICES_FILE = Path(__file__).with_name("prices.json")
+STALE_DAYS = 180
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """US dollars an hour of one instance type; `confidence` is listed, billed, derived, or given by hand."""
+
+    usd: float
+    as_of: date
+    source: str
+    confidence: str
+    components: Mapping[Component, float] = field(default_factory=dict)
+
+    def of(self, component: Component) -> float:
+        """The rate for one use of the type."""
+        return self.components.get(component, self.usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """What is paid besides instances, in US dollars."""
+
+    endpoint_data_in_gb: float
+    endpoint_data_out_gb: float
+    s3_put_1k: float
+    s3_get_1k: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """Rates by region and type, fees by region, and the texts that `Rate.source` names."""
+
+    rates: Mapping[str, Mapping[str, Rate]]
+    fees: Mapping[str, Fees]
+    sources: Mapping[str, str]
+
+
+def load_prices(path: Path = PRICES_FILE) -> PriceTable:
+    """Read a price table. Raises ConfigError for a file that is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return PriceTable(
+            rates={
+                region: {name: _rate(row) for name, row in rows.items()} for region, rows in document["rates"].items()
+            },
+            fees={region: Fees(**fees) for region, fees in document["fees"].items()},
+            sources=document["sources"],
+        )
+    except OSError as error:
+        raise ConfigError(Problem("prices", f"cannot be read: {error.strerror}.", where=str(path))) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"is no price table ({error})."
+        raise ConfigError(
+            Problem("prices", what, where=str(path), remedy="Use the shape of planner/prices.json.")
+        ) from error
+
+
+def dump_prices(table: PriceTable) -> str:
+    """The table as JSON, a line a row, so that a change of price is a readable diff."""
+    lines = ["{", ' "sources": {', _rows(dict(table.sources)), " },", ' "fees": {']
+    lines += [_rows({region: asdict(fees) for region, fees in table.fees.items()}), " },", ' "rates": {']
+    blocks = [
+        f"  {json.dumps(region)}: {{\n{_rows({name: _row(rate) for name, rate in rates.items()}, indent=3)}\n  }}"
+        for region, rates in sorted(table.rates.items())
+    ]
+    return "\n".join([*lines, ",\n".join(blocks), " }", "}", ""])
+
+
+def rate_of(table: PriceTable, region: str, instance_type: str, *, price_per_hour: float | None, today: date) -> Rate:
+    """The rate of a type: the one given, else the table's. Raises ConfigError when there is neither."""
+    if price_per_hour is not None:
+        if price_per_hour <= 0:
+            raise ConfigError(Problem("price", f"{price_per_hour} USD an hour is no price.", where="--price-per-hour"))
+        return Rate(usd=price_per_hour, as_of=today, source="given", confidence="given")
+    rates = table.rates.get(region, {})
+    if instance_type in rates:
+        return rates[instance_type]
+    raise ConfigError(_unknown(table, region, instance_type))
+
+
+def fees_of(table: PriceTable, region: str) -> Fees:
+    """The fees of a region; where the table has none, those of us-east-1 (`price_warnings` says so)."""
+    return table.fees.get(region, table.fees[DEFAULT_REGION])
+
+
+def price_warnings(table: PriceTable, region: str, rates: Mapping[str, Rate], today: date) -> list[str]:
+    """What a reader must know about the prices of a plan; `rates` by instance type."""
+    warnings = []
+    for name, rate in rates.items():
+        age = (today - rate.as_of).days
+        if age > STALE_DAYS:
+            warnings.append(
+                f"the price of {name} is {age} days old ({rate.as_of}), more than {STALE_DAYS}: "
+                f"`prices refresh --region {region}` brings it up to date."
+            )
+        if rate.confidence == "derived":
+            warnings.append(f"the price of {name} is derived, not read from a price list: {table.sources[rate.source]}")
+    if region not in table.fees:
+        warnings.append(f"the table has no data and request fees for {region}: those of {DEFAULT_REGION} are used.")
+    return warnings
+
+
+def _rate(row: Mapping[str, Any]) -> Rate:
+    return Rate(
+        usd=float(row["usd"]),
+        as_of=date.fromisoformat(row["as_of"]),
+        source=str(row["source"]),
+        confidence=str(row["confidence"]),
+        components=row.get("components", {}),
+    )
+
+
+def _row(rate: Rate) -> dict[str, Any]:
+    row = {"usd": rate.usd, "as_of": rate.as_of.isoformat(), "source": rate.source, "confidence": rate.confidence}
+    return {**row, "components": dict(rate.components)} if rate.components else row
+
+
+def _rows(rows: Mapping[str, Any], indent: int = 2) -> str:
+    return ",\n".join(f"{' ' * indent}{json.dumps(key)}: {json.dumps(value)}" for key, value in rows.items())
+
+
+def _unknown(table: PriceTable, region: str, instance_type: str) -> Problem:
+    near = _nearest(instance_type, table.rates.get(region, {}))
+    known = f" Nearest with a price: {', '.join(near)}." if near else f" The table has no prices for {region}."
+    return Problem(
+        "price",
+        f"there is no price for {instance_type} in {region}.{known}",
+        where="--instance-type",
+        remedy=f"Give --price-per-hour, or add the region's prices with `prices refresh --region {region}`.",
+    )
+
+
+def _nearest(name: str, names: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(name, list(names), n=3, cutoff=0.5)

@@ -1,0 +1,1 @@
+"""Measure the concurrency that a model sustains."""

@@ -1,0 +1,209 @@
+"""Keep a number of requests in flight at a real server or endpoint and time each."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchcast.engine.server.model_server import ModelServer
+    from batchcast.planner.tune.levels import Exchange, Usage
+
+__all__ = ["ClosedLoop", "GroupUsage", "SideBySide", "Slot", "endpoint_slots", "server_slots"]
+
+JSON_TYPE = "application/json"
+
+
+class Slot(Protocol):
+    """Sends one record and waits for its answer."""
+
+    def __call__(self, record: bytes) -> str | None:
+        """None for an answer, else what went wrong."""
+        ...
+
+
+class Sight(NamedTuple):
+    """Processor seconds so far of the server and of everybody else but us; percent of the memory the server holds."""
+
+    server: float
+    others: float
+    memory_percent: float
+
+
+class GroupUsage:
+    """What a server's process group uses of this machine, from /proc."""
+
+    def __init__(self, group: int) -> None:
+        self._group = str(group)
+        self._ticks = _system_value("SC_CLK_TCK")
+        self._page = _system_value("SC_PAGE_SIZE")
+        self._memory = _system_value("SC_PHYS_PAGES") * self._page
+
+    def now(self) -> Sight:
+        """Everything used so far."""
+        seconds, held = 0.0, 0
+        for directory in Path("/proc").iterdir():
+            if directory.name.isdecimal() and (fields := _stat(directory)) and fields[2] == self._group:
+                seconds += (int(fields[11]) + int(fields[12])) / self._ticks
+                held += int(fields[21]) * self._page
+        own = sum(os.times()[:2])
+        return Sight(seconds, self._machine_seconds() - seconds - own, 100 * held / self._memory)
+
+    def _machine_seconds(self) -> float:
+        user, nice, system, _idle, _wait, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:9]
+        return sum(map(int, (user, nice, system, irq, softirq))) / self._ticks
+
+
+class ClosedLoop:
+    """`batchcast.planner.tune.levels.Rig` over slots: `open_slot` gives each thread its own connection."""
+
+    def __init__(
+        self,
+        open_slot: Callable[[], AbstractContextManager[Slot]],
+        records: Sequence[bytes],
+        group: GroupUsage | None = None,
+    ) -> None:
+        self._open_slot = open_slot
+        self._records = records
+        self._group = group
+        self._usage: Usage | None = None
+
+    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
+        """Send the records in order, `concurrency` in flight, until all are answered."""
+        waiting = iter(records)
+        lock = threading.Lock()
+        exchanges: list[Exchange] = []
+        before, began = self._group.now() if self._group else None, time.monotonic()
+        threads = [
+            threading.Thread(target=self._work, args=(waiting, lock, exchanges), daemon=True)
+            for _ in range(concurrency)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._note_usage(before, time.monotonic() - began)
+        return exchanges
+
+    def usage(self) -> Usage | None:
+        """Of the last run."""
+        return self._usage
+
+    def _work(self, waiting: Iterator[int], lock: threading.Lock, exchanges: list[Exchange]) -> None:
+        from batchcast.planner.tune.levels import Exchange
+
+        with self._open_slot() as send:
+            while True:
+                with lock:
+                    place = next(waiting, None)
+                if place is None:
+                    return
+                began = time.monotonic()
+                failure = send(self._records[place])
+                exchange = Exchange(place, began, time.monotonic(), failure)
+                with lock:
+                    exchanges.append(exchange)
+
+    def _note_usage(self, before: Sight | None, wall: float) -> None:
+        from batchcast.planner.tune.levels import Usage
+
+        if self._group and before:
+            now = self._group.now()
+            self._usage = Usage(
+                cpu_percent=100 * (now.server - before.server) / wall,
+                memory_percent=now.memory_percent,
+                others_percent=100 * max(0.0, now.others - before.others) / wall / (os.cpu_count() or 1),
+            )
+
+
+class SideBySide:
+    """`levels.Rig` over several instances behind one address: each is sent as many requests as the first.
+
+    Which instance answers is not ours to say, so what the first sees stands for one instance of all of them.
+    """
+
+    def __init__(self, loops: Sequence[ClosedLoop]) -> None:
+        self._loops = loops
+
+    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
+        """The exchanges of the first, while the others do the same."""
+        first, *others = self._loops
+        threads = [threading.Thread(target=loop.run, args=(concurrency, records), daemon=True) for loop in others]
+        for thread in threads:
+            thread.start()
+        exchanges = first.run(concurrency, records)
+        for thread in threads:
+            thread.join()
+        return exchanges
+
+    def usage(self) -> Usage | None:
+        """Unknown: the instances are elsewhere."""
+        return None
+
+
+def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:
+    """Slots at a model server, with the headers of the pipeline's transform jobs."""
+    from batchcast.engine.server.http_exchange import NoAnswerError
+
+    headers = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
+
+    @contextmanager
+    def opened() -> Iterator[Slot]:
+        connection = server.connect()
+
+        def send(record: bytes) -> str | None:
+            try:
+                answer = connection.post("/invocations", record, headers, timeout=timeout)
+            except NoAnswerError as error:
+                return str(error)
+            return (
+                None if answer.status < 300 else f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
+            )
+
+        try:
+            yield send
+        finally:
+            connection.close()
+
+    return opened
+
+
+def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextManager[Slot]]:
+    """Slots at a real-time endpoint; `runtime` is a `sagemaker-runtime` client, shared by all threads."""
+    from batchcast.steps.errors import BatchcastError
+
+    @contextmanager
+    def opened() -> Iterator[Slot]:
+        def send(record: bytes) -> str | None:
+            try:
+                answer = runtime.invoke_endpoint(
+                    EndpointName=endpoint, Body=record, ContentType=JSON_TYPE, Accept=JSON_TYPE
+                )
+                answer["Body"].read()
+            except BatchcastError as error:
+                return str(error)
+            return None
+
+        yield send
+
+    return opened
+
+
+def _system_value(name: str) -> int:
+    return os.sysconf(name)
+
+
+def _stat(directory: Path) -> list[str] | None:
+    try:
+        text = (directory / "stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may hold spaces; what follows the last one is numbers, the state first.
+    return text.rpartition(")")[2].split()

@@ -1,0 +1,166 @@
+"""Run the tuner's levels against one server, endpoint or other rig."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchcast.steps.errors import ModelError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.engine.server.model_server import ModelServer, ModelSource
+    from batchcast.pipelines.tuning import Served
+    from batchcast.planner.tune.levels import MeasuredLevel, Rig
+    from batchcast.planner.tune.load_generator import ClosedLoop
+    from batchcast.planner.tune.search import Limits, Measurements
+
+__all__ = [
+    "Records",
+    "Say",
+    "TuneOptions",
+    "limits_of",
+    "measured_levels",
+    "measured_server",
+    "records_of",
+    "server_rig",
+    "started_server",
+]
+
+Say = Callable[[str], None]
+_BUSY_PERCENT = 10.0
+# A person waits: look four times a second whether the server answers, and give up after 7.5 minutes, not 30.
+_TIME_SCALE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """What was said on the command line."""
+
+    levels: Sequence[int]
+    vary: Mapping[str, Sequence[str]]
+    sample: int
+    block_seconds: float
+    records: Path | None = None
+    model_command: str | None = None
+    model_url: str | None = None
+    endpoint: str | None = None
+    canary: str | None = None
+    instance_type: str | None = None
+    runs_uri: str | None = None
+    workspace: Path | None = None
+    region: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """The records to measure with, and what is known of all there are."""
+
+    sample: Sequence[bytes]
+    largest_bytes: int
+    payload_mb: int
+
+
+def records_of(options: TuneOptions) -> Records:
+    """From the file that was given, else the bakery sample's. Raises ConfigError for a file without records."""
+    from batchcast.local.sample import bakery_records, read_records
+    from batchcast.planner.tune.sample import payload_limit_mb, stratified
+
+    whole = read_records(options.records) if options.records else bakery_records()
+    largest = max(map(len, whole))
+    return Records(
+        sample=stratified(whole, options.sample), largest_bytes=largest, payload_mb=payload_limit_mb(largest)
+    )
+
+
+@contextmanager
+def started_server(source: ModelSource) -> Iterator[ModelServer]:
+    """A server that answers /ping; it is ended again if this started it. Raises ModelError when it does not."""
+    from batchcast.engine.server.model_server import StartError, free_ports, start_model_server, wait_until_ready
+
+    with tempfile.TemporaryDirectory(prefix="tune-") as folder:
+        log = Path(folder, "server.log")
+        log.touch()
+        server = start_model_server(source, port=free_ports(1)[0], environment={"SAGEMAKER_BATCH": "true"}, log=log)
+        try:
+            wait_until_ready(server, aborted=threading.Event(), log=log, time_scale=_TIME_SCALE)
+            yield server
+        except StartError as error:
+            raise ModelError(Problem("model_start", f"{error}.", remedy="`check-container` looks closer.")) from error
+        finally:
+            server.stop()
+
+
+def server_rig(server: ModelServer, options: TuneOptions, records: Records) -> ClosedLoop:
+    """Slots at a server, warmed up: what its first requests load is not measured."""
+    from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
+
+    group = GroupUsage(server.group) if server.group else None
+    rig = ClosedLoop(server_slots(server, limits_of(options, records).timeout), records.sample, group)
+    rig.run(1, [0, 0])
+    return rig
+
+
+def measured_server(
+    server: ModelServer, options: TuneOptions, records: Records, say: Say
+) -> tuple[Measurements, Served]:
+    """The levels of a server, and what it says of itself."""
+    return measured_levels(server_rig(server, options, records), options, records, say), _served(server)
+
+
+def measured_levels(rig: Rig, options: TuneOptions, records: Records, say: Say) -> Measurements:
+    """Up the levels, back, and between; every block is told to `say`, and a busy machine too."""
+    from batchcast.planner.tune.search import measure
+
+    def on_level(level: MeasuredLevel) -> None:
+        failed = f", {level.failures} failed" if level.failures else ""
+        say(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
+
+    results = measure(rig, len(records.sample), limits_of(options, records), on_level)
+    if results.others_percent > _BUSY_PERCENT:
+        say(
+            f"  mind: other programs took up to {results.others_percent:.0f} % of this machine's processors meanwhile; "
+            "measure again when it is quiet"
+        )
+    return results
+
+
+def limits_of(options: TuneOptions, records: Records) -> Limits:
+    """The levels asked for, within what the payload allows and the pipeline's own timeout."""
+    from batchcast.pipelines.parameters import Parameters
+    from batchcast.planner.tune.recommend import payload_cap
+    from batchcast.planner.tune.search import Limits
+
+    timeout = Parameters.model_fields["invocations_timeout_in_seconds"].default
+    return Limits(
+        levels=options.levels,
+        cap=payload_cap(records.payload_mb),
+        timeout=float(timeout),
+        block_seconds=options.block_seconds,
+    )
+
+
+def _served(server: ModelServer) -> Served:
+    from batchcast.engine.transform.execution_parameters import CONTAINER_SPELLING, ask_container
+    from batchcast.pipelines.tuning import Served
+
+    connection = server.connect()
+    try:
+        answered, _ = ask_container(connection, timeout=10.0)
+    finally:
+        connection.close()
+    if not answered:
+        return Served(source="absent")
+    return Served.model_validate(
+        {
+            "source": "GET /execution-parameters",
+            "MaxConcurrentTransforms": answered.get("max_concurrent_transforms"),
+            "MaxPayloadInMB": answered.get("max_payload_in_mb"),
+            "BatchStrategy": CONTAINER_SPELLING.get(answered.get("batch_strategy", "")),
+        }
+    )

@@ -1,0 +1,170 @@
+"""From measurements to `tuning.json`: caps, the smallest concurrency near the best, and the job settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchcast.engine.transform.request import MAX_PAYLOAD_IN_MB
+from batchcast.pipelines.tuning import (
+    Assignment,
+    Caps,
+    ColdStart,
+    Curve,
+    Duration,
+    JobSettings,
+    Level,
+    Measured,
+    Model,
+    Sample,
+    Served,
+    Tuning,
+    Variant,
+)
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.tune.levels import MeasuredLevel
+from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted
+
+__all__ = ["Measurement", "execution_parameters", "payload_cap", "recommend"]
+
+_MEMORY_PERCENT = 85.0
+# An attempt is given up after three times the 99 % latency: a hang then costs minutes, and nobody slow is cut off.
+_TIMEOUT_P99 = 3
+_TIMEOUT_RANGE = (30, 3600)
+_RETRIES = 3
+_BYTES_A_MB = 10**6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was measured, and on what. `at` is an ISO time; `largest_bytes` is of the largest record there is."""
+
+    model: Model
+    where: str
+    instance_type: str
+    vcpu: int | None
+    mem_gib: float | None
+    at: str
+    sample_size: int
+    sample_sha256: str
+    largest_bytes: int
+    max_payload_mb: int
+    served: Served
+    results: Measurements
+    workers: int | None = None
+    variants: Sequence[Variant] = ()
+
+
+def payload_cap(max_payload_mb: int) -> int:
+    """Requests in flight that CreateTransformJob takes with this MaxPayloadInMB."""
+    return max(1, MAX_PAYLOAD_IN_MB // max_payload_mb)
+
+
+def recommend(measured: Measurement) -> Tuning:
+    """The document."""
+    results = measured.results
+    curve = fitted(results)
+    caps = Caps(
+        payload=payload_cap(measured.max_payload_mb), memory=_memory_cap(results.sound), workers=measured.workers
+    )
+    concurrency = chosen_concurrency(results, curve, min(caps.payload, caps.memory or caps.payload))
+    return Tuning.model_validate(
+        {
+            "schema": 1,
+            "model": measured.model,
+            "measured": _measured(measured),
+            "execution_parameters": measured.served,
+            "levels": [_level(level, results) for level in results.levels],
+            "capacity": _curve(curve),
+            "stop_reason": results.stop_reason,
+            "caps": caps,
+            "parameters": JobSettings.model_validate(
+                {
+                    "MaxConcurrentTransforms": concurrency,
+                    "MaxPayloadInMB": measured.max_payload_mb,
+                    "BatchStrategy": "SingleRecord",
+                    "InvocationsTimeoutInSeconds": _timeout(results.sound, concurrency),
+                    "InvocationsMaxRetries": _RETRIES,
+                }
+            ),
+            "cold_start": ColdStart(
+                provision_s=Duration(median=PRIOR.provision.median, sigma=PRIOR.provision.sigma),
+                start_s=Duration(median=PRIOR.start.median, sigma=PRIOR.start.sigma),
+                source=PRIOR.source,
+            ),
+            "assignment": Assignment(rule="unknown", evidence="a single instance shows no assignment"),
+            "variants": list(measured.variants),
+        }
+    )
+
+
+def execution_parameters(tuning: Tuning) -> dict[str, int | str]:
+    """What the container should answer on GET /execution-parameters, in the container's spelling."""
+    settings = tuning.parameters
+    return {
+        "MaxConcurrentTransforms": settings.max_concurrent_transforms,
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": settings.max_payload_in_mb,
+    }
+
+
+def _measured(measured: Measurement) -> Measured:
+    results = measured.results
+    sample = Sample(
+        n=measured.sample_size,
+        how="stratified by payload bytes",
+        sha256=measured.sample_sha256,
+        seconds_mean=results.seconds_mean,
+        seconds_cv=results.seconds_cv,
+        max_record_mb=measured.largest_bytes / _BYTES_A_MB,
+    )
+    return Measured.model_validate(
+        {
+            "where": measured.where,
+            "instance_type": measured.instance_type,
+            "vcpu": measured.vcpu,
+            "mem_gib": measured.mem_gib,
+            "at": measured.at,
+            "sample": sample,
+        }
+    )
+
+
+def _level(level: MeasuredLevel, results: Measurements) -> Level:
+    return Level(
+        m=level.concurrency,
+        items_per_s=results.items_per_second(level),
+        relse=level.relative_error,
+        p50_s=level.p50,
+        p99_s=level.p99,
+        n=level.requests,
+        errors=level.failures,
+        cpu_pct=level.usage.cpu_percent if level.usage else None,
+        mem_pct=level.usage.memory_percent if level.usage else None,
+    )
+
+
+def _curve(curve: Capacity) -> Curve:
+    assert curve.max_tested is not None
+    return Curve(kind=curve.kind, theta=curve.theta, rmse_pct=curve.rmse_percent, max_tested=curve.max_tested)
+
+
+def _memory_cap(levels: Sequence[MeasuredLevel]) -> int | None:
+    """Where the line through the memory of the levels meets 85 %; None when it does not rise."""
+    seen = [(level.concurrency, level.usage.memory_percent) for level in levels if level.usage]
+    if len(seen) < 2:
+        return None
+    points = np.array(seen, dtype=np.float64)
+    each, base = np.polyfit(points[:, 0], points[:, 1], deg=1)
+    # Less than a tenth of a percent a request is the noise of a machine, not the model's buffers.
+    return max(1, math.floor((_MEMORY_PERCENT - base) / each)) if each > 0.1 else None
+
+
+def _timeout(levels: Sequence[MeasuredLevel], concurrency: int) -> int:
+    at_least = [level for level in levels if level.concurrency >= concurrency] or levels[-1:]
+    low, high = _TIMEOUT_RANGE
+    return min(high, max(low, math.ceil(_TIMEOUT_P99 * at_least[0].p99)))

@@ -1,0 +1,254 @@
+"""Find the concurrency a model can bear: levels upwards until a rule stops, back down again, then between the best.
+
+Every level sees the same records. The way up and the way down measure each level twice, so that a machine that slows
+down over the minutes does not favour the levels that came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchcast.planner.arithmetic.capacity import Capacity, Throughput, fit_capacity
+from batchcast.planner.tune.levels import Exchange, MeasuredLevel, Rig, Usage, measured_level, seconds_alone
+from batchcast.steps.errors import ModelError, Problem
+
+__all__ = ["Limits", "Measurements", "chosen_concurrency", "fitted", "measure", "rates_in_turns", "stop_reason"]
+
+# Two doublings that bring less than this are flat.
+_FLAT = 1.05
+_DECLINE = 0.9
+_MEMORY_PERCENT = 85.0
+# The smallest concurrency within this share of the best is recommended: what is beyond only waits.
+_WITHIN = 0.97
+# A curve that is further off than this does not choose; the measured levels do.
+_CLOSE_FIT_PERCENT = 1.5
+_LEAST_REQUESTS = 24
+_WAVES = 4
+_MOST_REQUESTS = 2000
+_MOST_BISECTIONS = 5
+_TURNS = 4
+# A level whose error is below this needs no second block.
+_CERTAIN = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`levels` are tried in rising order; none above `cap`. `timeout` is the invocation's, in seconds.
+
+    A block lasts at least `block_seconds`: a fast model is asked more often, so that a hiccup of the machine is a small
+    part of it.
+    """
+
+    levels: Sequence[int]
+    cap: int
+    timeout: float
+    block_seconds: float = 2.0
+
+    def ladder(self) -> tuple[list[int], str]:
+        """The levels to try, 1 always among them, and why they end where they do."""
+        tried = sorted({1, *(level for level in self.levels if level <= self.cap)})
+        if max(self.levels, default=1) > self.cap:
+            return tried, f"{self.cap} is the most that the payload allows"
+        return tried, f"{tried[-1]} is the largest level asked for"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    """Every level that was run, by concurrency, those with failures too; and why there is none beyond.
+
+    `seconds_mean` and `seconds_cv` are those of the sample's records with one request in flight.
+    """
+
+    levels: Sequence[MeasuredLevel]
+    stop_reason: str
+    seconds_mean: float
+    seconds_cv: float
+
+    @property
+    def sound(self) -> list[MeasuredLevel]:
+        """The levels that a job could be given: every request answered, memory left."""
+        return [level for level in self.levels if not _unsound(level)]
+
+    @property
+    def others_percent(self) -> float:
+        """The most that other programs took of this machine's cores while a level ran."""
+        return max((level.usage.others_percent for level in self.levels if level.usage), default=0.0)
+
+    @property
+    def requests(self) -> int:
+        """Sent in all."""
+        return sum(level.requests for level in self.levels)
+
+    def items_per_second(self, level: MeasuredLevel) -> float:
+        """The throughput of a level, for records like the sample's."""
+        return level.work / self.seconds_mean
+
+
+def measure(
+    rig: Rig, records: int, limits: Limits, on_level: Callable[[MeasuredLevel], None] = lambda _: None
+) -> Measurements:
+    """Run the levels on a sample of `records` records. Raises ModelError when one request at a time already fails."""
+    bench = _Bench(rig, records, limits.block_seconds, on_level)
+    tried, reason = limits.ladder()
+    done: list[int] = []
+    for concurrency in tried:
+        level = bench.run(concurrency)
+        done.append(concurrency)
+        if concurrency == 1 and level.failures:
+            raise _broken(level)
+        if stop := stop_reason(level, bench.levels(), limits):
+            reason = stop
+            break
+    for concurrency in reversed(done):
+        if not _unsound(bench.level(concurrency)):
+            bench.run(concurrency)
+    _bisect(bench, limits.cap)
+    alone = np.array(list(bench.alone().values()))
+    return Measurements(
+        levels=bench.levels(),
+        stop_reason=reason,
+        seconds_mean=float(alone.mean()),
+        seconds_cv=float(alone.std() / alone.mean()),
+    )
+
+
+def rates_in_turns(rigs: Sequence[tuple[Rig, int, float]], records: int, block_seconds: float) -> list[float]:
+    """Answers a second of each rig, run one after the other again and again, forwards and backwards.
+
+    A rig comes with its concurrency and about how many answers a second it gives.
+    """
+    answered, seconds = [0] * len(rigs), [0.0] * len(rigs)
+    for turn in range(_TURNS):
+        order = range(len(rigs)) if turn % 2 == 0 else range(len(rigs) - 1, -1, -1)
+        for place in order:
+            rig, concurrency, rate = rigs[place]
+            count = max(_WAVES * concurrency, min(_MOST_REQUESTS, int(rate * block_seconds)))
+            block = rig.run(concurrency, [number % records for number in range(count)])
+            answered[place] += len(block)
+            seconds[place] += max(one.ended for one in block) - min(one.began for one in block)
+    return [count / spent for count, spent in zip(answered, seconds, strict=True)]
+
+
+def fitted(measurements: Measurements) -> Capacity:
+    """The curve through the sound levels."""
+    return fit_capacity(
+        [
+            Throughput(
+                concurrency=level.concurrency,
+                items_per_second=measurements.items_per_second(level),
+                relative_error=level.relative_error,
+            )
+            for level in measurements.sound
+        ]
+    )
+
+
+def chosen_concurrency(measurements: Measurements, curve: Capacity, cap: int) -> int:
+    """The smallest concurrency within 3 % of the best, by the curve where it fits closely, else of those measured."""
+    speed = {level.concurrency: level.work for level in measurements.sound if level.concurrency <= cap}
+    if curve.kind in ("knee", "usl") and (curve.rmse_percent or 0.0) <= _CLOSE_FIT_PERCENT:
+        speed = {m: curve.at(m) for m in range(1, max(speed) + 1)}
+    best = max(speed.values())
+    # A sixth of the allowance is left to the error of the measurement.
+    return min(m for m, value in speed.items() if value >= (1 - (1 - _WITHIN) * 5 / 6) * best)
+
+
+class _Bench:
+    """The blocks run so far, by concurrency."""
+
+    def __init__(self, rig: Rig, records: int, block_seconds: float, on_level: Callable[[MeasuredLevel], None]) -> None:
+        self._rig = rig
+        self._block_seconds = block_seconds
+        self._records = records
+        self._blocks: dict[int, list[Sequence[Exchange]]] = {}
+        self._usages: dict[int, list[Usage | None]] = {}
+        self._on_level = on_level
+
+    def run(self, concurrency: int) -> MeasuredLevel:
+        """One more block of this level; its numbers over all its blocks."""
+        again = self._blocks.setdefault(concurrency, [])
+        # The first block shows what every record takes alone; all others need only enough waves.
+        first = concurrency == 1 and not again
+        count = self._records if first else self._requests(concurrency)
+        order = [place % self._records for place in range(count)]
+        again.append(self._rig.run(concurrency, order if len(again) % 2 == 0 else order[::-1]))
+        self._usages.setdefault(concurrency, []).append(self._rig.usage())
+        level = self.level(concurrency)
+        self._on_level(level)
+        return level
+
+    def _requests(self, concurrency: int) -> int:
+        alone = list(self.alone().values())
+        for_seconds = self._block_seconds * concurrency * len(alone) / sum(alone)
+        return max(_LEAST_REQUESTS, _WAVES * concurrency, min(_MOST_REQUESTS, int(for_seconds)))
+
+    def alone(self) -> dict[int, float]:
+        return seconds_alone(self._blocks[1])
+
+    def level(self, concurrency: int) -> MeasuredLevel:
+        return measured_level(concurrency, self._blocks[concurrency], self._usages[concurrency], self.alone())
+
+    def levels(self) -> list[MeasuredLevel]:
+        return [self.level(concurrency) for concurrency in sorted(self._blocks)]
+
+
+def stop_reason(level: MeasuredLevel, levels: Sequence[MeasuredLevel], limits: Limits) -> str | None:
+    """Why nothing beyond `level` is worth measuring, given the levels so far; None when it is."""
+    m = level.concurrency
+    before = [one for one in levels if one.concurrency < m]
+    if level.failures:
+        return f"{level.failures} of {level.requests} requests failed at {m}: {level.first_failure}"
+    if level.p99 > limits.timeout / 2:
+        return f"the 99 % latency at {m} is {level.p99:.1f} s, more than half the timeout of {limits.timeout:g} s"
+    if level.usage and level.usage.memory_percent > _MEMORY_PERCENT:
+        return f"{level.usage.memory_percent:.0f} % of the memory is used at {m}"
+    if any(level.work < _DECLINE * one.work for one in before):
+        return f"throughput falls by more than 10 % at {m}"
+    flat = [one for one in before if one.concurrency * 4 <= m]
+    if flat and level.work * (1 + level.relative_error) < _FLAT * max(one.work for one in flat):
+        return f"throughput is flat: two doublings up to {m} bring less than 5 %"
+    return None
+
+
+def _unsound(level: MeasuredLevel) -> bool:
+    return level.failures > 0 or (level.usage is not None and level.usage.memory_percent > _MEMORY_PERCENT)
+
+
+def _bisect(bench: _Bench, cap: int) -> None:
+    """Levels halfway to where it is good enough, and halfway to where it gets worse; the best is run beside them."""
+    for turn in range(_MOST_BISECTIONS):
+        levels = bench.levels()
+        worth = sorted(m for m in _halfway(levels) if m <= cap)
+        if not worth:
+            return
+        if turn == 0:
+            bench.run(_best(levels).concurrency)
+        for concurrency in worth:
+            level = bench.run(concurrency)
+            if not _unsound(level) and level.relative_error > _CERTAIN:
+                bench.run(concurrency)
+
+
+def _halfway(levels: Sequence[MeasuredLevel]) -> set[int]:
+    best = _best(levels)
+    good = [one.concurrency for one in levels if not _unsound(one) and one.work >= _WITHIN * best.work]
+    below = [one.concurrency for one in levels if one.concurrency < good[0]]
+    above = [one for one in levels if one.concurrency > good[-1]]
+    gaps = [(below[-1], good[0])] if below else []
+    # Beyond the best only where it may still rise: up to a failure, or on the way to a decline.
+    if above and (_unsound(above[0]) or above[0].work < _WITHIN * best.work):
+        gaps.append((good[-1], above[0].concurrency))
+    # An eighth nearer makes no difference that could be measured.
+    return {(low + high) // 2 for low, high in gaps if high - low > max(1, high // 8)}
+
+
+def _best(levels: Sequence[MeasuredLevel]) -> MeasuredLevel:
+    return max((level for level in levels if not _unsound(level)), key=lambda level: level.work)
+
+
+def _broken(level: MeasuredLevel) -> ModelError:
+    what = f"{level.failures} of {level.requests} requests failed, one at a time: {level.first_failure}."
+    return ModelError(Problem("model_fails", what, remedy="`check-container` says what is wrong with it."))

@@ -1,0 +1,1 @@
+"""Start, follow, repeat and compare runs."""

@@ -1,0 +1,60 @@
+"""The log of a job: what its container wrote, and what the service says about a transform's requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from batchcast.session.service_errors import error_code
+from batchcast.session.session import Session, pages
+from batchcast.steps.errors import ConfigError
+
+__all__ = ["LogLine", "data_log", "job_log"]
+
+# Developer guide, "Log groups and streams that Amazon SageMaker AI sends to CloudWatch Logs", read 2023-03.
+_GROUPS = {"processing-job": "/aws/sagemaker/ProcessingJobs", "transform-job": "/aws/sagemaker/TransformJobs"}
+# Every line of a data-log has it, and no line of a container.
+_MARK = '"[sagemaker logs]"'
+_MOST_PAGES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line; `stream` names the instance it is from."""
+
+    stream: str
+    time: datetime
+    text: str
+
+
+def job_log(session: Session, job_arn: str) -> Iterator[LogLine]:
+    """Every line of the job, page by page; none while it has written none."""
+    kind, job = _kind_and_name(job_arn)
+    request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/"}
+    try:
+        for page in pages(session.client("logs").filter_log_events, mark="nextToken", **request):
+            for event in page["events"]:
+                yield LogLine(
+                    stream=event["logStreamName"].removeprefix(f"{job}/"),
+                    time=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
+                    text=event["message"].rstrip("\n"),
+                )
+    except ConfigError as error:
+        # The first job of an account makes the group with its first line.
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+
+
+def data_log(session: Session, job_arn: str) -> list[str]:
+    """What the service said about the requests of a transform job; at most five API calls, so perhaps not all."""
+    kind, job = _kind_and_name(job_arn)
+    request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/", "filterPattern": _MARK}
+    listing = pages(session.client("logs").filter_log_events, mark="nextToken", **request)
+    return [event["message"].rstrip("\n") for page in islice(listing, _MOST_PAGES) for event in page["events"]]
+
+
+def _kind_and_name(job_arn: str) -> tuple[str, str]:
+    kind, _, name = job_arn.rsplit(":", 1)[-1].partition("/")
+    return kind, name

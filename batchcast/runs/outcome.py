@@ -1,0 +1,103 @@
+"""What an execution came to: the document that `--json` prints, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from batchcast.runs.follow import ExecutionView, StepView, error_of
+from batchcast.steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
+from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
+
+__all__ = ["INTERRUPTED", "outcome_of"]
+
+INTERRUPTED = 130
+_COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
+
+
+def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_uri: str) -> tuple[dict[str, Any], int]:
+    """The result of an execution, from its statuses and its report (None where it wrote none).
+
+    Returns the document and the exit code: 0 published, else that of the error which names the cause. One that has
+    not ended has no cause yet, and 0.
+    """
+    reports = join_uri(runs_uri, execution.run_id, "report")
+    report = _read_report(store, join_uri(reports, "report.json"))
+    error = _error(client, execution, report) if execution.ended else None
+    document = {
+        "run_id": execution.run_id,
+        "execution": {
+            "status": execution.status,
+            "steps": [
+                {
+                    "name": step.name,
+                    "status": step.status,
+                    "seconds": None if step.seconds is None else round(step.seconds, 2),
+                    "failure_reason": step.failure_reason or None,
+                    "job": step.job,
+                }
+                for step in execution.steps
+            ],
+        },
+        "outcome": report and report["outcome"],
+        "cause": str(error) if error else report and report["cause"],
+        "counts": report and {name: report["counts"][name] for name in _COUNTS},
+        "published": report and report["published"],
+        "quarantined": report["quarantined"] if report else [],
+        "failed": report["failed"] if report else [],
+        "score": report and report["score"],
+        "report": _place(store, join_uri(reports, "report.html")) if report else None,
+    }
+    if document["published"]:
+        document["published_path"] = _place(store, document["published"].rstrip("/"))
+    if execution.status in ("Stopped", "Stopping"):
+        return document, INTERRUPTED
+    return document, error.exit_code if error else 0
+
+
+def _read_report(store: ObjectStore, uri: str) -> dict[str, Any] | None:
+    try:
+        report: dict[str, Any] = json.loads(store.read(uri))
+    except ObjectMissingError:
+        return None
+    return report
+
+
+def _place(store: ObjectStore, uri: str) -> str:
+    """Where a person finds it: a path where the store is a directory."""
+    return str(store.path(uri)) if isinstance(store, DirectoryStore) else uri
+
+
+def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None) -> BatchcastError | None:
+    """The error that explains the end; None for a run that published."""
+    for step in execution.steps:
+        if error := error_of(client, step):
+            return error
+    if report is None or report["outcome"] == "RETRY":
+        return None if execution.status == "Stopped" else _undecided(execution)
+    if report["outcome"] != "HELD":
+        return None
+    transform = execution.step("Transform")
+    if transform and report["cause_kind"] == "model" and transform.failure_reason.startswith("AlgorithmError"):
+        return ModelError(_model_problem(transform))
+    remedy = "See the report for each record; raise MaxFailedRecords or mend the data, then run again."
+    return CoverageError(Problem("held", f"{report['cause']} Nothing was published.", remedy=remedy))
+
+
+def _model_problem(transform: StepView) -> Problem:
+    remedy = "Mend the model's container; `logs --step Transform` prints what it and the job said."
+    return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
+
+
+def _undecided(execution: ExecutionView) -> BatchcastError:
+    """Why an execution ended before the step that accounts for its records."""
+    failed = [step for step in execution.steps if step.status in ("Failed", "Stopped")]
+    what = "; ".join(f"{step.name}: {step.failure_reason or step.status}" for step in failed)
+    what = what or execution.failure_reason
+    if "No S3 objects found" in what:
+        return DataError(Problem("no_files", what, remedy="Name a prefix that holds Parquet files."))
+    if any(step.name.startswith("Transform") for step in failed):
+        what = f"{what}. The pipeline ended there: its records are not accounted for, and nothing was published."
+        remedy = f"`rerun {execution.run_id}` carries over what was answered and runs the rest."
+        return CoverageError(Problem("undecided", what, remedy=remedy))
+    return ServiceError(Problem("execution", f"the execution ended {execution.status}. {what}", execution.arn))

@@ -1,0 +1,250 @@
+"""Read what was published, go back to an earlier run, and remove old ones.
+
+Everything follows `latest.json`: a reader sees one whole run, before and after the pointer moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.publish.publication import (
+    MANIFEST_NAME,
+    Pointer,
+    point_at,
+    pointer_uri,
+    publication_uri,
+    read_pointer,
+    read_publication,
+)
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["PublishedRun", "list_published", "prune", "read_forecasts", "rollback"]
+
+PRUNED_NAME = "_PRUNED.json"
+"""A run with this object is being removed; whoever prunes next finishes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRun:
+    """One published run; `current` when `latest.json` names it, `uri` is the prefix of its files."""
+
+    run_id: str
+    run_date: date
+    outcome: str
+    items: int
+    rows: int
+    uri: str
+    current: bool
+
+
+def read_forecasts(
+    publish_uri: str,
+    *,
+    run_id: str | None = None,
+    run_date: date | None = None,
+    columns: Sequence[str] | None = None,
+    items: Iterable[str] | None = None,
+    store: ObjectStore | None = None,
+) -> pd.DataFrame:
+    """The forecasts of the run `latest.json` names, or of `run_id`, or the current ones of `run_date`.
+
+    A row an item and day, sorted by item_id and step: item_id, forecast_date (datetime64), step (1 = the day after the
+    run date), the targets, source ("model", or "carried_forward" for what an earlier run forecast). `columns` and
+    `items` choose some of them. `attrs` of the frame say run_id, run_date, outcome, counts and uri.
+    Raises DataError when there is no such run or its files are not what its manifest says.
+    """
+    store = store or open_store(os.environ)
+    wanted = None if items is None else list(items)
+    while True:
+        found = _find(store, publish_uri, run_id, run_date)
+        try:
+            manifest = read_publication(store, publish_uri, found.run_date, found.run_id)
+            return _read(store, publication_uri(publish_uri, found.run_date, found.run_id), manifest, columns, wanted)
+        except ObjectMissingError:
+            # It was pruned between the look at the pointer and the reading; then the pointer has moved on.
+            if run_id is not None or _find(store, publish_uri, run_id, run_date).run_id == found.run_id:
+                raise
+
+
+def list_published(publish_uri: str, *, store: ObjectStore | None = None) -> list[PublishedRun]:
+    """Every published run, oldest run date first."""
+    store = store or open_store(os.environ)
+    pointer, _ = _pointer_or_wreck(store, publish_uri)
+    current = pointer.run_id if pointer else None
+    runs = []
+    for stored in store.list(join_uri(publish_uri, "forecasts") + "/"):
+        if not stored.uri.endswith("/" + MANIFEST_NAME):
+            continue
+        try:
+            manifest = json.loads(store.read(stored.uri))
+        except ObjectMissingError:  # pruned meanwhile
+            continue
+        runs.append(_run(manifest, stored.uri.removesuffix(MANIFEST_NAME), current))
+    return sorted(runs, key=lambda run: (run.run_date, run.run_id))
+
+
+def rollback(publish_uri: str, *, to: str | None = None, store: ObjectStore | None = None) -> PublishedRun:
+    """Let `latest.json` name the run `to`, or the one the current run replaced; the run it names now.
+
+    Raises DataError when that run is not published, ConflictError when the pointer moves meanwhile.
+    """
+    store = store or open_store(os.environ)
+    pointer, etag = _pointer_or_wreck(store, publish_uri)
+    target = to or _replaced(store, publish_uri, pointer)
+    run = _listed(store, publish_uri, target)
+    point_at(store, publish_uri, run.run_id, run.run_date, pointer, etag)
+    if not store.exists(run.uri + MANIFEST_NAME):
+        # It was pruned just then: back to the run that is whole.
+        if pointer is not None:
+            now, now_etag = read_pointer(store, publish_uri)
+            point_at(store, publish_uri, pointer.run_id, pointer.run_date, now, now_etag)
+        raise _not_published(store, publish_uri, target)
+    return _listed(store, publish_uri, target)
+
+
+def prune(publish_uri: str, *, keep: int, store: ObjectStore | None = None) -> list[PublishedRun]:
+    """Remove all published runs but the `keep` (at least 1) newest. Stopped half-way, the next call finishes it.
+
+    The current run stays, and so does every run whose date is not before its: one of those may become current any
+    moment. Returns the removed runs.
+    """
+    if keep < 1:
+        raise ConfigError(Problem("keep", f"keep is {keep}; at least 1 run has to stay.", remedy="Use 1 or more."))
+    store = store or open_store(os.environ)
+    prefix = join_uri(publish_uri, "forecasts") + "/"
+    for stored in list(store.list(prefix)):
+        if stored.uri.endswith("/" + PRUNED_NAME):
+            _remove(store, publish_uri, stored.uri.removesuffix(PRUNED_NAME))
+    pointer, _ = read_pointer(store, publish_uri)
+    removed = []
+    for run in list_published(publish_uri, store=store)[:-keep]:
+        if pointer is None or run.run_date >= pointer.run_date:
+            continue
+        store.write(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME))
+        if _remove(store, publish_uri, run.uri):
+            removed.append(run)
+    return removed
+
+
+def _remove(store: ObjectStore, publish_uri: str, prefix: str) -> bool:
+    """Remove a run that is marked for it: its manifest first, so that nobody takes the rest for a whole run."""
+    manifest = store.read(prefix + PRUNED_NAME)
+    store.delete(prefix + MANIFEST_NAME)
+    pointer, _ = read_pointer(store, publish_uri)
+    if pointer is not None and pointer.run_id == json.loads(manifest)["run_id"]:
+        # A rollback chose it just then; it looks for the manifest after it moved the pointer.
+        store.write(prefix + MANIFEST_NAME, manifest)
+        store.delete(prefix + PRUNED_NAME)
+        return False
+    for stored in list(store.list(prefix)):
+        if stored.uri != prefix + PRUNED_NAME:
+            store.delete(stored.uri)
+    store.delete(prefix + PRUNED_NAME)
+    return True
+
+
+def _find(store: ObjectStore, publish_uri: str, run_id: str | None, run_date: date | None) -> Pointer | PublishedRun:
+    if run_id is not None:
+        return _listed(store, publish_uri, run_id)
+    pointer, _ = read_pointer(store, publish_uri)
+    if run_date is None or (pointer is not None and pointer.run_date == run_date):
+        if pointer is None:
+            remedy = "Publish a run first, or check PublishUri."
+            raise DataError(Problem("nothing_published", "nothing was published.", pointer_uri(publish_uri), remedy))
+        return pointer
+    runs = [run for run in list_published(publish_uri, store=store) if run.run_date == run_date]
+    before = [] if pointer is None else [name for name in pointer.replaced if name in {run.run_id for run in runs}]
+    if len(runs) == 1 or before:
+        return next(run for run in runs if run.run_id == (before or [runs[0].run_id])[0])
+    if not runs:
+        raise _not_published(store, publish_uri, f"of {run_date}")
+    what = f"{len(runs)} runs of {run_date} are published: {', '.join(run.run_id for run in runs)}."
+    raise DataError(Problem("several_runs", what, publish_uri, "Name one by its run id."))
+
+
+def _read(
+    store: ObjectStore, prefix: str, manifest: dict[str, Any], columns: Sequence[str] | None, items: list[str] | None
+) -> pd.DataFrame:
+    import pyarrow as pa
+
+    tables = [_file(store, prefix + file["name"], file, columns, items) for file in manifest["files"]]
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(date_as_object=False)
+    for name in ("run_id", "run_date", "outcome", "counts"):
+        frame.attrs[name] = manifest[name]
+    frame.attrs["uri"] = prefix
+    return frame
+
+
+def _file(
+    store: ObjectStore, uri: str, promised: dict[str, Any], columns: Sequence[str] | None, items: list[str] | None
+) -> pa.Table:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    data = store.read(uri)
+    if hashlib.sha256(data).hexdigest() != promised["sha256"]:
+        what = f"{len(data)} bytes that are not the {promised['bytes']} bytes its manifest promises."
+        raise DataError(Problem("published_file", what, uri, "Roll back to another run, or publish this one again."))
+    parquet = pq.ParquetFile(io.BytesIO(data))
+    unknown = sorted(set(columns or ()) - set(parquet.schema_arrow.names))
+    if unknown:
+        remedy = f"Choose from {', '.join(parquet.schema_arrow.names)}."
+        raise ConfigError(Problem("columns", f"there is no column {', '.join(unknown)}.", uri, remedy))
+    filters = None if items is None else pc.field("item_id").isin(items)
+    return pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns), filters=filters)
+
+
+def _run(manifest: dict[str, Any], uri: str, current: str | None) -> PublishedRun:
+    return PublishedRun(
+        run_id=manifest["run_id"],
+        run_date=date.fromisoformat(manifest["run_date"]),
+        outcome=manifest["outcome"],
+        items=manifest["counts"]["ok"],
+        rows=sum(file["rows"] for file in manifest["files"]),
+        uri=uri,
+        current=manifest["run_id"] == current,
+    )
+
+
+def _listed(store: ObjectStore, publish_uri: str, run_id: str) -> PublishedRun:
+    runs = {run.run_id: run for run in list_published(publish_uri, store=store)}
+    if run_id not in runs:
+        raise _not_published(store, publish_uri, run_id)
+    return runs[run_id]
+
+
+def _not_published(store: ObjectStore, publish_uri: str, run: str) -> DataError:
+    names = [f"{run.run_id} of {run.run_date}" for run in list_published(publish_uri, store=store)]
+    what = f"no run {run} is published; there are {', '.join(names[-10:]) or 'none'}."
+    return DataError(Problem("not_published", what, publish_uri, "Name one of them."))
+
+
+def _replaced(store: ObjectStore, publish_uri: str, pointer: Pointer | None) -> str:
+    """The run that the current one replaced when it was published."""
+    previous = None
+    if pointer is not None:
+        previous = read_publication(store, publish_uri, pointer.run_date, pointer.run_id)["previous"]
+    if previous is None:
+        what = "the current run replaced none."
+        raise DataError(Problem("no_previous", what, pointer_uri(publish_uri), "Name the run to go back to."))
+    return str(previous["run_id"])
+
+
+def _pointer_or_wreck(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, str | None]:
+    """The pointer, or (None, its etag) when what lies there is no pointer: naming a run mends it."""
+    try:
+        return read_pointer(store, publish_uri)
+    except DataError:
+        return None, store.read_tagged(pointer_uri(publish_uri))[1]

@@ -1,0 +1,117 @@
+"""A run that was started before: its parameters, and what it left in the store."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batchcast.pipelines.defaults import defaults_of
+from batchcast.session.service_errors import error_code
+from batchcast.session.session import Session, pages
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
+from batchcast.steps.shards.layout import ledger_uri
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PastRun", "find_run", "latest_run"]
+
+_NAMED_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """One execution of the pipeline; `parameters` has every parameter with the value it had, as text."""
+
+    arn: str
+    status: str
+    parameters: Mapping[str, str]
+    store: ObjectStore
+
+    @property
+    def run_id(self) -> str:
+        """The execution id."""
+        return self.arn.rsplit("/", 1)[-1]
+
+    def manifest(self) -> Manifest | None:
+        """What BuildShards wrote last; None when it did not come so far."""
+        data = self._read("manifest", MANIFEST_FILE)
+        return None if data is None else Manifest.from_json(data, where=self.run_id)
+
+    def records(self) -> pa.Table | None:
+        """A row an item, as BuildShards wrote it; None without it."""
+        import pyarrow.parquet as pq
+
+        data = self._read("manifest", RECORDS_FILE)
+        return None if data is None else pq.read_table(io.BytesIO(data))
+
+    def report(self) -> dict[str, Any] | None:
+        """The last report of the run; None when it never came to one."""
+        data = self._read("report", "report.json")
+        return None if data is None else dict(json.loads(data))
+
+    def outstanding(self) -> int:
+        """Items without a good forecast; of a run that was not decided, the records of shards without an output."""
+        report = self.report()
+        if report is not None and report["outcome"] != "RETRY":
+            return int(report["counts"]["expected"]) - int(report["counts"]["ok"])
+        manifest = self.manifest()
+        outputs = self.store.list(join_uri(self.parameters["RunsUri"], self.run_id, "output") + "/")
+        answered = {stored.uri.rsplit("/", 1)[-1] for stored in outputs}
+        shards = manifest.shards if manifest else ()
+        return sum(shard.records for shard in shards if f"{shard.name}.out" not in answered)
+
+    def ledger(self) -> list[LedgerRow]:
+        """The rows that belong to the report; empty without one."""
+        try:
+            return read_ledger(io.BytesIO(self.store.read(ledger_uri(self.parameters["RunsUri"], self.run_id))))
+        except ObjectMissingError:
+            return []
+
+    def _read(self, *names: str) -> bytes | None:
+        try:
+            return self.store.read(join_uri(self.parameters["RunsUri"], self.run_id, *names))
+        except ObjectMissingError:
+            return None
+
+
+def find_run(session: Session, pipeline_name: str, run_id: str) -> PastRun:
+    """The run with that execution id. Raises ConfigError for an unknown one, naming the latest that there are."""
+    sagemaker = session.client("sagemaker")
+    pipeline = sagemaker.describe_pipeline(PipelineName=pipeline_name)
+    try:
+        return _past_run(session, f"{pipeline['PipelineArn']}/execution/{run_id}")
+    except ConfigError as error:
+        if error_code(error) not in ("ResourceNotFound", "ValidationException"):
+            raise
+        ids = [arn.rsplit("/", 1)[-1] for arn in _latest(sagemaker, pipeline_name)]
+        what = f"pipeline {pipeline_name} has no run {run_id!r}."
+        remedy = f"The latest are {', '.join(ids)}." if ids else "It has not run yet."
+        raise ConfigError(Problem("unknown_run", what, "RUN_ID", remedy)) from error
+
+
+def latest_run(session: Session, pipeline_name: str) -> PastRun | None:
+    """The run that was started last; None when there is none."""
+    arns = _latest(session.client("sagemaker"), pipeline_name)
+    return _past_run(session, arns[0]) if arns else None
+
+
+def _latest(sagemaker: Any, pipeline_name: str) -> list[str]:
+    listed = sagemaker.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=_NAMED_RUNS)
+    return [each["PipelineExecutionArn"] for each in listed["PipelineExecutionSummaries"]]
+
+
+def _past_run(session: Session, arn: str) -> PastRun:
+    sagemaker = session.client("sagemaker")
+    execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+    definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    parameters = defaults_of(json.loads(definition["PipelineDefinition"]))
+    for page in pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn):
+        parameters |= {each["Name"]: each["Value"] for each in page.get("PipelineParameters", [])}
+    return PastRun(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)

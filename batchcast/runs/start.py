@@ -1,0 +1,129 @@
+"""Start, stop and list executions of the pipeline, on AWS or in a workspace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from batchcast.pipelines.defaults import defaults_of
+from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
+from batchcast.runs.deployed import deployed_pipeline
+from batchcast.runs.follow import ENDED
+from batchcast.session.session import Session, pages
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = [
+    "Listed",
+    "default_label",
+    "list_runs",
+    "required_pipeline",
+    "run_parameters",
+    "start_run",
+    "started_status",
+    "stop_run",
+]
+
+_TOKEN_LENGTH = 64
+_MAX_DISPLAY_NAME = 82
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One execution in a list; `label` is its run label as far as a display name can hold it."""
+
+    run_id: str
+    status: str
+    started: datetime
+    label: str
+
+
+def required_pipeline(session: Session, name: str) -> dict[str, Any]:
+    """DescribePipeline's answer. Raises ConfigError when there is no such pipeline."""
+    pipeline = deployed_pipeline(session, name)
+    if pipeline is None:
+        what = f"there is no pipeline {name!r} in {session.region}."
+        raise ConfigError(Problem("not_deployed", what, name, "Deploy it first, or name another."))
+    return pipeline
+
+
+def run_parameters(pipeline: Mapping[str, Any], overrides: Mapping[str, str]) -> Parameters:
+    """The parameters of a run: the deployed pipeline's defaults, and what is given instead.
+
+    `pipeline` is DescribePipeline's answer. Raises ConfigError when it is of another version of batchcast, and when a
+    value is missing or wrong.
+    """
+    definition = json.loads(pipeline["PipelineDefinition"])
+    ours, theirs = {one.name for one in declared_parameters()}, {one["Name"] for one in definition["Parameters"]}
+    if ours != theirs:
+        other = ", ".join(sorted(ours ^ theirs))
+        what = f"the deployed pipeline has other parameters than this version of batchcast: {other}."
+        raise ConfigError(Problem("other_version", what, pipeline["PipelineName"], "Deploy it again."))
+    return check_parameters({**defaults_of(definition), **overrides})
+
+
+def start_run(client: Any, pipeline_name: str, values: Mapping[str, str], *, once: bool = False) -> str:
+    """Start an execution with these parameters; its ARN.
+
+    `once`: the same parameters with the same run label are one execution, however often they are started; under the
+    default label every start is a run of its own all the same.
+    """
+    request: dict[str, Any] = {
+        "PipelineName": pipeline_name,
+        "PipelineExecutionDisplayName": _display_name(values["RunLabel"]),
+        "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
+    }
+    if once and values["RunLabel"] != default_label():
+        request["ClientRequestToken"] = _token("start", pipeline_name, dict(values))
+    return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
+
+
+def started_status(client: Any, arn: str, label: str) -> str:
+    """The status of an execution that was just started; one API call.
+
+    Raises ConfigError when it is an earlier one of the same label that failed or was stopped: starting it again would
+    answer with it for ever.
+    """
+    status = str(client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
+    if status in ENDED - {"Succeeded", "CompletedWithFailures"}:
+        run_id = arn.rsplit("/", 1)[-1]
+        what = f"run {run_id} was started with this label and these parameters, and is {status}."
+        remedy = f"`rerun {run_id}`, or give another label."
+        raise ConfigError(Problem("label_taken", what, f"RunLabel {label}", remedy))
+    return status
+
+
+def stop_run(client: Any, arn: str) -> None:
+    """Ask for the execution to be stopped; its jobs are stopped with it. Asking twice is asking once."""
+    client.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=_token("stop", arn))
+
+
+def list_runs(client: Any, pipeline_name: str, most: int) -> Iterator[Listed]:
+    """The newest executions first; one API call for every hundred."""
+    listing = pages(client.list_pipeline_executions, PipelineName=pipeline_name, MaxResults=min(most, 100))
+    for one in islice((one for page in listing for one in page["PipelineExecutionSummaries"]), most):
+        yield Listed(
+            run_id=one["PipelineExecutionArn"].rsplit("/", 1)[-1],
+            status=one["PipelineExecutionStatus"],
+            started=one["StartTime"],
+            label=one.get("PipelineExecutionDisplayName", ""),
+        )
+
+
+def _display_name(label: str) -> str:
+    """The label in the characters that a display name may have: letters, digits and inner hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_MAX_DISPLAY_NAME]
+
+
+def default_label() -> str:
+    """The run label of a run that was given none."""
+    return str(Parameters.model_fields["run_label"].default)
+
+
+def _token(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_TOKEN_LENGTH]

@@ -1,0 +1,202 @@
+"""A forecast and its history, to look at: in the terminal, and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["PlottedForecast", "forecast_page", "terminal_plot", "week_table"]
+
+_SHOWN_DAYS = 56
+_ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
+# Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.
+_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_STYLES = {"history": "default", "actual": "green", "forecast": "bold cyan"}
+_MORE_STYLE = (
+    "section .plots { grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }"
+    " figure { width: 100%; max-width: 44rem; margin: 0 auto; }"
+)
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlottedForecast:
+    """Values by day. `actual` and `naive` are of the forecast days, and may be empty."""
+
+    item_id: str
+    target: str
+    history: Mapping[date, float]
+    forecast: Mapping[date, float]
+    naive: Mapping[date, float]
+    actual: Mapping[date, float]
+
+    @property
+    def days(self) -> list[date]:
+        """Every day that is shown, without a gap: the last eight weeks of the history, and the forecast."""
+        last = max(self.forecast)
+        first = max(min([*self.history, *self.forecast]), min(self.forecast) - timedelta(days=_SHOWN_DAYS))
+        return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+    @property
+    def total(self) -> str:
+        """What the forecast comes to, in as many digits as are worth reading."""
+        value = sum(self.forecast.values())
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+    def wape(self, values: Mapping[date, float]) -> float | None:
+        """Sum of absolute errors over sum of actual values; None where nothing is known."""
+        known = [day for day in self.actual if day in values]
+        total = sum(abs(self.actual[day]) for day in known)
+        return sum(abs(values[day] - self.actual[day]) for day in known) / total if total else None
+
+
+def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
+    """The plot in Braille dots, `width` characters wide: the history, a line, then the forecast and the actuals."""
+    from rich.text import Text
+
+    days = plotted.days
+    top = _ceiling(max([v for line in _lines(plotted).values() for d, v in line.items() if d in days] or [1.0]))
+    margin = max(len(f"{value:,.4g}") for value in (top, top / 2)) + 2
+    columns = max(20, width - margin - 1)
+    cells = _cells(plotted, days, top, columns)
+    begin = _column(days, min(plotted.forecast), columns)
+    text = Text()
+    for row in range(_ROWS):
+        label = {0: f"{top:,.4g}", _ROWS // 2: f"{top / 2:,.4g}", _ROWS - 1: "0"}.get(row, "")
+        text.append(f"{label:>{margin - 1}} ", style="dim")
+        text.append("┤" if label else "│", style="dim")
+        for column in range(columns):
+            bits, style = cells.get((row, column), (0, "default"))
+            empty = "┊" if column == begin else chr(0x2800)
+            text.append(chr(0x2800 + bits) if bits else empty, style=style if bits else "dim")
+        text.append("\n")
+    text.append(" " * (margin + 1) + _date_line(days, min(plotted.forecast), columns) + "\n", style="dim")
+    return text
+
+
+def week_table(plotted: PlottedForecast) -> Table:
+    """The forecast a week a row."""
+    from rich.table import Table
+
+    table = Table("Week of", *_WEEKDAYS, "Total", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    first = min(plotted.forecast)
+    monday = first - timedelta(days=first.weekday())
+    while monday <= max(plotted.forecast):
+        week = [plotted.forecast.get(monday + timedelta(days=number)) for number in range(7)]
+        cells = ["" if value is None else f"{value:,.1f}" for value in week]
+        total = sum(value for value in week if value is not None)
+        table.add_row(f"{monday:%d %b %Y}", *cells, f"{total:,.1f}")
+        monday += timedelta(days=7)
+    return table
+
+
+def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
+    """The plots as a page that needs nothing else; `told` says whose forecast it is."""
+    import numpy as np
+
+    from batchcast.steps.report.charts import forecast_chart
+    from batchcast.steps.report.style import STYLE
+
+    figures = []
+    for plotted in plots:
+        days = plotted.days
+        actual = {**plotted.history, **plotted.actual}
+        lines = {"naive": plotted.naive, "actual": actual, "model": plotted.forecast}
+        arrays = {name: np.array([line.get(day, np.nan) for day in days]) for name, line in lines.items()}
+        chart = forecast_chart(f"Forecast of {plotted.item_id}", [day.isoformat() for day in days], arrays)
+        error = plotted.wape(plotted.forecast)
+        score = "" if error is None else f", WAPE {error:.2f}"
+        caption = f"<b>{escape(plotted.item_id)}</b><br>{escape(plotted.target)}{score}"
+        figures.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
+    names = ", ".join(plotted.item_id for plotted in plots)
+    legend = (
+        '<p class="legend"><span class="model">forecast</span><span class="naive">seasonal naive</span>'
+        '<span class="actual">history and actual</span></p>'
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Forecast of {escape(names)}</title><style>{STYLE}{_MORE_STYLE}</style></head><body><main>"
+        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>'
+        f'<p class="facts">{escape(told)}</p>{legend}</header>'
+        f'<section><div class="plots">{"".join(figures)}</div></section>'
+        "</main></body></html>\n"
+    )
+
+
+def _lines(plotted: PlottedForecast) -> dict[str, Mapping[date, float]]:
+    """By name, the last on top; the forecast begins where the history ends."""
+    last = max(plotted.history, default=None)
+    begin = {last: plotted.history[last]} if last else {}
+    return {"history": plotted.history, "actual": plotted.actual, "forecast": {**begin, **plotted.forecast}}
+
+
+def _column(days: Sequence[date], day: date, columns: int) -> int:
+    """The column of characters in which a day is."""
+    return round(days.index(day) * _across(days, columns)) // _DOTS_ACROSS
+
+
+def _across(days: Sequence[date], columns: int) -> float:
+    """Dots from one day to the next."""
+    return (columns * _DOTS_ACROSS - 1) / max(1, len(days) - 1)
+
+
+def _date_line(days: Sequence[date], start: date, columns: int) -> str:
+    """The first day, the first of the forecast where there is room, and the last."""
+    first, last, middle = (f"{day:%d %b %Y}" for day in (days[0], days[-1], start))
+    place = _column(days, start, columns)
+    if len(first) < place < columns - len(middle) - len(last):
+        first = first.ljust(place) + middle
+    if len(first) + len(last) >= columns:
+        first, last = f"{days[0]:%d %b}", f"{days[-1]:%d %b}"
+    return first.ljust(columns - len(last)) + last
+
+
+def _cells(
+    plotted: PlottedForecast, days: Sequence[date], top: float, columns: int
+) -> dict[tuple[int, int], tuple[int, str]]:
+    """Row and column of a character to its dots and style."""
+    cells: dict[tuple[int, int], tuple[int, str]] = {}
+    across = _across(days, columns)
+    down = _ROWS * _DOTS_DOWN - 1
+    place = {day: number for number, day in enumerate(days)}
+    for name, line in _lines(plotted).items():
+        points = [(round(place[d] * across), round((1 - max(0.0, line[d]) / top) * down)) for d in days if d in line]
+        # A day that was sold is a short dash, so that it differs from the line without colours too.
+        dots = [(x - x % 2 + each, y) for x, y in points for each in (0, 1)] if name == "actual" else _joined(points)
+        for x, y in dots:
+            cell = (y // _DOTS_DOWN, x // _DOTS_ACROSS)
+            bits, _ = cells.get(cell, (0, ""))
+            cells[cell] = (bits | _BITS[x % _DOTS_ACROSS][y % _DOTS_DOWN], _STYLES[name])
+    return cells
+
+
+def _joined(points: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Every dot of the line through the points."""
+    yield from points[:1]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        for step in range(1, steps + 1):
+            yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)
+
+
+def _ceiling(value: float) -> float:
+    """The next short number above."""
+    from math import floor, log10
+
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(value))
+    return float(
+        power * next(step for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10.00001) if value <= power * step)
+    )

@@ -1,0 +1,173 @@
+"""Records of a few items, byte for byte as the weekly run builds them: by its own step, on the rows of these items."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from batchcast.serving.adhoc.history_rows import copy_items
+from batchcast.steps import build_shards
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload, Rows
+from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
+
+__all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
+
+_ITEMS = "s3://ad-hoc/items.txt"
+_RUN_ID = "adhoc0000000"
+# SageMaker's own limit of an asynchronous payload is 1 GB; a record beyond what a batch takes is no ad-hoc record.
+_MAX_PAYLOAD_IN_MB = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdHocRecord:
+    """A record and what it is plotted with: the first target's `history` by day, its `naive` forecast and, where the
+    history goes on, the `actual` values; NaN-free, days without a value are absent."""
+
+    item_id: str
+    body: bytes
+    history: Mapping[date, float]
+    naive: Mapping[date, float]
+    actual: Mapping[date, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdHocRecords:
+    """The records, in the order in which they were asked for, with what they were built by."""
+
+    run_date: date
+    forecast_days: int
+    payload: Payload
+    records: Sequence[AdHocRecord]
+
+
+def build_records(
+    item_ids: Sequence[str],
+    *,
+    history: str,
+    payload: bytes,
+    run_date: str,
+    forecast_days: int,
+    objects: tuple[ObjectStore, Any] | None = None,
+) -> AdHocRecords:
+    """`history` is a directory, or a prefix on S3 of which only the items' rows are read; `objects` is then the store
+    and boto3's client of S3.
+
+    Raises ConfigError for an unknown item, DataError for one that the weekly run would quarantine, with the reason.
+    """
+    declared = parse_payload(payload, where="payload.toml")
+    with tempfile.TemporaryDirectory(prefix="ad-hoc-") as folder:
+        paths = ContainerPaths(root=Path(folder))
+        paths.input("payload").mkdir(parents=True)
+        (paths.input("payload") / "payload.toml").write_bytes(payload)
+        _bring_history(history, item_ids, declared, paths.input("history"), objects)
+        store = DirectoryStore(Path(folder) / "s3")
+        store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
+        flags = [
+            text for name, value in _arguments(run_date, forecast_days).items() for text in (f"--{name}", str(value))
+        ]
+        environment = {"OPT_ML": folder, "BATCHCAST_OBJECT_STORE": str(store.root)}
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            build_shards.main(flags, environment)
+        manifest = read_manifest(paths.output("manifest"))
+        _refuse_quarantined(read_records(paths.output("manifest")).to_pylist())
+        lines = [line for path in sorted(paths.output("shards").iterdir()) for line in path.read_bytes().splitlines()]
+        baseline = read_baseline(paths.output("manifest")).to_pylist()
+    found = [_record(line, declared, baseline, manifest.run_date) for line in lines]
+    return AdHocRecords(
+        run_date=manifest.run_date,
+        forecast_days=forecast_days,
+        payload=declared,
+        records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
+    )
+
+
+def _arguments(run_date: str, forecast_days: int) -> dict[str, str | int]:
+    return {
+        "run-id": _RUN_ID,
+        "run-date": run_date,
+        "run-label": "ad-hoc",
+        "forecast-days": forecast_days,
+        "transform-instance-count": 1,
+        "max-concurrent-transforms": 1,
+        "max-payload-in-mb": _MAX_PAYLOAD_IN_MB,
+        "records-per-shard": 0,
+        "systemic-failure-percent": 100,
+        "items-uri": _ITEMS,
+        "resume-from": "none",
+        "runs-uri": "s3://ad-hoc/runs",
+        "publish-uri": "none",
+        "processes": 1,
+    }
+
+
+def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
+    problems = [
+        Problem(str(row["quarantine_reason"]), f"{row['quarantine_detail']}.", str(row["item_id"]))
+        for row in rows
+        if row["quarantine_reason"] is not None
+    ]
+    if problems:
+        raise DataError(*problems)
+
+
+def _record(line: bytes, payload: Payload, baseline: Sequence[Mapping[str, Any]], run_date: date) -> AdHocRecord:
+    document = json.loads(line)
+    item, target = document[ITEM_ID_KEY], payload.history.targets[0]
+    own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
+    days = {name: {run_date + timedelta(days=row["step"]): row[name] for row in own} for name in ("naive", "actual")}
+    known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
+    return AdHocRecord(
+        item_id=item,
+        body=line,
+        history=dict(_history(document, payload, target, run_date)),
+        naive=known["naive"],
+        actual=known["actual"],
+    )
+
+
+def _history(
+    document: Mapping[str, Any], payload: Payload, target: str, run_date: date
+) -> Iterator[tuple[date, float]]:
+    """The target by day as the record tells it; a record without dates is taken for daily up to the run date."""
+    for field in payload.row_fields("history"):
+        values = document[field.key]
+        if not isinstance(field, Rows):
+            if field.column == target:
+                first = run_date - timedelta(days=len(values) - 1)
+                yield from ((first + timedelta(days=n), v) for n, v in enumerate(values) if v is not None)
+                return
+            continue
+        keys = {column: key for key, column in field.columns.items()}
+        if target in keys and payload.history.date in keys:
+            for row in values:
+                if row[keys[target]] is not None:
+                    yield date.fromisoformat(row[keys[payload.history.date]][:10]), float(row[keys[target]])
+            return
+
+
+def _bring_history(
+    history: str,
+    item_ids: Sequence[str],
+    payload: Payload,
+    target: Path,
+    objects: tuple[ObjectStore, Any] | None,
+) -> None:
+    if history.startswith("s3://"):
+        assert objects is not None
+        copy_items(*objects, history, target, item_ids, payload)
+        return
+    if not Path(history).is_dir():
+        what = "there is no such directory."
+        raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
+    target.symlink_to(Path(history).resolve())

@@ -1,0 +1,1 @@
+"""A whole run through an asynchronous endpoint."""

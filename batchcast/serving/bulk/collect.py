@@ -1,0 +1,147 @@
+"""From the answers of an asynchronous endpoint to a published run, by the step that a pipeline runs too.
+
+The answers of a shard become the output object that a transform job would have written. A record that was given up
+gets an answer with the error the payload file declares, so that the ledger has it as failed and says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchcast.serving.bulk.request_tracker import Fates, fates_of
+from batchcast.serving.bulk.run import AsyncRun, RunRecord
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.errors import Problem, ServiceError
+from batchcast.steps.publish_arguments import parse_publish_arguments
+from batchcast.steps.shards.layout import output_uri
+from batchcast.steps.store.objects import ObjectStore, join_uri
+from batchcast.steps.validate_and_publish import validate_and_publish
+
+__all__ = ["Collection", "collect_run", "decide_run", "error_key_of"]
+
+_READERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """What a run came to: records with an answer, given up, and neither; `shards` were written now."""
+
+    answered: int
+    failed: int
+    unanswered: int
+    shards: int
+
+
+def collect_run(
+    run: AsyncRun, store: ObjectStore, *, now: float, error_key: str, whatever_is_there: bool = False
+) -> Collection:
+    """Write the output of every shard whose records all have an answer or were given up.
+
+    `whatever_is_there` writes the other shards too, without their unanswered records. Raises ServiceError when some
+    are unanswered otherwise; what could be written is written then.
+    """
+    fates = fates_of(run, run.journal(store).read(), store)
+    fates.look(now)
+    shards: defaultdict[str, list[RunRecord]] = defaultdict(list)
+    for record in run.records:
+        shards[record.shard].append(record)
+    written, unanswered = 0, 0
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        for shard, records in sorted(shards.items()):
+            absent = [each for each in records if each.index not in fates.answered and each.index not in fates.lost]
+            unanswered += len(absent)
+            if absent and not whatever_is_there:
+                continue
+            there = [each for each in records if each.index in fates.answered or each.index in fates.lost]
+            lines = pool.map(lambda each: _line(store, each, fates, error_key), there)
+            store.write(output_uri(run.runs_uri, run.run_id, 0, shard), b"".join(lines))
+            written += 1
+    if unanswered and not whatever_is_there:
+        what = f"{unanswered:,} of {len(run.records):,} records have no answer yet."
+        remedy = f"Run `async submit --shards {run.run_id}` until it ends, or collect --now what is there."
+        raise ServiceError(Problem("unanswered", what, run.run_id, remedy))
+    return Collection(answered=len(fates.answered), failed=len(fates.lost), unanswered=unanswered, shards=written)
+
+
+def decide_run(run: AsyncRun, store: ObjectStore, payload: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Run ValidateAndPublish on the run's outputs; the report, which then lies where a pipeline puts it.
+
+    `parameters` are those of the run, by the pipeline's names. Nothing is sent once more: that was done already.
+    """
+    with tempfile.TemporaryDirectory(prefix="async-collect-") as folder:
+        paths = ContainerPaths(root=Path(folder))
+        base = join_uri(run.runs_uri, run.run_id)
+        for name in ("manifest", "output"):
+            for stored in store.list(join_uri(base, name) + "/"):
+                target = paths.input(name) / stored.uri.removeprefix(join_uri(base, name) + "/")
+                store.download(stored.uri, target)
+        for directory in (paths.input("payload"), paths.output("report"), paths.output("retry")):
+            directory.mkdir(parents=True)
+        (paths.input("payload") / "payload.toml").write_bytes(payload)
+        with contextlib.redirect_stdout(sys.stderr):
+            validate_and_publish(parse_publish_arguments(_arguments(run, parameters)), paths, store)
+        report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
+        for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == "report.json"):
+            store.upload(path, join_uri(base, "report", path.name))
+    return report
+
+
+def error_key_of(payload: bytes, where: str) -> str:
+    """The key under which the model's answers carry an error."""
+    return parse_payload(payload, where=where).answer.error
+
+
+def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> Sequence[str]:
+    arguments = {
+        "run-id": run.run_id,
+        "run-label": run.manifest.run_label,
+        "round": "0",
+        "runs-uri": run.runs_uri,
+        "publish-uri": parameters["PublishUri"],
+        "max-failed-records": parameters["MaxFailedRecords"],
+        "max-failed-percent": parameters["MaxFailedPercent"],
+        "systemic-failure-percent": parameters["SystemicFailurePercent"],
+        "max-retry-records": "0",
+        "resume-from": run.manifest.resume_from or "none",
+    }
+    return [text for name, value in arguments.items() for text in (f"--{name}", value)]
+
+
+def _line(store: ObjectStore, record: RunRecord, fates: Fates, error_key: str) -> bytes:
+    """A line of the output object: the answer's own text, as the transform's join has it."""
+    if record.index in fates.answered:
+        answer = _one_line(store.read(fates.answered[record.index]), error_key)
+    else:
+        answer = _error(_failure(store, fates, record), error_key)
+    identity = json.dumps(record.item_id, ensure_ascii=False).encode()
+    return b'{"SageMakerOutput":' + answer + b',"item_id":' + identity + b"}\n"
+
+
+def _one_line(body: bytes, error_key: str) -> bytes:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        return _error(f"the answer is not JSON: {error}", error_key)
+    text = body.strip()
+    return text if b"\n" not in text else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _failure(store: ObjectStore, fates: Fates, record: RunRecord) -> str:
+    attempts = fates.attempts[record.index]
+    uri = fates.failures.get(record.index)
+    said = store.read(uri).decode("utf-8", "replace") if uri else "it expired in the queue or was never finished"
+    return f"no answer in {attempts} attempts: {said}"
+
+
+def _error(what: str, error_key: str) -> bytes:
+    return json.dumps({error_key: what}, ensure_ascii=False).encode()

@@ -1,0 +1,162 @@
+"""The records of a run on their way through an asynchronous endpoint: which there are, and what was sent when.
+
+    <RunsUri>/<run_id>/async/input/part-00000/000012.json     records that are too long to be sent inline
+    <RunsUri>/<run_id>/async/sent/00000000.json               the journal: what was sent, a batch an object
+
+The journal is written after its batch was sent. A batch that was sent and not written down is sent again; its answers
+take the place of the first ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.outcome.reconcile import check_records
+from batchcast.steps.shards.layout import output_uri, shard_uri
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
+
+__all__ = ["AsyncRun", "Journal", "RunRecord", "Sent", "ShardReader", "open_async_run"]
+
+_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A record that is to be answered: its row in records.parquet and its place in the shards."""
+
+    index: int
+    item_id: str
+    shard: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request for a record: where its answer or its failure will lie, and until when one of them must (seconds)."""
+
+    index: int
+    attempt: int
+    output: str
+    failure: str
+    deadline: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncRun:
+    """A run whose shards are built. `records` are those of shards that have no output yet, in the order of lines."""
+
+    run_id: str
+    runs_uri: str
+    manifest: Manifest
+    records: Sequence[RunRecord]
+
+    def inference_id(self, record: RunRecord) -> str:
+        """What the request is called, in the endpoint's notifications and logs too."""
+        return f"{self.run_id}-{record.index:06d}"
+
+    def input_uri(self, record: RunRecord) -> str:
+        """Where a record lies that is too long to be sent inline."""
+        return join_uri(self.runs_uri, self.run_id, "async", "input", _stem(record.shard), f"{record.line:06d}.json")
+
+    def folder(self, record: RunRecord) -> str:
+        """Below which folder of the endpoint's answers its answer is put."""
+        return f"{self.run_id}/{_stem(record.shard)}"
+
+    def journal(self, store: ObjectStore) -> Journal:
+        """What was sent before."""
+        return Journal(store, join_uri(self.runs_uri, self.run_id, "async", "sent") + "/")
+
+
+def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
+    """Raises ObjectMissingError when the run has no shards, DataError when they are not what its manifest says."""
+    import pyarrow.parquet as pq
+
+    folder = join_uri(runs_uri, run_id, "manifest")
+    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+    table = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+    check_records(manifest, table)
+    answered = {each.name for each in manifest.shards if store.exists(output_uri(runs_uri, run_id, 0, each.name))}
+    columns = (table[name].to_pylist() for name in ("item_id", "shard", "line"))
+    records = [
+        RunRecord(index, item_id, shard, line)
+        for index, (item_id, shard, line) in enumerate(zip(*columns, strict=True))
+        if shard is not None and shard not in answered
+    ]
+    records.sort(key=lambda record: (record.shard, record.line))
+    return AsyncRun(run_id=run_id, runs_uri=runs_uri, manifest=manifest, records=records)
+
+
+class Journal:
+    """The batches that were sent. One writer at a time: the second finds its place taken."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._next = 0
+
+    def read(self) -> list[Sent]:
+        """Everything that was sent, in the order it was."""
+        names = [stored.uri for stored in self._store.list(self._prefix)]
+        self._next = len(names)
+        return [Sent(*row) for name in names for row in json.loads(self._store.read(name))["sent"]]
+
+    def write(self, batch: Iterable[Sent]) -> None:
+        """Write a batch down. Raises ServiceError when somebody else submits the same run."""
+        rows = [[each.index, each.attempt, each.output, each.failure, each.deadline, each.at] for each in batch]
+        uri = f"{self._prefix}{self._next:0{_DIGITS}d}.json"
+        try:
+            self._store.put_if(uri, json.dumps({"schema": 1, "sent": rows}).encode(), None)
+        except ConflictError as error:
+            what = "somebody else is submitting the same run."
+            raise ServiceError(Problem("two_submitters", what, uri, "Let one of the two end.")) from error
+        self._next += 1
+
+
+class ShardReader:
+    """Reads records out of the shards; in the order of lines it opens every shard once."""
+
+    def __init__(self, store: ObjectStore, run: AsyncRun) -> None:
+        self._store = store
+        self._run = run
+        self._shard = ""
+        self._stream: BinaryIO | None = None
+        self._at = 0
+
+    def read(self, record: RunRecord) -> bytes:
+        """The record as it was built, without its newline. Raises DataError when the shard is shorter than that."""
+        if record.shard != self._shard or record.line < self._at:
+            self._open(record.shard)
+        assert self._stream is not None
+        while True:
+            line = self._stream.readline()
+            if not line:
+                what = f"it ends before line {record.line}, which the manifest promises."
+                raise DataError(Problem("shard_changed", what, self._uri(record.shard), "Build the run again."))
+            self._at += 1
+            if self._at > record.line:
+                return line.rstrip(b"\n")
+
+    def close(self) -> None:
+        """Close the shard that is open."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self, shard: str) -> None:
+        self.close()
+        self._stream = self._store.open(self._uri(shard))
+        self._shard, self._at = shard, 0
+
+    def _uri(self, shard: str) -> str:
+        return shard_uri(self._run.runs_uri, self._run.run_id, 0, shard)
+
+
+def _stem(shard: str) -> str:
+    return shard.removesuffix(".jsonl")

@@ -1,0 +1,1 @@
+"""An asynchronous endpoint that scales to zero."""

@@ -1,0 +1,182 @@
+"""What an asynchronous endpoint that sleeps at zero instances is made of, and the exact requests for it.
+
+Developer guide, "Asynchronous inference" and "Autoscale an asynchronous endpoint" (read 2023-03). Target tracking alone
+never starts an instance for a queue of up to its target: a step policy on HasBacklogWithoutCapacity does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import join_uri, split_uri
+
+__all__ = ["DIMENSION", "NAMESPACE", "STEP_POLICY", "TRACKING_POLICY", "VARIANT", "AsyncSettings"]
+
+VARIANT = "main"
+NAMESPACE = "sagemaker"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+TRACKING_POLICY = "backlog-per-instance"
+STEP_POLICY = "wake-from-zero"
+# Ten minutes of too little work before instances go, two between additions: the developer guide's values. Both are 300
+# where a policy says nothing.
+_SCALE_IN_COOLDOWN, _SCALE_OUT_COOLDOWN, _WAKE_COOLDOWN = 600, 120, 300
+_MAX_CONCURRENCY = 1000
+# A name has at most 63 characters, and that of a configuration is the endpoint's with a digest of 8 behind it.
+_NAME_LENGTH = 63 - 9
+# What is served, and as much that waits: below that an instance would run dry between two measurements, and with less
+# than one load for a target a busy endpoint would be taken for an idle one.
+_LOADS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncSettings:
+    """`concurrency` is of one instance; answers go to `output_uri`, failures to `failures/` below it.
+
+    `output_uri` ends in a name of the endpoint's own, so that several can share a bucket.
+    """
+
+    endpoint: str
+    model: str
+    instance_type: str
+    max_instances: int
+    concurrency: int
+    output_uri: str
+    success_topic: str | None = None
+    error_topic: str | None = None
+    kms_key: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9])*", self.endpoint) or len(self.endpoint) > _NAME_LENGTH:
+            what = f"{self.endpoint!r} is no name: letters, digits and hyphens between, at most {_NAME_LENGTH}."
+            problems.append(Problem("async_settings", what, "--endpoint"))
+        if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
+            what = f"{self.concurrency} requests at once; an instance takes 1 to {_MAX_CONCURRENCY}."
+            problems.append(Problem("async_settings", what, "--concurrency"))
+        if self.max_instances < 1:
+            what = f"{self.max_instances} instances serve nothing."
+            problems.append(Problem("async_settings", what, "--max-instances", "Use 1 or more."))
+        if problems:
+            raise ConfigError(*problems)
+        split_uri(self.output_uri)
+
+    @property
+    def target(self) -> int:
+        """Backlog an instance that scaling aims at."""
+        return _LOADS * self.concurrency
+
+    @property
+    def resource(self) -> str:
+        """The variant, as Application Auto Scaling names it."""
+        return f"endpoint/{self.endpoint}/variant/{VARIANT}"
+
+    @property
+    def alarm(self) -> str:
+        """The alarm that wakes the endpoint."""
+        return f"{self.endpoint}-has-backlog-without-capacity"
+
+    def config(self) -> dict[str, Any]:
+        """CreateEndpointConfig. The name holds a digest of the rest: another configuration has another name."""
+        topics = {"SuccessTopic": self.success_topic, "ErrorTopic": self.error_topic}
+        given = {name: topic for name, topic in topics.items() if topic}
+        output = {
+            "S3OutputPath": join_uri(self.output_uri, "answers") + "/",
+            "S3FailurePath": join_uri(self.output_uri, "failures") + "/",
+            **({"KmsKeyId": self.kms_key} if self.kms_key else {}),
+            **({"NotificationConfig": given} if given else {}),
+        }
+        body = {
+            "ProductionVariants": [
+                {
+                    "VariantName": VARIANT,
+                    "ModelName": self.model,
+                    # An endpoint is created with an instance at least; scaling takes it away when nothing comes.
+                    "InitialInstanceCount": 1,
+                    "InstanceType": self.instance_type,
+                }
+            ],
+            "AsyncInferenceConfig": {
+                "ClientConfig": {"MaxConcurrentInvocationsPerInstance": self.concurrency},
+                "OutputConfig": output,
+            },
+        }
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
+        tags = {"Tags": self._tags()} if self.tags else {}
+        return {"EndpointConfigName": f"{self.endpoint}-{digest}", **body, **tags}
+
+    def endpoint_request(self) -> dict[str, Any]:
+        """CreateEndpoint."""
+        tags = {"Tags": self._tags()} if self.tags else {}
+        name = self.config()["EndpointConfigName"]
+        return {"EndpointName": self.endpoint, "EndpointConfigName": name, **tags}
+
+    def scalable_target(self) -> dict[str, Any]:
+        """RegisterScalableTarget: from none to all."""
+        return {**self._scaled(), "MinCapacity": 0, "MaxCapacity": self.max_instances}
+
+    def tracking_policy(self) -> dict[str, Any]:
+        """PutScalingPolicy of the one that follows the queue."""
+        metric = {
+            "MetricName": "ApproximateBacklogSizePerInstance",
+            "Namespace": "AWS/SageMaker",
+            "Dimensions": self._dimensions(),
+            "Statistic": "Average",
+        }
+        return {
+            "PolicyName": TRACKING_POLICY,
+            **self._scaled(),
+            "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": float(self.target),
+                "CustomizedMetricSpecification": metric,
+                "ScaleInCooldown": _SCALE_IN_COOLDOWN,
+                "ScaleOutCooldown": _SCALE_OUT_COOLDOWN,
+            },
+        }
+
+    def step_policy(self) -> dict[str, Any]:
+        """PutScalingPolicy of the one that brings the first instance."""
+        return {
+            "PolicyName": STEP_POLICY,
+            **self._scaled(),
+            "PolicyType": "StepScaling",
+            "StepScalingPolicyConfiguration": {
+                "AdjustmentType": "ChangeInCapacity",
+                "MetricAggregationType": "Average",
+                "Cooldown": _WAKE_COOLDOWN,
+                "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
+            },
+        }
+
+    def wake_alarm(self, policy_arn: str) -> dict[str, Any]:
+        """PutMetricAlarm: two minutes with a request and no instance."""
+        return {
+            "AlarmName": self.alarm,
+            "AlarmDescription": f"Requests wait for {self.endpoint}, which has no instance.",
+            "MetricName": "HasBacklogWithoutCapacity",
+            "Namespace": "AWS/SageMaker",
+            "Dimensions": self._dimensions(),
+            "Statistic": "Average",
+            "Period": 60,
+            "EvaluationPeriods": 2,
+            "DatapointsToAlarm": 2,
+            "Threshold": 1.0,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "missing",
+            "AlarmActions": [policy_arn],
+        }
+
+    def _scaled(self) -> dict[str, str]:
+        return {"ServiceNamespace": NAMESPACE, "ResourceId": self.resource, "ScalableDimension": DIMENSION}
+
+    def _dimensions(self) -> list[dict[str, str]]:
+        return [{"Name": "EndpointName", "Value": self.endpoint}]
+
+    def _tags(self) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in self.tags.items()]

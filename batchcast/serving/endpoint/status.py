@@ -1,0 +1,166 @@
+"""How an asynchronous endpoint is: instances, queue, what it cost, and whether its scaling is whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from batchcast.serving.endpoint.endpoint import (
+    Client,
+    instances_of,
+    read_async_settings,
+    scalable_target,
+    scaling_policies,
+    wake_alarms,
+)
+from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, AsyncSettings
+from batchcast.steps.errors import Problem
+
+__all__ = ["AsyncStatus", "async_status"]
+
+# Scaling activities that changed nothing (API reference, ScalingActivity).
+_WITHOUT_EFFECT = ("Failed", "Overridden", "Unfulfilled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncStatus:
+    """`backlog` counts requests that wait or are served, `oldest_age` is in seconds; None: not measured yet.
+
+    `problems` is what keeps the endpoint from waking, growing or sleeping as it should.
+    `changes` are times (UTC) and the number of instances asked for from then on.
+    """
+
+    endpoint: str
+    status: str
+    instances: int
+    desired: int
+    backlog: float | None
+    oldest_age: float | None
+    expired_today: float | None
+    problems: tuple[Problem, ...]
+    changes: tuple[tuple[datetime, int], ...]
+
+    def instance_hours(self, since: datetime, now: datetime) -> float:
+        """Instance hours asked for between two times; starting instances are counted from the decision on."""
+        hours, ends = 0.0, [when for when, _ in self.changes[1:]] + [now]
+        for (start, count), end in zip(self.changes, ends, strict=True):
+            hours += count * max(0.0, (min(end, now) - max(start, since)).total_seconds()) / 3600
+        return hours
+
+
+def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
+    """How the endpoint is, and whether its scaling is whole. Raises ConfigError when there is no such endpoint."""
+    settings = read_async_settings(endpoint, client)
+    described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    instances, desired = instances_of(described)
+    return AsyncStatus(
+        endpoint=endpoint,
+        status=described["EndpointStatus"],
+        instances=instances,
+        desired=desired,
+        backlog=_latest(client, endpoint, "ApproximateBacklogSize", now),
+        oldest_age=_latest(client, endpoint, "ApproximateAgeOfOldestRequest", now),
+        expired_today=_sum_of_a_day(client, endpoint, "ExpiredRequests", now),
+        problems=tuple(_scaling_problems(settings, client)),
+        changes=tuple(_changes(settings, client, described)),
+    )
+
+
+def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Problem]:
+    remedy = "Run `async deploy` again."
+    target = scalable_target(client, settings.endpoint)
+    if target is None:
+        yield Problem("no_scaling", "nothing scales it: its instances stay as they are.", settings.endpoint, remedy)
+        return
+    if target["MinCapacity"] > 0:
+        what = f"it never sleeps: MinCapacity is {target['MinCapacity']}."
+        yield Problem("never_sleeps", what, settings.endpoint, remedy)
+    policies = {
+        each["PolicyName"]: each for each in scaling_policies(client("application-autoscaling"), settings.resource)
+    }
+    for name, wanted in ((TRACKING_POLICY, settings.tracking_policy()), (STEP_POLICY, settings.step_policy())):
+        effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing wakes it for a short queue"
+        if name not in policies:
+            yield Problem("policy_missing", f"policy {name} is missing: {effect}.", settings.endpoint, remedy)
+            continue
+        member = f"{wanted['PolicyType']}PolicyConfiguration"
+        if not _has(policies[name].get(member, {}), wanted[member]):
+            yield Problem("policy_differs", f"policy {name} is not as deployed.", settings.endpoint, remedy)
+    alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
+    arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
+    if not alarms or arn not in alarms[0].get("AlarmActions", ()):
+        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing wakes it for a short queue."
+        yield Problem("alarm_missing", what, settings.endpoint, remedy)
+    elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
+        what = f"alarm {settings.alarm} is not as deployed: it wakes late or never."
+        yield Problem("alarm_differs", what, settings.endpoint, remedy)
+
+
+def _essence(alarm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """When an alarm rings: not what it is called, nor whom it tells besides."""
+    return {key: value for key, value in alarm.items() if key not in ("AlarmActions", "AlarmDescription")}
+
+
+def _has(found: Any, wanted: Any) -> bool:
+    """Whether everything wanted is there; the services add members of their own."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(_has(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_has, found, wanted))
+    return bool(found == wanted)
+
+
+def _latest(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
+    points = _points(client, endpoint, metric, now - timedelta(minutes=10), now, "Average", 60)
+    return points[-1] if points else None
+
+
+def _sum_of_a_day(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
+    points = _points(client, endpoint, metric, now - timedelta(days=1), now, "Sum", 3600)
+    return sum(points) if points else None
+
+
+def _points(
+    client: Client, endpoint: str, metric: str, start: datetime, end: datetime, statistic: str, period: int
+) -> list[float]:
+    answer = client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
+        StartTime=start,
+        EndTime=end,
+        Period=period,
+        Statistics=[statistic],
+    )
+    points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
+    return [float(point[statistic]) for point in points]
+
+
+def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, Any]) -> Iterator[tuple[datetime, int]]:
+    """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
+    created = described["CreationTime"]
+    yield _aware(created), 1
+    scaling = client("application-autoscaling")
+    request: dict[str, Any] = {
+        "ServiceNamespace": NAMESPACE,
+        "ResourceId": settings.resource,
+        "ScalableDimension": DIMENSION,
+    }
+    found = []
+    while True:
+        page = scaling.describe_scaling_activities(**request)
+        for activity in page["ScalingActivities"]:
+            told = re.search(r"desired instance count to (\d+)", activity["Description"])
+            if told and activity["StatusCode"] not in _WITHOUT_EFFECT:
+                found.append((_aware(activity["StartTime"]), int(told[1])))
+        if not page.get("NextToken"):
+            break
+        request["NextToken"] = page["NextToken"]
+    yield from sorted(found)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

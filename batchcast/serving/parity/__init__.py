@@ -1,0 +1,1 @@
+"""Do batch and endpoint give the same answers?"""

@@ -1,0 +1,126 @@
+"""The batch side of a parity check: a run that is there, or a transform job on this machine."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from batchcast.engine import LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.serving.parity.sample import SampledRecord
+from batchcast.serving.realtime import ask_all, ask_url
+from batchcast.session.served_model import served_model
+from batchcast.session.session import LOCAL_START_SECONDS
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY
+from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
+from batchcast.steps.outcome.shard_output import read_documents
+from batchcast.steps.shards.layout import output_uri, shard_uri
+from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest, Shard
+from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
+
+__all__ = ["answers_by_job", "answers_of_run", "answers_outside_batch", "records_of_run"]
+
+_MODEL, _JOB = "parity", "parity"
+_POLL_SECONDS = 0.05
+_ENDED = ("Completed", "Failed", "Stopped")
+# Shards that are read in whole to find the extreme records among: the first, the last and some between.
+_SHARDS_READ = 8
+
+
+def records_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> list[bytes]:
+    """Records of some of the run's shards, evenly spread over it. Raises ConfigError for a run without shards."""
+    return [
+        line
+        for shard in _some_shards(store, runs_uri, run_id)
+        for line in store.read(shard_uri(runs_uri, run_id, 0, shard.name)).splitlines()
+    ]
+
+
+def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, bytes | None]:
+    """The answers of those shards' records, by item id."""
+    answers: dict[str, bytes | None] = {}
+    for shard in _some_shards(store, runs_uri, run_id):
+        try:
+            data = store.read(output_uri(runs_uri, run_id, 0, shard.name))
+        except ObjectMissingError:
+            continue
+        answers |= _answers(data)
+    return answers
+
+
+def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency: int) -> dict[str, bytes | None]:
+    """What a transform job with the pipeline's settings makes of the records: the server that `command` starts is told
+    that it works in a batch, and several records are in flight. Raises ModelError when the job fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        root = Path(folder)
+        store = DirectoryStore(root / "s3")
+        store.write("s3://parity/input/part-00000.jsonl", b"".join(record.body + b"\n" for record in sample))
+        options = TransformOptions(start_seconds=LOCAL_START_SECONDS)
+        sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store, options=options)
+        sagemaker.create_transform_job(**_job(max(len(record.body) for record in sample), concurrency))
+        while (job := sagemaker.describe_transform_job(TransformJobName=_JOB))["TransformJobStatus"] not in _ENDED:
+            time.sleep(_POLL_SECONDS)
+        if job["TransformJobStatus"] != "Completed":
+            what = f"the transform job ended {job['TransformJobStatus']}: {job.get('FailureReason', '')}"
+            remedy = "Run `check-container` with this command."
+            raise ModelError(Problem("batch_side", f"{what.rstrip('.')}.", command, remedy))
+        return _answers(store.read("s3://parity/output/part-00000.jsonl.out"))
+
+
+def answers_outside_batch(command: str, sample: Sequence[SampledRecord]) -> dict[str, bytes | None]:
+    """What the server that `command` starts says when nothing tells it that it works in a batch."""
+    with served_model(ModelCommand(command=command)) as url:
+        answers = ask_all(ask_url(url), [record.body for record in sample], concurrency=1)
+    return {record.item_id: answer.body for record, answer in zip(sample, answers, strict=True)}
+
+
+def _job(longest: int, concurrency: int) -> dict[str, Any]:
+    megabytes = max(6, -(-longest * 105 // 100 // 1_000_000))
+    return {
+        "TransformJobName": _JOB,
+        "ModelName": _MODEL,
+        "MaxConcurrentTransforms": min(concurrency, 100 // megabytes),
+        "MaxPayloadInMB": megabytes,
+        "BatchStrategy": "SingleRecord",
+        "ModelClientConfig": {"InvocationsMaxRetries": 0},
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://parity/input/"}},
+            "ContentType": "application/json",
+            "SplitType": "Line",
+        },
+        "DataProcessing": {
+            "InputFilter": "$",
+            "JoinSource": "Input",
+            "OutputFilter": f"$['{ITEM_ID_KEY}','SageMakerOutput']",
+        },
+        "TransformOutput": {
+            "S3OutputPath": "s3://parity/output",
+            "Accept": "application/json",
+            "AssembleWith": "Line",
+        },
+        "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": 1},
+    }
+
+
+def _answers(data: bytes) -> dict[str, bytes | None]:
+    documents = read_documents(data)
+    broken = [document for document in documents if document.problem]
+    if broken:
+        what = f"line {broken[0].line} of the output is {broken[0].problem}."
+        raise DataError(Problem("batch_side", what, remedy="Look into the run's report first."))
+    return {document.item_id: json.dumps(document.answer).encode() for document in documents}
+
+
+def _some_shards(store: ObjectStore, runs_uri: str, run_id: str) -> Sequence[Shard]:
+    uri = join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)
+    try:
+        shards = Manifest.from_json(store.read(uri), where=run_id).shards
+    except ObjectMissingError as error:
+        what = f"run {run_id} has no shards."
+        raise ConfigError(Problem("unknown_run", what, "--against", "Name a run whose shards were built.")) from error
+    count = min(_SHARDS_READ, len(shards))
+    return [shards[number * (len(shards) - 1) // max(1, count - 1)] for number in range(count)]

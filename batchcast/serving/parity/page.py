@@ -1,0 +1,152 @@
+"""The parity check as one page that needs nothing else: the verdict, how far apart the answers are, which differ."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import numpy as np
+
+from batchcast.serving.parity.parity import Compared, Parity, numbers_of
+from batchcast.steps.report.charts import forecast_chart
+from batchcast.steps.report.style import STYLE
+
+__all__ = ["parity_page"]
+
+_LISTED, _PLOTS = 200, 6
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 200, 44, 8, 10, 26
+_FLOOR, _CEILING = -16, 1
+_MORE_STYLE = """
+circle.ok { fill: var(--ok); } circle.failed { fill: var(--bad); } circle.naive { fill: none; stroke: var(--naive); }
+line.limit { stroke: var(--bad); stroke-dasharray: 4 3; } section > svg.wide { max-width: none; }
+@media (min-width: 41rem) { td:first-child { min-width: 7rem; } td:nth-child(2) { overflow-wrap: break-word; } }
+.legend .dot::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--ok); }
+.legend .bad::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--bad); }
+.legend .ring::before { width: .5rem; height: .5rem; border-radius: 50%; border: 1px solid var(--naive); }
+"""
+
+
+def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
+    """The page. `endpoint` and `batch` say what was compared with what."""
+    count = len(parity.compared)
+    wrong = sum(bool(one.differences) for one in parity.compared)
+    title = f"Batch answers {count:,} of {count:,} records as the endpoint does"
+    if not parity.matches:
+        title = (
+            f"Batch answers {wrong:,} of {count:,} records otherwise" if wrong else "The endpoint does not answer JSON"
+        )
+    outcome = ("complete", "MATCH") if parity.matches else ("held", "MISMATCH")
+    facts = f"Endpoint: {endpoint} · Batch: {batch} · relative tolerance {parity.tolerance.relative:g}"
+    body = [
+        f'<header class="{outcome[0]}"><p class="outcome">{outcome[1]}</p><h1>{escape(title)}</h1>'
+        f'<p class="facts">{escape(facts)}</p></header>',
+        _distances(parity),
+        _plots(parity),
+        _differences(parity),
+        _sample(parity.compared),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}{_MORE_STYLE}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _distances(parity: Parity) -> str:
+    """A dot a record: the largest relative difference of its numbers, on a logarithmic scale."""
+    parts = [f'<svg class="wide" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Differences by record">']
+    for exponent in range(_FLOOR, _CEILING + 1, 4):
+        y = _y(10.0**exponent)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        label = "0" if exponent == _FLOOR else f"1e{exponent}"
+        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{label}</text>')
+    limit = _y(parity.tolerance.relative)
+    parts.append(f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{limit:.1f}" y2="{limit:.1f}"/>')
+    step = (_WIDTH - _LEFT - _RIGHT) / max(1, len(parity.compared))
+    for number, one in enumerate(parity.compared):
+        x = _LEFT + (number + 0.5) * step
+        if one.noise is not None:
+            parts.append(f'<circle class="naive" cx="{x:.1f}" cy="{_y(one.noise):.1f}" r="3.5"/>')
+        if one.distance is not None:
+            name = "failed" if one.differences else "ok"
+            parts.append(f'<circle class="{name}" cx="{x:.1f}" cy="{_y(one.distance):.1f}" r="2.5"/>')
+    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">records of the sample, in their order</text></svg>')
+    noise = f"{parity.noisy:,} records get two different answers from the endpoint itself." if parity.noisy else ""
+    legend = (
+        '<p class="legend"><span class="dot">batch as the endpoint</span><span class="bad">batch otherwise</span>'
+        '<span class="ring">endpoint asked twice</span></p>'
+    )
+    return (
+        f"<section><h2>Largest relative difference of each record</h2>{legend}{''.join(parts)}<p>{noise}</p></section>"
+    )
+
+
+def _y(value: float) -> float:
+    exponent = min(_CEILING, max(_FLOOR, math.log10(value) if value > 0 else _FLOOR))
+    return _TOP + (_CEILING - exponent) / (_CEILING - _FLOOR) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _plots(parity: Parity) -> str:
+    different = [one for one in parity.compared if one.differences]
+    figures = []
+    for one in sorted(different or parity.compared, key=lambda each: -(each.distance or 0))[:_PLOTS]:
+        lines = {name: np.array(numbers_of(answer)) for name, answer in (("naive", one.endpoint), ("model", one.batch))}
+        if all(len(line) for line in lines.values()):
+            longest = max(len(line) for line in lines.values())
+            lines = {
+                name: np.pad(line, (0, longest - len(line)), constant_values=np.nan) for name, line in lines.items()
+            }
+            chart = forecast_chart(f"Answers for {one.record.item_id}", ["first", "last"], lines)
+            far = f", {_apart(one.distance)} apart" if one.distance else ""
+            head = f"<b>{escape(one.record.item_id)}</b><br>{escape(one.record.stratum)}{far}"
+            figures.append(f"<figure><figcaption>{head}</figcaption>{chart}</figure>")
+    legend = '<p class="legend"><span class="model">batch</span><span class="naive">endpoint</span></p>'
+    head = f"<h2>{'The answers that are furthest apart' if different else 'Some of the answers'}</h2>"
+    return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>' if figures else ""
+
+
+def _apart(distance: float) -> str:
+    return f"{distance:.1%}" if distance >= 0.001 else f"{distance:.1e}"
+
+
+def _differences(parity: Parity) -> str:
+    found = parity.differences
+    contradictions = list(parity.contradictions)
+    parts = []
+    if found:
+        counted = Counter(each.kind for each in found)
+        kinds = "".join(f"<li><b>{count:,}</b> {escape(kind)}</li>" for kind, count in counted.most_common())
+        firsts = parity.firsts()
+        rows = [
+            (each.item_id, each.kind, each.where, each.expected, each.found, f"{more:,}" if more else "")
+            for each, more in firsts[:_LISTED]
+        ]
+        table = _table(("Item", "Kind", "First", "Endpoint", "Batch", "More of it"), rows)
+        listed = f"<p>The first {_LISTED} of {len(firsts):,} rows.</p>" if len(firsts) > _LISTED else ""
+        parts.append(f"<section><h2>What is different</h2><ul>{kinds}</ul>{listed}{table}</section>")
+    if contradictions:
+        twice = [(each.item_id, each.where, each.expected, each.found) for each in contradictions[:_LISTED]]
+        table = _table(("Item", "Where", "First answer", "Second answer"), twice)
+        parts.append(f"<section><h2>Where the endpoint contradicts itself</h2>{table}</section>")
+    return "".join(parts)
+
+
+def _sample(compared: Sequence[Compared]) -> str:
+    counted = Counter(one.record.stratum for one in compared)
+    wrong = Counter(one.record.stratum for one in compared if one.differences)
+    rows = [(name, f"{count:,}", f"{wrong[name]:,}") for name, count in counted.most_common()]
+    return f"<section><h2>The sample</h2>{_table(('Records', 'Compared', 'Different'), rows)}</section>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>"
+        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"

@@ -1,0 +1,212 @@
+"""Do two ways of asking the same model give the same answers? Compared by item id, as JSON, number by number.
+
+Every difference has a kind: `schema` (a key or a type), `length`, `order` (the same rows in another order), `swapped`
+(another item's answer), `locale` (a decimal comma), `text_number`, `rounding`, `value`, `text`, `headers`, `status`,
+`unparsable`, `missing`, and `batch_environment`, where the model says otherwise because SAGEMAKER_BATCH is set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from batchcast.serving.parity.answer_differences import (
+    Difference,
+    Tolerance,
+    Unparsable,
+    find_differences,
+    largest_distance,
+    numbers,
+    read_json,
+    short_text,
+)
+from batchcast.serving.parity.sample import SampledRecord
+from batchcast.serving.realtime import RealTimeAnswer
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY
+
+__all__ = ["Compared", "Difference", "Parity", "Tolerance", "compare_all", "name_batch_effects", "numbers_of"]
+
+_DECIMALS = range(9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One record. `noise` and `distance` are the largest relative differences: of the endpoint to itself, and of batch
+    to the endpoint; None where the answers have no numbers at the same places."""
+
+    record: SampledRecord
+    endpoint: object
+    batch: object
+    differences: tuple[Difference, ...]
+    noise: float | None
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """The verdict. `contradictions` are differences of the endpoint to itself."""
+
+    compared: Sequence[Compared]
+    tolerance: Tolerance
+    general: tuple[Difference, ...] = ()
+    contradictions: tuple[Difference, ...] = field(default=())
+
+    @property
+    def differences(self) -> list[Difference]:
+        """All of them, those of all answers first."""
+        return [*self.general, *(each for one in self.compared for each in one.differences)]
+
+    def firsts(self) -> list[tuple[Difference, int]]:
+        """The first difference of each kind of each item, and how many more of that kind the item has."""
+        found: dict[tuple[str, str], list[Difference]] = {}
+        for each in self.differences:
+            found.setdefault((each.item_id, each.kind), []).append(each)
+        return [(each[0], len(each) - 1) for each in found.values()]
+
+    @property
+    def matches(self) -> bool:
+        """Whether batch says what the endpoint says."""
+        return not self.differences
+
+    @property
+    def noisy(self) -> int:
+        """Items to which the endpoint does not say the same thing twice."""
+        return len({each.item_id for each in self.contradictions})
+
+
+def compare_all(
+    sample: Sequence[SampledRecord],
+    first: Sequence[RealTimeAnswer],
+    second: Sequence[RealTimeAnswer],
+    batch: Mapping[str, bytes | None],
+    tolerance: Tolerance,
+) -> Parity:
+    """Compare the endpoint's first answers with its second ones, and with those of batch by item id.
+
+    Where the endpoint's numbers are noisy, batch may be as far away as twice that noise.
+    """
+    known = {record.item_id: read_json(answer.body) for record, answer in zip(sample, first, strict=True)}
+    compared, contradictions = [], []
+    for record, one, two in zip(sample, first, second, strict=True):
+        own = list(find_differences(record.item_id, read_json(one.body), read_json(two.body), "", tolerance))
+        contradictions += own
+        noise = largest_distance(read_json(one.body), read_json(two.body))
+        wide = replace(tolerance, relative=max(tolerance.relative, 2 * noise)) if own and noise else tolerance
+        compared.append(_compare(record, one, batch.get(record.item_id), wide, known, noise))
+    return Parity(
+        compared=compared,
+        tolerance=tolerance,
+        general=tuple(_headers(first)),
+        contradictions=tuple(contradictions),
+    )
+
+
+def name_batch_effects(parity: Parity, outside: Mapping[str, bytes | None]) -> Parity:
+    """The same, where an answer given outside of a batch agrees with the endpoint: then SAGEMAKER_BATCH is to blame."""
+    compared = []
+    for one in parity.compared:
+        item, answer = one.record.item_id, outside.get(one.record.item_id)
+        renamed = one.differences
+        if answer is not None and not any(
+            find_differences(item, one.endpoint, read_json(answer), "", parity.tolerance)
+        ):
+            renamed = tuple(replace(each, kind="batch_environment") for each in one.differences)
+        compared.append(replace(one, differences=renamed))
+    return replace(parity, compared=compared)
+
+
+def numbers_of(answer: object) -> list[float]:
+    """The numbers of an answer, in its order."""
+    return [value for _, value in numbers(answer, "")]
+
+
+def _compare(
+    record: SampledRecord,
+    asked: RealTimeAnswer,
+    answered: bytes | None,
+    tolerance: Tolerance,
+    known: Mapping[str, object],
+    noise: float | None,
+) -> Compared:
+    item, expected = record.item_id, read_json(asked.body)
+    found = None if answered is None else read_json(answered)
+    if asked.status >= 300:
+        differences = [Difference(item, "status", "", f"status {asked.status}", short_text(found))]
+    elif answered is None:
+        differences = [Difference(item, "missing", "", short_text(expected), "no answer")]
+    elif isinstance(found, Unparsable) or isinstance(expected, Unparsable):
+        differences = [Difference(item, "unparsable", "", short_text(expected), short_text(found))]
+    else:
+        differences = _named(item, expected, found, known, tolerance)
+    distance = largest_distance(expected, found)
+    return Compared(
+        record=record,
+        endpoint=expected,
+        batch=found,
+        differences=tuple(differences),
+        noise=noise,
+        distance=distance,
+    )
+
+
+def _named(
+    item: str, expected: object, found: object, known: Mapping[str, object], tolerance: Tolerance
+) -> list[Difference]:
+    """The differences, or one for all of them where one thing explains them."""
+    differences = list(find_differences(item, expected, found, "", tolerance))
+    if not differences:
+        return []
+    owner = _owner(item, found, known, tolerance)
+    if owner is not None:
+        return [Difference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
+    if all(each.kind == "value" for each in differences):
+        mine, theirs = dict(numbers(expected, "")), dict(numbers(found, ""))
+        decimals = _rounded_to(mine, theirs, tolerance)
+        if decimals is not None:
+            told = _rounded(decimals)
+            return [replace(each, kind="rounding", found=f"{each.found}, {told}") for each in differences]
+        decimals = _rounded_to(theirs, mine, tolerance)
+        if decimals is not None:
+            told = _rounded(decimals)
+            return [replace(each, kind="rounding", expected=f"{each.expected}, {told}") for each in differences]
+    return differences
+
+
+def _owner(item: str, found: object, known: Mapping[str, object], tolerance: Tolerance) -> str | None:
+    """The item whose answer this is, where it is another's."""
+    echoed = found.get(ITEM_ID_KEY) if isinstance(found, dict) else None
+    if isinstance(echoed, str) and echoed != item:
+        return echoed
+    for other, answer in known.items():
+        if other != item and not any(find_differences(item, _nameless(answer), _nameless(found), "", tolerance)):
+            return other
+    return None
+
+
+def _nameless(answer: object) -> object:
+    if isinstance(answer, dict):
+        return {key: value for key, value in answer.items() if key != ITEM_ID_KEY}
+    return answer
+
+
+def _rounded(decimals: int) -> str:
+    return f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
+
+
+def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: Tolerance) -> int | None:
+    """To how many decimals the one numbers are the other ones rounded; None when they are not."""
+    pairs = [(one, rounded[place]) for place, one in exact.items() if place in rounded]
+    for decimals in _DECIMALS:
+        if all(tolerance.close(round(one, decimals), other) for one, other in pairs):
+            return decimals
+    return None
+
+
+def _headers(answers: Sequence[RealTimeAnswer]) -> Iterator[Difference]:
+    """A batch job that joins record and answer needs JSON, and takes the answer for what the job says."""
+    kinds = Counter(answer.content_type.partition(";")[0].strip() for answer in answers if answer.status < 300)
+    for kind, count in kinds.items():
+        if kind != "application/json":
+            what = f"Content-Type {kind or 'unset'} in {count} answers"
+            yield Difference("(all)", "headers", "", what, "application/json is what the job asks for")

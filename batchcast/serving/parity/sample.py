@@ -1,0 +1,97 @@
+"""Which records to compare: the extreme ones, where implementations differ, and ordinary ones besides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload, Rows, Values
+from batchcast.steps.errors import DataError, Problem
+
+__all__ = ["SampledRecord", "stratified"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledRecord:
+    """A record as it is sent, and why it was chosen."""
+
+    item_id: str
+    body: bytes
+    stratum: str
+
+
+def stratified(records: Sequence[bytes], count: int, payload: Payload | None) -> list[SampledRecord]:
+    """Up to `count` records, each once: longest, shortest, with nulls, with events ahead, new, and evenly spread ones.
+
+    Without the payload file only what needs no knowledge of the record. Raises DataError for records without an id.
+    """
+    documents = [_document(record) for record in records]
+    strata = _strata(records, documents, payload)
+    share = max(1, count // (len(strata) + 1))
+    chosen: dict[int, str] = {}
+    for name, order in strata.items():
+        fresh = [place for place in order if place not in chosen]
+        chosen.update(dict.fromkeys(fresh[: min(share, count - len(chosen))], name))
+    left = [place for place in range(len(records)) if place not in chosen]
+    more = min(count - len(chosen), len(left))
+    spread = [left[number * len(left) // more] for number in range(more)]
+    chosen.update(dict.fromkeys(spread, "spread"))
+    return [
+        SampledRecord(item_id=str(documents[place][ITEM_ID_KEY]), body=records[place], stratum=chosen[place])
+        for place in sorted(chosen)
+    ]
+
+
+def _strata(
+    records: Sequence[bytes], documents: Sequence[Mapping[str, Any]], payload: Payload | None
+) -> dict[str, list[int]]:
+    """By name the places of its records, those first that have most of it. Rare strata choose before common ones."""
+    places = range(len(records))
+
+    def size(place: int) -> tuple[int, int]:
+        return len(records[place]), place
+
+    strata = {"with nulls": _most(places, lambda place: _count(documents[place], lambda value: value is None))}
+    if payload is not None:
+        ahead = payload.row_fields("future")
+        past = payload.row_fields("history")
+        strata["with events ahead"] = _most(places, lambda place: _events(documents[place], ahead))
+        strata["new"] = sorted(places, key=lambda place: (_days(documents[place], past), place))
+    strata["longest"] = sorted(places, key=size, reverse=True)
+    strata["shortest"] = sorted(places, key=size)
+    return strata
+
+
+def _most(places: Sequence[int], amount: Callable[[int], int]) -> list[int]:
+    """Those with any, the most first."""
+    amounts = {place: amount(place) for place in places}
+    return sorted((place for place in places if amounts[place]), key=lambda place: (-amounts[place], place))
+
+
+def _count(value: Any, test: Callable[[Any], bool]) -> int:
+    if isinstance(value, dict):
+        return sum(_count(each, test) for each in value.values())
+    if isinstance(value, list):
+        return sum(_count(each, test) for each in value)
+    return int(test(value))
+
+
+def _events(document: Mapping[str, Any], fields: Sequence[Rows | Values]) -> int:
+    """Numbers and flags of the forecast days that are not zero."""
+    return sum(
+        _count(document.get(each.key), lambda value: not isinstance(value, str) and bool(value)) for each in fields
+    )
+
+
+def _days(document: Mapping[str, Any], fields: Sequence[Rows | Values]) -> int:
+    return max((len(document.get(each.key) or ()) for each in fields), default=0)
+
+
+def _document(record: bytes) -> dict[str, Any]:
+    document = json.loads(record)
+    if not isinstance(document, dict) or not isinstance(document.get(ITEM_ID_KEY), str):
+        what = f"a record has no text under {ITEM_ID_KEY!r}: {record[:60]!r}."
+        raise DataError(Problem("no_item_id", what, remedy="Answers are matched to records by it."))
+    return document

@@ -1,0 +1,145 @@
+"""Ask a real-time endpoint as a good client does: several requests at once, fewer when it says that it is too many.
+
+This is what a weekly run on such an endpoint is fairly compared with, and what the parity check asks with.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.session.service_errors import error_code
+from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
+
+__all__ = ["TIMEOUT_SECONDS", "Ask", "RealTimeAnswer", "ask_all", "ask_endpoint", "ask_url"]
+
+# API reference, InvokeEndpoint: a model has 60 s to answer; a client should wait 70.
+TIMEOUT_SECONDS = 70.0
+_JSON = "application/json"
+_THROTTLED_CODES = (
+    "ThrottlingException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "TooManyRequestsException",
+)
+_THROTTLED_STATUSES = (429, 503)
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealTimeAnswer:
+    """What came back for one record."""
+
+    status: int
+    body: bytes
+    content_type: str
+
+
+Ask = Callable[[bytes], RealTimeAnswer]
+"""Sends one record and waits. A status 429 or 503 says that it was too many."""
+
+
+def ask_endpoint(runtime: Any, endpoint: str) -> Ask:
+    """Ask a SageMaker endpoint; `runtime` is the session's client of sagemaker-runtime."""
+
+    def ask(record: bytes) -> RealTimeAnswer:
+        request = {"EndpointName": endpoint, "ContentType": _JSON, "Accept": _JSON}
+        try:
+            answer = runtime.invoke_endpoint(**request, Body=record)
+        except BatchcastError as error:
+            code = error_code(error)
+            if code in _THROTTLED_CODES:
+                return RealTimeAnswer(status=429, body=str(error).encode(), content_type="")
+            if code == "ModelError":
+                said = getattr(error.__cause__, "response", {})
+                body = str(said.get("OriginalMessage", error)).encode()
+                return RealTimeAnswer(status=int(said.get("OriginalStatusCode", 424)), body=body, content_type="")
+            raise
+        return RealTimeAnswer(status=200, body=answer["Body"].read(), content_type=answer.get("ContentType", ""))
+
+    return ask
+
+
+def ask_url(url: str) -> Ask:
+    """Ask a container that runs somewhere: POST /invocations below `url`. Raises ConfigError for no http URL."""
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(Problem("model_url", f"{url!r} is not an http:// URL.", "--url", "Write http://host:port."))
+    place = f"{url.rstrip('/').removesuffix('/invocations')}/invocations"
+
+    def ask(record: bytes) -> RealTimeAnswer:
+        headers = {"Content-Type": _JSON, "Accept": _JSON}
+        request = urllib.request.Request(place, data=record, headers=headers, method="POST")  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+                content_type = answer.headers.get("Content-Type", "")
+                return RealTimeAnswer(status=answer.status, body=answer.read(), content_type=content_type)
+        except urllib.error.HTTPError as error:
+            with error:
+                kind = error.headers.get("Content-Type", "")
+                return RealTimeAnswer(status=error.code, body=error.read(), content_type=kind)
+        except OSError as error:
+            raise ServiceError(
+                Problem("no_answer", f"{error}.", place, "Start the server, or correct --url.")
+            ) from error
+
+    return ask
+
+
+def ask_all(
+    ask: Ask,
+    records: Sequence[bytes],
+    *,
+    concurrency: int,
+    attempts: int = 8,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[RealTimeAnswer]:
+    """Every record's answer, in order; at most `concurrency` requests at once, half as many after each refusal.
+
+    A record that was refused `attempts` times keeps the refusal as its answer.
+    """
+    limit = _AdaptiveLimit(concurrency)
+
+    def one(record: bytes) -> RealTimeAnswer:
+        wait = _FIRST_WAIT_SECONDS
+        for _ in range(attempts - 1):
+            answer = limit.ask(ask, record)
+            if answer.status not in _THROTTLED_STATUSES:
+                return answer
+            sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+        return limit.ask(ask, record)
+
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        return list(pool.map(one, records))
+
+
+class _AdaptiveLimit:
+    """How many may ask at once: halved by a refusal, one more after as many answers as are allowed at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._allowed = float(most)
+        self._asking = 0
+        self._changed = threading.Condition()
+
+    def ask(self, ask: Ask, record: bytes) -> RealTimeAnswer:
+        with self._changed:
+            self._changed.wait_for(lambda: self._asking < int(self._allowed))
+            self._asking += 1
+        refused = True
+        try:
+            answer = ask(record)
+            refused = answer.status in _THROTTLED_STATUSES
+            return answer
+        finally:
+            with self._changed:
+                self._asking -= 1
+                grown = min(self._most, self._allowed + 1 / self._allowed)
+                self._allowed = max(1.0, self._allowed / 2) if refused else grown
+                self._changed.notify_all()

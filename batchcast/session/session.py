@@ -1,0 +1,185 @@
+"""Where a command works: an AWS account, or a workspace on this machine that stands for one.
+
+Both give clients with boto3's methods, so that every command has one code path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from batchcast.session.service_errors import TranslatingClient
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
+
+if TYPE_CHECKING:
+    from batchcast.engine import FaultPlan
+
+__all__ = [
+    "LOCAL_REGION",
+    "LOCAL_START_SECONDS",
+    "AwsSession",
+    "Session",
+    "WorkspaceSession",
+    "open_session",
+    "pages",
+    "session_options",
+]
+
+# What stands for the region in a workspace.
+LOCAL_REGION = "local"
+# A person waits: not the half hour that SageMaker gives a container.
+LOCAL_START_SECONDS = 120.0
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Session(Protocol):
+    """Clients and objects of one account and region, or of one workspace."""
+
+    region: str
+
+    @property
+    def store(self) -> ObjectStore:
+        """The objects of the account."""
+        ...
+
+    def client(self, service: str) -> Any:
+        """A client with boto3's methods that raises batchcast's errors."""
+        ...
+
+    def renew(self) -> None:
+        """Forget clients and credentials, so that the next call looks for new ones."""
+        ...
+
+
+class AwsSession:
+    """boto3's clients, with the credentials and the region that boto3 finds. Raises ConfigError without a region."""
+
+    def __init__(self, region: str | None = None, profile: str | None = None) -> None:
+        self._profile = profile
+        self._clients: dict[str, Any] = {}
+        self.region = region or str(self._boto_session.region_name or "")
+        if not self.region:
+            what = "no AWS region is set."
+            raise ConfigError(Problem("aws_settings", what, remedy="Give --region, or set AWS_REGION."))
+
+    def client(self, service: str) -> Any:
+        return TranslatingClient(self._client(service), service)
+
+    @property
+    def store(self) -> ObjectStore:
+        from batchcast.steps.store.s3 import S3Store
+
+        return S3Store(self._client("s3"))
+
+    def renew(self) -> None:
+        self._clients.clear()
+        self.__dict__.pop("_boto_session", None)
+
+    @cached_property
+    def _boto_session(self) -> Any:
+        import boto3
+        from botocore.exceptions import ProfileNotFound
+
+        try:
+            return boto3.Session(profile_name=self._profile)
+        except ProfileNotFound as error:
+            remedy = "Name one of ~/.aws/config, or leave --profile out."
+            raise ConfigError(Problem("aws_settings", f"{error}.", remedy=remedy)) from error
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            from botocore.config import Config
+
+            config = Config(
+                retries={"mode": "standard", "max_attempts": 8},
+                connect_timeout=10,
+                read_timeout=70,  # a model has 60 s to answer InvokeEndpoint (API reference)
+                user_agent_extra="batchcast",
+            )
+            self._clients[service] = self._boto_session.client(service, region_name=self.region, config=config)
+        return self._clients[service]
+
+
+class WorkspaceSession:
+    """The local engine in a workspace: `models.toml` in it says which server stands for which model.
+
+    `faults` befall the requests of transform jobs, for rehearsals. `start_seconds` is how long a model server may
+    take to answer its first ping.
+
+    Executions run in the process that starts them, and go on in the next one that calls `resume`.
+    """
+
+    region = LOCAL_REGION
+
+    def __init__(
+        self, workspace: Path, *, faults: FaultPlan | None = None, start_seconds: float = LOCAL_START_SECONDS
+    ) -> None:
+        from batchcast.engine import FaultPlan, LocalSageMaker, TransformOptions
+        from batchcast.session.workspace_models import read_models
+
+        self.workspace = workspace.resolve()
+        self._store = DirectoryStore(self.workspace / "s3")
+        models = read_models(self.workspace)
+        options = TransformOptions(start_seconds=start_seconds)
+        self._sagemaker = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan(), options=options)
+
+    def client(self, service: str) -> Any:
+        return TranslatingClient(self._client(service), service)
+
+    @property
+    def store(self) -> ObjectStore:
+        return self._store
+
+    def renew(self) -> None:
+        """Nothing expires here."""
+
+    def resume(self) -> list[str]:
+        """Go on with what a process that ended left running; the ARNs."""
+        return self._sagemaker.resume_interrupted()
+
+    def _client(self, service: str) -> Any:
+        from batchcast.session.workspace_services import DirectoryLogs, DirectoryS3
+
+        if service == "sagemaker":
+            return self._sagemaker
+        if service == "s3":
+            return DirectoryS3(self._store)
+        if service == "logs":
+            return DirectoryLogs(self.workspace / "logs")
+        what = f"a workspace has no {service}."
+        raise ConfigError(Problem("not_local", what, "--workspace", "Leave --workspace out to work on AWS."))
+
+
+def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:
+    """The workspace if one is given, else AWS. Raises ConfigError for what boto3 cannot work with."""
+    return WorkspaceSession(workspace) if workspace else AwsSession(region, profile)
+
+
+def pages(call: Callable[..., Any], *, mark: str = "NextToken", **request: Any) -> Iterator[Any]:
+    """Every page of a listing; `mark` is what the operation calls the mark of the next page."""
+    while True:
+        page = call(**request)
+        yield page
+        if not page.get(mark):
+            return
+        request[mark] = page[mark]
+
+
+def session_options(command: _Command) -> _Command:
+    """`--workspace`, `--region` and `--profile` on a click command."""
+    for option in (
+        click.option("--profile", help="A profile of ~/.aws/config."),
+        click.option("--region", help="The AWS region; else the one boto3 finds."),
+        click.option(
+            "--workspace",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Work in this directory with the local engine instead of on AWS.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,88 @@
+"""`models.toml` of a workspace: which server stands for which model.
+
+[demand-model]
+command = "python3 serve.py --port {port}"
+[other-model]
+url = "http://127.0.0.1:8080"
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import whole_file
+
+if TYPE_CHECKING:
+    from batchcast.engine import ModelSource
+    from batchcast.session.session import WorkspaceSession
+
+__all__ = ["MODELS_FILE", "check_model", "declare_model", "read_models"]
+
+MODELS_FILE = "models.toml"
+_KEYS = ("command", "url")
+
+
+def read_models(workspace: Path) -> Mapping[str, ModelSource]:
+    """The servers by model name; empty without the file. Raises ConfigError with everything that is wrong in it."""
+    from batchcast.engine import ModelCommand, ModelUrl
+
+    path = workspace / MODELS_FILE
+    if not path.exists():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(Problem("models_file", f"is not TOML: {error}.", str(path))) from error
+    problems = [problem for name, table in tables.items() for problem in _problems(name, table, path)]
+    if problems:
+        raise ConfigError(*problems)
+    return {
+        name: ModelCommand(command=table["command"]) if "command" in table else ModelUrl(url=table["url"])
+        for name, table in tables.items()
+    }
+
+
+def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
+    """Let the server stand for the model `name`; what the file says of other models stays."""
+    from batchcast.engine import ModelCommand
+
+    lines = []
+    for each, server in {**read_models(workspace), name: source}.items():
+        key, value = ("command", server.command) if isinstance(server, ModelCommand) else ("url", server.url)
+        # A JSON string is a TOML string, as long as no character is written as two surrogates.
+        lines += [f"[{json.dumps(each)}]", f"{key} = {json.dumps(value, ensure_ascii=False)}"]
+    workspace.mkdir(parents=True, exist_ok=True)
+    with whole_file(workspace / MODELS_FILE, workspace) as stream:
+        stream.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def check_model(session: WorkspaceSession, name: str) -> None:
+    """Raises ConfigError when no server of the workspace stands for the model, before a run begins without one."""
+    try:
+        session.client("sagemaker").describe_model(ModelName=name)
+    except ConfigError as error:
+        path = session.workspace / MODELS_FILE
+        remedy = f"Write [{name}] with its command or url into {path}, or name another model."
+        raise ConfigError(Problem("no_model", f"no server stands for {name!r}.", "ModelName", remedy)) from error
+
+
+def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:
+    where = f"{path}: {name}"
+    if not isinstance(table, Mapping):
+        yield Problem("models_file", "is not a table.", where, f"Write [{name}] above its keys.")
+        return
+    for key in table.keys() - set(_KEYS):
+        yield Problem("models_file", f"there is no key {key!r}.", where, "Known are: command, url.")
+    given = [key for key in _KEYS if key in table]
+    if len(given) != 1:
+        yield Problem("models_file", f"has {len(given)} of command and url.", where, "Give exactly one of them.")
+    for key in given:
+        if not isinstance(table[key], str):
+            yield Problem("models_file", f"{key} is not text.", where)
+    if "{port}" not in str(table.get("command", "{port}")):
+        yield Problem("models_file", "the command has no {port}.", where, "Write {port} where the port goes.")

@@ -1,0 +1,1 @@
+"""Check a pipeline definition without running it."""

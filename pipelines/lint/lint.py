@@ -1,0 +1,140 @@
+"""Check a pipeline definition, ours or anybody's, without running it and without an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values
+from batchcast.pipelines.lint.definition_rules import StepView, definition_problems
+from batchcast.pipelines.lint.request_rules import documented_problems
+from batchcast.pipelines.lint.service_model import request_problems
+from batchcast.pipelines.lint.template_rules import definitions_in, is_template, schedule_problems
+from batchcast.pipelines.lint.tuning_rules import measured_problems
+from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
+from batchcast.pipelines.tuning import Tuning
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["ADVICE", "check_requests", "lint"]
+
+# What the service takes, and what then does not do what it seems to; all other findings it refuses.
+ADVICE = frozenset(
+    {
+        "cache",
+        "dead_parameter",
+        "fail_message",
+        "hard_coded",
+        "lost_on_failure",
+        "no_time_limit",
+        "not_checked",
+        "not_measured",
+        "open_prefix",
+        "overlapping_prefixes",
+        "same_destination",
+        "schedule_target",
+        "shared_output",
+        "short_timeout",
+    }
+)
+_OPTIONS: Mapping[str, type] = {"RetryPolicies": list, "PropertyFiles": list, "CacheConfig": dict}
+_SAMPLE_RUN_ID = "abcdefghijkl"
+
+
+def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: Tuning | None = None) -> list[Problem]:
+    """Everything found, in the order of the definition; an empty list is a clean bill.
+
+    Requests are checked with the defaults and `parameters`, and against what was measured where that is given; what
+    has no value yet is passed over. Reads nothing but the service's model, which comes with botocore.
+    """
+    if is_template(definition):
+        return list(_template_problems(definition, parameters, tuning))
+    malformed = list(_malformed(definition))
+    if malformed:
+        return malformed
+    declared, problems = declared_in(definition)
+    steps = [StepView.of(step) for step in walk_steps(definition["Steps"])]
+    problems += definition_problems(definition, steps)
+    try:
+        values = _values(declared, parameters or {})
+    except ServiceException as error:
+        return [*problems, Problem("parameter", f"{error.message}.", "parameters")]
+    return problems + check_requests(definition, values, _SAMPLE_RUN_ID, tuning)
+
+
+def check_requests(
+    definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str, tuning: Tuning | None = None
+) -> list[Problem]:
+    """The job requests of one run against the service's model, its documented limits and the measurement."""
+    problems: list[Problem] = []
+    try:
+        jobs = list(resolve_jobs(definition, values, run_id))
+    except ConfigError as error:
+        return list(error.problems)
+    for job in jobs:
+        found = list(request_problems(job.operation, job.request, job.step))
+        problems += found
+        if not any(problem.code == "wrong_type" for problem in found):
+            problems += documented_problems(job)
+            problems += measured_problems(job, tuning) if tuning else []
+    return problems
+
+
+def _template_problems(
+    template: Mapping[str, Any], parameters: Mapping[str, str] | None, tuning: Tuning | None
+) -> Iterator[Problem]:
+    for logical_id, definition in definitions_in(template):
+        for problem in lint(definition, parameters, tuning):
+            yield replace(problem, where=f"{logical_id}: {problem.where}")
+    yield from schedule_problems(template)
+
+
+def _malformed(definition: Any) -> Iterator[Problem]:
+    if not isinstance(definition, Mapping) or not isinstance(definition.get("Steps"), list):
+        yield Problem("definition", "is not an object with a list of Steps.", "definition")
+        return
+    parameters = definition.get("Parameters", [])
+    if not isinstance(parameters, list):
+        yield Problem("definition", "is not a list.", "Parameters")
+        return
+    for index, parameter in enumerate(parameters):
+        if not _text(parameter, "Name"):
+            yield Problem("definition", "is not an object with a Name.", f"Parameters[{index}]")
+    yield from _malformed_steps(definition["Steps"], "Steps")
+
+
+def _malformed_steps(steps: Any, where: str) -> Iterator[Problem]:
+    if not isinstance(steps, list):
+        yield Problem("definition", "is not a list of steps.", where)
+        return
+    for index, step in enumerate(steps):
+        here = f"{where}[{index}]"
+        if not all(_text(step, key) for key in ("Name", "Type")):
+            yield Problem("definition", "is not an object with a Name and a Type.", here)
+        elif not isinstance(step.get("Arguments"), Mapping):
+            yield Problem("definition", "has no Arguments.", here)
+        elif not _is_dependencies(step.get("DependsOn") or []):
+            yield Problem("definition", "DependsOn is not a list of step names or {Step, Trigger}.", here)
+        elif wrong := [key for key, kind in _OPTIONS.items() if not isinstance(step.get(key) or kind(), kind)]:
+            yield Problem("definition", f"{' and '.join(wrong)} cannot be read.", here)
+        elif step["Type"] == "Condition":
+            for branch in ("IfSteps", "ElseSteps"):
+                yield from _malformed_steps(step["Arguments"].get(branch, []), f"{here}.{branch}")
+
+
+def _text(value: Any, key: str) -> str:
+    """The text under the key; "" where there is none."""
+    found = value.get(key) if isinstance(value, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def _is_dependencies(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, str) or (isinstance(one, Mapping) and isinstance(one.get("Step"), str)) for one in value
+    )
+
+
+def _values(declared: Mapping[str, ParameterDeclaration], given: Mapping[str, str]) -> dict[str, Scalar]:
+    has_value = {name: one for name, one in declared.items() if one.default is not None or name in given}
+    return parameter_values(has_value, [{"Name": name, "Value": value} for name, value in given.items()])

@@ -1,0 +1,227 @@
+"""`tuning.json`: what was measured of a model on an instance type, and the job settings that follow.
+
+A run takes it only for the model and the type it was measured on: another image or type is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import whole_file
+
+__all__ = [
+    "Assignment",
+    "CapacityKind",
+    "Caps",
+    "ColdStart",
+    "Curve",
+    "Duration",
+    "JobSettings",
+    "Level",
+    "Measured",
+    "Model",
+    "Sample",
+    "Served",
+    "Tuning",
+    "Variant",
+    "check_tuning_fits",
+    "image_identity",
+    "read_tuning",
+    "write_tuning",
+]
+
+# The form of a capacity curve.
+CapacityKind = Literal["ideal", "assumed", "knee", "usl", "measured"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Part):
+    """What answered. `image_digest` is `image_identity` of its image, None where none is known (a local command)."""
+
+    name: str
+    image_digest: str | None = None
+    model_data_etag: str | None = None
+
+
+class Sample(_Part):
+    """The records that every level was measured with; `sha256` over their bytes in order."""
+
+    n: int
+    how: str
+    sha256: str
+    seconds_mean: float
+    seconds_cv: float
+    max_record_mb: float
+
+
+class Measured(_Part):
+    """Where and when. `vcpu` and `mem_gib` are those of the instance type, or of this machine."""
+
+    where: Literal["local", "endpoint", "transform-canary"]
+    instance_type: str
+    vcpu: int | None
+    mem_gib: float | None
+    at: str
+    sample: Sample
+
+
+class Served(_Part):
+    """What the container says of itself on GET /execution-parameters."""
+
+    source: Literal["GET /execution-parameters", "cloudwatch-log-line", "absent"]
+    max_concurrent_transforms: Annotated[int | None, Field(alias="MaxConcurrentTransforms")] = None
+    max_payload_in_mb: Annotated[int | None, Field(alias="MaxPayloadInMB")] = None
+    batch_strategy: Annotated[str | None, Field(alias="BatchStrategy")] = None
+
+
+class Level(_Part):
+    """One concurrency: throughput, its relative standard error, latencies in seconds, requests used, failures."""
+
+    m: int
+    items_per_s: float
+    relse: float
+    p50_s: float
+    p99_s: float
+    n: int
+    errors: int
+    cpu_pct: float | None = None
+    mem_pct: float | None = None
+
+
+class Curve(_Part):
+    """`batchcast.planner.arithmetic.capacity.Capacity` as stored."""
+
+    kind: CapacityKind
+    theta: tuple[float, ...]
+    rmse_pct: float | None
+    max_tested: int
+
+
+class Caps(_Part):
+    """The largest concurrency that each limit allows; None where there is no such limit or it is not known."""
+
+    payload: int
+    memory: int | None
+    workers: int | None
+
+
+class JobSettings(_Part):
+    """The recommendation, in the names of CreateTransformJob. Shards follow from it by the shard rule."""
+
+    max_concurrent_transforms: Annotated[int, Field(alias="MaxConcurrentTransforms", ge=1)]
+    max_payload_in_mb: Annotated[int, Field(alias="MaxPayloadInMB", ge=1, le=100)]
+    batch_strategy: Annotated[Literal["SingleRecord"], Field(alias="BatchStrategy")]
+    invocations_timeout_in_seconds: Annotated[int, Field(alias="InvocationsTimeoutInSeconds", ge=1, le=3600)]
+    invocations_max_retries: Annotated[int, Field(alias="InvocationsMaxRetries", ge=0, le=3)]
+
+
+class Duration(_Part):
+    """A lognormal duration, `median` in seconds."""
+
+    median: float
+    sigma: float
+
+
+class ColdStart(_Part):
+    """Seconds before (`provision_s`, not billed) and after (`start_s`) TransformStartTime."""
+
+    provision_s: Duration
+    start_s: Duration
+    source: str
+
+
+class Assignment(_Part):
+    """How objects were seen to be mapped to instances; `busiest_share` as in `conditions.Conditions`."""
+
+    rule: Literal["unknown", "round-robin", "hash"]
+    evidence: str
+    busiest_share: Annotated[float, Field(ge=1)] = 1.0
+
+
+class Variant(_Part):
+    """One way the server was started, and the best it did: environment variables and words of its command."""
+
+    settings: Mapping[str, str]
+    items_per_s: float
+    m: int
+
+
+class Tuning(_Part):
+    """The document. `variants` has a row for each way the server was started; the rest is of the fastest."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    model: Model
+    measured: Measured
+    execution_parameters: Served
+    levels: Sequence[Level]
+    capacity: Curve
+    stop_reason: str
+    caps: Caps
+    parameters: JobSettings
+    cold_start: ColdStart
+    assignment: Assignment
+    variants: Sequence[Variant] = ()
+
+    def pipeline_parameters(self) -> dict[str, str]:
+        """The settings that are parameters of the pipeline, as StartPipelineExecution takes them."""
+        values = self.parameters.model_dump(by_alias=True, exclude={"batch_strategy"})
+        return {name: str(value) for name, value in values.items()}
+
+
+def image_identity(image: str) -> str:
+    """The digest of an image reference that has one, else the reference: a tag is the best that is known then."""
+    return image.rpartition("@")[2]
+
+
+def read_tuning(path: Path) -> Tuning:
+    """Raises ConfigError for a file that is none, with every field that is wrong."""
+    try:
+        return Tuning.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(Problem("tuning", f"cannot be read: {error.strerror}.", where=str(path))) from error
+    except ValidationError as error:
+        problems = [
+            Problem("tuning", f"{'.'.join(map(str, one['loc'])) or 'document'}: {one['msg']}.", where=str(path))
+            for one in error.errors()
+        ]
+        raise ConfigError(*problems) from error
+
+
+def write_tuning(tuning: Tuning, path: Path) -> None:
+    """Whole or not at all."""
+    text = tuning.model_dump_json(by_alias=True, indent=1)
+    with whole_file(path, path.absolute().parent) as stream:
+        stream.write(text.encode() + b"\n")
+
+
+def check_tuning_fits(
+    tuning: Tuning, *, instance_type: str, image_digest: str | None = None, on_this_machine: bool = False
+) -> None:
+    """Raises ConfigError unless it was measured on this type and with this image.
+
+    Images are compared where both are known by their digest or both by their tag. `on_this_machine`: instances of
+    whatever type are this machine, as in a workspace, so that what was measured here fits all of them.
+    """
+    problems = []
+    measured_here = on_this_machine and tuning.measured.where == "local"
+    if tuning.measured.instance_type != instance_type and not measured_here:
+        what = f"it was measured on {tuning.measured.instance_type}, the run has {instance_type}."
+        problems.append(Problem("tuning_type", what, "tuning", "Measure the type that the run uses."))
+    known = tuning.model.image_digest
+    if image_digest and known and _is_digest(known) == _is_digest(image_digest) and known != image_digest:
+        what = f"it was measured with image {known}, the model has {image_digest}."
+        problems.append(Problem("tuning_image", what, "tuning", "Measure the model again."))
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _is_digest(image: str) -> bool:
+    return image.startswith("sha256:")

@@ -1,0 +1,62 @@
+"""The arguments of a step: one flag a field of a dataclass, and all that is wrong with them at once."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NoReturn
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["ALL", "AUTO", "NONE", "Bounds", "is_iso_date", "read_flags"]
+
+AUTO, ALL, NONE = "auto", "all", "none"
+"""What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
+Bounds = Mapping[str, tuple[int, int | None]]
+"""Field to its least and its largest value; None: no limit."""
+_KINDS = {"int": int, "float": float, "str": str}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Whose errors are ConfigErrors, as all of a step's are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
+
+
+def read_flags(
+    step: str, fields: type, argv: Sequence[str], bounds: Bounds, defaults: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The value of every field of the dataclass, and which are out of their bounds.
+
+    Raises ConfigError for a flag that is missing, unknown or not of its field's type.
+    """
+    parser = _Parser(prog=step, allow_abbrev=False)
+    for field in dataclasses.fields(fields):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=_KINDS[str(field.type)],
+            required=field.name not in defaults,
+            default=defaults.get(field.name),
+        )
+    values = vars(parser.parse_args(list(argv)))
+    problems = [
+        Problem("arguments", f"{name} is {values[name]}.", step, _remedy(least, most))
+        for name, (least, most) in bounds.items()
+        if not (least <= values[name] <= (values[name] if most is None else most))
+    ]
+    return values, problems
+
+
+def is_iso_date(text: str) -> bool:
+    """Whether the text is a date as 2026-11-22 is; ISO 8601 has others, which would be one date under two names."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _remedy(least: int, most: int | None) -> str:
+    return f"Use {least} or more." if most is None else f"Use {least} to {most}."

@@ -1,0 +1,1 @@
+"""The contract of a model: what it takes and what it gives."""

@@ -1,0 +1,1 @@
+"""The Parquet history: files, types, dates, items."""

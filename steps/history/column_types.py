@@ -1,0 +1,85 @@
+"""Which Parquet types a column may have, and when two files hold the same type.
+
+Types are the same when equal values have the same JSON text: int8 and int64 are, int64 and double are not
+(3 against 3.0), and a column that is null throughout a file fits any type.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from batchcast.steps.errors import Problem
+
+__all__ = ["EMPTY_TYPE", "common_type", "role_problem", "value_type"]
+
+EMPTY_TYPE = pa.int8()
+"""Stands for a column that is null in every file."""
+_UNITS = ("s", "ms", "us", "ns")
+
+
+def value_type(stored: pa.DataType) -> pa.DataType | None:
+    """The type that a stored type is read as; None where JSON has no exact form of it."""
+    if pa.types.is_dictionary(stored):
+        return value_type(stored.value_type)
+    if _is_text(stored):
+        return pa.string()
+    if pa.types.is_date(stored):
+        return pa.date32()
+    plain = (
+        pa.types.is_null(stored)
+        or pa.types.is_boolean(stored)
+        or pa.types.is_integer(stored)
+        or pa.types.is_float32(stored)
+        or pa.types.is_float64(stored)
+        or pa.types.is_decimal(stored)
+        or (pa.types.is_timestamp(stored) and stored.tz is None)
+    )
+    return stored if plain else None
+
+
+def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both without changing a JSON text; None where there is none."""
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    if pa.types.is_integer(one) and pa.types.is_integer(other) and pa.uint64() not in (one, other):
+        return pa.int64()
+    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other):
+        return pa.timestamp(max(one.unit, other.unit, key=_UNITS.index))
+    if pa.types.is_decimal(one) and pa.types.is_decimal(other) and one.scale == other.scale:
+        return max(one, other, key=lambda decimal: decimal.precision)
+    return None
+
+
+def role_problem(role: str, column: str, stored: pa.DataType, where: str) -> Problem | None:
+    """What keeps a column of that stored type from being an id, the date, a target or a value; None if nothing."""
+    problem = _problem(role, stored)
+    if problem is None:
+        return None
+    what, remedy = problem
+    return Problem("column_type", f"column {column!r} is {stored}; {what}", where, remedy)
+
+
+def _problem(role: str, stored: pa.DataType) -> tuple[str, str] | None:
+    if pa.types.is_timestamp(stored) and stored.tz is not None:
+        what = "with a time zone the day of a row depends on the reader."
+        return what, "Convert it to local dates without a zone."
+    plain = value_type(stored)
+    if plain is None:
+        return "it has no exact JSON form.", "Write text, whole numbers, floats, decimals, booleans or dates."
+    if pa.types.is_null(plain):
+        return None
+    if role == "id" and not (_is_text(plain) or pa.types.is_integer(plain)):
+        return "an id must be text or a whole number.", "Convert it to text."
+    if role == "date" and not (pa.types.is_date(plain) or pa.types.is_timestamp(plain)):
+        return "the date must be a date or a timestamp.", "Convert it to a date."
+    if role == "target" and not (
+        pa.types.is_integer(plain) or pa.types.is_floating(plain) or pa.types.is_decimal(plain)
+    ):
+        return "a target must be a number.", "Convert it to a number."
+    return None
+
+
+def _is_text(stored: pa.DataType) -> bool:
+    return bool(pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored))

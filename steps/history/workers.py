@@ -1,0 +1,141 @@
+"""Tasks in processes of their own, with one line of progress now and then."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.sharedctypes import Synchronized
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TextIO, TypeVar
+
+import pyarrow as pa
+
+from batchcast.steps.errors import Problem, ServiceError
+
+__all__ = ["Advance", "Progress", "Workers"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Advance = Callable[[int], None]
+"""Called by a task with the number of units it has done since the last call."""
+
+_POLL_SECONDS = 0.2
+_LINE_SECONDS = 5.0
+_done: Synchronized[int] | None = None
+
+
+class Progress:
+    """Writes `<what>: <done> of <total> <unit> (<percent>), <rate> a second`, at most a line in five seconds."""
+
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        unit: str,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._total, self._unit = what, total, unit
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._began = self._written = clock()
+
+    def show(self, done: int) -> None:
+        """Write a line if the last one is old enough."""
+        now = self._clock()
+        if now - self._written < _LINE_SECONDS:
+            return
+        self._written = now
+        rate = done / (now - self._began)
+        percent = 100 * done // max(self._total, 1)
+        line = f"{self._what}: {done:,} of {self._total:,} {self._unit} ({percent} %), {rate:,.0f} a second"
+        print(line, file=self._stream, flush=True)
+
+
+class Workers:
+    """Runs tasks in `processes` processes; in this one when it is 1. Use it in a `with` statement.
+
+    Processes are spawned and not forked: Arrow's threads do not survive a fork.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+        self._counter: Synchronized[int] | None = None
+
+    def __enter__(self) -> Workers:
+        if self.processes > 1:
+            context = multiprocessing.get_context("spawn")
+            self._counter = context.Value("q", 0)
+            self._pool = ProcessPoolExecutor(self.processes, context, initializer=_start, initargs=(self._counter,))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(
+        self, function: Callable[Concatenate[Advance, P], T], tasks: Sequence[tuple[Any, ...]], progress: Progress
+    ) -> list[T]:
+        """`function(advance, *task)` of every task, in their order. The first error ends all."""
+        if self._pool is None or self._counter is None:
+            return _run_here(function, tasks, progress)
+        self._counter.value = 0
+        futures = [self._pool.submit(_call, function, task) for task in tasks]
+        pending: set[Future[T]] = set(futures)
+        while pending:
+            finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
+            progress.show(self._counter.value)
+            for future in finished:
+                _raise_if_failed(future)
+        return [future.result() for future in futures]
+
+
+def _run_here(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], progress: Progress) -> list[T]:
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        progress.show(done)
+
+    return [function(advance, *task) for task in tasks]
+
+
+def _raise_if_failed(future: Future[Any]) -> None:
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        remedy = "Most likely the memory did not suffice: use a larger ProcessingInstanceType."
+        raise ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy)) from error
+
+
+def _start(counter: Synchronized[int]) -> None:
+    global _done
+    _done = counter
+    pa.set_cpu_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A pool's process would wait for work for ever after the step was killed, or go on writing into its outputs.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _call(function: Callable[..., T], task: tuple[Any, ...]) -> T:
+    return function(_advance, *task)
+
+
+def _advance(more: int) -> None:
+    if _done is not None:
+        with _done.get_lock():
+            _done.value += more

@@ -1,0 +1,1 @@
+"""What became of every record, and what the run does about it."""

@@ -1,0 +1,132 @@
+"""What a run may do with what it found: publish, try the missing records once more, or hold everything back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from batchcast.steps.outcome.ledger import Tally
+
+__all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide"]
+
+Outcome = Literal["COMPLETE", "COMPLETE_WITH_QUARANTINE", "RETRY", "HELD"]
+CauseKind = Literal["model", "data", "coverage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How much may go wrong; percentages are of all items of the run, 0 to 100."""
+
+    max_failed_records: int
+    max_failed_percent: float
+    systemic_failure_percent: float
+    max_retry_records: int
+    hold_on_flags: bool
+
+    def allowed(self, expected: int) -> int:
+        """How many of `expected` items may go without a forecast of this run."""
+        # Decimal: 100,000 items x 0.29 % are 290, and 289.99… in binary.
+        return max(self.max_failed_records, int(expected * Decimal(str(self.max_failed_percent)) / 100))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the reconciliation found.
+
+    Of `shards` files sent, `shards_lost` have no whole output. `retryable` of the failed and missing records may be
+    answered when sent alone, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
+    `mismatches` are answers found in another item's place; `main_reason` is the commonest reason of a failure.
+    """
+
+    tally: Tally
+    shards: int = 0
+    shards_lost: int = 0
+    retryable: int = 0
+    unreadable: int = 0
+    mismatches: tuple[str, ...] = ()
+    flags: int = 0
+    main_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The outcome; a held run has a cause in words and says who must act: on the model, the data or the coverage."""
+
+    outcome: Outcome
+    cause: str | None = None
+    cause_kind: CauseKind | None = None
+
+
+def decide(found: Findings, tolerance: Tolerance) -> Decision:
+    """The outcome of a run. Pure: the same findings and tolerance give the same decision."""
+    return _systemic(found, tolerance) or _incomplete(found, tolerance) or _complete(found, tolerance)
+
+
+def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
+    tally = found.tally
+    if found.mismatches:
+        what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
+        return _held(
+            "model", f"{what}. Nothing in these outputs can be trusted; mend the model server, then start a new run."
+        )
+    if not tally.ok:
+        what = f"No item of {tally.expected} has a usable forecast"
+        return _held("model", f"{what}{_mainly(found)}. Look at the transform job's log, then start the run again.")
+    percent = _bad_percent(found)
+    if percent > tolerance.systemic_failure_percent:
+        what = f"{found.retryable} of {tally.expected} items have no readable answer"
+        limit = f"about {percent:.1f} % of the records fail, SystemicFailurePercent is"
+        limit = f"{limit} {tolerance.systemic_failure_percent:g}"
+        return _held("model", f"{what}; {limit}{_mainly(found)}. Look at the transform job's log.")
+    return None
+
+
+def _bad_percent(found: Findings) -> float:
+    """The share of records that fail by themselves, estimated, among those sent and those carried over.
+
+    A file is lost by one bad record: were a share p of the records bad at random, 1 - (1 - p)^n of the files with n
+    records would be lost. So three of six lost files of 17 records speak of 4 % bad records and not of 50 %.
+    A run that resumes another sends little but what failed there: its failing again says nothing about the others.
+    """
+    sent = found.tally.expected - found.tally.quarantined - found.tally.carried
+    if not sent or not found.retryable or not found.shards:
+        return 0.0
+    by_files: float = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
+    return 100 * max(by_files, found.unreadable / sent) * sent / (sent + found.tally.carried)
+
+
+def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
+    tally = found.tally
+    allowed = tolerance.allowed(tally.expected)
+    without = tally.expected - tally.ok
+    # Also where too many are lost already: whoever reads the report then decides on the exact list of bad records.
+    if 0 < found.retryable <= tolerance.max_retry_records:
+        return Decision(outcome="RETRY")
+    if without <= allowed:
+        return None
+    parts = f"{tally.quarantined} quarantined, {tally.failed} failed, {tally.missing} missing"
+    what = f"{without} of {tally.expected} items have no forecast ({parts}); {allowed} are allowed{_mainly(found)}"
+    if found.retryable > tolerance.max_retry_records:
+        retry = f"{found.retryable} could be sent once more; MaxRetryRecords is {tolerance.max_retry_records}"
+        return _held("coverage", f"{what}. {retry}. Raise it, or rerun the run for what is missing.")
+    if tally.quarantined > allowed:
+        return _held("data", f"{what}. Mend the history of the quarantined items, or raise MaxFailedRecords.")
+    return _held("coverage", f"{what}. Rerun the run for what is missing, or raise MaxFailedRecords.")
+
+
+def _complete(found: Findings, tolerance: Tolerance) -> Decision:
+    if found.flags and tolerance.hold_on_flags:
+        what = f"{found.flags} forecasts look wrong, and hold_on_flags is set"
+        remedy = "Look at the flags in the report. To publish, deploy with hold_on_flags = false and rerun the run."
+        return _held("model", f"{what}. {remedy}")
+    complete = found.tally.ok == found.tally.expected
+    return Decision(outcome="COMPLETE" if complete else "COMPLETE_WITH_QUARANTINE")
+
+
+def _mainly(found: Findings) -> str:
+    return f", mainly because {found.main_reason}" if found.main_reason else ""
+
+
+def _held(kind: CauseKind, cause: str) -> Decision:
+    return Decision(outcome="HELD", cause=cause, cause_kind=kind)

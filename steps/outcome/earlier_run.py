@@ -1,0 +1,94 @@
+"""The earlier run that ResumeFrom names: what it has answers for, and whether this run asks the same."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchcast.steps.arguments import NONE
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.contract_file import PAYLOAD_FILE, parse_payload
+from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
+from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
+from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+__all__ = ["EarlierRun", "read_earlier_run"]
+
+_ASKED = ("history", "record", "answer")
+"""The parts of the payload file that say what the model is asked, and how its answer is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRun:
+    """`done` are the items that it has good forecasts of, its own or carried over; `baseline` is its whole table.
+
+    `unanswered` are the items it sent a second time, alone, without an answer, before it ended undecided: item to
+    where its record lies. To send them a third time would end this run like that one.
+    """
+
+    manifest: Manifest
+    payload: Payload
+    done: Set[str]
+    unanswered: Mapping[str, str]
+    baseline: pa.Table
+
+    def check_same(self, *, run_date: date, forecast_days: int, payload: Payload) -> None:
+        """Raises ConfigError with everything in which that run asked the model something else.
+
+        `[checks]` may differ: a run that was held for its flags is published by another that resumes it without.
+        """
+        run, then = self.manifest, self.payload
+        problems = []
+        for name, earlier, now, remedy in (
+            ("run date", run.run_date, run_date, f"Pass RunDate {run.run_date}."),
+            ("forecast days", run.forecast_days, forecast_days, f"Pass ForecastDays {run.forecast_days}."),
+        ):
+            if earlier != now:
+                what = f"run {run.run_id} has {name} {earlier}, this one {now}: their forecasts do not belong together."
+                problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
+        changed = [f"[{table}]" for table in _ASKED if getattr(then, table) != getattr(payload, table)]
+        if changed:
+            what = f"{PAYLOAD_FILE} of run {run.run_id} has another {', '.join(changed)}: it asked something else."
+            remedy = f"Deploy the payload file of that run, or pass {NONE}."
+            problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
+        if problems:
+            raise ConfigError(*problems)
+
+
+def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, payload: Payload) -> EarlierRun:
+    """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown, built no shards, or
+    has answers in another item's place."""
+    folder = join_uri(runs_uri, run_id, "manifest")
+    try:
+        manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+        expected = Expected.of(payload.answer, manifest.run_date, manifest.forecast_days)
+        rows = earlier_ledger(store, runs_uri, run_id, expected)
+        decided = is_decided(store, runs_uri, run_id)
+        return EarlierRun(
+            manifest=manifest,
+            payload=parse_payload(store.read(join_uri(folder, PAYLOAD_FILE)), where=f"{PAYLOAD_FILE} of run {run_id}"),
+            done={row.item_id for row in rows if row.status in ("ok", "carried")},
+            unanswered={} if decided else dict(_sent_twice(manifest, rows)),
+            baseline=pq.read_table(io.BytesIO(store.read(join_uri(folder, BASELINE_FILE)))),
+        )
+    except ObjectMissingError as error:
+        what = f"run {run_id} cannot be resumed: {error.problems[0].where} is missing."
+        remedy = f"Name a run whose shards were built, or {NONE}."
+        raise ConfigError(Problem("resume_from", what, "ResumeFrom", remedy)) from error
+
+
+def _sent_twice(manifest: Manifest, rows: list[LedgerRow]) -> Iterator[tuple[str, str]]:
+    """The items whose second record was alone in its shard and was not answered either."""
+    alone = {shard.name for shard in manifest.shards if shard.records == 1}
+    for row in rows:
+        again = row.round == 1 or (manifest.resume_from is not None and row.shard in alone)
+        if again and row.reason in (*RETRYABLE, "no_answer_after_retry"):
+            yield row.item_id, f"alone in {row.shard} of run {row.run_id}"

@@ -1,0 +1,130 @@
+"""Answers carried over from an earlier run: found by that run's ledger, read where they lie, and checked again.
+
+A run whose transform failed, and whose pipeline then ended, was never decided: its ledger is worked out here, from
+the manifest and the outputs that are there, just as the step that did not run would have done.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.shard_output import Document, Fault, Reading, Usable, read_documents
+from batchcast.steps.shards.layout import ledger_uri, output_uri
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+__all__ = ["earlier_ledger", "is_decided", "read_carried"]
+
+
+def read_carried(
+    store: ObjectStore, runs_uri: str, resume_from: str, item_ids: Iterable[str], expected: Expected
+) -> dict[str, CarriedAnswer]:
+    """The answers of these items in the run `resume_from`, which may itself have carried them over.
+
+    An answer that is gone, changed or not what this run asks for is a Fault, and no reason to stop.
+    Raises DataError when an item is not ok in that run's ledger: then the two runs do not belong together.
+    """
+    wanted = set(item_ids)
+    rows = {row.item_id: row for row in earlier_ledger(store, runs_uri, resume_from, expected) if row.item_id in wanted}
+    strangers = sorted(item for item in wanted if item not in rows or rows[item].status not in ("ok", "carried"))
+    if strangers:
+        what = f"{len(strangers)} items are to be carried over and are not ok there, first {strangers[0]!r}."
+        remedy = "Build the run again; its ResumeFrom does not fit."
+        raise DataError(Problem("resume_mismatch", what, ledger_uri(runs_uri, resume_from), remedy))
+    objects: defaultdict[str, list[LedgerRow]] = defaultdict(list)
+    for row in rows.values():
+        objects[output_uri(runs_uri, row.run_id, row.round, str(row.shard))].append(row)
+    return {
+        row.item_id: CarriedAnswer(row=row, reading=reading)
+        for uri in sorted(objects)
+        for row, reading in _read(store, uri, objects[uri], expected)
+    }
+
+
+def is_decided(store: ObjectStore, runs_uri: str, run_id: str) -> bool:
+    """Whether the run came to an outcome; one that was to send records once more, and ended meanwhile, did not."""
+    return _decided_report(store, runs_uri, run_id) is not None
+
+
+def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> list[LedgerRow]:
+    """The ledger of a run that was decided, or what it would be if that run were decided now.
+
+    Raises ObjectMissingError when the run did not come so far as to have a manifest, and ConfigError when an answer
+    of it is in another item's place: who knows which others are, so none is carried over.
+    """
+    report = _decided_report(store, runs_uri, run_id)
+    if report is not None:
+        rows, mismatches = read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id)))), report["mismatches"]
+    else:
+        found = _reconcile_now(store, runs_uri, run_id, expected)
+        rows, mismatches = found.rows, found.mismatches
+    if mismatches:
+        what = f"run {run_id} has {len(mismatches)} answers in another item's place, first {mismatches[0]}."
+        raise ConfigError(Problem("untrusted_run", what, "ResumeFrom", "Mend the model server, then start a new run."))
+    return rows
+
+
+def _decided_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, Any] | None:
+    try:
+        report: dict[str, Any] = json.loads(store.read(join_uri(runs_uri, run_id, "report", "report.json")))
+    except ObjectMissingError:
+        return None
+    return report if report["outcome"] != "RETRY" else None
+
+
+def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:
+    folder = join_uri(runs_uri, run_id, "manifest")
+    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+    records = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+    check_records(manifest, records)
+    carried: dict[str, CarriedAnswer] = {}
+    if manifest.resume_from is not None:
+        items = records.filter(records["carried"])["item_id"].to_pylist()
+        carried = read_carried(store, runs_uri, manifest.resume_from, items, expected)
+    outputs = _outputs(store, join_uri(runs_uri, run_id, "output"))
+
+    def read_output(number: int, shard: str) -> bytes | None:
+        uri = outputs.get((number, f"{shard}.out"))
+        return store.read(uri) if uri else None
+
+    sent_again = any(store.list(join_uri(runs_uri, run_id, "input", "r1") + "/"))
+    return reconcile(manifest, records, read_output, carried, expected, round=int(sent_again))
+
+
+def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:
+    """(round, name of the output object) to its URI."""
+    return {
+        (number, stored.uri.rsplit("/", 1)[-1]): stored.uri
+        for number in (0, 1)
+        for stored in store.list(join_uri(prefix, f"r{number}") + "/")
+        if stored.uri.endswith(".out")
+    }
+
+
+def _read(store: ObjectStore, uri: str, rows: list[LedgerRow], expected: Expected) -> list[tuple[LedgerRow, Reading]]:
+    try:
+        documents = {document.item_id: document for document in read_documents(store.read(uri))}
+    except ObjectMissingError:
+        documents = {}
+    return [(row, _reading(row, documents.get(row.item_id), uri, expected)) for row in rows]
+
+
+def _reading(row: LedgerRow, document: Document | None, uri: str, expected: Expected) -> Reading:
+    if document is None:
+        return Fault(reason="answer_changed", detail=f"{uri} no longer holds its answer")
+    if document.sha256 != row.answer_sha256:
+        return Fault(reason="answer_changed", detail=f"{uri} line {document.line} is another answer than was accepted")
+    try:
+        return Usable(values=read_answer(document.answer, expected), sha256=document.sha256)
+    except AnswerError as error:
+        return Fault(reason=error.reason, detail=f"{uri} line {document.line}: {error.detail}", sha256=document.sha256)

@@ -1,0 +1,1 @@
+"""Publish forecasts: data first, the pointer last."""

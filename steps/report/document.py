@@ -1,0 +1,89 @@
+"""`report.json`: the outcome for the pipeline's Condition and for `status`. Written last of the reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from batchcast.steps.outcome.decision import Decision
+from batchcast.steps.outcome.flags import Flag
+from batchcast.steps.outcome.input_records import payload_uri
+from batchcast.steps.outcome.ledger import REASONS, LedgerRow
+from batchcast.steps.outcome.reconcile import Reconciliation
+from batchcast.steps.publish.publication import Publication
+from batchcast.steps.publish_arguments import PublishArguments
+from batchcast.steps.shards.manifest import Manifest
+
+__all__ = ["LISTED", "report"]
+
+SCHEMA = 1
+LISTED = 200
+"""At most so many items are listed in the report; the ledger has all of them."""
+
+
+def report(
+    manifest: Manifest,
+    found: Reconciliation,
+    decision: Decision,
+    flags: Sequence[Flag],
+    publication: Publication | None,
+    *,
+    arguments: PublishArguments,
+    score: dict[str, Any] | None,
+    carried_forward: int,
+) -> dict[str, Any]:
+    """The report as JSON. `carried_forward` is the number of items filled up from the last published run."""
+    shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
+    return {
+        "schema": SCHEMA,
+        "run_id": manifest.run_id,
+        "run_date": manifest.run_date.isoformat(),
+        "run_label": arguments.run_label,
+        "forecast_days": manifest.forecast_days,
+        "round": arguments.round,
+        "outcome": decision.outcome,
+        "cause": decision.cause,
+        "cause_kind": decision.cause_kind,
+        "counts": dataclasses.asdict(found.tally),
+        "reasons": dict(sorted(Counter(row.reason for row in found.rows if row.reason).items())),
+        "published": publication.uri if publication else None,
+        "pointer_moved": publication.pointer_moved if publication else False,
+        "pointer_note": publication.pointer_note if publication else "",
+        "quarantined": _quarantined(found.rows),
+        "failed": _failed(found.rows, arguments.runs_uri),
+        "mismatches": list(found.mismatches[:LISTED]),
+        "shards": {"expected": sum(shards.values()), **shards},
+        "flags": [dataclasses.asdict(flag) for flag in flags[:LISTED]],
+        "flag_counts": dict(sorted(Counter(flag.kind for flag in flags).items())),
+        "score": score,
+        "carried_forward": carried_forward,
+        "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
+        "parameters": {**manifest.parameters, **dataclasses.asdict(arguments)},
+    }
+
+
+def _quarantined(rows: Iterable[LedgerRow]) -> list[dict[str, Any]]:
+    found = [row for row in rows if row.status == "quarantined"]
+    return [
+        {"item_id": row.item_id, "reason": row.reason, "explanation": REASONS[row.reason], "detail": row.detail}
+        for row in found[:LISTED]
+    ]
+
+
+def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
+    found = [row for row in rows if row.status in ("failed", "missing")]
+    return [
+        {
+            "item_id": row.item_id,
+            "shard": row.shard,
+            "line": row.line,
+            "round": row.round,
+            "reason": row.reason,
+            "explanation": REASONS[row.reason],
+            "detail": row.detail,
+            "payload": payload_uri(runs_uri, row),
+        }
+        for row in found[:LISTED]
+    ]

@@ -1,0 +1,214 @@
+"""`report.html`: the report as one page that needs nothing else, no script, light or dark, from 360 px up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.flags import FLAGS
+from batchcast.steps.outcome.ledger import REASONS
+from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
+from batchcast.steps.report.style import STYLE
+
+__all__ = ["report_page"]
+
+_PLOTS = 2
+
+
+def report_page(
+    report: Mapping[str, Any], expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison
+) -> str:
+    """The page for a report of `batchcast.steps.report.document.report`. Every text that comes from data is escaped."""
+    title = f"Forecasts from {report['run_date']}: {_title(report)}"
+    body = [
+        _banner(report),
+        _coverage(report),
+        _score(report),
+        _plots(expected, item_ids, values, compared),
+        _lost(report),
+        _flags(report),
+        _shards(report),
+        _parameters(report),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _title(report: Mapping[str, Any]) -> str:
+    counts = report["counts"]
+    match report["outcome"]:
+        case "COMPLETE":
+            return f"All {counts['expected']:,} items have a forecast"
+        case "COMPLETE_WITH_QUARANTINE":
+            return f"{counts['ok']:,} of {counts['expected']:,} items have a forecast"
+        case "RETRY":
+            return f"{report['retry_records']:,} records are sent to the model once more, each alone"
+    return "Nothing was published"
+
+
+def _banner(report: Mapping[str, Any]) -> str:
+    facts = [
+        f"Run date {report['run_date']}",
+        f"{report['forecast_days']} days",
+        f"run {report['run_id']}",
+        f"label {report['run_label']}",
+        f"round {report['round']}",
+    ]
+    lines = [report["cause"]] if report["cause"] else []
+    if report["published"]:
+        lines += [f"Published at {report['published']}", f"{report['pointer_note']}."]
+    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    outcome = report["outcome"]
+    return (
+        f'<header class="{outcome.lower()}"><p class="outcome">{outcome}</p>'
+        f"<h1>{escape(_title(report))}</h1>{text}"
+        f'<p class="facts">{escape(" · ".join(facts))}</p></header>'
+    )
+
+
+def _coverage(report: Mapping[str, Any]) -> str:
+    counts = report["counts"]
+    parts = {name: counts[name] for name in ("ok", "quarantined", "failed", "missing")}
+    tiles = [_tile("expected", counts["expected"], "items expected")]
+    words = {"ok": "have a forecast", "quarantined": "quarantined", "failed": "failed", "missing": "missing"}
+    tiles += [_tile(name, count, words[name]) for name, count in parts.items()]
+    notes = []
+    if counts["carried"]:
+        notes.append(f"{counts['carried']:,} of the forecasts are carried over from an earlier run.")
+    if report["carried_forward"]:
+        notes.append(f"{report['carried_forward']:,} items are filled up from the last published run.")
+    text = "".join(f"<p>{note}</p>" for note in notes)
+    tile_list = f'<ul class="tiles">{"".join(tiles)}</ul>'
+    return f"<section><h2>Every item accounted for</h2>{coverage_bar(parts)}{tile_list}{text}</section>"
+
+
+def _tile(name: str, count: int, words: str) -> str:
+    return f'<li class="{name if count else "none"}"><b>{count:,}</b> {words}</li>'
+
+
+def _score(report: Mapping[str, Any]) -> str:
+    score = report["score"]
+    if score is None:
+        return ""
+    model, naive = score["wape_model"], score["wape_naive"]
+    bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
+    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} days known by now."
+    targets = "".join(
+        f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
+        for name, each in score["by_target"].items()
+    )
+    more = f"<ul>{targets}</ul>" if len(score["by_target"]) > 1 else ""
+    return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
+
+
+def _change(model: float, naive: float) -> str:
+    if naive == 0:
+        return "The seasonal naive makes no error"
+    if model <= naive:
+        return f"{1 - model / naive:.0%} less error than the seasonal naive"
+    return f"{model / naive:.2f} times the error of the seasonal naive"
+
+
+def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison) -> str:
+    forecast, naive, actual = (array[:, :, 0] for array in (values, compared.naive, compared.actual))
+    scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
+    distance = _distance(forecast, actual if scored else naive)
+    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
+    if not order:
+        return ""
+    middle = len(order) // 2
+    picks = {
+        "Largest": order[::-1][:_PLOTS],
+        "Median": order[max(0, middle - 1) : middle - 1 + _PLOTS],
+        "Smallest": order[:_PLOTS],
+    }
+    figures, seen = [], set()
+    for name, indexes in picks.items():
+        for index in indexes:
+            if index not in seen:
+                seen.add(index)
+                lines = {"naive": naive[index], "actual": actual[index], "model": forecast[index]}
+                caption = f"{name}: {'WAPE' if scored else 'distance'} {distance[index]:.2f}"
+                figures.append(_figure(item_ids[index], caption, expected, lines))
+    what = "error" if scored else "distance from the seasonal naive"
+    known = '<span class="actual">actual</span>' if scored else ""
+    legend = f'<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span>{known}</p>'
+    head = f"<h2>Forecasts with the largest, median and smallest {what}: {escape(expected.targets[0])}</h2>"
+    return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
+
+
+def _figure(item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array]) -> str:
+    chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines)
+    return f"<figure><figcaption><b>{escape(item_id)}</b><br>{caption}</figcaption>{chart}</figure>"
+
+
+def _distance(forecast: Array, reference: Array) -> Array:
+    """The sum of absolute differences over the sum of the reference (against actuals: WAPE) of each item."""
+    known = np.isfinite(forecast) & np.isfinite(reference)
+    error = np.abs(np.where(known, forecast - reference, 0.0)).sum(axis=1)
+    total = np.abs(np.where(known, reference, 0.0)).sum(axis=1)
+    distance: Array = np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
+    return distance
+
+
+def _lost(report: Mapping[str, Any]) -> str:
+    counts = report["counts"]
+    lost = [*report["failed"], *report["quarantined"]]
+    if not lost:
+        return ""
+    reasons = "".join(
+        f"<li><b>{count:,}</b> {escape(REASONS[reason])}</li>" for reason, count in report["reasons"].items()
+    )
+    rows = [(each["item_id"], each["explanation"], each["detail"]) for each in lost]
+    total = counts["quarantined"] + counts["failed"] + counts["missing"]
+    listed = _listed(len(rows), total, "ledger.parquet has all of them, failed_records.jsonl the records themselves")
+    table = _table(("Item", "Why", "Detail"), rows)
+    return f"<section><h2>Items without a forecast</h2><ul>{reasons}</ul>{listed}{table}</section>"
+
+
+def _flags(report: Mapping[str, Any]) -> str:
+    if not report["flags"]:
+        return ""
+    kinds = "".join(f"<li><b>{count:,}</b> {escape(FLAGS[kind])}</li>" for kind, count in report["flag_counts"].items())
+    rows = [(flag["item_id"] or "the whole run", FLAGS[flag["kind"]], flag["detail"]) for flag in report["flags"]]
+    listed = _listed(len(rows), sum(report["flag_counts"].values()), "report.json counts all of them")
+    table = _table(("Item", "What is odd", "Detail"), rows)
+    return f"<section><h2>Worth a look</h2><ul>{kinds}</ul>{listed}{table}</section>"
+
+
+def _shards(report: Mapping[str, Any]) -> str:
+    shards = report["shards"]
+    bad = [f"{shards[name]:,} {name}" for name in ("missing", "short", "long", "garbled") if shards[name]]
+    text = f"{shards['ok']:,} of {shards['expected']:,} shards have a whole output" + "".join(
+        f", {part}" for part in bad
+    )
+    return f"<section><h2>Shards</h2><p>{text}.</p></section>"
+
+
+def _parameters(report: Mapping[str, Any]) -> str:
+    rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
+    table = _table(("Parameter", "Value"), rows)
+    return f"<section><details><summary>Parameters</summary>{table}</details></section>"
+
+
+def _listed(shown: int, total: int, elsewhere: str) -> str:
+    return f"<p>The first {shown:,} of {total:,}; {elsewhere}.</p>" if shown < total else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>"
+        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"

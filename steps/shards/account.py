@@ -1,0 +1,182 @@
+"""Every item of the run accounted for: the records table, the baseline and the manifest, written last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchcast.steps.build_arguments import BuildArguments
+from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.history.date_axis import EPOCH, DateAxis
+from batchcast.steps.history.items import Items
+from batchcast.steps.outcome.earlier_run import EarlierRun
+from batchcast.steps.shards.baseline import baseline_tables
+from batchcast.steps.shards.manifest import (
+    BASELINE_FILE,
+    BASELINE_SCHEMA,
+    NULL_ITEM,
+    RECORDS_FILE,
+    RECORDS_SCHEMA,
+    Manifest,
+    QuarantineReason,
+    Totals,
+    code_version,
+    write_manifest,
+    write_table,
+)
+from batchcast.steps.shards.quarantine import REMEDIES, Quarantine
+from batchcast.steps.shards.records import WRITTEN_SCHEMA, BuiltRecords
+from batchcast.steps.shards.selection import Selection
+
+__all__ = ["Account", "check_account", "write_account"]
+
+_EXAMPLES = 3
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """All that became of the items: `order` has the item (its place in `items`) at each place of the output."""
+
+    items: Items
+    selection: Selection
+    order: Sequence[int]
+    built: Sequence[BuiltRecords]
+
+    @property
+    def quarantined(self) -> dict[int, Quarantine]:
+        """By item, those found before and while the rows were read."""
+        found = {self.order[place]: why for part in self.built for place, why in part.quarantined.items()}
+        return self.selection.quarantined | found
+
+    @property
+    def sent(self) -> int:
+        """The number of records."""
+        return len(self.order) - sum(len(part.quarantined) for part in self.built)
+
+    def records(self, axis: DateAxis) -> pa.Table:
+        """The rows of records.parquet. Rows without an item id are one more item, quarantined."""
+        written = pa.concat_tables([WRITTEN_SCHEMA.empty_table(), *(t for part in self.built for t in part.written)])
+        item_of_row = np.array(self.order, np.int64)[np.asarray(written.column("place"))]
+        members = [*self.selection.built.tolist(), *self.selection.carried, *self.selection.quarantined]
+        present = np.array(sorted(members), np.int64)
+        row_of_item = pc.index_in(pa.array(present), value_set=pa.array(item_of_row))
+        rows = self.items.rows[present]
+        quarantined = self.quarantined
+        why = [quarantined.get(item) for item in present.tolist()]
+        columns = {
+            "item_id": pa.array([self.items.ids[item] for item in present.tolist()], pa.string()),
+            **{name: written.column(name).take(row_of_item) for name in ("shard", "line", "bytes", "sha256")},
+            "rows": pa.array(rows, pa.int32()),
+            "first_date": _dates(self.items.first[present], rows, axis),
+            "last_date": _dates(self.items.last[present], rows, axis),
+            "quarantine_reason": pa.array([found and str(found.reason) for found in why], pa.string()),
+            "quarantine_detail": pa.array([found and found.detail for found in why], pa.string()),
+            "carried": pc.is_in(pa.array(present), value_set=pa.array(self.selection.carried, pa.int64())),
+        }
+        table = pa.table(columns, schema=RECORDS_SCHEMA)
+        if self.selection.nameless:
+            table = pa.concat_tables([table, _nameless(self.selection.nameless)]).sort_by("item_id")
+        return table
+
+
+def check_account(account: Account, percent: float) -> None:
+    """Raises DataError when more than `percent` % of the items are quarantined, or no record is left."""
+    items, quarantined = account.items, account.quarantined
+    reasons = Counter(str(why.reason) for why in quarantined.values())
+    reasons[str(QuarantineReason.NULL_KEY)] += account.selection.nameless > 0
+    count = reasons.total()
+    records = account.sent
+    expected = records + len(account.selection.carried) + count
+    if records and count * 100 <= expected * percent:
+        return
+    parts = [f"{number} are {reason}" for reason, number in sorted(reasons.items()) if number]
+    parts += [f"{items.ids[item]}: {why.detail}" for item, why in sorted(quarantined.items())[:_EXAMPLES]]
+    remedy = " ".join(REMEDIES[QuarantineReason(reason)] for reason in sorted(reasons) if reasons[reason])
+    if records:
+        code, what = "systemic_quarantine", f"{count} of {expected} items are quarantined, more than {percent:g} %"
+        remedy = f"{remedy} Or raise SystemicFailurePercent."
+    else:
+        code, what = "nothing_to_forecast", f"no record is left of {expected} items"
+        parts += [f"{len(account.selection.carried)} are carried over"] if account.selection.carried else []
+        parts += [f"{account.selection.later} more begin after the run date"] if account.selection.later else []
+    raise DataError(Problem(code, f"{'; '.join([what, *parts])}.", remedy=remedy))
+
+
+def write_account(
+    account: Account,
+    directory: Path,
+    *,
+    arguments: BuildArguments,
+    payload: Payload,
+    axis: DateAxis,
+    earlier: EarlierRun | None,
+) -> Manifest:
+    """Write the three files and return what the manifest says."""
+    records = account.records(axis)
+    write_table(directory / RECORDS_FILE, [records], RECORDS_SCHEMA)
+    _write_baseline(account, directory, payload, earlier)
+    shards = tuple(sorted((shard for part in account.built for shard in part.shards), key=lambda shard: shard.name))
+    written = records.filter(pc.is_valid(records.column("shard")))
+    reasons = Counter(records.column("quarantine_reason").drop_null().to_pylist())
+    manifest = Manifest(
+        run_id=arguments.run_id,
+        run_date=axis.run_date,
+        run_label=arguments.run_label,
+        forecast_days=axis.forecast_days,
+        resume_from=arguments.fixed_resume_from,
+        parameters=arguments.parameters(),
+        payload_sha256=payload.sha256,
+        code_version=code_version(),
+        totals=Totals(
+            items=records.num_rows,
+            records=written.num_rows,
+            quarantined=reasons.total(),
+            carried=len(account.selection.carried),
+            bytes=sum(shard.bytes for shard in shards),
+            rows=pc.sum(written.column("rows")).as_py() or 0,
+            later_items=account.selection.later,
+        ),
+        quarantined_by_reason=dict(sorted(reasons.items())),
+        shards=shards,
+    )
+    write_manifest(directory, manifest)
+    return manifest
+
+
+def _write_baseline(account: Account, directory: Path, payload: Payload, earlier: EarlierRun | None) -> None:
+    parts = [part for built in account.built for part in built.naive]
+    ids = [account.items.ids[item] for item in account.order]
+    tables = baseline_tables(parts, ids, payload.history.targets)
+    if earlier and account.selection.carried:
+        carried = pa.array([account.items.ids[item] for item in account.selection.carried], pa.string())
+        kept = earlier.baseline.filter(pc.is_in(earlier.baseline.column("item_id"), value_set=carried))
+        keys = [(name, "ascending") for name in ("item_id", "step", "target")]
+        tables = iter([pa.concat_tables([*tables, kept.cast(BASELINE_SCHEMA)]).sort_by(keys)])
+    write_table(directory / BASELINE_FILE, tables, BASELINE_SCHEMA)
+
+
+def _dates(keys: Numbers, rows: Numbers, axis: DateAxis) -> pa.Array:
+    low, high = date.min.toordinal() - EPOCH.toordinal(), date.max.toordinal() - EPOCH.toordinal()
+    days = np.clip(axis.days(np.where(rows > 0, keys, 0)), low, high)
+    return pa.array(days.astype(np.int32), mask=rows == 0).cast(pa.date32())
+
+
+def _nameless(rows: int) -> pa.Table:
+    row = dict.fromkeys(RECORDS_SCHEMA.names) | {
+        "item_id": NULL_ITEM,
+        "rows": rows,
+        "quarantine_reason": str(QuarantineReason.NULL_KEY),
+        "quarantine_detail": f"{rows} rows have no item id",
+        "carried": False,
+    }
+    return pa.Table.from_pylist([row], schema=RECORDS_SCHEMA)

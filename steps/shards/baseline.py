@@ -1,0 +1,99 @@
+"""The seasonal naive forecast (last week's value of the same weekday), and what else a forecast is measured by: the
+days after the run date where the history has them, and the size of the item's values.
+
+A day's value is the sum of its rows' values; rows without a value do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchcast.steps.history.date_axis import DateAxis, day_key
+from batchcast.steps.shards.chunk import Chunk
+from batchcast.steps.shards.manifest import BASELINE_SCHEMA
+
+__all__ = ["SeasonalNaive", "baseline_tables", "seasonal_naive"]
+
+_SCALE_DAYS = 28
+_WEEK = 7
+_RECORDS_A_TABLE = 2048
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeasonalNaive:
+    """For the record at each of `places` and each target: `week` (places, 7, targets) the last seven days' values,
+    `later` (places, days, targets) the forecast days', `scale` (places, targets). NaN where there is none."""
+
+    places: npt.NDArray[np.int64]
+    week: Values
+    later: Values
+    scale: Values
+
+
+def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> SeasonalNaive:
+    """Every record of the chunk, measured."""
+    begin = axis.run_day - _SCALE_DAYS + 1
+    width = _SCALE_DAYS + axis.forecast_days
+    near = np.flatnonzero((chunk.keys >= day_key(begin, axis.type)) & (chunk.keys < axis.future_end))
+    cell = chunk.records[near] * width + axis.days(chunk.keys[near]) - begin
+    shape = (len(chunk.places), width)
+    daily = np.stack([_sums(chunk.columns[name].take(pa.array(near)), cell, shape) for name in targets], axis=2)
+    history = np.abs(daily[:, :_SCALE_DAYS])
+    known = np.isfinite(history)
+    days = known.sum(axis=1)
+    mean = (np.where(known, history, 0.0) / np.maximum(days, 1)[:, None, :]).sum(axis=1)
+    return SeasonalNaive(
+        places=chunk.places,
+        week=daily[:, _SCALE_DAYS - _WEEK : _SCALE_DAYS],
+        later=daily[:, _SCALE_DAYS:],
+        scale=np.where(days > 0, mean, np.nan),
+    )
+
+
+def baseline_tables(parts: Sequence[SeasonalNaive], ids: Sequence[str], targets: Sequence[str]) -> Iterator[pa.Table]:
+    """Rows of BASELINE_SCHEMA by item id, step and target. `ids` are the item ids at all places of the output."""
+    if not parts:
+        return
+    places = np.concatenate([part.places for part in parts])
+    week = np.concatenate([part.week for part in parts])
+    later = np.concatenate([part.later for part in parts])
+    scale = np.concatenate([part.scale for part in parts])
+    by_target = sorted(range(len(targets)), key=lambda n: targets[n])
+    by_id = np.array(sorted(range(len(places)), key=lambda n: ids[int(places[n])]), np.int64)
+    steps = np.arange(later.shape[1])
+    for begin in range(0, len(by_id), _RECORDS_A_TABLE):
+        some = by_id[begin : begin + _RECORDS_A_TABLE]
+        shape = (len(some), len(steps), len(targets))
+        of_cell = np.indices(shape, np.int32)
+        names = pa.array([ids[place] for place in places[some].tolist()], pa.string())
+        yield pa.table(
+            [
+                names.take(pa.array(of_cell[0].ravel())),
+                pa.array(of_cell[1].ravel() + 1, pa.int32()),
+                pa.array([targets[n] for n in by_target], pa.string()).take(pa.array(of_cell[2].ravel())),
+                _column(week[some][:, steps % _WEEK][:, :, by_target]),
+                _column(later[some][:, :, by_target]),
+                _column(np.broadcast_to(scale[some][:, None, by_target], shape)),
+            ],
+            schema=BASELINE_SCHEMA,
+        )
+
+
+def _sums(values: pa.Array, cell: npt.NDArray[np.int64], shape: tuple[int, int]) -> Values:
+    """The sum of the finite values of every cell; NaN for a cell without any."""
+    numbers = np.asarray(values.cast(pa.float64(), safe=False).fill_null(np.nan))
+    known = np.isfinite(numbers)
+    size = shape[0] * shape[1]
+    count = np.bincount(cell[known], minlength=size)
+    total = np.bincount(cell[known], weights=numbers[known], minlength=size)
+    return np.where(count > 0, total, np.nan).reshape(shape)
+
+
+def _column(values: Values) -> pa.Array:
+    return pa.array(values.ravel(), pa.float64(), from_pandas=True)

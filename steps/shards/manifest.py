@@ -1,0 +1,220 @@
+"""What a run expects: `manifest.json` (written last), `records.parquet` and `baseline.parquet`.
+
+Every item of the run is in `records.parquet`: in a shard, carried over from an earlier run, or quarantined with a
+reason. Nothing in the three files depends on the clock or on how the history was split, so they can be compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.store.objects import whole_file
+
+__all__ = [
+    "BASELINE_FILE",
+    "BASELINE_SCHEMA",
+    "MANIFEST_FILE",
+    "NULL_ITEM",
+    "RECORDS_FILE",
+    "RECORDS_SCHEMA",
+    "Manifest",
+    "QuarantineReason",
+    "Shard",
+    "Totals",
+    "code_version",
+    "read_baseline",
+    "read_manifest",
+    "read_records",
+    "write_manifest",
+    "write_table",
+]
+
+SCHEMA = 1
+MANIFEST_FILE = "manifest.json"
+RECORDS_FILE = "records.parquet"
+BASELINE_FILE = "baseline.parquet"
+NULL_ITEM = "(null)"
+"""The item that rows without an item id are counted under."""
+
+# Null where an item has none: a quarantined or carried item has no shard, line, bytes and sha256.
+RECORDS_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("shard", pa.string()),
+        pa.field("line", pa.int32()),
+        pa.field("bytes", pa.int64()),
+        pa.field("sha256", pa.string()),
+        pa.field("rows", pa.int32(), nullable=False),
+        pa.field("first_date", pa.date32()),
+        pa.field("last_date", pa.date32()),
+        pa.field("quarantine_reason", pa.string()),
+        pa.field("quarantine_detail", pa.string()),
+        pa.field("carried", pa.bool_(), nullable=False),
+    ]
+)
+# A row a record (in a shard or carried), step and target. `naive` is null where the history has no such day,
+# `actual` where the history ends before that day, `scale` where the last 28 days are empty.
+BASELINE_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("step", pa.int32(), nullable=False),
+        pa.field("target", pa.string(), nullable=False),
+        pa.field("naive", pa.float64()),
+        pa.field("actual", pa.float64()),
+        pa.field("scale", pa.float64()),
+    ]
+)
+_ROWS_A_GROUP = 1 << 17
+
+
+class QuarantineReason(StrEnum):
+    """Why an item was left out of the shards."""
+
+    TOO_LARGE = "too_large"
+    TOO_SHORT = "too_short"
+    DUPLICATE_DATE = "duplicate_date"
+    NULL_KEY = "null_key"
+    OUT_OF_RANGE = "out_of_range"
+    NULL_CELL = "null_cell"
+    MISSING_FUTURE = "missing_future"
+    NO_ANSWER = "no_answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One input object of the transform: `records` lines, `bytes` with their newlines; first and last line's item."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+    first_item: str
+    last_item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """items = records + quarantined + carried. `bytes` and `rows` (history and future) are those of the shards.
+
+    `later_items` begin after the run date; they are no items of this run.
+    """
+
+    items: int
+    records: int
+    quarantined: int
+    carried: int
+    bytes: int
+    rows: int
+    later_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """`run_date` is the last day of history used, `parameters` the step's arguments as they were given."""
+
+    run_id: str
+    run_date: date
+    run_label: str
+    forecast_days: int
+    resume_from: str | None
+    parameters: Mapping[str, str | int | float]
+    payload_sha256: str
+    code_version: str
+    totals: Totals
+    quarantined_by_reason: Mapping[str, int]
+    shards: tuple[Shard, ...]
+
+    def to_json(self) -> bytes:
+        """Sorted keys and no clock: the same run has the same bytes."""
+        document = {"schema": SCHEMA, **dataclasses.asdict(self), "run_date": self.run_date.isoformat()}
+        return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str = MANIFEST_FILE) -> Manifest:
+        """Raises DataError for a manifest of another schema or a damaged one."""
+        try:
+            document: dict[str, Any] = json.loads(data)
+            schema = document.pop("schema")
+            if schema == SCHEMA:
+                document["run_date"] = date.fromisoformat(document["run_date"])
+                document["totals"] = Totals(**document["totals"])
+                document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
+                return cls(**document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"is not a manifest: {type(error).__name__} {error}."
+            raise DataError(Problem("manifest", what, where, "Build the run again.")) from error
+        what = f"has schema {schema!r}; this version reads schema {SCHEMA}."
+        raise DataError(Problem("manifest", what, where, "Build the run again with this version."))
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`: the commit marker, after everything it speaks of is there."""
+    with whole_file(directory / MANIFEST_FILE, directory) as stream:
+        stream.write(manifest.to_json())
+
+
+def write_table(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> None:
+    """Write a Parquet file that appears whole; the same rows give the same bytes when cut into the same tables."""
+    with whole_file(path, path.parent) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for table in batches:
+            writer.write_table(table.cast(schema), row_group_size=_ROWS_A_GROUP)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of a run's local copy. Raises DataError when it is missing, damaged or of another schema."""
+    path = directory / MANIFEST_FILE
+    if not path.is_file():
+        remedy = "The build did not finish: run it again."
+        raise DataError(Problem("manifest", "there is no manifest, which is written last.", str(path), remedy))
+    return Manifest.from_json(path.read_bytes(), where=str(path))
+
+
+def read_records(directory: Path) -> pa.Table:
+    """A row an item, sorted by item id, with RECORDS_SCHEMA."""
+    return _read_table(directory / RECORDS_FILE, RECORDS_SCHEMA)
+
+
+def read_baseline(directory: Path) -> pa.Table:
+    """A row a record, step and target, sorted so, with BASELINE_SCHEMA."""
+    return _read_table(directory / BASELINE_FILE, BASELINE_SCHEMA)
+
+
+def code_version() -> str:
+    """A digest of this package's own source, the same from a directory and from a zipapp."""
+    digest = hashlib.sha256()
+    for name, source in sorted(_sources(importlib.resources.files("batchcast.steps"), ""), key=lambda pair: pair[0]):
+        digest.update(name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield prefix + entry.name, entry
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(Problem("manifest", f"cannot be read: {error}.", str(path), "Build the run again.")) from error
+    if table.schema.names != schema.names:
+        what = f"has the columns {', '.join(table.schema.names)} instead of {', '.join(schema.names)}."
+        raise DataError(Problem("manifest", what, str(path), "Build the run again with this version."))
+    return table.cast(schema)

@@ -1,0 +1,155 @@
+"""Why a record cannot be sent: found in its rows, one reason a record, the same whatever order they were read in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchcast.steps.contract.model_contract import Payload, Period
+from batchcast.steps.history.date_axis import DateAxis, key_limits
+from batchcast.steps.shards.chunk import Chunk
+from batchcast.steps.shards.manifest import QuarantineReason
+
+__all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_large", "too_short"]
+
+REMEDIES = {
+    QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",
+    QuarantineReason.TOO_SHORT: "Lower min_days, or leave these items out with ItemsUri.",
+    QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
+    QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
+    QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
+    QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in payload.toml.',
+    QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
+    QuarantineReason.NO_ANSWER: "Mend the model or these records, then resume the run before that one.",
+}
+"""What to do about each reason."""
+_EXACT = 2**53
+"""Beyond it JSON numbers differ between readers (RFC 7493, 2.2)."""
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The reason, and what was found against which limit."""
+
+    reason: QuarantineReason
+    detail: str
+
+
+def too_short(days: int, payload: Payload) -> Quarantine:
+    """The quarantine of an item with so few days of history."""
+    detail = f"{days} days of history; min_days is {payload.history.min_days}"
+    return Quarantine(QuarantineReason.TOO_SHORT, detail)
+
+
+def too_large(size: str, limit: int) -> Quarantine:
+    """The quarantine of a record of that size against the limit in bytes."""
+    detail = f"the record has {size} bytes; MaxPayloadInMB less 5 % are {limit:,}"
+    return Quarantine(QuarantineReason.TOO_LARGE, detail)
+
+
+def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis, max_bytes: int) -> dict[int, Quarantine]:
+    """The records of the chunk, counted from 0, that cannot be sent.
+
+    Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future. Records
+    whose texts alone have more than `max_bytes` are found here too, before they are rendered.
+    """
+    found: dict[int, Quarantine] = {}
+    records = chunk.records
+    past = chunk.keys < axis.history_end
+    for rows, reason, detail in _bad_rows(chunk, past, payload, axis):
+        hits = np.flatnonzero(rows)
+        for record, first in zip(*np.unique(records[hits], return_index=True), strict=True):
+            text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
+            found.setdefault(int(record), Quarantine(reason, text))
+    days = _days(chunk, past, axis)
+    for record in np.flatnonzero(days < payload.history.min_days):
+        found.setdefault(int(record), too_short(int(days[record]), payload))
+    if payload.row_fields("future"):
+        days = _days(chunk, ~past, axis)
+        for record in np.flatnonzero(days < axis.forecast_days):
+            detail = f"{days[record]} of the {axis.forecast_days} days after {axis.run_date} have a row"
+            found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
+    for record, size in _long_texts(chunk, past, payload, max_bytes):
+        found.setdefault(record, too_large(f"texts of {size:,}", max_bytes))
+    return found
+
+
+def _bad_rows(
+    chunk: Chunk, past: Mask, payload: Payload, axis: DateAxis
+) -> Iterator[tuple[Mask, QuarantineReason, str]]:
+    """Rows that spoil their record, reason by reason."""
+    records = chunk.records
+    same = (np.diff(chunk.keys) == 0) & (np.diff(records) == 0)
+    yield np.append(same, False), QuarantineReason.DUPLICATE_DATE, "there are several rows"
+    low, high = key_limits(axis.type)
+    outside = (chunk.keys < low) | (chunk.keys >= high)
+    yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
+    if payload.history.date_format == "date":
+        time = chunk.keys % axis.per_day != 0
+        yield time, QuarantineReason.OUT_OF_RANGE, 'date_format is "date" and there is a time of day'
+    used = [(column, used) for column in chunk.columns if (used := _used(column, past, payload)).any()]
+    for column, rows in used:
+        wrong, why = _out_of_range(chunk.columns[column])
+        yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
+    if payload.history.nulls == "quarantine":
+        for column, rows in used:
+            empty = np.asarray(pc.invert(_is_known(chunk.columns[column])))
+            yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
+
+
+def _long_texts(chunk: Chunk, past: Mask, payload: Payload, max_bytes: int) -> Iterator[tuple[int, int]]:
+    texts = {name: column for name, column in chunk.columns.items() if pa.types.is_string(column.type)}
+    if sum(column.nbytes for column in texts.values()) <= max_bytes:
+        return
+    row_bytes = np.zeros(len(chunk.keys), np.int64)
+    for name, column in texts.items():
+        row_bytes += np.where(_used(name, past, payload), np.asarray(pc.binary_length(column).fill_null(0)), 0)
+    for record, size in enumerate(np.add.reduceat(row_bytes, chunk.starts[:-1]).tolist()):
+        if size > max_bytes:
+            yield record, size
+
+
+def _used(column: str, past: Mask, payload: Payload) -> Mask:
+    """The rows whose value of that column is part of the record."""
+    rows = np.zeros(len(past), bool)
+    periods: tuple[tuple[Period, Mask], ...] = (("history", past), ("future", ~past))
+    for period, mask in periods:
+        for field in payload.row_fields(period):
+            if column in field.sources:
+                rows |= mask
+    return rows
+
+
+def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
+    """The values that JSON cannot carry exactly, and why."""
+    kind = values.type
+    if kind in (pa.int64(), pa.uint64()):
+        numbers = np.asarray(values.fill_null(0))
+        beyond = numbers > _EXACT
+        return beyond if kind == pa.uint64() else beyond | (numbers < -_EXACT), "is beyond 2^53"
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        whole = pa.int32() if pa.types.is_date(kind) else pa.int64()
+        low, high = key_limits(kind)
+        keys = np.asarray(values.cast(whole).fill_null(0)).astype(np.int64)
+        return (keys < low) | (keys >= high), "is outside the years 1 to 9999"
+    return np.zeros(len(values), bool), ""
+
+
+def _is_known(values: pa.Array) -> pa.Array:
+    return pc.is_finite(values).fill_null(False) if pa.types.is_floating(values.type) else values.is_valid()
+
+
+def _days(chunk: Chunk, rows: Mask, axis: DateAxis) -> npt.NDArray[np.int64]:
+    """Different days of each record among some of its rows."""
+    if axis.per_day == 1:  # The rows of a record have different dates, or it is quarantined for that.
+        return np.bincount(chunk.records[rows], minlength=len(chunk.places))
+    days = axis.days(chunk.keys[rows])
+    records = chunk.records[rows]
+    new = np.concatenate([[True], (np.diff(days) != 0) | (np.diff(records) != 0)]) if len(days) else np.zeros(0, bool)
+    return np.bincount(records[new], minlength=len(chunk.places))

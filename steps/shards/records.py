@@ -1,0 +1,130 @@
+"""From buckets to shards: check the rows, render the records, write the objects of the transform."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.partition import Spill, read_bucket
+from batchcast.steps.history.workers import Advance
+from batchcast.steps.shards.baseline import SeasonalNaive, seasonal_naive
+from batchcast.steps.shards.chunk import Chunk, sorted_chunks
+from batchcast.steps.shards.manifest import Shard
+from batchcast.steps.shards.plan import shard_name
+from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_large
+from batchcast.steps.shards.render import RecordRenderer
+from batchcast.steps.store.objects import whole_file
+
+__all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
+
+Numbers = npt.NDArray[np.int64]
+
+
+WRITTEN_SCHEMA = pa.schema(
+    [
+        ("place", pa.int32()),
+        ("shard", pa.string()),
+        ("line", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+"""A row a record: its place in the output, the shard, the line (from 0), and the bytes without the newline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltRecords:
+    """What became of the records of some buckets: `written` has WRITTEN_SCHEMA, `quarantined` goes by place."""
+
+    written: list[pa.Table] = field(default_factory=list)
+    quarantined: dict[int, Quarantine] = field(default_factory=dict)
+    naive: list[SeasonalNaive] = field(default_factory=list)
+    shards: list[Shard] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWriter:
+    """Writes the shards of a run into `directory`; shard n holds the places from shard_starts[n] to the next.
+
+    A record of more than `max_bytes` is quarantined.
+    """
+
+    payload: Payload
+    axis: DateAxis
+    id_types: tuple[pa.DataType, ...]
+    shard_starts: Numbers
+    max_bytes: int
+    chunk_rows: int
+    directory: Path
+
+    def write(
+        self, advance: Advance, buckets: range, spills: Sequence[Spill], names: Mapping[int, tuple[str, ...]]
+    ) -> BuiltRecords:
+        """Write the shards whose records the buckets hold, all of each. `names` are those of the places in them."""
+        built = BuiltRecords()
+        renderer = RecordRenderer(self.payload, self.axis, names, self.id_types)
+        records = (
+            record
+            for bucket in buckets
+            for chunk in sorted_chunks(read_bucket(bucket, spills), rows=self.chunk_rows)
+            for record in self._records(chunk, renderer, built, advance)
+        )
+        for shard, members in itertools.groupby(records, key=lambda record: self._shard_of(record[0])):
+            self._write_shard(shard, members, names, built)
+        return built
+
+    def _shard_of(self, place: int) -> int:
+        return int(np.searchsorted(self.shard_starts, place, side="right")) - 1
+
+    def _records(
+        self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
+    ) -> Iterator[tuple[int, bytes]]:
+        """Places and lines that can be sent; the others go to `built`."""
+        found = find_quarantined(chunk, self.payload, self.axis, self.max_bytes)
+        good = np.ones(len(chunk.places), bool)
+        good[list(found)] = False
+        built.quarantined.update({int(chunk.places[n]): why for n, why in found.items()})
+        advance(len(chunk.keys))
+        if not good.any():
+            return
+        kept = chunk.only(good)
+        fits = good[good]
+        for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
+            if len(record) - 1 > self.max_bytes:
+                built.quarantined[place] = too_large(f"{len(record) - 1:,}", self.max_bytes)
+                fits[n] = False
+            else:
+                yield place, record
+        built.naive.append(seasonal_naive(kept.only(fits), self.payload.history.targets, self.axis))
+
+    def _write_shard(
+        self,
+        number: int,
+        records: Iterator[tuple[int, bytes]],
+        names: Mapping[int, tuple[str, ...]],
+        built: BuiltRecords,
+    ) -> None:
+        name = shard_name(number, len(self.shard_starts) - 1)
+        digest = hashlib.sha256()
+        rows: list[tuple[int, str, int, int, str]] = []
+        with whole_file(self.directory / name, self.directory) as stream:
+            for line, (place, record) in enumerate(records):
+                text = memoryview(record)[:-1]
+                rows.append((place, name, line, len(text), hashlib.sha256(text).hexdigest()))
+                digest.update(record)
+                stream.write(record)
+            size = stream.tell()
+        first, last = ("/".join(names[rows[n][0]]) for n in (0, -1))
+        built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
+        built.shards.append(
+            Shard(name=name, records=len(rows), bytes=size, sha256=digest.hexdigest(), first_item=first, last_item=last)
+        )

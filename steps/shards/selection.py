@@ -1,0 +1,167 @@
+"""Which items a run builds records for, carries over, or quarantines before their rows are read."""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import json
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from batchcast.steps.arguments import ALL
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.history.items import Items
+from batchcast.steps.outcome.earlier_run import EarlierRun
+from batchcast.steps.shards.manifest import QuarantineReason
+from batchcast.steps.shards.quarantine import Quarantine, too_large, too_short
+from batchcast.steps.shards.render import least_bytes_a_row
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
+
+__all__ = ["Selection", "parse_item_ids", "read_item_ids", "select", "send_again"]
+
+_NAMED_PROBLEMS = 5
+_NEIGHBOURS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Items by their place in `Items`, in id order: `built` get records; `later` only begin after the run date.
+
+    `nameless` rows without an item id count as one quarantined item, unless only some items were asked for.
+    """
+
+    built: npt.NDArray[np.int64]
+    carried: list[int]
+    quarantined: dict[int, Quarantine]
+    later: int
+    nameless: int
+
+
+def read_item_ids(store: ObjectStore, uri: str) -> list[str]:
+    """The ids of the object at `uri`. Raises ConfigError as `parse_item_ids`, and without the object."""
+    try:
+        return parse_item_ids(store.read(uri), uri)
+    except ObjectMissingError as error:
+        remedy = f"Name an object that lists item ids, or pass {ALL}."
+        raise ConfigError(Problem("items_uri", "there is no such object.", uri, remedy)) from error
+
+
+def parse_item_ids(data: bytes, where: str) -> list[str]:
+    """Item ids, one a line: the id itself, or a JSON object with it under "item_id".
+
+    Raises ConfigError when the text is not UTF-8, names nothing, or has a line that is neither.
+    """
+    try:
+        lines = data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        what = f"is not UTF-8 text: {error}."
+        raise ConfigError(Problem("items_uri", what, where, "Write one item id a line.")) from error
+    ids = [
+        _item_id(line.rstrip("\r"), f"{where} line {number}") for number, line in enumerate(lines, 1) if line.strip()
+    ]
+    if not ids:
+        raise ConfigError(Problem("items_uri", "names no item.", where, f"Write one item id a line, or pass {ALL}."))
+    return ids
+
+
+def select(
+    items: Items, payload: Payload, *, wanted: Sequence[str] | None, earlier: EarlierRun | None, max_bytes: int
+) -> Selection:
+    """Choose among all items, or the `wanted`; what the `earlier` run has good forecasts of is carried over.
+
+    Raises ConfigError when a wanted item is not in the history.
+    """
+    listed = None if wanted is None else _known(wanted, items.ids)
+    done = earlier.done if earlier else frozenset()
+    unanswered = earlier.unanswered if earlier else {}
+    least = least_bytes_a_row(payload)
+    built: list[int] = []
+    carried: list[int] = []
+    quarantined: dict[int, Quarantine] = {}
+    later = 0
+    for place, item_id in enumerate(items.ids):
+        if listed is not None and item_id not in listed:
+            continue
+        if listed is None and items.rows[place] == 0 and items.dateless[place] == 0:
+            later += 1
+        elif item_id in done:
+            carried.append(place)
+        elif item_id in unanswered:
+            quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
+        elif (why := _spoiled(place, items, payload, least, max_bytes)) is not None:
+            quarantined[place] = why
+        else:
+            built.append(place)
+    selection = Selection(
+        built=np.array(built, np.int64),
+        carried=carried,
+        quarantined=quarantined,
+        later=later,
+        nameless=items.nameless if listed is None else 0,
+    )
+    return selection if built else send_again(selection, items, payload, max_bytes)
+
+
+def send_again(selection: Selection, items: Items, payload: Payload, max_bytes: int) -> Selection:
+    """One of the carried items is sent once more, if any still can be: whatever else is left to do, a transform job
+    needs a record."""
+    least = least_bytes_a_row(payload)
+    for item in selection.carried:
+        if _spoiled(item, items, payload, least, max_bytes) is None:
+            return replace(
+                selection,
+                built=np.sort(np.append(selection.built, item)),
+                carried=[other for other in selection.carried if other != item],
+            )
+    return selection
+
+
+def _spoiled(place: int, items: Items, payload: Payload, least_bytes: int, max_bytes: int) -> Quarantine | None:
+    """Why the number of its rows alone keeps an item from being sent; each has `least_bytes` at least."""
+    rows, dateless = int(items.rows[place]), int(items.dateless[place])
+    if dateless:
+        return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
+    if rows < payload.history.min_days:
+        return too_short(rows, payload)
+    if rows * least_bytes > max_bytes:
+        return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)
+    return None
+
+
+def _item_id(line: str, where: str) -> str:
+    if not line.startswith("{"):
+        return line
+    try:
+        item_id = json.loads(line)[ITEM_ID_KEY]
+    except (ValueError, KeyError):
+        item_id = None
+    if not isinstance(item_id, str):
+        what = f'is not a JSON object with text under "{ITEM_ID_KEY}".'
+        raise ConfigError(Problem("items_uri", what, where, f'Write {{"{ITEM_ID_KEY}": "…"}} or the id alone.'))
+    return item_id
+
+
+def _known(wanted: Sequence[str], ids: Sequence[str]) -> Set[str]:
+    known = set(ids)
+    strangers = [item_id for item_id in dict.fromkeys(wanted) if item_id not in known]
+    if not strangers:
+        return set(wanted)
+    problems = []
+    for item_id in strangers[:_NAMED_PROBLEMS]:
+        what = f"there is no item {item_id!r} in the history; the nearest is {_nearest(item_id, ids)!r}."
+        problems.append(Problem("unknown_item", what, "ItemsUri", "Correct it or leave it out."))
+    if len(strangers) > _NAMED_PROBLEMS:
+        what = f"{len(strangers) - _NAMED_PROBLEMS} more items are not in the history."
+        problems.append(Problem("unknown_item", what, "ItemsUri", "Correct them or leave them out."))
+    raise ConfigError(*problems)
+
+
+def _nearest(item_id: str, ids: Sequence[str]) -> str:
+    # Comparing with all of a hundred thousand ids takes seconds; those that sort near by are likely enough.
+    place = bisect.bisect_left(ids, item_id)
+    near = ids[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS]
+    return next(iter(difflib.get_close_matches(item_id, near, n=1, cutoff=0.0)), "")

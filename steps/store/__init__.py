@@ -1,0 +1,1 @@
+"""Objects on S3, or in a directory that stands in for it."""

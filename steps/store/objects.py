@@ -1,0 +1,245 @@
+"""Objects behind `s3://bucket/key`: real S3, or a directory that stands in for it on a laptop.
+
+Both stores keep the promises S3 makes: a prefix is a string match and not a folder, keys list in byte order,
+an object appears whole or not at all, and a conditional put has exactly one winner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
+
+__all__ = [
+    "ConflictError",
+    "DirectoryStore",
+    "ObjectMissingError",
+    "ObjectStore",
+    "StoredObject",
+    "conflict",
+    "join_uri",
+    "missing",
+    "open_store",
+    "split_uri",
+    "whole_file",
+]
+
+STORE_VARIABLE = "BATCHCAST_OBJECT_STORE"
+_COPY_BYTES = 1 << 20
+
+
+class ObjectMissingError(DataError):
+    """There is no object at that URI."""
+
+
+class ConflictError(ServiceError):
+    """A conditional put lost: the object is no longer what the writer saw."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing; `size` in bytes."""
+
+    uri: str
+    size: int
+
+
+class ObjectStore(Protocol):
+    """What a run needs of an object store. URIs are `s3://bucket/key`."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the environment of another process needs for `open_store` to open this store there."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object whose URI begins with the string `prefix`, keys in byte order."""
+        ...
+
+    def read(self, uri: str) -> bytes:
+        """The whole object. Raises ObjectMissingError."""
+        ...
+
+    def read_tagged(self, uri: str) -> tuple[bytes, str]:
+        """The whole object and its etag, for a later `put_if`. Raises ObjectMissingError."""
+        ...
+
+    def open(self, uri: str) -> BinaryIO:
+        """A forward-only stream over the object. Raises ObjectMissingError."""
+        ...
+
+    def write(self, uri: str, data: bytes) -> None:
+        """Create or overwrite the object."""
+        ...
+
+    def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
+        """Write only if the object still has `etag` (None: does not exist yet); its new etag.
+
+        Raises ConflictError. A put whose reply was lost is recognised by its bytes and is no conflict.
+        """
+        ...
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copy a local file to the object."""
+        ...
+
+    def download(self, uri: str, path: Path) -> None:
+        """Copy the object to a local file, which appears whole or not at all. Raises ObjectMissingError."""
+        ...
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object at exactly this URI."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; no error when there is none."""
+        ...
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` -> `("bucket", "some/key")`. Raises ConfigError for anything else."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ConfigError(Problem("uri", f"{uri!r} is not an s3:// URI.", remedy="Write s3://bucket/prefix/."))
+    return bucket, key
+
+
+def join_uri(prefix: str, *names: str) -> str:
+    """Names below a prefix with exactly one `/` between them."""
+    return "/".join([prefix.rstrip("/"), *(name.strip("/") for name in names)])
+
+
+def open_store(environ: Mapping[str, str]) -> ObjectStore:
+    """The directory named by `BATCHCAST_OBJECT_STORE`, else S3 as boto3's own settings have it."""
+    directory = environ.get(STORE_VARIABLE)
+    if directory:
+        return DirectoryStore(Path(directory))
+    from batchcast.steps.store.s3 import S3Store
+
+    return S3Store()
+
+
+def missing(uri: str) -> ObjectMissingError:
+    """The error for an object that is not there."""
+    return ObjectMissingError(Problem("object_missing", "there is no such object.", where=uri))
+
+
+def conflict(uri: str) -> ConflictError:
+    """The error for a conditional put that lost."""
+    what = "another writer changed the object first."
+    return ConflictError(Problem("conditional_put", what, where=uri, remedy="Read it again and decide anew."))
+
+
+class DirectoryStore:
+    """`s3://bucket/key` is the file `root/bucket/key`; a bucket may be a symbolic link to a directory elsewhere."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {STORE_VARIABLE: str(self.root.absolute())}
+
+    def path(self, uri: str) -> Path:
+        """The file that holds the object. Raises ConfigError for a key that no file can have."""
+        bucket, key = split_uri(uri)
+        parts = key.split("/")
+        if bucket.startswith(".") or any(part in ("", ".", "..") for part in parts):
+            what = f"a directory cannot hold the key {key!r}."
+            raise ConfigError(Problem("key", what, where=uri, remedy="Use non-empty names between the slashes."))
+        return self.root.joinpath(bucket, *parts)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        bucket, key = split_uri(prefix)
+        folder = self.root.joinpath(bucket, *key.split("/")[:-1])
+        found = []
+        for directory, _, names in os.walk(folder, followlinks=True):
+            for name in names:
+                path = Path(directory, name)
+                candidate = path.relative_to(self.root / bucket).as_posix()
+                if candidate.startswith(key):
+                    found.append((candidate, path))
+        for candidate, path in sorted(found, key=lambda pair: pair[0].encode()):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                yield StoredObject(f"s3://{bucket}/{candidate}", path.stat().st_size)
+
+    def read(self, uri: str) -> bytes:
+        with self.open(uri) as stream:
+            return stream.read()
+
+    def read_tagged(self, uri: str) -> tuple[bytes, str]:
+        data = self.read(uri)
+        return data, _digest(data)
+
+    def open(self, uri: str) -> BinaryIO:
+        try:
+            return self.path(uri).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise missing(uri) from None
+
+    def write(self, uri: str, data: bytes) -> None:
+        with self._appearing(self.path(uri)) as stream:
+            stream.write(data)
+
+    def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
+        with self._locked():
+            current = _digest(self.read(uri)) if self.exists(uri) else None
+            if current != etag and current != _digest(data):
+                raise conflict(uri)
+            self.write(uri, data)
+        return _digest(data)
+
+    def upload(self, path: Path, uri: str) -> None:
+        with path.open("rb") as source, self._appearing(self.path(uri)) as target:
+            shutil.copyfileobj(source, target, _COPY_BYTES)
+
+    def download(self, uri: str, path: Path) -> None:
+        with self.open(uri) as source, whole_file(path, path.parent) as target:
+            shutil.copyfileobj(source, target, _COPY_BYTES)
+
+    def exists(self, uri: str) -> bool:
+        return self.path(uri).is_file()
+
+    def delete(self, uri: str) -> None:
+        self.path(uri).unlink(missing_ok=True)
+
+    def _appearing(self, path: Path) -> AbstractContextManager[BinaryIO]:
+        # Temporary files lie outside every bucket so that no listing can meet one.
+        return whole_file(path, self.root / ".tmp")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@contextmanager
+def whole_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
+    """A file that appears at `path` complete, or not at all; written in `scratch`, on the same file system."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are for their owner alone, and so would be what is published.
+    partial = scratch / f".partial-{uuid.uuid4().hex}"
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,191 @@
+"""S3 through boto3, with what boto3 leaves to its callers.
+
+boto3 does not resume a GET whose body breaks, and reports a conditional put as lost when only the reply was lost.
+Both are mended here (observed with boto3 1.43 against a real S3 server, 2026-11).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from batchcast.steps.errors import Problem, ServiceError
+from batchcast.steps.store.objects import StoredObject, conflict, missing, split_uri, whole_file
+
+__all__ = ["S3Store"]
+
+_CHUNK_BYTES = 1 << 20
+_MAX_RESUMES = 5
+_ABSENT = {"404", "NoSuchKey", "NotFound"}
+# Its own variables, and those of the libraries it speaks HTTP with.
+_READ_BY_BOTO3 = re.compile(r"AWS_\w+|(HTTP|HTTPS|NO)_PROXY|REQUESTS_CA_BUNDLE", re.IGNORECASE)
+_AWS_ENDPOINT = re.compile(r"https://s3[\w.-]*\.amazonaws\.com(\.cn)?")
+_LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+
+
+class S3Store:
+    """Objects on S3, or on any endpoint boto3 is configured for (`AWS_ENDPOINT_URL_S3`).
+
+    `environment` has the variables with which boto3 of another process finds the client's credentials: those of this
+    process unless given. A client that was handed its keys in Python needs them here as well.
+    """
+
+    def __init__(self, client: Any = None, environment: Mapping[str, str] | None = None) -> None:
+        if client is None:
+            import boto3
+            from botocore.config import Config
+
+            client = boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 8}))
+        self._client = client
+        self._settings = environment
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        settings = self._settings
+        if settings is None:
+            settings = {name: value for name, value in os.environ.items() if _READ_BY_BOTO3.fullmatch(name)}
+        # Where the objects lie says the client itself: wrong credentials are refused there, not taken elsewhere.
+        meta = self._client.meta
+        if _AWS_ENDPOINT.fullmatch(meta.endpoint_url):
+            # Not named, because boto3 takes a named one for another service than S3: no redirects, no virtual hosts.
+            place = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+        else:
+            place = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false", "AWS_ENDPOINT_URL_S3": meta.endpoint_url}
+        return {**settings, **place, "AWS_DEFAULT_REGION": meta.region_name}
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        bucket, key = split_uri(prefix)
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        with _Translated(prefix):
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"])
+
+    def read(self, uri: str) -> bytes:
+        with self.open(uri) as stream:
+            return stream.read()
+
+    def read_tagged(self, uri: str) -> tuple[bytes, str]:
+        stream = _ResumingBody(self._client, uri)
+        with io.BufferedReader(stream, _CHUNK_BYTES) as reader:
+            return reader.read(), stream.etag
+
+    def open(self, uri: str) -> BinaryIO:
+        return io.BufferedReader(_ResumingBody(self._client, uri), _CHUNK_BYTES)
+
+    def write(self, uri: str, data: bytes) -> None:
+        bucket, key = split_uri(uri)
+        with _Translated(uri):
+            self._client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
+        from botocore.exceptions import ClientError
+
+        bucket, key = split_uri(uri)
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            with _Translated(uri, passing=_LOST | _ABSENT):
+                return str(self._client.put_object(Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
+        except ClientError:
+            # A put whose reply was lost is retried and then refused because of our own object.
+            if self.exists(uri):
+                current, current_etag = self.read_tagged(uri)
+                if current == data:
+                    return current_etag
+            raise conflict(uri) from None
+
+    def upload(self, path: Path, uri: str) -> None:
+        bucket, key = split_uri(uri)
+        with _Translated(uri):
+            self._client.upload_file(str(path), bucket, key)
+
+    def download(self, uri: str, path: Path) -> None:
+        with self.open(uri) as source, whole_file(path, path.parent) as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                target.write(chunk)
+
+    def exists(self, uri: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        bucket, key = split_uri(uri)
+        try:
+            with _Translated(uri, passing=_ABSENT):
+                self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError:
+            return False
+        return True
+
+    def delete(self, uri: str) -> None:
+        bucket, key = split_uri(uri)
+        with _Translated(uri):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+
+class _ResumingBody(io.RawIOBase):
+    """The body of one GET; where it breaks it goes on with a ranged GET of the same version of the object."""
+
+    def __init__(self, client: Any, uri: str) -> None:
+        self._client, self._uri = client, uri
+        self._position = 0
+        self._resumes = 0
+        self.etag = ""
+        self._body = self._get()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
+        from urllib3.exceptions import HTTPError
+
+        broken = (HTTPClientError, IncompleteReadError, ResponseStreamingError, HTTPError, ConnectionError)
+        while True:
+            try:
+                data = self._body.read(len(buffer))
+                break
+            except broken as error:
+                self._resumes += 1
+                if self._resumes > _MAX_RESUMES:
+                    what = f"the download broke {self._resumes} times, last at byte {self._position}: {error}"
+                    problem = Problem("download", what, where=self._uri, remedy="Try again.")
+                    raise ServiceError(problem) from error
+                self._body = self._get()
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _get(self) -> Any:
+        bucket, key = split_uri(self._uri)
+        resume = {"Range": f"bytes={self._position}-", "IfMatch": self.etag} if self._position else {}
+        with _Translated(self._uri):
+            reply = self._client.get_object(Bucket=bucket, Key=key, **resume)
+        self.etag = reply["ETag"]
+        return reply["Body"]
+
+
+class _Translated:
+    """Botocore's errors as ours, with the URI; codes in `passing` are left for the caller."""
+
+    def __init__(self, uri: str, passing: set[str] | frozenset[str] = frozenset()) -> None:
+        self._uri, self._passing = uri, passing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if isinstance(error, ClientError):
+            code = str(error.response["Error"].get("Code", ""))
+            if code in self._passing:
+                return
+            if code in _ABSENT:
+                raise missing(self._uri) from error
+        if isinstance(error, ClientError | BotoCoreError | S3UploadFailedError):
+            remedy = "Check the credentials, the bucket policy and the network, then try again."
+            raise ServiceError(Problem("s3", str(error), where=self._uri, remedy=remedy)) from error

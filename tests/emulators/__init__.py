@@ -1,0 +1,1 @@
+"""Services that tests need and the product does not have."""
