@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLE_SECONDS = 0.1
-PAYLOAD = """
+CONTRACT = """
 [history]
 item_id = ["item"]
 date = "date"
@@ -140,10 +140,10 @@ def _table(rng: np.random.Generator, item: np.ndarray, moment: np.ndarray, shape
 def builder(history: Path, output: Path, processes: int) -> list[str]:
     """The command that runs the step."""
     root = output / "ml"
-    (root / "processing/input/payload").mkdir(parents=True)
+    (root / "processing/input/contract").mkdir(parents=True)
     (root / "processing/input/history").symlink_to(history)
     columns = ", ".join(f'{name} = "{name}"' for name in COLUMNS)
-    (root / "processing/input/payload/payload.toml").write_text(PAYLOAD.format(columns=columns))
+    (root / "processing/input/contract/model.toml").write_text(CONTRACT.format(columns=columns))
     flags = {
         "run-id": "benchmark000",
         "run-date": "auto",

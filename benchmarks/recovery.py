@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "recovery.md"
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published"
 RUN_DATE, DAYS, HISTORY_DAYS = date(2026, 11, 22), 31, 35
-PAYLOAD = """
+CONTRACT = """
 [history]
 item_id = ["item"]
 date = "date"
@@ -80,8 +80,8 @@ class Run:
             for folder, target in folders.items():
                 target.mkdir(parents=True, exist_ok=True)
                 (container / "processing" / kind / folder).symlink_to(target)
-        (container / "processing" / "input" / "payload").mkdir()
-        (container / "processing" / "input" / "payload" / "payload.toml").write_text(PAYLOAD)
+        (container / "processing" / "input" / "contract").mkdir()
+        (container / "processing" / "input" / "contract" / "model.toml").write_text(CONTRACT)
         flags = {"run_id": self.run_id, "run_label": "manual", "runs_uri": RUNS, **flags}
         argv = [text for flag, value in flags.items() for text in (f"--{flag.replace('_', '-')}", str(value))]
         environ = os.environ | {"OPT_ML": str(container), "BATCHCAST_OBJECT_STORE": str(self.root / "s3")}

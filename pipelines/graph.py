@@ -204,7 +204,7 @@ class _Graph:
             tags=self._tags(),
             network_config=self._network(name),
         )
-        shipped = {"code": self.settings.code_uri, "payload": self.settings.payload_uri}
+        shipped = {"code": self.settings.code_uri, "contract": self.settings.contract_uri}
         return ProcessingStep(
             name,
             step_args=processor.run(

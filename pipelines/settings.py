@@ -35,8 +35,8 @@ class BuildSettings(BaseModel):
     code_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?app\.pyz$", max_length=1024)] = (
         "s3://batchcast/code/app.pyz"
     )
-    payload_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?payload\.toml$", max_length=1024)] = (
-        "s3://batchcast/code/payload.toml"
+    contract_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?model\.toml$", max_length=1024)] = (
+        "s3://batchcast/code/model.toml"
     )
     image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
         "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from batchcast.steps.build_arguments import BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import PAYLOAD_FILE, read_payload
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.contract_file import CONTRACT_FILE, read_contract
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.items import Items, count_items, merge_items
@@ -55,7 +55,7 @@ class _Run:
     """What is known before the rows are read."""
 
     arguments: BuildArguments
-    payload: Payload
+    contract: ModelContract
     history: ParquetHistory
     axis: DateAxis
     earlier: EarlierRun | None
@@ -92,13 +92,13 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
         run = _open(arguments, paths, store)
         account = _build(run, paths)
         # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
-        shutil.copyfile(paths.input("payload") / PAYLOAD_FILE, paths.output("manifest") / PAYLOAD_FILE)
+        shutil.copyfile(paths.input("contract") / CONTRACT_FILE, paths.output("manifest") / CONTRACT_FILE)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
         manifest = write_account(
             account,
             paths.output("manifest"),
             arguments=arguments,
-            payload=run.payload,
+            contract=run.contract,
             axis=run.axis,
             earlier=run.earlier,
         )
@@ -110,42 +110,42 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
 
 
 def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Run:
-    payload = read_payload(paths.input("payload") / PAYLOAD_FILE)
+    contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
     wanted = None if uri is None else read_item_ids(store, uri)
-    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, payload)
-    history = open_history(paths.input("history"), payload)
+    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
+    history = open_history(paths.input("history"), contract)
     axis = DateAxis(
-        type=history.types[payload.history.date],
-        run_date=arguments.fixed_run_date or latest_date(history, payload),
+        type=history.types[contract.history.date],
+        run_date=arguments.fixed_run_date or latest_date(history, contract),
         forecast_days=arguments.forecast_days,
     )
     axis.check()
     if earlier:
-        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, payload=payload)
-    return _Run(arguments=arguments, payload=payload, history=history, axis=axis, earlier=earlier, wanted=wanted)
+        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, contract=contract)
+    return _Run(arguments=arguments, contract=contract, history=history, axis=axis, earlier=earlier, wanted=wanted)
 
 
 def _build(run: _Run, paths: ContainerPaths) -> Account:
     """Write the shards; what became of every item."""
-    arguments, payload = run.arguments, run.payload
+    arguments, contract = run.arguments, run.contract
     processes = max(1, min(arguments.processes, run.history.rows // _ROWS_A_PROCESS))
     with _scratch(paths) as scratch, Workers(processes) as workers:
         lanes = _lanes(run.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         items = _count(run, means)
         most = arguments.max_record_bytes
-        selection = select(items, payload, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
+        selection = select(items, contract, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
         account = _write_shards(run, items, selection, means)
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
-            account = _write_shards(run, items, send_again(selection, items, payload, most), means)
+            account = _write_shards(run, items, send_again(selection, items, contract, most), means)
     check_account(account, arguments.systemic_failure_percent)
     return account
 
 
 def _count(run: _Run, means: _Means) -> Items:
-    tasks = [(units, run.payload, run.history, run.axis, means.scratch) for units in means.lanes]
+    tasks = [(units, run.contract, run.history, run.axis, means.scratch) for units in means.lanes]
     return merge_items(means.workers.run(count_items, tasks, Progress("count the items", run.history.rows, "rows")))
 
 
@@ -174,14 +174,14 @@ def _plan(run: _Run, rows: Numbers) -> ShardPlan:
 
 
 def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
-    columns = run.payload.value_columns
+    columns = run.contract.value_columns
     size = row_bytes(run.history, columns)
     order = np.array(account.order, np.int64)
     rows = account.items.rows[order] + account.items.later[order]
     return Partition(
         history=run.history,
         axis=run.axis,
-        date=run.payload.history.date,
+        date=run.contract.history.date,
         columns=columns,
         row_bytes=size,
         starts=bucket_starts(rows, plan.starts, size),
@@ -202,9 +202,9 @@ def _write(
     run: _Run, account: Account, plan: ShardPlan, partition: Partition, spills: list[Spill], means: _Means
 ) -> list[BuiltRecords]:
     writer = RecordWriter(
-        payload=run.payload,
+        contract=run.contract,
         axis=run.axis,
-        id_types=tuple(run.history.types[name] for name in run.payload.history.item_id),
+        id_types=tuple(run.history.types[name] for name in run.contract.history.item_id),
         shard_starts=plan.starts,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),

@@ -2,7 +2,7 @@
 
     BatchcastError        exit code
     ├── ConfigError        2   nothing ran: mend the parameter, option or file that is named
-    ├── DataError          3   the history is not what the payload declares
+    ├── DataError          3   the history is not what the contract declares
     ├── ModelError         4   the model container cannot serve a batch
     ├── CoverageError      5   the run was held: records are unaccounted for, nothing was published
     └── ServiceError      75   AWS, the network or another run was in the way: try again

@@ -18,8 +18,8 @@ import pyarrow as pa
 from batchcast.steps.arguments import ALL
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import PAYLOAD_FILE, read_payload
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.contract_file import CONTRACT_FILE, read_contract
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Comparison, arrange, score
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide
@@ -50,7 +50,7 @@ class Run:
     store: ObjectStore
     manifest: Manifest
     records: pa.Table
-    payload: Payload
+    contract: ModelContract
     expected: Expected
 
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> None:
-    """The whole step. Raises DataError or ConfigError when the manifest or the payload file is broken.
+    """The whole step. Raises DataError or ConfigError when the manifest or the contract file is broken.
 
     Gives back the lock of the publish prefix unless another round follows.
     """
@@ -106,25 +106,25 @@ def _decide_and_publish(run: Run) -> str:
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
-    payload = read_payload(paths.input("payload") / PAYLOAD_FILE)
+    contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
     if manifest.resume_from != arguments.fixed_resume_from:
         what = f"it was built with ResumeFrom {manifest.resume_from}, and this is {arguments.resume_from}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
-    if manifest.payload_sha256 != payload.sha256:
-        what = "the payload file is not the one the records were built with."
-        raise DataError(Problem("payload_changed", what, remedy="Deploy once, then start a new execution."))
+    if manifest.contract_sha256 != contract.sha256:
+        what = "the contract file is not the one the records were built with."
+        raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    expected = Expected.of(payload.answer, manifest.run_date, manifest.forecast_days)
+    expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_days)
     return Run(
         arguments=arguments,
         paths=paths,
         store=store,
         manifest=manifest,
         records=records,
-        payload=payload,
+        contract=contract,
         expected=expected,
     )
 
@@ -188,7 +188,7 @@ def _tolerance(run: Run) -> Tolerance:
         max_failed_percent=run.arguments.max_failed_percent,
         systemic_failure_percent=run.arguments.systemic_failure_percent,
         max_retry_records=run.arguments.max_retry_records,
-        hold_on_flags=run.payload.checks.hold_on_flags,
+        hold_on_flags=run.contract.checks.hold_on_flags,
     )
 
 
@@ -197,7 +197,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
     targets, publish_uri = run.expected.targets, run.arguments.publish_uri
     without = [row for row in found.rows if row.status not in ("ok", "carried")]
     older = None
-    if run.payload.checks.missing_forecasts == "carry_forward" and without:
+    if run.contract.checks.missing_forecasts == "carry_forward" and without:
         items = [row.item_id for row in without]
         older = forecasts_of(run.store, last_run, items, targets, run.expected.dates)
     table = forecast_table(run.records["item_id"], found.values, found.usable, run.manifest.run_date, targets, older)
@@ -216,7 +216,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
         "carried_forward": filled,
         "previous": previous,
         "parameters": dict(run.manifest.parameters),
-        "payload_sha256": run.manifest.payload_sha256,
+        "contract_sha256": run.manifest.contract_sha256,
         "code_version": run.manifest.code_version,
     }
     return publish(run.store, publish_uri, table, manifest, keep_pointer=_keep_pointer(run, last_run)), filled

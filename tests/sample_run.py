@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from batchcast.steps import validate_and_publish
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import PAYLOAD_FILE
+from batchcast.steps.contract.contract_file import CONTRACT_FILE
 from batchcast.steps.publish_arguments import parse_publish_arguments
 from batchcast.steps.shards import manifest as manifests
 from batchcast.steps.store.objects import DirectoryStore
 
 RUN_DATE = date(2026, 11, 22)
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
-PAYLOAD = """
+CONTRACT = """
 [history]
 item_id = ["store", "product"]
 date = "date"
@@ -61,7 +61,7 @@ class SampleRun:
     resume_from: str | None = None
     carried: frozenset[str] = frozenset()
     per_shard: int = 4
-    payload: str = PAYLOAD
+    contract: str = CONTRACT
     level: float = 10.0
     with_actuals: bool = False
     items_uri: str = "all"
@@ -101,7 +101,7 @@ class SampleRun:
         self.store.write(f"{RUNS}{self.run_id}/output/_batchcast", b"")
         folder = self.store.path(f"{RUNS}{self.run_id}/manifest/{manifests.MANIFEST_FILE}").parent
         manifests.write_table(folder / manifests.RECORDS_FILE, [self._records(places)], manifests.RECORDS_SCHEMA)
-        (folder / PAYLOAD_FILE).write_text(self.payload)
+        (folder / CONTRACT_FILE).write_text(self.contract)
         manifests.write_table(folder / manifests.BASELINE_FILE, [self._baseline()], manifests.BASELINE_SCHEMA)
         manifests.write_manifest(
             folder,
@@ -112,7 +112,7 @@ class SampleRun:
                 forecast_days=self.days,
                 resume_from=self.resume_from,
                 parameters={"forecast_days": self.days, "items_uri": self.items_uri},
-                payload_sha256=hashlib.sha256(self.payload.encode()).hexdigest(),
+                contract_sha256=hashlib.sha256(self.contract.encode()).hexdigest(),
                 code_version="0123456789ab",
                 totals=manifests.Totals(
                     items=len(self.items),
@@ -213,8 +213,8 @@ class SampleRun:
         inputs, outputs = container / "processing" / "input", container / "processing" / "output"
         for name in ("manifest", "output"):
             shutil.copytree(self.store.root / "bucket" / "runs" / self.run_id / name, inputs / name)
-        (inputs / "payload").mkdir()
-        (inputs / "payload" / "payload.toml").write_text(self.payload)
+        (inputs / "contract").mkdir()
+        (inputs / "contract" / "model.toml").write_text(self.contract)
         for name in ("report", "retry"):
             (outputs / name).mkdir(parents=True)
         arguments = {

@@ -18,7 +18,7 @@ from batchcast.steps.store.objects import DirectoryStore
 __all__ = ["DAYS", "PUBLISH", "RUNS", "TwoSteps"]
 
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
-PAYLOAD = """
+CONTRACT = """
 [history]
 item_id = ["store", "product"]
 date = "date"
@@ -61,8 +61,8 @@ class TwoSteps:
         container = self.root / f"ml-{run_id}-{step}-{flags.get('round', '')}"
         for name, path in inputs.items():
             shutil.copytree(path, container / "processing" / "input" / name)
-        (container / "processing" / "input" / "payload").mkdir()
-        (container / "processing" / "input" / "payload" / "payload.toml").write_text(PAYLOAD)
+        (container / "processing" / "input" / "contract").mkdir()
+        (container / "processing" / "input" / "contract" / "model.toml").write_text(CONTRACT)
         for name in outputs:
             (container / "processing" / "output" / name).mkdir(parents=True)
         argv = [step, "--run-id", run_id, "--run-label", "manual", "--runs-uri", RUNS]

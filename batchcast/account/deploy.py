@@ -1,4 +1,4 @@
-"""Put the pipeline into an account: code and payload file on S3, the definition in SageMaker.
+"""Put the pipeline into an account: code and contract file on S3, the definition in SageMaker.
 
 A deployment is planned before anything is written: the plan has the exact requests, and what they change. Objects lie
 under the digest of their content, so that running executions keep theirs and the second deployment does nothing.
@@ -21,7 +21,7 @@ from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.runs.deployed import deployed_pipeline
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 
@@ -91,21 +91,21 @@ class Deployment:
 def package(settings: DeploySettings) -> Package:
     """Compile and check everything, without an account. Raises ConfigError for what SageMaker would refuse."""
     code = bundle()
-    payload = _payload(settings)
+    contract = _contract(settings)
     prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
     code_uri = join_uri(prefix, content_key(code))
-    payload_uri = join_uri(prefix, _sha256(payload), "payload.toml")
-    located = settings.build.model_copy(update={"code_uri": code_uri, "payload_uri": payload_uri})
+    contract_uri = join_uri(prefix, _sha256(contract), "model.toml")
+    located = settings.build.model_copy(update={"code_uri": code_uri, "contract_uri": contract_uri})
     definition = with_defaults(_compiled(located), settings.defaults)
     found = lint(definition)
     refused = [problem for problem in found if problem.code not in ADVICE]
     if refused:
         raise ConfigError(*refused)
     text = to_json(definition)
-    objects = {code_uri: code, payload_uri: payload}
+    objects = {code_uri: code, contract_uri: contract}
     if _is_long(text):
         objects[definition_uri(settings, text)] = text.encode()
-    description = f"Weekly forecasts by batch transform. Code {_sha256(code)[:12]}, payload {_sha256(payload)[:12]}."
+    description = f"Weekly forecasts by batch transform. Code {_sha256(code)[:12]}, contract {_sha256(contract)[:12]}."
     return Package(definition=definition, text=text, objects=objects, description=description, advice=tuple(found))
 
 
@@ -152,13 +152,15 @@ def _compiled(settings: Any) -> dict[str, Any]:
         ) from error
 
 
-def _payload(settings: DeploySettings) -> bytes:
+def _contract(settings: DeploySettings) -> bytes:
     try:
-        data = settings.payload.read_bytes()
+        data = settings.contract.read_bytes()
     except OSError as error:
         what = f"cannot be read: {error.strerror}."
-        raise ConfigError(Problem("payload", what, str(settings.payload), "Name the file with --payload.")) from error
-    parse_payload(data, where=str(settings.payload))
+        raise ConfigError(
+            Problem("contract", what, str(settings.contract), "Name the file with --contract.")
+        ) from error
+    parse_contract(data, where=str(settings.contract))
     return data
 
 

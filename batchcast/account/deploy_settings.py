@@ -2,7 +2,7 @@
 
 role = "arn:aws:iam::111122223333:role/forecast-pipeline"
 bucket = "acme-forecasts"
-payload = "payload.toml"            # relative to this file
+contract = "model.toml"            # relative to this file
 pipeline_name = "weekly-forecast"   # this and the rest are build settings
 subnets = ["subnet-0a1b2c3d"]
 security_group_ids = ["sg-0a1b2c3d"]
@@ -33,8 +33,8 @@ from batchcast.steps.store.objects import split_uri
 __all__ = ["DERIVED", "OPTIONS", "DeploySettings", "deploy_options", "read_deploy_settings"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-# Build settings that follow from the code and the payload file.
-DERIVED = ("code_uri", "payload_uri")
+# Build settings that follow from the code and the contract file.
+DERIVED = ("code_uri", "contract_uri")
 _IN_A_WORKSPACE = {
     "role": BuildSettings().role_arn,
     "bucket": split_uri(BuildSettings().code_uri)[0],
@@ -64,7 +64,7 @@ class DeploySettings:
     role_arn: str
     bucket: str
     prefix: str
-    payload: Path
+    contract: Path
     build: BuildSettings
     defaults: Mapping[str, str]
 
@@ -75,9 +75,9 @@ def deploy_options(command: _Command) -> _Command:
     options = [
         click.option("--settings", "settings_file", type=file, help="A TOML file of these options."),
         click.option("--role", metavar="ARN", help="Role that runs the pipeline."),
-        click.option("--bucket", help="Bucket for the code, the payload file and large definitions."),
+        click.option("--bucket", help="Bucket for the code, the contract file and large definitions."),
         click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
-        click.option("--payload", type=file, help="The payload.toml that declares the model's records."),
+        click.option("--contract", type=file, help="The model.toml that declares the model's records."),
         click.option(
             "-p", "--parameter", "defaults", multiple=True, metavar="NAME=VALUE", help="Default of a parameter."
         ),
@@ -120,7 +120,7 @@ def read_deploy_settings(file: Path | None, given: Mapping[str, Any], *, region:
         role_arn=own.role,
         bucket=own.bucket,
         prefix=own.prefix.strip("/"),
-        payload=own.payload,
+        contract=own.contract,
         build=read_settings(build),
         defaults=defaults,
     )
@@ -133,7 +133,7 @@ class _Own(BaseModel):
 
     role: str
     bucket: str
-    payload: Path
+    contract: Path
     prefix: str = "batchcast"
 
 
@@ -148,7 +148,7 @@ def _own(values: Mapping[str, Any]) -> _Own:
 def _problem(one: Any) -> Problem:
     name = str(one["loc"][0])
     if name in DERIVED:
-        return Problem("setting", "follows from the code and the payload file.", name, "Leave it out.")
+        return Problem("setting", "follows from the code and the contract file.", name, "Leave it out.")
     if one["type"] == "extra_forbidden":
         known = ", ".join([*_Own.model_fields, "parameters", *OPTIONS])
         return Problem("setting", "there is no such setting.", name, f"Known are: {known}.")
@@ -164,8 +164,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(Problem("settings_file", f"cannot be read: {error.strerror}.", str(file))) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(Problem("settings_file", f"is not TOML: {error}.", str(file))) from error
-    if isinstance(values.get("payload"), str):
-        values["payload"] = str(file.parent / values["payload"])
+    if isinstance(values.get("contract"), str):
+        values["contract"] = str(file.parent / values["contract"])
     return values
 
 

@@ -1,4 +1,4 @@
-"""Whether an answer is the forecast that a record asked for, judged by the record itself and the payload file."""
+"""Whether an answer is the forecast that a record asked for, judged by the record itself and the contract file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ForecastDays, Payload, Rows
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ForecastDays, ModelContract, Rows
 
 __all__ = ["forecast_judge"]
 
 
-def forecast_judge(payload: Payload) -> Callable[[bytes, bytes], str | None]:
+def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | None]:
     """A function from a record and its answer to what is wrong with the answer, None for nothing.
 
     The days expected are those the record asks for; where it does not say, the answer's own.
@@ -23,8 +23,8 @@ def forecast_judge(payload: Payload) -> Callable[[bytes, bytes], str | None]:
         asked, answered = _document(record), _document(answer)
         if answered is None:
             return f"the answer is not a JSON object: {answer[:60]!r}"
-        dates = _dates_asked_for(payload, asked or {}) or _dates_answered(payload, answered)
-        expected = Expected.of(payload.answer, dates[0] - timedelta(days=1), len(dates))
+        dates = _dates_asked_for(contract, asked or {}) or _dates_answered(contract, answered)
+        expected = Expected.of(contract.answer, dates[0] - timedelta(days=1), len(dates))
         try:
             read_answer(answered, expected)
         except AnswerError as error:
@@ -46,22 +46,22 @@ def _document(text: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _dates_asked_for(payload: Payload, record: Mapping[str, Any]) -> list[date]:
+def _dates_asked_for(contract: ModelContract, record: Mapping[str, Any]) -> list[date]:
     """The days the record names or counts, empty where it does neither in full."""
-    future = _row_dates(payload, record, "future")
+    future = _row_dates(contract, record, "future")
     if future:
         return future
-    history = _row_dates(payload, record, "history")
-    keys = [field.key for field in payload.record if isinstance(field, ForecastDays)]
+    history = _row_dates(contract, record, "history")
+    keys = [field.key for field in contract.record if isinstance(field, ForecastDays)]
     days = record.get(keys[0]) if keys else None
     if not history or not isinstance(days, int):
         return []
     return [max(history) + timedelta(days=step) for step in range(1, days + 1)]
 
 
-def _dates_answered(payload: Payload, answer: Mapping[str, Any]) -> list[date]:
+def _dates_answered(contract: ModelContract, answer: Mapping[str, Any]) -> list[date]:
     """As many days as the answer has, with its own dates where it has dates; one day where nothing can be read."""
-    shape = payload.answer
+    shape = contract.answer
     if shape.rows is None:
         first = answer.get(next(iter(shape.arrays.values())))
         return _days_from(date.min, len(first) if isinstance(first, list) else 1)
@@ -75,10 +75,10 @@ def _days_from(first: date, days: int) -> list[date]:
     return [first + timedelta(days=step) for step in range(1, days + 1)]
 
 
-def _row_dates(payload: Payload, record: Mapping[str, Any], period: str) -> list[date]:
-    for field in payload.record:
+def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: str) -> list[date]:
+    for field in contract.record:
         if isinstance(field, Rows) and field.period == period:
-            keys = [key for key, column in field.columns.items() if column == payload.history.date]
+            keys = [key for key, column in field.columns.items() if column == contract.history.date]
             rows = record.get(field.key)
             if keys and isinstance(rows, list):
                 days = [_day(row.get(keys[0])) for row in rows if isinstance(row, dict)]

@@ -35,8 +35,8 @@ def bakery_records() -> list[bytes]:
     with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
         root = Path(folder)
         paths = ContainerPaths(root=root)
-        paths.input("payload").mkdir(parents=True)
-        shutil.copy(SAMPLE / "payload.toml", paths.input("payload"))
+        paths.input("contract").mkdir(parents=True)
+        shutil.copy(SAMPLE / "model.toml", paths.input("contract"))
         paths.input("history").symlink_to(SAMPLE / "history")
         with contextlib.redirect_stdout(io.StringIO()):  # the step's summary is no result here
             build_shards.main(_arguments(), {"OPT_ML": str(root), "BATCHCAST_OBJECT_STORE": str(root / "s3")})

@@ -1,6 +1,6 @@
 """One model answer: is it the forecast that was asked for, and which numbers does it hold?
 
-What the answer looks like is declared in the payload file; here it is only compared with that.
+What the answer looks like is declared in the contract file; here it is only compared with that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads `payload.toml`. Nothing unknown is ignored: every problem of the file is found and all are raised together."""
+"""Reads `model.toml`. Nothing unknown is ignored: every problem of the file is found and all are raised together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batchcast.steps.contract.model_contract import (
     History,
     IdColumn,
     ItemId,
-    Payload,
+    ModelContract,
     Period,
     RecordField,
     Rows,
@@ -28,32 +28,32 @@ from batchcast.steps.contract.model_contract import (
 from batchcast.steps.contract.toml_table import TomlTable
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["PAYLOAD_FILE", "parse_payload", "read_payload"]
+__all__ = ["CONTRACT_FILE", "parse_contract", "read_contract"]
 
-PAYLOAD_FILE = "payload.toml"
+CONTRACT_FILE = "model.toml"
 SOURCES = ("item_id", "id_column", "first_date", "forecast_days", "history", "future")
 
 
-def read_payload(path: Path) -> Payload:
-    """The payload of the file. Raises ConfigError with every problem found in it."""
+def read_contract(path: Path) -> ModelContract:
+    """The contract of the file. Raises ConfigError with every problem found in it."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        remedy = "Deploy the pipeline with a payload file."
-        raise ConfigError(Problem("payload_missing", f"cannot be read: {error}.", str(path), remedy)) from error
-    return parse_payload(data, where=path.name)
+        remedy = "Deploy the pipeline with a contract file."
+        raise ConfigError(Problem("contract_missing", f"cannot be read: {error}.", str(path), remedy)) from error
+    return parse_contract(data, where=path.name)
 
 
-def parse_payload(data: bytes, *, where: str = PAYLOAD_FILE) -> Payload:
-    """The payload of the file's bytes. Raises ConfigError with every problem found in them."""
+def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
+    """The contract of the file's bytes. Raises ConfigError with every problem found in them."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         remedy = "Correct the TOML."
-        raise ConfigError(Problem("payload_syntax", f"is not TOML in UTF-8: {error}.", where, remedy)) from error
+        raise ConfigError(Problem("contract_syntax", f"is not TOML in UTF-8: {error}.", where, remedy)) from error
     root = TomlTable(document, where)
     history = _history(root.table("history"))
-    payload = Payload(
+    contract = ModelContract(
         history=history,
         record=_record(root.tables("record"), history),
         answer=_answer(root.table("answer"), history),
@@ -61,7 +61,7 @@ def parse_payload(data: bytes, *, where: str = PAYLOAD_FILE) -> Payload:
         sha256=hashlib.sha256(data).hexdigest(),
     )
     root.finish()
-    return payload
+    return contract
 
 
 def _history(table: TomlTable) -> History:

@@ -1,6 +1,6 @@
-"""What `payload.toml` declares: how to read the history, what a record of the model looks like, how to read its answer.
+"""What `model.toml` declares: how to read the history, what a record of the model looks like, how to read its answer.
 
-The payload belongs to the model, so it is declared and not coded.
+The contract belongs to the model, so it is declared and not coded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
     "History",
     "IdColumn",
     "ItemId",
-    "Payload",
+    "ModelContract",
     "Period",
     "RecordField",
     "Rows",
@@ -146,7 +146,7 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class ModelContract:
     """The whole file; `sha256` is the digest of its bytes."""
 
     history: History

@@ -34,7 +34,7 @@ class TomlTable:
 
     def problem(self, what: str, remedy: str) -> None:
         """Note something wrong with this table."""
-        self._problems.append(Problem("payload", what, where=self._where, remedy=remedy))
+        self._problems.append(Problem("contract", what, where=self._where, remedy=remedy))
 
     def finish(self) -> None:
         """Raises ConfigError with all that was wrong, unknown keys included."""

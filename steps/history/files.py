@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import EMPTY_TYPE, common_type, role_problem, value_type
 
@@ -58,7 +58,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParquetHistory:
-    """All files, and the type every column the payload names is read as."""
+    """All files, and the type every column the contract names is read as."""
 
     files: tuple[HistoryFile, ...]
     types: Mapping[str, pa.DataType]
@@ -81,14 +81,14 @@ class ParquetHistory:
         return found
 
 
-def open_history(directory: Path, payload: Payload) -> ParquetHistory:
-    """Find the files and compare their footers. Raises DataError with everything that does not fit the payload."""
-    roles = _roles(payload)
+def open_history(directory: Path, contract: ModelContract) -> ParquetHistory:
+    """Find the files and compare their footers. Raises DataError with everything that does not fit the contract."""
+    roles = _roles(contract)
     files: list[HistoryFile] = []
     types: dict[str, tuple[pa.DataType, str]] = {}
     problems: list[Problem] = []
     for path in _find_files(directory):
-        file, stored = _open_file(path, path.relative_to(directory).as_posix(), payload.history.date)
+        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract.history.date)
         files.append(file)
         for column, role in roles.items():
             problem = _add_type(column, role, file, stored, types)
@@ -100,8 +100,8 @@ def open_history(directory: Path, payload: Payload) -> ParquetHistory:
     if problems:
         raise DataError(*problems)
     plain = {name: EMPTY_TYPE if pa.types.is_null(found) else found for name, (found, _) in types.items()}
-    if plain[payload.history.date] == EMPTY_TYPE:
-        what = f"column {payload.history.date!r} is null in every file."
+    if plain[contract.history.date] == EMPTY_TYPE:
+        what = f"column {contract.history.date!r} is null in every file."
         raise DataError(Problem("column_type", what, str(directory), "Write the dates."))
     return ParquetHistory(files=tuple(files), types=plain)
 
@@ -168,9 +168,9 @@ def _checked_column(
     return plain
 
 
-def _roles(payload: Payload) -> dict[str, str]:
-    history = payload.history
-    roles = dict.fromkeys(payload.value_columns, "value") | dict.fromkeys(history.targets, "target")
+def _roles(contract: ModelContract) -> dict[str, str]:
+    history = contract.history
+    roles = dict.fromkeys(contract.value_columns, "value") | dict.fromkeys(history.targets, "target")
     return roles | dict.fromkeys(history.item_id, "id") | {history.date: "date"}
 
 
@@ -241,7 +241,7 @@ def _add_type(
     else:
         there = ", ".join(schema.names)
         what = f"has no column {column!r}, or has it twice; it has {there}."
-        return Problem("missing_column", what, file.name, "Correct the column's name in payload.toml or in the file.")
+        return Problem("missing_column", what, file.name, "Correct the column's name in model.toml or in the file.")
     problem = role_problem(role, column, stored, file.name)
     if problem:
         return problem

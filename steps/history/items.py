@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, date_keys
 from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
@@ -69,10 +69,15 @@ def codes_file(scratch: Path, unit: Unit) -> Path:
 
 
 def count_items(
-    advance: Advance, units: Sequence[Unit], payload: Payload, history: ParquetHistory, axis: DateAxis, scratch: Path
+    advance: Advance,
+    units: Sequence[Unit],
+    contract: ModelContract,
+    history: ParquetHistory,
+    axis: DateAxis,
+    scratch: Path,
 ) -> ItemCounts:
     """Count the items of some units; every row's item number (-1: none) goes to `codes_file`."""
-    ids, day = payload.history.item_id, payload.history.date
+    ids, day = contract.history.item_id, contract.history.date
     numbering = _Numbering()
     counts = _Counts()
     nameless = 0

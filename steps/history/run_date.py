@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import EPOCH, date_keys, keys_per_day
 from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
@@ -17,9 +17,9 @@ __all__ = ["latest_date"]
 _BATCH_ROWS = 1 << 20
 
 
-def latest_date(history: ParquetHistory, payload: Payload) -> date:
+def latest_date(history: ParquetHistory, contract: ModelContract) -> date:
     """The latest date with a target that is not null. Statistics spare most of the reading. Raises DataError."""
-    columns = [payload.history.date, *payload.history.targets]
+    columns = [contract.history.date, *contract.history.targets]
     groups = [
         (file.latest[group] or date.max, file, group) for file in history.files for group in range(len(file.rows))
     ]
@@ -29,11 +29,11 @@ def latest_date(history: ParquetHistory, payload: Payload) -> date:
             break
         unit = Unit(number=0, file=file, groups=range(group, group + 1))
         for table in read_unit(unit, columns, history.types, rows=_BATCH_ROWS):
-            found = _latest_measured(table, history.types[payload.history.date])
+            found = _latest_measured(table, history.types[contract.history.date])
             best = max(filter(None, (best, found)), default=None)
     if best is None:
-        what = f"no row has a date and one of the targets {', '.join(payload.history.targets)}."
-        remedy = "Check the target columns in payload.toml, or pass RunDate."
+        what = f"no row has a date and one of the targets {', '.join(contract.history.targets)}."
+        remedy = "Check the target columns in model.toml, or pass RunDate."
         raise DataError(Problem("no_history", what, remedy=remedy))
     return best
 

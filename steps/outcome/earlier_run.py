@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import PAYLOAD_FILE, parse_payload
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.contract_file import CONTRACT_FILE, parse_contract
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
 from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
@@ -23,7 +23,7 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 __all__ = ["EarlierRun", "read_earlier_run"]
 
 _ASKED = ("history", "record", "answer")
-"""The parts of the payload file that say what the model is asked, and how its answer is read."""
+"""The parts of the contract file that say what the model is asked, and how its answer is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +35,17 @@ class EarlierRun:
     """
 
     manifest: Manifest
-    payload: Payload
+    contract: ModelContract
     done: Set[str]
     unanswered: Mapping[str, str]
     baseline: pa.Table
 
-    def check_same(self, *, run_date: date, forecast_days: int, payload: Payload) -> None:
+    def check_same(self, *, run_date: date, forecast_days: int, contract: ModelContract) -> None:
         """Raises ConfigError with everything in which that run asked the model something else.
 
         `[checks]` may differ: a run that was held for its flags is published by another that resumes it without.
         """
-        run, then = self.manifest, self.payload
+        run, then = self.manifest, self.contract
         problems = []
         for name, earlier, now, remedy in (
             ("run date", run.run_date, run_date, f"Pass RunDate {run.run_date}."),
@@ -54,27 +54,29 @@ class EarlierRun:
             if earlier != now:
                 what = f"run {run.run_id} has {name} {earlier}, this one {now}: their forecasts do not belong together."
                 problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
-        changed = [f"[{table}]" for table in _ASKED if getattr(then, table) != getattr(payload, table)]
+        changed = [f"[{table}]" for table in _ASKED if getattr(then, table) != getattr(contract, table)]
         if changed:
-            what = f"{PAYLOAD_FILE} of run {run.run_id} has another {', '.join(changed)}: it asked something else."
-            remedy = f"Deploy the payload file of that run, or pass {NONE}."
+            what = f"{CONTRACT_FILE} of run {run.run_id} has another {', '.join(changed)}: it asked something else."
+            remedy = f"Deploy the contract file of that run, or pass {NONE}."
             problems.append(Problem("resume_mismatch", what, "ResumeFrom", remedy))
         if problems:
             raise ConfigError(*problems)
 
 
-def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, payload: Payload) -> EarlierRun:
+def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: ModelContract) -> EarlierRun:
     """Read the run's manifest, ledger and baseline. Raises ConfigError when it is unknown, built no shards, or
     has answers in another item's place."""
     folder = join_uri(runs_uri, run_id, "manifest")
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-        expected = Expected.of(payload.answer, manifest.run_date, manifest.forecast_days)
+        expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_days)
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(
             manifest=manifest,
-            payload=parse_payload(store.read(join_uri(folder, PAYLOAD_FILE)), where=f"{PAYLOAD_FILE} of run {run_id}"),
+            contract=parse_contract(
+                store.read(join_uri(folder, CONTRACT_FILE)), where=f"{CONTRACT_FILE} of run {run_id}"
+            ),
             done={row.item_id for row in rows if row.status in ("ok", "carried")},
             unanswered={} if decided else dict(_sent_twice(manifest, rows)),
             baseline=pq.read_table(io.BytesIO(store.read(join_uri(folder, BASELINE_FILE)))),

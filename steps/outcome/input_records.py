@@ -15,13 +15,13 @@ from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.shards.layout import retry_shard, shard_uri
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, whole_file
 
-__all__ = ["payload_uri", "write_failed_records", "write_retry_shards"]
+__all__ = ["contract_uri", "write_failed_records", "write_retry_shards"]
 
 EMBEDDED_BYTES = 64 * 1024 * 1024
 """failed_records.jsonl carries the records themselves up to this size in all; beyond it only where each lies."""
 
 
-def payload_uri(runs_uri: str, row: LedgerRow) -> str | None:
+def contract_uri(runs_uri: str, row: LedgerRow) -> str | None:
     """The input object the record lies in; None when it was never sent."""
     return shard_uri(runs_uri, row.run_id, row.round, row.shard) if row.shard is not None else None
 
@@ -40,7 +40,7 @@ def write_failed_records(store: ObjectStore, runs_uri: str, rows: Iterable[Ledge
     """A line a record that was sent and has no usable answer: why, where it lies, and the record itself as `record`.
 
     The lines are in the order of `rows`. `record` is null beyond EMBEDDED_BYTES, and where the shard is gone, as an
-    earlier run's may be; `payload` says where the record lies.
+    earlier run's may be; `contract` says where the record lies.
     """
     lost = [row for row in rows if row.status in ("failed", "missing") and row.shard is not None]
     records: dict[tuple[str, int, str | None, int | None], bytes] = {}
@@ -63,7 +63,7 @@ def _failed_line(runs_uri: str, row: LedgerRow, record: bytes | None) -> bytes:
         "round": row.round,
         "reason": row.reason,
         "detail": row.detail,
-        "payload": payload_uri(runs_uri, row),
+        "contract": contract_uri(runs_uri, row),
     }
     # The record goes in as it is: parsing it could change its numbers.
     body = record.strip() if record is not None else b"null"

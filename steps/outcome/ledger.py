@@ -20,7 +20,7 @@ REASONS: Mapping[str, str] = {
     "answered_twice": "its shard's output holds more than one answer for it",
     "wrong_id": "its place in the output is taken by another item's answer",
     "error_answer": "the model answered with an error",
-    "wrong_shape": "the answer does not have the form the payload file declares",
+    "wrong_shape": "the answer does not have the form the contract file declares",
     "wrong_days": "the answer does not have one row a forecast day",
     "wrong_dates": "the dates do not follow the run date day by day",
     "not_a_number": "a forecast value is missing, null, text or a truth value",

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.flags import Flag
-from batchcast.steps.outcome.input_records import payload_uri
+from batchcast.steps.outcome.input_records import contract_uri
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.publish.publication import Publication
@@ -83,7 +83,7 @@ def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
             "reason": row.reason,
             "explanation": REASONS[row.reason],
             "detail": row.detail,
-            "payload": payload_uri(runs_uri, row),
+            "contract": contract_uri(runs_uri, row),
         }
         for row in found[:LISTED]
     ]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.build_arguments import BuildArguments
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import EPOCH, DateAxis
 from batchcast.steps.history.items import Items
@@ -117,14 +117,14 @@ def write_account(
     directory: Path,
     *,
     arguments: BuildArguments,
-    payload: Payload,
+    contract: ModelContract,
     axis: DateAxis,
     earlier: EarlierRun | None,
 ) -> Manifest:
     """Write the three files and return what the manifest says."""
     records = account.records(axis)
     write_table(directory / RECORDS_FILE, [records], RECORDS_SCHEMA)
-    _write_baseline(account, directory, payload, earlier)
+    _write_baseline(account, directory, contract, earlier)
     shards = tuple(sorted((shard for part in account.built for shard in part.shards), key=lambda shard: shard.name))
     written = records.filter(pc.is_valid(records.column("shard")))
     reasons = Counter(records.column("quarantine_reason").drop_null().to_pylist())
@@ -135,7 +135,7 @@ def write_account(
         forecast_days=axis.forecast_days,
         resume_from=arguments.fixed_resume_from,
         parameters=arguments.parameters(),
-        payload_sha256=payload.sha256,
+        contract_sha256=contract.sha256,
         code_version=code_version(),
         totals=Totals(
             items=records.num_rows,
@@ -153,10 +153,10 @@ def write_account(
     return manifest
 
 
-def _write_baseline(account: Account, directory: Path, payload: Payload, earlier: EarlierRun | None) -> None:
+def _write_baseline(account: Account, directory: Path, contract: ModelContract, earlier: EarlierRun | None) -> None:
     parts = [part for built in account.built for part in built.naive]
     ids = [account.items.ids[item] for item in account.order]
-    tables = baseline_tables(parts, ids, payload.history.targets)
+    tables = baseline_tables(parts, ids, contract.history.targets)
     if earlier and account.selection.carried:
         carried = pa.array([account.items.ids[item] for item in account.selection.carried], pa.string())
         kept = earlier.baseline.filter(pc.is_in(earlier.baseline.column("item_id"), value_set=carried))

@@ -132,7 +132,7 @@ class Manifest:
     forecast_days: int
     resume_from: str | None
     parameters: Mapping[str, str | int | float]
-    payload_sha256: str
+    contract_sha256: str
     code_version: str
     totals: Totals
     quarantined_by_reason: Mapping[str, int]

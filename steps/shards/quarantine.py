@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import Payload, Period
+from batchcast.steps.contract.model_contract import ModelContract, Period
 from batchcast.steps.history.date_axis import DateAxis, key_limits
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import QuarantineReason
@@ -23,7 +23,7 @@ REMEDIES = {
     QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
     QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
-    QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in payload.toml.',
+    QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in model.toml.',
     QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
     QuarantineReason.NO_ANSWER: "Mend the model or these records, then resume the run before that one.",
 }
@@ -41,9 +41,9 @@ class Quarantine:
     detail: str
 
 
-def too_short(days: int, payload: Payload) -> Quarantine:
+def too_short(days: int, contract: ModelContract) -> Quarantine:
     """The quarantine of an item with so few days of history."""
-    detail = f"{days} days of history; min_days is {payload.history.min_days}"
+    detail = f"{days} days of history; min_days is {contract.history.min_days}"
     return Quarantine(QuarantineReason.TOO_SHORT, detail)
 
 
@@ -53,7 +53,7 @@ def too_large(size: str, limit: int) -> Quarantine:
     return Quarantine(QuarantineReason.TOO_LARGE, detail)
 
 
-def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis, max_bytes: int) -> dict[int, Quarantine]:
+def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_bytes: int) -> dict[int, Quarantine]:
     """The records of the chunk, counted from 0, that cannot be sent.
 
     Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future. Records
@@ -62,26 +62,26 @@ def find_quarantined(chunk: Chunk, payload: Payload, axis: DateAxis, max_bytes: 
     found: dict[int, Quarantine] = {}
     records = chunk.records
     past = chunk.keys < axis.history_end
-    for rows, reason, detail in _bad_rows(chunk, past, payload, axis):
+    for rows, reason, detail in _bad_rows(chunk, past, contract, axis):
         hits = np.flatnonzero(rows)
         for record, first in zip(*np.unique(records[hits], return_index=True), strict=True):
             text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
             found.setdefault(int(record), Quarantine(reason, text))
     days = _days(chunk, past, axis)
-    for record in np.flatnonzero(days < payload.history.min_days):
-        found.setdefault(int(record), too_short(int(days[record]), payload))
-    if payload.row_fields("future"):
+    for record in np.flatnonzero(days < contract.history.min_days):
+        found.setdefault(int(record), too_short(int(days[record]), contract))
+    if contract.row_fields("future"):
         days = _days(chunk, ~past, axis)
         for record in np.flatnonzero(days < axis.forecast_days):
             detail = f"{days[record]} of the {axis.forecast_days} days after {axis.run_date} have a row"
             found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
-    for record, size in _long_texts(chunk, past, payload, max_bytes):
+    for record, size in _long_texts(chunk, past, contract, max_bytes):
         found.setdefault(record, too_large(f"texts of {size:,}", max_bytes))
     return found
 
 
 def _bad_rows(
-    chunk: Chunk, past: Mask, payload: Payload, axis: DateAxis
+    chunk: Chunk, past: Mask, contract: ModelContract, axis: DateAxis
 ) -> Iterator[tuple[Mask, QuarantineReason, str]]:
     """Rows that spoil their record, reason by reason."""
     records = chunk.records
@@ -90,37 +90,37 @@ def _bad_rows(
     low, high = key_limits(axis.type)
     outside = (chunk.keys < low) | (chunk.keys >= high)
     yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
-    if payload.history.date_format == "date":
+    if contract.history.date_format == "date":
         time = chunk.keys % axis.per_day != 0
         yield time, QuarantineReason.OUT_OF_RANGE, 'date_format is "date" and there is a time of day'
-    used = [(column, used) for column in chunk.columns if (used := _used(column, past, payload)).any()]
+    used = [(column, used) for column in chunk.columns if (used := _used(column, past, contract)).any()]
     for column, rows in used:
         wrong, why = _out_of_range(chunk.columns[column])
         yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
-    if payload.history.nulls == "quarantine":
+    if contract.history.nulls == "quarantine":
         for column, rows in used:
             empty = np.asarray(pc.invert(_is_known(chunk.columns[column])))
             yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
 
 
-def _long_texts(chunk: Chunk, past: Mask, payload: Payload, max_bytes: int) -> Iterator[tuple[int, int]]:
+def _long_texts(chunk: Chunk, past: Mask, contract: ModelContract, max_bytes: int) -> Iterator[tuple[int, int]]:
     texts = {name: column for name, column in chunk.columns.items() if pa.types.is_string(column.type)}
     if sum(column.nbytes for column in texts.values()) <= max_bytes:
         return
     row_bytes = np.zeros(len(chunk.keys), np.int64)
     for name, column in texts.items():
-        row_bytes += np.where(_used(name, past, payload), np.asarray(pc.binary_length(column).fill_null(0)), 0)
+        row_bytes += np.where(_used(name, past, contract), np.asarray(pc.binary_length(column).fill_null(0)), 0)
     for record, size in enumerate(np.add.reduceat(row_bytes, chunk.starts[:-1]).tolist()):
         if size > max_bytes:
             yield record, size
 
 
-def _used(column: str, past: Mask, payload: Payload) -> Mask:
+def _used(column: str, past: Mask, contract: ModelContract) -> Mask:
     """The rows whose value of that column is part of the record."""
     rows = np.zeros(len(past), bool)
     periods: tuple[tuple[Period, Mask], ...] = (("history", past), ("future", ~past))
     for period, mask in periods:
-        for field in payload.row_fields(period):
+        for field in contract.row_fields(period):
             if column in field.sources:
                 rows |= mask
     return rows

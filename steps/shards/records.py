@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.partition import Spill, read_bucket
 from batchcast.steps.history.workers import Advance
@@ -58,7 +58,7 @@ class RecordWriter:
     A record of more than `max_bytes` is quarantined.
     """
 
-    payload: Payload
+    contract: ModelContract
     axis: DateAxis
     id_types: tuple[pa.DataType, ...]
     shard_starts: Numbers
@@ -71,7 +71,7 @@ class RecordWriter:
     ) -> BuiltRecords:
         """Write the shards whose records the buckets hold, all of each. `names` are those of the places in them."""
         built = BuiltRecords()
-        renderer = RecordRenderer(self.payload, self.axis, names, self.id_types)
+        renderer = RecordRenderer(self.contract, self.axis, names, self.id_types)
         records = (
             record
             for bucket in buckets
@@ -89,7 +89,7 @@ class RecordWriter:
         self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
     ) -> Iterator[tuple[int, bytes]]:
         """Places and lines that can be sent; the others go to `built`."""
-        found = find_quarantined(chunk, self.payload, self.axis, self.max_bytes)
+        found = find_quarantined(chunk, self.contract, self.axis, self.max_bytes)
         good = np.ones(len(chunk.places), bool)
         good[list(found)] = False
         built.quarantined.update({int(chunk.places[n]): why for n, why in found.items()})
@@ -104,7 +104,7 @@ class RecordWriter:
                 fits[n] = False
             else:
                 yield place, record
-        built.naive.append(seasonal_naive(kept.only(fits), self.payload.history.targets, self.axis))
+        built.naive.append(seasonal_naive(kept.only(fits), self.contract.history.targets, self.axis))
 
     def _write_shard(
         self,

@@ -1,4 +1,4 @@
-"""Records as the payload declares them: one JSON object each, keys in declared order.
+"""Records as the contract declares them: one JSON object each, keys in declared order.
 
 The rows of many records are rendered at once into one buffer, each row with its separator in front; the array of one
 record is a slice of that buffer. No Python object is made for a row.
@@ -20,7 +20,7 @@ from batchcast.steps.contract.model_contract import (
     ForecastDays,
     IdColumn,
     ItemId,
-    Payload,
+    ModelContract,
     Period,
     Rows,
     Values,
@@ -45,20 +45,20 @@ class RecordRenderer:
 
     def __init__(
         self,
-        payload: Payload,
+        contract: ModelContract,
         axis: DateAxis,
         names: Mapping[int, tuple[str, ...]],
         id_types: Sequence[pa.DataType],
     ) -> None:
-        self._history = payload.history
+        self._history = contract.history
         self._axis = axis
         self._names = names
         self._id_types = id_types
-        self._has_future = bool(payload.row_fields("future"))
+        self._has_future = bool(contract.row_fields("future"))
         # What changes from record to record, and the fixed text before each of it and at the end.
         self._values: list[Callable[[Periods], Texts]] = []
         self._literals: list[bytes] = []
-        self._compile(payload)
+        self._compile(contract)
 
     def records(self, chunk: Chunk) -> Iterator[bytes]:
         """The JSON text of every record of the chunk, in its order, each with a newline at its end."""
@@ -72,9 +72,9 @@ class RecordRenderer:
         pieces.append(itertools.repeat(self._literals[-1]))
         return map(b"".join, zip(*pieces, strict=False))
 
-    def _compile(self, payload: Payload) -> None:
+    def _compile(self, contract: ModelContract) -> None:
         literal = "{"
-        for n, field in enumerate(payload.record):
+        for n, field in enumerate(contract.record):
             literal += f"{',' if n else ''}{_quoted(field.key)}:"
             value: Callable[[Periods], Texts]
             after = ""
@@ -156,10 +156,10 @@ class RecordRenderer:
         return dates
 
 
-def least_bytes_a_row(payload: Payload) -> int:
+def least_bytes_a_row(contract: ModelContract) -> int:
     """What a row of history adds to a record at the very least: names, separators, and a byte a value."""
     least = 0
-    for field in payload.row_fields("history"):
+    for field in contract.row_fields("history"):
         keys = field.columns if isinstance(field, Rows) else []
         least += sum(len(_quoted(key).encode()) + len(":0,") for key in keys) + len("0,")
     return least

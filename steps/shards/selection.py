@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.arguments import ALL
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.history.items import Items
 from batchcast.steps.outcome.earlier_run import EarlierRun
@@ -69,7 +69,7 @@ def parse_item_ids(data: bytes, where: str) -> list[str]:
 
 
 def select(
-    items: Items, payload: Payload, *, wanted: Sequence[str] | None, earlier: EarlierRun | None, max_bytes: int
+    items: Items, contract: ModelContract, *, wanted: Sequence[str] | None, earlier: EarlierRun | None, max_bytes: int
 ) -> Selection:
     """Choose among all items, or the `wanted`; what the `earlier` run has good forecasts of is carried over.
 
@@ -78,7 +78,7 @@ def select(
     listed = None if wanted is None else _known(wanted, items.ids)
     done = earlier.done if earlier else frozenset()
     unanswered = earlier.unanswered if earlier else {}
-    least = least_bytes_a_row(payload)
+    least = least_bytes_a_row(contract)
     built: list[int] = []
     carried: list[int] = []
     quarantined: dict[int, Quarantine] = {}
@@ -92,7 +92,7 @@ def select(
             carried.append(place)
         elif item_id in unanswered:
             quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
-        elif (why := _spoiled(place, items, payload, least, max_bytes)) is not None:
+        elif (why := _spoiled(place, items, contract, least, max_bytes)) is not None:
             quarantined[place] = why
         else:
             built.append(place)
@@ -103,15 +103,15 @@ def select(
         later=later,
         nameless=items.nameless if listed is None else 0,
     )
-    return selection if built else send_again(selection, items, payload, max_bytes)
+    return selection if built else send_again(selection, items, contract, max_bytes)
 
 
-def send_again(selection: Selection, items: Items, payload: Payload, max_bytes: int) -> Selection:
+def send_again(selection: Selection, items: Items, contract: ModelContract, max_bytes: int) -> Selection:
     """One of the carried items is sent once more, if any still can be: whatever else is left to do, a transform job
     needs a record."""
-    least = least_bytes_a_row(payload)
+    least = least_bytes_a_row(contract)
     for item in selection.carried:
-        if _spoiled(item, items, payload, least, max_bytes) is None:
+        if _spoiled(item, items, contract, least, max_bytes) is None:
             return replace(
                 selection,
                 built=np.sort(np.append(selection.built, item)),
@@ -120,13 +120,13 @@ def send_again(selection: Selection, items: Items, payload: Payload, max_bytes: 
     return selection
 
 
-def _spoiled(place: int, items: Items, payload: Payload, least_bytes: int, max_bytes: int) -> Quarantine | None:
+def _spoiled(place: int, items: Items, contract: ModelContract, least_bytes: int, max_bytes: int) -> Quarantine | None:
     """Why the number of its rows alone keeps an item from being sent; each has `least_bytes` at least."""
     rows, dateless = int(items.rows[place]), int(items.dateless[place])
     if dateless:
         return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
-    if rows < payload.history.min_days:
-        return too_short(rows, payload)
+    if rows < contract.history.min_days:
+        return too_short(rows, contract)
     if rows * least_bytes > max_bytes:
         return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)
     return None

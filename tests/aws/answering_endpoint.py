@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSResponse
 from sample_run import SampleRun
-from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
 
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
@@ -78,7 +78,7 @@ def answering_endpoint(
     apply(session, plan_deployment(session, settings, packed))
     started = session.client("sagemaker").start_pipeline_execution(PipelineName="batchcast")
     run_id = str(started["PipelineExecutionArn"]).rsplit("/", 1)[-1]
-    run = SampleRun(root=folder, run_id=run_id, run_date=date(2026, 11, 22), days=31, payload=PAYLOAD.read_text())
+    run = SampleRun(root=folder, run_id=run_id, run_date=date(2026, 11, 22), days=31, contract=CONTRACT.read_text())
     for stored in run.store.list(f"s3://bucket/runs/{run_id}/"):
         session.store.write(
             DEFAULTS["RunsUri"] + stored.uri.removeprefix("s3://bucket/runs"), run.store.read(stored.uri)

@@ -14,7 +14,7 @@ from botocore import handlers
 from botocore.loaders import Loader
 from moto import mock_aws
 from strict import Recorder
-from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
 
 from batchcast.account.deploy import Package, package
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
@@ -52,7 +52,12 @@ def session(account: Recorder) -> AwsSession:
 @pytest.fixture(scope="session")
 def settings() -> DeploySettings:
     """The least a team has to say."""
-    given = {"role": ROLE, "bucket": BUCKET, "payload": PAYLOAD, "defaults": [f"{k}={v}" for k, v in DEFAULTS.items()]}
+    given = {
+        "role": ROLE,
+        "bucket": BUCKET,
+        "contract": CONTRACT,
+        "defaults": [f"{k}={v}" for k, v in DEFAULTS.items()],
+    }
     return read_deploy_settings(None, given, region=REGION)
 
 

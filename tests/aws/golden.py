@@ -19,7 +19,7 @@ _MASKS = (
     (r"[0-9a-f]{64}", "<sha256>"),
     (r"\b(stack-[A-Za-z]+)-[A-Za-z0-9]+", r"\1-<id>"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
-    (r"\b(Code|payload) [0-9a-f]{12}\b", r"\1 <digest>"),
+    (r"\b(Code|contract) [0-9a-f]{12}\b", r"\1 <digest>"),
 )
 FOLDER = Path(__file__).parent / "golden"
 

@@ -8,7 +8,7 @@ REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/forecast-pipeline"
 BUCKET = "acme-forecasts"
-PAYLOAD = Path(__file__).resolve().parents[2] / "examples" / "bakery" / "payload.toml"
+CONTRACT = Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.toml"
 DEFAULTS = {
     "HistoryUri": f"s3://{BUCKET}/history/",
     "RunsUri": f"s3://{BUCKET}/batchcast/runs",

@@ -99,8 +99,8 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     columns = {"store": [store] * 40, "product": [product] * 40, "date": days, "sales": [float(n) for n in range(40)]}
     pq.write_table(pa.table(columns), tmp_path / "part.parquet")
     session.store.upload(tmp_path / "part.parquet", f"s3://{BUCKET}/small/part.parquet")
-    (tmp_path / "payload.toml").write_text(sample_run.PAYLOAD)
-    options = ["--history", f"s3://{BUCKET}/small/", "--payload", str(tmp_path / "payload.toml"), "--days", "31"]
+    (tmp_path / "model.toml").write_text(sample_run.CONTRACT)
+    options = ["--history", f"s3://{BUCKET}/small/", "--contract", str(tmp_path / "model.toml"), "--days", "31"]
     arguments = ["forecast", item, *options, "--endpoint", "batchcast-async", "--json", "--region", REGION]
     result = CliRunner().invoke(root, arguments)
     assert result.exit_code == 0, result.output

@@ -14,7 +14,7 @@ import pytest
 from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint, answering_endpoint
 from botocore import handlers
 from click.testing import CliRunner
-from sample_run import PAYLOAD
+from sample_run import CONTRACT
 from stack import LEAST, allows, create, needed, statements_of_policy, texts
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION
@@ -61,9 +61,9 @@ def every_command(endpoint: AnsweringEndpoint, folder: Path) -> None:
     call("async", "deploy", *options, "--tag", "team=forecast")
     call("async", "status", "--price-per-hour", "1")
     item = min(endpoint.run.items)
-    payload = folder / "payload.toml"
-    payload.write_text(PAYLOAD)
-    history = ("--history", f"s3://{BUCKET}/history/", "--payload", str(payload))
+    contract = folder / "model.toml"
+    contract.write_text(CONTRACT)
+    history = ("--history", f"s3://{BUCKET}/history/", "--contract", str(contract))
     call("forecast", item, *history, "--endpoint", "batchcast-async", "--json")
     call("async", "submit", "--shards", endpoint.run.run_id, "--seconds", "1", "--senders", "1")
     call("async", "collect", "--shards", endpoint.run.run_id)

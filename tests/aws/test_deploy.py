@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from golden import matches_golden
 from scripted_run import ScriptedRun
 from strict import Recorder
-from team import BUCKET, DEFAULTS, PAYLOAD, REGION, ROLE
+from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
 
 from batchcast.account import deploy as deploying
 from batchcast.account.deploy import Deployment, Package, apply, plan_deployment
@@ -118,13 +118,13 @@ def test_tags_are_added_and_those_of_others_left_alone(
 
 
 def test_the_code_lies_under_its_digest(packed: Package) -> None:
-    code, payload = packed.objects
+    code, contract = packed.objects
     assert code.startswith(f"s3://{BUCKET}/batchcast/code/")
     assert code.endswith("/app.pyz")
-    assert packed.objects[payload] == PAYLOAD.read_bytes()
+    assert packed.objects[contract] == CONTRACT.read_bytes()
     text = packed.text
-    assert text.count(code) == text.count(payload) == 3
-    assert len({len(uri.split("/")[-2]) for uri in (code, payload)} | {64}) == 1
+    assert text.count(code) == text.count(contract) == 3
+    assert len({len(uri.split("/")[-2]) for uri in (code, contract)} | {64}) == 1
 
 
 def test_defaults_of_the_team_are_those_of_the_pipeline(packed: Package) -> None:
@@ -135,7 +135,7 @@ def test_defaults_of_the_team_are_those_of_the_pipeline(packed: Package) -> None
 def test_a_dry_run_prints_the_requests_and_writes_nothing(
     account: Recorder, session: AwsSession, packed: Package
 ) -> None:
-    options = ["--role", ROLE, "--bucket", BUCKET, "--payload", str(PAYLOAD), "--region", REGION, "--dry-run"]
+    options = ["--role", ROLE, "--bucket", BUCKET, "--contract", str(CONTRACT), "--region", REGION, "--dry-run"]
     for name, value in DEFAULTS.items():
         options += ["-p", f"{name}={value}"]
     done = CliRunner().invoke(root, ["deploy", *options], catch_exceptions=False)
@@ -149,7 +149,7 @@ def test_the_command_creates_and_says_so(
     account: Recorder, session: AwsSession, packed: Package, tmp_path: Path
 ) -> None:
     file = tmp_path / "deploy.toml"
-    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{PAYLOAD}"\n')
+    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{CONTRACT}"\n')
     done = CliRunner().invoke(root, ["deploy", "--settings", str(file), "--region", REGION], catch_exceptions=False)
     assert done.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
     assert deployed_pipeline(session, "batchcast") is not None
@@ -160,7 +160,7 @@ def test_show_diff_says_what_a_deployment_would_change(
 ) -> None:
     file = tmp_path / "deploy.toml"
     file.write_text(
-        f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{PAYLOAD}"\n[parameters]\n'
+        f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{CONTRACT}"\n[parameters]\n'
         + "".join(f'{name} = "{value}"\n' for name, value in DEFAULTS.items())
     )
     deployed(session, settings, packed)
@@ -208,7 +208,7 @@ class TestSettings:
     def test_options_take_precedence_over_the_file(self, tmp_path: Path) -> None:
         file = tmp_path / "deploy.toml"
         file.write_text(
-            f'role = "{ROLE}"\nbucket = "one-bucket"\npayload = "payload.toml"\npipeline_name = "weekly"\n'
+            f'role = "{ROLE}"\nbucket = "one-bucket"\npayload = "model.toml"\npipeline_name = "weekly"\n'
             'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastDays = 7\nModelName = "m"\n'
         )
         given = {
@@ -219,7 +219,7 @@ class TestSettings:
         }
         settings = read_deploy_settings(file, given, region=REGION)
         assert settings.bucket == "other-bucket"
-        assert settings.payload == tmp_path / "payload.toml"
+        assert settings.contract == tmp_path / "model.toml"
         assert settings.build.pipeline_name == "weekly"
         assert settings.build.volume_size_in_gb == 50
         assert settings.build.tags == {"team": "b"}
@@ -230,7 +230,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ({}, ["setting_missing] role", "setting_missing] bucket", "setting_missing] payload", "--payload"]),
+            ({}, ["setting_missing] role", "setting_missing] bucket", "setting_missing] contract", "--contract"]),
             ({"buckt": "x"}, ["there is no such setting", "Known are: role, bucket"]),
             ({"code_uri": "s3://b/app.pyz"}, ["follows from the code"]),
         ],
@@ -241,18 +241,18 @@ class TestSettings:
         assert all(each in str(raised.value) for each in said)
 
     def test_a_region_without_an_image_asks_for_one(self) -> None:
-        given = {"role": ROLE, "bucket": BUCKET, "payload": PAYLOAD}
+        given = {"role": ROLE, "bucket": BUCKET, "contract": CONTRACT}
         with pytest.raises(ConfigError, match="Did you mean eu-central-1"):
             read_deploy_settings(None, given, region="eu-centrl-1")
         read_deploy_settings(None, {**given, "image_uri": "own:1"}, region="eu-centrl-1")
 
-    def test_a_payload_file_that_is_none_is_refused(self, settings: DeploySettings, tmp_path: Path) -> None:
-        broken = tmp_path / "payload.toml"
+    def test_a_contract_file_that_is_none_is_refused(self, settings: DeploySettings, tmp_path: Path) -> None:
+        broken = tmp_path / "model.toml"
         with pytest.raises(ConfigError, match="cannot be read"):
-            deploying.package(dataclasses.replace(settings, payload=broken))
+            deploying.package(dataclasses.replace(settings, contract=broken))
         broken.write_text("[histry]\n")
         with pytest.raises(ConfigError, match="histry"):
-            deploying.package(dataclasses.replace(settings, payload=broken))
+            deploying.package(dataclasses.replace(settings, contract=broken))
 
 
 REFUSALS = [

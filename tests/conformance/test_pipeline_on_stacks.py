@@ -77,7 +77,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def local(folder: Path, history: Path, stack: Stack, *parameters: str) -> tuple[int, dict[str, Any]]:
     return command_line(
         folder,
-        *("local", "--history", str(history), "--payload", str(ROOT / "examples" / "bakery" / "payload.toml")),
+        *("local", "--history", str(history), "--contract", str(ROOT / "examples" / "bakery" / "model.toml")),
         *("--workspace", str(folder / stack.name), "--model-command", stack.command()),
         *("-p", f"RunDate={RUN_DATE}", "-p", "RecordsPerShard=3", "-p", "MaxConcurrentTransforms=2"),
         *(word for parameter in parameters for word in ("-p", parameter)),

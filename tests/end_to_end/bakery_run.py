@@ -119,7 +119,7 @@ def expected_forecasts(items: list[str]) -> dict[str, list[float]]:
 
 
 def prepared_store(workspace: Path, history: Path, edit: Edit | None = None) -> DirectoryStore:
-    """The code, the payload file and the history in the store of a new workspace."""
+    """The code, the contract file and the history in the store of a new workspace."""
     root = workspace / "s3"
     store = EditedStore(root, edit) if edit else DirectoryStore(root)
     put_code(store)
@@ -129,10 +129,10 @@ def prepared_store(workspace: Path, history: Path, edit: Edit | None = None) -> 
 
 
 def put_code(store: ObjectStore) -> None:
-    """The code and the payload file, where the committed definition looks for them."""
+    """The code and the contract file, where the committed definition looks for them."""
     settings = BuildSettings()
     store.write(settings.code_uri, _bundle())
-    store.write(settings.payload_uri, (ROOT / "examples" / "bakery" / "payload.toml").read_bytes())
+    store.write(settings.contract_uri, (ROOT / "examples" / "bakery" / "model.toml").read_bytes())
 
 
 def run_bakery(

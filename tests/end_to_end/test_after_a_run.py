@@ -51,7 +51,7 @@ def test_single_items_are_forecast_as_the_run_forecast_them(
     assert (tmp_path / "plots" / "items.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_parity_compares_the_run_with_an_endpoint_in_strata_of_the_runs_own_payload_file(
+def test_parity_compares_the_run_with_an_endpoint_in_strata_of_the_runs_own_contract_file(
     ended: EndedRun, run_pipeline: Callable[..., Ended], url: str
 ) -> None:
     options = ("--against", ended.run_id, "--workspace", "workspace", "--html", "parity.html", "--json")

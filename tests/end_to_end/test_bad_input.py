@@ -22,7 +22,7 @@ Run = Callable[..., Ended]
         (["-p", "ForecastDays=soon"], 2, "ForecastDays: 'soon' is not a whole number"),
         (["-p", "MaxConcurrentTransforms=20", "-p", "MaxPayloadInMB=6"], 2, "120 MB"),
         (["--history", "no-such-directory"], 2, "no-such-directory"),
-        (["--payload", "no-such-file.toml"], 2, "no-such-file.toml"),
+        (["--contract", "no-such-file.toml"], 2, "no-such-file.toml"),
         (["--model-command", "python serve.py"], 2, "{port}"),
     ],
 )

@@ -252,7 +252,7 @@ def assert_accounted_for(ended: EndedRun, case: Case) -> None:
     replay = {line["item_id"]: line for line in ended.failed_records}
     assert replay.keys() == case.lost.keys()
     for item, line in replay.items():
-        sent = ended.store.read(line["payload"]).splitlines()[line["line"]]
+        sent = ended.store.read(line["contract"]).splitlines()[line["line"]]
         assert json.loads(sent) == line["record"]
         assert line["record"]["item_id"] == item
 

@@ -20,7 +20,7 @@ from tuning_document import write_tuning_document
 
 from batchcast.session.session import WorkspaceSession
 
-PAYLOAD = ROOT / "examples" / "bakery" / "payload.toml"
+CONTRACT = ROOT / "examples" / "bakery" / "model.toml"
 HERE = ("--workspace", "workspace")
 Command = Callable[..., Ended]
 
@@ -46,7 +46,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "MaxConcurrentTransforms": "2",
     }
     given = [text for name, value in defaults.items() for text in ("-p", f"{name}={value}")]
-    command = command_line("deploy", *HERE, "--payload", str(PAYLOAD), *given)
+    command = command_line("deploy", *HERE, "--contract", str(CONTRACT), *given)
     first, second = (
         subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True) for _ in range(2)
     )

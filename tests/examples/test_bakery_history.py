@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from bakery_server import Record
 
-from batchcast.steps.contract.contract_file import read_payload
+from batchcast.steps.contract.contract_file import read_contract
 from batchcast.steps.contract.model_contract import Rows
 
 FIRST_DAY, LAST_DAY = date(2016, 1, 2), date(2019, 4, 30)
@@ -119,11 +119,11 @@ def test_the_licence_of_the_data_lies_beside_it(bakery: Path) -> None:
     assert "The ddop developers" in text
 
 
-def test_the_payload_declares_the_record_that_the_server_reads(bakery: Path, records: dict[str, Record]) -> None:
-    payload = read_payload(bakery / "payload.toml")
+def test_the_contract_declares_the_record_that_the_server_reads(bakery: Path, records: dict[str, Record]) -> None:
+    contract = read_contract(bakery / "model.toml")
     record = records["2/101"]
-    assert {field.key for field in payload.record} == record.keys()
-    for field in payload.record:
+    assert {field.key for field in contract.record} == record.keys()
+    for field in contract.record:
         if isinstance(field, Rows):
             rows = record[field.key]
             assert field.columns.keys() == rows[0].keys()

@@ -20,7 +20,7 @@ from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
-PAYLOAD = str(ROOT / "examples" / "bakery" / "payload.toml")
+CONTRACT = str(ROOT / "examples" / "bakery" / "model.toml")
 
 WORKS = Finding(check="multi_record", verdict="works", what="3 records in one request: a line each.")
 RISK = Finding(check="keep_alive", verdict="risk", what="Answers come 40 ms late.", remedy="Set TCP_NODELAY.")
@@ -76,7 +76,7 @@ def check_container(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--url", "http://127.0.0.1:1", "--command", "serve {port}"], "exactly one of --url and --command"),
         (["--command", "serve.py 8080"], "has no {port}"),
         (["--command", "serve.py '{port}"], "No closing quotation"),
-        (["--url", "http://127.0.0.1:1", "--payload", PAYLOAD], "--payload is given without --sample"),
+        (["--url", "http://127.0.0.1:1", "--contract", CONTRACT], "--contract is given without --sample"),
         (["--url", "http://127.0.0.1:1", "--sample", "no-such-file.jsonl"], "no-such-file.jsonl: cannot be read"),
         (["--url", "127.0.0.1:8080"], "is not an http:// URL"),
         (["--url", "http://127.0.0.1:1", "--start-timeout", "0"], "0"),
@@ -101,7 +101,7 @@ def test_an_unfit_container_ends_with_exit_code_4_and_says_why(unfit_url: str) -
 def test_the_report_as_json_is_one_document_and_nothing_else(unfit_url: str, tmp_path: Path) -> None:
     sample = tmp_path / "sample.jsonl"
     sample.write_text('{"item_id": "a"}\n')
-    ended = check_container("--url", unfit_url, "--sample", str(sample), "--payload", PAYLOAD, "--json")
+    ended = check_container("--url", unfit_url, "--sample", str(sample), "--contract", CONTRACT, "--json")
     assert ended.returncode == 4
     document = json.loads(ended.stdout)
     assert document["container"] == unfit_url

@@ -25,7 +25,7 @@ FULL_SETTINGS = {
     "pipeline_name": "weekly",
     "role_arn": "arn:aws:iam::000000000000:role/service-role/weekly",
     "code_uri": "s3://team/code/0a1b/app.pyz",
-    "payload_uri": "s3://team/code/2c3d/payload.toml",
+    "contract_uri": "s3://team/code/2c3d/model.toml",
     "image_uri": "000000000000.dkr.ecr.eu-west-1.amazonaws.com/own:1",
     "volume_size_in_gb": 300,
     "max_runtime_in_seconds": 7200,
@@ -125,7 +125,7 @@ def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:
                 "VpcConfig": {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
             }
             sources = {one["InputName"]: one["S3Input"]["S3Uri"] for one in arguments["ProcessingInputs"]}
-            assert (sources["code"], sources["payload"]) == (FULL_SETTINGS["code_uri"], FULL_SETTINGS["payload_uri"])
+            assert (sources["code"], sources["contract"]) == (FULL_SETTINGS["code_uri"], FULL_SETTINGS["contract_uri"])
         if step["Type"] == "Transform":
             assert arguments["TransformResources"]["VolumeKmsKeyId"] == "alias/volume"
             assert arguments["TransformOutput"]["KmsKeyId"] == "alias/output"

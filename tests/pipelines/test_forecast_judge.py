@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from batchcast.container_check.answer_check import forecast_judge
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 
-BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "payload.toml").read_bytes()
+BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.toml").read_bytes()
 ARRAYS = b"""
 [history]
 item_id = ["store"]
@@ -65,9 +65,9 @@ def bakery_answer(count: int = 3, **changes: Any) -> dict[str, Any]:
     return {"item_id": "2/101", "forecast": rows, **changes}
 
 
-def judged(payload: bytes, record: Any, answer: Any) -> str | None:
+def judged(contract: bytes, record: Any, answer: Any) -> str | None:
     as_bytes = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (record, answer)]
-    return forecast_judge(parse_payload(payload))(*as_bytes)
+    return forecast_judge(parse_contract(contract))(*as_bytes)
 
 
 def test_the_forecast_of_the_days_asked_for_is_good() -> None:

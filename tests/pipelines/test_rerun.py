@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_run import PAYLOAD, PUBLISH, RUNS, SampleRun
+from sample_run import CONTRACT, PUBLISH, RUNS, SampleRun
 
 from batchcast.pipelines.parameters import check_parameters
 from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
@@ -126,7 +126,7 @@ def test_a_run_with_every_forecast_leaves_nothing_to_run(sample: SampleRun) -> N
 
 
 def test_a_run_held_for_its_flags_is_rerun_to_be_published(tmp_path: Path) -> None:
-    sample = SampleRun(root=tmp_path, payload=f"{PAYLOAD}[checks]\nhold_on_flags = true\n")
+    sample = SampleRun(root=tmp_path, contract=f"{CONTRACT}[checks]\nhold_on_flags = true\n")
     sample.transform()
     sample.put_output("part-99999.jsonl", b"")
     assert sample.step()["outcome"] == "HELD"

@@ -22,7 +22,7 @@ def test_the_defaults_name_no_real_account() -> None:
         ({"role_arn": "batchcast"}, "role_arn"),
         ({"code_uri": "s3://bucket/code/steps.zip"}, "code_uri"),
         ({"code_uri": "code/app.pyz"}, "code_uri"),
-        ({"payload_uri": "s3://bucket/payload.json"}, "payload_uri"),
+        ({"contract_uri": "s3://bucket/contract.json"}, "contract_uri"),
         ({"image_uri": ""}, "image_uri"),
         ({"volume_size_in_gb": 0}, "volume_size_in_gb"),
         ({"max_runtime_in_seconds": 777_601}, "max_runtime_in_seconds"),

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from batchcast.cli.plan.plan import plan
 from batchcast.cli.plan.simulate import simulate
 from batchcast.planner.plan.history import measure_history
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
-PAYLOAD = b"""
+CONTRACT = b"""
 [history]
 item_id = ["item"]
 date = "date"
@@ -54,23 +54,23 @@ def history(tmp_path: Path) -> Path:
     for part in (rows[::2], rows[1::2]):
         columns = dict(zip(("item", "date", "sales", "promo"), map(list, zip(*part, strict=True)), strict=True))
         pq.write_table(pa.table(columns), directory / f"part-{len(part)}.parquet")
-    (tmp_path / "payload.toml").write_bytes(PAYLOAD)
+    (tmp_path / "model.toml").write_bytes(CONTRACT)
     return directory
 
 
 def source(history: Path) -> list[str]:
-    return ["--history", str(history), "--payload", str(history.parent / "payload.toml"), "--run-date", "2026-03-01"]
+    return ["--history", str(history), "--contract", str(history.parent / "model.toml"), "--run-date", "2026-03-01"]
 
 
 def test_items_and_rows_are_counted_as_the_build_counts_them(history: Path) -> None:
-    size = measure_history(history, parse_payload(PAYLOAD), forecast_days=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT), forecast_days=2, run_date=LAST)
     assert size.items == 3
     assert sorted(size.rows.tolist()) == [5, 20, 40]
     assert size.later.tolist() == [2, 2, 2]
 
 
 def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> None:
-    size = measure_history(history, parse_payload(PAYLOAD), forecast_days=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT), forecast_days=2, run_date=LAST)
     row = len(json.dumps({"date": "2026-03-01", "sales": 11.0}, separators=(",", ":"))) + 1
     future = len(json.dumps({"date": "2026-03-01", "promo": 1}, separators=(",", ":"))) + 1
     expected = (np.mean([5, 20, 40]) * row + 2 * future) / 1e6
@@ -79,7 +79,7 @@ def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> No
 
 def test_a_wrong_data_set_is_refused_as_in_a_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no Parquet file"):
-        measure_history(tmp_path, parse_payload(PAYLOAD), forecast_days=2)
+        measure_history(tmp_path, parse_contract(CONTRACT), forecast_days=2)
 
 
 def test_the_command_counts_the_records_of_a_history(history: Path) -> None:
@@ -101,13 +101,13 @@ def test_a_simulated_run_of_a_history_has_longer_records_where_there_are_more_ro
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--history", "nowhere", "--seconds", "1"], "--payload"),
-        (["--history", "nowhere", "--payload", "{payload}", "--seconds", "1"], "no such directory"),
-        (["--history", "{history}", "--payload", "{payload}", "--items", "5", "--seconds", "1"], "without --items"),
-        (["--history", "{history}", "--payload", "{payload}", "--run-date", "soon", "--seconds", "1"], "is no date"),
+        (["--history", "nowhere", "--seconds", "1"], "--contract"),
+        (["--history", "nowhere", "--contract", "{contract}", "--seconds", "1"], "no such directory"),
+        (["--history", "{history}", "--contract", "{contract}", "--items", "5", "--seconds", "1"], "without --items"),
+        (["--history", "{history}", "--contract", "{contract}", "--run-date", "soon", "--seconds", "1"], "is no date"),
     ],
 )
 def test_a_history_that_cannot_be_read_is_refused(history: Path, arguments: list[str], message: str) -> None:
-    places = {"{history}": str(history), "{payload}": str(history.parent / "payload.toml")}
+    places = {"{history}": str(history), "{contract}": str(history.parent / "model.toml")}
     with pytest.raises(ConfigError, match=message):
         CliRunner().invoke(plan, [places.get(word, word) for word in arguments], catch_exceptions=False)

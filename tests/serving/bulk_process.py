@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emulated_endpoint import settings
-from sample_run import PAYLOAD as PAYLOAD_TEXT
+from sample_run import CONTRACT as CONTRACT_TEXT
 from sample_run import PUBLISH, RUNS
 
 from batchcast.serving.bulk.collect import collect_run, decide_run
@@ -69,7 +69,7 @@ def main(root: Path, what: str, run_id: str) -> None:
         assert (ended.answered, ended.failed, ended.in_flight) == (len(run.records), 0, 0), ended
     else:
         collect_run(run, store, now=time.time(), error_key="error")
-        decide_run(run, store, PAYLOAD_TEXT.encode(), PARAMETERS)
+        decide_run(run, store, CONTRACT_TEXT.encode(), PARAMETERS)
 
 
 if __name__ == "__main__":

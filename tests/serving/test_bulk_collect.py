@@ -55,7 +55,7 @@ def through_the_endpoint(run: SampleRun, broken: Mapping[str, bytes] | None = No
 def decide(run: SampleRun, emulated: Emulated) -> dict[str, Any]:
     opened = open_async_run(run.store, RUNS, run.run_id)
     collect_run(opened, run.store, now=emulated.now(), error_key="error")
-    return decide_run(opened, run.store, run.payload.encode(), PARAMETERS)
+    return decide_run(opened, run.store, run.contract.encode(), PARAMETERS)
 
 
 def test_it_publishes_what_the_pipeline_publishes_byte_for_byte(tmp_path: Path) -> None:
@@ -130,6 +130,6 @@ def test_collecting_what_is_there_holds_the_run_for_the_rest(tmp_path: Path) -> 
     run.store.delete(f"s3://bucket/async/forecasts/answers/{opened.folder(item)}/{item.line:06d}-0.out")
     found = collect_run(opened, run.store, now=emulated.now(), error_key="error", whatever_is_there=True)
     assert (found.unanswered, found.answered) == (1, len(run.items) - 1)
-    report = decide_run(opened, run.store, run.payload.encode(), PARAMETERS)
+    report = decide_run(opened, run.store, run.contract.encode(), PARAMETERS)
     assert (report["outcome"], report["counts"]["missing"]) == ("HELD", 1)
     assert [each["item_id"] for each in report["failed"]] == [item.item_id]

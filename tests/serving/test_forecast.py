@@ -24,16 +24,16 @@ from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, termina
 from batchcast.serving.adhoc.records import build_records
 from batchcast.serving.adhoc.request import follow, send
 from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
 from batchcast.steps.store.objects import DirectoryStore
 
 ITEMS = ["17/101", "45/110"]
-PAYLOAD = (SAMPLE / "payload.toml").read_bytes()
+CONTRACT = (SAMPLE / "model.toml").read_bytes()
 
 
 def built(items: list[str], history: Path = SAMPLE / "history", run_date: str = SAMPLE_RUN_DATE) -> Any:
-    return build_records(items, history=str(history), payload=PAYLOAD, run_date=run_date, forecast_days=31)
+    return build_records(items, history=str(history), contract=CONTRACT, run_date=run_date, forecast_days=31)
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +60,15 @@ def bucket(tmp_path: Path) -> DirectoryStore:
 def test_so_is_one_of_a_history_on_s3_of_which_only_the_items_are_read(
     weekly: dict[str, bytes], bucket: DirectoryStore, tmp_path: Path
 ) -> None:
-    payload = parse_payload(PAYLOAD, where="payload.toml")
-    copy_items(bucket, None, "s3://history/", tmp_path / "history", ITEMS, payload)
+    contract = parse_contract(CONTRACT, where="model.toml")
+    copy_items(bucket, None, "s3://history/", tmp_path / "history", ITEMS, contract)
     folders = (SAMPLE / "history", tmp_path / "history")
     every, some = (sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet")) for folder in folders)
     assert some < every / 10
     found = build_records(
         ITEMS,
         history="s3://history/",
-        payload=PAYLOAD,
+        contract=CONTRACT,
         run_date=SAMPLE_RUN_DATE,
         forecast_days=31,
         objects=(bucket, None),
@@ -81,8 +81,8 @@ def test_items_that_are_named_by_directories_are_found(tmp_path: Path) -> None:
         folder = tmp_path / "s3" / "lake" / f"store={store.replace(' ', '%20')}"
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"product": [1, 2], "sales": [1.0, 2.0]}), folder / "part.parquet")
-    payload = parse_payload(PAYLOAD, where="payload.toml")
-    copy_items(DirectoryStore(tmp_path / "s3"), None, "s3://lake", tmp_path / "copy", ["a b/2"], payload)
+    contract = parse_contract(CONTRACT, where="model.toml")
+    copy_items(DirectoryStore(tmp_path / "s3"), None, "s3://lake", tmp_path / "copy", ["a b/2"], contract)
     found = {
         path.parent.name: pq.ParquetFile(path).read().to_pylist() for path in (tmp_path / "copy").rglob("*.parquet")
     }

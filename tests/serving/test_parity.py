@@ -19,11 +19,11 @@ from batchcast.serving.parity.page import parity_page
 from batchcast.serving.parity.parity import Parity, Tolerance, compare_all, numbers_of
 from batchcast.serving.parity.sample import SampledRecord, stratified
 from batchcast.serving.realtime import RealTimeAnswer
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
 ITEMS = [f"item-{number}" for number in range(6)]
-PAYLOAD = """
+CONTRACT = """
 [history]
 item_id = ["store"]
 date = "date"
@@ -234,7 +234,7 @@ def record(item: str, days: int, *, null: bool = False, promo: bool = False) -> 
 def test_every_stratum_is_in_the_sample() -> None:
     records = [record(f"plain-{number:03d}", 50) for number in range(200)]
     records += [record("long", 400), record("new", 1), record("null", 50, null=True), record("promo", 50, promo=True)]
-    sample = stratified(records, 20, parse_payload(PAYLOAD.encode(), where="payload.toml"))
+    sample = stratified(records, 20, parse_contract(CONTRACT.encode(), where="model.toml"))
     assert len(sample) == 20
     assert len({each.item_id for each in sample}) == 20
     strata = {each.item_id: each.stratum for each in sample}

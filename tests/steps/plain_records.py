@@ -17,7 +17,7 @@ from batchcast.steps.contract.model_contract import (
     ForecastDays,
     IdColumn,
     ItemId,
-    Payload,
+    ModelContract,
     Rows,
     Values,
 )
@@ -28,10 +28,10 @@ Row = dict[str, Any]
 
 
 def plain_records(
-    table: pa.Table, payload: Payload, run_date: dt.date, forecast_days: int
+    table: pa.Table, contract: ModelContract, run_date: dt.date, forecast_days: int
 ) -> tuple[dict[str, Row], dict[str, str]]:
     """Records by item id, and quarantine reasons by item id, of rows in any order."""
-    history = payload.history
+    history = contract.history
     items: defaultdict[str, list[Row]] = defaultdict(list)
     records: dict[str, Row] = {}
     reasons: dict[str, str] = {}
@@ -49,19 +49,21 @@ def plain_records(
         later.sort(key=lambda row: row[history.date])
         if not past and len(dated) == len(rows):
             continue
-        reason = _reason(rows, past, later, payload, forecast_days)
+        reason = _reason(rows, past, later, contract, forecast_days)
         if reason:
             reasons[item] = reason
         else:
             records[item] = {
-                field.key: _value(field, item, past, later, payload, forecast_days, table.schema)
-                for field in payload.record
+                field.key: _value(field, item, past, later, contract, forecast_days, table.schema)
+                for field in contract.record
             }
     return records, reasons
 
 
-def _reason(rows: list[Row], past: list[Row], later: list[Row], payload: Payload, forecast_days: int) -> str | None:
-    history = payload.history
+def _reason(
+    rows: list[Row], past: list[Row], later: list[Row], contract: ModelContract, forecast_days: int
+) -> str | None:
+    history = contract.history
     if any(row[history.date] is None for row in rows):
         return "null_key"
     if len(past) < history.min_days:
@@ -71,7 +73,7 @@ def _reason(rows: list[Row], past: list[Row], later: list[Row], payload: Payload
         return "duplicate_date"
     cells = []
     for period, some in (("history", past), ("future", later)):
-        for field in payload.row_fields(period):  # type: ignore[arg-type]
+        for field in contract.row_fields(period):  # type: ignore[arg-type]
             cells += [row[column] for row in some for column in field.sources if column not in history.item_id]
     if any(isinstance(cell, int) and abs(cell) > 2**53 for cell in cells):
         return "out_of_range"
@@ -79,13 +81,19 @@ def _reason(rows: list[Row], past: list[Row], later: list[Row], payload: Payload
         return "null_cell"
     if len({_day(row, history.date) for row in past}) < history.min_days:
         return "too_short"
-    if payload.row_fields("future") and len({_day(row, history.date) for row in later}) < forecast_days:
+    if contract.row_fields("future") and len({_day(row, history.date) for row in later}) < forecast_days:
         return "missing_future"
     return None
 
 
 def _value(
-    field: Any, item: str, past: list[Row], later: list[Row], payload: Payload, forecast_days: int, schema: pa.Schema
+    field: Any,
+    item: str,
+    past: list[Row],
+    later: list[Row],
+    contract: ModelContract,
+    forecast_days: int,
+    schema: pa.Schema,
 ) -> Any:
     match field:
         case Constant():
@@ -95,7 +103,7 @@ def _value(
         case IdColumn():
             return past[0][field.column]
         case FirstDate():
-            return _plain(past[0][payload.history.date])
+            return _plain(past[0][contract.history.date])
         case ForecastDays():
             return forecast_days
         case Values():

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from batchcast.steps.__main__ import main
 from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
 
-__all__ = ["DAILY_PAYLOAD", "Build", "build", "build_arguments", "build_environment", "daily_rows", "write_files"]
+__all__ = ["DAILY_CONTRACT", "Build", "build", "build_arguments", "build_environment", "daily_rows", "write_files"]
 
-DAILY_PAYLOAD = """
+DAILY_CONTRACT = """
 [history]
 item_id = ["item"]
 date = "date"
@@ -101,13 +101,13 @@ def write_files(directory: Path, tables: Iterable[pa.Table], *, group_rows: int 
 
 
 def build(
-    root: Path, payload: str, tables: Iterable[pa.Table] | None, *, group_rows: int = 1 << 20, **flags: Any
+    root: Path, contract: str, tables: Iterable[pa.Table] | None, *, group_rows: int = 1 << 20, **flags: Any
 ) -> Build:
     """Run the step under `root`. `tables` None leaves the history as it is; `flags` override the arguments."""
     if tables is not None:
         write_files(root / "processing/input/history", tables, group_rows=group_rows)
-    (root / "processing/input/payload").mkdir(parents=True, exist_ok=True)
-    (root / "processing/input/payload/payload.toml").write_text(payload, encoding="utf-8")
+    (root / "processing/input/contract").mkdir(parents=True, exist_ok=True)
+    (root / "processing/input/contract/model.toml").write_text(contract, encoding="utf-8")
     (root / "output/message").unlink(missing_ok=True)
     exit_code = main(build_arguments(**flags), build_environment(root))
     message = root / "output/message"

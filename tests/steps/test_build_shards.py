@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shard_build import DAILY_PAYLOAD, build, daily_rows
+from shard_build import DAILY_CONTRACT, build, daily_rows
 
 ITEMS = [f"item-{n:02d}" for n in range(20)]
 FUTURE = """
@@ -18,7 +18,7 @@ key = "future_rows"
 from = "future"
 columns = { date = "date", promo = "promo" }
 """
-NOTES = DAILY_PAYLOAD.replace('columns = { date = "date",', 'columns = { note = "note", date = "date",')
+NOTES = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { note = "note", date = "date",')
 ARRAYS = """
 [history]
 item_id = ["item"]
@@ -41,7 +41,7 @@ arrays = { sales = "mean" }
 
 def test_shards_manifest_and_records_agree(tmp_path: Path) -> None:
     sales = [n * 10 for n in range(200)]
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS, sales=sales)])
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS, sales=sales)])
     assert made.exit_code == 0
     manifest = made.manifest
     assert [shard.name for shard in manifest.shards] == list(made.shards)
@@ -71,7 +71,7 @@ def test_shards_manifest_and_records_agree(tmp_path: Path) -> None:
 
 
 def test_a_second_run_leaves_the_same_bytes_and_nothing_of_a_killed_one(tmp_path: Path) -> None:
-    first = build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS)]).files
+    first = build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS)]).files
     for left_over in (
         "output/shards/part-99999.jsonl",
         "output/shards/.partial-x",
@@ -81,19 +81,19 @@ def test_a_second_run_leaves_the_same_bytes_and_nothing_of_a_killed_one(tmp_path
         path = tmp_path / "processing" / left_over
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("left over")
-    assert build(tmp_path, DAILY_PAYLOAD, None).files == first
+    assert build(tmp_path, DAILY_CONTRACT, None).files == first
     assert not (tmp_path / "processing/scratch").exists()
 
 
 def test_an_error_leaves_no_output_of_this_or_an_earlier_run(tmp_path: Path) -> None:
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS)])
-    made = build(tmp_path, DAILY_PAYLOAD.replace('targets = ["sales"]', 'targets = ["sold"]'), None)
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS)])
+    made = build(tmp_path, DAILY_CONTRACT.replace('targets = ["sales"]', 'targets = ["sold"]'), None)
     assert made.exit_code == 2
     assert made.files == {}
 
 
 def test_the_run_date_cuts_the_history(tmp_path: Path) -> None:
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])], run_date="2026-01-04")
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], run_date="2026-01-04")
     assert [row["date"] for row in made.records["a"]["rows"]] == [f"2026-01-0{day}" for day in (1, 2, 3, 4)]
     assert made.table[0]["last_date"] == dt.date(2026, 1, 4)
 
@@ -104,28 +104,28 @@ def test_the_automatic_run_date_is_the_last_one_with_a_target(tmp_path: Path) ->
         daily_rows(["a"], 2, first="2026-01-04", sales=[float("nan"), float("inf")]),
         daily_rows(["b"], 1, first="2025-12-01", sales=[1.0]),
     ]
-    assert build(tmp_path, DAILY_PAYLOAD, tables).manifest.run_date == dt.date(2026, 1, 2)
+    assert build(tmp_path, DAILY_CONTRACT, tables).manifest.run_date == dt.date(2026, 1, 2)
 
 
 def test_forecast_days_beyond_the_last_date_there_is_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     tables = [daily_rows(["a"]), daily_rows(["a"], 1, first="9999-12-25", sales=[1])]
-    made = build(tmp_path, DAILY_PAYLOAD, tables, forecast_days=7)
+    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_days=7)
     assert made.exit_code == 3
     assert "the 7 days after 9999-12-25 end beyond the year 9999. Correct that date in the history" in made.message
-    assert build(tmp_path, DAILY_PAYLOAD, None, forecast_days=6).manifest.run_date == dt.date(9999, 12, 25)
+    assert build(tmp_path, DAILY_CONTRACT, None, forecast_days=6).manifest.run_date == dt.date(9999, 12, 25)
 
 
 def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 5), daily_rows(["b"], 2, first="2026-01-04")]
-    made = build(tmp_path, DAILY_PAYLOAD, tables, run_date="2026-01-03")
+    made = build(tmp_path, DAILY_CONTRACT, tables, run_date="2026-01-03")
     assert list(made.records) == ["a"]
     assert (made.manifest.totals.items, made.manifest.totals.later_items) == (1, 1)
 
 
 def test_known_future_rows_follow_the_run_date_for_the_forecast_days(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 10).append_column("promo", pa.array([day % 2 == 0 for day in range(20)]))
-    payload = DAILY_PAYLOAD.replace("[answer]", f"{FUTURE}\n[answer]")
-    made = build(tmp_path, payload, [table], run_date="2026-01-06", forecast_days=3)
+    contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
+    made = build(tmp_path, contract, [table], run_date="2026-01-06", forecast_days=3)
     assert made.records["b"]["future_rows"] == [
         {"date": "2026-01-07", "promo": True},
         {"date": "2026-01-08", "promo": False},
@@ -137,13 +137,13 @@ def test_known_future_rows_follow_the_run_date_for_the_forecast_days(tmp_path: P
 def test_items_without_all_future_rows_are_quarantined(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 10), daily_rows(["b"], 8)]
     tables = [table.append_column("promo", pa.array([True] * table.num_rows)) for table in tables]
-    payload = DAILY_PAYLOAD.replace("[answer]", f"{FUTURE}\n[answer]")
-    made = build(tmp_path, payload, tables, run_date="2026-01-06", forecast_days=3)
+    contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
+    made = build(tmp_path, contract, tables, run_date="2026-01-06", forecast_days=3)
     assert made.reasons == {"b": "missing_future"}
     assert made.table[1]["quarantine_detail"] == "2 of the 3 days after 2026-01-06 have a row"
 
 
-def test_a_payload_of_flat_arrays(tmp_path: Path) -> None:
+def test_a_contract_of_flat_arrays(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 3, sales=[1.5, None, 3.0, 4.0, 5.0, 6.0])
     made = build(tmp_path, ARRAYS, [table])
     assert b"".join(made.shards.values()) == (
@@ -167,15 +167,15 @@ def test_the_date_column_is_written_as_declared(
 ) -> None:
     table = daily_rows(["a"], 2)
     table = table.set_column(1, "date", table.column("date").cast(stored))
-    payload = ARRAYS.replace('date = "date"', f'date = "date"\ndate_format = "{declared}"') if declared else ARRAYS
-    assert build(tmp_path, payload, [table]).records["a"]["start"] == written
+    contract = ARRAYS.replace('date = "date"', f'date = "date"\ndate_format = "{declared}"') if declared else ARRAYS
+    assert build(tmp_path, contract, [table]).records["a"]["start"] == written
 
 
 def test_a_time_of_day_is_quarantined_where_dates_are_declared(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 1)
     times = pa.array([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, 5)], pa.timestamp("us"))
-    payload = ARRAYS.replace('date = "date"', 'date = "date"\ndate_format = "date"')
-    made = build(tmp_path, payload, [table.set_column(1, "date", times)])
+    contract = ARRAYS.replace('date = "date"', 'date = "date"\ndate_format = "date"')
+    made = build(tmp_path, contract, [table.set_column(1, "date", times)])
     assert made.reasons == {"b": "out_of_range"}
     assert "2026-01-01 5:00:00" in made.table[1]["quarantine_detail"]
 
@@ -183,13 +183,13 @@ def test_a_time_of_day_is_quarantined_where_dates_are_declared(tmp_path: Path) -
 @pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1])
 def test_whole_numbers_beyond_what_every_json_reader_keeps_are_quarantined(tmp_path: Path, value: int) -> None:
     sales = [value, value // abs(value) * 2**53]
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["beyond", "within"], 1, sales=sales)])
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["beyond", "within"], 1, sales=sales)])
     assert made.reasons == {"beyond": "out_of_range"}
     assert made.records["within"]["rows"][0]["sales"] == sales[1]
 
 
 def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_built(tmp_path: Path) -> None:
-    payload = DAILY_PAYLOAD.replace('targets = ["sales"]', 'targets = ["sales"]\nmin_days = 3\nnulls = "quarantine"')
+    contract = DAILY_CONTRACT.replace('targets = ["sales"]', 'targets = ["sales"]\nmin_days = 3\nnulls = "quarantine"')
     tables = [
         daily_rows(["good"], 5),
         daily_rows(["short"], 2, first="2026-01-04"),
@@ -200,7 +200,7 @@ def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_bui
         daily_rows(["dateless"], 5),
         pa.table({"item": ["dateless", None], "date": pa.array([None, None], pa.date32()), "sales": [1, 1]}),
     ]
-    made = build(tmp_path, payload, tables)
+    made = build(tmp_path, contract, tables)
     assert list(made.records) == ["good"]
     assert {row["item_id"]: (row["quarantine_reason"], row["quarantine_detail"]) for row in made.table} == {
         "(null)": ("null_key", "1 rows have no item id"),
@@ -222,14 +222,14 @@ def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_bui
 def test_a_record_may_have_95_percent_of_the_payload_limit_and_not_a_byte_more(
     tmp_path: Path, extra: int, fits: bool
 ) -> None:
-    payload = NOTES
+    contract = NOTES
 
     def table(item: str, length: int) -> pa.Table:
         return daily_rows([item], 1).append_column("note", pa.array(["x" * length]))
 
     frame = len('{"item_id":"big","rows":[{"note":"","date":"2026-01-01","sales":0}]}')
     tables = [table("big", 950_000 - frame + extra), table("small", 1)]
-    made = build(tmp_path, payload, tables, max_payload_in_mb=1)
+    made = build(tmp_path, contract, tables, max_payload_in_mb=1)
     assert ("big" in made.records) is fits
     assert ("big" in {row["item_id"] for row in made.baseline}) is fits
     if not fits:
@@ -237,12 +237,12 @@ def test_a_record_may_have_95_percent_of_the_payload_limit_and_not_a_byte_more(
 
 
 def test_a_record_too_large_by_its_rows_or_texts_is_found_before_it_is_rendered(tmp_path: Path) -> None:
-    payload = NOTES
+    contract = NOTES
     hours = pa.array(np.arange(40_000) * 3600).cast(pa.timestamp("s"))
     many = pa.table({"item": ["many"] * 40_000, "date": hours, "sales": [1] * 40_000, "note": [""] * 40_000})
     wide = pa.table({"item": ["wide"] * 2, "date": hours[:2], "sales": [1, 1], "note": ["x" * 500_000] * 2})
     fine = pa.table({"item": ["fine"], "date": hours[:1], "sales": [1], "note": [None]}).cast(many.schema)
-    made = build(tmp_path, payload, [many, wide, fine], max_payload_in_mb=1)
+    made = build(tmp_path, contract, [many, wide, fine], max_payload_in_mb=1)
     details = {row["item_id"]: row["quarantine_detail"] for row in made.table}
     assert made.reasons == {"many": "too_large", "wide": "too_large"}
     assert "40000 rows and so more than" in details["many"]
@@ -250,7 +250,7 @@ def test_a_record_too_large_by_its_rows_or_texts_is_found_before_it_is_rendered(
 
 
 def test_id_columns_and_the_date_may_come_from_the_directories(tmp_path: Path) -> None:
-    payload = DAILY_PAYLOAD.replace('item_id = ["item"]', 'item_id = ["store", "item"]').replace(
+    contract = DAILY_CONTRACT.replace('item_id = ["item"]', 'item_id = ["store", "item"]').replace(
         "[answer]", '[[record]]\nkey = "shop"\nfrom = "id_column"\ncolumn = "store"\n[answer]'
     )
     history = tmp_path / "processing/input/history"
@@ -259,17 +259,19 @@ def test_id_columns_and_the_date_may_come_from_the_directories(tmp_path: Path) -
             folder = history / f"store={store}" / f"date={day}"
             folder.mkdir(parents=True)
             pq.write_table(pa.table({"item": [5, 6], "sales": [1, 2]}), folder / "part.parquet")
-    made = build(tmp_path, payload, None)
+    made = build(tmp_path, contract, None)
     assert sorted(made.records) == ["007/5", "007/6", "a/b c/5", "a/b c/6"]
     assert made.records["007/5"]["shop"] == "007"
     assert made.records["a/b c/6"]["rows"] == [{"date": "2026-01-01", "sales": 2}, {"date": "2026-01-02", "sales": 2}]
 
 
 def test_whole_number_ids_stay_numbers_as_values_and_become_text_in_the_item_id(tmp_path: Path) -> None:
-    payload = DAILY_PAYLOAD.replace("[answer]", '[[record]]\nkey = "n"\nfrom = "id_column"\ncolumn = "item"\n[answer]')
+    contract = DAILY_CONTRACT.replace(
+        "[answer]", '[[record]]\nkey = "n"\nfrom = "id_column"\ncolumn = "item"\n[answer]'
+    )
     table = daily_rows(["7"], 1)
     table = table.set_column(0, "item", table.column("item").cast(pa.int32()))
-    assert build(tmp_path, payload, [table]).records["7"]["n"] == 7
+    assert build(tmp_path, contract, [table]).records["7"]["n"] == 7
 
 
 def test_files_of_mixed_but_equivalent_types_are_one_history(tmp_path: Path) -> None:
@@ -277,15 +279,15 @@ def test_files_of_mixed_but_equivalent_types_are_one_history(tmp_path: Path) -> 
     two = daily_rows(["a"], 2, first="2026-01-03").append_column("note", pa.array([None, None], pa.null()))
     two = two.set_column(1, "date", two.column("date").cast(pa.date64()))
     two = two.set_column(2, "sales", two.column("sales").cast(pa.int8()))
-    payload = NOTES
-    assert [row["note"] for row in build(tmp_path, payload, [one, two]).records["a"]["rows"]] == ["x", "y", None, None]
+    contract = NOTES
+    assert [row["note"] for row in build(tmp_path, contract, [one, two]).records["a"]["rows"]] == ["x", "y", None, None]
 
 
 def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values(tmp_path: Path) -> None:
     sales = [float(day + 1) for day in range(33)]
     sales[30] = float("nan")
     made = build(
-        tmp_path, DAILY_PAYLOAD, [daily_rows(["b", "a"], 33, sales=sales * 2)], run_date="2026-01-30", forecast_days=9
+        tmp_path, DAILY_CONTRACT, [daily_rows(["b", "a"], 33, sales=sales * 2)], run_date="2026-01-30", forecast_days=9
     )
     rows = [row for row in made.baseline if row["item_id"] == "a"]
     assert [row["step"] for row in rows] == list(range(1, 10))
@@ -298,7 +300,7 @@ def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values
 
 def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) -> None:
     tables = [daily_rows(["old"], 3, first="2025-01-01"), daily_rows(["new"], 1, first="2026-01-30")]
-    made = build(tmp_path, DAILY_PAYLOAD, tables, forecast_days=2)
+    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_days=2)
     old = [row for row in made.baseline if row["item_id"] == "old"]
     assert [(row["naive"], row["actual"], row["scale"]) for row in old] == [(None, None, None)] * 2
     new = [row for row in made.baseline if row["item_id"] == "new"]
@@ -307,10 +309,10 @@ def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) 
 
 def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path) -> None:
     table = daily_rows(["a"], 8).append_column("lost", pa.array([100 + day for day in range(8)]))
-    payload = DAILY_PAYLOAD.replace('["sales"]', '["sales", "lost"]').replace(
+    contract = DAILY_CONTRACT.replace('["sales"]', '["sales", "lost"]').replace(
         'targets = { sales = "sales" }', 'targets = { sales = "sales", lost = "lost" }'
     )
-    made = build(tmp_path, payload, [table], run_date="2026-01-07", forecast_days=2)
+    made = build(tmp_path, contract, [table], run_date="2026-01-07", forecast_days=2)
     assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in made.baseline] == [
         (1, "lost", 100.0, 107.0),
         (1, "sales", 0.0, 7.0),
@@ -322,7 +324,7 @@ def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path)
 def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) -> None:
     hours = [dt.datetime(2026, 1, 1, hour) for hour in range(24)]
     table = pa.table({"item": ["a"] * 24, "date": pa.array(hours, pa.timestamp("s")), "sales": [-1] * 24})
-    made = build(tmp_path, DAILY_PAYLOAD, [table], forecast_days=7)
+    made = build(tmp_path, DAILY_CONTRACT, [table], forecast_days=7)
     assert [row["naive"] for row in made.baseline] == [None] * 6 + [-24.0]
     assert {row["scale"] for row in made.baseline} == {24.0}
 
@@ -330,37 +332,37 @@ def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) ->
 def test_fewer_records_than_instances_are_a_shard_each_and_it_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a", "b", "c"])], transform_instance_count=5)
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a", "b", "c"])], transform_instance_count=5)
     assert [shard.records for shard in made.manifest.shards] == [1, 1, 1]
     assert "2 instances will have nothing to do" in capsys.readouterr().err
 
 
 def test_the_records_a_shard_can_be_given(tmp_path: Path) -> None:
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(ITEMS)], records_per_shard=3)
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS)], records_per_shard=3)
     assert [shard.records for shard in made.manifest.shards] == [3, 3, 3, 3, 2, 2, 2, 2]
 
 
 def test_a_shard_whose_records_are_all_quarantined_is_not_written(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 3), daily_rows(["b"], 2), daily_rows(["b"], 1)]
-    made = build(tmp_path, DAILY_PAYLOAD, tables)
+    made = build(tmp_path, DAILY_CONTRACT, tables)
     assert made.reasons == {"b": "duplicate_date"}
     assert len(made.shards) == len(made.manifest.shards) == 1
 
 
 def test_the_last_line_of_stdout_sums_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a", "b"], 3), daily_rows(["b"], 1)])
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(["a", "b"], 3), daily_rows(["b"], 1)])
     assert capsys.readouterr().out == (
         "run date 2026-01-03: 2 items = 1 records + 1 quarantined + 0 carried over; 3 rows, 0.0 MB in 1 shards\n"
     )
 
 
 def test_texts_wider_than_a_bucket_make_more_buckets_and_the_same_records(tmp_path: Path) -> None:
-    payload = NOTES
+    contract = NOTES
     rng = np.random.default_rng(3)
     table = daily_rows([f"i{n}" for n in range(30)], 60)
     notes = pa.array([f"{n}{'x' * 40_000}" for n in range(table.num_rows)])
     table = table.append_column("note", notes).take(pa.array(rng.permutation(table.num_rows)))
-    made = build(tmp_path, payload, [table.slice(0, 700), table.slice(700)], group_rows=100, records_per_shard=20)
+    made = build(tmp_path, contract, [table.slice(0, 700), table.slice(700)], group_rows=100, records_per_shard=20)
     assert len(made.records) == 30
     assert [shard.records for shard in made.manifest.shards] == [15, 15]
     for item, record in made.records.items():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plain_records import plain_records
 from shard_build import build
 
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 
 RUN_DATE = dt.date(2026, 1, 20)
 DAYS = 3
@@ -51,7 +51,7 @@ STORES = st.sampled_from(["7", "a/b", "ü\n", '"'])
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[pa.Table, str]:
-    """A table and a payload that reads it: whole items mostly, some of them spoiled."""
+    """A table and a contract that reads it: whole items mostly, some of them spoiled."""
     kinds = draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=1, max_size=4))
     date_type = DATES[draw(st.sampled_from(sorted(DATES)))]
     ids = draw(st.sampled_from([["store"], ["store", "product"]]))
@@ -81,10 +81,10 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, str]:
         ]
     )
     names = [f"v{n}" for n in range(len(kinds))]
-    return pa.Table.from_pylist(rows, schema=schema), _payload(draw, ids, names, future=future)
+    return pa.Table.from_pylist(rows, schema=schema), _contract(draw, ids, names, future=future)
 
 
-def _payload(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool) -> str:
+def _contract(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool) -> str:
     columns = ", ".join(f'"{name} é" = "{name}"' for name in names)
     text = f"""
 [history]
@@ -131,16 +131,16 @@ column = "v0"
 def test_records_equal_the_plain_ones_and_bytes_do_not_depend_on_files(
     case: tuple[pa.Table, str], shuffle: random.Random, files: int, group_rows: int
 ) -> None:
-    table, payload_text = case
-    payload = parse_payload(payload_text.encode())
-    wanted, reasons = plain_records(table, payload, RUN_DATE, DAYS)
+    table, contract_text = case
+    contract = parse_contract(contract_text.encode())
+    wanted, reasons = plain_records(table, contract, RUN_DATE, DAYS)
     order = list(range(table.num_rows))
     shuffle.shuffle(order)
     pieces = [table.take(pa.array(order[n::files], pa.int64())) for n in range(files)]
     with tempfile.TemporaryDirectory() as folder:
         flags: dict[str, Any] = {"run_date": RUN_DATE.isoformat(), "forecast_days": DAYS}
-        whole = build(Path(folder, "whole"), payload_text, [table], **flags)
-        split = build(Path(folder, "split"), payload_text, pieces, group_rows=group_rows, **flags)
+        whole = build(Path(folder, "whole"), contract_text, [table], **flags)
+        split = build(Path(folder, "split"), contract_text, pieces, group_rows=group_rows, **flags)
         assert whole.files == split.files
         assert whole.exit_code == split.exit_code
         event(f"{min(len(wanted), 3)} records")

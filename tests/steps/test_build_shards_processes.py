@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from shard_build import DAILY_PAYLOAD, Build, build, build_arguments, build_environment, write_files
+from shard_build import DAILY_CONTRACT, Build, build, build_arguments, build_environment, write_files
 
 ITEMS, DAYS = 2_000, 1_050
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def by_one(tmp_path_factory: pytest.TempPathFactory) -> Build:
         }
     )
     write_files(root / "processing/input/history", [table.slice(0, 1_500_000), table.slice(1_500_000)])
-    return build(root, DAILY_PAYLOAD, None, processes=1)
+    return build(root, DAILY_CONTRACT, None, processes=1)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_run_after_a_killed_one_is_whole_and_no_process_of_the_killed_one_goes
     process.wait()
     assert not (tmp_path / "processing/output/manifest/manifest.json").exists()
     _until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in children))
-    made = build(tmp_path, DAILY_PAYLOAD, None, processes=1)
+    made = build(tmp_path, DAILY_CONTRACT, None, processes=1)
     assert _digests(made) == expected
 
 

@@ -1,4 +1,4 @@
-"""A history that is not what the payload declares: each fault is named with file, column and remedy."""
+"""A history that is not what the contract declares: each fault is named with file, column and remedy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shard_build import DAILY_PAYLOAD, build, daily_rows
+from shard_build import DAILY_CONTRACT, build, daily_rows
 
-PROMO = DAILY_PAYLOAD.replace('columns = { date = "date",', 'columns = { promo = "promo", date = "date",')
+PROMO = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { promo = "promo", date = "date",')
 LIST = pa.array([[1], [2]], pa.list_(pa.int8()))
 ZONED = pa.array([dt.datetime(2026, 1, 1)] * 2, pa.timestamp("us", tz="Europe/Berlin"))
 
@@ -78,26 +78,26 @@ def test_all_that_is_wrong_is_reported_together(tmp_path: Path) -> None:
 
 
 def test_an_empty_prefix_is_refused(tmp_path: Path) -> None:
-    made = build(tmp_path, DAILY_PAYLOAD, [])
+    made = build(tmp_path, DAILY_CONTRACT, [])
     assert made.exit_code == 3
     assert "there is no Parquet file. Check HistoryUri." in made.message
 
 
 def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])])
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])])
     (tmp_path / "processing/input/history/notes.csv").write_text("a,b\n1,2\n")
-    made = build(tmp_path, DAILY_PAYLOAD, None)
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.exit_code == 3
     assert "notes.csv: is not a Parquet file" in made.message
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"], 500)])
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 500)])
     path = tmp_path / "processing/input/history/part-0.parquet"
     data = bytearray(path.read_bytes())
     data[4:400] = bytes(396)
     path.write_bytes(data)
-    made = build(tmp_path, DAILY_PAYLOAD, None)
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.exit_code == 3
     assert "part-0.parquet: cannot be read" in made.message
 
@@ -114,14 +114,14 @@ def test_text_that_is_not_utf8_is_named_with_its_column(tmp_path: Path) -> None:
 
 def test_hidden_files_are_no_data_and_folders_are_searched(tmp_path: Path) -> None:
     history = tmp_path / "processing/input/history"
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])])
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])])
     (history / "_SUCCESS").touch()
     (history / ".part.parquet.crc").write_bytes(b"x")
     (history / ".checkpoints").mkdir()
     pq.write_table(daily_rows(["a"]), history / ".checkpoints/part-0.parquet")
     (history / "2026/02").mkdir(parents=True)
     pq.write_table(daily_rows(["b"]), history / "2026/02/more")
-    made = build(tmp_path, DAILY_PAYLOAD, None)
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert (list(made.records), made.reasons) == (["a", "b"], {})
 
 
@@ -130,9 +130,9 @@ def test_hidden_files_are_no_data_and_folders_are_searched(tmp_path: Path) -> No
     [("_delta_log", "Delta table"), (".hoodie", "Hudi table"), ("_temporary", "unfinished output")],
 )
 def test_a_table_whose_files_are_not_all_data_is_refused(tmp_path: Path, folder: str, expected: str) -> None:
-    build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])])
+    build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])])
     (tmp_path / "processing/input/history" / folder).mkdir()
-    made = build(tmp_path, DAILY_PAYLOAD, None)
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.exit_code == 3
     assert expected in made.message
 
@@ -141,7 +141,7 @@ def test_a_directory_date_that_is_no_date_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "processing/input/history/date=soon"
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"item": ["a"], "sales": [1]}), folder / "part.parquet")
-    made = build(tmp_path, DAILY_PAYLOAD, None, run_date="2026-01-01")
+    made = build(tmp_path, DAILY_CONTRACT, None, run_date="2026-01-01")
     assert made.exit_code == 3
     assert "date=soon/part.parquet: column 'date' cannot be read as date32" in made.message
 
@@ -151,14 +151,14 @@ def test_a_directory_value_that_is_null_has_no_item(tmp_path: Path) -> None:
     for value in ("x", "__HIVE_DEFAULT_PARTITION__"):
         (history / f"item={value}").mkdir(parents=True)
         pq.write_table(daily_rows(["a"], 2).drop_columns(["item"]), history / f"item={value}" / "part.parquet")
-    made = build(tmp_path, DAILY_PAYLOAD, None)
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.reasons == {"(null)": "null_key"}
     assert list(made.records) == ["x"]
 
 
 def test_two_items_with_one_id_are_refused(tmp_path: Path) -> None:
     table = pa.table({"item": ["a/b", "a"], "part": ["c", "b/c"], "date": [dt.date(2026, 1, 1)] * 2, "sales": [1, 2]})
-    made = build(tmp_path, DAILY_PAYLOAD.replace('item_id = ["item"]', 'item_id = ["item", "part"]'), [table])
+    made = build(tmp_path, DAILY_CONTRACT.replace('item_id = ["item"]', 'item_id = ["item", "part"]'), [table])
     assert made.exit_code == 3
     assert "both give the item id 'a/b/c'" in made.message
 
@@ -169,10 +169,10 @@ def test_timestamps_of_old_spark_files_are_read(tmp_path: Path) -> None:
     history = tmp_path / "processing/input/history"
     history.mkdir(parents=True)
     pq.write_table(table, history / "spark.parquet", use_deprecated_int96_timestamps=True)
-    assert build(tmp_path, DAILY_PAYLOAD, None).records["a"]["rows"][1]["date"] == "2026-01-02T00:00:00"
+    assert build(tmp_path, DAILY_CONTRACT, None).records["a"]["rows"][1]["date"] == "2026-01-02T00:00:00"
 
 
 def test_a_history_without_any_value_has_no_automatic_run_date(tmp_path: Path) -> None:
-    made = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"], 2, sales=[None, None]).cast(daily_rows(["a"], 2).schema)])
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 2, sales=[None, None]).cast(daily_rows(["a"], 2).schema)])
     assert made.exit_code == 3
     assert "no row has a date and one of the targets sales" in made.message

@@ -31,7 +31,7 @@ MANIFEST = Manifest(
     forecast_days=31,
     resume_from=None,
     parameters={"forecast_days": 31, "run_date": "auto"},
-    payload_sha256="0" * 64,
+    contract_sha256="0" * 64,
     code_version="1" * 12,
     totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0),
     quarantined_by_reason={"too_short": 1},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sample_run import PUBLISH, SampleRun
-from shard_build import DAILY_PAYLOAD, build, daily_rows
+from shard_build import DAILY_CONTRACT, build, daily_rows
 
 from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.publish.lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, locked, read_lock, take_lock
@@ -115,7 +115,7 @@ def test_of_runs_that_begin_at_once_one_gets_the_lock(store: DirectoryStore) -> 
 
 
 def test_building_takes_the_lock_for_the_whole_run(tmp_path: Path) -> None:
-    assert build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])], run_id="runaaaaaaaaa", run_label="week").exit_code == 0
+    assert build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], run_id="runaaaaaaaaa", run_label="week").exit_code == 0
     lock = read_lock(DirectoryStore(tmp_path / "s3"), PUBLISH, datetime.now(UTC))
     assert lock is not None
     assert (lock.run_id, lock.run_label) == ("runaaaaaaaaa", "week")
@@ -123,19 +123,19 @@ def test_building_takes_the_lock_for_the_whole_run(tmp_path: Path) -> None:
 
 def test_a_second_run_ends_before_it_builds_anything(tmp_path: Path) -> None:
     take(DirectoryStore(tmp_path / "s3"), "runbbbbbbbbb", datetime.now(UTC))
-    found = build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])], run_id="runaaaaaaaaa")
+    found = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], run_id="runaaaaaaaaa")
     assert found.exit_code == ServiceError.exit_code
     assert "run runbbbbbbbbb, label 2026-11-22, has it since" in found.message
     assert found.files == {}
 
 
 def test_a_run_that_cannot_be_built_gives_the_lock_back(tmp_path: Path) -> None:
-    assert build(tmp_path, DAILY_PAYLOAD, [], run_id="runaaaaaaaaa").exit_code == DataError.exit_code
+    assert build(tmp_path, DAILY_CONTRACT, [], run_id="runaaaaaaaaa").exit_code == DataError.exit_code
     assert holder(DirectoryStore(tmp_path / "s3"), datetime.now(UTC)) is None
 
 
 def test_a_step_without_a_network_takes_no_lock(tmp_path: Path) -> None:
-    assert build(tmp_path, DAILY_PAYLOAD, [daily_rows(["a"])], publish_uri="none").exit_code == 0
+    assert build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], publish_uri="none").exit_code == 0
     assert not (tmp_path / "s3").exists()
 
 
@@ -170,7 +170,7 @@ def test_a_run_that_cannot_be_decided_gives_the_lock_back(tmp_path: Path) -> Non
     run = SampleRun(root=tmp_path)
     take(run.store, run.run_id)
     run.transform()
-    run.payload += "# other bytes\n"
+    run.contract += "# other bytes\n"
     with pytest.raises(DataError):
         run.step()
     assert holder(run.store) is None

@@ -83,7 +83,7 @@ class World:
             forecast_days=2,
             resume_from=None,
             parameters={},
-            payload_sha256="",
+            contract_sha256="",
             code_version="",
             totals=totals,
             quarantined_by_reason={},

@@ -6,10 +6,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sample_run import PAYLOAD, RUNS, SampleRun
+from sample_run import CONTRACT, RUNS, SampleRun
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.outcome.ledger import read_ledger
@@ -30,11 +30,11 @@ def without(run: SampleRun, *shards: str) -> None:
 
 
 def earlier(run: SampleRun) -> EarlierRun:
-    return read_earlier_run(run.store, RUNS, run.run_id, parse_payload(PAYLOAD.encode()))
+    return read_earlier_run(run.store, RUNS, run.run_id, parse_contract(CONTRACT.encode()))
 
 
 def expected(run: SampleRun) -> Expected:
-    return Expected.of(parse_payload(PAYLOAD.encode()).answer, run.run_date, run.days)
+    return Expected.of(parse_contract(CONTRACT.encode()).answer, run.run_date, run.days)
 
 
 def test_a_run_without_a_report_has_the_ledger_that_the_next_step_would_have_written(run: SampleRun) -> None:
@@ -119,11 +119,11 @@ def test_a_run_that_built_nothing_cannot_be_resumed(run: SampleRun) -> None:
 
 
 def test_forecasts_of_a_later_run_date_fill_no_gap_of_an_earlier_one(tmp_path: Path) -> None:
-    payload = PAYLOAD + '[checks]\nmissing_forecasts = "carry_forward"\n'
-    later = SampleRun(root=tmp_path, run_date=date(2026, 11, 22), payload=payload)
+    contract = CONTRACT + '[checks]\nmissing_forecasts = "carry_forward"\n'
+    later = SampleRun(root=tmp_path, run_date=date(2026, 11, 22), contract=contract)
     later.transform()
     later.step()
-    back = SampleRun(root=tmp_path, run_id="runbbbbbbbbb", run_date=date(2026, 11, 20), payload=payload)
+    back = SampleRun(root=tmp_path, run_id="runbbbbbbbbb", run_date=date(2026, 11, 20), contract=contract)
     answers = back.answers()
     answers[PART][0] = back.output_line(back.shards[PART][0], {"error": "x"})
     back.transform(answers)

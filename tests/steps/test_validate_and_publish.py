@@ -95,7 +95,7 @@ def test_a_record_without_an_answer_after_the_retry_holds_the_run(run: SampleRun
     assert published_objects(run.store) == {}
     failed = [json.loads(line) for line in run.report_file("failed_records.jsonl").read_bytes().splitlines()]
     assert [(each["item_id"], each["record"]) for each in failed] == [(poison, json.loads(run.record(poison)))]
-    assert run.store.read(failed[0]["payload"]) == run.record(poison) + b"\n"
+    assert run.store.read(failed[0]["contract"]) == run.record(poison) + b"\n"
 
 
 def test_a_failed_record_within_the_tolerance_is_left_out_and_listed(run: SampleRun) -> None:
@@ -228,8 +228,8 @@ def test_a_carried_answer_whose_record_is_gone_too_is_reported_without_it(run: S
 def test_missing_forecasts_are_carried_forward_for_the_days_both_runs_cover(run: SampleRun) -> None:
     run.transform()
     run.step()
-    payload = run.payload + '[checks]\nmissing_forecasts = "carry_forward"\n'
-    later = SampleRun(root=run.root, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), payload=payload)
+    contract = run.contract + '[checks]\nmissing_forecasts = "carry_forward"\n'
+    later = SampleRun(root=run.root, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), contract=contract)
     lost = later.shards[PART][0]
     answers = later.answers()
     answers[PART][0] = later.output_line(lost, {"error": "x"})
@@ -290,8 +290,8 @@ def test_a_run_of_a_few_chosen_items_is_published_and_does_not_hide_the_others(r
 def test_a_run_that_lost_most_items_of_the_last_one_is_flagged_and_held_on_demand(run: SampleRun) -> None:
     run.transform()
     run.step()
-    payload = run.payload + "[checks]\nhold_on_flags = true\n"
-    less = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=list(run.items)[:3], payload=payload)
+    contract = run.contract + "[checks]\nhold_on_flags = true\n"
+    less = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=list(run.items)[:3], contract=contract)
     less.transform()
     report = less.step(systemic_failure_percent=20.0)
     assert (report["outcome"], report["flag_counts"]) == ("HELD", {"fewer_items": 1})
@@ -322,7 +322,7 @@ def test_inputs_that_do_not_belong_together_are_refused(run: SampleRun) -> None:
     run.transform()
     with pytest.raises(DataError, match="built with ResumeFrom None, and this is runzzzzzzzzz"):
         run.step(resume_from="runzzzzzzzzz")
-    run.payload += "# changed\n"
+    run.contract += "# changed\n"
     with pytest.raises(DataError, match="not the one the records were built with"):
         run.step()
 
@@ -335,8 +335,8 @@ def test_a_step_that_is_killed_anywhere_comes_to_the_same_end_when_it_runs_again
         first = SampleRun(root=tmp_path / name)
         first.transform()
         first.step()
-        payload = first.payload + '[checks]\nmissing_forecasts = "carry_forward"\n'
-        run = SampleRun(root=tmp_path / name, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), payload=payload)
+        contract = first.contract + '[checks]\nmissing_forecasts = "carry_forward"\n'
+        run = SampleRun(root=tmp_path / name, run_id="runbbbbbbbbb", run_date=date(2026, 11, 25), contract=contract)
         answers = run.answers()
         answers[PART][0] = run.output_line(run.shards[PART][0], {"error": "x"})
         run.transform(answers)
@@ -375,11 +375,13 @@ def test_a_last_run_of_other_targets_is_compared_by_its_items_alone_and_one_that
 def test_a_trial_of_other_targets_on_a_few_chosen_items_hides_nothing_from_the_readers(run: SampleRun) -> None:
     run.transform()
     run.step()
-    payload = run.payload.replace('["sales"]', '["promo_sales"]').replace(
+    contract = run.contract.replace('["sales"]', '["promo_sales"]').replace(
         "targets = { sales", "targets = { promo_sales"
     )
     items = list(run.items)[:3]
-    few = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=items, items_uri="s3://bucket/few.txt", payload=payload)
+    few = SampleRun(
+        root=run.root, run_id="runbbbbbbbbb", items=items, items_uri="s3://bucket/few.txt", contract=contract
+    )
     few.transform()
     report = few.step(systemic_failure_percent=20.0)
     assert (report["outcome"], report["pointer_moved"]) == ("COMPLETE", False)
@@ -406,4 +408,4 @@ def test_failed_records_beyond_the_size_limit_are_named_without_their_bodies(
     embedded = [each for each in failed if each["record"] is not None]
     assert 0 < len(embedded) < len(failed)
     assert all(each["record"]["item_id"] == each["item_id"] for each in embedded)
-    assert all(each["payload"].startswith(f"{RUNS}{run.run_id}/input/r0/part-") for each in failed)
+    assert all(each["contract"].startswith(f"{RUNS}{run.run_id}/input/r0/part-") for each in failed)

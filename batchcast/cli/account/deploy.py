@@ -28,7 +28,7 @@ def deploy(
 ) -> None:
     """Create the pipeline, or update what has changed.
 
-    Code and payload file go to S3 under the digest of their content; running executions keep theirs.
+    Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
     from batchcast.account.deploy_settings import read_deploy_settings

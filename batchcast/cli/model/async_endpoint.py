@@ -205,14 +205,14 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
 
 
 def _collected(session: Session, past: PastRun, run: AsyncRun, *, whatever_is_there: bool) -> dict[str, Any]:
-    from batchcast.runs.run_contract import payload_of_run
+    from batchcast.runs.run_contract import contract_of_run
     from batchcast.serving.bulk.collect import collect_run, decide_run, error_key_of
 
-    uri, payload = payload_of_run(session, past)
-    error_key = error_key_of(payload, uri)
+    uri, contract = contract_of_run(session, past)
+    error_key = error_key_of(contract, uri)
     found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
     click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
-    return decide_run(run, session.store, payload, past.parameters)
+    return decide_run(run, session.store, contract, past.parameters)
 
 
 def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun]:

@@ -34,7 +34,7 @@ RECORDS = 8
     help="Records of the model, a JSON document a line; those of the bakery sample unless given.",
 )
 @click.option(
-    "--payload", type=click.Path(path_type=Path), help="The payload.toml of these records, to judge the answers by."
+    "--contract", type=click.Path(path_type=Path), help="The model.toml of these records, to judge the answers by."
 )
 @click.option(
     "--start-timeout",
@@ -49,7 +49,7 @@ def check_container(
     url: str | None,
     command: str | None,
     sample: Path | None,
-    payload: Path | None,
+    contract: Path | None,
     start_timeout: float,
     as_json: bool,
 ) -> None:
@@ -63,14 +63,14 @@ def check_container(
     from batchcast.container_check import check_container as examine
 
     source = _source(url, command)
-    records, judge = _records_and_judge(sample, payload)
+    records, judge = _records_and_judge(sample, contract)
     with _progress() as show:
         report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
     container = url or command or ""
     if as_json:
         click.echo(json.dumps(container_document(report, container), indent=1))
     else:
-        print_container_report(report, container, _origin(len(records), sample, payload))
+        print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.fit else ModelError.exit_code)
 
 
@@ -86,19 +86,19 @@ def _source(url: str | None, command: str | None) -> ModelSource:
     return command_with_port(command, "--command")
 
 
-def _records_and_judge(sample: Path | None, payload: Path | None) -> tuple[list[bytes], Judge]:
+def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
     from batchcast.container_check import judge_json
     from batchcast.container_check.answer_check import forecast_judge
     from batchcast.local.sample import SAMPLE, bakery_records, read_records
-    from batchcast.steps.contract.contract_file import read_payload
+    from batchcast.steps.contract.contract_file import read_contract
 
     if sample is not None:
-        judge = judge_json if payload is None else forecast_judge(read_payload(payload))
+        judge = judge_json if contract is None else forecast_judge(read_contract(contract))
         return _spread(read_records(sample)), judge
-    if payload is not None:
+    if contract is not None:
         remedy = "Give records that fit it with --sample FILE."
-        raise ConfigError(Problem("sample", "--payload is given without --sample.", str(payload), remedy))
-    return _spread(bakery_records()), forecast_judge(read_payload(SAMPLE / "payload.toml"))
+        raise ConfigError(Problem("sample", "--contract is given without --sample.", str(contract), remedy))
+    return _spread(bakery_records()), forecast_judge(read_contract(SAMPLE / "model.toml"))
 
 
 def _spread(records: Sequence[bytes]) -> list[bytes]:
@@ -107,10 +107,10 @@ def _spread(records: Sequence[bytes]) -> list[bytes]:
     return [records[place] for place in places]
 
 
-def _origin(count: int, sample: Path | None, payload: Path | None) -> str:
+def _origin(count: int, sample: Path | None, contract: Path | None) -> str:
     if sample is None:
         return f"{count} records of the bakery sample; give --sample FILE for those of your own model."
-    judged = f"judged by {payload}" if payload else "only known to be JSON; give --payload to have forecasts judged"
+    judged = f"judged by {contract}" if contract else "only known to be JSON; give --contract to have forecasts judged"
     return f"{count} records of {sample}, the answers {judged}."
 
 

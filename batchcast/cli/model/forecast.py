@@ -30,7 +30,7 @@ __all__ = ["forecast"]
 @click.argument("items", nargs=-1, required=True, metavar="ITEM…")
 @click.option("--history", metavar="DIR|S3URI", help="Parquet history; that of the latest run unless given.")
 @click.option(
-    "--payload", type=click.Path(path_type=Path), help="The payload.toml; that of the latest run unless given."
+    "--contract", type=click.Path(path_type=Path), help="The model.toml; that of the latest run unless given."
 )
 @click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
 @click.option("--days", type=click.IntRange(1), default=31, show_default=True, help="Days to forecast.")
@@ -66,7 +66,7 @@ def forecast(
     built = build_records(
         list(dict.fromkeys(items)),
         history=source.history,
-        payload=source.payload,
+        contract=source.contract,
         run_date=given["run_date"] or source.run_date,
         forecast_days=given["days"],
         objects=(source.session.store, source.session.client("s3")) if source.session else None,
@@ -102,8 +102,8 @@ def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
     if given["model"] and (given["url"] or given["endpoint"] or not given["workspace"]):
         what = "--model names a server of a workspace."
         problems.append(Problem("model", what, remedy="Give --workspace alone, or leave it out."))
-    if bool(given["history"]) != bool(given["payload"]):
-        problems.append(Problem("history", "--history and --payload belong together.", remedy="Give both or none."))
+    if bool(given["history"]) != bool(given["contract"]):
+        problems.append(Problem("history", "--history and --contract belong together.", remedy="Give both or none."))
     if problems:
         raise ConfigError(*problems)
 
@@ -113,37 +113,37 @@ class _Source:
     """Where records come from; `session` is None for the sample, `model` is the latest run's."""
 
     history: str
-    payload: bytes
+    contract: bytes
     run_date: str
     model: str = ""
     session: Session | None = None
 
 
 def _source(given: Mapping[str, Any]) -> _Source:
-    from batchcast.runs.run_contract import payload_of_run
+    from batchcast.runs.run_contract import contract_of_run
     from batchcast.session.session import open_session
     from batchcast.steps.store.objects import DirectoryStore
 
-    history, payload = given["history"], given["payload"]
+    history, contract = given["history"], given["contract"]
     session = None
     if given["workspace"] or given["endpoint"] or str(history).startswith("s3://"):
         session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
-    if history and payload:
-        return _Source(history=history, payload=_file(payload), run_date="auto", session=session)
+    if history and contract:
+        return _Source(history=history, contract=_file(contract), run_date="auto", session=session)
     if session is None:
         return _sample()
     run = _latest_run(session, given["name"])
     if run is None:
         what = f"pipeline {given['name']} has no run there, so that nothing says what its records are."
         where = str(given["workspace"] or session.region)
-        raise ConfigError(Problem("no_run", what, where, "Run it first, or give --history and --payload."))
+        raise ConfigError(Problem("no_run", what, where, "Run it first, or give --history and --contract."))
     uri = run.parameters["HistoryUri"]
     if isinstance(session.store, DirectoryStore):
         uri = str(session.store.root.joinpath(*uri.removeprefix("s3://").strip("/").split("/")))
-    _, data = payload_of_run(session, run)
+    _, data = contract_of_run(session, run)
     parameters = run.parameters
     return _Source(
-        history=uri, payload=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
+        history=uri, contract=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
     )
 
 
@@ -164,15 +164,15 @@ def _sample() -> _Source:
 
     if not (SAMPLE / "history").is_dir():
         what = "the bakery sample is not here."
-        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give --history and --payload."))
-    return _Source(history=str(SAMPLE / "history"), payload=_file(SAMPLE / "payload.toml"), run_date=SAMPLE_RUN_DATE)
+        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give --history and --contract."))
+    return _Source(history=str(SAMPLE / "history"), contract=_file(SAMPLE / "model.toml"), run_date=SAMPLE_RUN_DATE)
 
 
 def _file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(Problem("payload", f"cannot be read: {error.strerror}.", str(path))) from error
+        raise ConfigError(Problem("contract", f"cannot be read: {error.strerror}.", str(path))) from error
 
 
 def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> list[tuple[AdHocRecord, AdHocRequest]]:
@@ -262,7 +262,7 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 
-    expected = Expected.of(built.payload.answer, built.run_date, built.forecast_days)
+    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_days)
     try:
         document = json.loads(answer)
         echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id

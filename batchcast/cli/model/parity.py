@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchcast.serving.parity.parity import Parity
     from batchcast.serving.parity.sample import SampledRecord
     from batchcast.serving.realtime import Ask
-    from batchcast.steps.contract.model_contract import Payload
+    from batchcast.steps.contract.model_contract import ModelContract
 
 __all__ = ["parity"]
 
@@ -37,7 +37,7 @@ _FIRST = 10
     "--sample", type=click.Path(path_type=Path), help="Records for --model-command; else the bakery sample's."
 )
 @click.option(
-    "--payload", type=click.Path(path_type=Path), help="The payload.toml of the records of --sample; else the run's."
+    "--contract", type=click.Path(path_type=Path), help="The model.toml of the records of --sample; else the run's."
 )
 @click.option("--records", type=click.IntRange(1), default=100, show_default=True, help="Records that are compared.")
 @click.option(
@@ -64,8 +64,8 @@ def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **g
     from batchcast.steps.store.objects import whole_file
 
     ask = _endpoint_side(given)
-    lines, answers, payload = _batch_side(given)
-    sample = stratified(lines, records, payload)
+    lines, answers, contract = _batch_side(given)
+    sample = stratified(lines, records, contract)
     bodies = [record.body for record in sample]
     _say(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice")
     first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
@@ -102,14 +102,14 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
     return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"])
 
 
-def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], Payload | None]:
-    """The records, the answers that are there already, and the payload file where it is known."""
-    from batchcast.runs.run_contract import payload_of_run
+def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
+    """The records, the answers that are there already, and the contract file where it is known."""
+    from batchcast.runs.run_contract import contract_of_run
     from batchcast.runs.run_record import find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
     from batchcast.session.served_model import command_with_port
     from batchcast.session.session import open_session
-    from batchcast.steps.contract.contract_file import parse_payload, read_payload
+    from batchcast.steps.contract.contract_file import parse_contract, read_contract
 
     if (given["run_id"] is None) == (given["model_command"] is None):
         remedy = "Give --against RUN_ID, or --model-command that starts the server."
@@ -119,31 +119,31 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     if given["sample"] and given["run_id"]:
         what = "--sample goes with --model-command: a run has records of its own."
         raise ConfigError(Problem("sample", what, remedy="Leave it out."))
-    payload = read_payload(given["payload"]) if given["payload"] else None
+    contract = read_contract(given["contract"]) if given["contract"] else None
     if given["model_command"]:
         command_with_port(given["model_command"], "--model-command")
-        return _sample(given, payload)
+        return _sample(given, contract)
     session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
     run = find_run(session, given["name"], given["run_id"])
     where = session.store, run.parameters["RunsUri"], given["run_id"]
-    if payload is None:
-        uri, text = payload_of_run(session, run)
-        payload = parse_payload(text, where=uri)
-    return records_of_run(*where), answers_of_run(*where), payload
+    if contract is None:
+        uri, text = contract_of_run(session, run)
+        contract = parse_contract(text, where=uri)
+    return records_of_run(*where), answers_of_run(*where), contract
 
 
 def _sample(
-    given: Mapping[str, Any], payload: Payload | None
-) -> tuple[Sequence[bytes], Mapping[str, bytes | None], Payload | None]:
+    given: Mapping[str, Any], contract: ModelContract | None
+) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
     from batchcast.local.sample import SAMPLE, bakery_records, read_records
-    from batchcast.steps.contract.contract_file import read_payload
+    from batchcast.steps.contract.contract_file import read_contract
 
     if given["sample"]:
-        return read_records(given["sample"]), {}, payload
-    if payload is not None:
-        what = "--payload is given without --sample; the bakery's records have their own."
+        return read_records(given["sample"]), {}, contract
+    if contract is not None:
+        what = "--contract is given without --sample; the bakery's records have their own."
         raise ConfigError(Problem("sample", what, remedy="Give the records that fit it with --sample FILE."))
-    return bakery_records(), {}, read_payload(SAMPLE / "payload.toml")
+    return bakery_records(), {}, read_contract(SAMPLE / "model.toml")
 
 
 def _document(found: Parity) -> dict[str, Any]:

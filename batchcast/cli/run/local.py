@@ -44,7 +44,7 @@ class LocalRun:
 
     workspace: Path
     history: str
-    payload: Path
+    contract: Path
     model_command: str | None
     model_url: str | None
     start_seconds: float
@@ -55,7 +55,7 @@ class LocalRun:
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
 @click.option("--history", metavar="DIR|S3URI", help="Parquet history; the bakery sample unless given.")
-@click.option("--payload", type=click.Path(path_type=Path), help="The payload.toml that declares the model's records.")
+@click.option("--contract", type=click.Path(path_type=Path), help="The model.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @click.option("--model-url", metavar="URL", help="A model server that is already running.")
 @click.option(
@@ -78,7 +78,7 @@ class LocalRun:
 def local(
     parameters: tuple[str, ...],
     history: str | None,
-    payload: Path | None,
+    contract: Path | None,
     model_command: str | None,
     model_url: str | None,
     start_seconds: float,
@@ -99,7 +99,7 @@ def local(
     run = LocalRun(
         workspace=workspace.resolve(),
         history=history or str(SAMPLE / "history"),
-        payload=payload or SAMPLE / "payload.toml",
+        contract=contract or SAMPLE / "model.toml",
         model_command=model_command,
         model_url=model_url,
         start_seconds=start_seconds,
@@ -150,17 +150,17 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
 
 
 def _prepare(run: LocalRun, store: DirectoryStore) -> None:
-    """Put into the store what `deploy` would put on S3: the code, the payload file and the history."""
+    """Put into the store what `deploy` would put on S3: the code, the contract file and the history."""
     from batchcast.pipelines.bundle import bundle
     from batchcast.pipelines.settings import BuildSettings
-    from batchcast.steps.contract.contract_file import read_payload
+    from batchcast.steps.contract.contract_file import read_contract
 
-    if not run.payload.is_file():
-        raise ConfigError(Problem("payload", "there is no such file.", str(run.payload), "Name it with --payload."))
-    read_payload(run.payload)
+    if not run.contract.is_file():
+        raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
+    read_contract(run.contract)
     settings = BuildSettings()
     store.write(settings.code_uri, bundle())
-    store.write(settings.payload_uri, run.payload.read_bytes())
+    store.write(settings.contract_uri, run.contract.read_bytes())
     _mount_history(run, store)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import Payload, Rows, Values
+from batchcast.steps.contract.model_contract import ModelContract, Rows, Values
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
 from batchcast.steps.history.items import count_items, merge_items
@@ -44,26 +44,26 @@ class HistorySize:
 
 
 def measure_history(
-    directory: Path, payload: Payload, *, forecast_days: int, run_date: date | None = None
+    directory: Path, contract: ModelContract, *, forecast_days: int, run_date: date | None = None
 ) -> HistorySize:
     """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
-    history = open_history(directory, payload)
-    last = run_date or latest_date(history, payload)
-    axis = DateAxis(type=history.types[payload.history.date], run_date=last, forecast_days=forecast_days)
+    history = open_history(directory, contract)
+    last = run_date or latest_date(history, contract)
+    axis = DateAxis(type=history.types[contract.history.date], run_date=last, forecast_days=forecast_days)
     with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
-        counts = count_items(lambda _: None, history.units(), payload, history, axis, Path(scratch))
+        counts = count_items(lambda _: None, history.units(), contract, history, axis, Path(scratch))
     items = merge_items([counts])
-    enough = items.rows >= max(1, payload.history.min_days)
+    enough = items.rows >= max(1, contract.history.min_days)
     rows, later = items.rows[enough], items.later[enough]
-    a_row = _row_bytes(history, payload)
+    a_row = _row_bytes(history, contract)
     total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)
     size = _FRAME_BYTES + (total / len(rows) if len(rows) else 0.0)
     return HistorySize(rows=rows, later=later, record_mb=size / _BYTES_A_MB, run_date=last)
 
 
-def _row_bytes(history: ParquetHistory, payload: Payload) -> dict[str, float]:
+def _row_bytes(history: ParquetHistory, contract: ModelContract) -> dict[str, float]:
     """Mean JSON bytes of one row, by period, from the first rows of the history."""
-    fields = [*payload.row_fields("history"), *payload.row_fields("future")]
+    fields = [*contract.row_fields("history"), *contract.row_fields("future")]
     wanted = sorted({column for field in fields for column in field.sources})
     unit = history.units()[0]
     table = next(iter(read_unit(unit, wanted, history.types, rows=_LOOKED_AT_ROWS))).slice(0, _LOOKED_AT_ROWS)

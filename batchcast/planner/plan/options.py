@@ -38,7 +38,7 @@ class PlanOptions:
 
     items: int | None = None
     history: str | None = None
-    payload: Path | None = None
+    contract: Path | None = None
     run_date: str | None = None
     seconds: float | None = None
     seconds_cv: float | None = None
@@ -69,7 +69,7 @@ def plan_options(command: _Command) -> _Command:
         [
             click.option("--items", type=click.IntRange(1), help="Records of a run."),
             click.option("--history", metavar="DIR|S3URI", help="Parquet history to count the records of, instead."),
-            click.option("--payload", type=file, help="The payload.toml of that history."),
+            click.option("--contract", type=file, help="The model.toml of that history."),
             click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
             click.option("--seconds", type=float, help="Seconds a record takes alone, one request in flight."),
             click.option("--seconds-cv", type=float, help="Their standard deviation by their mean. Assumed: 0.5."),
@@ -158,18 +158,18 @@ def _history_size(options: PlanOptions, forecast_days: int) -> HistorySize | Non
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
-    from batchcast.steps.contract.contract_file import read_payload
+    from batchcast.steps.contract.contract_file import read_contract
 
-    if options.payload is None or options.items is not None:
-        what = "goes with --payload and without --items."
-        raise ConfigError(Problem("plan", what, "--history", "Name the payload.toml that declares its columns."))
+    if options.contract is None or options.items is not None:
+        what = "goes with --contract and without --items."
+        raise ConfigError(Problem("plan", what, "--history", "Name the model.toml that declares its columns."))
     try:
         run_date = date.fromisoformat(options.run_date) if options.run_date else None
     except ValueError:
         raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
-    payload = read_payload(options.payload)
+    contract = read_contract(options.contract)
     with _local_copy(options.history) as directory:
-        return measure_history(directory, payload, forecast_days=forecast_days, run_date=run_date)
+        return measure_history(directory, contract, forecast_days=forecast_days, run_date=run_date)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from batchcast.steps.contract.model_contract import Payload
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, StoredObject, split_uri
 
@@ -21,7 +21,7 @@ _ENDINGS = (".parquet", ".parq", ".pq")
 
 
 def copy_items(
-    store: ObjectStore, s3: Any, prefix: str, target: Path, item_ids: Sequence[str], payload: Payload
+    store: ObjectStore, s3: Any, prefix: str, target: Path, item_ids: Sequence[str], contract: ModelContract
 ) -> None:
     """Copy the rows of some items below `prefix` to `target`; every file keeps its name and its schema.
 
@@ -29,7 +29,7 @@ def copy_items(
     """
     import pyarrow.parquet as pq
 
-    columns = payload.history.item_id
+    columns = contract.history.item_id
     parts = [item.split("/") for item in item_ids]
     # An id with more slashes than columns can be told apart in several ways: then every row may be one of its.
     wanted = None if any(len(part) != len(columns) for part in parts) else list(zip(*parts, strict=True))

@@ -15,8 +15,8 @@ from typing import Any
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.steps import build_shards
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import parse_payload
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload, Rows
+from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract, Rows
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
@@ -25,7 +25,7 @@ __all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
 
 _ITEMS = "s3://ad-hoc/items.txt"
 _RUN_ID = "adhoc0000000"
-# SageMaker's own limit of an asynchronous payload is 1 GB; a record beyond what a batch takes is no ad-hoc record.
+# SageMaker's own limit of an asynchronous contract is 1 GB; a record beyond what a batch takes is no ad-hoc record.
 _MAX_PAYLOAD_IN_MB = 100
 
 
@@ -47,7 +47,7 @@ class AdHocRecords:
 
     run_date: date
     forecast_days: int
-    payload: Payload
+    contract: ModelContract
     records: Sequence[AdHocRecord]
 
 
@@ -55,7 +55,7 @@ def build_records(
     item_ids: Sequence[str],
     *,
     history: str,
-    payload: bytes,
+    contract: bytes,
     run_date: str,
     forecast_days: int,
     objects: tuple[ObjectStore, Any] | None = None,
@@ -65,11 +65,11 @@ def build_records(
 
     Raises ConfigError for an unknown item, DataError for one that the weekly run would quarantine, with the reason.
     """
-    declared = parse_payload(payload, where="payload.toml")
+    declared = parse_contract(contract, where="model.toml")
     with tempfile.TemporaryDirectory(prefix="ad-hoc-") as folder:
         paths = ContainerPaths(root=Path(folder))
-        paths.input("payload").mkdir(parents=True)
-        (paths.input("payload") / "payload.toml").write_bytes(payload)
+        paths.input("contract").mkdir(parents=True)
+        (paths.input("contract") / "model.toml").write_bytes(contract)
         _bring_history(history, item_ids, declared, paths.input("history"), objects)
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
@@ -87,7 +87,7 @@ def build_records(
     return AdHocRecords(
         run_date=manifest.run_date,
         forecast_days=forecast_days,
-        payload=declared,
+        contract=declared,
         records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
     )
 
@@ -121,26 +121,26 @@ def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
         raise DataError(*problems)
 
 
-def _record(line: bytes, payload: Payload, baseline: Sequence[Mapping[str, Any]], run_date: date) -> AdHocRecord:
+def _record(line: bytes, contract: ModelContract, baseline: Sequence[Mapping[str, Any]], run_date: date) -> AdHocRecord:
     document = json.loads(line)
-    item, target = document[ITEM_ID_KEY], payload.history.targets[0]
+    item, target = document[ITEM_ID_KEY], contract.history.targets[0]
     own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
     days = {name: {run_date + timedelta(days=row["step"]): row[name] for row in own} for name in ("naive", "actual")}
     known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
     return AdHocRecord(
         item_id=item,
         body=line,
-        history=dict(_history(document, payload, target, run_date)),
+        history=dict(_history(document, contract, target, run_date)),
         naive=known["naive"],
         actual=known["actual"],
     )
 
 
 def _history(
-    document: Mapping[str, Any], payload: Payload, target: str, run_date: date
+    document: Mapping[str, Any], contract: ModelContract, target: str, run_date: date
 ) -> Iterator[tuple[date, float]]:
     """The target by day as the record tells it; a record without dates is taken for daily up to the run date."""
-    for field in payload.row_fields("history"):
+    for field in contract.row_fields("history"):
         values = document[field.key]
         if not isinstance(field, Rows):
             if field.column == target:
@@ -149,23 +149,23 @@ def _history(
                 return
             continue
         keys = {column: key for key, column in field.columns.items()}
-        if target in keys and payload.history.date in keys:
+        if target in keys and contract.history.date in keys:
             for row in values:
                 if row[keys[target]] is not None:
-                    yield date.fromisoformat(row[keys[payload.history.date]][:10]), float(row[keys[target]])
+                    yield date.fromisoformat(row[keys[contract.history.date]][:10]), float(row[keys[target]])
             return
 
 
 def _bring_history(
     history: str,
     item_ids: Sequence[str],
-    payload: Payload,
+    contract: ModelContract,
     target: Path,
     objects: tuple[ObjectStore, Any] | None,
 ) -> None:
     if history.startswith("s3://"):
         assert objects is not None
-        copy_items(*objects, history, target, item_ids, payload)
+        copy_items(*objects, history, target, item_ids, contract)
         return
     if not Path(history).is_dir():
         what = "there is no such directory."

@@ -1,7 +1,7 @@
 """From the answers of an asynchronous endpoint to a published run, by the step that a pipeline runs too.
 
 The answers of a shard become the output object that a transform job would have written. A record that was given up
-gets an answer with the error the payload file declares, so that the ledger has it as failed and says why.
+gets an answer with the error the contract file declares, so that the ledger has it as failed and says why.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from batchcast.serving.bulk.request_tracker import Fates, fates_of
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import parse_payload
+from batchcast.steps.contract.contract_file import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import parse_publish_arguments
 from batchcast.steps.shards.layout import output_uri
@@ -73,7 +73,7 @@ def collect_run(
     return Collection(answered=len(fates.answered), failed=len(fates.lost), unanswered=unanswered, shards=written)
 
 
-def decide_run(run: AsyncRun, store: ObjectStore, payload: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
+def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Run ValidateAndPublish on the run's outputs; the report, which then lies where a pipeline puts it.
 
     `parameters` are those of the run, by the pipeline's names. Nothing is sent once more: that was done already.
@@ -85,9 +85,9 @@ def decide_run(run: AsyncRun, store: ObjectStore, payload: bytes, parameters: Ma
             for stored in store.list(join_uri(base, name) + "/"):
                 target = paths.input(name) / stored.uri.removeprefix(join_uri(base, name) + "/")
                 store.download(stored.uri, target)
-        for directory in (paths.input("payload"), paths.output("report"), paths.output("retry")):
+        for directory in (paths.input("contract"), paths.output("report"), paths.output("retry")):
             directory.mkdir(parents=True)
-        (paths.input("payload") / "payload.toml").write_bytes(payload)
+        (paths.input("contract") / "model.toml").write_bytes(contract)
         with contextlib.redirect_stdout(sys.stderr):
             validate_and_publish(parse_publish_arguments(_arguments(run, parameters)), paths, store)
         report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
@@ -96,9 +96,9 @@ def decide_run(run: AsyncRun, store: ObjectStore, payload: bytes, parameters: Ma
     return report
 
 
-def error_key_of(payload: bytes, where: str) -> str:
+def error_key_of(contract: bytes, where: str) -> str:
     """The key under which the model's answers carry an error."""
-    return parse_payload(payload, where=where).answer.error
+    return parse_contract(contract, where=where).answer.error
 
 
 def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> Sequence[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, Payload, Rows, Values
+from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract, Rows, Values
 from batchcast.steps.errors import DataError, Problem
 
 __all__ = ["SampledRecord", "stratified"]
@@ -22,13 +22,13 @@ class SampledRecord:
     stratum: str
 
 
-def stratified(records: Sequence[bytes], count: int, payload: Payload | None) -> list[SampledRecord]:
+def stratified(records: Sequence[bytes], count: int, contract: ModelContract | None) -> list[SampledRecord]:
     """Up to `count` records, each once: longest, shortest, with nulls, with events ahead, new, and evenly spread ones.
 
-    Without the payload file only what needs no knowledge of the record. Raises DataError for records without an id.
+    Without the contract file only what needs no knowledge of the record. Raises DataError for records without an id.
     """
     documents = [_document(record) for record in records]
-    strata = _strata(records, documents, payload)
+    strata = _strata(records, documents, contract)
     share = max(1, count // (len(strata) + 1))
     chosen: dict[int, str] = {}
     for name, order in strata.items():
@@ -45,7 +45,7 @@ def stratified(records: Sequence[bytes], count: int, payload: Payload | None) ->
 
 
 def _strata(
-    records: Sequence[bytes], documents: Sequence[Mapping[str, Any]], payload: Payload | None
+    records: Sequence[bytes], documents: Sequence[Mapping[str, Any]], contract: ModelContract | None
 ) -> dict[str, list[int]]:
     """By name the places of its records, those first that have most of it. Rare strata choose before common ones."""
     places = range(len(records))
@@ -54,9 +54,9 @@ def _strata(
         return len(records[place]), place
 
     strata = {"with nulls": _most(places, lambda place: _count(documents[place], lambda value: value is None))}
-    if payload is not None:
-        ahead = payload.row_fields("future")
-        past = payload.row_fields("history")
+    if contract is not None:
+        ahead = contract.row_fields("future")
+        past = contract.row_fields("history")
         strata["with events ahead"] = _most(places, lambda place: _events(documents[place], ahead))
         strata["new"] = sorted(places, key=lambda place: (_days(documents[place], past), place))
     strata["longest"] = sorted(places, key=size, reverse=True)

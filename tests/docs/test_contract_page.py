@@ -1,4 +1,4 @@
-"""`docs/payload.md` says what the steps do."""
+"""`docs/contract.md` says what the steps do."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 from batchcast.steps.__main__ import main
 from batchcast.steps.contract.answer import Expected, read_answer
-from batchcast.steps.contract.contract_file import SOURCES, parse_payload
+from batchcast.steps.contract.contract_file import SOURCES, parse_contract
 from batchcast.steps.contract.model_contract import PUBLISHED_COLUMNS
 from batchcast.steps.shards.manifest import QuarantineReason
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "payload.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "model-contract.md").read_text(encoding="utf-8")
 
 
 def first_cells(section: str) -> set[str]:
@@ -40,8 +40,8 @@ def test_the_tables_have_every_source_answer_key_check_and_reason() -> None:
 def test_an_example_writes_the_record_and_reads_the_answer_that_are_shown(tmp_path: Path, block: str) -> None:
     shown_record, shown_answer = re.findall(r"It writes `(.*)` and reads `(.*)`\.", PAGE)[0]
     inputs = tmp_path / "processing" / "input"
-    (inputs / "payload").mkdir(parents=True)
-    (inputs / "payload" / "payload.toml").write_text(block)
+    (inputs / "contract").mkdir(parents=True)
+    (inputs / "contract" / "model.toml").write_text(block)
     (inputs / "history").mkdir()
     days = pa.array(range(16_802, 16_832), pa.int32()).cast(pa.date32())
     columns = {"store": ["store_1"] * 30, "product": ["bread"] * 30, "date": days, "sales": [12, 7] * 15}
@@ -55,5 +55,5 @@ def test_an_example_writes_the_record_and_reads_the_answer_that_are_shown(tmp_pa
     (shard,) = (tmp_path / "processing" / "output" / "shards").iterdir()
     # The page shows the first two of a list's values.
     assert re.sub(r"\[(\d+,\d+,)[^]]*]", r"[\1…]", shard.read_text().strip()) == shown_record
-    expected = Expected.of(parse_payload(block.encode()).answer, date(2026, 11, 22), 1)
+    expected = Expected.of(parse_contract(block.encode()).answer, date(2026, 11, 22), 1)
     assert read_answer(json.loads(shown_answer.replace(",…", "")), expected).tolist() == [[11.8]]

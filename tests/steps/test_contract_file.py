@@ -4,9 +4,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from shard_build import DAILY_PAYLOAD
+from shard_build import DAILY_CONTRACT
 
-from batchcast.steps.contract.contract_file import parse_payload, read_payload
+from batchcast.steps.contract.contract_file import parse_contract, read_contract
 from batchcast.steps.contract.model_contract import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
 from batchcast.steps.errors import ConfigError
 
@@ -65,16 +65,20 @@ missing_forecasts = "carry_forward"
 
 def problems(text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        parse_payload(text.encode())
+        parse_contract(text.encode())
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_every_declaration_is_read() -> None:
-    payload = parse_payload(WHOLE.encode())
-    assert payload.history.item_id == ("store", "product")
-    assert (payload.history.date, payload.history.targets) == ("day", ("sales", "returns"))
-    assert (payload.history.min_days, payload.history.nulls, payload.history.date_format) == (28, "quarantine", "date")
-    assert payload.record == (
+    contract = parse_contract(WHOLE.encode())
+    assert contract.history.item_id == ("store", "product")
+    assert (contract.history.date, contract.history.targets) == ("day", ("sales", "returns"))
+    assert (contract.history.min_days, contract.history.nulls, contract.history.date_format) == (
+        28,
+        "quarantine",
+        "date",
+    )
+    assert contract.record == (
         Constant(key="kind", json='{"a":1,"ü":[true,1.5,"x"]}'),
         ItemId(key="item_id"),
         IdColumn(key="store", column="store"),
@@ -84,31 +88,31 @@ def test_every_declaration_is_read() -> None:
         Rows(key="rows", period="history", columns={"when": "day", "sales": "sales"}),
         Rows(key="known", period="future", columns={"when": "day", "promo": "promo"}),
     )
-    assert (payload.answer.rows, payload.answer.date, payload.answer.error) == ("forecast", "date", "problem")
-    assert payload.answer.targets == {"sales": "p50", "returns": "returns"}
-    assert (payload.answer.minimum, payload.answer.maximum) == (0.0, 1e6)
-    assert payload.answer.quantiles == (("p10", "p50", "p90"),)
-    assert payload.checks.hold_on_flags is True
-    assert payload.checks.missing_forecasts == "carry_forward"
-    assert payload.sha256 == hashlib.sha256(WHOLE.encode()).hexdigest()
+    assert (contract.answer.rows, contract.answer.date, contract.answer.error) == ("forecast", "date", "problem")
+    assert contract.answer.targets == {"sales": "p50", "returns": "returns"}
+    assert (contract.answer.minimum, contract.answer.maximum) == (0.0, 1e6)
+    assert contract.answer.quantiles == (("p10", "p50", "p90"),)
+    assert contract.checks.hold_on_flags is True
+    assert contract.checks.missing_forecasts == "carry_forward"
+    assert contract.sha256 == hashlib.sha256(WHOLE.encode()).hexdigest()
 
 
 def test_what_may_be_left_out_has_a_default() -> None:
-    payload = parse_payload(DAILY_PAYLOAD.encode())
-    assert (payload.history.min_days, payload.history.nulls, payload.history.date_format) == (1, "null", None)
-    assert payload.answer.error == "error"
-    assert (payload.answer.minimum, payload.answer.maximum, payload.answer.quantiles) == (None, None, ())
-    assert (payload.checks.hold_on_flags, payload.checks.missing_forecasts) == (False, "leave_out")
+    contract = parse_contract(DAILY_CONTRACT.encode())
+    assert (contract.history.min_days, contract.history.nulls, contract.history.date_format) == (1, "null", None)
+    assert contract.answer.error == "error"
+    assert (contract.answer.minimum, contract.answer.maximum, contract.answer.quantiles) == (None, None, ())
+    assert (contract.checks.hold_on_flags, contract.checks.missing_forecasts) == (False, "leave_out")
 
 
 def test_one_array_a_target_takes_the_place_of_rows() -> None:
-    text = DAILY_PAYLOAD.split("[answer]")[0] + '[answer]\narrays = { sales = "mean" }\n'
-    answer = parse_payload(text.encode()).answer
+    text = DAILY_CONTRACT.split("[answer]")[0] + '[answer]\narrays = { sales = "mean" }\n'
+    answer = parse_contract(text.encode()).answer
     assert (answer.rows, answer.date, answer.targets, answer.arrays) == (None, None, {}, {"sales": "mean"})
 
 
 def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -> None:
-    assert parse_payload(WHOLE.encode()).value_columns == ("sales", "returns", "promo")
+    assert parse_contract(WHOLE.encode()).value_columns == ("sales", "returns", "promo")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def test_all_problems_are_reported_together_and_once() -> None:
 
 
 def test_a_record_without_history_is_refused() -> None:
-    text = DAILY_PAYLOAD.replace('from = "history"\ncolumns = { date = "date", sales = "sales" }', 'from = "item_id"')
+    text = DAILY_CONTRACT.replace('from = "history"\ncolumns = { date = "date", sales = "sales" }', 'from = "item_id"')
     assert any("no key carries the history" in problem for problem in problems(text))
 
 
@@ -173,9 +177,9 @@ def test_a_file_without_tables_names_all_of_them() -> None:
 def test_text_that_is_not_toml_names_the_place() -> None:
     assert "line 2" in problems("[history]\nx == 1")[0]
     with pytest.raises(ConfigError, match="UTF-8"):
-        parse_payload(b"\xff")
+        parse_contract(b"\xff")
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="payload_missing"):
-        read_payload(tmp_path / "payload.toml")
+    with pytest.raises(ConfigError, match="contract_missing"):
+        read_contract(tmp_path / "model.toml")
