@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLE_SECONDS = 0.1
 CONTRACT = """
-[history]
+[series]
 item_id = ["item"]
 date = "date"
 targets = ["sales"]

@@ -34,7 +34,7 @@ RESULTS = REPOSITORY / "benchmarks" / "results" / "recovery.md"
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published"
 RUN_DATE, DAYS, HISTORY_DAYS = date(2026, 11, 22), 31, 35
 CONTRACT = """
-[history]
+[series]
 item_id = ["item"]
 date = "date"
 targets = ["sales"]

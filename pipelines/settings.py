@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY
+from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["BuildSettings", "read_settings"]

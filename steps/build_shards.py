@@ -23,8 +23,7 @@ import numpy.typing as npt
 
 from batchcast.steps.build_arguments import BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import CONTRACT_FILE, read_contract
-from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.items import Items, count_items, merge_items
@@ -116,7 +115,7 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
     history = open_history(paths.input("history"), contract)
     axis = DateAxis(
-        type=history.types[contract.history.date],
+        type=history.types[contract.series.date],
         run_date=arguments.fixed_run_date or latest_date(history, contract),
         forecast_days=arguments.forecast_days,
     )
@@ -181,7 +180,7 @@ def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
     return Partition(
         history=run.history,
         axis=run.axis,
-        date=run.contract.history.date,
+        date=run.contract.series.date,
         columns=columns,
         row_bytes=size,
         starts=bucket_starts(rows, plan.starts, size),
@@ -204,7 +203,7 @@ def _write(
     writer = RecordWriter(
         contract=run.contract,
         axis=run.axis,
-        id_types=tuple(run.history.types[name] for name in run.contract.history.item_id),
+        id_types=tuple(run.history.types[name] for name in run.contract.series.item_id),
         shard_starts=plan.starts,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),

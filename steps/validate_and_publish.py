@@ -18,8 +18,7 @@ import pyarrow as pa
 from batchcast.steps.arguments import ALL
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import CONTRACT_FILE, read_contract
-from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Comparison, arrange, score
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from batchcast.steps import validate_and_publish
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import CONTRACT_FILE
+from batchcast.steps.contract.model_contract import CONTRACT_FILE
 from batchcast.steps.publish_arguments import parse_publish_arguments
 from batchcast.steps.shards import manifest as manifests
 from batchcast.steps.store.objects import DirectoryStore
@@ -24,7 +24,7 @@ from batchcast.steps.store.objects import DirectoryStore
 RUN_DATE = date(2026, 11, 22)
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
 CONTRACT = """
-[history]
+[series]
 item_id = ["store", "product"]
 date = "date"
 targets = ["sales"]

@@ -19,7 +19,7 @@ __all__ = ["DAYS", "PUBLISH", "RUNS", "TwoSteps"]
 
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
 CONTRACT = """
-[history]
+[series]
 item_id = ["store", "product"]
 date = "date"
 targets = ["sales"]

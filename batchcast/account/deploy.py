@@ -21,7 +21,7 @@ from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.runs.deployed import deployed_pipeline
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 

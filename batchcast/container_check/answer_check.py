@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ForecastDays, ModelContract, Rows
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import ForecastDays, Rows
+from batchcast.steps.contract.series import ITEM_ID_KEY
 
 __all__ = ["forecast_judge"]
 
@@ -78,7 +80,7 @@ def _days_from(first: date, days: int) -> list[date]:
 def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: str) -> list[date]:
     for field in contract.record:
         if isinstance(field, Rows) and field.period == period:
-            keys = [key for key, column in field.columns.items() if column == contract.history.date]
+            keys = [key for key, column in field.columns.items() if column == contract.series.date]
             rows = record.get(field.key)
             if keys and isinstance(rows, list):
                 days = [_day(row.get(keys[0])) for row in rows if isinstance(row, dict)]

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.contract.outputs import Answer
 
 __all__ = ["AnswerError", "Expected", "Values", "read_answer"]
 

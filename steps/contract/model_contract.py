@@ -1,155 +1,32 @@
-"""What `model.toml` declares: how to read the history, what a record of the model looks like, how to read its answer.
+"""What `model.toml` declares of a model: how to read the history, what a request looks like, how to read the answer.
 
-The contract belongs to the model, so it is declared and not coded.
+Nothing unknown is ignored: every problem of the file is found, and all are raised together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import tomllib
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
-__all__ = [
-    "ITEM_ID_KEY",
-    "PUBLISHED_COLUMNS",
-    "Answer",
-    "Checks",
-    "Constant",
-    "FirstDate",
-    "ForecastDays",
-    "History",
-    "IdColumn",
-    "ItemId",
-    "ModelContract",
-    "Period",
-    "RecordField",
-    "Rows",
-    "Values",
-]
+from batchcast.steps.contract.checks import Checks, read_checks
+from batchcast.steps.contract.outputs import Answer, read_answer_shape
+from batchcast.steps.contract.request import Period, RecordField, Rows, Values, read_record
+from batchcast.steps.contract.series import Series, read_series
+from batchcast.steps.contract.toml_table import TomlTable
+from batchcast.steps.errors import ConfigError, Problem
 
-ITEM_ID_KEY = "item_id"
-"""The key under which every record carries its item id: answers are matched to records by it."""
-PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date", "run_id")
-"""What is published beside the targets, partition columns included: a target cannot have one of these names."""
-Period = Literal["history", "future"]
+__all__ = ["CONTRACT_FILE", "ModelContract", "parse_contract", "read_contract"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """How to read the Parquet history: which columns name an item, its dates and what is forecast.
-
-    `date_format` None writes the date column as its type has it: a date as 2026-01-31, a timestamp as
-    2026-01-31T00:00:00.
-    """
-
-    item_id: tuple[str, ...]
-    date: str
-    targets: tuple[str, ...]
-    min_days: int = 1
-    nulls: Literal["null", "quarantine"] = "null"
-    date_format: Literal["date", "timestamp"] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
-    """A key with the same JSON value in every record; `json` is that value's text."""
-
-    key: str
-    json: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemId:
-    """A key with the item id, always a JSON string."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdColumn:
-    """A key with the item's value of one of the id columns."""
-
-    key: str
-    column: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstDate:
-    """A key with the first date of the item's history."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForecastDays:
-    """A key with the number of days to forecast."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """A key with an array of objects, one a row, oldest first; `columns` maps JSON key to Parquet column, in order."""
-
-    key: str
-    period: Period
-    columns: Mapping[str, str]
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The Parquet columns."""
-        return tuple(self.columns.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
-    """A key with a flat array of one column, oldest first."""
-
-    key: str
-    period: Period
-    column: str
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The Parquet column."""
-        return (self.column,)
-
-
-RecordField = Constant | ItemId | IdColumn | FirstDate | ForecastDays | Rows | Values
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Where the forecast and the error lie in the model's answer.
-
-    Either `rows` names a list of objects with `date` and one key a target (`targets`: target column to key), or
-    `arrays` names one array a target whose dates are implied. An answer with the key `error` is a failed record.
-    `minimum` and `maximum` bound every forecast value; each list of `quantiles` names keys that must not decrease.
-    """
-
-    rows: str | None = None
-    date: str | None = None
-    targets: Mapping[str, str]
-    arrays: Mapping[str, str]
-    error: str = "error"
-    minimum: float | None = None
-    maximum: float | None = None
-    quantiles: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checks:
-    """What the publishing step does about suspicious and missing forecasts."""
-
-    hold_on_flags: bool = False
-    missing_forecasts: Literal["leave_out", "carry_forward"] = "leave_out"
+CONTRACT_FILE = "model.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelContract:
     """The whole file; `sha256` is the digest of its bytes."""
 
-    history: History
+    series: Series
     record: tuple[RecordField, ...]
     answer: Answer
     checks: Checks
@@ -163,5 +40,35 @@ class ModelContract:
     def value_columns(self) -> tuple[str, ...]:
         """The columns that are read beside the ids and the date: targets, then those of the rows, each once."""
         named = [column for field in self.record if isinstance(field, Rows | Values) for column in field.sources]
-        own = {*self.history.item_id, self.history.date}
-        return tuple(dict.fromkeys(name for name in (*self.history.targets, *named) if name not in own))
+        own = {*self.series.item_id, self.series.date}
+        return tuple(dict.fromkeys(name for name in (*self.series.targets, *named) if name not in own))
+
+
+def read_contract(path: Path) -> ModelContract:
+    """The contract of the file. Raises ConfigError with every problem found in it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        remedy = "Deploy the pipeline with a contract file."
+        raise ConfigError(Problem("contract_missing", f"cannot be read: {error}.", str(path), remedy)) from error
+    return parse_contract(data, where=path.name)
+
+
+def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
+    """The contract of the file's bytes. Raises ConfigError with every problem found in them."""
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        remedy = "Correct the TOML."
+        raise ConfigError(Problem("contract_syntax", f"is not TOML in UTF-8: {error}.", where, remedy)) from error
+    root = TomlTable(document, where)
+    series = read_series(root.table("series"))
+    contract = ModelContract(
+        series=series,
+        record=read_record(root.tables("record"), series),
+        answer=read_answer_shape(root.table("answer"), series),
+        checks=read_checks(root.table("checks", optional=True)),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    root.finish()
+    return contract

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import CONTRACT_FILE, parse_contract
-from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
 from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided

@@ -156,7 +156,7 @@ def write_account(
 def _write_baseline(account: Account, directory: Path, contract: ModelContract, earlier: EarlierRun | None) -> None:
     parts = [part for built in account.built for part in built.naive]
     ids = [account.items.ids[item] for item in account.order]
-    tables = baseline_tables(parts, ids, contract.history.targets)
+    tables = baseline_tables(parts, ids, contract.series.targets)
     if earlier and account.selection.carried:
         carried = pa.array([account.items.ids[item] for item in account.selection.carried], pa.string())
         kept = earlier.baseline.filter(pc.is_in(earlier.baseline.column("item_id"), value_set=carried))

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import ModelContract, Period
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Period
 from batchcast.steps.history.date_axis import DateAxis, key_limits
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import QuarantineReason
@@ -43,7 +44,7 @@ class Quarantine:
 
 def too_short(days: int, contract: ModelContract) -> Quarantine:
     """The quarantine of an item with so few days of history."""
-    detail = f"{days} days of history; min_days is {contract.history.min_days}"
+    detail = f"{days} days of history; min_days is {contract.series.min_days}"
     return Quarantine(QuarantineReason.TOO_SHORT, detail)
 
 
@@ -68,7 +69,7 @@ def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_
             text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
             found.setdefault(int(record), Quarantine(reason, text))
     days = _days(chunk, past, axis)
-    for record in np.flatnonzero(days < contract.history.min_days):
+    for record in np.flatnonzero(days < contract.series.min_days):
         found.setdefault(int(record), too_short(int(days[record]), contract))
     if contract.row_fields("future"):
         days = _days(chunk, ~past, axis)
@@ -90,14 +91,14 @@ def _bad_rows(
     low, high = key_limits(axis.type)
     outside = (chunk.keys < low) | (chunk.keys >= high)
     yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
-    if contract.history.date_format == "date":
+    if contract.series.date_format == "date":
         time = chunk.keys % axis.per_day != 0
         yield time, QuarantineReason.OUT_OF_RANGE, 'date_format is "date" and there is a time of day'
     used = [(column, used) for column in chunk.columns if (used := _used(column, past, contract)).any()]
     for column, rows in used:
         wrong, why = _out_of_range(chunk.columns[column])
         yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
-    if contract.history.nulls == "quarantine":
+    if contract.series.nulls == "quarantine":
         for column, rows in used:
             empty = np.asarray(pc.invert(_is_known(chunk.columns[column])))
             yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"

@@ -104,7 +104,7 @@ class RecordWriter:
                 fits[n] = False
             else:
                 yield place, record
-        built.naive.append(seasonal_naive(kept.only(fits), self.contract.history.targets, self.axis))
+        built.naive.append(seasonal_naive(kept.only(fits), self.contract.series.targets, self.axis))
 
     def _write_shard(
         self,

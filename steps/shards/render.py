@@ -14,17 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import (
-    Constant,
-    FirstDate,
-    ForecastDays,
-    IdColumn,
-    ItemId,
-    ModelContract,
-    Period,
-    Rows,
-    Values,
-)
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Period, Rows, Values
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
@@ -50,7 +41,7 @@ class RecordRenderer:
         names: Mapping[int, tuple[str, ...]],
         id_types: Sequence[pa.DataType],
     ) -> None:
-        self._history = contract.history
+        self._history = contract.series
         self._axis = axis
         self._names = names
         self._id_types = id_types

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.arguments import ALL
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.history.items import Items
 from batchcast.steps.outcome.earlier_run import EarlierRun
@@ -125,7 +126,7 @@ def _spoiled(place: int, items: Items, contract: ModelContract, least_bytes: int
     rows, dateless = int(items.rows[place]), int(items.dateless[place])
     if dateless:
         return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
-    if rows < contract.history.min_days:
+    if rows < contract.series.min_days:
         return too_short(rows, contract)
     if rows * least_bytes > max_bytes:
         return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)

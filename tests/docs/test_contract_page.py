@@ -13,8 +13,9 @@ import pytest
 
 from batchcast.steps.__main__ import main
 from batchcast.steps.contract.answer import Expected, read_answer
-from batchcast.steps.contract.contract_file import SOURCES, parse_contract
-from batchcast.steps.contract.model_contract import PUBLISHED_COLUMNS
+from batchcast.steps.contract.model_contract import parse_contract
+from batchcast.steps.contract.request import SOURCES
+from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.shards.manifest import QuarantineReason
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "model-contract.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from batchcast.container_check.answer_check import forecast_judge
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 
 BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.toml").read_bytes()
 ARRAYS = b"""
-[history]
+[series]
 item_id = ["store"]
 date = "date"
 targets = ["sales"]
@@ -29,7 +29,7 @@ column = "sales"
 arrays = { sales = "mean" }
 """
 HISTORY_ONLY = b"""
-[history]
+[series]
 item_id = ["store"]
 date = "date"
 targets = ["sales"]

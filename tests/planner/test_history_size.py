@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from batchcast.cli.plan.plan import plan
 from batchcast.cli.plan.simulate import simulate
 from batchcast.planner.plan.history import measure_history
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
 CONTRACT = b"""
-[history]
+[series]
 item_id = ["item"]
 date = "date"
 targets = ["sales"]

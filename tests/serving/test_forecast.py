@@ -24,7 +24,7 @@ from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, termina
 from batchcast.serving.adhoc.records import build_records
 from batchcast.serving.adhoc.request import follow, send
 from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
 from batchcast.steps.store.objects import DirectoryStore
 

@@ -19,12 +19,12 @@ from batchcast.serving.parity.page import parity_page
 from batchcast.serving.parity.parity import Parity, Tolerance, compare_all, numbers_of
 from batchcast.serving.parity.sample import SampledRecord, stratified
 from batchcast.serving.realtime import RealTimeAnswer
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
 ITEMS = [f"item-{number}" for number in range(6)]
 CONTRACT = """
-[history]
+[series]
 item_id = ["store"]
 date = "date"
 targets = ["sales"]

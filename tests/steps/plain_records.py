@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.contract.model_contract import (
-    Constant,
-    FirstDate,
-    ForecastDays,
-    IdColumn,
-    ItemId,
-    ModelContract,
-    Rows,
-    Values,
-)
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
 
 __all__ = ["plain_records"]
 
@@ -31,7 +23,7 @@ def plain_records(
     table: pa.Table, contract: ModelContract, run_date: dt.date, forecast_days: int
 ) -> tuple[dict[str, Row], dict[str, str]]:
     """Records by item id, and quarantine reasons by item id, of rows in any order."""
-    history = contract.history
+    history = contract.series
     items: defaultdict[str, list[Row]] = defaultdict(list)
     records: dict[str, Row] = {}
     reasons: dict[str, str] = {}
@@ -63,7 +55,7 @@ def plain_records(
 def _reason(
     rows: list[Row], past: list[Row], later: list[Row], contract: ModelContract, forecast_days: int
 ) -> str | None:
-    history = contract.history
+    history = contract.series
     if any(row[history.date] is None for row in rows):
         return "null_key"
     if len(past) < history.min_days:
@@ -103,7 +95,7 @@ def _value(
         case IdColumn():
             return past[0][field.column]
         case FirstDate():
-            return _plain(past[0][contract.history.date])
+            return _plain(past[0][contract.series.date])
         case ForecastDays():
             return forecast_days
         case Values():

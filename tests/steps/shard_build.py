@@ -18,7 +18,7 @@ from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manife
 __all__ = ["DAILY_CONTRACT", "Build", "build", "build_arguments", "build_environment", "daily_rows", "write_files"]
 
 DAILY_CONTRACT = """
-[history]
+[series]
 item_id = ["item"]
 date = "date"
 targets = ["sales"]

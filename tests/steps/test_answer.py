@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
-from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.contract.outputs import Answer
 
 RUN_DATE, DAYS = date(2026, 2, 26), 3
 DATES = ["2026-02-27", "2026-02-28", "2026-03-01"]

@@ -20,7 +20,7 @@ columns = { date = "date", promo = "promo" }
 """
 NOTES = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { note = "note", date = "date",')
 ARRAYS = """
-[history]
+[series]
 item_id = ["item"]
 date = "date"
 targets = ["sales"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plain_records import plain_records
 from shard_build import build
 
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 
 RUN_DATE = dt.date(2026, 1, 20)
 DAYS = 3
@@ -87,7 +87,7 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, str]:
 def _contract(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool) -> str:
     columns = ", ".join(f'"{name} é" = "{name}"' for name in names)
     text = f"""
-[history]
+[series]
 item_id = {json.dumps(ids)}
 date = "date"
 targets = ["sales"]

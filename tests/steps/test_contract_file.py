@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from shard_build import DAILY_CONTRACT
 
-from batchcast.steps.contract.contract_file import parse_contract, read_contract
-from batchcast.steps.contract.model_contract import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
+from batchcast.steps.contract.model_contract import parse_contract, read_contract
+from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
 from batchcast.steps.errors import ConfigError
 
 WHOLE = """
-[history]
+[series]
 item_id = ["store", "product"]
 date = "day"
 targets = ["sales", "returns"]
@@ -71,9 +71,9 @@ def problems(text: str) -> list[str]:
 
 def test_every_declaration_is_read() -> None:
     contract = parse_contract(WHOLE.encode())
-    assert contract.history.item_id == ("store", "product")
-    assert (contract.history.date, contract.history.targets) == ("day", ("sales", "returns"))
-    assert (contract.history.min_days, contract.history.nulls, contract.history.date_format) == (
+    assert contract.series.item_id == ("store", "product")
+    assert (contract.series.date, contract.series.targets) == ("day", ("sales", "returns"))
+    assert (contract.series.min_days, contract.series.nulls, contract.series.date_format) == (
         28,
         "quarantine",
         "date",
@@ -99,7 +99,7 @@ def test_every_declaration_is_read() -> None:
 
 def test_what_may_be_left_out_has_a_default() -> None:
     contract = parse_contract(DAILY_CONTRACT.encode())
-    assert (contract.history.min_days, contract.history.nulls, contract.history.date_format) == (1, "null", None)
+    assert (contract.series.min_days, contract.series.nulls, contract.series.date_format) == (1, "null", None)
     assert contract.answer.error == "error"
     assert (contract.answer.minimum, contract.answer.maximum, contract.answer.quantiles) == (None, None, ())
     assert (contract.checks.hold_on_flags, contract.checks.missing_forecasts) == (False, "leave_out")
@@ -175,7 +175,7 @@ def test_a_file_without_tables_names_all_of_them() -> None:
 
 
 def test_text_that_is_not_toml_names_the_place() -> None:
-    assert "line 2" in problems("[history]\nx == 1")[0]
+    assert "line 2" in problems("[series]\nx == 1")[0]
     with pytest.raises(ConfigError, match="UTF-8"):
         parse_contract(b"\xff")
 

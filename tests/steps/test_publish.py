@@ -14,7 +14,7 @@ import pytest
 from failing_store import Crash, FailingStore
 
 from batchcast.runs.published import read_forecasts
-from batchcast.steps.contract.model_contract import PUBLISHED_COLUMNS
+from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.errors import DataError, ServiceError
 from batchcast.steps.publish.forecast_table import forecast_schema
 from batchcast.steps.publish.publication import (

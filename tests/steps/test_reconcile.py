@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.contract.outputs import Answer
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.model_contract import Answer
+from batchcast.steps.contract.outputs import Answer
 from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
 

@@ -9,7 +9,7 @@ import pytest
 from sample_run import CONTRACT, RUNS, SampleRun
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.outcome.ledger import read_ledger

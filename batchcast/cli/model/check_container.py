@@ -90,7 +90,7 @@ def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list
     from batchcast.container_check import judge_json
     from batchcast.container_check.answer_check import forecast_judge
     from batchcast.local.sample import SAMPLE, bakery_records, read_records
-    from batchcast.steps.contract.contract_file import read_contract
+    from batchcast.steps.contract.model_contract import read_contract
 
     if sample is not None:
         judge = judge_json if contract is None else forecast_judge(read_contract(contract))

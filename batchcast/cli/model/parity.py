@@ -109,7 +109,7 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
     from batchcast.session.served_model import command_with_port
     from batchcast.session.session import open_session
-    from batchcast.steps.contract.contract_file import parse_contract, read_contract
+    from batchcast.steps.contract.model_contract import parse_contract, read_contract
 
     if (given["run_id"] is None) == (given["model_command"] is None):
         remedy = "Give --against RUN_ID, or --model-command that starts the server."
@@ -136,7 +136,7 @@ def _sample(
     given: Mapping[str, Any], contract: ModelContract | None
 ) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
     from batchcast.local.sample import SAMPLE, bakery_records, read_records
-    from batchcast.steps.contract.contract_file import read_contract
+    from batchcast.steps.contract.model_contract import read_contract
 
     if given["sample"]:
         return read_records(given["sample"]), {}, contract

@@ -153,7 +153,7 @@ def _prepare(run: LocalRun, store: DirectoryStore) -> None:
     """Put into the store what `deploy` would put on S3: the code, the contract file and the history."""
     from batchcast.pipelines.bundle import bundle
     from batchcast.pipelines.settings import BuildSettings
-    from batchcast.steps.contract.contract_file import read_contract
+    from batchcast.steps.contract.model_contract import read_contract
 
     if not run.contract.is_file():
         raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))

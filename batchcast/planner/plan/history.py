@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.contract.model_contract import ModelContract, Rows, Values
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Rows, Values
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
 from batchcast.steps.history.items import count_items, merge_items
@@ -49,11 +50,11 @@ def measure_history(
     """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
     history = open_history(directory, contract)
     last = run_date or latest_date(history, contract)
-    axis = DateAxis(type=history.types[contract.history.date], run_date=last, forecast_days=forecast_days)
+    axis = DateAxis(type=history.types[contract.series.date], run_date=last, forecast_days=forecast_days)
     with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
         counts = count_items(lambda _: None, history.units(), contract, history, axis, Path(scratch))
     items = merge_items([counts])
-    enough = items.rows >= max(1, contract.history.min_days)
+    enough = items.rows >= max(1, contract.series.min_days)
     rows, later = items.rows[enough], items.later[enough]
     a_row = _row_bytes(history, contract)
     total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)

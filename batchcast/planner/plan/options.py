@@ -158,7 +158,7 @@ def _history_size(options: PlanOptions, forecast_days: int) -> HistorySize | Non
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
-    from batchcast.steps.contract.contract_file import read_contract
+    from batchcast.steps.contract.model_contract import read_contract
 
     if options.contract is None or options.items is not None:
         what = "goes with --contract and without --items."

@@ -29,7 +29,7 @@ def copy_items(
     """
     import pyarrow.parquet as pq
 
-    columns = contract.history.item_id
+    columns = contract.series.item_id
     parts = [item.split("/") for item in item_ids]
     # An id with more slashes than columns can be told apart in several ways: then every row may be one of its.
     wanted = None if any(len(part) != len(columns) for part in parts) else list(zip(*parts, strict=True))

@@ -15,8 +15,9 @@ from typing import Any
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.steps import build_shards
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import parse_contract
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract, Rows
+from batchcast.steps.contract.model_contract import ModelContract, parse_contract
+from batchcast.steps.contract.request import Rows
+from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
@@ -123,7 +124,7 @@ def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _record(line: bytes, contract: ModelContract, baseline: Sequence[Mapping[str, Any]], run_date: date) -> AdHocRecord:
     document = json.loads(line)
-    item, target = document[ITEM_ID_KEY], contract.history.targets[0]
+    item, target = document[ITEM_ID_KEY], contract.series.targets[0]
     own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
     days = {name: {run_date + timedelta(days=row["step"]): row[name] for row in own} for name in ("naive", "actual")}
     known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
@@ -149,10 +150,10 @@ def _history(
                 return
             continue
         keys = {column: key for key, column in field.columns.items()}
-        if target in keys and contract.history.date in keys:
+        if target in keys and contract.series.date in keys:
             for row in values:
                 if row[keys[target]] is not None:
-                    yield date.fromisoformat(row[keys[contract.history.date]][:10]), float(row[keys[target]])
+                    yield date.fromisoformat(row[keys[contract.series.date]][:10]), float(row[keys[target]])
             return
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from batchcast.serving.bulk.request_tracker import Fates, fates_of
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.contract.contract_file import parse_contract
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import parse_publish_arguments
 from batchcast.steps.shards.layout import output_uri

@@ -14,7 +14,7 @@ from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import ask_all, ask_url
 from batchcast.session.served_model import served_model
 from batchcast.session.session import LOCAL_START_SECONDS
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY
+from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
 from batchcast.steps.outcome.shard_output import read_documents
 from batchcast.steps.shards.layout import output_uri, shard_uri

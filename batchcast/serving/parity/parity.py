@@ -23,7 +23,7 @@ from batchcast.serving.parity.answer_differences import (
 )
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY
+from batchcast.steps.contract.series import ITEM_ID_KEY
 
 __all__ = ["Compared", "Difference", "Parity", "Tolerance", "compare_all", "name_batch_effects", "numbers_of"]
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.steps.contract.model_contract import ITEM_ID_KEY, ModelContract, Rows, Values
+from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Rows, Values
+from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import DataError, Problem
 
 __all__ = ["SampledRecord", "stratified"]
