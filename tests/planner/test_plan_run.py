@@ -128,7 +128,7 @@ def manifest() -> bytes:
         forecast_days=31,
         resume_from=None,
         parameters={},
-        payload_sha256="",
+        contract_sha256="",
         code_version="",
         totals=totals,
         quarantined_by_reason={},
