@@ -170,7 +170,7 @@ def test_a_record_without_history_is_refused() -> None:
 
 def test_a_file_without_tables_names_all_of_them() -> None:
     found = "\n".join(problems("record = 3"))
-    for name in ("history is missing", "record = 3 is not a list", "answer is missing"):
+    for name in ("series is missing", "record = 3 is not a list", "answer is missing"):
         assert name in found
 
 
