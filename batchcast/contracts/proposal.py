@@ -1,0 +1,170 @@
+"""What a history looks like: ids, timestamp, target, covariates and frequency, proposed from its schema and its rows.
+
+Nothing is decided silently: every assumption is a line of `Proposal.assumptions`, and what cannot be told is an error
+that says which option says it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from batchcast.steps.errors import ConfigError, DataError, Problem
+
+__all__ = ["Proposal", "propose"]
+
+# Names that columns of such a kind have, the likeliest first.
+_TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "time", "period", "start")
+_TARGETS = ("sales", "demand", "target", "y", "quantity", "qty", "units", "units_sold", "volume", "load", "value")
+_IDS = ("item_id", "unique_id", "series_id", "series", "item", "sku", "product", "article", "store", "shop", "location")
+_MOST_IDS = 3
+# Ids and dates of so many rows are looked at; a longer history is judged by its first files.
+_ROWS_READ = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A reading of the history. `known` are covariates whose values reach beyond the target, `past` the others."""
+
+    item_id: tuple[str, ...]
+    timestamp: str
+    target: str
+    known: tuple[str, ...]
+    past: tuple[str, ...]
+    texts: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+
+def propose(
+    history: Path, *, item_id: Sequence[str] = (), timestamp: str | None = None, target: str | None = None
+) -> Proposal:
+    """Read the schema and, of ids, timestamp and target, the values; what is given is taken as it is.
+
+    Raises DataError for what is no Parquet, and ConfigError for roles that cannot be told, with the candidates.
+    """
+    dataset = _open(history)
+    schema = dataset.schema
+    _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
+    when = timestamp or _one_of(schema, _is_time, _TIMESTAMPS, "timestamp", "--timestamp")
+    numbers = [name for name in schema.names if _is_number(schema.field(name).type) and name != when]
+    what = target or _target(schema, numbers, item_id)
+    ids = tuple(item_id) or _ids(dataset, when, what)
+    said = [f"an item is named by {', '.join(ids)}", f"{when} is the timestamp", f"{what} is what is forecast"]
+    others = [name for name in schema.names if name not in {*ids, when, what}]
+    covariates = [name for name in others if _is_number(schema.field(name).type) or _is_flag(schema.field(name).type)]
+    known = _known_later(dataset, what, covariates)
+    past = tuple(name for name in covariates if name not in known)
+    if known:
+        said.append(f"{', '.join(known)} go on after the last {what}, so they are known for the future")
+    if past:
+        said.append(f"{', '.join(past)} end with {what}, so they are taken as not known in advance")
+    texts = tuple(name for name in others if name not in covariates)
+    if texts:
+        said.append(f"{', '.join(texts)} are left out: text needs a coding that only the model knows")
+    return Proposal(
+        item_id=ids, timestamp=when, target=what, known=known, past=past, texts=texts, assumptions=tuple(said)
+    )
+
+
+def _open(history: Path) -> ds.Dataset:
+    try:
+        return ds.dataset(history, format="parquet", partitioning="hive")
+    except (OSError, pa.ArrowInvalid) as error:
+        remedy = "Give a folder of Parquet files, or one file."
+        raise DataError(Problem("history", f"cannot be read as Parquet: {error}.", str(history), remedy)) from error
+
+
+def _check_given(schema: pa.Schema, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in schema.names]
+    if missing:
+        remedy = f"The columns are {', '.join(schema.names)}."
+        raise ConfigError(Problem("column", f"there is no column {', '.join(missing)}.", "history", remedy))
+
+
+def _one_of(
+    schema: pa.Schema, fits: Callable[[pa.DataType], bool], names: Sequence[str], role: str, option: str
+) -> str:
+    """The only column of the type, or of several the one with the likeliest name."""
+    found = [name for name in schema.names if fits(schema.field(name).type)]
+    if len(found) == 1:
+        return str(found[0])
+    likely = [name for name in names if name in {one.lower() for one in found}]
+    if likely:
+        return str({one.lower(): one for one in found}[likely[0]])
+    kinds = ", ".join(found) or f"none of {', '.join(schema.names)}"
+    raise ConfigError(Problem("init", f"which column is the {role}? It could be {kinds}.", option, f"Give {option}."))
+
+
+def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -> str:
+    candidates = [name for name in numbers if name not in item_id]
+    likely = [name for name in _TARGETS if name in {one.lower() for one in candidates}]
+    if likely:
+        return str({one.lower(): one for one in candidates}[likely[0]])
+    floats = [name for name in candidates if not pa.types.is_integer(schema.field(name).type)]
+    if len(floats) == 1:
+        return floats[0]
+    if len(floats) > 1 and not any(_is_text(schema.field(name).type) for name in schema.names):
+        what = (
+            f"the history looks wide, a column a series ({', '.join(floats[:4])}, …), and one row a series and period "
+        )
+        what += "is needed."
+        remedy = "Make it long: frame.melt(id_vars='date', var_name='item_id', value_name='sales').to_parquet(FILE)."
+        raise ConfigError(Problem("init", what, "history", remedy))
+    what = f"which column is forecast? It could be {', '.join(floats or candidates) or 'none: no column is a number'}."
+    raise ConfigError(Problem("init", what, "--target", "Give --target."))
+
+
+def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
+    """The fewest columns that, with the timestamp, name every row once."""
+    schema = dataset.schema
+    able = [
+        name
+        for name in schema.names
+        if name not in (when, target)
+        and (_is_text(schema.field(name).type) or pa.types.is_integer(schema.field(name).type))
+    ]
+    able = sorted(able, key=lambda name: _IDS.index(name.lower()) if name.lower() in _IDS else len(_IDS))
+    rows = dataset.head(_ROWS_READ, columns=[*able, when])
+    for count in range(1, _MOST_IDS + 1):
+        for names in itertools.combinations(able, count):
+            if _names_every_row(rows, names, when):
+                return tuple(sorted(names, key=schema.names.index))
+    what = f"no {_MOST_IDS} of the columns {', '.join(able) or '(none)'} name each row once together with {when}."
+    remedy = "Give --item-id; rows that are there twice, or several a period, need aggregate in [series]."
+    raise ConfigError(Problem("init", what, "--item-id", remedy))
+
+
+def _names_every_row(rows: pa.Table, names: Sequence[str], when: str) -> bool:
+    groups = rows.group_by([*names, when]).aggregate([([], "count_all")])
+    return bool(groups.num_rows == rows.num_rows)
+
+
+def _known_later(dataset: ds.Dataset, target: str, covariates: Sequence[str]) -> tuple[str, ...]:
+    """Covariates that have values in rows without a target."""
+    if not covariates:
+        return ()
+    rows = dataset.scanner(columns=list(covariates), filter=ds.field(target).is_null()).head(100_000)
+    return tuple(name for name in covariates if rows.num_rows and pc.count(rows[name]).as_py() == rows.num_rows)
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_flag(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_boolean(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
