@@ -1,6 +1,6 @@
 """GluonTS's own serving shell with its seasonal naive predictor, on loopback instead of on port 8080 of a container.
 
-    python conformance/gluonts/serve.py PORT
+python conformance/gluonts/serve.py PORT
 """
 
 from __future__ import annotations

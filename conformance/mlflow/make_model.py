@@ -1,7 +1,7 @@
 """Write an MLflow model that forecasts a series from a table of its dates and sales.
 
-    python conformance/mlflow/make_model.py FOLDER
-    mlflow models serve --model-uri FOLDER --env-manager local --host 127.0.0.1 --port PORT
+python conformance/mlflow/make_model.py FOLDER
+mlflow models serve --model-uri FOLDER --env-manager local --host 127.0.0.1 --port PORT
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from quantile_model import LEVELS, LONGEST, SHORTEST, QuantileModel
 
 __all__ = ["create_app", "main"]

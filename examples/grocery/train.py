@@ -15,6 +15,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 import pyarrow.dataset as ds
+
 from quantile_model import FEATURES, LEVELS, SHORTEST, Numbers, level_of, week_features
 
 __all__ = ["main", "read_series", "train"]
