@@ -34,7 +34,7 @@ SAMPLE_SECONDS = 0.1
 CONTRACT = """
 [series]
 item_id = ["item"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 nulls = "null"
 
@@ -148,7 +148,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
         "run-id": "benchmark000",
         "run-date": "auto",
         "run-label": "benchmark",
-        "forecast-days": 31,
+        "forecast-horizon": 31,
         "transform-instance-count": 20,
         "max-concurrent-transforms": 4,
         "max-payload-in-mb": 6,

@@ -36,7 +36,7 @@ RUN_DATE, DAYS, HISTORY_DAYS = date(2026, 11, 22), 31, 35
 CONTRACT = """
 [series]
 item_id = ["item"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "item_id"
@@ -106,7 +106,7 @@ class Run:
             {"history": self.root / "history"},
             {**outputs, "marker": self.folder / "output"},
             run_date=RUN_DATE,
-            forecast_days=DAYS,
+            forecast_horizon=DAYS,
             transform_instance_count=20,
             max_concurrent_transforms=4,
             max_payload_in_mb=6,

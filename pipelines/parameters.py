@@ -61,7 +61,9 @@ class Parameters(BaseModel):
         "manual",
         form="1 to 64 letters, digits, . _ : + -",
     )
-    forecast_days: types.Whole = _declare("Days to forecast for each item.", 31, unit="days", ge=1, le=1000)
+    forecast_horizon: types.Whole = _declare(
+        "Steps of the history's frequency to forecast for each item.", 31, unit="steps", ge=1, le=1000
+    )
     transform_instance_type: types.TransformType = _declare(
         "Instance type of the transform jobs.", "ml.m5.4xlarge", form="type of Batch Transform"
     )
@@ -187,7 +189,7 @@ def check_parameters(values: Mapping[str, str]) -> Parameters:
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
-    """`["ForecastDays=14", …]` as the command line takes them; what must still be given is not asked for.
+    """`["ForecastHorizon=14", …]` as the command line takes them; what must still be given is not asked for.
 
     Raises ConfigError with all problems: no `=`, a name given twice, an unknown name (and the nearest known one),
     a value outside its bounds, values that contradict each other or a default.

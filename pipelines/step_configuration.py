@@ -8,7 +8,7 @@ __all__ = ["BUILD_SHARDS", "TEXTS", "VALIDATE_AND_PUBLISH"]
 BUILD_SHARDS = (
     "RunDate",
     "RunLabel",
-    "ForecastDays",
+    "ForecastHorizon",
     "TransformInstanceCount",
     "MaxConcurrentTransforms",
     "MaxPayloadInMB",

@@ -15,7 +15,7 @@ __all__ = ["BuildArguments", "parse_arguments"]
 
 _MEGABYTE = 1_000_000
 _BOUNDS: Bounds = {
-    "forecast_days": (1, None),
+    "forecast_horizon": (1, None),
     "transform_instance_count": (1, None),
     "max_concurrent_transforms": (1, None),
     "max_payload_in_mb": (1, None),
@@ -35,7 +35,7 @@ class BuildArguments:
     run_id: str
     run_date: str
     run_label: str
-    forecast_days: int
+    forecast_horizon: int
     transform_instance_count: int
     max_concurrent_transforms: int
     max_payload_in_mb: int

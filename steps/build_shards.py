@@ -115,13 +115,13 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
     history = open_history(paths.input("history"), contract)
     axis = DateAxis(
-        type=history.types[contract.series.date],
+        type=history.types[contract.series.timestamp],
         run_date=arguments.fixed_run_date or latest_date(history, contract),
-        forecast_days=arguments.forecast_days,
+        forecast_horizon=arguments.forecast_horizon,
     )
     axis.check()
     if earlier:
-        earlier.check_same(run_date=axis.run_date, forecast_days=axis.forecast_days, contract=contract)
+        earlier.check_same(run_date=axis.run_date, forecast_horizon=axis.forecast_horizon, contract=contract)
     return _Run(arguments=arguments, contract=contract, history=history, axis=axis, earlier=earlier, wanted=wanted)
 
 
@@ -180,7 +180,7 @@ def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
     return Partition(
         history=run.history,
         axis=run.axis,
-        date=run.contract.series.date,
+        date=run.contract.series.timestamp,
         columns=columns,
         row_bytes=size,
         starts=bucket_starts(rows, plan.starts, size),

@@ -116,7 +116,7 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         what = "the contract file is not the one the records were built with."
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_days)
+    expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_horizon)
     return Run(
         arguments=arguments,
         paths=paths,
@@ -209,7 +209,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
         "run_label": run.arguments.run_label,
         "outcome": decision.outcome,
         "counts": dataclasses.asdict(found.tally),
-        "forecast_days": run.manifest.forecast_days,
+        "forecast_horizon": run.manifest.forecast_horizon,
         "targets": list(targets),
         "without_forecast": [{"item_id": row.item_id, "status": row.status, "reason": row.reason} for row in without],
         "carried_forward": filled,

@@ -26,7 +26,7 @@ RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
 CONTRACT = """
 [series]
 item_id = ["store", "product"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "item_id"
@@ -109,9 +109,9 @@ class SampleRun:
                 run_id=self.run_id,
                 run_date=self.run_date,
                 run_label="manual",
-                forecast_days=self.days,
+                forecast_horizon=self.days,
                 resume_from=self.resume_from,
-                parameters={"forecast_days": self.days, "items_uri": self.items_uri},
+                parameters={"forecast_horizon": self.days, "items_uri": self.items_uri},
                 contract_sha256=hashlib.sha256(self.contract.encode()).hexdigest(),
                 code_version="0123456789ab",
                 totals=manifests.Totals(

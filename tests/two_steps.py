@@ -21,9 +21,9 @@ RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published/"
 CONTRACT = """
 [series]
 item_id = ["store", "product"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
-min_days = 20
+min_history = 20
 [[record]]
 key = "item_id"
 from = "item_id"
@@ -80,7 +80,7 @@ class TwoSteps:
             {"history": self.root / "history"},
             {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"},
             run_date=FIRST + timedelta(days=HISTORY_DAYS - DAYS - 1),
-            forecast_days=DAYS,
+            forecast_horizon=DAYS,
             transform_instance_count=2,
             max_concurrent_transforms=1,
             max_payload_in_mb=6,

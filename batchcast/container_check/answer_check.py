@@ -80,7 +80,7 @@ def _days_from(first: date, days: int) -> list[date]:
 def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: str) -> list[date]:
     for field in contract.record:
         if isinstance(field, Rows) and field.period == period:
-            keys = [key for key, column in field.columns.items() if column == contract.series.date]
+            keys = [key for key, column in field.columns.items() if column == contract.series.timestamp]
             rows = record.get(field.key)
             if keys and isinstance(rows, list):
                 days = [_day(row.get(keys[0])) for row in rows if isinstance(row, dict)]

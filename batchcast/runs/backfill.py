@@ -82,7 +82,7 @@ def _published(store: ObjectStore, values: Mapping[str, str]) -> PublishedRun | 
     for run in list_published(publish_uri, store=store):
         if run.run_date.isoformat() == values["RunDate"]:
             built = read_publication(store, publish_uri, run.run_date, run.run_id)["parameters"]
-            if [str(built["forecast_days"]), built["items_uri"]] == [values["ForecastDays"], values["ItemsUri"]]:
+            if [str(built["forecast_horizon"]), built["items_uri"]] == [values["ForecastHorizon"], values["ItemsUri"]]:
                 return run
     return None
 

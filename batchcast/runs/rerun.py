@@ -81,7 +81,7 @@ def _problems(run: PastRun, manifest: Manifest | None, overrides: Mapping[str, s
         return
     kept = {
         "RunDate": manifest.run_date.isoformat(),
-        "ForecastDays": str(manifest.forecast_days),
+        "ForecastHorizon": str(manifest.forecast_horizon),
         "RunsUri": run.parameters["RunsUri"],
     }
     for name, value in kept.items():

@@ -40,7 +40,7 @@ class ModelContract:
     def value_columns(self) -> tuple[str, ...]:
         """The columns that are read beside the ids and the date: targets, then those of the rows, each once."""
         named = [column for field in self.record if isinstance(field, Rows | Values) for column in field.sources]
-        own = {*self.series.item_id, self.series.date}
+        own = {*self.series.item_id, self.series.timestamp}
         return tuple(dict.fromkeys(name for name in (*self.series.targets, *named) if name not in own))
 
 

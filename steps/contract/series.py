@@ -19,30 +19,30 @@ PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date",
 class Series:
     """How to read the Parquet history: which columns name an item, its dates and what is forecast.
 
-    `date_format` None writes the date column as its type has it: a date as 2026-01-31, a timestamp as
+    `timestamp_format` None writes the date column as its type has it: a date as 2026-01-31, a timestamp as
     2026-01-31T00:00:00.
     """
 
     item_id: tuple[str, ...]
-    date: str
+    timestamp: str
     targets: tuple[str, ...]
-    min_days: int = 1
+    min_history: int = 1
     nulls: Literal["null", "quarantine"] = "null"
-    date_format: Literal["date", "timestamp"] | None = None
+    timestamp_format: Literal["date", "timestamp"] | None = None
 
 
 def read_series(table: TomlTable) -> Series:
     history = Series(
         item_id=table.texts("item_id"),
-        date=table.text("date"),
+        timestamp=table.text("timestamp"),
         targets=table.texts("targets"),
-        min_days=table.integer("min_days", default=1, minimum=1),
+        min_history=table.integer("min_history", default=1, minimum=1),
         nulls=table.choice("nulls", ("null", "quarantine"), default="null"),
-        date_format=table.choice("date_format", ("date", "timestamp"), default=None),
+        timestamp_format=table.choice("timestamp_format", ("date", "timestamp"), default=None),
     )
-    columns = [*history.item_id, history.date, *history.targets]
+    columns = [*history.item_id, history.timestamp, *history.targets]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
-        table.problem(f"column {column!r} is named twice.", "Name a column as an id, as the date or as a target.")
+        table.problem(f"column {column!r} is named twice.", "Name a column as an id, as the timestamp or as a target.")
     for column in sorted({*history.targets} & {*PUBLISHED_COLUMNS}):
         what = f"the target {column!r} has the name of another column of the published forecasts."
         table.problem(what, "Rename the column in the history.")

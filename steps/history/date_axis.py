@@ -21,16 +21,16 @@ _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_00
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateAxis:
-    """The run's place on the date column: history up to `run_date`, then `forecast_days` days of future."""
+    """The run's place on the date column: history up to `run_date`, then `forecast_horizon` days of future."""
 
     type: pa.DataType
     run_date: date
-    forecast_days: int
+    forecast_horizon: int
 
     def check(self) -> None:
         """Raises DataError for a run date whose forecast days have no name: often 9999-12-31 says "open end"."""
-        if (date.max - self.run_date).days < self.forecast_days:
-            what = f"the {self.forecast_days} days after {self.run_date} end beyond the year 9999."
+        if (date.max - self.run_date).days < self.forecast_horizon:
+            what = f"the {self.forecast_horizon} days after {self.run_date} end beyond the year 9999."
             raise DataError(Problem("run_date", what, remedy="Correct that date in the history, or pass RunDate."))
 
     @property
@@ -51,7 +51,7 @@ class DateAxis:
     @property
     def future_end(self) -> int:
         """The first key after the future."""
-        return day_key(self.run_day + 1 + self.forecast_days, self.type)
+        return day_key(self.run_day + 1 + self.forecast_horizon, self.type)
 
     def days(self, keys: Any) -> npt.NDArray[np.int64]:
         """Days since 1970-01-01."""

@@ -88,7 +88,7 @@ def open_history(directory: Path, contract: ModelContract) -> ParquetHistory:
     types: dict[str, tuple[pa.DataType, str]] = {}
     problems: list[Problem] = []
     for path in _find_files(directory):
-        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract.series.date)
+        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract.series.timestamp)
         files.append(file)
         for column, role in roles.items():
             problem = _add_type(column, role, file, stored, types)
@@ -100,8 +100,8 @@ def open_history(directory: Path, contract: ModelContract) -> ParquetHistory:
     if problems:
         raise DataError(*problems)
     plain = {name: EMPTY_TYPE if pa.types.is_null(found) else found for name, (found, _) in types.items()}
-    if plain[contract.series.date] == EMPTY_TYPE:
-        what = f"column {contract.series.date!r} is null in every file."
+    if plain[contract.series.timestamp] == EMPTY_TYPE:
+        what = f"column {contract.series.timestamp!r} is null in every file."
         raise DataError(Problem("column_type", what, str(directory), "Write the dates."))
     return ParquetHistory(files=tuple(files), types=plain)
 
@@ -171,7 +171,7 @@ def _checked_column(
 def _roles(contract: ModelContract) -> dict[str, str]:
     history = contract.series
     roles = dict.fromkeys(contract.value_columns, "value") | dict.fromkeys(history.targets, "target")
-    return roles | dict.fromkeys(history.item_id, "id") | {history.date: "date"}
+    return roles | dict.fromkeys(history.item_id, "id") | {history.timestamp: "date"}
 
 
 def _find_files(directory: Path) -> list[Path]:

@@ -77,7 +77,7 @@ def count_items(
     scratch: Path,
 ) -> ItemCounts:
     """Count the items of some units; every row's item number (-1: none) goes to `codes_file`."""
-    ids, day = contract.series.item_id, contract.series.date
+    ids, day = contract.series.item_id, contract.series.timestamp
     numbering = _Numbering()
     counts = _Counts()
     nameless = 0

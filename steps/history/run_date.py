@@ -19,7 +19,7 @@ _BATCH_ROWS = 1 << 20
 
 def latest_date(history: ParquetHistory, contract: ModelContract) -> date:
     """The latest date with a target that is not null. Statistics spare most of the reading. Raises DataError."""
-    columns = [contract.series.date, *contract.series.targets]
+    columns = [contract.series.timestamp, *contract.series.targets]
     groups = [
         (file.latest[group] or date.max, file, group) for file in history.files for group in range(len(file.rows))
     ]
@@ -29,7 +29,7 @@ def latest_date(history: ParquetHistory, contract: ModelContract) -> date:
             break
         unit = Unit(number=0, file=file, groups=range(group, group + 1))
         for table in read_unit(unit, columns, history.types, rows=_BATCH_ROWS):
-            found = _latest_measured(table, history.types[contract.series.date])
+            found = _latest_measured(table, history.types[contract.series.timestamp])
             best = max(filter(None, (best, found)), default=None)
     if best is None:
         what = f"no row has a date and one of the targets {', '.join(contract.series.targets)}."

@@ -39,7 +39,7 @@ class EarlierRun:
     unanswered: Mapping[str, str]
     baseline: pa.Table
 
-    def check_same(self, *, run_date: date, forecast_days: int, contract: ModelContract) -> None:
+    def check_same(self, *, run_date: date, forecast_horizon: int, contract: ModelContract) -> None:
         """Raises ConfigError with everything in which that run asked the model something else.
 
         `[checks]` may differ: a run that was held for its flags is published by another that resumes it without.
@@ -48,7 +48,12 @@ class EarlierRun:
         problems = []
         for name, earlier, now, remedy in (
             ("run date", run.run_date, run_date, f"Pass RunDate {run.run_date}."),
-            ("forecast days", run.forecast_days, forecast_days, f"Pass ForecastDays {run.forecast_days}."),
+            (
+                "forecast horizon",
+                run.forecast_horizon,
+                forecast_horizon,
+                f"Pass ForecastHorizon {run.forecast_horizon}.",
+            ),
         ):
             if earlier != now:
                 what = f"run {run.run_id} has {name} {earlier}, this one {now}: their forecasts do not belong together."
@@ -68,7 +73,7 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
     folder = join_uri(runs_uri, run_id, "manifest")
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-        expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_days)
+        expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_horizon)
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(

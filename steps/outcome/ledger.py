@@ -30,7 +30,7 @@ REASONS: Mapping[str, str] = {
     "no_answer_after_retry": "it had no answer when it was sent alone either",
     "answer_changed": "the answer of the run it is carried over from is no longer what that run accepted",
     "too_large": "quarantined: its record is larger than MaxPayloadInMB",
-    "too_short": "quarantined: its history has fewer dates than min_days",
+    "too_short": "quarantined: its history has fewer dates than min_history",
     "duplicate_date": "quarantined: its history has a date twice",
     "null_key": "quarantined: rows of its history have no date, or rows have no item id",
     "out_of_range": "quarantined: its history has a value that JSON or the model cannot take",

@@ -41,7 +41,7 @@ def report(
         "run_id": manifest.run_id,
         "run_date": manifest.run_date.isoformat(),
         "run_label": arguments.run_label,
-        "forecast_days": manifest.forecast_days,
+        "forecast_horizon": manifest.forecast_horizon,
         "round": arguments.round,
         "outcome": decision.outcome,
         "cause": decision.cause,

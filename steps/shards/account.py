@@ -132,7 +132,7 @@ def write_account(
         run_id=arguments.run_id,
         run_date=axis.run_date,
         run_label=arguments.run_label,
-        forecast_days=axis.forecast_days,
+        forecast_horizon=axis.forecast_horizon,
         resume_from=arguments.fixed_resume_from,
         parameters=arguments.parameters(),
         contract_sha256=contract.sha256,

@@ -39,7 +39,7 @@ class SeasonalNaive:
 def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> SeasonalNaive:
     """Every record of the chunk, measured."""
     begin = axis.run_day - _SCALE_DAYS + 1
-    width = _SCALE_DAYS + axis.forecast_days
+    width = _SCALE_DAYS + axis.forecast_horizon
     near = np.flatnonzero((chunk.keys >= day_key(begin, axis.type)) & (chunk.keys < axis.future_end))
     cell = chunk.records[near] * width + axis.days(chunk.keys[near]) - begin
     shape = (len(chunk.places), width)

@@ -129,7 +129,7 @@ class Manifest:
     run_id: str
     run_date: date
     run_label: str
-    forecast_days: int
+    forecast_horizon: int
     resume_from: str | None
     parameters: Mapping[str, str | int | float]
     contract_sha256: str

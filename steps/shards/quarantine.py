@@ -20,7 +20,7 @@ __all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_large", "too_short
 
 REMEDIES = {
     QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",
-    QuarantineReason.TOO_SHORT: "Lower min_days, or leave these items out with ItemsUri.",
+    QuarantineReason.TOO_SHORT: "Lower min_history, or leave these items out with ItemsUri.",
     QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
     QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
@@ -44,7 +44,7 @@ class Quarantine:
 
 def too_short(days: int, contract: ModelContract) -> Quarantine:
     """The quarantine of an item with so few days of history."""
-    detail = f"{days} days of history; min_days is {contract.series.min_days}"
+    detail = f"{days} days of history; min_history is {contract.series.min_history}"
     return Quarantine(QuarantineReason.TOO_SHORT, detail)
 
 
@@ -69,12 +69,12 @@ def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_
             text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
             found.setdefault(int(record), Quarantine(reason, text))
     days = _days(chunk, past, axis)
-    for record in np.flatnonzero(days < contract.series.min_days):
+    for record in np.flatnonzero(days < contract.series.min_history):
         found.setdefault(int(record), too_short(int(days[record]), contract))
     if contract.row_fields("future"):
         days = _days(chunk, ~past, axis)
-        for record in np.flatnonzero(days < axis.forecast_days):
-            detail = f"{days[record]} of the {axis.forecast_days} days after {axis.run_date} have a row"
+        for record in np.flatnonzero(days < axis.forecast_horizon):
+            detail = f"{days[record]} of the {axis.forecast_horizon} days after {axis.run_date} have a row"
             found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
     for record, size in _long_texts(chunk, past, contract, max_bytes):
         found.setdefault(record, too_large(f"texts of {size:,}", max_bytes))
@@ -91,9 +91,9 @@ def _bad_rows(
     low, high = key_limits(axis.type)
     outside = (chunk.keys < low) | (chunk.keys >= high)
     yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
-    if contract.series.date_format == "date":
+    if contract.series.timestamp_format == "date":
         time = chunk.keys % axis.per_day != 0
-        yield time, QuarantineReason.OUT_OF_RANGE, 'date_format is "date" and there is a time of day'
+        yield time, QuarantineReason.OUT_OF_RANGE, 'timestamp_format is "date" and there is a time of day'
     used = [(column, used) for column in chunk.columns if (used := _used(column, past, contract)).any()]
     for column, rows in used:
         wrong, why = _out_of_range(chunk.columns[column])

@@ -74,7 +74,7 @@ class RecordRenderer:
                     literal += field.json
                     continue
                 case ForecastDays():
-                    literal += str(self._axis.forecast_days)
+                    literal += str(self._axis.forecast_horizon)
                     continue
                 case ItemId():
                     value = self._item_ids
@@ -129,7 +129,7 @@ class RecordRenderer:
         return arrays
 
     def _column(self, name: str, chunk: Chunk) -> pa.Array:
-        if name == self._history.date:
+        if name == self._history.timestamp:
             return self._dates(chunk)
         if name not in self._history.item_id:
             return chunk.columns[name]
@@ -139,7 +139,7 @@ class RecordRenderer:
 
     def _dates(self, chunk: Chunk) -> pa.Array:
         dates = self._axis.array(chunk.keys)
-        match self._history.date_format:
+        match self._history.timestamp_format:
             case "date":
                 return dates.cast(pa.date32())
             case "timestamp" if pa.types.is_date(dates.type):

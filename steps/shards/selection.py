@@ -126,7 +126,7 @@ def _spoiled(place: int, items: Items, contract: ModelContract, least_bytes: int
     rows, dateless = int(items.rows[place]), int(items.dateless[place])
     if dateless:
         return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
-    if rows < contract.series.min_days:
+    if rows < contract.series.min_history:
         return too_short(rows, contract)
     if rows * least_bytes > max_bytes:
         return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)

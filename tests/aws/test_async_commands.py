@@ -100,7 +100,7 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     pq.write_table(pa.table(columns), tmp_path / "part.parquet")
     session.store.upload(tmp_path / "part.parquet", f"s3://{BUCKET}/small/part.parquet")
     (tmp_path / "model.toml").write_text(sample_run.CONTRACT)
-    options = ["--history", f"s3://{BUCKET}/small/", "--contract", str(tmp_path / "model.toml"), "--days", "31"]
+    options = ["--history", f"s3://{BUCKET}/small/", "--contract", str(tmp_path / "model.toml"), "--horizon", "31"]
     arguments = ["forecast", item, *options, "--endpoint", "batchcast-async", "--json", "--region", REGION]
     result = CliRunner().invoke(root, arguments)
     assert result.exit_code == 0, result.output

@@ -77,7 +77,7 @@ def test_an_update_says_what_changed_and_where(session: AwsSession, settings: De
     plan = deployed(session, settings, other)
     assert [call.method for call in plan.calls] == ["update_pipeline"]
     assert [str(change) for change in plan.changes] == [
-        "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 14",
+        "Definition.Parameters.ForecastHorizon.DefaultValue: 31 -> 14",
         "Definition.Steps.BuildShards.Arguments.ProcessingResources.ClusterConfig.VolumeSizeInGB: 200 -> 300",
     ]
     assert deployed(session, settings, other).calls == ()
@@ -165,9 +165,9 @@ def test_show_diff_says_what_a_deployment_would_change(
     )
     deployed(session, settings, packed)
     before = len(account.calls)
-    options = ["--settings", str(file), "--region", REGION, "-p", "ForecastDays=7"]
+    options = ["--settings", str(file), "--region", REGION, "-p", "ForecastHorizon=7"]
     done = CliRunner().invoke(root, ["show", "--diff", *options], catch_exceptions=False)
-    assert "Definition.Parameters.ForecastDays.DefaultValue: 31 -> 7\n" in done.stdout
+    assert "Definition.Parameters.ForecastHorizon.DefaultValue: 31 -> 7\n" in done.stdout
     assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "HeadObject"}
 
 
@@ -209,13 +209,13 @@ class TestSettings:
         file = tmp_path / "deploy.toml"
         file.write_text(
             f'role = "{ROLE}"\nbucket = "one-bucket"\npayload = "model.toml"\npipeline_name = "weekly"\n'
-            'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastDays = 7\nModelName = "m"\n'
+            'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastHorizon = 7\nModelName = "m"\n'
         )
         given = {
             "bucket": "other-bucket",
             "volume_size_in_gb": 50,
             "tags": ("team=b",),
-            "defaults": ("ForecastDays=14",),
+            "defaults": ("ForecastHorizon=14",),
         }
         settings = read_deploy_settings(file, given, region=REGION)
         assert settings.bucket == "other-bucket"
@@ -225,7 +225,7 @@ class TestSettings:
         assert settings.build.tags == {"team": "b"}
         assert settings.build.role_arn == ROLE
         assert settings.build.image_uri.startswith("492215442770.dkr.ecr.eu-central-1.amazonaws.com/")
-        assert settings.defaults == {"ForecastDays": "14", "ModelName": "m"}
+        assert settings.defaults == {"ForecastHorizon": "14", "ModelName": "m"}
 
     @pytest.mark.parametrize(
         ("given", "said"),

@@ -73,7 +73,7 @@ def manifest(shards: int, records: int) -> dict[str, Any]:
 
 
 def test_a_label_starts_one_run_however_often(account: Recorder, deployed: AwsSession, script: ScriptedRun) -> None:
-    arguments = ("start", "-p", "RunLabel=2026-11-22", "-p", "ForecastDays=14")
+    arguments = ("start", "-p", "RunLabel=2026-11-22", "-p", "ForecastHorizon=14")
     first, again = run(*arguments), run(*arguments)
     other = run(*arguments, "-p", "MaxFailedRecords=5")
     assert (first.stdout, again.stdout) == (f"{RUN_ID}\n", f"{RUN_ID}\n")
@@ -154,7 +154,7 @@ def test_who_may_not_read_the_lock_starts_all_the_same(deployed: AwsSession, scr
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ("ForecastDay=3", "Did you mean ForecastDays"),
+        ("ForecastHorizo=3", "Did you mean ForecastHorizon"),
         ("MaxPayloadInMB=50", "SageMaker allows 100 MB"),
         ("TransformInstanceType=ml.r5.large", "is not an instance type Batch Transform takes"),
     ],

@@ -64,7 +64,7 @@ def test_a_list_of_items_goes_to_the_runs_prefix(session: AwsSession, past_run: 
     assert json.loads(session.store.read(stored.uri)) == {"item_id": "shop-0/item-000"}
 
 
-@pytest.mark.parametrize("override", ["MaxFailedRecords=-1", "MaxFailedRecord=1", "ForecastDays=7"])
+@pytest.mark.parametrize("override", ["MaxFailedRecords=-1", "MaxFailedRecord=1", "ForecastHorizon=7"])
 def test_a_wrong_override_starts_nothing(account: Recorder, past_run: str, override: str) -> None:
     account.calls.clear()
     result = call("rerun", past_run, "--no-wait", "-p", override)

@@ -44,7 +44,7 @@ def written(account: Recorder) -> list[tuple[str, dict[str, object]]]:
 
 
 def test_create_makes_the_reviewed_request(account: Recorder, deployed: AwsSession) -> None:
-    done = schedule(*CREATE, "-p", "ForecastDays=14")
+    done = schedule(*CREATE, "-p", "ForecastHorizon=14")
     assert done.exit_code == 0, done.exception
     ((operation, request),) = written(account)
     assert operation == "CreateSchedule"
@@ -59,7 +59,7 @@ def test_creating_it_again_does_nothing_and_changing_it_says_what(account: Recor
     schedule(*CREATE)
     assert schedule(*CREATE).stdout.startswith("Schedule batchcast: is as it should be; nothing changed.\n")
     assert len(written(account)) == 1
-    changed = schedule(*CREATE, "-p", "ForecastDays=7").stdout
+    changed = schedule(*CREATE, "-p", "ForecastHorizon=7").stdout
     assert "Schedule batchcast: changed." in changed
     assert '"Value": "7"' in changed
     assert written(account)[-1][0] == "UpdateSchedule"
@@ -81,10 +81,10 @@ def test_pause_and_resume_change_the_state_and_nothing_else(account: Recorder, d
 
 
 def test_show_says_when_and_with_what_it_runs(deployed: AwsSession) -> None:
-    schedule(*CREATE, "-p", "ForecastDays=14")
+    schedule(*CREATE, "-p", "ForecastHorizon=14")
     shown = schedule("show").stdout
     assert "cron(30 3 ? * SUN *) in Europe/Berlin, enabled" in shown
-    assert "    ForecastDays=14\n    RunLabel=<aws.scheduler.scheduled-time>\n" in shown
+    assert "    ForecastHorizon=14\n    RunLabel=<aws.scheduler.scheduled-time>\n" in shown
     assert QUEUE in shown
 
 
@@ -121,7 +121,7 @@ def test_delete_removes_it(account: Recorder, deployed: AwsSession) -> None:
         (("--cron", "cron(30 3 * * SUN *)"), "both say which day"),
         (("--timezone", "Europe/Berln"), "Did you mean Europe/Berlin"),
         (("-p", "RunLabel=x"), "is the scheduled time of each run"),
-        (("-p", "ForecastDays=0"), "outside 1 to 1000"),
+        (("-p", "ForecastHorizon=0"), "outside 1 to 1000"),
         (("--pipeline", "weekly"), "there is no pipeline 'weekly'"),
     ],
 )

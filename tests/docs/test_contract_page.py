@@ -47,7 +47,7 @@ def test_an_example_writes_the_record_and_reads_the_answer_that_are_shown(tmp_pa
     days = pa.array(range(16_802, 16_832), pa.int32()).cast(pa.date32())
     columns = {"store": ["store_1"] * 30, "product": ["bread"] * 30, "date": days, "sales": [12, 7] * 15}
     pq.write_table(pa.table({**columns, "promo": [0, 1] * 15}), inputs / "history" / "a.parquet")
-    flags = {"run-id": "abc123def456", "run-date": "auto", "run-label": "manual", "forecast-days": "1"}
+    flags = {"run-id": "abc123def456", "run-date": "auto", "run-label": "manual", "forecast-horizon": "1"}
     flags |= {"transform-instance-count": "1", "max-concurrent-transforms": "1", "max-payload-in-mb": "6"}
     flags |= {"records-per-shard": "0", "systemic-failure-percent": "20", "items-uri": "all", "resume-from": "none"}
     flags |= {"runs-uri": "s3://bucket/runs", "publish-uri": "none"}

@@ -18,8 +18,8 @@ Run = Callable[..., Ended]
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "said"),
     [
-        (["-p", "ForcastDays=7"], 2, "Did you mean ForecastDays?"),
-        (["-p", "ForecastDays=soon"], 2, "ForecastDays: 'soon' is not a whole number"),
+        (["-p", "ForcastHorizon=7"], 2, "Did you mean ForecastHorizon?"),
+        (["-p", "ForecastHorizon=soon"], 2, "ForecastHorizon: 'soon' is not a whole number"),
         (["-p", "MaxConcurrentTransforms=20", "-p", "MaxPayloadInMB=6"], 2, "120 MB"),
         (["--history", "no-such-directory"], 2, "no-such-directory"),
         (["--contract", "no-such-file.toml"], 2, "no-such-file.toml"),

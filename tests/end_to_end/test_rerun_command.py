@@ -116,7 +116,7 @@ def test_failed_records_are_a_list_of_items_to_run_alone(held: Workspace) -> Non
     [
         (("-p", "MaxFailedRecord=1"), "Did you mean MaxFailedRecords?"),
         (("-p", "MaxFailedRecords=many"), "MaxFailedRecords"),
-        (("-p", "ForecastDays=7"), "its forecasts are carried over"),
+        (("-p", "ForecastHorizon=7"), "its forecasts are carried over"),
         (("--no-wait",), "--no-wait"),
         (("--name", "other-pipeline"), "other-pipeline"),
     ],

@@ -27,7 +27,7 @@ def test_the_committed_definitions_are_read(name: str) -> None:
     read = parse_definition((ROOT / "pipelines" / name).read_text())
     assert read.steps["Transform"].dependencies == (Dependency(step="BuildShards"),)
     assert read.steps["FailHeld"].branch == Branch(condition="Held", outcome=True)
-    assert read.parameters["ForecastDays"].default == 31
+    assert read.parameters["ForecastHorizon"].default == 31
 
 
 def test_a_data_reference_is_a_dependency() -> None:

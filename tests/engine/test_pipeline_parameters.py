@@ -11,7 +11,7 @@ from batchcast.engine import ServiceException
 
 PARAMETERS: list[Json] = [
     {"Name": "HistoryUri", "Type": "String"},
-    {"Name": "ForecastDays", "Type": "Integer", "DefaultValue": 31},
+    {"Name": "ForecastHorizon", "Type": "Integer", "DefaultValue": 31},
     {"Name": "Share", "Type": "Float", "DefaultValue": 0.0},
     {"Name": "Strict", "Type": "Boolean", "DefaultValue": False},
     {"Name": "Mode", "Type": "String", "DefaultValue": "fast", "EnumValues": ["fast", "slow"]},
@@ -47,7 +47,7 @@ def test_p10_parameters_are_listed_with_their_defaults(tmp_path: Path) -> None:
     listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
     assert {each["Name"]: each["Value"] for each in listed} == {
         "HistoryUri": "s3://h/",
-        "ForecastDays": "31",
+        "ForecastHorizon": "31",
         "Share": "5.0",
         "Strict": "false",
         "Mode": "fast",
@@ -60,14 +60,14 @@ def test_p10_parameters_are_listed_with_their_defaults(tmp_path: Path) -> None:
     [
         ({}, "[HistoryUri] has no default and must be given"),
         ({"HistoryUri": ""}, "[HistoryUri] must not be empty"),
-        ({"HistoryUri": "x", "ForcastDays": "7"}, "did you mean [ForecastDays]?"),
-        ({"HistoryUri": "x", "Zzz": "7"}, "the pipeline has HistoryUri, ForecastDays"),
-        ({"HistoryUri": "x", "ForecastDays": "7.5"}, '[ForecastDays] is "7.5", which is not of type Integer'),
+        ({"HistoryUri": "x", "ForcastHorizon": "7"}, "did you mean [ForecastHorizon]?"),
+        ({"HistoryUri": "x", "Zzz": "7"}, "the pipeline has HistoryUri, ForecastHorizon"),
+        ({"HistoryUri": "x", "ForecastHorizon": "7.5"}, '[ForecastHorizon] is "7.5", which is not of type Integer'),
         ({"HistoryUri": "x", "Share": "much"}, "not of type Float"),
         ({"HistoryUri": "x", "Share": "nan"}, "not of type Float"),
         ({"HistoryUri": "x", "Share": "."}, "not of type Float"),
-        ({"HistoryUri": "x", "ForecastDays": "1_000"}, "not of type Integer"),
-        ({"HistoryUri": "x", "ForecastDays": " 7"}, "not of type Integer"),
+        ({"HistoryUri": "x", "ForecastHorizon": "1_000"}, "not of type Integer"),
+        ({"HistoryUri": "x", "ForecastHorizon": " 7"}, "not of type Integer"),
         ({"HistoryUri": "x", "Strict": "yes"}, "not of type Boolean"),
         ({"HistoryUri": "x", "Mode": "medium"}, "which is none of fast, slow"),
     ],
@@ -90,7 +90,7 @@ def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
 
 def test_an_integer_where_the_service_wants_text_is_refused_by_the_job(tmp_path: Path) -> None:
     client = local(tmp_path)
-    step = processing("A", "pass", {"Get": "Parameters.ForecastDays"})
+    step = processing("A", "pass", {"Get": "Parameters.ForecastHorizon"})
     arn = start(client, step, parameters=PARAMETERS[1:])
     ended(client, arn)
     assert (

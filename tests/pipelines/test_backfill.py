@@ -42,7 +42,7 @@ def put(store: ObjectStore, run_date: date, *, days: int = 31, items: str = "all
         "outcome": "COMPLETE",
         "counts": {"ok": 1},
         "previous": None,
-        "parameters": {"forecast_days": days, "items_uri": items},
+        "parameters": {"forecast_horizon": days, "items_uri": items},
     }
     publish(store, PUBLISH, pa.Table.from_pylist([row], schema=forecast_schema(["sales"])), manifest)
     return run_id
@@ -115,8 +115,8 @@ def test_a_held_date_does_not_keep_the_later_ones_from_running(session: Workspac
 
 def test_values_are_checked_for_all_dates_before_the_first_runs(session: WorkspaceSession) -> None:
     attended = Attended()
-    with pytest.raises(ConfigError, match="ForecastDays"):
-        list(backfill(session, DATES, {**VALUES, "ForecastDays": "0"}, attended))
+    with pytest.raises(ConfigError, match="ForecastHorizon"):
+        list(backfill(session, DATES, {**VALUES, "ForecastHorizon": "0"}, attended))
     assert attended.started == []
 
 

@@ -16,7 +16,7 @@ BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.t
 ARRAYS = b"""
 [series]
 item_id = ["store"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "item_id"
@@ -31,7 +31,7 @@ arrays = { sales = "mean" }
 HISTORY_ONLY = b"""
 [series]
 item_id = ["store"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "item_id"

@@ -85,7 +85,7 @@ def test_json_that_is_no_definition_is_a_finding(text: str) -> None:
 
 
 def test_a_parameter_without_a_value_is_refused() -> None:
-    result = lint("-p", "ForecastDays")
+    result = lint("-p", "ForecastHorizon")
     assert isinstance(result.exception, ConfigError)
     assert "-p Name=Value" in str(result.exception)
 

@@ -66,12 +66,12 @@ def test_every_parameter_without_a_default_is_asked_for_at_once() -> None:
         ("RunLabel", "week 47"),
         ("RunLabel", "../manual"),
         ("RunLabel", "w" * 65),
-        ("ForecastDays", "0"),
-        ("ForecastDays", "31.0"),
-        ("ForecastDays", "1_0"),
-        ("ForecastDays", " 31"),
-        ("ForecastDays", "٣"),
-        ("ForecastDays", "031"),
+        ("ForecastHorizon", "0"),
+        ("ForecastHorizon", "31.0"),
+        ("ForecastHorizon", "1_0"),
+        ("ForecastHorizon", " 31"),
+        ("ForecastHorizon", "٣"),
+        ("ForecastHorizon", "031"),
         ("TransformInstanceType", "ml.m5.3xlarge"),
         ("TransformInstanceType", "ml.t3.medium"),
         ("ProcessingInstanceType", "m5.4xlarge"),
@@ -164,22 +164,24 @@ def test_prefixes_that_merely_begin_alike_are_taken() -> None:
 
 
 def test_values_out_of_bounds_and_values_that_contradict_each_other_are_reported_together() -> None:
-    found = problems_of(ForecastDays="0", MaxConcurrentTransforms="20", Retries="3")
+    found = problems_of(ForecastHorizon="0", MaxConcurrentTransforms="20", Retries="3")
     assert {(problem.code, problem.where) for problem in found} == {
-        ("parameter", "ForecastDays"),
+        ("parameter", "ForecastHorizon"),
         ("payload_in_flight", "MaxConcurrentTransforms"),
         ("unknown_parameter", "Retries"),
     }
 
 
 def test_overrides_are_taken_without_asking_for_what_else_a_run_needs() -> None:
-    pairs = ["ForecastDays=14", "RunLabel=2026-47", "ItemsUri=s3://data/a=b.txt"]
-    assert parse_overrides(pairs) == {"ForecastDays": "14", "RunLabel": "2026-47", "ItemsUri": "s3://data/a=b.txt"}
+    pairs = ["ForecastHorizon=14", "RunLabel=2026-47", "ItemsUri=s3://data/a=b.txt"]
+    assert parse_overrides(pairs) == {"ForecastHorizon": "14", "RunLabel": "2026-47", "ItemsUri": "s3://data/a=b.txt"}
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match=r"ForecastDay: there is no such parameter\. Did you mean ForecastDays\?"):
-        parse_overrides(["ForecastDay=14"])
+    with pytest.raises(
+        ConfigError, match=r"ForecastHorizo: there is no such parameter\. Did you mean ForecastHorizon\?"
+    ):
+        parse_overrides(["ForecastHorizo=14"])
 
 
 def test_a_name_near_nothing_is_answered_with_all_known_ones() -> None:
@@ -189,7 +191,7 @@ def test_a_name_near_nothing_is_answered_with_all_known_ones() -> None:
 
 def test_an_override_without_a_value_or_given_twice_is_reported_with_the_others() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_overrides(["ForecastDays", "RunDate=auto", "RunDate=2026-11-22", "MaxConcurrentTransforms=17"])
+        parse_overrides(["ForecastHorizon", "RunDate=auto", "RunDate=2026-11-22", "MaxConcurrentTransforms=17"])
     assert [problem.where for problem in caught.value.problems] == ["-p", "RunDate", "MaxConcurrentTransforms"]
 
 

@@ -32,7 +32,7 @@ def past(sample: SampleRun, *, status: str = "Failed", **changed: str) -> PastRu
         "RunsUri": RUNS.rstrip("/"),
         "PublishUri": PUBLISH.rstrip("/"),
         "ModelName": "model",
-        "ForecastDays": "7",
+        "ForecastHorizon": "7",
     }
     values = check_parameters({**given, **changed}).service_values()
     return PastRun(arn=f"{ARN}/{sample.run_id}", status=status, parameters=values, store=sample.store)
@@ -96,14 +96,14 @@ def test_of_an_undecided_run_the_shards_without_an_output_are_left(sample: Sampl
 
 def test_all_that_does_not_fit_is_said_at_once(sample: SampleRun) -> None:
     run = PastRun(**{**_fields(held(sample)), "status": "Executing"})
-    overrides = {"ResumeFrom": "abcdefghijkl", "RunDate": "2026-11-29", "ForecastDays": "8", "RunsUri": "s3://b/x"}
+    overrides = {"ResumeFrom": "abcdefghijkl", "RunDate": "2026-11-29", "ForecastHorizon": "8", "RunsUri": "s3://b/x"}
     with pytest.raises(ConfigError) as error:
         rerun_of_the_rest(run, overrides)
     assert [problem.where for problem in error.value.problems] == [
         "ResumeFrom",
         "RUN_ID",
         "RunDate",
-        "ForecastDays",
+        "ForecastHorizon",
         "RunsUri",
     ]
 
@@ -113,8 +113,8 @@ def _fields(run: PastRun) -> dict[str, Any]:
 
 
 def test_the_same_values_given_again_are_no_contradiction(sample: SampleRun) -> None:
-    overrides = {"RunDate": sample.run_date.isoformat(), "ForecastDays": "7"}
-    assert rerun_of_the_rest(held(sample), overrides)["ForecastDays"] == "7"
+    overrides = {"RunDate": sample.run_date.isoformat(), "ForecastHorizon": "7"}
+    assert rerun_of_the_rest(held(sample), overrides)["ForecastHorizon"] == "7"
 
 
 def test_a_run_with_every_forecast_leaves_nothing_to_run(sample: SampleRun) -> None:

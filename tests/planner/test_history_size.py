@@ -19,9 +19,9 @@ from batchcast.steps.errors import ConfigError, DataError
 CONTRACT = b"""
 [series]
 item_id = ["item"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
-min_days = 3
+min_history = 3
 [[record]]
 key = "item_id"
 from = "item_id"
@@ -63,14 +63,14 @@ def source(history: Path) -> list[str]:
 
 
 def test_items_and_rows_are_counted_as_the_build_counts_them(history: Path) -> None:
-    size = measure_history(history, parse_contract(CONTRACT), forecast_days=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT), forecast_horizon=2, run_date=LAST)
     assert size.items == 3
     assert sorted(size.rows.tolist()) == [5, 20, 40]
     assert size.later.tolist() == [2, 2, 2]
 
 
 def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> None:
-    size = measure_history(history, parse_contract(CONTRACT), forecast_days=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT), forecast_horizon=2, run_date=LAST)
     row = len(json.dumps({"date": "2026-03-01", "sales": 11.0}, separators=(",", ":"))) + 1
     future = len(json.dumps({"date": "2026-03-01", "promo": 1}, separators=(",", ":"))) + 1
     expected = (np.mean([5, 20, 40]) * row + 2 * future) / 1e6
@@ -79,7 +79,7 @@ def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> No
 
 def test_a_wrong_data_set_is_refused_as_in_a_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no Parquet file"):
-        measure_history(tmp_path, parse_contract(CONTRACT), forecast_days=2)
+        measure_history(tmp_path, parse_contract(CONTRACT), forecast_horizon=2)
 
 
 def test_the_command_counts_the_records_of_a_history(history: Path) -> None:

@@ -125,7 +125,7 @@ def manifest() -> bytes:
         run_id=RUN,
         run_date=date(2026, 10, 31),
         run_label="manual",
-        forecast_days=31,
+        forecast_horizon=31,
         resume_from=None,
         parameters={},
         contract_sha256="",

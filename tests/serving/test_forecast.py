@@ -33,7 +33,7 @@ CONTRACT = (SAMPLE / "model.toml").read_bytes()
 
 
 def built(items: list[str], history: Path = SAMPLE / "history", run_date: str = SAMPLE_RUN_DATE) -> Any:
-    return build_records(items, history=str(history), contract=CONTRACT, run_date=run_date, forecast_days=31)
+    return build_records(items, history=str(history), contract=CONTRACT, run_date=run_date, forecast_horizon=31)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_so_is_one_of_a_history_on_s3_of_which_only_the_items_are_read(
         history="s3://history/",
         contract=CONTRACT,
         run_date=SAMPLE_RUN_DATE,
-        forecast_days=31,
+        forecast_horizon=31,
         objects=(bucket, None),
     )
     assert [record.body for record in found.records] == [weekly[item] for item in ITEMS]
@@ -132,7 +132,7 @@ def test_the_command_sends_the_record_and_prints_a_plot_and_the_weeks(weekly: di
 
 def test_json_has_every_day(tmp_path: Path) -> None:
     with naive_server() as (url, _):
-        ended = forecast("17/101", "--url", url, "--days", "7", "--json")
+        ended = forecast("17/101", "--url", url, "--horizon", "7", "--json")
     (item,) = json.loads(ended.stdout)["items"]
     assert list(item["forecast"]) == [f"2019-{day}" for day in ("03-31", *(f"04-0{n}" for n in range(1, 7)))]
 

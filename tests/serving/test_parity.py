@@ -26,7 +26,7 @@ ITEMS = [f"item-{number}" for number in range(6)]
 CONTRACT = """
 [series]
 item_id = ["store"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "item_id"

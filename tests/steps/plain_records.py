@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def plain_records(
-    table: pa.Table, contract: ModelContract, run_date: dt.date, forecast_days: int
+    table: pa.Table, contract: ModelContract, run_date: dt.date, forecast_horizon: int
 ) -> tuple[dict[str, Row], dict[str, str]]:
     """Records by item id, and quarantine reasons by item id, of rows in any order."""
     history = contract.series
@@ -33,34 +33,36 @@ def plain_records(
             reasons["(null)"] = "null_key"
         else:
             items["/".join(str(name) for name in names)].append(row)
-    end = run_date + dt.timedelta(days=forecast_days)
+    end = run_date + dt.timedelta(days=forecast_horizon)
     for item, rows in items.items():
-        dated = [row for row in rows if row[history.date] is not None]
-        past = sorted((row for row in dated if _day(row, history.date) <= run_date), key=lambda row: row[history.date])
-        later = [row for row in dated if run_date < _day(row, history.date) <= end]
-        later.sort(key=lambda row: row[history.date])
+        dated = [row for row in rows if row[history.timestamp] is not None]
+        past = sorted(
+            (row for row in dated if _day(row, history.timestamp) <= run_date), key=lambda row: row[history.timestamp]
+        )
+        later = [row for row in dated if run_date < _day(row, history.timestamp) <= end]
+        later.sort(key=lambda row: row[history.timestamp])
         if not past and len(dated) == len(rows):
             continue
-        reason = _reason(rows, past, later, contract, forecast_days)
+        reason = _reason(rows, past, later, contract, forecast_horizon)
         if reason:
             reasons[item] = reason
         else:
             records[item] = {
-                field.key: _value(field, item, past, later, contract, forecast_days, table.schema)
+                field.key: _value(field, item, past, later, contract, forecast_horizon, table.schema)
                 for field in contract.record
             }
     return records, reasons
 
 
 def _reason(
-    rows: list[Row], past: list[Row], later: list[Row], contract: ModelContract, forecast_days: int
+    rows: list[Row], past: list[Row], later: list[Row], contract: ModelContract, forecast_horizon: int
 ) -> str | None:
     history = contract.series
-    if any(row[history.date] is None for row in rows):
+    if any(row[history.timestamp] is None for row in rows):
         return "null_key"
-    if len(past) < history.min_days:
+    if len(past) < history.min_history:
         return "too_short"
-    dates = [row[history.date] for row in (*past, *later)]
+    dates = [row[history.timestamp] for row in (*past, *later)]
     if len(set(dates)) < len(dates):
         return "duplicate_date"
     cells = []
@@ -71,9 +73,9 @@ def _reason(
         return "out_of_range"
     if history.nulls == "quarantine" and any(_plain(cell) is None for cell in cells):
         return "null_cell"
-    if len({_day(row, history.date) for row in past}) < history.min_days:
+    if len({_day(row, history.timestamp) for row in past}) < history.min_history:
         return "too_short"
-    if contract.row_fields("future") and len({_day(row, history.date) for row in later}) < forecast_days:
+    if contract.row_fields("future") and len({_day(row, history.timestamp) for row in later}) < forecast_horizon:
         return "missing_future"
     return None
 
@@ -84,7 +86,7 @@ def _value(
     past: list[Row],
     later: list[Row],
     contract: ModelContract,
-    forecast_days: int,
+    forecast_horizon: int,
     schema: pa.Schema,
 ) -> Any:
     match field:
@@ -95,9 +97,9 @@ def _value(
         case IdColumn():
             return past[0][field.column]
         case FirstDate():
-            return _plain(past[0][contract.series.date])
+            return _plain(past[0][contract.series.timestamp])
         case ForecastDays():
-            return forecast_days
+            return forecast_horizon
         case Values():
             return [_plain(row[field.column]) for row in (past if field.period == "history" else later)]
         case Rows():

@@ -20,7 +20,7 @@ __all__ = ["DAILY_CONTRACT", "Build", "build", "build_arguments", "build_environ
 DAILY_CONTRACT = """
 [series]
 item_id = ["item"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 
 [[record]]
@@ -126,7 +126,7 @@ def build_arguments(**flags: Any) -> list[str]:
         "run_id": "abc123def456",
         "run_date": "auto",
         "run_label": "manual",
-        "forecast_days": 7,
+        "forecast_horizon": 7,
         "transform_instance_count": 2,
         "max_concurrent_transforms": 2,
         "max_payload_in_mb": 6,

@@ -22,7 +22,7 @@ NOTES = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { note =
 ARRAYS = """
 [series]
 item_id = ["item"]
-date = "date"
+timestamp = "date"
 targets = ["sales"]
 [[record]]
 key = "start"
@@ -109,10 +109,10 @@ def test_the_automatic_run_date_is_the_last_one_with_a_target(tmp_path: Path) ->
 
 def test_forecast_days_beyond_the_last_date_there_is_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     tables = [daily_rows(["a"]), daily_rows(["a"], 1, first="9999-12-25", sales=[1])]
-    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_days=7)
+    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_horizon=7)
     assert made.exit_code == 3
     assert "the 7 days after 9999-12-25 end beyond the year 9999. Correct that date in the history" in made.message
-    assert build(tmp_path, DAILY_CONTRACT, None, forecast_days=6).manifest.run_date == dt.date(9999, 12, 25)
+    assert build(tmp_path, DAILY_CONTRACT, None, forecast_horizon=6).manifest.run_date == dt.date(9999, 12, 25)
 
 
 def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: P
 def test_known_future_rows_follow_the_run_date_for_the_forecast_days(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 10).append_column("promo", pa.array([day % 2 == 0 for day in range(20)]))
     contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
-    made = build(tmp_path, contract, [table], run_date="2026-01-06", forecast_days=3)
+    made = build(tmp_path, contract, [table], run_date="2026-01-06", forecast_horizon=3)
     assert made.records["b"]["future_rows"] == [
         {"date": "2026-01-07", "promo": True},
         {"date": "2026-01-08", "promo": False},
@@ -138,7 +138,7 @@ def test_items_without_all_future_rows_are_quarantined(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 10), daily_rows(["b"], 8)]
     tables = [table.append_column("promo", pa.array([True] * table.num_rows)) for table in tables]
     contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
-    made = build(tmp_path, contract, tables, run_date="2026-01-06", forecast_days=3)
+    made = build(tmp_path, contract, tables, run_date="2026-01-06", forecast_horizon=3)
     assert made.reasons == {"b": "missing_future"}
     assert made.table[1]["quarantine_detail"] == "2 of the 3 days after 2026-01-06 have a row"
 
@@ -167,14 +167,18 @@ def test_the_date_column_is_written_as_declared(
 ) -> None:
     table = daily_rows(["a"], 2)
     table = table.set_column(1, "date", table.column("date").cast(stored))
-    contract = ARRAYS.replace('date = "date"', f'date = "date"\ndate_format = "{declared}"') if declared else ARRAYS
+    contract = (
+        ARRAYS.replace('timestamp = "date"', f'timestamp = "date"\ntimestamp_format = "{declared}"')
+        if declared
+        else ARRAYS
+    )
     assert build(tmp_path, contract, [table]).records["a"]["start"] == written
 
 
 def test_a_time_of_day_is_quarantined_where_dates_are_declared(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 1)
     times = pa.array([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, 5)], pa.timestamp("us"))
-    contract = ARRAYS.replace('date = "date"', 'date = "date"\ndate_format = "date"')
+    contract = ARRAYS.replace('timestamp = "date"', 'timestamp = "date"\ntimestamp_format = "date"')
     made = build(tmp_path, contract, [table.set_column(1, "date", times)])
     assert made.reasons == {"b": "out_of_range"}
     assert "2026-01-01 5:00:00" in made.table[1]["quarantine_detail"]
@@ -189,7 +193,9 @@ def test_whole_numbers_beyond_what_every_json_reader_keeps_are_quarantined(tmp_p
 
 
 def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_built(tmp_path: Path) -> None:
-    contract = DAILY_CONTRACT.replace('targets = ["sales"]', 'targets = ["sales"]\nmin_days = 3\nnulls = "quarantine"')
+    contract = DAILY_CONTRACT.replace(
+        'targets = ["sales"]', 'targets = ["sales"]\nmin_history = 3\nnulls = "quarantine"'
+    )
     tables = [
         daily_rows(["good"], 5),
         daily_rows(["short"], 2, first="2026-01-04"),
@@ -208,7 +214,7 @@ def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_bui
         "dateless": ("null_key", "1 rows have no date"),
         "empty": ("null_cell", "sales is null, NaN or infinite on 2026-01-03"),
         "good": (None, None),
-        "short": ("too_short", "2 days of history; min_days is 3"),
+        "short": ("too_short", "2 days of history; min_history is 3"),
         "twice": ("duplicate_date", "there are several rows on 2026-01-03"),
     }
     assert made.manifest.totals.items == 7
@@ -287,7 +293,11 @@ def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values
     sales = [float(day + 1) for day in range(33)]
     sales[30] = float("nan")
     made = build(
-        tmp_path, DAILY_CONTRACT, [daily_rows(["b", "a"], 33, sales=sales * 2)], run_date="2026-01-30", forecast_days=9
+        tmp_path,
+        DAILY_CONTRACT,
+        [daily_rows(["b", "a"], 33, sales=sales * 2)],
+        run_date="2026-01-30",
+        forecast_horizon=9,
     )
     rows = [row for row in made.baseline if row["item_id"] == "a"]
     assert [row["step"] for row in rows] == list(range(1, 10))
@@ -300,7 +310,7 @@ def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values
 
 def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) -> None:
     tables = [daily_rows(["old"], 3, first="2025-01-01"), daily_rows(["new"], 1, first="2026-01-30")]
-    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_days=2)
+    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_horizon=2)
     old = [row for row in made.baseline if row["item_id"] == "old"]
     assert [(row["naive"], row["actual"], row["scale"]) for row in old] == [(None, None, None)] * 2
     new = [row for row in made.baseline if row["item_id"] == "new"]
@@ -312,7 +322,7 @@ def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path)
     contract = DAILY_CONTRACT.replace('["sales"]', '["sales", "lost"]').replace(
         'targets = { sales = "sales" }', 'targets = { sales = "sales", lost = "lost" }'
     )
-    made = build(tmp_path, contract, [table], run_date="2026-01-07", forecast_days=2)
+    made = build(tmp_path, contract, [table], run_date="2026-01-07", forecast_horizon=2)
     assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in made.baseline] == [
         (1, "lost", 100.0, 107.0),
         (1, "sales", 0.0, 7.0),
@@ -324,7 +334,7 @@ def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path)
 def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) -> None:
     hours = [dt.datetime(2026, 1, 1, hour) for hour in range(24)]
     table = pa.table({"item": ["a"] * 24, "date": pa.array(hours, pa.timestamp("s")), "sales": [-1] * 24})
-    made = build(tmp_path, DAILY_CONTRACT, [table], forecast_days=7)
+    made = build(tmp_path, DAILY_CONTRACT, [table], forecast_horizon=7)
     assert [row["naive"] for row in made.baseline] == [None] * 6 + [-24.0]
     assert {row["scale"] for row in made.baseline} == {24.0}
 

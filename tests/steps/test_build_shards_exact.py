@@ -89,9 +89,9 @@ def _contract(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool
     text = f"""
 [series]
 item_id = {json.dumps(ids)}
-date = "date"
+timestamp = "date"
 targets = ["sales"]
-min_days = {draw(st.integers(1, 2))}
+min_history = {draw(st.integers(1, 2))}
 nulls = "{draw(st.sampled_from(["null", "quarantine"]))}"
 [[record]]
 key = "rows"
@@ -138,7 +138,7 @@ def test_records_equal_the_plain_ones_and_bytes_do_not_depend_on_files(
     shuffle.shuffle(order)
     pieces = [table.take(pa.array(order[n::files], pa.int64())) for n in range(files)]
     with tempfile.TemporaryDirectory() as folder:
-        flags: dict[str, Any] = {"run_date": RUN_DATE.isoformat(), "forecast_days": DAYS}
+        flags: dict[str, Any] = {"run_date": RUN_DATE.isoformat(), "forecast_horizon": DAYS}
         whole = build(Path(folder, "whole"), contract_text, [table], **flags)
         split = build(Path(folder, "split"), contract_text, pieces, group_rows=group_rows, **flags)
         assert whole.files == split.files

@@ -13,11 +13,11 @@ from batchcast.steps.errors import ConfigError
 WHOLE = """
 [series]
 item_id = ["store", "product"]
-date = "day"
+timestamp = "day"
 targets = ["sales", "returns"]
-min_days = 28
+min_history = 28
 nulls = "quarantine"
-date_format = "date"
+timestamp_format = "date"
 
 [[record]]
 key = "kind"
@@ -72,8 +72,8 @@ def problems(text: str) -> list[str]:
 def test_every_declaration_is_read() -> None:
     contract = parse_contract(WHOLE.encode())
     assert contract.series.item_id == ("store", "product")
-    assert (contract.series.date, contract.series.targets) == ("day", ("sales", "returns"))
-    assert (contract.series.min_days, contract.series.nulls, contract.series.date_format) == (
+    assert (contract.series.timestamp, contract.series.targets) == ("day", ("sales", "returns"))
+    assert (contract.series.min_history, contract.series.nulls, contract.series.timestamp_format) == (
         28,
         "quarantine",
         "date",
@@ -99,7 +99,7 @@ def test_every_declaration_is_read() -> None:
 
 def test_what_may_be_left_out_has_a_default() -> None:
     contract = parse_contract(DAILY_CONTRACT.encode())
-    assert (contract.series.min_days, contract.series.nulls, contract.series.date_format) == (1, "null", None)
+    assert (contract.series.min_history, contract.series.nulls, contract.series.timestamp_format) == (1, "null", None)
     assert contract.answer.error == "error"
     assert (contract.answer.minimum, contract.answer.maximum, contract.answer.quantiles) == (None, None, ())
     assert (contract.checks.hold_on_flags, contract.checks.missing_forecasts) == (False, "leave_out")
@@ -118,10 +118,10 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('date = "day"', 'dat = "day"', ["date is missing", "'dat' is not known"]),
-        ("min_days = 28", "min_day = 28", ["'min_day' is not known. Did you mean 'min_days'?"]),
-        ("min_days = 28", "min_days = 0", ["min_days = 0 is below 1"]),
-        ("min_days = 28", "min_days = true", ["min_days = True is not a whole number"]),
+        ('timestamp = "day"', 'timestam = "day"', ["timestamp is missing", "'timestam' is not known"]),
+        ("min_history = 28", "min_histor = 28", ["'min_histor' is not known. Did you mean 'min_history'?"]),
+        ("min_history = 28", "min_history = 0", ["min_history = 0 is below 1"]),
+        ("min_history = 28", "min_history = true", ["min_history = True is not a whole number"]),
         ('nulls = "quarantine"', 'nulls = "drop"', ["nulls = 'drop' is not known", "Use null, quarantine."]),
         ('targets = ["sales", "returns"]', 'targets = ["day"]', ["column 'day' is named twice"]),
         (
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_named_with_a_remedy(old: str, new: str, expected: list
 
 
 def test_all_problems_are_reported_together_and_once() -> None:
-    found = problems(WHOLE.replace("min_days = 28", "min_days = 0").replace("hold_on_flags = true", "hold = 1"))
+    found = problems(WHOLE.replace("min_history = 28", "min_history = 0").replace("hold_on_flags = true", "hold = 1"))
     assert len(found) == len(set(found)) == 2
 
 

@@ -80,7 +80,7 @@ class World:
             run_id="run",
             run_date=date(2026, 2, 26),
             run_label="manual",
-            forecast_days=2,
+            forecast_horizon=2,
             resume_from=None,
             parameters={},
             contract_sha256="",

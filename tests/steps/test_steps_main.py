@@ -43,12 +43,12 @@ def test_missing_arguments_are_named(tmp_path: Path, flags: list[str], expected:
 def test_arguments_out_of_bounds_are_all_named(tmp_path: Path) -> None:
     from shard_build import build_arguments
 
-    arguments = build_arguments(run_date="22.11.2026", forecast_days=0, max_payload_in_mb=0, records_per_shard=-1)
+    arguments = build_arguments(run_date="22.11.2026", forecast_horizon=0, max_payload_in_mb=0, records_per_shard=-1)
     assert main(arguments, {"OPT_ML": str(tmp_path)}) == 2
     message = (tmp_path / "output/message").read_text()
     for text in (
         "'22.11.2026' is not a date",
-        "forecast_days is 0",
+        "forecast_horizon is 0",
         "max_payload_in_mb is 0",
         "records_per_shard is -1",
     ):

@@ -33,7 +33,7 @@ __all__ = ["forecast"]
     "--contract", type=click.Path(path_type=Path), help="The model.toml; that of the latest run unless given."
 )
 @click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
-@click.option("--days", type=click.IntRange(1), default=31, show_default=True, help="Days to forecast.")
+@click.option("--horizon", type=click.IntRange(1), default=31, show_default=True, help="Steps to forecast.")
 @click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
 @click.option("--url", metavar="URL", help="Ask a container that runs.")
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
@@ -68,7 +68,7 @@ def forecast(
         history=source.history,
         contract=source.contract,
         run_date=given["run_date"] or source.run_date,
-        forecast_days=given["days"],
+        forecast_horizon=given["horizon"],
         objects=(source.session.store, source.session.client("s3")) if source.session else None,
     )
     if given["endpoint"]:
@@ -262,7 +262,7 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 
-    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_days)
+    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_horizon)
     try:
         document = json.loads(answer)
         echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id

@@ -45,16 +45,16 @@ class HistorySize:
 
 
 def measure_history(
-    directory: Path, contract: ModelContract, *, forecast_days: int, run_date: date | None = None
+    directory: Path, contract: ModelContract, *, forecast_horizon: int, run_date: date | None = None
 ) -> HistorySize:
     """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
     history = open_history(directory, contract)
     last = run_date or latest_date(history, contract)
-    axis = DateAxis(type=history.types[contract.series.date], run_date=last, forecast_days=forecast_days)
+    axis = DateAxis(type=history.types[contract.series.timestamp], run_date=last, forecast_horizon=forecast_horizon)
     with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
         counts = count_items(lambda _: None, history.units(), contract, history, axis, Path(scratch))
     items = merge_items([counts])
-    enough = items.rows >= max(1, contract.series.min_days)
+    enough = items.rows >= max(1, contract.series.min_history)
     rows, later = items.rows[enough], items.later[enough]
     a_row = _row_bytes(history, contract)
     total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)

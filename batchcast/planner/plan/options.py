@@ -58,6 +58,7 @@ class PlanOptions:
     endpoint_discount: float | None = None
     ad_hoc: int | None = None
     quota: int | None = None
+    horizon: int | None = None
     tuning: Path | None = None
     on_this_machine: bool = False
 
@@ -71,6 +72,7 @@ def plan_options(command: _Command) -> _Command:
             click.option("--history", metavar="DIR|S3URI", help="Parquet history to count the records of, instead."),
             click.option("--contract", type=file, help="The model.toml of that history."),
             click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
+            click.option("--horizon", type=click.IntRange(1), help="Steps to forecast. Default: the pipeline's."),
             click.option("--seconds", type=float, help="Seconds a record takes alone, one request in flight."),
             click.option("--seconds-cv", type=float, help="Their standard deviation by their mean. Assumed: 0.5."),
             click.option(
@@ -117,7 +119,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
 
     defaults = {name: field.default for name, field in Parameters.model_fields.items()}
     tuning = read_tuning(options.tuning) if options.tuning else None
-    size = _history_size(options, defaults["forecast_days"])
+    size = _history_size(options, options.horizon or defaults["forecast_horizon"])
     instance_type = options.instance_type or defaults["transform_instance_type"]
     check_transform_type(instance_type, instance_types.of_transform())
     if tuning:
@@ -154,7 +156,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     )
 
 
-def _history_size(options: PlanOptions, forecast_days: int) -> HistorySize | None:
+def _history_size(options: PlanOptions, forecast_horizon: int) -> HistorySize | None:
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
@@ -169,7 +171,7 @@ def _history_size(options: PlanOptions, forecast_days: int) -> HistorySize | Non
         raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
     contract = read_contract(options.contract)
     with _local_copy(options.history) as directory:
-        return measure_history(directory, contract, forecast_days=forecast_days, run_date=run_date)
+        return measure_history(directory, contract, forecast_horizon=forecast_horizon, run_date=run_date)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class AdHocRecords:
     """The records, in the order in which they were asked for, with what they were built by."""
 
     run_date: date
-    forecast_days: int
+    forecast_horizon: int
     contract: ModelContract
     records: Sequence[AdHocRecord]
 
@@ -58,7 +58,7 @@ def build_records(
     history: str,
     contract: bytes,
     run_date: str,
-    forecast_days: int,
+    forecast_horizon: int,
     objects: tuple[ObjectStore, Any] | None = None,
 ) -> AdHocRecords:
     """`history` is a directory, or a prefix on S3 of which only the items' rows are read; `objects` is then the store
@@ -75,7 +75,7 @@ def build_records(
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
         flags = [
-            text for name, value in _arguments(run_date, forecast_days).items() for text in (f"--{name}", str(value))
+            text for name, value in _arguments(run_date, forecast_horizon).items() for text in (f"--{name}", str(value))
         ]
         environment = {"OPT_ML": folder, "BATCHCAST_OBJECT_STORE": str(store.root)}
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -87,18 +87,18 @@ def build_records(
     found = [_record(line, declared, baseline, manifest.run_date) for line in lines]
     return AdHocRecords(
         run_date=manifest.run_date,
-        forecast_days=forecast_days,
+        forecast_horizon=forecast_horizon,
         contract=declared,
         records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
     )
 
 
-def _arguments(run_date: str, forecast_days: int) -> dict[str, str | int]:
+def _arguments(run_date: str, forecast_horizon: int) -> dict[str, str | int]:
     return {
         "run-id": _RUN_ID,
         "run-date": run_date,
         "run-label": "ad-hoc",
-        "forecast-days": forecast_days,
+        "forecast-horizon": forecast_horizon,
         "transform-instance-count": 1,
         "max-concurrent-transforms": 1,
         "max-payload-in-mb": _MAX_PAYLOAD_IN_MB,
@@ -150,10 +150,10 @@ def _history(
                 return
             continue
         keys = {column: key for key, column in field.columns.items()}
-        if target in keys and contract.series.date in keys:
+        if target in keys and contract.series.timestamp in keys:
             for row in values:
                 if row[keys[target]] is not None:
-                    yield date.fromisoformat(row[keys[contract.series.date]][:10]), float(row[keys[target]])
+                    yield date.fromisoformat(row[keys[contract.series.timestamp]][:10]), float(row[keys[target]])
             return
 
 
