@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +18,10 @@ from batchcast.runs.progress import ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import start_run, stop_run
 from batchcast.session.session import Session, WorkspaceSession
+from batchcast.session.start_lock import start_lock
+from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs
 from batchcast.session.workspace_models import check_model
+from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.manifest import MANIFEST_FILE
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
@@ -27,26 +31,24 @@ __all__ = ["attend", "attended_run"]
 _TAKE_OVER_SECONDS = 1.0
 
 
-def attended_run(session: Session, pipeline_name: str, values: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+def attended_run(
+    session: Session, pipeline_name: str, values: Mapping[str, str], *, starting: ExitStack | None = None
+) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
-    An execution of the same parameters that was begun before goes on instead: on AWS it never stopped, in a workspace
-    it ended with its process. An interrupt from the keyboard stops an execution in a workspace, and leaves one on AWS
-    running. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for which no
-    server of the workspace stands.
+    An execution of the same parameters that was begun before goes on instead: on AWS it never stopped; in a workspace
+    it ended with its process, and goes on only when it is made of what lies there now. An interrupt from the keyboard
+    stops an execution in a workspace, and leaves one on AWS running. `starting` has the workspace's start lock where
+    the caller took it. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for
+    which no server of the workspace stands.
     """
-    client, local = session.client("sagemaker"), isinstance(session, WorkspaceSession)
-    with _display(session, values["RunsUri"]) as display:
-        arn = _begun(client, pipeline_name, values, local=local)
-        if arn:
-            display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was {'interrupted' if local else 'begun'}.")
+    with starting or _starting(session) as held, _display(session, values["RunsUri"]) as display:
+        if isinstance(session, WorkspaceSession):
+            arn = _begin_here(session, pipeline_name, values, display)
         else:
-            if isinstance(session, WorkspaceSession):
-                check_model(session, values["ModelName"])
-            check_no_overlap(session, pipeline_name, values)
-            display.say(_where(values, local=local))
-            arn = start_run(client, pipeline_name, values)
-        last = _Following(session, arn, display, here=local).to_end()
+            arn = _begin_on_aws(session, pipeline_name, values, display)
+        held.close()  # from here on the run's own record says that it goes on
+        last = _Following(session, arn, display, here=isinstance(session, WorkspaceSession)).to_end()
     return _outcome(session, last, values["RunsUri"])
 
 
@@ -73,28 +75,57 @@ def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict
     return document, exit_code
 
 
-def _begun(client: Any, pipeline_name: str, values: Mapping[str, str], *, local: bool) -> str | None:
-    """An unfinished execution of these parameters that nobody attends; its ARN."""
-    if local:
-        unfinished = [arn for arn in client.interrupted() if f":pipeline/{pipeline_name}/" in arn]
-    else:
-        listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
-        unfinished = [
-            each["PipelineExecutionArn"]
-            for each in listed["PipelineExecutionSummaries"]
-            if each["PipelineExecutionStatus"] == "Executing"
-        ]
-    found = next((str(arn) for arn in unfinished if values.items() <= _parameters_of(client, arn).items()), None)
-    if found and local:
-        client.resume_interrupted([found])
-    return found
+def _starting(session: Session) -> ExitStack:
+    held = ExitStack()
+    if isinstance(session, WorkspaceSession):
+        held.enter_context(start_lock(session.workspace))
+    return held
 
 
-def _where(values: Mapping[str, str], *, local: bool) -> str:
-    if not local:
-        return "Running on AWS; the run goes on when this command is interrupted."
+def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str], display: RunDisplay) -> str:
+    """Go on with an interrupted run of these parameters and inputs, or start one; its ARN."""
+    client = session.client("sagemaker")
+    inputs = run_inputs(session, pipeline_name, values)
+    interrupted = [arn for arn in client.interrupted() if f":pipeline/{pipeline_name}/" in arn]
+    for arn in _with_parameters(client, interrupted, values):
+        run_id, changed = arn.rsplit("/", 1)[-1], changed_inputs(_description(client, arn), inputs)
+        if changed:
+            what = f"Run {run_id} was interrupted and does not go on: it is made of other inputs than these"
+            display.say(f"{what} ({', '.join(changed)}). This is a new run.")
+        elif client.resume_interrupted([arn]):
+            display.say(f"Going on with run {run_id}, which was interrupted.")
+            return arn
+    check_model(session, values["ModelName"])
+    check_no_overlap(session, pipeline_name, values)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
-    return f"Running on this machine: {instances} instances x {concurrency} concurrent transforms"
+    display.say(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
+    return start_run(client, pipeline_name, values, description=describe_inputs(inputs))
+
+
+def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str], display: RunDisplay) -> str:
+    client = session.client("sagemaker")
+    listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
+    unfinished = [
+        each["PipelineExecutionArn"]
+        for each in listed["PipelineExecutionSummaries"]
+        if each["PipelineExecutionStatus"] == "Executing"
+    ]
+    for arn in _with_parameters(client, unfinished, values):
+        display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
+        return arn
+    check_no_overlap(session, pipeline_name, values)
+    display.say("Running on AWS; the run goes on when this command is interrupted.")
+    return start_run(client, pipeline_name, values)
+
+
+def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
+    """Those of the executions that have these parameters."""
+    return (str(arn) for arn in arns if values.items() <= _parameters_of(client, arn).items())
+
+
+def _description(client: Any, arn: str) -> str:
+    execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+    return str(execution.get("PipelineExecutionDescription", ""))
 
 
 @dataclass(slots=True)
@@ -126,12 +157,30 @@ class _Following:
         self.display.show(view)
 
     def _take_over(self, session: WorkspaceSession) -> None:
-        """Go on in this process with what the process that drove it left."""
-        if time.monotonic() - self.looked >= _TAKE_OVER_SECONDS:
-            self.looked = time.monotonic()
-            self.here = bool(session.client("sagemaker").resume_interrupted([self.arn]))
-            if self.here:
-                self.display.say("The process that ran it has ended; it goes on in this one.")
+        """Go on in this process with what the process that drove it left. Raises ConfigError when that would mix
+        what it is made of with other inputs."""
+        if time.monotonic() - self.looked < _TAKE_OVER_SECONDS:
+            return
+        self.looked = time.monotonic()
+        client = session.client("sagemaker")
+        if self.arn not in client.interrupted():
+            return
+        with start_lock(session.workspace):
+            _check_unchanged(session, self.arn)
+            self.here = bool(client.resume_interrupted([self.arn]))
+        if self.here:
+            self.display.say("The process that ran it has ended; it goes on in this one.")
+
+
+def _check_unchanged(session: WorkspaceSession, arn: str) -> None:
+    client = session.client("sagemaker")
+    pipeline_name, run_id = arn.rsplit(":pipeline/", 1)[-1].split("/")[0], arn.rsplit("/", 1)[-1]
+    inputs = run_inputs(session, pipeline_name, _parameters_of(client, arn))
+    changed = changed_inputs(_description(client, arn), inputs)
+    if changed:
+        what = f"run {run_id} was interrupted, and what it is made of has changed since: {', '.join(changed)}."
+        remedy = "Put back what it was started with, with `local`, or give it up with `stop` and start a new run."
+        raise ConfigError(Problem("inputs_changed", what, str(session.workspace), remedy))
 
 
 def _parameters_of(client: Any, arn: str) -> dict[str, str]:

@@ -67,7 +67,9 @@ def run_parameters(pipeline: Mapping[str, Any], overrides: Mapping[str, str]) ->
     return check_parameters({**defaults_of(definition), **overrides})
 
 
-def start_run(client: Any, pipeline_name: str, values: Mapping[str, str], *, once: bool = False) -> str:
+def start_run(
+    client: Any, pipeline_name: str, values: Mapping[str, str], *, once: bool = False, description: str = ""
+) -> str:
     """Start an execution with these parameters; its ARN.
 
     `once`: the same parameters with the same run label are one execution, however often they are started; under the
@@ -78,6 +80,8 @@ def start_run(client: Any, pipeline_name: str, values: Mapping[str, str], *, onc
         "PipelineExecutionDisplayName": _display_name(values["RunLabel"]),
         "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
     }
+    if description:
+        request["PipelineExecutionDescription"] = description
     if once and values["RunLabel"] != default_label():
         request["ClientRequestToken"] = _token("start", pipeline_name, dict(values))
     return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])

@@ -111,7 +111,7 @@ class WorkspaceSession:
     `faults` befall the requests of transform jobs, for rehearsals. `start_seconds` is how long a model server may
     take to answer its first ping.
 
-    Executions run in the process that starts them, and go on in the next one that calls `resume`.
+    Executions run in the process that starts them, and go on in the next one that resumes them.
     """
 
     region = LOCAL_REGION
@@ -132,15 +132,11 @@ class WorkspaceSession:
         return TranslatingClient(self._client(service), service)
 
     @property
-    def store(self) -> ObjectStore:
+    def store(self) -> DirectoryStore:
         return self._store
 
     def renew(self) -> None:
         """Nothing expires here."""
-
-    def resume(self) -> list[str]:
-        """Go on with what a process that ended left running; the ARNs."""
-        return self._sagemaker.resume_interrupted()
 
     def _client(self, service: str) -> Any:
         from batchcast.session.workspace_services import DirectoryLogs, DirectoryS3

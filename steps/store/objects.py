@@ -13,7 +13,8 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -47,10 +48,12 @@ class ConflictError(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of a listing; `size` in bytes."""
+    """One object of a listing: `size` in bytes, `version` changes with its content, `modified` is the store's time."""
 
     uri: str
     size: int
+    version: str = field(default="", compare=False)
+    modified: datetime | None = field(default=None, compare=False)
 
 
 class ObjectStore(Protocol):
@@ -171,7 +174,13 @@ class DirectoryStore:
                     found.append((candidate, path))
         for candidate, path in sorted(found, key=lambda pair: pair[0].encode()):
             with suppress(FileNotFoundError):  # deleted meanwhile
-                yield StoredObject(f"s3://{bucket}/{candidate}", path.stat().st_size)
+                status = path.stat()
+                yield StoredObject(
+                    uri=f"s3://{bucket}/{candidate}",
+                    size=status.st_size,
+                    version=str(status.st_mtime_ns),
+                    modified=datetime.fromtimestamp(status.st_mtime, UTC),
+                )
 
     def read(self, uri: str) -> bytes:
         with self.open(uri) as stream:

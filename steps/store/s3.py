@@ -63,7 +63,12 @@ class S3Store:
         with _Translated(prefix):
             for page in pages:
                 for entry in page.get("Contents", []):
-                    yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"])
+                    yield StoredObject(
+                        uri=f"s3://{bucket}/{entry['Key']}",
+                        size=entry["Size"],
+                        version=entry["ETag"],
+                        modified=entry["LastModified"],
+                    )
 
     def read(self, uri: str) -> bytes:
         with self.open(uri) as stream:

@@ -43,20 +43,17 @@ def test_a_second_run_is_refused_while_the_first_goes_on_and_not_after_it_was_ki
     (tmp_path / "started").mkdir()
     hanging = shlex.join([sys.executable, str(Path(__file__).with_name("hanging_model.py"))])
     run = ("local", "--json", *HERE, "--history", str(history), "-p", f"RunDate={RUN_DATE}")
-    begun = command_line(
-        *run, "--model-command", f"{hanging} {{port}} {ITEMS[0]} {shlex.quote(str(tmp_path / 'started'))}"
-    )
-    first = subprocess.Popen(begun, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    same = (*run, "--model-command", f"{hanging} {{port}} {ITEMS[0]} {shlex.quote(str(tmp_path / 'started'))}")
+    first = subprocess.Popen(command_line(*same), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         lock = wait_for_lock(tmp_path / "workspace", first)
-        other = (*run, "-p", "RunLabel=other", "--model-command", MODEL.command)
-        refused = run_pipeline(*other)
+        refused = run_pipeline(*same, "-p", "RunLabel=other")
         assert refused.exit_code == ServiceError.exit_code
         assert f"run {lock.run_id}, label manual, has it since" in refused.stderr
     finally:
         first.kill()
         first.wait()
-    second = run_pipeline(*other)
+    second = run_pipeline(*run, "-p", "RunLabel=other", "--model-command", MODEL.command)
     assert second.exit_code == 0, second.stderr
     assert second.document["run_id"] != lock.run_id
     assert lock_in(tmp_path / "workspace") is None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,11 @@ from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE
 from batchcast.pipelines.definition import DEFINITION_FILE
 from batchcast.session.session import LOCAL_START_SECONDS
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import DirectoryStore, split_uri
+from batchcast.steps.store.objects import split_uri
 
 if TYPE_CHECKING:
     from batchcast.engine import FaultPlan, ModelCommand, ModelSource
+    from batchcast.local.inputs import LocalInputs
 
 __all__ = ["LOCAL_DEFAULTS", "LocalRun", "local", "run_local", "sample_model"]
 
@@ -137,64 +137,44 @@ def run_local(run: LocalRun) -> tuple[dict[str, Any], int]:
     Raises ConfigError before anything starts. A step's own error is part of the document.
     """
     from batchcast.cli.run_and_wait import attended_run
+    from batchcast.local.inputs import check_undisturbed
     from batchcast.pipelines.parameters import check_parameters
     from batchcast.session.session import WorkspaceSession
+    from batchcast.session.start_lock import start_lock
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
-    store = DirectoryStore(run.workspace / "s3")
-    _prepare(run, store)
-    _declare_model(run, values["ModelName"])
-    session = WorkspaceSession(run.workspace, faults=_faults(run), start_seconds=run.start_seconds)
-    _put_pipeline(session.client("sagemaker"))
-    return attended_run(session, PIPELINE_NAME, values)
+    inputs, faults = _inputs(run, values["ModelName"]), _faults(run)
+    with ExitStack() as starting:
+        starting.enter_context(start_lock(run.workspace))
+        before = WorkspaceSession(run.workspace)
+        check_undisturbed(before, PIPELINE_NAME, inputs)
+        inputs.put(run.workspace, before.store)
+        session = WorkspaceSession(run.workspace, faults=faults, start_seconds=run.start_seconds)
+        _put_pipeline(session.client("sagemaker"))
+        return attended_run(session, PIPELINE_NAME, values, starting=starting)
 
 
-def _prepare(run: LocalRun, store: DirectoryStore) -> None:
-    """Put into the store what `deploy` would put on S3: the code, the contract file and the history."""
+def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
+    """What `deploy` would put on S3, the history and the model. Raises ConfigError for what is not there."""
+    from batchcast.local.inputs import LocalInputs, history_directory
     from batchcast.pipelines.bundle import bundle
     from batchcast.pipelines.settings import BuildSettings
+    from batchcast.session.workspace_models import read_models
     from batchcast.steps.contract.model_contract import read_contract
 
     if not run.contract.is_file():
         raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
     read_contract(run.contract)
+    given = run.model_command or run.model_url or model_name == LOCAL_DEFAULTS["ModelName"]
+    declared = given or model_name not in read_models(run.workspace)
     settings = BuildSettings()
-    store.write(settings.code_uri, bundle())
-    store.write(settings.contract_uri, run.contract.read_bytes())
-    _mount_history(run, store)
-
-
-def _mount_history(run: LocalRun, store: DirectoryStore) -> None:
-    """Make the history the bucket of HistoryUri: a link to the user's directory, or to a copy of what is on S3."""
-    directory = Path(run.history).resolve()
-    if run.history.startswith("s3://"):
-        directory = run.workspace / "history-from-s3" / sha256(run.history.encode()).hexdigest()[:16]
-        _download(run.history, directory)
-    if not directory.is_dir():
-        what = "there is no such directory."
-        raise ConfigError(Problem("history", what, run.history, "Name a directory of Parquet files, or s3://…"))
-    bucket = store.root / split_uri(LOCAL_DEFAULTS["HistoryUri"])[0]
-    bucket.unlink(missing_ok=True)
-    bucket.symlink_to(directory)
-
-
-def _download(prefix: str, directory: Path) -> None:
-    from batchcast.steps.store.s3 import S3Store
-
-    shutil.rmtree(directory, ignore_errors=True)
-    source = S3Store()
-    for stored in source.list(prefix):
-        name = stored.uri.removeprefix(prefix).lstrip("/") or stored.uri.rsplit("/", 1)[-1]
-        source.download(stored.uri, directory / name)
-
-
-def _declare_model(run: LocalRun, name: str) -> None:
-    """Let `models.toml` name the run's server, so that later commands on the workspace find it there."""
-    from batchcast.session.workspace_models import declare_model, read_models
-
-    given = run.model_command or run.model_url
-    if given or name == LOCAL_DEFAULTS["ModelName"] or name not in read_models(run.workspace):
-        declare_model(run.workspace, name, _model_source(run))
+    return LocalInputs(
+        objects={settings.code_uri: bundle(), settings.contract_uri: run.contract.read_bytes()},
+        model=_model_source(run) if declared else None,
+        model_name=model_name,
+        history=history_directory(run.history, run.workspace),
+        history_bucket=split_uri(LOCAL_DEFAULTS["HistoryUri"])[0],
+    )
 
 
 def sample_model() -> ModelCommand:

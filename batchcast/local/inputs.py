@@ -1,0 +1,122 @@
+"""What `local` puts into a workspace before a run: the code, the contract, the history and the model's server.
+
+All runs of the workspace share them. They are therefore read and checked first, and put there only while no run is
+going on that would see other inputs than it was started with.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchcast.session.workspace_models import declare_model, read_models
+from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.store.objects import DirectoryStore
+
+if TYPE_CHECKING:
+    from batchcast.engine import ModelSource
+    from batchcast.session.session import WorkspaceSession
+
+__all__ = ["DOWNLOADED", "LocalInputs", "check_undisturbed", "history_directory"]
+
+DOWNLOADED = "history-from-s3"
+"""The folder of a workspace with the copies of histories that lie on S3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalInputs:
+    """`objects` by URI; `history` is the directory that becomes the bucket `history_bucket`; `model` stands for
+    `model_name`, None where models.toml says already which server does."""
+
+    objects: dict[str, bytes]
+    history: Path
+    history_bucket: str
+    model_name: str
+    model: ModelSource | None
+
+    def changes(self, workspace: Path, store: DirectoryStore) -> list[str]:
+        """In words, what of the workspace would become something else."""
+        return [what for what, _ in self._changes(workspace, store)]
+
+    def put(self, workspace: Path, store: DirectoryStore) -> None:
+        """Put into the workspace what is not there yet."""
+        for _, uri in self._changes(workspace, store):
+            if uri in self.objects:
+                store.write(uri, self.objects[uri])
+        bucket = store.root / self.history_bucket
+        if not self._mounted(store):
+            bucket.parent.mkdir(parents=True, exist_ok=True)
+            bucket.unlink(missing_ok=True)
+            bucket.symlink_to(self.history)
+        if self.model is not None:
+            declare_model(workspace, self.model_name, self.model)
+
+    def _changes(self, workspace: Path, store: DirectoryStore) -> Iterator[tuple[str, str]]:
+        for uri, data in self.objects.items():
+            if not store.exists(uri) or store.read(uri) != data:
+                yield f"the {'contract' if uri.endswith('.toml') else 'code'}", uri
+        if not self._mounted(store):
+            yield "the history", ""
+        if self.model is not None and read_models(workspace).get(self.model_name) != self.model:
+            yield f"the server of {self.model_name}", ""
+
+    def _mounted(self, store: DirectoryStore) -> bool:
+        bucket = store.root / self.history_bucket
+        return bucket.is_symlink() and bucket.resolve() == self.history
+
+
+def check_undisturbed(session: WorkspaceSession, pipeline_name: str, inputs: LocalInputs) -> None:
+    """Raises ServiceError when a run of another process goes on and would see its inputs change."""
+    client = session.client("sagemaker")
+    if not any(each["PipelineName"] == pipeline_name for each in client.list_pipelines()["PipelineSummaries"]):
+        return
+    interrupted = set(client.interrupted())
+    listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
+    going_on = [
+        each["PipelineExecutionArn"].rsplit("/", 1)[-1]
+        for each in listed["PipelineExecutionSummaries"]
+        if each["PipelineExecutionStatus"] in ("Executing", "Stopping")
+        and each["PipelineExecutionArn"] not in interrupted
+    ]
+    changes = inputs.changes(session.workspace, session.store) if going_on else []
+    if changes:
+        run_id = going_on[0]
+        what = f"run {run_id} goes on there, and this one would change {' and '.join(changes)} under it."
+        remedy = f"Wait for it (`wait {run_id}`), stop it (`stop {run_id}`), or give another --workspace."
+        raise ServiceError(Problem("locked", what, str(session.workspace), remedy))
+
+
+def history_directory(history: str, workspace: Path) -> Path:
+    """The directory of the history: the user's own, or a copy of what lies on S3. Raises ConfigError for none."""
+    directory = _download(history, workspace / DOWNLOADED) if history.startswith("s3://") else Path(history).resolve()
+    if not directory.is_dir():
+        what = "there is no such directory."
+        raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
+    return directory
+
+
+def _download(prefix: str, folder: Path) -> Path:
+    """A copy named by what is listed there: one that a run is made of stays as it is when S3 has new files."""
+    from batchcast.steps.store.s3 import S3Store
+
+    source = S3Store()
+    listed = list(source.list(prefix))
+    named = sha256(repr([prefix, [(each.uri, each.size, each.version) for each in listed]]).encode()).hexdigest()[:16]
+    directory, partial = folder / named, folder / f".partial-{named}"
+    if directory.is_dir():
+        return directory
+    shutil.rmtree(partial, ignore_errors=True)
+    copies = DirectoryStore(partial)
+    for each in listed:
+        name = each.uri.removeprefix(prefix).lstrip("/") or each.uri.rsplit("/", 1)[-1]
+        # The store turns keys into paths, and refuses one that would lead elsewhere.
+        source.download(each.uri, copies.path(f"s3://history/{name}"))
+    copy = partial / "history"
+    copy.mkdir(parents=True, exist_ok=True)
+    copy.rename(directory)
+    shutil.rmtree(partial, ignore_errors=True)
+    return directory

@@ -1,0 +1,143 @@
+"""What a run in a workspace is made of: history, contract, code, item list and model, each as a digest.
+
+A run that was killed is gone on with only when these are the same still: its finished shards and the ones that are
+left have to be answered by one model on one history. The digests stand in the execution's description.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchcast.session.session import WorkspaceSession
+from batchcast.session.workspace_models import read_models
+from batchcast.steps.arguments import ALL
+from batchcast.steps.store.objects import DirectoryStore
+
+__all__ = ["changed_inputs", "describe_inputs", "run_inputs"]
+
+_MARK = "batchcast inputs "
+_NAMES = {
+    "history": "the history",
+    "contract": "the contract",
+    "code": "the code",
+    "items": "the list of items",
+    "model": "the model's server or the files beside it",
+    "definition": "the pipeline's definition",
+}
+_READ_WHOLE_BYTES = 16 << 20
+"""A larger file of the model is known by its size and time: hashing a model of gigabytes would delay every start."""
+_NOT_THE_MODEL = (".log", ".pid", ".pyc", ".sock", ".tmp")
+_MOST_FILES = 1000
+
+
+def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str]) -> dict[str, str]:
+    """What a run with these parameters would be made of now: the part to its digest."""
+    pipeline = session.client("sagemaker").describe_pipeline(PipelineName=pipeline_name)
+    definition = pipeline["PipelineDefinition"]
+    store = session.store
+    found = {"definition": _digest([definition.encode()]), "history": _history(store, values["HistoryUri"])}
+    for name, uri in sorted(set(_fixed_inputs(json.loads(definition)))):
+        found[name] = _object(store, uri)
+    if values["ItemsUri"] != ALL:
+        found["items"] = _object(store, values["ItemsUri"])
+    source = read_models(session.workspace).get(values["ModelName"])
+    command = getattr(source, "command", None)
+    texts = [repr(source).encode()] if command is None else [command.encode(), *_files_of(command)]
+    return {**found, "model": _digest(texts)}
+
+
+def describe_inputs(inputs: Mapping[str, str]) -> str:
+    """The description of an execution that is made of them."""
+    return _MARK + json.dumps(inputs, sort_keys=True)
+
+
+def changed_inputs(description: str, now: Mapping[str, str]) -> list[str]:
+    """In words, what is not what it was when the execution with this description was started; [] when all is."""
+    try:
+        then = json.loads(description.removeprefix(_MARK)) if description.startswith(_MARK) else None
+    except (ValueError, RecursionError):
+        then = None
+    if not isinstance(then, dict):
+        return ["inputs that were not recorded"]
+    return [_NAMES.get(key, key) for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
+
+
+def _history(store: DirectoryStore, uri: str) -> str:
+    return _listing((stored.uri, store.path(stored.uri)) for stored in store.list(uri))
+
+
+def _listing(files: Iterable[tuple[str, Path]]) -> str:
+    def lines() -> Iterator[bytes]:
+        for name, path in sorted(files):
+            try:
+                status = path.stat()
+            except OSError:  # a link to nothing, or removed meanwhile
+                yield f"{name} gone".encode(errors="surrogateescape")
+            else:
+                yield f"{name} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape")
+
+    return _digest(lines())
+
+
+def _object(store: DirectoryStore, uri: str) -> str:
+    return _digest([store.read(uri)]) if store.exists(uri) else ""
+
+
+def _fixed_inputs(node: Any) -> Iterator[tuple[str, str]]:
+    """Name and URI of every processing input that is the same in all runs: what `deploy` puts there."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _fixed_inputs(each)
+    elif isinstance(node, dict):
+        uri = node.get("S3Input", {}).get("S3Uri") if isinstance(node.get("S3Input"), dict) else None
+        if isinstance(uri, str) and "InputName" in node:
+            yield node["InputName"], uri
+        for each in node.values():
+            yield from _fixed_inputs(each)
+
+
+def _files_of(command: str) -> Iterator[bytes]:
+    """The files that the command names, and those beside a script that it names: where a model usually lies."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return
+    for number, word in enumerate(words):
+        path = Path(word)
+        try:
+            if path.is_file():
+                yield _file(path)
+                if number or not path.is_absolute():
+                    yield _files_in(path.parent).encode()
+            elif path.is_dir():
+                yield _files_in(path).encode()
+        except (OSError, ValueError):
+            continue
+
+
+def _file(path: Path) -> bytes:
+    status = path.stat()
+    if status.st_size > _READ_WHOLE_BYTES:
+        return f"{path} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape")
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _files_in(directory: Path) -> str:
+    files = [
+        (each.name, each)
+        for each in sorted(directory.iterdir())[:_MOST_FILES]
+        if each.is_file() and not each.name.startswith(".") and not each.name.endswith(_NOT_THE_MODEL)
+    ]
+    return _listing(files)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()[:16]
