@@ -1,0 +1,54 @@
+"""What is proposed for a history: the roles of its columns, and a question where they cannot be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import histories
+import pytest
+
+from batchcast.contracts.proposal import propose
+from batchcast.steps.errors import ConfigError, DataError
+
+
+def test_two_ids_a_past_covariate_and_a_text_are_told_apart(tmp_path: Path) -> None:
+    found = propose(histories.daily_two_ids(tmp_path / "history"))
+    assert (found.item_id, found.timestamp, found.target) == (("store", "sku"), "day", "units")
+    assert (found.known, found.past, found.texts) == ((), ("promo",), ("note",))
+    assert any("note" in line and "left out" in line for line in found.assumptions)
+
+
+def test_what_goes_on_after_the_target_is_known(tmp_path: Path) -> None:
+    found = propose(histories.hourly_known(tmp_path / "history"))
+    assert (found.item_id, found.known, found.past) == (("location",), ("temperature",), ())
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (histories.weekly_plain, (("unique_id",), "ds", "y")),
+        (histories.monthly_text_id, (("item_id",), "month", "demand")),
+    ],
+)
+def test_plain_histories(make: object, expected: object, tmp_path: Path) -> None:
+    found = propose(make(tmp_path / "history"))  # type: ignore[operator]
+    assert (found.item_id, found.timestamp, found.target) == expected
+
+
+def test_a_wide_history_is_refused_with_the_line_that_makes_it_long(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="looks wide") as refused:
+        propose(histories.wide(tmp_path / "history"))
+    assert "melt" in str(refused.value)
+
+
+def test_given_columns_are_taken_and_unknown_ones_refused(tmp_path: Path) -> None:
+    folder = histories.daily_two_ids(tmp_path / "history")
+    assert propose(folder, target="promo").target == "promo"
+    with pytest.raises(ConfigError, match="no column shop"):
+        propose(folder, item_id=["shop"])
+
+
+def test_what_is_no_parquet_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"date,sales\n")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        propose(tmp_path)
