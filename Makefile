@@ -26,7 +26,8 @@ test-conformance: .venv/dev.installed $(CONFORMANCE:%=%/.venv/installed)
 OLDEST := .venv/oldest-$(notdir $(PYTHON))
 
 test-oldest: $(OLDEST)/installed
-	@$(OLDEST)/bin/python -m pytest tests/steps tests/pipelines --ignore tests/pipelines/test_definition.py
+	@$(OLDEST)/bin/python -m pytest $(addprefix tests/, steps pipelines runs session cli container_check serving) \
+	        --ignore tests/pipelines/test_definition.py
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .

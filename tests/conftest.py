@@ -5,6 +5,13 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import settings
+
+pytest_plugins = ["team_account"]
+
+# The machine that runs the tests may be busy: hypothesis measures no deadlines.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 def pytest_configure() -> None:

@@ -13,7 +13,7 @@ from batchcast.pipelines.definition import COMMITTED
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIO = ROOT / "conformance" / "studio"
-COMPILER = ROOT / "tests" / "pipelines" / "compile_offline.py"
+COMPILER = ROOT / "tests" / "fixtures" / "compile_offline.py"
 
 pytestmark = pytest.mark.conformance
 

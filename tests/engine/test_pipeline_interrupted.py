@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from local_pipeline import ended, local, processing, start, statuses, steps_of, store_of
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[1] / "fixtures"
 
 PROGRAM = """
 import sys, time
@@ -53,7 +53,7 @@ def in_another_process(program: str, *arguments: str) -> tuple[subprocess.Popen[
     """The process, and the ARN of the execution it has started."""
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parents[1])])},
         stdout=subprocess.PIPE,
         text=True,
     )

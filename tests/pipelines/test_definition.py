@@ -52,7 +52,7 @@ def compile_with(settings: list[dict[str, Any]], environment: dict[str, str]) ->
     """What `compile_offline.py` says."""
     # Python 3.12 warns of the escape sequences in the SDK's docstrings when it is imported for the first time.
     done = subprocess.run(
-        [sys.executable, "-W", "ignore::SyntaxWarning", ROOT / "tests" / "pipelines" / "compile_offline.py"],
+        [sys.executable, "-W", "ignore::SyntaxWarning", ROOT / "tests" / "fixtures" / "compile_offline.py"],
         input=json.dumps(settings),
         capture_output=True,
         text=True,

@@ -63,7 +63,7 @@ def endpoint(run: SampleRun) -> Iterator[Endpoint]:
 
 def begin(run: SampleRun, what: str) -> subprocess.Popen[bytes]:
     program = Path(__file__).with_name("bulk_process.py")
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "fixtures")))
     command = [sys.executable, str(program), str(run.root), what, run.run_id]
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
 

@@ -13,7 +13,7 @@ from batchcast.cli.plan.simulate import simulate
 from batchcast.planner.prices.prices import PRICES_FILE, load_prices
 from batchcast.steps.errors import ConfigError
 
-REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "planner" / "reference-cases.json").read_text())
 JOB = ["--items", "100000", "--seconds", "30"]
 
 

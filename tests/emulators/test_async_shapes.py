@@ -11,14 +11,14 @@ import pytest
 from botocore.model import Shape
 from botocore.validate import ParamValidator
 from emulated_endpoint import ENDPOINT, Emulated, answer_after, settings
-from emulators.async_inference import shapes
-from emulators.async_inference.endpoint import AsyncEndpoint, AsyncRequest, ModelAnswer
-from emulators.async_inference.virtual_clock import VirtualClock
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 
 from batchcast.engine.requests.request_shape import Bytes, Choice, ListOf, Structure, Text, Whole
+from emulators.async_inference import shapes
+from emulators.async_inference.endpoint import AsyncEndpoint, AsyncRequest, ModelAnswer
+from emulators.async_inference.virtual_clock import VirtualClock
 
 OPERATIONS = {
     ("sagemaker", "CreateEndpointConfig"): shapes.CREATE_ENDPOINT_CONFIG,
