@@ -98,24 +98,10 @@ class _Graph:
         return [build_shards, transform, publish, self._outcome()]
 
     def _outcome(self) -> Any:
+        """The one condition: the service supports none inside another, so a held run fails by its step's exit."""
         transform = self._transform("TransformRetry", retry_round=1)
         publish = self._validate_and_publish("ValidateAndPublishRetry", retry_round=1, after=transform)
-        held = self._held("HeldAfterRetry", publish.name)
-        return self._condition(
-            "Outcome",
-            ("ValidateAndPublish", "RETRY"),
-            [transform, publish, held],
-            [self._held("Held", "ValidateAndPublish")],
-        )
-
-    def _held(self, name: str, publish: str) -> Any:
-        from sagemaker.mlops.workflow.fail_step import FailStep
-
-        message = self._join(
-            " ", "The run was held and published nothing; the report says why:", self._run_uri("report/")
-        )
-        fail = FailStep(f"Fail{name}", error_message=message, display_name="Nothing published")
-        return self._condition(name, (publish, "HELD"), [fail], [])
+        return self._condition("Outcome", ("ValidateAndPublish", "RETRY"), [transform, publish])
 
     def _build_shards(self) -> Any:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
@@ -216,7 +202,7 @@ class _Graph:
             **self._step_options(name, after),
         )
 
-    def _condition(self, name: str, outcome: tuple[str, str], then: list[Any], otherwise: list[Any]) -> Any:
+    def _condition(self, name: str, outcome: tuple[str, str], then: list[Any]) -> Any:
         from sagemaker.core.workflow.conditions import ConditionEquals
         from sagemaker.core.workflow.functions import JsonGet
         from sagemaker.mlops.workflow.condition_step import ConditionStep
@@ -228,7 +214,7 @@ class _Graph:
             name,
             conditions=[ConditionEquals(left=left, right=value)],
             if_steps=then,
-            else_steps=otherwise,
+            else_steps=[],
             display_name=title,
             description=description,
         )

@@ -45,6 +45,4 @@ TEXTS = {
         "Account for both rounds",
         "Merges both rounds, publishes all or nothing and writes report.json.",
     ),
-    "Held": ("Held back?", "Yes when more records failed than the run tolerates."),
-    "HeldAfterRetry": ("Held back?", "Yes when more records failed than the run tolerates."),
 }

@@ -1,7 +1,7 @@
 """The step ValidateAndPublish: account for every item of the run, decide, and publish or say why not.
 
-It never asks how the transform job ended. It exits 0 whenever it could come to a decision: what the pipeline does
-next is up to the Condition that reads `report.json`.
+It never asks how the transform job ended. A run that is held ends with an error, and so does its execution: the
+service supports no condition inside another one, and one is needed for the retry round.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Comparison, arrange, score
-from batchcast.steps.outcome.decision import Decision, Tolerance, decide
+from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
 from batchcast.steps.outcome.flags import Flag, find_flags
 from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, levels_of, read_last_run
@@ -35,9 +35,11 @@ from batchcast.steps.publish_arguments import PublishArguments, parse_publish_ar
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
-from batchcast.steps.store.objects import ObjectStore, open_store, whole_file
+from batchcast.steps.store.objects import ObjectStore, join_uri, open_store, whole_file
 
 __all__ = ["main", "validate_and_publish"]
+
+REPORT_FILE = "report.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +56,37 @@ class Run:
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Run the step in its container."""
-    validate_and_publish(parse_publish_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+    """Run the step in its container. Raises CoverageError for a run that is held, after its reports are stored."""
+    arguments, paths, store = (
+        parse_publish_arguments(argv),
+        ContainerPaths.from_environment(environ),
+        open_store(environ),
+    )
+    decision = validate_and_publish(arguments, paths, store)
+    if decision.outcome == "HELD":
+        _store_reports(arguments, paths, store)
+        raise held_error(decision.cause)
 
 
-def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> None:
-    """The whole step. Raises DataError or ConfigError when the manifest or the contract file is broken.
+def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Decision:
+    """The whole step but its end; what was decided.
+
+    Raises DataError or ConfigError when the manifest or the contract file is broken.
 
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        outcome = _decide_and_publish(_open(arguments, paths, store))
+        decision = _decide_and_publish(_open(arguments, paths, store))
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
-    if outcome != "RETRY":
+    if decision.outcome != "RETRY":
         end_lock(store, arguments.publish_uri, arguments.run_id)
+    return decision
 
 
-def _decide_and_publish(run: Run) -> str:
-    """Account for the run, publish it if it may be, and write its reports; the outcome."""
+def _decide_and_publish(run: Run) -> Decision:
+    """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
     outputs = _outputs(paths.input("output"))
     found = _reconcile(run, outputs)
@@ -100,7 +113,7 @@ def _decide_and_publish(run: Run) -> str:
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
     _write_reports(run, found, summary, page)
     sys.stdout.write(_summary(decision, found, publication))
-    return decision.outcome
+    return decision
 
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
@@ -245,6 +258,13 @@ def _write_reports(run: Run, found: Reconciliation, summary: Mapping[str, Any], 
     directory.mkdir(parents=True, exist_ok=True)
     write_ledger(found.rows, directory / "ledger.parquet")
     write_failed_records(run.store, run.arguments.runs_uri, found.rows, directory / "failed_records.jsonl")
-    for name, data in (("report.html", page.encode()), ("report.json", to_json(summary))):
+    for name, data in (("report.html", page.encode()), (REPORT_FILE, to_json(summary))):
         with whole_file(directory / name, directory) as stream:
             stream.write(data)
+
+
+def _store_reports(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> None:
+    """Put the reports where the service puts them, which it does not promise for a job that failed."""
+    target = join_uri(arguments.runs_uri, arguments.run_id, "report")
+    for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == REPORT_FILE):
+        store.upload(path, join_uri(target, path.name))

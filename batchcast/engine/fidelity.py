@@ -111,7 +111,7 @@ E69 | documented | transform_job | Times in order; a reason of at most 1024 char
 E70 | observed | transform_job | The log begins with the parameters in force.
 E71 | observed | transform_job | A job can complete without an output; by a planned fault only.
 E72 | observed | transform_output | An output is there when its file is finished.
-E73 | documented | pipeline_run_conditions | After a Failed transform plain dependants never start, Trigger Any ones do.
+E73 | observed | pipeline_run_conditions | After a Failed step plain dependants never start, Trigger Any ones do (SDK).
 E74 | documented | pipeline_run_conditions | A Fail step fails the execution, which cannot be retried then.
 E75 | documented | pipeline_retries | Retry policies retry what they name, an AlgorithmError never.
 E76 | documented | async_endpoint | From zero instances target tracking wakes above its target, a step policy for one.
@@ -122,6 +122,7 @@ R2 | refused | transform_parameters | An Environment for a model server that alr
 R3 | refused | processing_job | Pipe mode, Gzip, Continuous uploads, Athena and Redshift inputs, an image's entrypoint.
 R4 | refused | pipeline_definition | Steps but Processing, Transform, Condition and Fail; caching; unknown members.
 R5 | refused | client_shapes | Versions and aliases of pipelines, MLflow, models of several containers.
+R6 | refused | pipeline_definition | A condition inside a condition, and a step that waits for one, as in the service.
 P1 | our pick | transform_failure | A container that exits during the job fails what its instance had left.
 P2 | our pick | transform_failure | Client and algorithm errors together are the algorithm's in FailureReason.
 P3 | our pick | transform_parameters | One split file at a time an instance; unsplit objects fill the slots.

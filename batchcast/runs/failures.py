@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.runs.data_log import failed_requests
-from batchcast.runs.follow import ExecutionView, StepView
+from batchcast.runs.follow import ExecutionView, StepView, error_of
 from batchcast.runs.logs import data_log
 from batchcast.session.session import Session
-from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.errors import ConfigError, CoverageError, ServiceError
 
 __all__ = ["Failure", "failure_lines", "failures"]
 
@@ -34,12 +34,13 @@ class Failure:
 
 
 def failures(session: Session, execution: ExecutionView) -> list[Failure]:
-    """Every step that failed to do its work; a step that ends a run as it was decided to end has not failed.
+    """Every step that failed to do its work; the step that holds a run back has done it, and so has a Fail step.
 
     API calls: one a step that has a job, and at most five for the log of a transform job. A step without one was
     refused its job, and says why.
     """
-    return [_failure(session, step) for step in execution.steps if step.status == "Failed" and not step.decides]
+    failed = [step for step in execution.steps if step.status == "Failed" and not step.decides]
+    return [_failure(session, step) for step in failed if not _holds(session, step)]
 
 
 def failure_lines(document: Mapping[str, Any]) -> list[str]:
@@ -47,6 +48,11 @@ def failure_lines(document: Mapping[str, Any]) -> list[str]:
     cause = document["cause"] or ""
     failed = document["failures"]
     return [f"  {one['step']}: {reason}" for one in failed for reason in one["reasons"] if reason not in cause]
+
+
+def _holds(session: Session, step: StepView) -> bool:
+    error = error_of(session.client("sagemaker"), step)
+    return isinstance(error, CoverageError) and error.problems[0].code == "held"
 
 
 def _failure(session: Session, step: StepView) -> Failure:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from batchcast.runs.follow import ExecutionView, StepView, error_of
 from batchcast.steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
+from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["INTERRUPTED", "outcome_of"]
@@ -70,18 +72,21 @@ def _place(store: ObjectStore, uri: str) -> str:
 
 def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None) -> BatchcastError | None:
     """The error that explains the end; None for a run that published."""
+    if report is not None and report["outcome"] == "HELD":
+        return _held(execution, report)
     for step in execution.steps:
         if error := error_of(client, step):
             return error
     if report is None or report["outcome"] == "RETRY":
         return None if execution.status == "Stopped" else _undecided(execution)
-    if report["outcome"] != "HELD":
-        return None
+    return None
+
+
+def _held(execution: ExecutionView, report: Mapping[str, Any]) -> BatchcastError:
     transform = execution.step("Transform")
     if transform and report["cause_kind"] == "model" and transform.failure_reason.startswith("AlgorithmError"):
         return ModelError(_model_problem(transform))
-    remedy = "See the report for each record; raise MaxFailedRecords or mend the data, then run again."
-    return CoverageError(Problem("held", f"{report['cause']} Nothing was published.", remedy=remedy))
+    return held_error(report["cause"])
 
 
 def _model_problem(transform: StepView) -> Problem:

@@ -38,6 +38,11 @@ _EXECUTION_VARIABLES = (
     "TrainingJobName",
     "ProcessingJobName",
 )
+# Developer guide, "Condition step" and "Fail step", limitations (read 2026-11); sagemaker-python-sdk#3565.
+_ENDS: Mapping[str, str] = {
+    "Condition": "is a condition, which no step may name as what it waits for; put the step into a branch",
+    "Fail": "is a Fail step, which no step can follow",
+}
 _CHECKED_TYPES = {*OPERATIONS, "Condition", "Fail"}
 
 
@@ -85,6 +90,7 @@ def definition_problems(definition: Mapping[str, Any], steps: list[StepView]) ->
         yield from _dependencies(step, by_name)
         yield from _step_options(step)
     yield from _cycle(steps)
+    yield from _nested_conditions(definition["Steps"])
     yield from _parameters_without_effect(definition, steps)
 
 
@@ -152,6 +158,8 @@ def _dependencies(step: StepView, steps: Mapping[str, StepView]) -> Iterator[Pro
     for name, trigger in step.triggers.items():
         if name not in steps:
             yield _unknown("unknown_step", f"the step {name} of DependsOn", name, steps, step.name)
+        elif steps[name].type in _ENDS:
+            yield Problem("depends_on_end", f"{name} {_ENDS[steps[name].type]}.", f"{step.name}.DependsOn")
         elif trigger not in _TRIGGERS:
             yield Problem("trigger", f"{trigger!r} is no outcome.", step.name, f"Use one of {', '.join(_TRIGGERS)}.")
         elif steps[name].type == "Transform" and trigger == "Completed":
@@ -160,6 +168,18 @@ def _dependencies(step: StepView, steps: Mapping[str, StepView]) -> Iterator[Pro
             )
             remedy = 'Depend on it with {"Step": …, "Trigger": "Any"} and account for every record.'
             yield Problem("lost_on_failure", what, step.name, remedy)
+
+
+def _nested_conditions(steps: list[Any]) -> Iterator[Problem]:
+    for outer in steps:
+        if outer["Type"] == "Condition":
+            inner = [*outer["Arguments"].get("IfSteps", []), *outer["Arguments"].get("ElseSteps", [])]
+            for one in inner:
+                if one["Type"] == "Condition":
+                    what = f"is a condition inside the condition {outer['Name']}, which Pipelines does not support."
+                    remedy = "Put both beside each other, or let a step fail by its own exit."
+                    yield Problem("nested_condition", what, one["Name"], remedy)
+            yield from _nested_conditions(inner)
 
 
 def _step_options(step: StepView) -> Iterator[Problem]:

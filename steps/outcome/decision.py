@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from batchcast.steps.errors import CoverageError, Problem
 from batchcast.steps.outcome.ledger import Tally
 
-__all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide"]
+__all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide", "held_error"]
 
 Outcome = Literal["COMPLETE", "COMPLETE_WITH_QUARANTINE", "RETRY", "HELD"]
 CauseKind = Literal["model", "data", "coverage"]
@@ -61,6 +62,12 @@ class Decision:
 def decide(found: Findings, tolerance: Tolerance) -> Decision:
     """The outcome of a run. Pure: the same findings and tolerance give the same decision."""
     return _systemic(found, tolerance) or _incomplete(found, tolerance) or _complete(found, tolerance)
+
+
+def held_error(cause: str | None) -> CoverageError:
+    """The error with which a held run ends, from the cause of its decision."""
+    remedy = "See the report for each record; raise MaxFailedRecords or mend the data, then run again."
+    return CoverageError(Problem("held", f"{cause} Nothing was published.", remedy=remedy))
 
 
 def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:

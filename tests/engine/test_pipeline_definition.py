@@ -19,6 +19,7 @@ from batchcast.engine.pipeline.expressions import Scope
 from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
+ALWAYS = [equals(1, 1)]
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
 
 
@@ -26,7 +27,7 @@ REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "re
 def test_the_committed_definitions_are_read(name: str) -> None:
     read = parse_definition((ROOT / "pipelines" / name).read_text())
     assert read.steps["Transform"].dependencies == (Dependency(step="BuildShards"),)
-    assert read.steps["FailHeld"].branch == Branch(condition="Held", outcome=True)
+    assert read.steps["TransformRetry"].branch == Branch(condition="Outcome", outcome=True)
     assert read.parameters["ForecastHorizon"].default == 31
 
 
@@ -75,6 +76,24 @@ def plain(name: str = "A", **members: Any) -> Json:
     ],
 )
 def test_r04_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_definition(definition(*steps))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        (
+            [condition("Outer", ALWAYS, [condition("Inner", ALWAYS, [])])],
+            "Steps[0] (Outer).IfSteps[0] (Inner): is a condition inside the condition Outer",
+        ),
+        ([condition("Outer", ALWAYS, [], [condition("Inner", ALWAYS, [])])], "(Inner): is a condition inside"),
+        ([condition("First", ALWAYS, []), plain("A", DependsOn=["First"])], "depends on the condition First"),
+    ],
+)
+def test_r06_conditions_are_refused_where_the_service_supports_none(steps: list[Json], says: str) -> None:
+    """Developer guide, "Condition step", Limitations; sagemaker-python-sdk#3565."""
     with pytest.raises(ConfigError) as refused:
         parse_definition(definition(*steps))
     assert says in str(refused.value)

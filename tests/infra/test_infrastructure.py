@@ -110,7 +110,7 @@ def test_whoever_publishes_to_the_topic_is_named_in_its_policy() -> None:
     }
     statement = resources["NotificationsPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
     named = {one["Fn::GetAtt"][0] for one in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
-    assert rules == named == {"FailedRule", "HeldRule", "RecoveredRule"}
+    assert rules == named == {"FailedRule", "RecoveredRule"}
 
 
 def template() -> dict[str, Any]:

@@ -162,30 +162,17 @@ def test_without_run_conditions_only_the_triggers_are_gone() -> None:
     assert json.loads(replaced) == json.loads(plain)
 
 
-def test_retry_branch_and_fail_steps_hang_on_the_outcome_of_the_report() -> None:
-    steps = steps_of(committed())
-    branches = {
-        name: (
-            [one["Name"] for one in step["Arguments"]["IfSteps"]],
-            [one["Name"] for one in step["Arguments"]["ElseSteps"]],
-        )
-        for name, step in steps.items()
-        if step["Type"] == "Condition"
-    }
-    assert branches == {
-        "Outcome": (["TransformRetry", "ValidateAndPublishRetry", "HeldAfterRetry"], ["Held"]),
-        "Held": (["FailHeld"], []),
-        "HeldAfterRetry": (["FailHeldAfterRetry"], []),
-    }
-    for name, publish, value in [
-        ("Outcome", "ValidateAndPublish", "RETRY"),
-        ("Held", "ValidateAndPublish", "HELD"),
-        ("HeldAfterRetry", "ValidateAndPublishRetry", "HELD"),
-    ]:
-        (condition,) = steps[name]["Arguments"]["Conditions"]
-        file = {"Get": f"Steps.{publish}.PropertyFiles.report"}
+def test_the_only_condition_is_the_retry_rounds_and_none_lies_in_another() -> None:
+    for name in COMMITTED:
+        conditions = [step for step in walk_steps(committed(name)["Steps"]) if step["Type"] == "Condition"]
+        (step,) = conditions
+        assert step in committed(name)["Steps"]
+        assert [one["Name"] for one in step["Arguments"]["IfSteps"]] == ["TransformRetry", "ValidateAndPublishRetry"]
+        assert step["Arguments"]["ElseSteps"] == []
+        (condition,) = step["Arguments"]["Conditions"]
+        file = {"Get": "Steps.ValidateAndPublish.PropertyFiles.report"}
         assert condition["LeftValue"] == {"Std:JsonGet": {"PropertyFile": file, "Path": "outcome"}}
-        assert (condition["Type"], condition["RightValue"]) == ("Equals", value)
+        assert (condition["Type"], condition["RightValue"]) == ("Equals", "RETRY")
 
 
 def test_no_step_reads_a_property_of_another_so_none_is_stopped_by_a_failed_one() -> None:

@@ -428,7 +428,7 @@ def test_names_that_do_not_exist_and_options_that_do_harm_are_found(path: str, v
 
 def test_a_property_file_that_no_step_declares_is_found() -> None:
     definition = changed("ValidateAndPublish", "PropertyFiles", [])
-    assert set(found(definition)) == {("unknown_property_file", "Outcome"), ("unknown_property_file", "Held")}
+    assert found(definition) == [("unknown_property_file", "Outcome")]
 
 
 def test_reading_a_property_of_a_step_that_may_have_failed_is_found() -> None:
@@ -456,6 +456,38 @@ def test_a_property_file_in_an_output_that_the_step_has_not_is_found() -> None:
     assert (problem.code, problem.where) == ("unknown_output", "ValidateAndPublish")
     assert problem.what == "the output reports of a property file does not exist."
     assert problem.remedy == "Did you mean report?"
+
+
+def condition(name: str, then: list[dict[str, Any]], otherwise: list[dict[str, Any]]) -> dict[str, Any]:
+    conditions = [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}]
+    arguments = {"Conditions": conditions, "IfSteps": then, "ElseSteps": otherwise}
+    return {"Name": name, "Type": "Condition", "Arguments": arguments}
+
+
+@pytest.mark.parametrize("branch", ["then", "otherwise"])
+def test_a_condition_inside_another_is_found_at_any_depth(branch: str) -> None:
+    steps: dict[str, list[dict[str, Any]]] = {"then": [], "otherwise": []}
+    steps[branch] = [condition("Inner", [condition("Innermost", [], [])], [])]
+    problems = lint({"Steps": [condition("Outer", **steps)]})
+    assert [(one.code, one.where) for one in problems] == [
+        ("nested_condition", "Inner"),
+        ("nested_condition", "Innermost"),
+    ]
+    assert all(one.code not in ADVICE for one in problems)
+
+
+def test_conditions_beside_each_other_are_fine() -> None:
+    assert lint({"Steps": [condition("First", [], []), condition("Second", [], [])]}) == []
+
+
+def test_a_step_that_waits_for_a_condition_or_a_fail_step_is_found() -> None:
+    fail = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "x"}}
+    after = [{**fail, "Name": f"After{name}", "DependsOn": [name]} for name in ("Choice", "Stop")]
+    problems = lint({"Steps": [condition("Choice", [], []), fail, *after]})
+    assert [(one.code, one.where) for one in problems] == [
+        ("depends_on_end", "AfterChoice.DependsOn"),
+        ("depends_on_end", "AfterStop.DependsOn"),
+    ]
 
 
 def test_a_message_that_is_too_long_is_found() -> None:
@@ -494,11 +526,11 @@ def test_a_definition_beyond_one_mebibyte_is_measured() -> None:
 
 def test_names_used_twice_and_names_that_are_too_long_are_found() -> None:
     definition = committed()
-    for name in ("FailHeld", "s" * 65):
+    for name in ("End", "End", "s" * 65):
         definition["Steps"].append({"Name": name, "Type": "Fail", "Arguments": {"ErrorMessage": "x"}})
     definition["Parameters"].append(definition["Parameters"][0])
     assert set(found(definition)) == {
-        ("repeated_name", "FailHeld"),
+        ("repeated_name", "End"),
         ("repeated_name", "HistoryUri"),
         ("step_name", "s" * 65),
     }

@@ -26,6 +26,7 @@ from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.publish.lock import read_lock, take_lock
 
 RUN = f"batchcast/runs/{RUN_ID}"
+HELD = "CoverageError [held]"
 REPORT = {
     "outcome": "COMPLETE",
     "cause": None,
@@ -346,13 +347,14 @@ def test_a_step_that_was_refused_its_job_says_why(
     put(session, "report/report.json", {**REPORT, "outcome": "HELD", "cause": "No usable forecast.", "published": None})
     reason = "ClientError: Failed to invoke sagemaker:CreateTransformJob. Error Details: Could not find model."
     refused = {**step("Transform", "Failed", end=60, reason=reason), "Metadata": metadata}
-    end = {"Fail": {"ErrorMessage": "The run was held."}}
-    decided = {"StepName": "FailHeld", "StepStatus": "Failed", "FailureReason": "The run was held.", "Metadata": end}
-    script.steps = [refused, decided]
+    held = f"{HELD} No usable forecast. Nothing was published."
+    script.jobs[f"pipelines-{RUN_ID}-ValidateAndPublish-abc"] = {"ExitMessage": held}
+    script.steps = [refused, step("ValidateAndPublish", "Failed", end=90, reason="AlgorithmError: exit code: 5")]
     ended = run(command)
     assert ended.exit_code == 5
     assert [line for line in ended.stdout.splitlines() if reason in line] == [f"  Transform: {reason}"]
-    assert "The run was held." not in ended.stdout
+    assert ended.stdout.count("No usable forecast.") == 1
+    assert "AlgorithmError" not in ended.stdout
 
 
 def test_a_reason_that_is_the_cause_is_said_once(session: AwsSession, script: ScriptedRun) -> None:
@@ -369,7 +371,7 @@ def test_a_reason_that_is_the_cause_is_said_once(session: AwsSession, script: Sc
 
 
 def test_a_condition_is_no_line_of_the_status(session: AwsSession, script: ScriptedRun) -> None:
-    condition = {"StepName": "Held", "StepStatus": "Succeeded", "Metadata": {"Condition": {"Outcome": "False"}}}
+    condition = {"StepName": "Outcome", "StepStatus": "Succeeded", "Metadata": {"Condition": {"Outcome": "False"}}}
     script.steps = [step("BuildShards", "Succeeded", end=60), condition]
     assert run("status").stdout.splitlines()[1:] == ["  BuildShards: succeeded in 1 min"]
 

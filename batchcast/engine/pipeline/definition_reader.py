@@ -102,6 +102,9 @@ class _Reader:
             self._problem(f"{where}.Name", f"{name!r} is no step name.", "Use 1 to 64 letters, digits, - and _.")
             return
         where = f"{where} ({name})"
+        if type_ == "Condition" and branch is not None:
+            what = f"is a condition inside the condition {branch.condition}, which Pipelines does not support."
+            self._problem(where, what, "Put it beside the other one, or let a step fail by its own exit.")
         arguments = self._object(body.get("Arguments", {}), f"{where}.Arguments", _ARGUMENT_KEYS.get(type_))
         nested = {key: self._list(arguments, key) for key in ("IfSteps", "ElseSteps")} if type_ == "Condition" else {}
         own = {key: item for key, item in arguments.items() if key not in nested}

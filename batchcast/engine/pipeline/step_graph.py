@@ -122,6 +122,8 @@ def graph_problems(definition: Definition) -> Iterator[Problem]:
                 what = f"depends on {dependency.step}, which is no step."
             elif target.type == "Fail":
                 what = f"depends on the Fail step {dependency.step}; nothing can follow one."
+            elif target.type == "Condition":
+                what = f"depends on the condition {dependency.step}; put it into one of the branches."
             if what:
                 yield Problem("definition", what, where=f"step {step.name}")
         outputs = list(values_at(step.arguments, "ProcessingOutputConfig.Outputs[].OutputName"))
