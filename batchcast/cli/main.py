@@ -17,6 +17,10 @@ __all__ = ["main", "root"]
 COMMANDS = {
     "local": ("batchcast.cli.run.local:local", "Run the whole pipeline on this machine."),
     "deploy": ("batchcast.cli.account.deploy:deploy", "Create the pipeline, or update what has changed."),
+    "doctor": (
+        "batchcast.cli.look.doctor:doctor",
+        "Look for what of this machine would stop a run, with the remedy.",
+    ),
     "preflight": ("batchcast.cli.account.preflight:preflight", "Look for what would stop a run, and change nothing."),
     "start": ("batchcast.cli.run.executions:start", "Start a run and print its id."),
     "status": (
