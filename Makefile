@@ -2,13 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-browser test-conformance test-oldest check lock docs definition
+.PHONY: run test test-wheel test-browser test-conformance test-oldest check mutants kills fuzz lock docs definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
 
+# Two processes, for the two cores that the times of this file are stated for; `make test WORKERS=8` where there are more.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist loadgroup
+
 test: .venv/dev.installed
-	@$(BIN)/python -m pytest -m "not browser and not conformance"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not conformance and not wheel"
+
+# The wheel, built from what it is made of and installed alone beside its locked dependencies.
+WHEEL := .venv/wheel
+
+test-wheel: .venv/dev.installed $(WHEEL)/installed
+	@$(BIN)/python -m pytest -m wheel tests/wheel
 
 # Tests that drive a real browser; they need Debian's chromium or another at BATCHCAST_CHROMIUM.
 test-browser: .venv/dev.installed
@@ -21,19 +31,24 @@ CONFORMANCE := $(addprefix conformance/, multi-model-server inference-server stu
 test-conformance: .venv/dev.installed $(CONFORMANCE:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance
 
-# With the oldest libraries that pyproject.toml admits; each PYTHON, such as python3.12, has its environment.
+# With the oldest libraries that pyproject.toml admits; each OLDEST_PYTHON, such as python3.12, has its environment.
 # The SDK is not among them: the oldest one is in conformance/studio.
-OLDEST := .venv/oldest-$(notdir $(PYTHON))
+OLDEST_PYTHON ?= $(PYTHON)
+OLDEST := .venv/oldest-$(notdir $(OLDEST_PYTHON))
 
 test-oldest: $(OLDEST)/installed
-	@$(OLDEST)/bin/python -m pytest $(addprefix tests/, steps pipelines runs session cli container_check serving) \
-	        --ignore tests/pipelines/test_definition.py
+	@$(OLDEST)/bin/python -m pytest $(PARALLEL) --ignore tests/pipelines/test_definition.py \
+	        $(addprefix tests/, steps pipelines runs session cli container_check serving)
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# Changes one operator, constant or comparison at a time in five modules that decide, and wants the tests to notice.
+mutants: .venv/dev.installed
+	@$(BIN)/python -m tests.mutation.mutants
 
 # What is generated from the code: the compiled pipelines and the reference pages.
 definition: .venv/dev.installed
@@ -43,12 +58,12 @@ docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py
 
 lock: .venv/uv.installed
-	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file requirements-dev.lock
-	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint requirements-dev.lock \
-	        --output-file requirements.lock
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file locks/dev.lock
+	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint locks/dev.lock \
+	        --output-file locks/run.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra plot --group test --resolution lowest-direct \
-	        --output-file requirements-oldest.lock
-	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file requirements-uv.lock
+	        --output-file locks/oldest.lock
+	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file locks/uv.lock
 	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
@@ -60,17 +75,17 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require-hashes -r $(1) \
           || $(2)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
 
-.venv/uv.installed: requirements-uv.lock
+.venv/uv.installed: locks/uv.lock
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.lock
 	@touch $@
 
-.venv/run.installed: requirements.lock .venv/uv.installed
-	@$(call INSTALL,requirements.lock,$(BIN))
+.venv/run.installed: locks/run.lock .venv/uv.installed
+	@$(call INSTALL,locks/run.lock,$(BIN))
 	@touch $@
 
-.venv/dev.installed: requirements-dev.lock .venv/uv.installed
-	@$(call INSTALL,requirements-dev.lock,$(BIN))
+.venv/dev.installed: locks/dev.lock .venv/uv.installed
+	@$(call INSTALL,locks/dev.lock,$(BIN))
 	@touch $@
 
 # An environment of its own for the first prerequisite, a lock.
@@ -80,7 +95,11 @@ define ENVIRONMENT
 @touch $@
 endef
 
-$(OLDEST)/installed: requirements-oldest.lock .venv/uv.installed
+$(OLDEST)/installed: private PYTHON := $(OLDEST_PYTHON)
+$(OLDEST)/installed: locks/oldest.lock .venv/uv.installed
+	$(ENVIRONMENT)
+
+$(WHEEL)/installed: locks/run.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed

@@ -37,7 +37,8 @@ from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
 from batchcast.steps.shards.selection import Selection, read_item_ids, select, send_again
-from batchcast.steps.store.objects import ObjectStore, open_store
+from batchcast.steps.store.environment import open_store
+from batchcast.steps.store.objects import ObjectStore
 
 __all__ = ["main"]
 

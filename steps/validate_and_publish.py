@@ -35,7 +35,8 @@ from batchcast.steps.publish_arguments import PublishArguments, parse_publish_ar
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
-from batchcast.steps.store.objects import ObjectStore, join_uri, open_store, whole_file
+from batchcast.steps.store.environment import open_store
+from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
 
 __all__ = ["main", "validate_and_publish"]
 

@@ -24,7 +24,8 @@ from batchcast.steps.publish.publication import (
     read_pointer,
     read_publication,
 )
-from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri, open_store
+from batchcast.steps.store.environment import open_store
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,6 +21,7 @@ from typing import BinaryIO, Protocol
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 
 __all__ = [
+    "STORE_VARIABLE",
     "ConflictError",
     "DirectoryStore",
     "ObjectMissingError",
@@ -29,7 +30,6 @@ __all__ = [
     "conflict",
     "join_uri",
     "missing",
-    "open_store",
     "split_uri",
     "whole_file",
 ]
@@ -120,16 +120,6 @@ def split_uri(uri: str) -> tuple[str, str]:
 def join_uri(prefix: str, *names: str) -> str:
     """Names below a prefix with exactly one `/` between them."""
     return "/".join([prefix.rstrip("/"), *(name.strip("/") for name in names)])
-
-
-def open_store(environ: Mapping[str, str]) -> ObjectStore:
-    """The directory named by `BATCHCAST_OBJECT_STORE`, else S3 as boto3's own settings have it."""
-    directory = environ.get(STORE_VARIABLE)
-    if directory:
-        return DirectoryStore(Path(directory))
-    from batchcast.steps.store.s3 import S3Store
-
-    return S3Store()
 
 
 def missing(uri: str) -> ObjectMissingError:

@@ -149,7 +149,7 @@ def test_the_command_creates_and_says_so(
     account: Recorder, session: AwsSession, packed: Package, tmp_path: Path
 ) -> None:
     file = tmp_path / "deploy.toml"
-    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{CONTRACT}"\n')
+    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n')
     done = CliRunner().invoke(root, ["deploy", "--settings", str(file), "--region", REGION], catch_exceptions=False)
     assert done.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
     assert deployed_pipeline(session, "batchcast") is not None
@@ -160,7 +160,7 @@ def test_show_diff_says_what_a_deployment_would_change(
 ) -> None:
     file = tmp_path / "deploy.toml"
     file.write_text(
-        f'role = "{ROLE}"\nbucket = "{BUCKET}"\npayload = "{CONTRACT}"\n[parameters]\n'
+        f'role = "{ROLE}"\nbucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n[parameters]\n'
         + "".join(f'{name} = "{value}"\n' for name, value in DEFAULTS.items())
     )
     deployed(session, settings, packed)
@@ -208,7 +208,7 @@ class TestSettings:
     def test_options_take_precedence_over_the_file(self, tmp_path: Path) -> None:
         file = tmp_path / "deploy.toml"
         file.write_text(
-            f'role = "{ROLE}"\nbucket = "one-bucket"\npayload = "model.toml"\npipeline_name = "weekly"\n'
+            f'role = "{ROLE}"\nbucket = "one-bucket"\ncontract = "model.toml"\npipeline_name = "weekly"\n'
             'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastHorizon = 7\nModelName = "m"\n'
         )
         given = {

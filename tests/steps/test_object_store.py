@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from seaweed import Seaweed, running_seaweed
 
 from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import (
     ConflictError,
     DirectoryStore,
@@ -22,7 +23,6 @@ from batchcast.steps.store.objects import (
     ObjectStore,
     StoredObject,
     join_uri,
-    open_store,
     split_uri,
 )
 from batchcast.steps.store.s3 import S3Store

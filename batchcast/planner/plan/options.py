@@ -183,7 +183,7 @@ def _local_copy(history: str) -> Iterator[Path]:
             raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
         yield Path(history)
         return
-    from batchcast.steps.store.objects import open_store
+    from batchcast.steps.store.environment import open_store
 
     store = open_store(os.environ)
     with tempfile.TemporaryDirectory(prefix="plan-history-") as folder:
