@@ -50,9 +50,10 @@ check: .venv/dev.installed
 mutants: .venv/dev.installed
 	@$(BIN)/python -m tests.mutation.mutants
 
-# What is generated from the code: the compiled pipelines and the reference pages.
+# What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.
 definition: .venv/dev.installed
 	@$(BIN)/python -m batchcast.pipelines.definition
+	@$(BIN)/python -m batchcast.pipelines.lint.service_model
 
 docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py

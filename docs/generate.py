@@ -43,12 +43,43 @@ def _help(command: click.Command, parent: click.Context | None, names: list[str]
         return f"```text\n{command.get_help(context)}\n```"
 
 
+_FIDELITY = """# Fidelity
+
+Written by `make docs` from `docs/fidelity.txt`.
+
+How the engine's behaviour stands to the service's: one row a behaviour, with the tests that hold it.
+
+E1 to E78 are behaviours of Batch Transform, Pipelines and asynchronous inference; R rows are what the engine refuses by
+name; P rows are further choices of ours. A status says what stands behind a behaviour:
+
+- documented: AWS's documentation or its service model says so;
+- observed: seen in public logs, issues or AWS's own notebooks, or inferred from them, and promised nowhere;
+- our pick: nothing public was found, and the engine had to do something;
+- refused: the engine says by name that it does not do this;
+- not emulated: the engine has no such part.
+
+Nothing here was checked against the service itself.
+
+| | behaviour | status | tests |
+|---|---|---|---|"""
+
+
+def fidelity() -> str:
+    """The table of behaviours: E7 is tested by the functions called `test_e07_…` of its files."""
+    rows = [_FIDELITY]
+    for line in (ROOT / "docs" / "fidelity.txt").read_text().splitlines()[1:]:
+        number, status, files, title = (cell.strip() for cell in line.split("|"))
+        prefix = f"test_{number[0].lower()}{int(number[1:]):02}_"
+        tests = [f"`tests/engine/test_{name.strip()}.py::{prefix}…`" for name in files.split(",") if name.strip()]
+        rows.append(f"| {number} | {title} | {status} | {', '.join(tests) or 'none'} |")
+    return "\n".join(rows) + "\n"
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """File name -> what writes it."""
-    from batchcast.engine.fidelity import as_markdown
     from batchcast.pipelines.parameter_table import parameter_page
 
-    return {"command-line.md": command_line, "fidelity.md": as_markdown, "parameters.md": parameter_page}
+    return {"command-line.md": command_line, "fidelity.md": fidelity, "parameters.md": parameter_page}
 
 
 def main() -> None:

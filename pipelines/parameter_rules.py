@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
+from batchcast.engine.transform.rules import payload_in_flight
 from batchcast.steps.arguments import ALL
 from batchcast.steps.errors import Problem
 
-__all__ = ["MEGABYTES_IN_FLIGHT", "idle_instances", "payload_in_flight", "rule_problems", "rule_texts"]
-
-# API reference, CreateTransformJob, MaxPayloadInMB (botocore 1.44.8).
-MEGABYTES_IN_FLIGHT = 100
+__all__ = ["idle_instances", "rule_problems", "rule_texts"]
 
 
 def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
@@ -28,15 +27,6 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
 def rule_texts() -> list[str]:
     """Every rule in a sentence."""
     return [text for _, _, text in _RULES]
-
-
-def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
-    """Requests in flight on one instance times the largest payload."""
-    count, size = int(requests), int(megabytes)
-    if count * size > MEGABYTES_IN_FLIGHT:
-        what = f"{count} requests x {size} MB = {count * size} MB in flight; SageMaker allows {MEGABYTES_IN_FLIGHT} MB."
-        remedy = f"Use at most {MEGABYTES_IN_FLIGHT // size} requests or {MEGABYTES_IN_FLIGHT // count} MB."
-        yield Problem("payload_in_flight", what, "MaxConcurrentTransforms", remedy)
 
 
 def idle_instances(*, records: int, records_per_shard: int, instances: int) -> list[Problem]:
@@ -90,7 +80,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]], str], ...
     (
         ("MaxConcurrentTransforms", "MaxPayloadInMB"),
         payload_in_flight,
-        f"MaxConcurrentTransforms x MaxPayloadInMB is at most {MEGABYTES_IN_FLIGHT} MB.",
+        f"MaxConcurrentTransforms x MaxPayloadInMB is at most {MAX_PAYLOAD_IN_MB} MB.",
     ),
     (
         ("MaxFailedPercent", "SystemicFailurePercent"),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.pipelines import parameter_types as types
 from batchcast.pipelines.parameter_rules import rule_problems
 from batchcast.steps.arguments import ALL, AUTO, NONE
@@ -71,11 +72,17 @@ class Parameters(BaseModel):
         "Instances of each transform job.", 20, unit="instances", ge=1, le=100
     )
     max_concurrent_transforms: types.Whole = _declare(
-        "Requests in flight on each instance.", 4, unit="requests", ge=1, le=100
+        "Requests in flight on each instance.", 4, unit="requests", ge=1, le=MAX_PAYLOAD_IN_MB
     )
-    max_payload_in_mb: types.Whole = _declare("Largest record that is sent to the model.", 6, unit="MB", ge=1, le=100)
+    max_payload_in_mb: types.Whole = _declare(
+        "Largest record that is sent to the model.", DEFAULT_PAYLOAD_IN_MB, unit="MB", ge=1, le=MAX_PAYLOAD_IN_MB
+    )
     invocations_timeout_in_seconds: types.Whole = _declare(
-        "How long one request may take before it is tried again.", 600, unit="seconds", ge=1, le=3600
+        "How long one request may take before it is tried again.",
+        DEFAULT_INVOCATION_TIMEOUT_SECONDS,
+        unit="seconds",
+        ge=1,
+        le=3600,
     )
     invocations_max_retries: types.Whole = _declare("Further tries of a failed request.", 3, unit="tries", ge=0, le=3)
     records_per_shard: types.Whole = _declare(

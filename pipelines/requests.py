@@ -10,14 +10,13 @@ from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.expressions import Scope, expression_problems, references
 from batchcast.engine.pipeline.expressions import resolve as resolve_expressions
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
+from batchcast.engine.requests.members import is_expression
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = [
     "OPERATIONS",
     "JobRequest",
     "declared_in",
-    "is_expression",
-    "known_member",
     "resolve",
     "resolve_jobs",
     "walk_steps",
@@ -94,11 +93,6 @@ def walk_steps(steps: Iterable[Any]) -> Iterator[dict[str, Any]]:
             yield from walk_steps(step["Arguments"].get("ElseSteps", []))
 
 
-def is_expression(value: Any) -> bool:
-    """Whether the value is computed by the service: `Get`, `Std:Join`, `Std:JsonGet`."""
-    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet")
-
-
 def _scope(values: Mapping[str, Scalar], run_id: str) -> Scope:
     def not_yet(*_: str) -> Any:
         raise ConfigError(Problem("expression", "has no value before the execution runs."))
@@ -127,12 +121,3 @@ def _is_open(expression: Mapping[str, Any], scope: Scope) -> bool:
         return True
     known = {"Parameters": scope.parameters, "Execution": scope.execution}
     return any(each.name not in known.get(each.kind, ()) for each in references(expression))
-
-
-def known_member(value: Any, *path: str, default: Any = None) -> Any:
-    """The member at the path, or the default where a member is absent or still an expression on the way."""
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return default
-        value = value[name]
-    return value

@@ -28,8 +28,8 @@ from batchcast.container_check.records import (
     check_trailing_newline,
 )
 from batchcast.container_check.report import ContainerReport, Finding, JobSettings, Level
+from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import ModelSource, StartError
-from batchcast.engine.transform.request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 
 __all__ = ["check_container"]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
 from batchcast.engine.server.guarded_process import kill_group, start_guarded
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
 from batchcast.engine.server.model_server import (
@@ -23,7 +24,6 @@ from batchcast.engine.server.model_server import (
     free_ports,
     start_model_server,
 )
-from batchcast.engine.transform.plan import DEFAULT_TIMEOUT_IN_SECONDS
 
 __all__ = ["JSON_HEADERS", "CheckLimits", "Container", "Outcome"]
 
@@ -41,7 +41,7 @@ class CheckLimits:
     """How long to wait and to measure, in seconds. SageMaker waits about 30 minutes for a container to start."""
 
     start: float = 120.0
-    answer: float = DEFAULT_TIMEOUT_IN_SECONDS
+    answer: float = DEFAULT_INVOCATION_TIMEOUT_SECONDS
     recovery: float = 10.0
     stop: float = 30.0
     level: float = 2.0

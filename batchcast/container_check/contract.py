@@ -8,9 +8,9 @@ from typing import Any
 
 from batchcast.container_check.container import Container
 from batchcast.container_check.report import Finding, Verdict
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
 from batchcast.engine.transform.execution_parameters import ExecutionParameters, ask_container
-from batchcast.engine.transform.request import MAX_PAYLOAD_IN_MB
 
 __all__ = ["ask_parameters", "check_ping"]
 

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from batchcast.container_check.answers import Sample
 from batchcast.container_check.container import Container, Outcome
 from batchcast.container_check.report import Finding, Verdict
+from batchcast.engine.limits import BYTES_PER_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import StartError
-from batchcast.engine.transform.data.packing import BYTES_PER_MB
 from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES
 
 __all__ = ["accepted_payload", "check_bad_record", "check_empty_body", "check_oversized_body", "recover"]
 
-_MB = 1_000_000
 """The smaller reading of a megabyte: AWS does not say which the service uses."""
 
 _RETRY_SECONDS = 0.1
@@ -31,7 +30,7 @@ def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[
     outcomes: dict[int, Outcome] = {}
 
     def takes(megabytes: int) -> bool:
-        outcomes[megabytes] = outcome = container.ask(record.ljust(megabytes * _MB))
+        outcomes[megabytes] = outcome = container.ask(record.ljust(megabytes * SMALLEST_MB_BYTES))
         return outcome.answered and sample.judge(record, outcome.body) is None
 
     if takes(in_mb):
@@ -46,7 +45,7 @@ def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[
         what = f"A record of 1 MB gets {outcomes[1]}"
     largest = max(map(len, sample.records))
     remedy = "Raise the container's own limit of a request, which MaxPayloadInMB does not change, or send less."
-    verdict: Verdict = "risk" if largest < max(fits, 1) * _MB else "breaks"
+    verdict: Verdict = "risk" if largest < max(fits, 1) * SMALLEST_MB_BYTES else "breaks"
     return fits, Finding(check="payload_limit", verdict=verdict, what=what, remedy=remedy)
 
 

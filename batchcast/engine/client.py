@@ -14,12 +14,12 @@ from typing import Any
 from batchcast.engine import models
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.listing import Listing, listed
-from batchcast.engine.operations import OPERATIONS, REFUSED
+from batchcast.engine.operations import REFUSED
 from batchcast.engine.pipeline import pipelines
 from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
 from batchcast.engine.requests.refusal import refuse, refused_members
-from batchcast.engine.requests.request_shape import check_shape
+from batchcast.engine.requests.request_check import check_request, idempotency_tokens
 from batchcast.engine.server.model_server import ModelSource
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.engine.transform.progress import TransformProgress
@@ -217,10 +217,8 @@ class LocalSageMaker:
 def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request, if the operation allows it; with a token of its own where the caller gave none, as boto3 does."""
     refuse(refused_members(REFUSED.get(operation, {}), request))
-    shape = OPERATIONS[operation]
-    token = {"ClientRequestToken": str(uuid.uuid4())} if "ClientRequestToken" in shape.members else {}
-    checked = {**token, **request}
-    check_shape(shape, checked)
+    checked = {**{name: str(uuid.uuid4()) for name in idempotency_tokens(operation)}, **request}
+    check_request(operation, checked)
     return checked
 
 

@@ -63,9 +63,12 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _aware(moment: datetime) -> datetime:
-    # boto3 takes a datetime without a zone for UTC.
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _aware(moment: datetime | str | float) -> datetime:
+    """As botocore reads a time: seconds since 1970 or ISO 8601; UTC where no zone is told."""
+    if isinstance(moment, int | float):
+        return datetime.fromtimestamp(moment, UTC)
+    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def _token(position: int) -> str:

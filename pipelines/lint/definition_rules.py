@@ -13,7 +13,8 @@ from typing import Any
 
 from batchcast.engine.pipeline.execution.retry_policy import parse_retry_policy
 from batchcast.engine.pipeline.expressions import Reference, expression_problems, references
-from batchcast.pipelines.requests import OPERATIONS, is_expression
+from batchcast.engine.requests.members import is_expression
+from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem
 
 __all__ = ["StepView", "definition_problems"]

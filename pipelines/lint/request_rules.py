@@ -1,4 +1,4 @@
-"""Limits of job requests that the documentation states in prose and the service's model does not hold."""
+"""What the service takes and then does differently than a job's request seems to say, beside the documented limits."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
-from batchcast.pipelines.instance_types import has_local_storage
-from batchcast.pipelines.parameter_rules import MEGABYTES_IN_FLIGHT, payload_in_flight
-from batchcast.pipelines.requests import JobRequest, is_expression, known_member
+from batchcast.engine.processing.rules import processing_problems
+from batchcast.engine.requests.members import known_member
+from batchcast.engine.requests.storage import has_local_storage
+from batchcast.engine.transform.rules import transform_problems
+from batchcast.pipelines.requests import JobRequest
 from batchcast.steps.arguments import ALL, NONE
 from batchcast.steps.errors import Problem
 
 __all__ = ["documented_problems"]
 
-# API reference, CreateTransformJob and TransformResources (botocore 1.44.8).
-_DEFAULT_PAYLOAD_IN_MB = 6
-_MAX_TRANSFORM_INSTANCES = 100
-# Developer guide, "Associate Prediction Results with Input Records", read 2023-03.
-_FILTERED_TYPES = ("text/csv", "application/json", "application/jsonlines")
-# Developer guide, "Build Your Own Processing Container", read 2023-03.
-_PROCESSING_ROOT = "/opt/ml/processing/"
 # Flags of BuildShards that name an object it opens, and the value that names none.
 _USED_BY_THE_STEP = {"--resume-from": NONE, "--items-uri": ALL, "--publish-uri": NONE}
 
@@ -35,28 +30,9 @@ def documented_problems(job: JobRequest) -> Iterator[Problem]:
 
 
 def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _transform_size(request)
+    yield from transform_problems(request)
     yield from _volume_key(known_member(request, "TransformResources"), "TransformResources")
     yield from _transform_prefixes(request)
-    yield from _data_processing(request)
-
-
-def _transform_size(request: Mapping[str, Any]) -> Iterator[Problem]:
-    count = known_member(request, "TransformResources", "InstanceCount")
-    if isinstance(count, int) and count > _MAX_TRANSFORM_INSTANCES:
-        what = f"{count} instances; a transform job takes {_MAX_TRANSFORM_INSTANCES}."
-        remedy = f"Use at most {_MAX_TRANSFORM_INSTANCES}."
-        yield Problem("above_maximum", what, "TransformResources.InstanceCount", remedy)
-    payload = request.get("MaxPayloadInMB", _DEFAULT_PAYLOAD_IN_MB)
-    concurrency = request.get("MaxConcurrentTransforms")
-    if not isinstance(payload, int):
-        return
-    if payload > MEGABYTES_IN_FLIGHT:
-        remedy = f"Use at most {MEGABYTES_IN_FLIGHT}."
-        what = f"{payload} MB; SageMaker allows {MEGABYTES_IN_FLIGHT} MB."
-        yield Problem("above_maximum", what, "MaxPayloadInMB", remedy)
-    elif isinstance(concurrency, int) and concurrency and payload:
-        yield from payload_in_flight(concurrency, payload)
 
 
 def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
@@ -100,31 +76,6 @@ def _overlap(uri: str, output: str) -> Iterator[Problem]:
         yield Problem("overlapping_prefixes", what, "TransformOutput.S3OutputPath", remedy)
 
 
-def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
-    processing = known_member(request, "DataProcessing")
-    if not isinstance(processing, Mapping):
-        return
-    filtered = [processing.get(name, "$") != "$" for name in ("InputFilter", "OutputFilter")]
-    if processing.get("JoinSource", "None") == "None" and not any(filtered):
-        return
-    content, accept = (
-        known_member(request, "TransformInput", "ContentType"),
-        known_member(request, "TransformOutput", "Accept"),
-    )
-    split = known_member(request, "TransformInput", "SplitType", default="None")
-    assemble = known_member(request, "TransformOutput", "AssembleWith", default="None")
-    where = "DataProcessing"
-    if content != accept and not (is_expression(content) or is_expression(accept)):
-        what = f"ContentType {content} and Accept {accept} differ."
-        yield Problem("data_processing", what, where, "A join or filter needs the same type in and out.")
-    elif isinstance(content, str) and content not in _FILTERED_TYPES:
-        remedy = f"Use one of {', '.join(_FILTERED_TYPES)}."
-        yield Problem("data_processing", f"a join or filter cannot read {content}.", where, remedy)
-    if split != assemble and not (is_expression(split) or is_expression(assemble)):
-        what = f"SplitType {split} and AssembleWith {assemble} differ."
-        yield Problem("data_processing", what, where, "A join or filter needs both to be the same.")
-
-
 def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _volume_key(
         known_member(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig"
@@ -134,11 +85,8 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("no_time_limit", "a hanging job runs, and is billed, for 24 hours.", "StoppingCondition", remedy)
     inputs = known_member(request, "ProcessingInputs", default=[])
     outputs = known_member(request, "ProcessingOutputConfig", "Outputs", default=[])
-    yield from _local_paths(inputs, "S3Input", "ProcessingInputs")
-    yield from _local_paths(outputs, "S3Output", "ProcessingOutputConfig.Outputs")
+    yield from processing_problems(request)
     yield from _isolated_reads(request)
-    yield from _repeated(inputs, "InputName", "ProcessingInputs")
-    yield from _repeated(outputs, "OutputName", "ProcessingOutputConfig.Outputs")
     yield from _same_destination(outputs)
     for index, each in enumerate(inputs):
         mode, compression = (
@@ -161,21 +109,6 @@ def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
             what = f"{flag} {values[flag]}: the step itself would go to S3 for it, and has no network."
             remedy = f"Use {idle}, or compile the pipeline without network isolation."
             yield Problem("isolated", what, "NetworkConfig.EnableNetworkIsolation", remedy)
-
-
-def _local_paths(places: Any, member: str, where: str) -> Iterator[Problem]:
-    for index, each in enumerate(places):
-        path = known_member(each, member, "LocalPath")
-        if isinstance(path, str) and not path.startswith(_PROCESSING_ROOT):
-            here = f"{where}[{index}].{member}.LocalPath"
-            what = f"{path} is not under {_PROCESSING_ROOT}, the only place a processing job may use."
-            yield Problem("local_path", what, here, f"Use {_PROCESSING_ROOT}input/… or {_PROCESSING_ROOT}output/….")
-
-
-def _repeated(places: Any, name: str, where: str) -> Iterator[Problem]:
-    names = [each.get(name) for each in places if isinstance(each, Mapping)]
-    for value in sorted({str(value) for value in names if names.count(value) > 1}):
-        yield Problem("repeated_name", f"the {name} {value} is used twice.", where, "Give each its own.")
 
 
 def _same_destination(outputs: Any) -> Iterator[Problem]:

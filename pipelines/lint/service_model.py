@@ -1,17 +1,23 @@
-"""A request against the service's own model: what botocore's client checks, and the limits it leaves to the service."""
+"""A request against the service model of the botocore that is installed, and the engine's part of it as a file.
+
+`python -m batchcast.pipelines.lint.service_model` writes the file anew. A member that a newer botocore brings is a
+change in it: the engine then has to handle it, or to refuse it by name.
+"""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from batchcast.pipelines.requests import is_expression
+from batchcast.engine.operations import OPERATIONS
+from batchcast.engine.requests.members import is_expression
+from batchcast.engine.requests.service_model import MODEL_FILE, Violation, violations, with_documented_limits
 from batchcast.steps.errors import Problem
 
-__all__ = ["request_problems"]
+__all__ = ["engine_model_text", "request_problems"]
 
 # A pipeline step's job is named by the service.
 _NAMED_BY_SERVICE = {
@@ -22,21 +28,21 @@ _NAMED_BY_SERVICE = {
     "CreateTrainingJob": "TrainingJobName",
     "CreateTransformJob": "TransformJobName",
 }
-_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "structure": ((Mapping,), "an object"),
-    "map": ((Mapping,), "an object"),
-    "list": ((list, tuple), "a list"),
-    "string": ((str,), "text"),
-    "boolean": ((bool,), "true or false"),
-    "integer": ((int,), "a whole number"),
-    "long": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-    "double": ((int, float), "a number"),
-    "timestamp": ((str, int, float), "a time"),
+_TYPES = {
+    "structure": "an object",
+    "map": "an object",
+    "list": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "long": "a whole number",
+    "float": "a number",
+    "double": "a number",
+    "timestamp": "a time",
+    "blob": "bytes",
 }
-# The model's patterns are Java's. Python's `re` has no classes by Unicode property: these come near enough.
-_CLASSES = {"L": r"\w", "N": r"\w", "Alnum": "a-zA-Z0-9", "Z": r"\s", "M": "\u0300-\u036f"}
-_CLASSES |= {"S": r"$+<=>^`|~", "P": r"!-/:-@\[-`{-~"}
+_KEPT = ("type", "members", "required", "member", "key", "value", "enum", "min", "max", "pattern")
+_KEPT_OF_A_MEMBER = ("shape", "idempotencyToken")
 
 
 def request_problems(operation: str, request: Mapping[str, Any], where: str) -> Iterator[Problem]:
@@ -44,88 +50,93 @@ def request_problems(operation: str, request: Mapping[str, Any], where: str) -> 
 
     `operation` as in the API reference, for example CreateTransformJob; `where` begins the path in each problem.
     """
-    model = _service_model()
-    root = model["operations"][operation]["input"]["shape"]
-    yield from _check(root, request, where, given_by_service=_NAMED_BY_SERVICE.get(operation))
+    found = list(violations(_installed_model(), operation, request, is_open=is_expression))
+    unnamed = (_NAMED_BY_SERVICE.get(operation), ())
+    lengths = {each.path for each in found if each.unit == "characters"}
+    for each in found:
+        absent = each.code == "missing_member" and (each.value, each.path) == unnamed
+        twice = each.code == "pattern" and each.path in lengths  # the pattern often states the length once more
+        if not absent and not twice:
+            yield _problem(each, where)
+
+
+def engine_model_text() -> str:
+    """The part of the installed botocore's service model that the engine's operations need, a shape a line."""
+    model = _botocore_model()
+    operations = {name: {"input": {"shape": model["operations"][name]["input"]["shape"]}} for name in OPERATIONS}
+    shapes: dict[str, Any] = {}
+    waiting = [each["input"]["shape"] for each in operations.values()]
+    while waiting:
+        name = waiting.pop()
+        if name not in shapes:
+            shapes[name] = _kept(model["shapes"][name])
+            waiting += _referred(shapes[name])
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(shapes[name])}" for name in sorted(shapes))
+    return f'{{"operations": {json.dumps(operations, indent=1)},\n"shapes": {{\n{lines}\n}}}}\n'
+
+
+def _kept(shape: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: shape[key] for key in _KEPT if key in shape}
+    for key in ("member", "key", "value"):
+        if key in kept:
+            kept[key] = _reference(kept[key])
+    if "members" in kept:
+        kept["members"] = {name: _reference(member) for name, member in kept["members"].items()}
+    return kept
+
+
+def _reference(member: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: member[key] for key in _KEPT_OF_A_MEMBER if key in member}
+
+
+def _referred(shape: Mapping[str, Any]) -> Iterator[str]:
+    children = [*shape.get("members", {}).values(), *(shape[key] for key in ("member", "key", "value") if key in shape)]
+    return (each["shape"] for each in children)
 
 
 @cache
-def _service_model() -> Mapping[str, Any]:
+def _botocore_model() -> Mapping[str, Any]:
     import botocore.loaders
 
     model: Mapping[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
     return model
 
 
-def _check(name: str, value: Any, where: str, given_by_service: str | None = None) -> Iterator[Problem]:
-    if is_expression(value):
-        return
-    shape = _service_model()["shapes"][name]
-    kind = shape["type"]
-    if not _is_a(kind, value):
-        yield Problem("wrong_type", f"{value!r} is not {_TYPES[kind][1]}.", where)
-        return
-    if kind == "structure":
-        yield from _structure(shape, value, where, given_by_service)
-    elif kind == "map":
-        yield from _measured(shape, len(value), where, "entries")
-        for key, item in value.items():
-            yield from _check(shape["key"]["shape"], key, f"{where}.{key}")
-            yield from _check(shape["value"]["shape"], item, f"{where}.{key}")
-    elif kind == "list":
-        yield from _measured(shape, len(value), where, "members")
-        for index, item in enumerate(value):
-            yield from _check(shape["member"]["shape"], item, f"{where}[{index}]")
-    elif kind == "string":
-        yield from _text(shape, value, where)
-    elif kind in ("integer", "long", "float", "double"):
-        yield from _measured(shape, value, where, "")
+@cache
+def _installed_model() -> Mapping[str, Any]:
+    return with_documented_limits(_botocore_model())
 
 
-def _is_a(kind: str, value: Any) -> bool:
-    return isinstance(value, _TYPES[kind][0]) and (kind == "boolean" or not isinstance(value, bool))
+def _problem(violation: Violation, root: str) -> Problem:
+    """In the linter's words."""
+    code, value, expected = violation.code, violation.value, violation.expected
+    where = _where(root, violation.path)
+    amount = f"{violation.measure} {violation.unit}".strip()
+    match code:
+        case "wrong_type":
+            return Problem(code, f"{value!r} is not {_TYPES[expected]}.", where)
+        case "missing_member":
+            return Problem(code, f"{value} is missing.", where, "Give it.")
+        case "unknown_member":
+            return Problem(code, "there is no such member.", f"{where}.{value}", _nearest(value, expected))
+        case "not_in_enumeration":
+            return Problem(code, f"{value!r} is not allowed.", where, _nearest(value, expected))
+        case "pattern":
+            what = f"{value!r} has characters or a form the service refuses."
+            return Problem(code, what, where, f"It must match {expected}")
+        case "above_maximum":
+            return Problem(code, f"{amount}; SageMaker allows {expected}.", where, f"Use at most {expected}.")
+        case _:
+            return Problem(code, f"{amount}; SageMaker needs {expected}.", where, f"Use at least {expected}.")
 
 
-def _structure(
-    shape: Mapping[str, Any], value: Mapping[str, Any], where: str, given_by_service: str | None
-) -> Iterator[Problem]:
-    members = shape["members"]
-    for name in shape.get("required", ()):
-        if name not in value and name != given_by_service:
-            yield Problem("missing_member", f"{name} is missing.", where, "Give it.")
-    for name, item in value.items():
-        if name in members:
-            yield from _check(members[name]["shape"], item, f"{where}.{name}")
-        else:
-            yield Problem("unknown_member", "there is no such member.", f"{where}.{name}", _nearest(name, members))
+def _where(root: str, path: Sequence[str]) -> str:
+    steps = (step if step.startswith("[") else f".{step}" for step in path if not step.startswith(":"))
+    return root + "".join(steps)
 
 
-def _text(shape: Mapping[str, Any], value: str, where: str) -> Iterator[Problem]:
-    if "enum" in shape:
-        if value not in shape["enum"]:
-            yield Problem("not_in_enumeration", f"{value!r} is not allowed.", where, _nearest(value, shape["enum"]))
-        return
-    too_long = False
-    for problem in _measured(shape, len(value), where, "characters"):
-        too_long = True
-        yield problem
-    pattern = _compiled(shape.get("pattern"))
-    if pattern and not too_long and not pattern.fullmatch(value):
-        remedy = f"It must match {shape['pattern']}"
-        yield Problem("pattern", f"{value!r} has characters or a form the service refuses.", where, remedy)
-
-
-def _measured(shape: Mapping[str, Any], measure: float, where: str, unit: str) -> Iterator[Problem]:
-    minimum, maximum = shape.get("min"), shape.get("max")
-    amount = f"{measure} {unit}".strip()
-    if maximum is not None and measure > maximum:
-        yield Problem("above_maximum", f"{amount}; SageMaker allows {maximum}.", where, f"Use at most {maximum}.")
-    if minimum is not None and measure < minimum:
-        yield Problem("below_minimum", f"{amount}; SageMaker needs {minimum}.", where, f"Use at least {minimum}.")
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = get_close_matches(name, list(known), n=1)
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
     if near:
         return f"Did you mean {near[0]}?"
     return (
@@ -133,11 +144,10 @@ def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     )
 
 
-@cache
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        return re.compile(re.sub(r"\\p\{(\w+)\}", lambda found: _CLASSES[found[1]], pattern))
-    except re.error:  # ranges of UTF-16 surrogates, in names of Athena's; Python has no such characters
-        return None
+def main() -> None:
+    """Write the engine's part of the model anew."""
+    MODEL_FILE.write_text(engine_model_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batchcast.pipelines.requests import JobRequest, known_member
+from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
+from batchcast.engine.requests.members import known_member
+from batchcast.pipelines.requests import JobRequest
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import Problem
 
 __all__ = ["measured_problems"]
 
 # API reference, ModelClientConfig (botocore 1.44.8).
-_DEFAULT_TIMEOUT_SECONDS = 600
 
 
 def measured_problems(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
@@ -39,7 +40,7 @@ def _transform(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
         return
     level = min(measured, key=lambda one: one.m)
     timeout = known_member(
-        job.request, "ModelClientConfig", "InvocationsTimeoutInSeconds", default=_DEFAULT_TIMEOUT_SECONDS
+        job.request, "ModelClientConfig", "InvocationsTimeoutInSeconds", default=DEFAULT_INVOCATION_TIMEOUT_SECONDS
     )
     if isinstance(timeout, int) and timeout < level.p99_s:
         what = f"{timeout} s; with {level.m} requests at once one in a hundred took {level.p99_s:.3g} s or longer."

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 
-from batchcast.engine.requests.request_shape import Bytes, Choice, ListOf, Structure, Text, Whole
 from emulators.async_inference import shapes
 from emulators.async_inference.endpoint import AsyncEndpoint, AsyncRequest, ModelAnswer
+from emulators.async_inference.request_shape import Bytes, Choice, ListOf, Structure, Text, Whole
 from emulators.async_inference.virtual_clock import VirtualClock
 
 OPERATIONS = {

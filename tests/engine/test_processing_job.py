@@ -375,8 +375,12 @@ def test_r03_what_is_not_emulated_is_refused_by_name(tmp_path: Path, request_: J
     [
         (changed(Colour="red"), "ParamValidationError", "Colour"),
         (changed(Environment={"K": "v" * 257}), "ValidationException", "less than or equal to 256"),
-        (changed(ProcessingInputs=s3_input("s3://b/", LocalPath="/tmp/x")), "ValidationException", "must begin with"),
-        (changed(ProcessingInputs=s3_input("s3://b/") * 2), "ValidationException", "has the name data twice"),
+        (
+            changed(ProcessingInputs=s3_input("s3://b/", LocalPath="/tmp/x")),
+            "ValidationException",
+            "is not under /opt/ml/processing/",
+        ),
+        (changed(ProcessingInputs=s3_input("s3://b/") * 2), "ValidationException", "the InputName data is used twice"),
         (changed(StoppingCondition={"MaxRuntimeInSeconds": 0}), "ValidationException", "greater than or equal to 1"),
         (with_hosts(job("pass", inputs={}), 101), "ValidationException", "less than or equal to 100"),
         (job("pass", "a" * 257), "ValidationException", "less than or equal to 256"),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.loaders import Loader
 from scripted_model import ScriptedModel
 from transform_case import transform_request
 
 from batchcast.engine import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.requests.request_shape import Choice, Flag, ListOf, MapOf, Shape, Structure, Text, Whole
 from batchcast.engine.server.model_server import ModelUrl
-from batchcast.engine.transform.request import CREATE_TRANSFORM_JOB, DESCRIBED_ONLY, REFUSED, check_transform_request
+from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore
 
 MODEL = {"ModelName": "model", "PrimaryContainer": {"ModelDataUrl": "s3://b/m.tar.gz"}, "ExecutionRoleArn": "the-role"}
@@ -216,109 +213,3 @@ def test_r01_what_is_not_emulated_is_refused_by_name(tmp_path: Path, changes: di
     with pytest.raises(NotEmulatedError) as caught:
         check(tmp_path, transform_request(**changes))
     assert caught.value.problems[0].where == where
-
-
-# The service model decides what there is; a member botocore gains makes these tests fail.
-
-BOTOCORE = Loader().load_service_model("sagemaker", "service-2")["shapes"]
-
-
-def ours(shape: Shape, path: str = "") -> Iterator[tuple[str, Shape]]:
-    yield path, shape
-    children: Mapping[str, Shape] = {}
-    if isinstance(shape, Structure):
-        children = shape.members
-    elif isinstance(shape, ListOf):
-        children = {"[]": shape.member}
-    elif isinstance(shape, MapOf):
-        children = {"key": shape.key, "value": shape.value}
-    for name, child in children.items():
-        yield from ours(child, f"{path}.{name}".lstrip("."))
-
-
-def theirs(name: str, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    shape = BOTOCORE[name]
-    yield path, shape
-    children = shape.get("members", {})
-    if shape["type"] == "list":
-        children = {"[]": shape["member"]}
-    elif shape["type"] == "map":
-        children = {"key": shape["key"], "value": shape["value"]}
-    for child, reference in children.items():
-        yield from theirs(reference["shape"], f"{path}.{child}".lstrip("."))
-
-
-OURS = dict(ours(CREATE_TRANSFORM_JOB))
-THEIRS = dict(theirs("CreateTransformJobRequest"))
-KINDS: Mapping[str, tuple[type, ...]] = {
-    "structure": (Structure,),
-    "string": (Text, Choice),
-    "integer": (Whole,),
-    "boolean": (Flag,),
-    "list": (ListOf,),
-    "map": (MapOf,),
-}
-PROSE_MAXIMA = {"MaxPayloadInMB": 100, "TransformResources.InstanceCount": 100}
-
-
-def test_the_request_has_exactly_the_members_of_the_service_model() -> None:
-    assert OURS.keys() == THEIRS.keys()
-
-
-@pytest.mark.parametrize("path", sorted(THEIRS))
-def test_each_member_has_the_limits_of_the_service_model(path: str) -> None:
-    shape, model = OURS[path], THEIRS[path]
-    assert isinstance(shape, KINDS[model["type"]])
-    if isinstance(shape, Structure):
-        assert sorted(shape.required) == sorted(model.get("required", []))
-    elif isinstance(shape, Choice):
-        assert sorted(shape.values) == sorted(model["enum"])
-    elif isinstance(shape, Text):
-        assert (shape.minimum, shape.maximum) == (model.get("min", 0), model.get("max"))
-        assert (shape.pattern is None) == (model.get("pattern") is None)
-    elif isinstance(shape, Whole):
-        assert (shape.minimum, shape.maximum) == (model.get("min"), model.get("max", PROSE_MAXIMA.get(path)))
-    elif isinstance(shape, ListOf | MapOf):
-        assert shape.maximum == model["max"]
-
-
-@pytest.mark.parametrize("path", sorted(path for path, model in THEIRS.items() if "pattern" in model))
-@pytest.mark.parametrize(
-    "text", ["a", "a-b", "-a", "a b", "", "A_1", "s3://b/k", "s3://", "text/csv; x=1", "ü", "a\nb", "1a", "x" * 1025]
-)
-def test_each_pattern_accepts_what_the_service_model_s_accepts(path: str, text: str) -> None:
-    pattern = THEIRS[path]["pattern"].replace(r"\p{L}\p{Z}\p{N}", r"\w\s")
-    shape = OURS[path]
-    assert isinstance(shape, Text) and shape.pattern is not None
-    if len(text) <= (shape.maximum or 0):
-        assert bool(re.fullmatch(shape.pattern, text)) == bool(re.fullmatch(pattern, text))
-
-
-def test_p04_every_member_is_acted_on_or_described_only_or_refused() -> None:
-    """Every leaf of the request is one of three; a new one has to be put somewhere."""
-    acted_on = {
-        "TransformJobName",
-        "ModelName",
-        "MaxConcurrentTransforms",
-        "MaxPayloadInMB",
-        "BatchStrategy",
-        "ModelClientConfig.InvocationsTimeoutInSeconds",
-        "ModelClientConfig.InvocationsMaxRetries",
-        "Environment",
-        "TransformInput.DataSource.S3DataSource.S3DataType",
-        "TransformInput.DataSource.S3DataSource.S3Uri",
-        "TransformInput.ContentType",
-        "TransformInput.CompressionType",
-        "TransformInput.SplitType",
-        "TransformOutput.S3OutputPath",
-        "TransformOutput.Accept",
-        "TransformOutput.AssembleWith",
-        "TransformResources.InstanceCount",
-        "DataProcessing.InputFilter",
-        "DataProcessing.OutputFilter",
-        "DataProcessing.JoinSource",
-    }
-    leaves = {path for path, shape in OURS.items() if not isinstance(shape, Structure | ListOf | MapOf)}
-    known = acted_on | DESCRIBED_ONLY | REFUSED
-    assert {leaf for leaf in leaves if not any(f"{leaf}.".startswith(f"{path}.") for path in known)} == set()
-    assert not {path for path in known if path not in OURS}

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from batchcast.pipelines.instance_types import has_local_storage, of_processing, of_transform
+from batchcast.engine.requests.storage import has_local_storage
+from batchcast.pipelines.instance_types import of_processing, of_transform
 from batchcast.pipelines.parameter_rules import idle_instances
 from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
 from batchcast.steps.errors import ConfigError, Problem

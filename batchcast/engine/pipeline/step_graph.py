@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from batchcast.engine.pipeline.definition import COMPLETED, Branch, Definition, Dependency, Step
 from batchcast.engine.pipeline.expressions import references
-from batchcast.engine.requests.refusal import values_at
+from batchcast.engine.requests.members import values_at
 from batchcast.steps.errors import Problem
 
 __all__ = [

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError
+from batchcast.engine.requests.members import values_at
 from batchcast.steps.errors import Problem
 
-__all__ = ["refuse", "refused_members", "values_at"]
+__all__ = ["refuse", "refused_members"]
 
 
 def refuse(problems: Iterable[Problem]) -> None:
@@ -26,17 +27,3 @@ def refused_members(refused: Mapping[str, str], request: Mapping[str, Any]) -> I
     for path, remedy in refused.items():
         if any(True for _ in values_at(request, path)):
             yield Problem("not_emulated", "is not emulated locally.", where=path, remedy=remedy)
-
-
-def values_at(value: Any, path: str) -> Iterator[Any]:
-    """Every value at a path; `[]` after a name stands for each member of a list. Other forms are passed over."""
-    name, _, rest = path.partition(".")
-    key = name.removesuffix("[]")
-    if not isinstance(value, Mapping) or key not in value:
-        return
-    children = value[key] if name.endswith("[]") else [value[key]]
-    for child in children if isinstance(children, list) else ():
-        if rest:
-            yield from values_at(child, rest)
-        else:
-            yield child

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.http_exchange import Connection, NoAnswerError
-from batchcast.engine.transform.request import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 
 __all__ = [
     "CONTAINER_SPELLING",

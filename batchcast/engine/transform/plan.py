@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from batchcast.engine.limits import BYTES_PER_MB, DEFAULT_INVOCATION_TIMEOUT_SECONDS
 from batchcast.engine.server.model_server import START_DEADLINE_SECONDS
 from batchcast.engine.transform.data.data_processing import DataProcessing, data_processing
-from batchcast.engine.transform.data.packing import BYTES_PER_MB, Packing
+from batchcast.engine.transform.data.packing import Packing
 from batchcast.engine.transform.execution_parameters import CONTAINER_SPELLING, ExecutionParameters
 
 __all__ = ["TransformOptions", "TransformPlan", "transform_plan"]
 
 # API reference, ModelClientConfig. The CDK documents other defaults (60 s, no retry); the API decides.
-DEFAULT_TIMEOUT_IN_SECONDS = 600
 DEFAULT_MAX_RETRIES = 3
 
 
@@ -78,7 +78,7 @@ def transform_plan(request: Mapping[str, Any]) -> TransformPlan:
         assemble=target.get("AssembleWith", "None"),
         compression=source.get("CompressionType", "None"),
         headers={name: value for name, value in headers.items() if value},
-        timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT_IN_SECONDS),
+        timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_INVOCATION_TIMEOUT_SECONDS),
         max_retries=client.get("InvocationsMaxRetries", DEFAULT_MAX_RETRIES),
         instance_count=request["TransformResources"]["InstanceCount"],
         environment={**_contract_environment(request), **request.get("Environment", {})},

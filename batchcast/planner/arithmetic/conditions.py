@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
+
 __all__ = ["PRIOR", "Conditions", "LogNormal", "on_this_machine"]
 
 
@@ -62,7 +64,7 @@ PRIOR = Conditions(
     shard_overhead=0.3,
     failure_rate=0.0,
     max_retries=3,
-    timeout=600.0,
+    timeout=float(DEFAULT_INVOCATION_TIMEOUT_SECONDS),
     speed_sigma=0.03,
     instance_sigma=0.01,
     busiest_share=1.0,

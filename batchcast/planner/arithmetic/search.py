@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from batchcast.engine.transform.request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic.capacity import Capacity, assumed_capacity
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario, batch

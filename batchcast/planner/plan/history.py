@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.engine.limits import SMALLEST_MB_BYTES
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.request import Rows, Values
 from batchcast.steps.history.date_axis import DateAxis
@@ -26,7 +27,6 @@ __all__ = ["HistorySize", "measure_history"]
 _LOOKED_AT_ROWS = 20_000
 # Ids, dates of the run and brackets of one record.
 _FRAME_BYTES = 200
-_BYTES_A_MB = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def measure_history(
     a_row = _row_bytes(history, contract)
     total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)
     size = _FRAME_BYTES + (total / len(rows) if len(rows) else 0.0)
-    return HistorySize(rows=rows, later=later, record_mb=size / _BYTES_A_MB, run_date=last)
+    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES, run_date=last)
 
 
 def _row_bytes(history: ParquetHistory, contract: ModelContract) -> dict[str, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchcast.engine.limits import SMALLEST_MB_BYTES
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, join_uri, split_uri
@@ -94,7 +95,7 @@ def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
     return RunFacts(
         run_id=run.run_id,
         parameters=run.parameters,
-        record_mb=manifest.totals.bytes / max(1, manifest.totals.records) / 10**6,
+        record_mb=manifest.totals.bytes / max(1, manifest.totals.records) / SMALLEST_MB_BYTES,
         transform=TransformRun(
             records=manifest.totals.records,
             instances=int(run.parameters["TransformInstanceCount"]),

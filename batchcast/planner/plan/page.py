@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-from batchcast.engine.transform.request import MAX_PAYLOAD_IN_MB
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic import formula, scenarios
 from batchcast.planner.arithmetic.estimate import drain_of, late_by, late_variance
 from batchcast.planner.arithmetic.inputs import PlanInputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from batchcast.engine.transform.request import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario

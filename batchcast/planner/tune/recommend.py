@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchcast.engine.transform.request import MAX_PAYLOAD_IN_MB
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.pipelines.tuning import (
     Assignment,
     Caps,
@@ -36,7 +36,6 @@ _MEMORY_PERCENT = 85.0
 _TIMEOUT_P99 = 3
 _TIMEOUT_RANGE = (30, 3600)
 _RETRIES = 3
-_BYTES_A_MB = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +119,7 @@ def _measured(measured: Measurement) -> Measured:
         sha256=measured.sample_sha256,
         seconds_mean=results.seconds_mean,
         seconds_cv=results.seconds_cv,
-        max_record_mb=measured.largest_bytes / _BYTES_A_MB,
+        max_record_mb=measured.largest_bytes / SMALLEST_MB_BYTES,
     )
     return Measured.model_validate(
         {

@@ -6,11 +6,12 @@ import hashlib
 import math
 from collections.abc import Sequence
 
+from batchcast.engine.limits import SMALLEST_MB_BYTES
+
 __all__ = ["payload_limit_mb", "sample_digest", "stratified"]
 
 # Whether the service's MB is 10**6 or 2**20 bytes is not published; with this room both readings hold.
 _PAYLOAD_ROOM = 1.05
-_BYTES_A_MB = 10**6
 
 
 def stratified(records: Sequence[bytes], count: int) -> list[bytes]:
@@ -36,7 +37,7 @@ def sample_digest(records: Sequence[bytes]) -> str:
 
 def payload_limit_mb(largest_bytes: int) -> int:
     """MaxPayloadInMB for records up to this size."""
-    return max(1, math.ceil(_PAYLOAD_ROOM * largest_bytes / _BYTES_A_MB))
+    return max(1, math.ceil(_PAYLOAD_ROOM * largest_bytes / SMALLEST_MB_BYTES))
 
 
 def _reversed_bits(place: int) -> float:

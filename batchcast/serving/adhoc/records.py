@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.steps import build_shards
 from batchcast.steps.container import ContainerPaths
@@ -27,7 +28,6 @@ __all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
 _ITEMS = "s3://ad-hoc/items.txt"
 _RUN_ID = "adhoc0000000"
 # SageMaker's own limit of an asynchronous contract is 1 GB; a record beyond what a batch takes is no ad-hoc record.
-_MAX_PAYLOAD_IN_MB = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def _arguments(run_date: str, forecast_horizon: int) -> dict[str, str | int]:
         "forecast-horizon": forecast_horizon,
         "transform-instance-count": 1,
         "max-concurrent-transforms": 1,
-        "max-payload-in-mb": _MAX_PAYLOAD_IN_MB,
+        "max-payload-in-mb": MAX_PAYLOAD_IN_MB,
         "records-per-shard": 0,
         "systemic-failure-percent": 100,
         "items-uri": _ITEMS,

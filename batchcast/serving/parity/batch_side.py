@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine import LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import ask_all, ask_url
 from batchcast.session.served_model import served_model
@@ -79,11 +80,11 @@ def answers_outside_batch(command: str, sample: Sequence[SampledRecord]) -> dict
 
 
 def _job(longest: int, concurrency: int) -> dict[str, Any]:
-    megabytes = max(6, -(-longest * 105 // 100 // 1_000_000))
+    megabytes = max(DEFAULT_PAYLOAD_IN_MB, -(-longest * 105 // 100 // SMALLEST_MB_BYTES))
     return {
         "TransformJobName": _JOB,
         "ModelName": _MODEL,
-        "MaxConcurrentTransforms": min(concurrency, 100 // megabytes),
+        "MaxConcurrentTransforms": min(concurrency, MAX_PAYLOAD_IN_MB // megabytes),
         "MaxPayloadInMB": megabytes,
         "BatchStrategy": "SingleRecord",
         "ModelClientConfig": {"InvocationsMaxRetries": 0},

@@ -6,10 +6,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.requests.request_shape import check_shape
 from batchcast.engine.resource_name import arn
 from emulators.async_inference import shapes
 from emulators.async_inference.endpoint import AsyncEndpoint, AsyncRequest
+from emulators.async_inference.request_shape import check_shape
 from emulators.async_inference.scaling import EndpointScaling
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchcast.engine.requests.common_shapes import KMS_KEY, MODEL_NAME, TAGS
-from batchcast.engine.requests.request_shape import (
+from emulators.async_inference.request_shape import (
     Bytes,
     Choice,
     Flag,
@@ -43,6 +42,18 @@ __all__ = [
     "TARGET",
     "TARGETS",
 ]
+
+KMS_KEY = Text(maximum=2048, pattern="[a-zA-Z0-9:/_-]*")
+MODEL_NAME = Text(maximum=63, pattern=r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?")
+# Python's `re` has no \p{L}, \p{Z}, \p{N}: letters, digits and blanks stand in for them.
+_TAG_TEXT = r"([\w\s.:/=+\-@]*)"
+TAGS = ListOf(
+    member=Structure(
+        {"Key": Text(minimum=1, maximum=128, pattern=_TAG_TEXT), "Value": Text(maximum=256, pattern=_TAG_TEXT)},
+        required=("Key", "Value"),
+    ),
+    maximum=50,
+)
 
 NAMESPACE = "AWS/SageMaker"
 # Developer guide, "Monitor asynchronous endpoint", read 2023-03; InvocationsProcesssed is spelled so there.

@@ -9,16 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
 from batchcast.engine.transform.data.csv_row import dump_row, load_row
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.engine.transform.data.json_text import dump_json, load_json
 
-__all__ = ["DataProcessing", "ProcessingError", "check_data_processing", "data_processing"]
+__all__ = ["CSV", "FILTERED_TYPES", "DataProcessing", "ProcessingError", "data_processing", "media_type"]
 
-_CSV = "text/csv"
-_JSON = "application/json"
-_JSON_LINES = "application/jsonlines"
+CSV = "text/csv"
+FILTERED_TYPES = (CSV, "application/json", "application/jsonlines")
 _OUTPUT_KEY = "SageMakerOutput"
 _INPUT_KEY = "SageMakerInput"
 
@@ -42,7 +40,7 @@ class DataProcessing:
 
     @property
     def _shape(self) -> str:
-        return "CSV" if self.media_type == _CSV else "JSON"
+        return "CSV" if self.media_type == CSV else "JSON"
 
     @property
     def filters_input(self) -> bool:
@@ -104,12 +102,12 @@ class DataProcessing:
 
 
 def data_processing(request: Mapping[str, Any]) -> DataProcessing | None:
-    """The DataProcessing of a request that passed `check_data_processing`; None where it changes nothing."""
+    """The DataProcessing of a request that passed its check; None where it changes nothing."""
     given = request.get("DataProcessing", {})
-    media_type = _media_type(request["TransformInput"].get("ContentType", ""))
-    csv = media_type == _CSV
+    kind = media_type(request["TransformInput"].get("ContentType", ""))
+    csv = kind == CSV
     processing = DataProcessing(
-        media_type=media_type,
+        media_type=kind,
         input_filter=parse_json_path(given.get("InputFilter", "$"), end_inclusive=csv),
         output_filter=parse_json_path(given.get("OutputFilter", "$"), end_inclusive=csv),
         join=given.get("JoinSource", "None") == "Input",
@@ -119,36 +117,6 @@ def data_processing(request: Mapping[str, Any]) -> DataProcessing | None:
     return processing
 
 
-def check_data_processing(request: Mapping[str, Any]) -> None:
-    """Raises ServiceException where the formats and delimiters of a request do not go with its DataProcessing.
-
-    The rules are documented; that CreateTransformJob is where they are checked is our pick.
-    """
-    try:
-        processing = data_processing(request)
-    except PathError as error:
-        raise ServiceException("ValidationException", f"DataProcessing: {error}.") from error
-    if processing is None:
-        return
-    source, target = request["TransformInput"], request["TransformOutput"]
-    content_type, accept = source.get("ContentType", ""), target.get("Accept", "")
-    split, assemble = source.get("SplitType", "None"), target.get("AssembleWith", "None")
-    broken = []
-    if processing.media_type not in (_CSV, _JSON, _JSON_LINES) or _media_type(accept) != processing.media_type:
-        broken.append(
-            f"ContentType ({content_type!r}) and Accept ({accept!r}) must be equal, and one of "
-            f"{_CSV}, {_JSON}, {_JSON_LINES}"
-        )
-    if split != assemble:
-        broken.append(f"AssembleWith ({assemble}) must equal SplitType ({split})")
-    if processing.media_type == _CSV:
-        if (split, assemble) != ("Line", "Line"):
-            broken.append("for text/csv SplitType and AssembleWith must both be Line")
-        if not (processing.input_filter.by_index_only and processing.output_filter.by_index_only):
-            broken.append("for text/csv the filters can select by index only, e.g. $[0] or $[1:]")
-    if broken:
-        raise ServiceException("ValidationException", f"DataProcessing: {'; '.join(broken)}.")
-
-
-def _media_type(text: str) -> str:
+def media_type(text: str) -> str:
+    """A Content-Type without its parameters, in lower case."""
     return text.partition(";")[0].strip().lower()

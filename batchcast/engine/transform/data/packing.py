@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
+from batchcast.engine.limits import BYTES_PER_MB
 from batchcast.engine.transform.data.data_processing import DataProcessing
 
-__all__ = ["BYTES_PER_MB", "MiniBatch", "Packing", "PackingError", "mini_batches"]
-
-BYTES_PER_MB = 1 << 20
-"""Whether the service's MB is 10**6 or 2**20 bytes is not published; SDK local mode and the engine use 2**20."""
+__all__ = ["MiniBatch", "Packing", "PackingError", "mini_batches"]
 
 _PIECE_BYTES = 1 << 20
 _NOT_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)

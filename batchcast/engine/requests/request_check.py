@@ -1,0 +1,74 @@
+"""The engine's answer to a request that breaks the service model.
+
+Two rounds, as with the real client: what botocore refuses before sending (unknown, missing or wrongly typed members)
+is a `ParamValidationError`; what the service refuses (lengths, ranges, patterns, enumerations) is a
+`ValidationException`. Each round reports everything it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.requests.service_model import PYTHON_TYPES, Violation, committed_model, violations
+from batchcast.steps.errors import Problem
+
+__all__ = ["check_request", "idempotency_tokens", "refuse_as_service"]
+
+_BY_THE_CLIENT = ("unknown_member", "missing_member", "wrong_type")
+
+
+def check_request(operation: str, request: Mapping[str, Any]) -> None:
+    """Raises ServiceException `ParamValidationError` or `ValidationException`, with every violation of its kind."""
+    found = list(violations(committed_model(), operation, request))
+    refused = [_botocore_text(each) for each in found if each.code in _BY_THE_CLIENT]
+    if refused:
+        raise ServiceException("ParamValidationError", "\n".join(["Parameter validation failed:", *refused]))
+    if found:
+        noun = "error" if len(found) == 1 else "errors"
+        texts = "; ".join(map(_service_text, found))
+        raise ServiceException("ValidationException", f"{len(found)} validation {noun} detected: {texts}")
+
+
+def refuse_as_service(problems: Iterable[Problem]) -> None:
+    """Raises ServiceException `ValidationException` with all of the problems, if there are any."""
+    texts = [f"{each.where}: {each.what} {each.remedy}".strip() for each in problems]
+    if texts:
+        raise ServiceException("ValidationException", " ".join(texts))
+
+
+def idempotency_tokens(operation: str) -> Iterator[str]:
+    """The members of an operation that clients fill in by themselves."""
+    model = committed_model()
+    shape = model["shapes"][model["operations"][operation]["input"]["shape"]]
+    return (name for name, member in shape["members"].items() if member.get("idempotencyToken"))
+
+
+def _botocore_text(violation: Violation) -> str:
+    place, value = violation.place, violation.value
+    if violation.code == "missing_member":
+        return f'Missing required parameter in {place or "input"}: "{value}"'
+    if violation.code == "unknown_member":
+        known = ", ".join(violation.expected)
+        return f'Unknown parameter in {place or "input"}: "{value}", must be one of: {known}'
+    names = ", ".join(kind.__name__ for kind in PYTHON_TYPES[violation.expected])
+    return f"Invalid type for parameter {place}, value: {value!r}, type: {type(value)}, valid types: {names}"
+
+
+def _service_text(violation: Violation) -> str:
+    shown = f"{len(violation.value)} bytes" if violation.unit == "bytes" else violation.value
+    place = ".".join(step[:1].lower() + step[1:] for step in violation.place.split("."))
+    constraint = _CONSTRAINTS[violation.code].format(
+        what="length" if violation.unit else "value",
+        expected=", ".join(violation.expected) if isinstance(violation.expected, tuple) else violation.expected,
+    )
+    return f"Value '{shown}' at '{place}' failed to satisfy constraint: Member must {constraint}"
+
+
+_CONSTRAINTS = {
+    "pattern": "satisfy regular expression pattern: {expected}",
+    "not_in_enumeration": "satisfy enum value set: [{expected}]",
+    "below_minimum": "have {what} greater than or equal to {expected}",
+    "above_maximum": "have {what} less than or equal to {expected}",
+}
