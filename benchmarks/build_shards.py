@@ -38,22 +38,15 @@ timestamp = "date"
 targets = ["sales"]
 nulls = "null"
 
-[[record]]
-key = "request_type"
-constant = "iterative_forecast"
-
-[[record]]
-key = "item_id"
-from = "item_id"
-
-[[record]]
-key = "historical_rows"
-from = "history"
-columns = {{ {columns} }}
-
-[[record]]
-key = "forecast_days"
-from = "forecast_days"
+[request]
+body = '''
+{{
+  "request_type": "iterative_forecast",
+  "item_id": $item_id,
+  "historical_rows": $history({{{columns}}}),
+  "forecast_days": $horizon
+}}
+'''
 
 [answer]
 rows = "forecast"
@@ -142,7 +135,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
     root = output / "ml"
     (root / "processing/input/contract").mkdir(parents=True)
     (root / "processing/input/history").symlink_to(history)
-    columns = ", ".join(f'{name} = "{name}"' for name in COLUMNS)
+    columns = ", ".join(f'"{name}": ${name}' for name in COLUMNS)
     (root / "processing/input/contract/model.toml").write_text(CONTRACT.format(columns=columns))
     flags = {
         "run-id": "benchmark000",

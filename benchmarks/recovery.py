@@ -38,13 +38,8 @@ CONTRACT = """
 item_id = ["item"]
 timestamp = "date"
 targets = ["sales"]
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "sales"
-from = "history"
-column = "sales"
+[request]
+body = '''{"item_id": $item_id, "sales": $history($sales)}'''
 [answer]
 rows = "forecast"
 date = "date"

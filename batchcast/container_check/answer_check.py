@@ -9,8 +9,8 @@ from typing import Any
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import ForecastDays, Rows
 from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.template import Period, Value, value_at
 
 __all__ = ["forecast_judge"]
 
@@ -54,8 +54,8 @@ def _dates_asked_for(contract: ModelContract, record: Mapping[str, Any]) -> list
     if future:
         return future
     history = _row_dates(contract, record, "history")
-    keys = [field.key for field in contract.record if isinstance(field, ForecastDays)]
-    days = record.get(keys[0]) if keys else None
+    asked = [part.path for part in contract.request.series if isinstance(part, Value) and part.name == "horizon"]
+    days = value_at(record, asked[0]) if asked else None
     if not history or not isinstance(days, int):
         return []
     return [max(history) + timedelta(days=step) for step in range(1, days + 1)]
@@ -77,14 +77,11 @@ def _days_from(first: date, days: int) -> list[date]:
     return [first + timedelta(days=step) for step in range(1, days + 1)]
 
 
-def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: str) -> list[date]:
-    for field in contract.record:
-        if isinstance(field, Rows) and field.period == period:
-            keys = [key for key, column in field.columns.items() if column == contract.series.timestamp]
-            rows = record.get(field.key)
-            if keys and isinstance(rows, list):
-                days = [_day(row.get(keys[0])) for row in rows if isinstance(row, dict)]
-                return sorted(day for day in days if day)
+def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: Period) -> list[date]:
+    for part in contract.request.row_lists:
+        texts = part.values(record, contract.series.timestamp) if part.period == period else None
+        if texts is not None:
+            return sorted(day for day in map(_day, texts) if day)
     return []
 
 

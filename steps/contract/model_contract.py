@@ -12,8 +12,9 @@ from pathlib import Path
 
 from batchcast.steps.contract.checks import Checks, read_checks
 from batchcast.steps.contract.outputs import Answer, read_answer_shape
-from batchcast.steps.contract.request import Period, RecordField, Rows, Values, read_record
-from batchcast.steps.contract.series import Series, read_series
+from batchcast.steps.contract.request import Request, read_request
+from batchcast.steps.contract.series import ITEM_ID_KEY, Series, read_series
+from batchcast.steps.contract.template import Period, RowList
 from batchcast.steps.contract.toml_table import TomlTable
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -27,20 +28,20 @@ class ModelContract:
     """The whole file; `sha256` is the digest of its bytes."""
 
     series: Series
-    record: tuple[RecordField, ...]
+    request: Request
     answer: Answer
     checks: Checks
     sha256: str
 
-    def row_fields(self, period: Period) -> tuple[Rows | Values, ...]:
-        """The keys of the record that hold rows of that period."""
-        return tuple(field for field in self.record if isinstance(field, Rows | Values) and field.period == period)
+    def row_lists(self, period: Period) -> tuple[RowList, ...]:
+        """The arrays of a request that hold rows of that period."""
+        return tuple(part for part in self.request.row_lists if part.period in (period, "both"))
 
     @property
     def value_columns(self) -> tuple[str, ...]:
         """The columns that are read beside the ids and the date: targets, then those of the rows, each once."""
-        named = [column for field in self.record if isinstance(field, Rows | Values) for column in field.sources]
-        own = {*self.series.item_id, self.series.timestamp}
+        named = [column for part in self.request.row_lists for column in part.sources]
+        own = {*self.series.item_id, self.series.timestamp, ITEM_ID_KEY}
         return tuple(dict.fromkeys(name for name in (*self.series.targets, *named) if name not in own))
 
 
@@ -65,7 +66,7 @@ def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
     series = read_series(root.table("series"))
     contract = ModelContract(
         series=series,
-        record=read_record(root.tables("record"), series),
+        request=read_request(root.table("request"), series),
         answer=read_answer_shape(root.table("answer"), series),
         checks=read_checks(root.table("checks", optional=True)),
         sha256=hashlib.sha256(data).hexdigest(),

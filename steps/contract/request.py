@@ -1,161 +1,113 @@
-"""`[[record]]` of `model.toml`: what one request to the model looks like."""
+"""`[request]` of `model.toml`: what one request to the model looks like, and how it travels."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from batchcast.steps.contract.series import ITEM_ID_KEY, Series
+from batchcast.steps.contract.template import Part, RowList, TemplateError, Value, parse_template
 from batchcast.steps.contract.toml_table import TomlTable
 
-__all__ = [
-    "Constant",
-    "FirstDate",
-    "ForecastDays",
-    "IdColumn",
-    "ItemId",
-    "Period",
-    "RecordField",
-    "Rows",
-    "Values",
-    "read_record",
-]
+__all__ = ["PLACEHOLDERS", "Request", "read_request"]
 
-SOURCES = ("item_id", "id_column", "first_date", "forecast_days", "history", "future")
-Period = Literal["history", "future"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
-    """A key with the same JSON value in every record; `json` is that value's text."""
-
-    key: str
-    json: str
+PLACEHOLDERS = (
+    "item_id",
+    "start_time",
+    "end_time",
+    "target_time_series",
+    "timestamps",
+    "future_timestamps",
+    "run_date",
+    "horizon",
+    "frequency",
+)
+"""What a template may name beside row lists and the columns that are the same in all rows of an item."""
+_LISTS = ("record", "records")
+_OF_THE_RUN = ("future_timestamps", "run_date", "horizon", "frequency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemId:
-    """A key with the item id, always a JSON string."""
+class Request:
+    """The templates: `body` is what is sent; where it holds `$record` or `$records`, `record` is one series in it."""
 
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdColumn:
-    """A key with the item's value of one of the id columns."""
-
-    key: str
-    column: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstDate:
-    """A key with the first date of the item's history."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForecastDays:
-    """A key with the number of days to forecast."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """A key with an array of objects, one a row, oldest first; `columns` maps JSON key to Parquet column, in order."""
-
-    key: str
-    period: Period
-    columns: Mapping[str, str]
+    body: tuple[Part, ...]
+    record: tuple[Part, ...] | None = None
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The Parquet columns."""
-        return tuple(self.columns.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
-    """A key with a flat array of one column, oldest first."""
-
-    key: str
-    period: Period
-    column: str
+    def series(self) -> tuple[Part, ...]:
+        """The template of one series: what is rendered once an item."""
+        return self.body if self.record is None else self.record
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The Parquet column."""
-        return (self.column,)
+    def row_lists(self) -> tuple[RowList, ...]:
+        """The arrays that have a value a row."""
+        return tuple(part for part in self.series if isinstance(part, RowList))
 
 
-RecordField = Constant | ItemId | IdColumn | FirstDate | ForecastDays | Rows | Values
+def read_request(table: TomlTable, series: Series) -> Request:
+    body = _template(table, "body", series)
+    record = _template(table, "record", series) if "record" in table else None
+    request = Request(body=body, record=record)
+    _check_lists(request, table)
+    _check_columns(request, table, series)
+    return request
 
 
-def read_record(tables: list[TomlTable], series: Series) -> tuple[RecordField, ...]:
-    fields: list[RecordField] = []
-    for table in tables:
-        key = table.text("key")
-        if key in [field.key for field in fields]:
-            table.problem(f"the key {key!r} is there twice.", "Give every [[record]] its own key.")
-        field = _record_field(key, table, series)
-        if field is not None:
-            fields.append(field)
-    if tables:
-        _check_record(fields, tables[0])
-    return tuple(fields)
-
-
-def _check_record(fields: list[RecordField], table: TomlTable) -> None:
-    if not any(isinstance(field, ItemId) and field.key == ITEM_ID_KEY for field in fields):
-        remedy = f'Add a [[record]] with key = "{ITEM_ID_KEY}" and from = "item_id".'
-        table.problem("no key carries the item id, so answers could not be matched to records.", remedy)
-    if not any(isinstance(field, Rows | Values) and field.period == "history" for field in fields):
-        table.problem("no key carries the history.", 'Add a [[record]] with from = "history".')
-
-
-def _record_field(key: str, table: TomlTable, series: Series) -> RecordField | None:
-    if "constant" in table:
-        return Constant(key=key, json=_constant_json(table))
-    source = table.choice("from", SOURCES, default="")
-    match source:
-        case "item_id":
-            return ItemId(key=key)
-        case "id_column":
-            column = table.text("column")
-            if column not in series.item_id:
-                table.problem(f"{column!r} is not an id column.", f"Use one of {', '.join(series.item_id)}.")
-            return IdColumn(key=key, column=column)
-        case "first_date":
-            return FirstDate(key=key)
-        case "forecast_days":
-            return ForecastDays(key=key)
-        case "history" | "future":
-            return _row_field(key, source, table, series)
-    table.problem(f"the key {key!r} has no value.", 'Give it "constant" or "from".')
-    return None
-
-
-def _row_field(key: str, period: Period, table: TomlTable, series: Series) -> RecordField:
-    field: Rows | Values
-    if "column" in table:
-        field = Values(key=key, period=period, column=table.text("column"))
-    else:
-        field = Rows(key=key, period=period, columns=table.mapping("columns"))
-    for column in field.sources:
-        if period == "future" and column in series.targets:
-            remedy = "Leave it out: what is forecast is not known in the future."
-            table.problem(f"the target {column!r} cannot be read from the future.", remedy)
-    return field
-
-
-def _constant_json(table: TomlTable) -> str:
-    value = table.anything("constant")
+def _template(table: TomlTable, key: str, series: Series) -> tuple[Part, ...]:
+    names = [*PLACEHOLDERS, *series.item_id, *(_LISTS if key == "body" else ())]
+    text = table.text(key)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError):
-        table.problem(f"constant = {value!r} has no JSON form.", "Use text, finite numbers, booleans, arrays, tables.")
-        return "null"
+        parts = parse_template(text, list(dict.fromkeys(names))) if text else ()
+    except TemplateError as error:
+        table.problem(f"{key} {error.what}" if error.what.startswith("is ") else f"{key}: {error.what}", error.remedy)
+        return ()
+    return tuple(_written_out(part, series, table) for part in parts)
+
+
+def _written_out(part: Part, series: Series, table: TomlTable) -> Part:
+    """The row list that a placeholder is short for, in its place."""
+    if not isinstance(part, Value):
+        return part
+    if part.name == "timestamps":
+        return _row_list(f"$history(${{{series.timestamp}}})", part)
+    if part.name == "target_time_series":
+        if len(series.targets) > 1:
+            remedy = "Name each with $history($column)."
+            table.problem(f"$target_time_series could be any of {', '.join(series.targets)}.", remedy)
+        return _row_list(f"$history(${{{next(iter(series.targets), 'target')}}})", part)
+    return part
+
+
+def _row_list(text: str, place: Value) -> RowList:
+    (found,) = (part for part in parse_template(text, ()) if isinstance(part, RowList))
+    return RowList(found.period, found.row, place.path)
+
+
+def _check_lists(request: Request, table: TomlTable) -> None:
+    lists = [part for part in request.body if isinstance(part, Value) and part.name in _LISTS]
+    if len(lists) > 1:
+        table.problem("body holds $record or $records more than once.", "Leave one.")
+    if lists and request.record is None:
+        remedy = "Add record = '''{\"start\": $start_time, \"target\": $target_time_series}''' or the like."
+        table.problem(f"body holds ${lists[0].name}, and no record says what that is.", remedy)
+    if request.record is not None and not lists and request.body:
+        table.problem("record has no place in body.", "Write $record or $records in body, or leave record out.")
+    if lists:
+        for part in request.body:
+            if isinstance(part, RowList) or (isinstance(part, Value) and part.name not in (*_LISTS, *_OF_THE_RUN)):
+                name = part.name if isinstance(part, Value) else f"{part.period}(…)"
+                what = f"body: ${name} is of one series, and stands beside ${lists[0].name}."
+                table.problem(what, "Put it into record.")
+
+
+def _check_columns(request: Request, table: TomlTable, series: Series) -> None:
+    if request.series and Value(ITEM_ID_KEY, (ITEM_ID_KEY,)) not in request.series:
+        remedy = f'Add "{ITEM_ID_KEY}": $item_id to it.'
+        table.problem("no key carries the item id, so answers could not be matched to records.", remedy)
+    if request.series and not any(part.period in ("history", "both") for part in request.row_lists):
+        table.problem("nothing in it carries the history.", 'Write $target_time_series or $history({"y": $column}).')
+    for part in request.row_lists:
+        for column in part.sources:
+            if part.period != "history" and column in series.targets:
+                remedy = "Leave it out: what is forecast is not known in the future."
+                table.problem(f"the target {column!r} cannot be read from the future.", remedy)

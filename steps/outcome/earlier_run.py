@@ -21,7 +21,7 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 
 __all__ = ["EarlierRun", "read_earlier_run"]
 
-_ASKED = ("series", "record", "answer")
+_ASKED = ("series", "request", "answer")
 """The parts of the contract file that say what the model is asked, and how its answer is read."""
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Period
+from batchcast.steps.contract.template import Period
 from batchcast.steps.history.date_axis import DateAxis, key_limits
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import QuarantineReason
@@ -71,7 +71,7 @@ def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_
     days = _days(chunk, past, axis)
     for record in np.flatnonzero(days < contract.series.min_history):
         found.setdefault(int(record), too_short(int(days[record]), contract))
-    if contract.row_fields("future"):
+    if contract.row_lists("future"):
         days = _days(chunk, ~past, axis)
         for record in np.flatnonzero(days < axis.forecast_horizon):
             detail = f"{days[record]} of the {axis.forecast_horizon} days after {axis.run_date} have a row"
@@ -121,8 +121,8 @@ def _used(column: str, past: Mask, contract: ModelContract) -> Mask:
     rows = np.zeros(len(past), bool)
     periods: tuple[tuple[Period, Mask], ...] = (("history", past), ("future", ~past))
     for period, mask in periods:
-        for field in contract.row_fields(period):
-            if column in field.sources:
+        for part in contract.row_lists(period):
+            if column in part.sources:
                 rows |= mask
     return rows
 

@@ -99,8 +99,8 @@ class RecordWriter:
         kept = chunk.only(good)
         fits = good[good]
         for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
-            if len(record) - 1 > self.max_bytes:
-                built.quarantined[place] = too_large(f"{len(record) - 1:,}", self.max_bytes)
+            if len(record) > self.max_bytes:
+                built.quarantined[place] = too_large(f"{len(record):,}", self.max_bytes)
                 fits[n] = False
             else:
                 yield place, record
@@ -118,10 +118,10 @@ class RecordWriter:
         rows: list[tuple[int, str, int, int, str]] = []
         with whole_file(self.directory / name, self.directory) as stream:
             for line, (place, record) in enumerate(records):
-                text = memoryview(record)[:-1]
-                rows.append((place, name, line, len(text), hashlib.sha256(text).hexdigest()))
-                digest.update(record)
-                stream.write(record)
+                rows.append((place, name, line, len(record), hashlib.sha256(record).hexdigest()))
+                for text in (record, b"\n"):
+                    digest.update(text)
+                    stream.write(text)
             size = stream.tell()
         first, last = ("/".join(names[rows[n][0]]) for n in (0, -1))
         built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))

@@ -1,4 +1,4 @@
-"""Records as the contract declares them: one JSON object each, keys in declared order.
+"""Records as the template of the contract has them, compiled to columns.
 
 The rows of many records are rendered at once into one buffer, each row with its separator in front; the array of one
 record is a slice of that buffer. No Python object is made for a row.
@@ -11,12 +11,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Period, Rows, Values
-from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.template import Part, Period, RowList, Value
+from batchcast.steps.history.date_axis import DateAxis, day_key
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
 
@@ -45,16 +47,17 @@ class RecordRenderer:
         self._axis = axis
         self._names = names
         self._id_types = id_types
-        self._has_future = bool(contract.row_fields("future"))
+        self._has_future = any(part.period == "future" for part in contract.request.row_lists)
+        self._of_the_run = self._texts_of_the_run()
         # What changes from record to record, and the fixed text before each of it and at the end.
         self._values: list[Callable[[Periods], Texts]] = []
         self._literals: list[bytes] = []
-        self._compile(contract)
+        self._compile(contract.request.series)
 
     def records(self, chunk: Chunk) -> Iterator[bytes]:
-        """The JSON text of every record of the chunk, in its order, each with a newline at its end."""
+        """The JSON text of every record of the chunk, in its order, without a newline."""
         past = chunk.keys < self._axis.history_end
-        periods: dict[Period, Chunk] = {"history": chunk.where(past)}
+        periods: dict[Period, Chunk] = {"history": chunk.where(past), "both": chunk}
         if self._has_future:
             periods["future"] = chunk.where(~past)
         pieces: list[Texts] = []
@@ -63,82 +66,80 @@ class RecordRenderer:
         pieces.append(itertools.repeat(self._literals[-1]))
         return map(b"".join, zip(*pieces, strict=False))
 
-    def _compile(self, contract: ModelContract) -> None:
-        literal = "{"
-        for n, field in enumerate(contract.record):
-            literal += f"{',' if n else ''}{_quoted(field.key)}:"
+    def _compile(self, parts: Sequence[Part]) -> None:
+        literal = ""
+        for part in parts:
             value: Callable[[Periods], Texts]
             after = ""
-            match field:
-                case Constant():
-                    literal += field.json
+            match part:
+                case str():
+                    literal += part
                     continue
-                case ForecastDays():
-                    literal += str(self._axis.forecast_horizon)
+                case Value() if part.name in self._of_the_run:
+                    literal += self._of_the_run[part.name]
                     continue
-                case ItemId():
-                    value = self._item_ids
-                case IdColumn():
-                    value = self._id_values(field)
-                case FirstDate():
-                    value = self._first_dates
-                case Values():
-                    literal, value, after = literal + "[", self._value_arrays(field), "]"
-                case Rows():
-                    literal, value, after = literal + "[", self._row_arrays(field), "}]"
+                case Value():
+                    value = self._values_of(part.name)
+                case RowList():
+                    literal, value, after = f"{literal}[{part.row[0]}", self._arrays(part), f"{part.row[-1]}]"
             self._literals.append(literal.encode())
             self._values.append(value)
             literal = after
-        self._literals.append(f"{literal}}}\n".encode())
+        self._literals.append(literal.encode())
+
+    def _values_of(self, name: str) -> Callable[[Periods], Texts]:
+        match name:
+            case "item_id":
+                return self._item_ids
+            case "start_time":
+                return lambda periods: self._moments(periods["history"], periods["history"].starts[:-1])
+            case "end_time":
+                return lambda periods: self._moments(periods["history"], periods["history"].starts[1:] - 1)
+        return self._id_values(self._history.item_id.index(name))
 
     def _item_ids(self, periods: Periods) -> Texts:
         return [_quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]
 
-    def _id_values(self, field: IdColumn) -> Callable[[Periods], Texts]:
-        number = self._history.item_id.index(field.column)
+    def _id_values(self, number: int) -> Callable[[Periods], Texts]:
         text = str if pa.types.is_integer(self._id_types[number]) else _quoted
         return lambda periods: [
             text(self._names[place][number]).encode() for place in periods["history"].places.tolist()
         ]
 
-    def _first_dates(self, periods: Periods) -> Texts:
-        chunk = periods["history"]
-        first = self._dates(chunk).take(pa.array(chunk.starts[:-1]))
-        return [text.encode() for text in json_texts(first).to_pylist()]
+    def _moments(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> Texts:
+        found = self._dates(chunk).take(pa.array(rows))
+        return [text.encode() for text in json_texts(found).to_pylist()]
 
-    def _value_arrays(self, field: Values) -> Callable[[Periods], Texts]:
-        column = JsonColumn(",")
-
-        def arrays(periods: Periods) -> Texts:
-            chunk = periods[field.period]
-            return _bodies(_joined(column.texts(self._column(field.column, chunk))), chunk, separator=",")
-
-        return arrays
-
-    def _row_arrays(self, field: Rows) -> Callable[[Periods], Texts]:
-        # A row ends where the next begins: "},{" is part of the first column.
-        before = ["},{", *[","] * (len(field.columns) - 1)]
-        columns = [JsonColumn(f"{text}{_quoted(key)}:") for text, key in zip(before, field.columns, strict=True)]
+    def _arrays(self, part: RowList) -> Callable[[Periods], Texts]:
+        # A row's end, the comma and the next one's beginning are part of the first column.
+        separator = f"{part.row[-1]},{part.row[0]}"
+        before = [separator, *part.row[2:-1:2]]
+        columns = [JsonColumn(str(text)) for text in before]
 
         def arrays(periods: Periods) -> Texts:
-            chunk = periods[field.period]
-            sources = [self._column(name, chunk) for name in field.columns.values()]
+            chunk = periods[part.period]
+            sources = [self._column(column.name, chunk) for column in part.columns]
             texts = [text for column, source in zip(columns, sources, strict=True) for text in column.texts(source)]
-            return _bodies(_joined(texts), chunk, separator="},")
+            return _bodies(_joined(texts), chunk, separator=separator)
 
         return arrays
 
     def _column(self, name: str, chunk: Chunk) -> pa.Array:
         if name == self._history.timestamp:
             return self._dates(chunk)
-        if name not in self._history.item_id:
-            return chunk.columns[name]
-        number = self._history.item_id.index(name)
-        values = pa.array([self._names[place][number] for place in chunk.places.tolist()], pa.string())
-        return values.cast(self._id_types[number]).take(pa.array(chunk.records))
+        if name in self._history.item_id:
+            number = self._history.item_id.index(name)
+            values = pa.array([self._names[place][number] for place in chunk.places.tolist()], pa.string())
+            return values.cast(self._id_types[number]).take(pa.array(chunk.records))
+        if name == ITEM_ID_KEY:
+            ids = pa.array(["/".join(self._names[place]) for place in chunk.places.tolist()], pa.string())
+            return ids.take(pa.array(chunk.records))
+        return chunk.columns[name]
 
     def _dates(self, chunk: Chunk) -> pa.Array:
-        dates = self._axis.array(chunk.keys)
+        return self._formatted(self._axis.array(chunk.keys))
+
+    def _formatted(self, dates: pa.Array) -> pa.Array:
         match self._history.timestamp_format:
             case "date":
                 return dates.cast(pa.date32())
@@ -146,14 +147,23 @@ class RecordRenderer:
                 return dates.cast(pa.timestamp("s"))
         return dates
 
+    def _texts_of_the_run(self) -> dict[str, str]:
+        """What is the same in every record, by its placeholder."""
+        axis = self._axis
+        days = range(axis.run_day, axis.run_day + axis.forecast_horizon + 1)
+        keys = np.array([day_key(day, axis.type) for day in days], np.int64)
+        run_date, *later = json_texts(self._formatted(axis.array(keys))).to_pylist()
+        return {
+            "run_date": run_date,
+            "future_timestamps": f"[{','.join(later)}]",
+            "horizon": str(axis.forecast_horizon),
+            "frequency": _quoted("D"),
+        }
+
 
 def least_bytes_a_row(contract: ModelContract) -> int:
     """What a row of history adds to a record at the very least: names, separators, and a byte a value."""
-    least = 0
-    for field in contract.row_fields("history"):
-        keys = field.columns if isinstance(field, Rows) else []
-        least += sum(len(_quoted(key).encode()) + len(":0,") for key in keys) + len("0,")
-    return least
+    return sum(part.fixed_bytes + len(part.columns) for part in contract.row_lists("history"))
 
 
 def _bodies(rows: pa.Array, chunk: Chunk, *, separator: str) -> Texts:

@@ -18,13 +18,8 @@ ARRAYS = b"""
 item_id = ["store"]
 timestamp = "date"
 targets = ["sales"]
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "past"
-from = "history"
-column = "sales"
+[request]
+body = '''{"item_id": $item_id, "past": $history($sales)}'''
 [answer]
 arrays = { sales = "mean" }
 """
@@ -33,16 +28,8 @@ HISTORY_ONLY = b"""
 item_id = ["store"]
 timestamp = "date"
 targets = ["sales"]
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "rows"
-from = "history"
-columns = { day = "date", sales = "sales" }
-[[record]]
-key = "days"
-from = "forecast_days"
+[request]
+body = '''{"item_id": $item_id, "rows": $history({"day": $date, "sales": $sales}), "days": $horizon}'''
 [answer]
 rows = "forecast"
 date = "date"

@@ -14,7 +14,7 @@ import pytest
 from batchcast.steps.__main__ import main
 from batchcast.steps.contract.answer import Expected, read_answer
 from batchcast.steps.contract.model_contract import parse_contract
-from batchcast.steps.contract.request import SOURCES
+from batchcast.steps.contract.request import PLACEHOLDERS
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.shards.manifest import QuarantineReason
 
@@ -29,7 +29,7 @@ def first_cells(section: str) -> set[str]:
 
 
 def test_the_tables_have_every_source_answer_key_check_and_reason() -> None:
-    assert set(SOURCES) <= first_cells("Where values come from")
+    assert {f"${name}" for name in PLACEHOLDERS} <= first_cells("The template")
     assert first_cells("What is left out, and why") == {str(reason) for reason in QuarantineReason}
     documented = first_cells("How the answer is read") - {"[answer]", "[checks]"}
     known = {"rows", "date", "targets", "arrays", "error", "minimum", "maximum", "quantiles"}

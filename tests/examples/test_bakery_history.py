@@ -17,7 +17,7 @@ import pytest
 from bakery_server import Record
 
 from batchcast.steps.contract.model_contract import read_contract
-from batchcast.steps.contract.request import Rows
+from batchcast.steps.contract.template import value_at
 
 FIRST_DAY, LAST_DAY = date(2016, 1, 2), date(2019, 4, 30)
 KEYS = ("store", "product", "date")
@@ -122,8 +122,9 @@ def test_the_licence_of_the_data_lies_beside_it(bakery: Path) -> None:
 def test_the_contract_declares_the_record_that_the_server_reads(bakery: Path, records: dict[str, Record]) -> None:
     contract = read_contract(bakery / "model.toml")
     record = records["2/101"]
-    assert {field.key for field in contract.record} == record.keys()
-    for field in contract.record:
-        if isinstance(field, Rows):
-            rows = record[field.key]
-            assert field.columns.keys() == rows[0].keys()
+    assert [part.path for part in contract.request.row_lists] == [("historical_rows",), ("future_rows",)]
+    for part in contract.request.row_lists:
+        for column in part.columns:
+            values = part.values(record, column.name)
+            assert values and all(value is not None for value in values)
+    assert value_at(record, ("forecast_days",)) == len(contract.request.row_lists[1].rows(record))

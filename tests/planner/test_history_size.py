@@ -22,17 +22,14 @@ item_id = ["item"]
 timestamp = "date"
 targets = ["sales"]
 min_history = 3
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "rows"
-from = "history"
-columns = { date = "date", sales = "sales" }
-[[record]]
-key = "future"
-from = "future"
-columns = { date = "date", promo = "promo" }
+[request]
+body = '''
+{
+  "item_id": $item_id,
+  "rows": $history({"date": $date, "sales": $sales}),
+  "future": $future({"date": $date, "promo": $promo})
+}
+'''
 [answer]
 rows = "forecast"
 date = "date"

@@ -28,17 +28,14 @@ CONTRACT = """
 item_id = ["store"]
 timestamp = "date"
 targets = ["sales"]
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "past"
-from = "history"
-columns = { date = "date", sales = "sales" }
-[[record]]
-key = "ahead"
-from = "future"
-columns = { date = "date", promo = "promo" }
+[request]
+body = '''
+{
+  "item_id": $item_id,
+  "past": $history({"date": $date, "sales": $sales}),
+  "ahead": $future({"date": $date, "promo": $promo})
+}
+'''
 [answer]
 rows = "forecast"
 date = "date"

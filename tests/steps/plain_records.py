@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
+import re
 from collections import defaultdict
 from decimal import Decimal
 from typing import Any
@@ -12,20 +14,22 @@ import numpy as np
 import pyarrow as pa
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
+from batchcast.steps.shards.json_text import json_texts
 
 __all__ = ["plain_records"]
+
+NAME = r"\$(?:(\w+)|\{([^}]+)\})"
 
 Row = dict[str, Any]
 
 
 def plain_records(
-    table: pa.Table, contract: ModelContract, run_date: dt.date, forecast_horizon: int
-) -> tuple[dict[str, Row], dict[str, str]]:
-    """Records by item id, and quarantine reasons by item id, of rows in any order."""
+    table: pa.Table, contract: ModelContract, template: str, run_date: dt.date, forecast_horizon: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The text of every record by item id, and quarantine reasons by item id, of rows in any order."""
     history = contract.series
     items: defaultdict[str, list[Row]] = defaultdict(list)
-    records: dict[str, Row] = {}
+    records: dict[str, str] = {}
     reasons: dict[str, str] = {}
     for row in _python_rows(table):
         names = [row[name] for name in history.item_id]
@@ -47,10 +51,7 @@ def plain_records(
         if reason:
             reasons[item] = reason
         else:
-            records[item] = {
-                field.key: _value(field, item, past, later, contract, forecast_horizon, table.schema)
-                for field in contract.record
-            }
+            records[item] = _rendered(template, item, past, later, contract, forecast_horizon, table.schema)
     return records, reasons
 
 
@@ -65,49 +66,70 @@ def _reason(
     dates = [row[history.timestamp] for row in (*past, *later)]
     if len(set(dates)) < len(dates):
         return "duplicate_date"
+    own = {*history.item_id, "item_id"}
     cells = []
     for period, some in (("history", past), ("future", later)):
-        for field in contract.row_fields(period):  # type: ignore[arg-type]
-            cells += [row[column] for row in some for column in field.sources if column not in history.item_id]
+        for part in contract.row_lists(period):  # type: ignore[arg-type]
+            cells += [row[column] for row in some for column in part.sources if column not in own]
     if any(isinstance(cell, int) and abs(cell) > 2**53 for cell in cells):
         return "out_of_range"
     if history.nulls == "quarantine" and any(_plain(cell) is None for cell in cells):
         return "null_cell"
     if len({_day(row, history.timestamp) for row in past}) < history.min_history:
         return "too_short"
-    if contract.row_fields("future") and len({_day(row, history.timestamp) for row in later}) < forecast_horizon:
+    if contract.row_lists("future") and len({_day(row, history.timestamp) for row in later}) < forecast_horizon:
         return "missing_future"
     return None
 
 
-def _value(
-    field: Any,
+def _rendered(
+    template: str,
     item: str,
     past: list[Row],
     later: list[Row],
     contract: ModelContract,
     forecast_horizon: int,
     schema: pa.Schema,
-) -> Any:
-    match field:
-        case Constant():
-            return field.json
-        case ItemId():
-            return item
-        case IdColumn():
-            return past[0][field.column]
-        case FirstDate():
-            return _plain(past[0][contract.series.timestamp])
-        case ForecastDays():
-            return forecast_horizon
-        case Values():
-            return [_plain(row[field.column]) for row in (past if field.period == "history" else later)]
-        case Rows():
-            return [
-                {key: _plain(row[column]) for key, column in field.columns.items()}
-                for row in (past if field.period == "history" else later)
-            ]
-    raise AssertionError(field)
+) -> str:
+    """The template, written without blanks, with every placeholder replaced by text."""
+    day = contract.series.timestamp
+
+    def text(row: Row, column: str) -> str:
+        value = "/".join(str(row[name]) for name in contract.series.item_id) if column == "item_id" else row[column]
+        kind = schema.field(column).type if column in schema.names else pa.string()
+        return str(json_texts(pa.array([value], kind).cast(_plain_type(kind)))[0].as_py())
+
+    def row_text(row: Row, shape: str) -> str:
+        return re.sub(NAME, lambda name: text(row, name[1] or name[2]), shape)
+
+    def rows(match: re.Match[str]) -> str:
+        some = {"history": past, "future": later, "both": [*past, *later]}[match[1]]
+        return f"[{','.join(row_text(row, match[2]) for row in some)}]"
+
+    def value(match: re.Match[str]) -> str:
+        match match[1]:
+            case "item_id":
+                return json.dumps(item, ensure_ascii=False)
+            case "start_time":
+                return text(past[0], day)
+            case "end_time":
+                return text(past[-1], day)
+            case "horizon":
+                return str(forecast_horizon)
+        return text(past[0], match[1] or match[2])
+
+    # Rows hold values, which may look like placeholders, so these go first and the two are put together at the end.
+    pieces = re.split(r"(\$(?:history|future|both)\([^()]*\))", template)
+    return "".join(
+        re.sub(r"\$(history|future|both)\(([^()]*)\)", rows, piece) if number % 2 else re.sub(NAME, value, piece)
+        for number, piece in enumerate(pieces)
+    )
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Text as the builder has it once it is read, whatever it is in the file."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.string() if pa.types.is_large_string(kind) else kind
 
 
 def _python_rows(table: pa.Table) -> list[Row]:

@@ -23,14 +23,8 @@ item_id = ["item"]
 timestamp = "date"
 targets = ["sales"]
 
-[[record]]
-key = "item_id"
-from = "item_id"
-
-[[record]]
-key = "rows"
-from = "history"
-columns = { date = "date", sales = "sales" }
+[request]
+body = '''{"item_id": $item_id, "rows": $history({"date": $date, "sales": $sales})}'''
 
 [answer]
 rows = "forecast"

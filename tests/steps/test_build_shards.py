@@ -12,28 +12,15 @@ import pytest
 from shard_build import DAILY_CONTRACT, build, daily_rows
 
 ITEMS = [f"item-{n:02d}" for n in range(20)]
-FUTURE = """
-[[record]]
-key = "future_rows"
-from = "future"
-columns = { date = "date", promo = "promo" }
-"""
-NOTES = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { note = "note", date = "date",')
+FUTURE = DAILY_CONTRACT.replace(")}'''", '), "future_rows": $future({"date": $date, "promo": $promo})}\'\'\'')
+NOTES = DAILY_CONTRACT.replace('{"date": $date,', '{"note": $note, "date": $date,')
 ARRAYS = """
 [series]
 item_id = ["item"]
 timestamp = "date"
 targets = ["sales"]
-[[record]]
-key = "start"
-from = "first_date"
-[[record]]
-key = "target"
-from = "history"
-column = "sales"
-[[record]]
-key = "item_id"
-from = "item_id"
+[request]
+body = '''{"start": $start_time, "target": $target_time_series, "item_id": $item_id}'''
 [answer]
 arrays = { sales = "mean" }
 """
@@ -124,7 +111,7 @@ def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: P
 
 def test_known_future_rows_follow_the_run_date_for_the_forecast_days(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 10).append_column("promo", pa.array([day % 2 == 0 for day in range(20)]))
-    contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
+    contract = FUTURE
     made = build(tmp_path, contract, [table], run_date="2026-01-06", forecast_horizon=3)
     assert made.records["b"]["future_rows"] == [
         {"date": "2026-01-07", "promo": True},
@@ -137,7 +124,7 @@ def test_known_future_rows_follow_the_run_date_for_the_forecast_days(tmp_path: P
 def test_items_without_all_future_rows_are_quarantined(tmp_path: Path) -> None:
     tables = [daily_rows(["a"], 10), daily_rows(["b"], 8)]
     tables = [table.append_column("promo", pa.array([True] * table.num_rows)) for table in tables]
-    contract = DAILY_CONTRACT.replace("[answer]", f"{FUTURE}\n[answer]")
+    contract = FUTURE
     made = build(tmp_path, contract, tables, run_date="2026-01-06", forecast_horizon=3)
     assert made.reasons == {"b": "missing_future"}
     assert made.table[1]["quarantine_detail"] == "2 of the 3 days after 2026-01-06 have a row"
@@ -257,7 +244,7 @@ def test_a_record_too_large_by_its_rows_or_texts_is_found_before_it_is_rendered(
 
 def test_id_columns_and_the_date_may_come_from_the_directories(tmp_path: Path) -> None:
     contract = DAILY_CONTRACT.replace('item_id = ["item"]', 'item_id = ["store", "item"]').replace(
-        "[answer]", '[[record]]\nkey = "shop"\nfrom = "id_column"\ncolumn = "store"\n[answer]'
+        '{"item_id":', '{"shop": $store, "item_id":'
     )
     history = tmp_path / "processing/input/history"
     for store in ("007", "a%2Fb%20c"):
@@ -272,9 +259,7 @@ def test_id_columns_and_the_date_may_come_from_the_directories(tmp_path: Path) -
 
 
 def test_whole_number_ids_stay_numbers_as_values_and_become_text_in_the_item_id(tmp_path: Path) -> None:
-    contract = DAILY_CONTRACT.replace(
-        "[answer]", '[[record]]\nkey = "n"\nfrom = "id_column"\ncolumn = "item"\n[answer]'
-    )
+    contract = DAILY_CONTRACT.replace('{"item_id":', '{"n": $item, "item_id":')
     table = daily_rows(["7"], 1)
     table = table.set_column(0, "item", table.column("item").cast(pa.int32()))
     assert build(tmp_path, contract, [table]).records["7"]["n"] == 7

@@ -7,7 +7,7 @@ import pytest
 from shard_build import DAILY_CONTRACT
 
 from batchcast.steps.contract.model_contract import parse_contract, read_contract
-from batchcast.steps.contract.request import Constant, FirstDate, ForecastDays, IdColumn, ItemId, Rows, Values
+from batchcast.steps.contract.template import Column, RowList, Value
 from batchcast.steps.errors import ConfigError
 
 WHOLE = """
@@ -19,34 +19,19 @@ min_history = 28
 nulls = "quarantine"
 timestamp_format = "date"
 
-[[record]]
-key = "kind"
-constant = { a = 1, "ü" = [true, 1.5, "x"] }
-[[record]]
-key = "item_id"
-from = "item_id"
-[[record]]
-key = "store"
-from = "id_column"
-column = "store"
-[[record]]
-key = "start"
-from = "first_date"
-[[record]]
-key = "days"
-from = "forecast_days"
-[[record]]
-key = "target"
-from = "history"
-column = "sales"
-[[record]]
-key = "rows"
-from = "history"
-columns = { when = "day", sales = "sales" }
-[[record]]
-key = "known"
-from = "future"
-columns = { when = "day", promo = "promo" }
+[request]
+body = '''
+{
+  "kind": {"a": 1, "ü": [true, 1.5, "x y"]},
+  "item_id": $item_id,
+  "store": $store,
+  "start": [$start_time],
+  "days": $horizon,
+  "target": $history($sales),
+  "rows": $history({"when": $day, "sales": $sales}),
+  "known": $future({"when": $day, "promo": $promo})
+}
+'''
 
 [answer]
 rows = "forecast"
@@ -78,15 +63,24 @@ def test_every_declaration_is_read() -> None:
         "quarantine",
         "date",
     )
-    assert contract.record == (
-        Constant(key="kind", json='{"a":1,"ü":[true,1.5,"x"]}'),
-        ItemId(key="item_id"),
-        IdColumn(key="store", column="store"),
-        FirstDate(key="start"),
-        ForecastDays(key="days"),
-        Values(key="target", period="history", column="sales"),
-        Rows(key="rows", period="history", columns={"when": "day", "sales": "sales"}),
-        Rows(key="known", period="future", columns={"when": "day", "promo": "promo"}),
+    rows = ('{"when":', Column("day", ("when",)), ',"sales":', Column("sales", ("sales",)), "}")
+    known = ('{"when":', Column("day", ("when",)), ',"promo":', Column("promo", ("promo",)), "}")
+    assert contract.request.body == (
+        '{"kind":{"a":1,"ü":[true,1.5,"x y"]},"item_id":',
+        Value("item_id", ("item_id",)),
+        ',"store":',
+        Value("store", ("store",)),
+        ',"start":[',
+        Value("start_time", ("start", 0)),
+        '],"days":',
+        Value("horizon", ("days",)),
+        ',"target":',
+        RowList("history", ("", Column("sales"), ""), ("target",)),
+        ',"rows":',
+        RowList("history", rows, ("rows",)),
+        ',"known":',
+        RowList("future", known, ("known",)),
+        "}",
     )
     assert (contract.answer.rows, contract.answer.date, contract.answer.error) == ("forecast", "date", "problem")
     assert contract.answer.targets == {"sales": "p50", "returns": "returns"}
@@ -130,15 +124,25 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
             ["'step' has the name of another column of the published"],
         ),
         ('targets = ["sales", "returns"]', "targets = []", ["targets = [] is not a list of different texts"]),
-        ('from = "first_date"', 'from = "frist_date"', ["Did you mean 'first_date'?"]),
-        ('from = "first_date"', 'from = "first_date"\nformat = "x"', ["'format' is not known"]),
-        ('key = "start"\n', 'key = "kind"\n', ["the key 'kind' is there twice"]),
-        ('key = "start"\n', 'key = ""\n', ["key is empty"]),
-        ('column = "store"', 'column = "shop"', ["'shop' is not an id column. Use one of store, product."]),
-        ('key = "item_id"', 'key = "id"', ["no key carries the item id"]),
-        ('promo = "promo"', 'promo = "sales"', ["the target 'sales' cannot be read from the future"]),
-        ("constant = {", "constant = { d = 2026-01-01,", ["has no JSON form"]),
-        ("constant = {", "constant = { d = nan,", ["has no JSON form"]),
+        ("$start_time", "$strat_time", ["placeholder $strat_time is not known. Did you mean $start_time?"]),
+        ("$start_time", '"$start_time"', ["the placeholder $start_time stands in quotes"]),
+        ("$start_time", "$", ["no placeholder begins with '$]"]),
+        ("$start_time", "$start_time $end_time", ["body is not JSON: Expecting ',' delimiter", "$start_time"]),
+        ("$start_time", "NaN", ["NaN is no JSON"]),
+        ('"promo": $promo', '"promo: $promo', ["has no closing quote"]),
+        ('"start"', '"kind"', ["the key 'kind' is there twice"]),
+        ('"start"', "$horizon", ["a placeholder stands where a key is"]),
+        ('"item_id": $item_id', '"id": $item_id', ["no key carries the item id"]),
+        ("$history($sales)", "$history($sales", ["the parenthesis of $history( is not closed"]),
+        ("$history($sales)", "$history", ["$history has no row"]),
+        ("$history($sales)", "$history(1)", ["$history(1) names no column"]),
+        ("$history($sales)", "$history($future($promo))", ["$future(…) stands inside $history(…)"]),
+        ("$history($sales)", "$both($sales)", ["the target 'sales' cannot be read from the future"]),
+        ("$history($sales)", "$target_time_series", ["could be any of sales, returns"]),
+        ('"promo": $promo', '"promo": $sales', ["the target 'sales' cannot be read from the future"]),
+        ("$history($sales)", "$record", ["body holds $record, and no record says what that is"]),
+        ("body =", "record = '{}'\nbody =", ["record has no place in body", "nothing in it carries the history"]),
+        ("body =", "bodi =", ["body is missing", "'bodi' is not known. Did you mean 'body'?"]),
         (', returns = "returns" }', " }", ["nothing says where the forecast of 'returns' is"]),
         ('returns = "returns" }', 'returns = "r", x = "x" }', ["'x' is not a target"]),
         ("minimum = 0", "minimum = 1e7", ["minimum 10000000.0 is above maximum 1000000.0"]),
@@ -147,8 +151,6 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
         ('[["p10", "p50", "p90"]]', '["p10", "p50"]', ["is not a list of lists of texts"]),
         ("hold_on_flags = true", "hold_on_flags = 1", ["hold_on_flags = 1 is not true or false"]),
         ("[checks]", "[cheks]", ["'cheks' is not known. Did you mean 'checks'?"]),
-        ('{ when = "day", sales = "sales" }', "{}", ["columns = {} does not map names to names"]),
-        ('{ when = "day", sales = "sales" }', "3", ["columns = 3 is not a table"]),
     ],
 )
 def test_what_is_wrong_is_named_with_a_remedy(old: str, new: str, expected: list[str]) -> None:
@@ -164,13 +166,13 @@ def test_all_problems_are_reported_together_and_once() -> None:
 
 
 def test_a_record_without_history_is_refused() -> None:
-    text = DAILY_CONTRACT.replace('from = "history"\ncolumns = { date = "date", sales = "sales" }', 'from = "item_id"')
-    assert any("no key carries the history" in problem for problem in problems(text))
+    text = DAILY_CONTRACT.replace('$history({"date": $date, "sales": $sales})', "$horizon")
+    assert any("nothing in it carries the history" in problem for problem in problems(text))
 
 
 def test_a_file_without_tables_names_all_of_them() -> None:
-    found = "\n".join(problems("record = 3"))
-    for name in ("series is missing", "record = 3 is not a list", "answer is missing"):
+    found = "\n".join(problems("request = 3"))
+    for name in ("series is missing", "request = 3 is not a table", "answer is missing"):
         assert name in found
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from shard_build import DAILY_CONTRACT, build, daily_rows
 
-PROMO = DAILY_CONTRACT.replace('columns = { date = "date",', 'columns = { promo = "promo", date = "date",')
+PROMO = DAILY_CONTRACT.replace('{"date": $date,', '{"promo": $promo, "date": $date,')
 LIST = pa.array([[1], [2]], pa.list_(pa.int8()))
 ZONED = pa.array([dt.datetime(2026, 1, 1)] * 2, pa.timestamp("us", tz="Europe/Berlin"))
 

@@ -121,13 +121,13 @@ def test_a_resumed_run_can_be_resumed(tmp_path: Path) -> None:
 
 def test_a_run_that_asked_something_else_cannot_be_resumed(tmp_path: Path) -> None:
     store_run(build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS)]), "earlier00000", {"apple": "ok"})
-    contract = DAILY_CONTRACT.replace('key = "rows"', 'key = "history"').replace("[answer]", "[answer]\nminimum = 0")
+    contract = DAILY_CONTRACT.replace('"rows":', '"history":').replace("[answer]", "[answer]\nminimum = 0")
     made = build(tmp_path, contract, None, resume_from="earlier00000", run_date="2026-01-05", forecast_horizon=8)
     assert made.exit_code == 2
     for text in (
         "run date 2026-01-10, this one 2026-01-05",
         "forecast horizon 7, this one 8",
-        "has another [record], [answer]: it asked something else",
+        "has another [request], [answer]: it asked something else",
         "Deploy the contract file",
     ):
         assert text in made.message

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +14,8 @@ import pyarrow.compute as pc
 
 from batchcast.engine.limits import SMALLEST_MB_BYTES
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Rows, Values
+from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.template import Period
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
 from batchcast.steps.history.items import count_items, merge_items
@@ -25,6 +24,7 @@ from batchcast.steps.history.run_date import latest_date
 __all__ = ["HistorySize", "measure_history"]
 
 _LOOKED_AT_ROWS = 20_000
+_PERIODS: tuple[Period, ...] = ("history", "future")
 # Ids, dates of the run and brackets of one record.
 _FRAME_BYTES = 200
 
@@ -64,23 +64,17 @@ def measure_history(
 
 def _row_bytes(history: ParquetHistory, contract: ModelContract) -> dict[str, float]:
     """Mean JSON bytes of one row, by period, from the first rows of the history."""
-    fields = [*contract.row_fields("history"), *contract.row_fields("future")]
-    wanted = sorted({column for field in fields for column in field.sources})
+    lists = {period: contract.row_lists(period) for period in _PERIODS}
+    named = {column for parts in lists.values() for part in parts for column in part.sources}
+    wanted = sorted((named - {ITEM_ID_KEY}) | set(contract.series.item_id))
     unit = history.units()[0]
     table = next(iter(read_unit(unit, wanted, history.types, rows=_LOOKED_AT_ROWS))).slice(0, _LOOKED_AT_ROWS)
     widths = {name: _mean_width(table.column(name)) for name in wanted}
-    found: dict[str, float] = {}
-    for field in fields:
-        found[field.period] = found.get(field.period, 0.0) + _cell_bytes(field, widths)
-    return found
-
-
-def _cell_bytes(field: Rows | Values, widths: Mapping[str, float]) -> float:
-    """Of one row: the values and the commas after them; for an object also its keys, colons and braces."""
-    cells = sum(widths[column] + 1 for column in field.sources)
-    if isinstance(field, Values):
-        return cells
-    return cells + sum(len(json.dumps(key)) + 1 for key in field.columns) + 2
+    widths.setdefault(ITEM_ID_KEY, sum(widths[name] for name in contract.series.item_id))
+    return {
+        period: sum(part.fixed_bytes + sum(widths[column.name] for column in part.columns) for part in parts)
+        for period, parts in lists.items()
+    }
 
 
 def _mean_width(column: pa.ChunkedArray) -> float:

@@ -17,7 +17,6 @@ from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.steps import build_shards
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
-from batchcast.steps.contract.request import Rows
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
@@ -141,20 +140,18 @@ def _history(
     document: Mapping[str, Any], contract: ModelContract, target: str, run_date: date
 ) -> Iterator[tuple[date, float]]:
     """The target by day as the record tells it; a record without dates is taken for daily up to the run date."""
-    for field in contract.row_fields("history"):
-        values = document[field.key]
-        if not isinstance(field, Rows):
-            if field.column == target:
-                first = run_date - timedelta(days=len(values) - 1)
-                yield from ((first + timedelta(days=n), v) for n, v in enumerate(values) if v is not None)
-                return
+    for part in contract.row_lists("history"):
+        values = part.values(document, target)
+        if values is None:
             continue
-        keys = {column: key for key, column in field.columns.items()}
-        if target in keys and contract.series.timestamp in keys:
-            for row in values:
-                if row[keys[target]] is not None:
-                    yield date.fromisoformat(row[keys[contract.series.timestamp]][:10]), float(row[keys[target]])
-            return
+        days = part.values(document, contract.series.timestamp)
+        dates = (
+            [date.fromisoformat(day[:10]) for day in days]
+            if days is not None
+            else [run_date - timedelta(days=back) for back in reversed(range(len(values)))]
+        )
+        yield from ((day, float(v)) for day, v in zip(dates, values, strict=True) if v is not None)
+        return
 
 
 def _bring_history(

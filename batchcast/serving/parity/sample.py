@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Rows, Values
 from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.template import RowList
 from batchcast.steps.errors import DataError, Problem
 
 __all__ = ["SampledRecord", "stratified"]
@@ -57,8 +57,8 @@ def _strata(
 
     strata = {"with nulls": _most(places, lambda place: _count(documents[place], lambda value: value is None))}
     if contract is not None:
-        ahead = contract.row_fields("future")
-        past = contract.row_fields("history")
+        ahead = contract.row_lists("future")
+        past = contract.row_lists("history")
         strata["with events ahead"] = _most(places, lambda place: _events(documents[place], ahead))
         strata["new"] = sorted(places, key=lambda place: (_days(documents[place], past), place))
     strata["longest"] = sorted(places, key=size, reverse=True)
@@ -80,15 +80,13 @@ def _count(value: Any, test: Callable[[Any], bool]) -> int:
     return int(test(value))
 
 
-def _events(document: Mapping[str, Any], fields: Sequence[Rows | Values]) -> int:
+def _events(document: Mapping[str, Any], lists: Sequence[RowList]) -> int:
     """Numbers and flags of the forecast days that are not zero."""
-    return sum(
-        _count(document.get(each.key), lambda value: not isinstance(value, str) and bool(value)) for each in fields
-    )
+    return sum(_count(part.rows(document), lambda value: not isinstance(value, str) and bool(value)) for part in lists)
 
 
-def _days(document: Mapping[str, Any], fields: Sequence[Rows | Values]) -> int:
-    return max((len(document.get(each.key) or ()) for each in fields), default=0)
+def _days(document: Mapping[str, Any], lists: Sequence[RowList]) -> int:
+    return max((len(part.rows(document)) for part in lists), default=0)
 
 
 def _document(record: bytes) -> dict[str, Any]:

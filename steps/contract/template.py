@@ -1,0 +1,257 @@
+"""The template of a request: the JSON that would be sent, with placeholders where values go.
+
+    {"start": $start_time, "rows": $history({"date": $date, "sales": $sales})}
+
+A placeholder stands where JSON has a value. `$history(ROW)`, `$future(ROW)` and `$both(ROW)` are arrays with ROW once
+a row, oldest first; in ROW a name is a column. `${any name}` is for names that are more than letters, digits and _.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Column", "Part", "Period", "RowList", "TemplateError", "Value", "parse_template", "value_at"]
+
+Period = Literal["history", "future", "both"]
+Path = tuple[str | int, ...]
+"""Keys and places that lead to a value in a JSON document."""
+
+_NAME = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^{}]+)\})")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_PERIODS: Mapping[str, Period] = {"history": "history", "future": "future", "both": "both"}
+_SHOWN = 40
+_MARK = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of the record or of the run, by the name of its placeholder; `path` is where it lies in the document."""
+
+    name: str
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's value in a row; `path` is where it lies in the row."""
+
+    name: str
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowList:
+    """An array with one value a row; `row` is fixed text and columns, text first and last, columns between."""
+
+    period: Period
+    row: tuple[str | Column, ...]
+    path: Path = ()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns in the order they are written."""
+        return tuple(part for part in self.row if isinstance(part, Column))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the columns, each once."""
+        return tuple(dict.fromkeys(column.name for column in self.columns))
+
+    @property
+    def fixed_bytes(self) -> int:
+        """The bytes a row has beside its values: its fixed text, and the comma after it."""
+        return 1 + sum(len(part.encode()) for part in self.row if isinstance(part, str))
+
+    def rows(self, document: Any) -> list[Any]:
+        """The array in a document rendered from the template; empty where the document is another."""
+        found = value_at(document, self.path)
+        return found if isinstance(found, list) else []
+
+    def values(self, document: Any, column: str) -> list[Any] | None:
+        """The values of one column in such a document; None where the rows do not have it."""
+        paths = [one.path for one in self.columns if one.name == column]
+        return [value_at(row, paths[0]) for row in self.rows(document)] if paths else None
+
+
+Part = str | Value | RowList
+"""A piece of a template: fixed JSON text, or what is written there."""
+
+
+class TemplateError(ValueError):
+    """The template cannot be read: `what` is wrong, and the `remedy`."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+
+
+def value_at(document: Any, path: Path) -> Any:
+    """What lies at the path, None where nothing does."""
+    for step in path:
+        if isinstance(step, str) and isinstance(document, dict):
+            document = document.get(step)
+        elif isinstance(step, int) and isinstance(document, list) and step < len(document):
+            document = document[step]
+        else:
+            return None
+    return document
+
+
+def parse_template(text: str, names: Sequence[str], *, compact: bool = True) -> tuple[Part, ...]:
+    """The pieces of a template that may use the placeholders `names` beside the row lists; fixed text lies between any
+    two of the others, first and last. `compact` drops the blanks between the JSON's tokens.
+
+    Raises TemplateError for what is no JSON, an unknown placeholder, one in quotes or as a key, a key that is twice.
+    """
+    found = list(_pieces(text.strip(), compact=compact))
+    paths = _paths(found)
+    parts: list[Part] = []
+    for number, piece in enumerate(found):
+        if isinstance(piece, str):
+            parts.append(piece)
+        elif piece.row is not None:
+            parts.append(_row_list(piece, paths[number], compact=compact))
+        elif piece.name in names:
+            parts.append(Value(piece.name, paths[number]))
+        else:
+            raise _unknown(piece.name, [*names, *(f"{name}(…)" for name in _PERIODS)])
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placeholder:
+    name: str
+    row: str | None
+
+
+def _row_list(piece: _Placeholder, path: Path, *, compact: bool) -> RowList:
+    assert piece.row is not None
+    found = list(_pieces(piece.row.strip(), compact=compact))
+    paths = _paths(found)
+    row: list[str | Column] = []
+    for number, part in enumerate(found):
+        if isinstance(part, str):
+            row.append(part)
+        elif part.row is not None:
+            what = f"${part.name}(…) stands inside ${piece.name}(…)."
+            raise TemplateError(what, "A row holds columns; put the two beside each other.")
+        else:
+            row.append(Column(part.name, paths[number]))
+    if not any(isinstance(part, Column) for part in row):
+        raise TemplateError(f"${piece.name}({piece.row.strip()}) names no column.", "Write a column as $name.")
+    return RowList(_PERIODS[piece.name], tuple(row), path)
+
+
+def _pieces(text: str, *, compact: bool) -> Iterator[str | _Placeholder]:
+    """Fixed text and placeholders in turn, fixed text first and last."""
+    fixed: list[str] = []
+    position = 0
+    while position < len(text):
+        sign = text[position]
+        if sign == '"':
+            end = _string_end(text, position)
+            fixed.append(_checked(text[position:end]))
+            position = end
+        elif sign == "$":
+            placeholder, position = _placeholder(text, position)
+            yield "".join(fixed)
+            fixed = []
+            yield placeholder
+        else:
+            if not (compact and sign in " \t\r\n"):
+                fixed.append(sign)
+            position += 1
+    yield "".join(fixed)
+
+
+def _placeholder(text: str, position: int) -> tuple[_Placeholder, int]:
+    match = _NAME.match(text, position)
+    if match is None:
+        what = f"no placeholder begins with {text[position : position + _SHOWN]!r}."
+        raise TemplateError(what, "Write $name, or ${any name}.")
+    name = str(match[1] or match[2])
+    if match[1] is None or name not in _PERIODS:
+        return _Placeholder(name, None), match.end()
+    if text[match.end() : match.end() + 1] != "(":
+        raise TemplateError(f"${name} has no row.", f"Write ${name}($column), or ${name}({{…}}) with a row in it.")
+    depth, end = 1, match.end() + 1
+    while depth:
+        if end >= len(text):
+            raise TemplateError(f"the parenthesis of ${name}( is not closed.", "Close it after the row.")
+        if text[end] == '"':
+            end = _string_end(text, end)
+            continue
+        depth += (text[end] == "(") - (text[end] == ")")
+        end += 1
+    return _Placeholder(name, text[match.end() + 1 : end - 1]), end
+
+
+def _string_end(text: str, position: int) -> int:
+    match = _STRING.match(text, position)
+    if match is None:
+        what = f"the text {text[position : position + _SHOWN]!r} has no closing quote."
+        raise TemplateError(what, "Close it.")
+    return match.end()
+
+
+def _checked(string: str) -> str:
+    match = _NAME.search(string)
+    if match is not None:
+        what = f"the placeholder {match[0]} stands in quotes: {string[:_SHOWN]}."
+        raise TemplateError(what, "Write it without quotes, which the value brings; a plain $ in a text is \\u0024.")
+    return string
+
+
+def _paths(pieces: Sequence[str | _Placeholder]) -> dict[int, Path]:
+    """Where each placeholder lies in the document. Raises TemplateError when the pieces make no JSON."""
+    marked = "".join(piece if isinstance(piece, str) else f'"\\u0000{number}"' for number, piece in enumerate(pieces))
+
+    def shown(text: str) -> str:
+        for number, piece in enumerate(pieces):
+            if isinstance(piece, _Placeholder):
+                text = text.replace(f'"\\u0000{number}"', f"${piece.name}")
+        return text
+
+    try:
+        document = json.loads(marked, object_pairs_hook=_object, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        near = shown(marked[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN])
+        raise TemplateError(f"is not JSON: {error.msg}, near {near!r}.", "Correct the JSON.") from error
+    return dict(_marks(document, ()))
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    for number, (key, _) in enumerate(pairs):
+        if key.startswith(_MARK):
+            raise TemplateError("a placeholder stands where a key is.", "Keys are fixed text.")
+        if key in [other for other, _ in pairs[:number]]:
+            raise TemplateError(f"the key {key!r} is there twice.", "Leave one out.")
+    return dict(pairs)
+
+
+def _constant(text: str) -> Any:
+    raise TemplateError(f"{text} is no JSON.", 'Write null, or "NaN" as text.')
+
+
+def _marks(document: Any, path: Path) -> Iterator[tuple[int, Path]]:
+    if isinstance(document, str) and document.startswith(_MARK):
+        yield int(document[1:]), path
+    inside: Mapping[Any, Any] | None = None
+    if isinstance(document, dict):
+        inside = document
+    elif isinstance(document, list):
+        inside = dict(enumerate(document))
+    for key, value in (inside or {}).items():
+        yield from _marks(value, (*path, key))
+
+
+def _unknown(name: str, names: Sequence[str]) -> TemplateError:
+    close = difflib.get_close_matches(name, names, n=1)
+    nearest = f" Did you mean ${close[0]}?" if close else ""
+    what = f"the placeholder ${name} is not known.{nearest}"
+    return TemplateError(what, f"Known are {', '.join(f'${one}' for one in names)}; columns stand in a row.")
