@@ -19,9 +19,11 @@ from rich.text import Text
 
 from batchcast.runs.failures import failure_lines
 from batchcast.runs.follow import ExecutionView, StepView
+from batchcast.runs.outcome import pointer_lines
 from batchcast.runs.progress import StepProgress
+from batchcast.steps.plain_text import plain_text
 
-__all__ = ["RunDisplay", "print_result", "stdout_console"]
+__all__ = ["RunDisplay", "cell", "echo", "print_result", "stdout_console"]
 
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
@@ -34,6 +36,16 @@ def stdout_console() -> Console:
     """Where results go: as wide as the terminal, and 120 characters in a file or a pipe."""
     width = None if sys.stdout.isatty() else _FILE_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """A line on stdout, or stderr, in which nothing acts on the terminal."""
+    click.echo(plain_text(text), err=err)
+
+
+def cell(text: str) -> str:
+    """Text of data or of a model as rich may print it: no markup is read in it, and nothing acts on the terminal."""
+    return escape(plain_text(text))
 
 
 class RunDisplay:
@@ -63,7 +75,7 @@ class RunDisplay:
 
     def say(self, text: str) -> None:
         """A line beside the progress, as it is: no markup is read in it, and no line ended before it ends."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(plain_text(text), highlight=False, markup=False, soft_wrap=True)
 
     def show(self, execution: ExecutionView) -> None:
         """Bring the display up to a new view."""
@@ -162,10 +174,10 @@ def print_result(document: Mapping[str, Any]) -> None:
     outcome = document["outcome"] or document["execution"]["status"]
     console.print(f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]")
     if document["cause"]:
-        click.echo(document["cause"])
+        echo(document["cause"])
     console.print(_steps_table(document))
     for line in failure_lines(document):
-        click.echo(line)
+        echo(line)
     if document["counts"]:
         console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
     _print_records(console, document)
@@ -175,9 +187,11 @@ def print_result(document: Mapping[str, Any]) -> None:
             f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
         )
     forecasts = document.get("published_path") or document["published"] or "nothing published"
-    click.echo(f"Forecasts: {_from_here(forecasts)}")
+    echo(f"Forecasts: {_from_here(forecasts)}")
+    for line in pointer_lines(document):
+        console.print(cell(line), style="bold yellow", soft_wrap=True)
     if document["report"]:
-        click.echo(f"Report:    {_from_here(document['report'])}")
+        echo(f"Report:    {_from_here(document['report'])}")
 
 
 def _from_here(path: str) -> str:
@@ -213,7 +227,7 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
     table = Table("Item", "What", "Why", "Where", box=None, pad_edge=False)
     for what, row, where in rows[:20]:
         # What data and model say may have brackets, which rich would read as markup.
-        table.add_row(*(escape(cell) for cell in (str(row["item_id"]), what, _why(row), where)))
+        table.add_row(*(cell(text) for text in (str(row["item_id"]), what, _why(row), where)))
     console.print(table)
     if len(rows) > 20:
         click.echo(f"… and {len(rows) - 20:,} more; all are in the report.")

@@ -10,6 +10,7 @@ import click
 from batchcast import __version__
 from batchcast.runs.outcome import INTERRUPTED
 from batchcast.steps.errors import BatchcastError
+from batchcast.steps.plain_text import plain_text
 
 __all__ = ["main", "root"]
 
@@ -100,7 +101,8 @@ class _LazyGroup(click.Group):
 def root() -> None:
     """A team's weekly forecast run as a SageMaker Pipeline.
 
-    Results go to stdout, progress to stderr. Exit codes: 0 done, 1 a bug, 2 configuration, 3 data, 4 model,
+    Results go to stdout, progress to stderr. Exit codes: 0 done
+    (a published run that readers do not see is named, with the way out), 1 a bug, 2 configuration, 3 data, 4 model,
     5 held (nothing was published), 75 service (try again), 130 interrupted.
     """
 
@@ -110,7 +112,7 @@ def main() -> None:
     try:
         exit_code = root(standalone_mode=False)
     except BatchcastError as error:
-        click.echo(str(error), err=True)
+        click.echo(plain_text(str(error)), err=True)
         exit_code = error.exit_code
     except click.ClickException as error:
         error.show()

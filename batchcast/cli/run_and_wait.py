@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from batchcast.cli.console import RunDisplay
@@ -14,6 +15,7 @@ from batchcast.runs.data_log import with_answers
 from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, outcome_of
+from batchcast.runs.pointer_warning import pointer_warning
 from batchcast.runs.progress import ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import start_run, stop_run
@@ -97,6 +99,7 @@ def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[s
             return arn
     check_model(session, values["ModelName"])
     check_no_overlap(session, pipeline_name, values)
+    _warn_of_pointer(session, values, display)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
     display.say(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
     return start_run(client, pipeline_name, values, description=describe_inputs(inputs))
@@ -114,8 +117,15 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
         display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
         return arn
     check_no_overlap(session, pipeline_name, values)
+    _warn_of_pointer(session, values, display)
     display.say("Running on AWS; the run goes on when this command is interrupted.")
     return start_run(client, pipeline_name, values)
+
+
+def _warn_of_pointer(session: Session, values: Mapping[str, str], display: RunDisplay) -> None:
+    warning = pointer_warning(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
+    if warning:
+        display.say(warning)
 
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:

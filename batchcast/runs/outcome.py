@@ -11,7 +11,7 @@ from batchcast.steps.errors import BatchcastError, CoverageError, DataError, Mod
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["INTERRUPTED", "outcome_of"]
+__all__ = ["INTERRUPTED", "outcome_of", "pointer_lines"]
 
 INTERRUPTED = 130
 _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
@@ -45,6 +45,8 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "cause": str(error) if error else report and report["cause"],
         "counts": report and {name: report["counts"][name] for name in _COUNTS},
         "published": report and report["published"],
+        "visible": report["pointer_moved"] if report and report["published"] else None,
+        "pointer": report["pointer_note"] if report and report["published"] else None,
         "quarantined": report["quarantined"] if report else [],
         "failed": report["failed"] if report else [],
         "score": report and report["score"],
@@ -55,6 +57,14 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     if execution.status in ("Stopped", "Stopping"):
         return document, INTERRUPTED
     return document, error.exit_code if error else 0
+
+
+def pointer_lines(document: Mapping[str, Any]) -> list[str]:
+    """What to say of a run that is published and did not become what readers see; empty for any other."""
+    if not document["published"] or document["visible"]:
+        return []
+    note = str(document["pointer"]).rstrip(".")
+    return [f"Readers do not see this run: {note}. `rollback --to {document['run_id']}` lets them see it."]
 
 
 def _read_report(store: ObjectStore, uri: str) -> dict[str, Any] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
 from batchcast.steps.outcome.comparison import Array
+from batchcast.steps.plain_text import html_text as escape
 
 __all__ = ["coverage_bar", "forecast_chart", "score_bars"]
 

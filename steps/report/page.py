@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.flags import FLAGS
 from batchcast.steps.outcome.ledger import REASONS
+from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 from batchcast.steps.report.style import STYLE
 
@@ -45,6 +45,8 @@ def report_page(
 def _title(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
     match report["outcome"]:
+        case _ if report["published"] and not report["pointer_moved"]:
+            return f"Published, and not what readers see: {counts['ok']:,} of {counts['expected']:,} items"
         case "COMPLETE":
             return f"All {counts['expected']:,} items have a forecast"
         case "COMPLETE_WITH_QUARANTINE":
@@ -65,6 +67,8 @@ def _banner(report: Mapping[str, Any]) -> str:
     lines = [report["cause"]] if report["cause"] else []
     if report["published"]:
         lines += [f"Published at {report['published']}", f"{report['pointer_note']}."]
+    if report["published"] and not report["pointer_moved"]:
+        lines.append(f"Readers do not see this run. `rollback --to {report['run_id']}` lets them see it.")
     text = "".join(f"<p>{escape(line)}</p>" for line in lines)
     outcome = report["outcome"]
     return (

@@ -60,12 +60,14 @@ def _print(document: Mapping[str, Any]) -> None:
 def _print_values(console: Console, title: str, rows: list[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
+    from batchcast.cli.console import cell
+
     if not rows:
         click.echo(f"\n{title}: the same")
         return
     table = Table(title, "before", "after", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(row["name"], *("" if row[side] is None else str(row[side]) for side in ("before", "after")))
+        table.add_row(row["name"], *("" if row[side] is None else cell(str(row[side])) for side in ("before", "after")))
     console.print()
     console.print(table)
 
@@ -82,13 +84,17 @@ def _print_inputs(console: Console, inputs: Mapping[str, Any]) -> None:
 
 
 def _print_items(what: str, listed: Mapping[str, Any]) -> None:
+    from batchcast.cli.console import echo
+
     if listed["number"]:
         first = ", ".join(listed["first"][:_SHOWN_ITEMS])
-        click.echo(f"  {what}: {listed['number']:,} ({first}{', …' if listed['number'] > _SHOWN_ITEMS else ''})")
+        echo(f"  {what}: {listed['number']:,} ({first}{', …' if listed['number'] > _SHOWN_ITEMS else ''})")
 
 
 def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> None:
     from rich.table import Table
+
+    from batchcast.cli.console import cell
 
     if forecasts is None:
         click.echo("\nforecasts: not both runs are published")
@@ -101,5 +107,5 @@ def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> N
         if found["movers"]:
             table = Table("largest movers", "before", "after", box=None)
             for row in found["movers"][:_MOVERS]:
-                table.add_row(row["item_id"], f"{row['before']:,.1f}", f"{row['after']:,.1f}")
+                table.add_row(cell(row["item_id"]), f"{row['before']:,.1f}", f"{row['after']:,.1f}")
             console.print(table)

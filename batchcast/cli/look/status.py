@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcast.runs.failures import failure_lines, failures
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import outcome_of
+from batchcast.runs.outcome import outcome_of, pointer_lines
 from batchcast.runs.progress import StepProgress, count_shards, shard_records
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session, WorkspaceSession
@@ -53,6 +53,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(str(document["cause"]))
     if document["published"]:
         lines.append(f"Forecasts: {document['published']}")
+    lines += pointer_lines(document)
     return lines
 
 

@@ -13,14 +13,12 @@ _MOST_COLUMNS = 110
 
 def print_forecasts(plots: Sequence[PlottedForecast], told: str) -> None:
     """A plot and the weeks of each item, and in the end whose forecast it is."""
-    from rich.markup import escape
-
-    from batchcast.cli.console import stdout_console
+    from batchcast.cli.console import cell, stdout_console
 
     console = stdout_console()
     for one in plots:
         period = f"{min(one.forecast):%d %b %Y} to {max(one.forecast):%d %b %Y}"
-        head = f"\n[bold]{escape(one.item_id)}[/]  {escape(one.target)}, {period}: {one.total} in all"
+        head = f"\n[bold]{cell(one.item_id)}[/]  {cell(one.target)}, {period}: {one.total} in all"
         console.print(head, highlight=False)
         console.print(terminal_plot(one, min(console.width, _MOST_COLUMNS)), end="")
         shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]╍[/] actual" if one.actual else "")

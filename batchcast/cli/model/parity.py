@@ -181,4 +181,6 @@ def _told(found: Parity) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    from batchcast.cli.console import echo
+
+    echo(text, err=True)

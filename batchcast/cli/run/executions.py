@@ -64,9 +64,11 @@ def start(
     connection. In a workspace each start is a run of its own that lives in this process: the command stays to its
     end.
     """
+    from batchcast.cli.console import echo
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.planner.plan.run_estimate import check_budget
     from batchcast.planner.tune.tuned_run import tuned_run
+    from batchcast.runs.pointer_warning import pointer_warning
     from batchcast.runs.run_lock import check_no_overlap
     from batchcast.runs.start import required_pipeline, run_parameters, start_run, started_status
 
@@ -81,6 +83,9 @@ def start(
         _stay(session, name, values.service_values(), as_json=as_json)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)
+    warning = pointer_warning(session.store, values.publish_uri, values.run_date, datetime.now(UTC).date())
+    if warning:
+        echo(warning, err=True)
     arn = start_run(client, name, values.service_values(), once=True)
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
@@ -99,12 +104,13 @@ def status(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
 
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
     """
+    from batchcast.cli.console import echo
     from batchcast.cli.look.status import run_status, status_lines
 
     session = open_session(**where)
     run = _run(session, name, run_id)
     document, exit_code = run_status(session, run, datetime.now(UTC))
-    click.echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
+    echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
     sys.exit(exit_code)
 
 
@@ -132,6 +138,7 @@ def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
 
     Without RUN_ID those of the run that was started last.
     """
+    from batchcast.cli.console import echo
     from batchcast.runs.follow import view
     from batchcast.runs.logs import job_log
 
@@ -146,7 +153,7 @@ def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
     for one in chosen:
         line = None
         for line in job_log(session, str(one.job)):
-            click.echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
+            echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
         if line is None:
             click.echo(f"The job of {one.name} has written nothing yet.", err=True)
 
@@ -179,7 +186,7 @@ def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
     """List the runs, the newest first."""
     from rich.table import Table
 
-    from batchcast.cli.console import stdout_console
+    from batchcast.cli.console import cell, stdout_console
     from batchcast.runs.start import list_runs
 
     session = open_session(**where)
@@ -196,7 +203,7 @@ def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
         return
     table = Table("Run", "Status", "Started", "Label", box=None, pad_edge=False)
     for one in found:
-        table.add_row(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", one.label)
+        table.add_row(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", cell(one.label))
     stdout_console().print(table)
 
 
