@@ -117,7 +117,7 @@ class Parameters(BaseModel):
         le=100,
     )
     max_retry_records: types.Whole = _declare(
-        "Missing records that are sent once more, each in a file of its own. 0: none.",
+        "Files of the retry round: so many missing records are sent alone, more of them share the files. 0: none.",
         10_000,
         unit="records",
         ge=0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Comparison, arrange, score
+from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
 from batchcast.steps.outcome.flags import Flag, find_flags
-from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
+from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, levels_of, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.reused_answers import read_carried
 from batchcast.steps.publish.forecast_table import forecast_table
 from batchcast.steps.publish.lock import end_lock
@@ -34,11 +35,16 @@ from batchcast.steps.publish.publication import Publication, publish, to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
+from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
 from batchcast.steps.store.environment import open_store
+from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
 
 __all__ = ["main", "validate_and_publish"]
+
+ReadLogs = Callable[[], list[str] | None]
+"""Reads what the service wrote about the run's requests; None where that cannot be read."""
 
 REPORT_FILE = "report.json"
 
@@ -63,13 +69,15 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         ContainerPaths.from_environment(environ),
         open_store(environ),
     )
-    decision = validate_and_publish(arguments, paths, store)
+    decision = validate_and_publish(arguments, paths, store, lambda: read_data_logs(environ, arguments.run_id))
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
         raise held_error(decision.cause)
 
 
-def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Decision:
+def validate_and_publish(
+    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, read_logs: ReadLogs = lambda: None
+) -> Decision:
     """The whole step but its end; what was decided.
 
     Raises DataError or ConfigError when the manifest or the contract file is broken.
@@ -77,7 +85,7 @@ def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, sto
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        decision = _decide_and_publish(_open(arguments, paths, store))
+        decision = _decide_and_publish(_open(arguments, paths, store), read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
@@ -86,21 +94,25 @@ def validate_and_publish(arguments: PublishArguments, paths: ContainerPaths, sto
     return decision
 
 
-def _decide_and_publish(run: Run) -> Decision:
+def _decide_and_publish(run: Run, read_logs: ReadLogs) -> Decision:
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
     outputs = _outputs(paths.input("output"))
     found = _reconcile(run, outputs)
+    lines = read_logs() if found.silent else None
+    requests = None if lines is None else failed_requests(lines)
+    found = _explained(run, found, requests or {})
     targets, item_ids = run.expected.targets, run.records["item_id"]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
     flags = _flags(run, found, outputs, compared, last_run)
-    decision = decide(found.findings(len(flags)), _tolerance(run))
+    decision = decide(found.findings(len(flags), None if requests is None else requests.values()), _tolerance(run))
     publication, carried_forward = None, 0
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
         publication, carried_forward = _publish(run, found, decision, last_run)
     if decision.outcome == "RETRY":
-        write_retry_shards(store, arguments.runs_uri, found.rows, found.retry, paths.output("retry"))
+        groups = retry_groups(found.retry, arguments.max_retry_records)
+        write_retry_shards(store, arguments.runs_uri, found.rows, groups, paths.output("retry"))
     summary = report(
         run.manifest,
         found,
@@ -160,7 +172,15 @@ def _reconcile(run: Run, outputs: Mapping[tuple[int, str], Path]) -> Reconciliat
     if run.manifest.resume_from is not None:
         items = run.records.filter(run.records["carried"])["item_id"].to_pylist()
         carried = read_carried(run.store, run.arguments.runs_uri, run.manifest.resume_from, items, run.expected)
-    return reconcile(run.manifest, run.records, read_output, carried, run.expected, round=run.arguments.round)
+    again = retry_inputs(run.store, run.arguments.runs_uri, run.manifest.run_id) if run.arguments.round else None
+    return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again)
+
+
+def _explained(run: Run, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> Reconciliation:
+    """The same with what the jobs' logs say of the records that have no answer."""
+    records = {shard.name: shard.records for shard in run.manifest.shards}
+    records |= {row.shard: (retry_members(row.shard) or (0, 1))[1] for row in found.rows if row.round and row.shard}
+    return dataclasses.replace(found, rows=explain_rows(found.rows, requests, records))
 
 
 def _flags(

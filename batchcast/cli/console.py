@@ -236,5 +236,6 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
 def _why(row: Mapping[str, Any]) -> str:
     """The reason in the ledger's words and, where a log has it, what the model answered."""
     answer = row.get("answer")
-    said = f"; {answer['what']} {answer['message']}" if answer else ""
+    known = answer and answer["what"] in row["detail"]
+    said = f"; {answer['what']} {answer['message']}" if answer and not known else ""
     return f"{row['reason']}: {row['detail']}{said}".rstrip()

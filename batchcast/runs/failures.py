@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.runs.data_log import failed_requests
 from batchcast.runs.follow import ExecutionView, StepView, error_of
 from batchcast.runs.logs import data_log
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, CoverageError, ServiceError
+from batchcast.steps.outcome.data_log import failed_requests
 
 __all__ = ["Failure", "failure_lines", "failures"]
 

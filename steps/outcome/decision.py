@@ -13,6 +13,7 @@ __all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide"
 
 Outcome = Literal["COMPLETE", "COMPLETE_WITH_QUARANTINE", "RETRY", "HELD"]
 CauseKind = Literal["model", "data", "coverage"]
+_WORTH_SENDING = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,10 @@ class Findings:
     """What the reconciliation found.
 
     Of `shards` files sent, `shards_lost` have no whole output. `retryable` of the failed and missing records may be
-    answered when sent alone, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
-    `mismatches` are answers found in another item's place; `main_reason` is the commonest reason of a failure.
+    answered when sent once more, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
+    `silent` records are known to have no readable answer whatever shares their file. `mismatches` are answers found in
+    another item's place; `main_reason` is the commonest reason of a failure. `served` is False where a log says that
+    the model was sent nothing, `refused` counts the requests that it answered with 429 or 503.
     """
 
     tally: Tally
@@ -45,6 +48,9 @@ class Findings:
     shards_lost: int = 0
     retryable: int = 0
     unreadable: int = 0
+    silent: int = 0
+    served: bool = True
+    refused: int = 0
     mismatches: tuple[str, ...] = ()
     flags: int = 0
     main_reason: str = ""
@@ -60,8 +66,18 @@ class Decision:
 
 
 def decide(found: Findings, tolerance: Tolerance) -> Decision:
-    """The outcome of a run. Pure: the same findings and tolerance give the same decision."""
-    return _systemic(found, tolerance) or _incomplete(found, tolerance) or _complete(found, tolerance)
+    """The outcome of a run. Pure: the same findings and tolerance give the same decision.
+
+    What a round costs is bounded by MaxRetryRecords, and whether a record is bad is never told from its file's fate
+    alone: so the outcome does not depend on how the records were cut into files.
+    """
+    return (
+        _untrusted(found)
+        or _retry(found, tolerance)
+        or _systemic(found, tolerance)
+        or _incomplete(found, tolerance)
+        or _complete(found, tolerance)
+    )
 
 
 def held_error(cause: str | None) -> CoverageError:
@@ -70,56 +86,75 @@ def held_error(cause: str | None) -> CoverageError:
     return CoverageError(Problem("held", f"{cause} Nothing was published.", remedy=remedy))
 
 
+def _untrusted(found: Findings) -> Decision | None:
+    if not found.mismatches:
+        return None
+    what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
+    return _held(
+        "model", f"{what}. Nothing in these outputs can be trusted; mend the model server, then start a new run."
+    )
+
+
+def _retry(found: Findings, tolerance: Tolerance) -> Decision | None:
+    """Also where too many are lost already: whoever reads the report then decides on the exact list of bad records."""
+    files = tolerance.max_retry_records
+    if not (found.retryable and files and found.served) or _silent_percent(found) > tolerance.systemic_failure_percent:
+        return None
+    whole = (1 - _bad_share(found)) ** (found.retryable / files)
+    # Where they share files, a file is worth sending when it is likelier to come back than not.
+    return Decision(outcome="RETRY") if found.retryable <= files or whole >= _WORTH_SENDING else None
+
+
 def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
     tally = found.tally
-    if found.mismatches:
-        what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
-        return _held(
-            "model", f"{what}. Nothing in these outputs can be trusted; mend the model server, then start a new run."
-        )
     if not tally.ok:
         what = f"No item of {tally.expected} has a usable forecast"
-        return _held("model", f"{what}{_mainly(found)}. Look at the transform job's log, then start the run again.")
-    percent = _bad_percent(found)
+        remedy = f"{_slower(found)}Look at the transform job's log, then start the run again."
+        return _held("model", f"{what}{_mainly(found)}. {remedy}")
+    percent = _silent_percent(found)
     if percent > tolerance.systemic_failure_percent:
-        what = f"{found.retryable} of {tally.expected} items have no readable answer"
-        limit = f"about {percent:.1f} % of the records fail, SystemicFailurePercent is"
-        limit = f"{limit} {tolerance.systemic_failure_percent:g}"
-        return _held("model", f"{what}; {limit}{_mainly(found)}. Look at the transform job's log.")
+        what = f"{found.silent} of {tally.expected} items or more have no readable answer"
+        limit = f"that is {percent:.1f} %, SystemicFailurePercent is {tolerance.systemic_failure_percent:g}"
+        return _held("model", f"{what}; {limit}{_mainly(found)}. {_slower(found)}Look at the transform job's log.")
     return None
 
 
-def _bad_percent(found: Findings) -> float:
-    """The share of records that fail by themselves, estimated, among those sent and those carried over.
+def _silent_percent(found: Findings) -> float:
+    """The share of records that are known to fail by themselves, among those sent and those carried over.
+
+    A run that resumes another sends little but what failed there: its failing again says nothing about the others.
+    """
+    asked = found.tally.expected - found.tally.quarantined
+    return 100 * found.silent / asked if asked else 0.0
+
+
+def _bad_share(found: Findings) -> float:
+    """The share of the records that fail by themselves, estimated from the lost files, 0 to 1.
 
     A file is lost by one bad record: were a share p of the records bad at random, 1 - (1 - p)^n of the files with n
     records would be lost. So three of six lost files of 17 records speak of 4 % bad records and not of 50 %.
-    A run that resumes another sends little but what failed there: its failing again says nothing about the others.
     """
     sent = found.tally.expected - found.tally.quarantined - found.tally.carried
-    if not sent or not found.retryable or not found.shards:
+    if not sent or not found.shards:
         return 0.0
     by_files: float = 1 - (1 - found.shards_lost / found.shards) ** (found.shards / sent)
-    return 100 * max(by_files, found.unreadable / sent) * sent / (sent + found.tally.carried)
+    return max(by_files, found.unreadable / sent)
 
 
 def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
     tally = found.tally
     allowed = tolerance.allowed(tally.expected)
     without = tally.expected - tally.ok
-    # Also where too many are lost already: whoever reads the report then decides on the exact list of bad records.
-    if 0 < found.retryable <= tolerance.max_retry_records:
-        return Decision(outcome="RETRY")
     if without <= allowed:
         return None
     parts = f"{tally.quarantined} quarantined, {tally.failed} failed, {tally.missing} missing"
     what = f"{without} of {tally.expected} items have no forecast ({parts}); {allowed} are allowed{_mainly(found)}"
-    if found.retryable > tolerance.max_retry_records:
-        retry = f"{found.retryable} could be sent once more; MaxRetryRecords is {tolerance.max_retry_records}"
-        return _held("coverage", f"{what}. {retry}. Raise it, or rerun the run for what is missing.")
+    if found.retryable:
+        retry = f"{found.retryable} could be sent once more, in MaxRetryRecords = {tolerance.max_retry_records} files"
+        return _held("coverage", f"{what}. {retry}. {_slower(found)}Raise it, or rerun the run for what is missing.")
     if tally.quarantined > allowed:
         return _held("data", f"{what}. Mend the history of the quarantined items, or raise MaxFailedRecords.")
-    return _held("coverage", f"{what}. Rerun the run for what is missing, or raise MaxFailedRecords.")
+    return _held("coverage", f"{what}. {_slower(found)}Rerun the run for what is missing, or raise MaxFailedRecords.")
 
 
 def _complete(found: Findings, tolerance: Tolerance) -> Decision:
@@ -129,6 +164,14 @@ def _complete(found: Findings, tolerance: Tolerance) -> Decision:
         return _held("model", f"{what}. {remedy}")
     complete = found.tally.ok == found.tally.expected
     return Decision(outcome="COMPLETE" if complete else "COMPLETE_WITH_QUARANTINE")
+
+
+def _slower(found: Findings) -> str:
+    if not found.refused:
+        return ""
+    one = found.refused == 1
+    what = f"{found.refused:,} request{'s were' * (not one)}{' was' * one} answered 429 or 503"
+    return f"{what}: the model takes fewer at once than it is sent. Lower MaxConcurrentTransforms. "
 
 
 def _mainly(found: Findings) -> str:

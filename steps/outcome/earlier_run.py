@@ -16,6 +16,7 @@ from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
 from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
+from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
@@ -95,6 +96,7 @@ def _sent_twice(manifest: Manifest, rows: list[LedgerRow]) -> Iterator[tuple[str
     """The items whose second record was alone in its shard and was not answered either."""
     alone = {shard.name for shard in manifest.shards if shard.records == 1}
     for row in rows:
-        again = row.round == 1 or (manifest.resume_from is not None and row.shard in alone)
+        first = manifest.resume_from is not None and row.shard in alone
+        again = first if row.round == 0 else (retry_members(row.shard or "") or (0, 0))[1] == 1
         if again and row.reason in (*RETRYABLE, "no_answer_after_retry"):
             yield row.item_id, f"alone in {row.shard} of run {row.run_id}"

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow
-from batchcast.steps.shards.layout import retry_shard, shard_uri
-from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, whole_file
+from batchcast.steps.shards.layout import shard_uri
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri, whole_file
 
-__all__ = ["contract_uri", "write_failed_records", "write_retry_shards"]
+__all__ = ["contract_uri", "retry_inputs", "write_failed_records", "write_retry_shards"]
 
 EMBEDDED_BYTES = 64 * 1024 * 1024
 """failed_records.jsonl carries the records themselves up to this size in all; beyond it only where each lies."""
@@ -26,14 +27,23 @@ def contract_uri(runs_uri: str, row: LedgerRow) -> str | None:
     return shard_uri(runs_uri, row.run_id, row.round, row.shard) if row.shard is not None else None
 
 
+def retry_inputs(store: ObjectStore, runs_uri: str, run_id: str) -> list[str]:
+    """The names of the shards that were sent in the retry round; none when there was no such round."""
+    return [stored.uri.rsplit("/", 1)[-1] for stored in store.list(join_uri(runs_uri, run_id, "input", "r1") + "/")]
+
+
 def write_retry_shards(
-    store: ObjectStore, runs_uri: str, rows: Sequence[LedgerRow], indexes: Iterable[int], directory: Path
+    store: ObjectStore, runs_uri: str, rows: Sequence[LedgerRow], groups: Mapping[str, Sequence[int]], directory: Path
 ) -> None:
-    """One file a record of the rows at `indexes`, byte for byte as it was sent."""
-    places = {_place(rows[index]): index for index in indexes}
-    for row, line in _read_lines(store, runs_uri, [rows[index] for index in places.values()]):
-        with whole_file(directory / retry_shard(places[_place(row)]), directory) as stream:
-            stream.write(line)
+    """A file for each of `groups`, with the records of its rows byte for byte as they were sent.
+
+    The groups are in the order in which the records lie in their shards.
+    """
+    wanted = [rows[index] for indexes in groups.values() for index in indexes]
+    lines = _read_lines(store, runs_uri, wanted)
+    for name, indexes in groups.items():
+        with whole_file(directory / name, directory) as stream:
+            stream.writelines(line for _, line in islice(lines, len(indexes)))
 
 
 def write_failed_records(store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +13,21 @@ import pyarrow as pa
 
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
 from batchcast.steps.outcome.shard_output import Fault, Reading, ShardStatus, Usable, read_shard
-from batchcast.steps.shards.layout import retry_shard
+from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
 
-__all__ = ["CarriedAnswer", "Reconciliation", "check_records", "reconcile"]
+__all__ = ["CarriedAnswer", "Reconciliation", "check_records", "reconcile", "retry_groups"]
 
 ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""
 
 _ABSENT = frozenset({"no_output", "short_output"})
 _LOST: tuple[ShardStatus, ...] = ("missing", "short")
+_SILENT = RETRYABLE | {"no_answer_after_retry"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +42,14 @@ class CarriedAnswer:
 class Reconciliation:
     """`rows` and `values` in the order of records.parquet; `values` is items x days x targets, NaN where there is none.
 
-    `retry` holds the row numbers of the records that may be answered when sent alone.
+    `retry` holds the row numbers of the records that may be answered when sent once more, in the order in which they
+    lie in the shards; none after the retry round. `silent` counts the records that certainly have no readable answer.
     """
 
     rows: list[LedgerRow]
     values: npt.NDArray[np.float64]
     retry: list[int]
+    silent: int
     shards: Mapping[ShardStatus, int]
     mismatches: tuple[str, ...]
 
@@ -58,10 +63,11 @@ class Reconciliation:
         """Which items have a forecast of the model."""
         return np.array([row.status in ("ok", "carried") for row in self.rows], dtype=bool)
 
-    def findings(self, flags: int) -> Findings:
-        """What the decision is made on."""
+    def findings(self, flags: int, requests: Iterable[FailedRequest] | None = None) -> Findings:
+        """What the decision is made on; `requests` failed by the jobs' logs, None where these cannot be read."""
         reasons = Counter(row.reason for row in self.rows if row.reason)
         commonest = reasons.most_common(1)
+        failed = None if requests is None else list(requests)
         main = "".join(f"{REASONS[reason]} ({count} item{'s' * (count != 1)})" for reason, count in commonest)
         return Findings(
             tally=self.tally,
@@ -69,6 +75,9 @@ class Reconciliation:
             shards_lost=sum(self.shards.get(status, 0) for status in _LOST),
             retryable=len(self.retry),
             unreadable=sum(self.rows[index].reason not in _ABSENT for index in self.retry),
+            silent=self.silent,
+            served=failed is None or bool(failed) or self.tally.ok > 0,
+            refused=count_refused(failed or ()),
             mismatches=self.mismatches,
             flags=flags,
             main_reason=main,
@@ -99,9 +108,12 @@ def reconcile(
     carried: Mapping[str, CarriedAnswer],
     expected: Expected,
     *,
-    round: int,  # noqa: A002 (the word of the layout)
+    retry_shards: Collection[str] | None = None,
 ) -> Reconciliation:
-    """What became of every item of `records`: from the shards' outputs, in round 1 also from the retry round's."""
+    """What became of every item of `records`, from the shards' outputs and those of the retry round's shards.
+
+    `retry_shards` is None before that round.
+    """
     rows = dict(_unsent(records, manifest.run_id))
     readings: dict[int, Reading] = {}
     for index, item_id in _carried(records):
@@ -110,26 +122,55 @@ def reconcile(
         rows[index] = _row(answer.row, answer.reading, "carried")
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []
+    retry: list[int] = []
     for shard, members in _members(records):
         whole = read_shard(shard, read_output(0, shard), list(members.values()), expected)
         shards[whole.status] += 1
         mismatches.extend(whole.mismatches)
         for line, ((index, item_id), reading) in enumerate(zip(members.items(), whole.readings, strict=True)):
-            row = LedgerRow(item_id=item_id, status="missing", run_id=manifest.run_id, shard=shard, line=line)
-            if round == 1 and _retryable(reading):
-                row = replace(row, round=1, shard=retry_shard(index), line=0)
-                alone = read_shard(retry_shard(index), read_output(1, retry_shard(index)), [item_id], expected)
-                mismatches.extend(alone.mismatches)
-                reading = _after_retry(reading, alone.readings[0])
             readings[index] = reading
+            row = LedgerRow(item_id=item_id, status="missing", run_id=manifest.run_id, shard=shard, line=line)
             rows[index] = _row(row, reading, "ok")
+            if _retryable(reading):
+                retry.append(index)
+    for shard, indexes in _sent_again(retry_shards or (), retry):
+        whole = read_shard(shard, read_output(1, shard), [rows[index].item_id for index in indexes], expected)
+        mismatches.extend(whole.mismatches)
+        for line, (index, second) in enumerate(zip(indexes, whole.readings, strict=True)):
+            readings[index] = reading = _after_retry(readings[index], second, len(indexes))
+            rows[index] = _row(replace(rows[index], round=1, shard=shard, line=line), reading, "ok")
+    lost = sum(shards[status] for status in _LOST)
+    garbled = sum(rows[index].reason not in _ABSENT for index in retry)
     return Reconciliation(
         rows=[rows[index] for index in range(records.num_rows)],
         values=_values(readings, records.num_rows, expected),
-        retry=sorted(index for index, reading in readings.items() if _retryable(reading)),
+        retry=retry if retry_shards is None else [],
+        # A lost shard has one such record at least; the retry round tells which.
+        silent=lost + garbled if retry_shards is None else sum(row.reason in _SILENT for row in rows.values()),
         shards=shards,
         mismatches=tuple(mismatches),
     )
+
+
+def retry_groups(retry: Sequence[int], most: int) -> dict[str, list[int]]:
+    """The shards of the retry round: each record alone, or in `most` shards of nearly equal size where they are more.
+
+    Name of the shard to the row numbers of its records.
+    """
+    count = min(len(retry), most)
+    starts = [len(retry) * number // count for number in range(count + 1)] if count else []
+    cut = [list(retry[start:end]) for start, end in pairwise(starts)]
+    return {retry_shard(group[0], len(group)): group for group in cut}
+
+
+def _sent_again(retry_shards: Collection[str], retry: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """Each shard of the retry round that is one of this run's, with the row numbers of its records."""
+    place = {index: number for number, index in enumerate(retry)}
+    for shard in sorted(retry_shards):
+        members = retry_members(shard)
+        if members is not None and members[0] in place:
+            start = place[members[0]]
+            yield shard, list(retry[start : start + members[1]])
 
 
 def _retryable(reading: Reading) -> bool:
@@ -180,7 +221,10 @@ def _row(row: LedgerRow, reading: Reading, good: Status) -> LedgerRow:
     return replace(row, status=status, reason=reading.reason, detail=reading.detail, answer_sha256=reading.sha256)
 
 
-def _after_retry(first: Reading, second: Reading) -> Reading:
-    if isinstance(first, Fault) and isinstance(second, Fault) and second.reason in RETRYABLE:
+def _after_retry(first: Reading, second: Reading, together: int) -> Reading:
+    """The reading of a record that was sent again, `together` records in one shard."""
+    if not (isinstance(first, Fault) and isinstance(second, Fault) and second.reason in RETRYABLE):
+        return second
+    if together == 1:
         return Fault(reason="no_answer_after_retry", detail=f"{first.detail}; then alone: {second.detail}")
-    return second
+    return replace(second, detail=f"{first.detail}; then among {together}: {second.detail}")

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from batchcast.steps.outcome.shard_output import Document, Fault, Reading, Usable, read_documents
@@ -97,8 +98,8 @@ def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
         uri = outputs.get((number, f"{shard}.out"))
         return store.read(uri) if uri else None
 
-    sent_again = any(store.list(join_uri(runs_uri, run_id, "input", "r1") + "/"))
-    return reconcile(manifest, records, read_output, carried, expected, round=int(sent_again))
+    again = retry_inputs(store, runs_uri, run_id)
+    return reconcile(manifest, records, read_output, carried, expected, retry_shards=again or None)
 
 
 def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:

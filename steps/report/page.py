@@ -52,7 +52,9 @@ def _title(report: Mapping[str, Any]) -> str:
         case "COMPLETE_WITH_QUARANTINE":
             return f"{counts['ok']:,} of {counts['expected']:,} items have a forecast"
         case "RETRY":
-            return f"{report['retry_records']:,} records are sent to the model once more, each alone"
+            alone = report["retry_records"] <= report["parameters"]["max_retry_records"]
+            how = "each alone" if alone else "fewer in a file"
+            return f"{report['retry_records']:,} records are sent to the model once more, {how}"
     return "Nothing was published"
 
 

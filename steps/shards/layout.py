@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from batchcast.steps.store.objects import join_uri
 
-__all__ = ["ledger_uri", "output_uri", "retry_shard", "shard_uri"]
+__all__ = ["ledger_uri", "output_uri", "retry_members", "retry_shard", "shard_uri"]
+
+_RETRY_SHARD = re.compile(r"record-(\d{6,})\.jsonl|records-(\d{6,})-(\d+)\.jsonl")
 
 
 def shard_uri(runs_uri: str, run_id: str, round: int, shard: str) -> str:  # noqa: A002 (the word of the layout)
@@ -22,6 +26,14 @@ def ledger_uri(runs_uri: str, run_id: str) -> str:
     return join_uri(runs_uri, run_id, "report", "ledger.parquet")
 
 
-def retry_shard(index: int) -> str:
-    """The one-record shard of the retry round for the item in row `index` (from 0) of records.parquet."""
-    return f"record-{index:06d}.jsonl"
+def retry_shard(index: int, records: int = 1) -> str:
+    """The shard of the retry round whose first item is in row `index` (from 0) of records.parquet."""
+    return f"record-{index:06d}.jsonl" if records == 1 else f"records-{index:06d}-{records}.jsonl"
+
+
+def retry_members(shard: str) -> tuple[int, int] | None:
+    """The row of the first item of a shard of the retry round, and the number of its records; None for another name."""
+    found = _RETRY_SHARD.fullmatch(shard)
+    if found is None:
+        return None
+    return (int(found[1]), 1) if found[1] else (int(found[2]), int(found[3]))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from batchcast.runs.data_log import FailedRequest, failed_requests, with_answers
+from batchcast.runs.data_log import with_answers
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.session.service_errors import TranslatingClient
 from batchcast.session.session import WorkspaceSession
+from batchcast.steps.outcome.data_log import FailedRequest, failed_requests
 
 KEY = "bucket/runs/abc/input/r1/record-000007.jsonl"
 EXECUTION = "arn:aws:sagemaker:local:000000000000:pipeline/batchcast/execution/abcdefghijkl"

@@ -17,7 +17,9 @@ def findings(*, ok: int = 0, quarantined: int = 0, failed: int = 0, missing: int
     expected = ok + quarantined + failed + missing
     tally = Tally(expected=expected, ok=ok, quarantined=quarantined, failed=failed, missing=missing, carried=0)
     lost = min(missing, more.get("retryable", 0))
-    usual = {"shards": expected, "shards_lost": lost, "unreadable": more.get("retryable", 0) - lost}
+    again = more.get("retryable", 0)
+    silent = min(again, more.get("shards_lost", lost) + again - lost)
+    usual = {"shards": expected, "shards_lost": lost, "unreadable": again - lost, "silent": silent}
     return Findings(tally=tally, **{**usual, **more})
 
 
@@ -50,7 +52,15 @@ TABLE = [
     ({"ok": 90, "missing": 8, "failed": 2, "retryable": 10}, {}, "RETRY", None),
     ({"ok": 90, "missing": 10, "retryable": 10}, {"max_failed_records": 10}, "RETRY", None),
     ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 10}, "RETRY", None),
-    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 9}, "HELD", "coverage"),
+    # more than may be sent alone share files, where these are likelier to come back than not
+    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 9}, "RETRY", None),
+    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 1}, "HELD", "coverage"),
+    (
+        {"ok": 900, "missing": 100, "retryable": 100, "shards": 10, "shards_lost": 1},
+        {"max_retry_records": 9},
+        "RETRY",
+        None,
+    ),
     (
         {"ok": 90, "missing": 10, "retryable": 10},
         {"max_retry_records": 0, "max_failed_records": 10},
@@ -66,7 +76,11 @@ TABLE = [
     ({"ok": 79, "failed": 21, "retryable": 21}, {}, "HELD", "model"),
     ({"ok": 79, "missing": 21, "retryable": 21}, {"max_failed_percent": 50.0}, "HELD", "model"),
     ({"ok": 79, "missing": 21, "retryable": 21}, {"systemic_failure_percent": 21.0}, "RETRY", None),
-    ({"missing": 1, "retryable": 1}, {"systemic_failure_percent": 100.0}, "HELD", "model"),
+    ({"missing": 1, "retryable": 1}, {"systemic_failure_percent": 100.0}, "RETRY", None),
+    ({"missing": 1, "retryable": 1, "served": False}, {"systemic_failure_percent": 100.0}, "HELD", "model"),
+    # every file lost, each by one record of many: nobody knows yet which
+    ({"missing": 105, "retryable": 105, "shards": 4, "shards_lost": 4}, {}, "RETRY", None),
+    ({"missing": 105, "retryable": 105, "shards": 4, "shards_lost": 4}, {"max_retry_records": 50}, "HELD", "model"),
     ({"failed": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
     ({"quarantined": 5}, {"max_failed_percent": 100.0}, "HELD", "model"),
     # a lost file speaks of one bad record, not of all its records
@@ -75,6 +89,8 @@ TABLE = [
     ({"ok": 4, "missing": 12, "retryable": 12, "shards": 8, "shards_lost": 6}, {}, "HELD", "model"),
     # after the retry round nothing is retryable any more
     ({"ok": 79, "failed": 21}, {"max_failed_percent": 50.0}, "COMPLETE_WITH_QUARANTINE", None),
+    ({"ok": 79, "failed": 21, "silent": 21}, {"max_failed_percent": 50.0}, "HELD", "model"),
+    ({"ok": 80, "failed": 20, "silent": 20}, {"max_failed_percent": 50.0}, "COMPLETE_WITH_QUARANTINE", None),
     # answers in another item's place
     ({"ok": 98, "failed": 2, "mismatches": ("x",)}, {"max_failed_percent": 100.0}, "HELD", "model"),
     ({"ok": 100, "mismatches": ("x",)}, {}, "HELD", "model"),
@@ -106,7 +122,7 @@ def test_how_many_items_may_go_without_a_forecast(expected: int, records: int, p
 def test_the_cause_says_how_many_against_which_limit_why_and_what_to_do() -> None:
     found = findings(ok=79, missing=21, retryable=21, main_reason="the shard of this record has no output (21 items)")
     assert decide(found, tolerance()).cause == (
-        "21 of 100 items have no readable answer; about 21.0 % of the records fail, SystemicFailurePercent is 20, "
+        "21 of 100 items or more have no readable answer; that is 21.0 %, SystemicFailurePercent is 20, "
         "mainly because the shard of this record has no output (21 items). Look at the transform job's log."
     )
     found = findings(ok=96, failed=3, quarantined=1, main_reason="the model answered with an error (3 items)")
@@ -144,7 +160,8 @@ def test_whatever_is_found_only_a_tolerated_run_is_published(
         assert 0 < without <= limits.allowed(found.tally.expected)
         assert ok > 0
     if decision.outcome == "RETRY":
-        assert 0 < found.retryable <= retries
+        assert found.retryable > 0
+        assert retries > 0
     assert (decision.outcome == "HELD") == (decision.cause is not None)
 
 
@@ -156,6 +173,6 @@ def test_a_tally_that_does_not_add_up_is_a_bug_and_never_a_report() -> None:
 def test_a_run_that_resumes_another_is_judged_by_all_of_its_items() -> None:
     def resumed(carried: int) -> str:
         tally = Tally(expected=carried + 2, ok=carried, quarantined=0, failed=0, missing=2, carried=carried)
-        return decide(Findings(tally=tally, retryable=2, shards=2, shards_lost=2), tolerance()).outcome
+        return decide(Findings(tally=tally, retryable=2, shards=2, shards_lost=2, silent=2), tolerance()).outcome
 
     assert (resumed(98), resumed(7)) == ("RETRY", "HELD")

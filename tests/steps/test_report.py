@@ -105,7 +105,7 @@ def test_a_held_run_says_why_on_top_and_lists_what_is_missing(tmp_path: Path) ->
 
 def test_a_retry_and_a_run_without_any_answer_have_pages_too(tmp_path: Path) -> None:
     run = SampleRun(root=tmp_path)
-    run.step()
+    run.step(logs=[])
     assert "No item of 12 has a usable forecast" in outline(run).text
     answers = run.answers()
     del answers[PART]

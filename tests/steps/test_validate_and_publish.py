@@ -131,7 +131,7 @@ def test_swapped_answers_hold_the_run_whatever_the_tolerance(run: SampleRun) -> 
 
 
 def test_no_output_at_all_is_held_as_a_failure_of_the_model(run: SampleRun) -> None:
-    report = run.step()
+    report = run.step(logs=[])
     assert (report["outcome"], report["cause_kind"], report["counts"]["missing"]) == ("HELD", "model", 12)
     assert "No item of 12 has a usable forecast" in report["cause"]
     assert list(run.store.list(f"{RUNS}{run.run_id}/input/r1/")) == []

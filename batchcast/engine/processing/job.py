@@ -21,6 +21,7 @@ from typing import Any
 
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
+from batchcast.steps.store.job_logs import LOGS_VARIABLE
 from batchcast.steps.store.objects import ObjectStore
 
 __all__ = ["ProcessingResult", "run_processing_job"]
@@ -178,13 +179,13 @@ def _start(request: Mapping[str, Any], host: _Host, store: ObjectStore, log_fold
     with (folder / "container-log").open("ab") as log:
         return start_guarded(
             [_private(word, host.root) for word in command],
-            env=_environment(request, host, store),
+            env=_environment(request, host, store, log_folder),
             cwd=host.root,
             output=log,
         )
 
 
-def _environment(request: Mapping[str, Any], host: _Host, store: ObjectStore) -> dict[str, str]:
+def _environment(request: Mapping[str, Any], host: _Host, store: ObjectStore, log_folder: Path) -> dict[str, str]:
     """A container's own environment: of this process's only what finding programs needs, and the way to the store.
 
     On real S3 that includes credentials, which stand for the job's role; they are in no file and no log.
@@ -192,7 +193,8 @@ def _environment(request: Mapping[str, Any], host: _Host, store: ObjectStore) ->
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= store.environment
     environment |= {key: _private(value, host.root) for key, value in request.get("Environment", {}).items()}
-    return {**environment, "OPT_ML": str(host.root)}
+    # <logs>/aws/sagemaker/ProcessingJobs/<job>: a step finds the logs of other jobs there, as it would on CloudWatch.
+    return {**environment, "OPT_ML": str(host.root), LOGS_VARIABLE: str(log_folder.parents[3])}
 
 
 def _exit_message(roots: Sequence[Path]) -> str | None:
