@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["ALL", "AUTO", "NONE", "Bounds", "is_iso_date", "read_flags"]
+__all__ = ["ALL", "AUTO", "NONE", "Bounds", "check_bounds", "is_iso_date", "read_flags"]
 
 AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
@@ -26,10 +26,8 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
 
 
-def read_flags(
-    step: str, fields: type, argv: Sequence[str], bounds: Bounds, defaults: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """The value of every field of the dataclass, and which are out of their bounds.
+def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every field of the dataclass.
 
     Raises ConfigError for a flag that is missing, unknown or not of its field's type.
     """
@@ -41,13 +39,19 @@ def read_flags(
             required=field.name not in defaults,
             default=defaults.get(field.name),
         )
-    values = vars(parser.parse_args(list(argv)))
+    return vars(parser.parse_args(list(argv)))
+
+
+def check_bounds(step: str, arguments: Any, bounds: Bounds, *others: Problem) -> None:
+    """Raises ConfigError with every field that is out of its bounds, and with `others`."""
+    values = {name: getattr(arguments, name) for name in bounds}
     problems = [
         Problem("arguments", f"{name} is {values[name]}.", step, _remedy(least, most))
         for name, (least, most) in bounds.items()
         if not (least <= values[name] <= (values[name] if most is None else most))
     ]
-    return values, problems
+    if problems or others:
+        raise ConfigError(*problems, *others)
 
 
 def is_iso_date(text: str) -> bool:

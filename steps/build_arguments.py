@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, is_iso_date, read_flags
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_iso_date, read_flags
+from batchcast.steps.errors import Problem
 
 __all__ = ["BuildArguments", "parse_arguments"]
 
@@ -30,7 +30,8 @@ class BuildArguments:
     """One field a flag. `run_date` is a date or `auto`, `items_uri` a URI or `all`, `resume_from` a run or `none`;
     `records_per_shard` 0 means by rule. `publish_uri` names the prefix to lock, `none` without a network.
 
-    The output depends on neither `publish_uri` nor `processes`."""
+    The output depends on neither `publish_uri` nor `processes`. Raises ConfigError with every value that is out of its
+    bounds."""
 
     run_id: str
     run_date: str
@@ -45,7 +46,14 @@ class BuildArguments:
     resume_from: str
     runs_uri: str
     publish_uri: str
-    processes: int
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        others = []
+        if self.run_date != AUTO and not is_iso_date(self.run_date):
+            what = f"run_date {self.run_date!r} is not a date."
+            others = [Problem("arguments", what, "build_shards", "Write it like 2026-11-22, or auto.")]
+        check_bounds("build_shards", self, _BOUNDS, *others)
 
     @property
     def fixed_run_date(self) -> date | None:
@@ -82,13 +90,7 @@ class BuildArguments:
 
 def parse_arguments(argv: Sequence[str]) -> BuildArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    values, problems = read_flags("build_shards", BuildArguments, argv, _BOUNDS, {"processes": _processors()})
-    if values["run_date"] != AUTO and not is_iso_date(values["run_date"]):
-        what = f"run_date {values['run_date']!r} is not a date."
-        problems.append(Problem("arguments", what, "build_shards", "Write it like 2026-11-22, or auto."))
-    if problems:
-        raise ConfigError(*problems)
-    return BuildArguments(**values)
+    return BuildArguments(**read_flags("build_shards", BuildArguments, argv, {"processes": _processors()}))
 
 
 def _processors() -> int:

@@ -40,7 +40,7 @@ from batchcast.steps.shards.selection import Selection, read_item_ids, select, s
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["main"]
+__all__ = ["build_shards", "main"]
 
 MARKER = "_batchcast"
 Numbers = npt.NDArray[np.int64]
@@ -73,10 +73,18 @@ class _Means:
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Run the step. Raises ConfigError, DataError and ServiceError; no output is left then, and no lock."""
-    arguments, store = parse_arguments(argv), open_store(environ)
+    """Run the step in its container, and print what it built in one line."""
+    manifest = build_shards(parse_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+    sys.stdout.write(_summary(manifest))
+
+
+def build_shards(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> Manifest:
+    """Read the inputs `history` and `contract`, write the outputs `shards`, `manifest` and `marker`; the manifest.
+
+    Raises ConfigError, DataError and ServiceError; no output is left then, and no lock.
+    """
     with _lock(arguments, store):
-        _main(arguments, ContainerPaths.from_environment(environ), store)
+        return _build_outputs(arguments, paths, store)
 
 
 def _lock(arguments: BuildArguments, store: ObjectStore) -> AbstractContextManager[None]:
@@ -84,7 +92,7 @@ def _lock(arguments: BuildArguments, store: ObjectStore) -> AbstractContextManag
     return nullcontext() if uri is None else locked(store, uri, run_id=run_id, run_label=label, now=datetime.now(UTC))
 
 
-def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> None:
+def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> Manifest:
     outputs = [paths.output(name) for name in ("shards", "manifest", "marker")]
     for output in outputs:
         _empty(output)
@@ -94,7 +102,7 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
         # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
         shutil.copyfile(paths.input("contract") / CONTRACT_FILE, paths.output("manifest") / CONTRACT_FILE)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
-        manifest = write_account(
+        return write_account(
             account,
             paths.output("manifest"),
             arguments=arguments,
@@ -106,7 +114,6 @@ def _main(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
         for output in outputs:
             _empty(output)
         raise
-    sys.stdout.write(_summary(manifest))
 
 
 def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Run:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchcast.steps.arguments import NONE, Bounds, read_flags
-from batchcast.steps.errors import ConfigError
+from batchcast.steps.arguments import NONE, Bounds, check_bounds, read_flags
 
 __all__ = ["PublishArguments", "parse_publish_arguments"]
 
@@ -21,7 +20,9 @@ _BOUNDS: Bounds = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishArguments:
-    """One field a flag. `round` is 0, or 1 after the retry round; percentages are of all items, 0 to 100."""
+    """One field a flag. `round` is 0, or 1 after the retry round; percentages are of all items, 0 to 100.
+
+    Raises ConfigError with every value that is out of its bounds."""
 
     run_id: str
     run_label: str
@@ -34,6 +35,9 @@ class PublishArguments:
     max_retry_records: int
     resume_from: str
 
+    def __post_init__(self) -> None:
+        check_bounds("validate_and_publish", self, _BOUNDS)
+
     @property
     def fixed_resume_from(self) -> str | None:
         """The run to resume, None for `none`."""
@@ -42,7 +46,4 @@ class PublishArguments:
 
 def parse_publish_arguments(argv: Sequence[str]) -> PublishArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    values, problems = read_flags("validate_and_publish", PublishArguments, argv, _BOUNDS, {})
-    if problems:
-        raise ConfigError(*problems)
-    return PublishArguments(**values)
+    return PublishArguments(**read_flags("validate_and_publish", PublishArguments, argv, {}))

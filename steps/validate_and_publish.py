@@ -64,12 +64,10 @@ class Run:
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step in its container. Raises CoverageError for a run that is held, after its reports are stored."""
-    arguments, paths, store = (
-        parse_publish_arguments(argv),
-        ContainerPaths.from_environment(environ),
-        open_store(environ),
-    )
-    decision = validate_and_publish(arguments, paths, store, lambda: read_data_logs(environ, arguments.run_id))
+    arguments, paths = parse_publish_arguments(argv), ContainerPaths.from_environment(environ)
+    store = open_store(environ)
+    decision, summary = validate_and_publish(arguments, paths, store, lambda: read_data_logs(environ, arguments.run_id))
+    sys.stdout.write(summary)
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
         raise held_error(decision.cause)
@@ -77,24 +75,24 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
 
 def validate_and_publish(
     arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, read_logs: ReadLogs = lambda: None
-) -> Decision:
-    """The whole step but its end; what was decided.
+) -> tuple[Decision, str]:
+    """The whole step but its end; what was decided, and that in a line of text.
 
     Raises DataError or ConfigError when the manifest or the contract file is broken.
 
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        decision = _decide_and_publish(_open(arguments, paths, store), read_logs)
+        decision, summary = _decide_and_publish(_open(arguments, paths, store), read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
     if decision.outcome != "RETRY":
         end_lock(store, arguments.publish_uri, arguments.run_id)
-    return decision
+    return decision, summary
 
 
-def _decide_and_publish(run: Run, read_logs: ReadLogs) -> Decision:
+def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
     outputs = _outputs(paths.input("output"))
@@ -125,8 +123,7 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> Decision:
     )
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
     _write_reports(run, found, summary, page)
-    sys.stdout.write(_summary(decision, found, publication))
-    return decision
+    return decision, _summary(decision, found, publication)
 
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import DirectoryStore
 
 __all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_records"]
 
@@ -26,37 +24,24 @@ def bakery_records() -> list[bytes]:
 
     Raises ConfigError where the sample is not installed.
     """
-    from batchcast.steps import build_shards
+    from batchcast.pipelines.step_configuration import fill_arguments
+    from batchcast.steps.arguments import NONE
+    from batchcast.steps.build_arguments import BuildArguments
+    from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
 
     if not (SAMPLE / "history").is_dir():
         what = "the bakery sample, whose records would be sent, is not here."
         raise ConfigError(Problem("sample", what, str(SAMPLE), "Give records of your own model."))
     with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
-        root = Path(folder)
-        paths = ContainerPaths(root=root)
+        paths = ContainerPaths(root=Path(folder))
         paths.input("contract").mkdir(parents=True)
         shutil.copy(SAMPLE / "model.toml", paths.input("contract"))
         paths.input("history").symlink_to(SAMPLE / "history")
-        with contextlib.redirect_stdout(io.StringIO()):  # the step's summary is no result here
-            build_shards.main(_arguments(), {"OPT_ML": str(root), "BATCHCAST_OBJECT_STORE": str(root / "s3")})
+        given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
+        build_shards(fill_arguments(BuildArguments, **given), paths, DirectoryStore(Path(folder) / "s3"))
         shards = sorted(paths.output("shards").iterdir())
         return [line for shard in shards for line in shard.read_bytes().splitlines()]
-
-
-def _arguments() -> list[str]:
-    """The step's flags: the parameters' defaults, and what has none."""
-    from batchcast.pipelines.parameters import Parameters
-    from batchcast.steps.arguments import NONE
-    from batchcast.steps.build_arguments import BuildArguments
-
-    given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
-    arguments = []
-    for field in dataclasses.fields(BuildArguments):
-        if field.name in given or field.name in Parameters.model_fields:
-            value = given.get(field.name) or Parameters.model_fields[field.name].default
-            arguments += [f"--{field.name.replace('_', '-')}", str(value)]
-    return arguments
 
 
 def read_records(sample: Path) -> list[bytes]:

@@ -116,6 +116,19 @@ def test_the_steps_understand_exactly_what_they_are_told() -> None:
         assert publish.publish_uri == "s3://data/other-published"
 
 
+def test_a_new_parameter_reaches_its_step_by_a_field_of_the_steps_arguments_alone() -> None:
+    """The flags of the definition and the defaults of who calls the step derive from parameter and field."""
+    from dataclasses import make_dataclass
+
+    from batchcast.pipelines import step_configuration
+    from batchcast.steps.build_arguments import BuildArguments
+
+    wider = make_dataclass("Wider", [("max_retry_records", int)], bases=(BuildArguments,), kw_only=True, frozen=True)
+    assert step_configuration._parameters_of(wider) == (*BUILD_SHARDS, "PublishUri", "MaxRetryRecords")
+    given = {"run_id": RUN_ID, "runs_uri": "s3://data/runs", "publish_uri": "none"}
+    assert step_configuration.fill_arguments(wider, **given).max_retry_records == 10_000
+
+
 def test_jobs_come_in_the_order_of_the_graph_with_their_operation_and_no_name() -> None:
     jobs = resolve(DEFINITION, VALUES, RUN_ID)
     assert [(job.step, job.operation) for job in jobs] == [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
+from batchcast.pipelines.step_configuration import fill_arguments
 from batchcast.serving.adhoc.history_rows import copy_items
-from batchcast.steps import build_shards
+from batchcast.steps.arguments import NONE
+from batchcast.steps.build_arguments import BuildArguments
+from batchcast.steps.build_shards import build_shards
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, DataError, Problem
-from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
+from batchcast.steps.shards.manifest import read_baseline, read_records
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 __all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
@@ -73,13 +74,7 @@ def build_records(
         _bring_history(history, item_ids, declared, paths.input("history"), objects)
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
-        flags = [
-            text for name, value in _arguments(run_date, forecast_horizon).items() for text in (f"--{name}", str(value))
-        ]
-        environment = {"OPT_ML": folder, "BATCHCAST_OBJECT_STORE": str(store.root)}
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            build_shards.main(flags, environment)
-        manifest = read_manifest(paths.output("manifest"))
+        manifest = build_shards(_arguments(run_date, forecast_horizon), paths, store)
         _refuse_quarantined(read_records(paths.output("manifest")).to_pylist())
         lines = [line for path in sorted(paths.output("shards").iterdir()) for line in path.read_bytes().splitlines()]
         baseline = read_baseline(paths.output("manifest")).to_pylist()
@@ -92,23 +87,21 @@ def build_records(
     )
 
 
-def _arguments(run_date: str, forecast_horizon: int) -> dict[str, str | int]:
-    return {
-        "run-id": _RUN_ID,
-        "run-date": run_date,
-        "run-label": "ad-hoc",
-        "forecast-horizon": forecast_horizon,
-        "transform-instance-count": 1,
-        "max-concurrent-transforms": 1,
-        "max-payload-in-mb": MAX_PAYLOAD_IN_MB,
-        "records-per-shard": 0,
-        "systemic-failure-percent": 100,
-        "items-uri": _ITEMS,
-        "resume-from": "none",
-        "runs-uri": "s3://ad-hoc/runs",
-        "publish-uri": "none",
-        "processes": 1,
-    }
+def _arguments(run_date: str, forecast_horizon: int) -> BuildArguments:
+    return fill_arguments(
+        BuildArguments,
+        run_id=_RUN_ID,
+        run_date=run_date,
+        run_label="ad-hoc",
+        forecast_horizon=forecast_horizon,
+        transform_instance_count=1,
+        max_concurrent_transforms=1,
+        max_payload_in_mb=MAX_PAYLOAD_IN_MB,
+        systemic_failure_percent=100,
+        items_uri=_ITEMS,
+        runs_uri="s3://ad-hoc/runs",
+        publish_uri=NONE,
+    )
 
 
 def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,23 +6,24 @@ gets an answer with the error the contract file declares, so that the ledger has
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchcast.pipelines.step_configuration import fill_arguments
 from batchcast.serving.bulk.request_tracker import Fates, fates_of
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
+from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
-from batchcast.steps.publish_arguments import parse_publish_arguments
+from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.layout import output_uri
 from batchcast.steps.store.objects import ObjectStore, join_uri
 from batchcast.steps.validate_and_publish import validate_and_publish
@@ -88,8 +89,8 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
         for directory in (paths.input("contract"), paths.output("report"), paths.output("retry")):
             directory.mkdir(parents=True)
         (paths.input("contract") / "model.toml").write_bytes(contract)
-        with contextlib.redirect_stdout(sys.stderr):
-            validate_and_publish(parse_publish_arguments(_arguments(run, parameters)), paths, store)
+        _, summary = validate_and_publish(_arguments(run, parameters), paths, store)
+        sys.stderr.write(summary)
         report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
         for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == "report.json"):
             store.upload(path, join_uri(base, "report", path.name))
@@ -101,20 +102,20 @@ def error_key_of(contract: bytes, where: str) -> str:
     return parse_contract(contract, where=where).answer.error
 
 
-def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> Sequence[str]:
-    arguments = {
-        "run-id": run.run_id,
-        "run-label": run.manifest.run_label,
-        "round": "0",
-        "runs-uri": run.runs_uri,
-        "publish-uri": parameters["PublishUri"],
-        "max-failed-records": parameters["MaxFailedRecords"],
-        "max-failed-percent": parameters["MaxFailedPercent"],
-        "systemic-failure-percent": parameters["SystemicFailurePercent"],
-        "max-retry-records": "0",
-        "resume-from": run.manifest.resume_from or "none",
-    }
-    return [text for name, value in arguments.items() for text in (f"--{name}", value)]
+def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments:
+    return fill_arguments(
+        PublishArguments,
+        run_id=run.run_id,
+        run_label=run.manifest.run_label,
+        round=0,
+        runs_uri=run.runs_uri,
+        publish_uri=parameters["PublishUri"],
+        max_failed_records=int(parameters["MaxFailedRecords"]),
+        max_failed_percent=float(parameters["MaxFailedPercent"]),
+        systemic_failure_percent=float(parameters["SystemicFailurePercent"]),
+        max_retry_records=0,
+        resume_from=run.manifest.resume_from or NONE,
+    )
 
 
 def _line(store: ObjectStore, record: RunRecord, fates: Fates, error_key: str) -> bytes:
