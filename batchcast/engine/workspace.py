@@ -12,6 +12,7 @@ from batchcast.engine.faults import FaultPlan
 from batchcast.engine.jobs import JobEnd, JobRun, Jobs
 from batchcast.engine.processing.job import run_processing_job
 from batchcast.engine.processing.request import check_processing_request
+from batchcast.engine.requests.refusal import refuse_keys
 from batchcast.engine.resource_name import ACCOUNT, REGION, arn
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
 from batchcast.engine.state import Record, Records
@@ -61,7 +62,7 @@ class Workspace:
             "Processing": Jobs(
                 "Processing",
                 Records(root / _STATE / "processing-jobs"),
-                check=check_processing_request,
+                check=self._check_processing,
                 run=self._run_processing,
             ),
         }
@@ -107,6 +108,12 @@ class Workspace:
         check_transform_request(request, store=self.store, model=model, region=REGION, account=ACCOUNT)
         if model is not None:
             self.model_source(model)
+
+    def _check_processing(self, request: Mapping[str, Any]) -> None:
+        check_processing_request(request)
+        outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+        places = {f"ProcessingOutputConfig.Outputs[{place}].S3Output": each for place, each in enumerate(outputs)}
+        refuse_keys(self.store, {f"{where}.S3Uri": each["S3Output"]["S3Uri"] for where, each in places.items()})
 
     def _run_transform(self, run: JobRun) -> JobEnd:
         def report(progress: TransformProgress) -> None:

@@ -66,6 +66,16 @@ def ask_endpoint(runtime: Any, endpoint: str) -> Ask:
     return ask
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The records go to the host that was named, and to no other that it might name: a redirect is the answer."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
 def ask_url(url: str) -> Ask:
     """Ask a container that runs somewhere: POST /invocations below `url`. Raises ConfigError for no http URL."""
     if not url.startswith(("http://", "https://")):
@@ -76,7 +86,7 @@ def ask_url(url: str) -> Ask:
         headers = {"Content-Type": _JSON, "Accept": _JSON}
         request = urllib.request.Request(place, data=record, headers=headers, method="POST")  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 content_type = answer.headers.get("Content-Type", "")
                 return RealTimeAnswer(status=answer.status, body=answer.read(), content_type=content_type)
         except urllib.error.HTTPError as error:

@@ -29,6 +29,7 @@ __all__ = [
     "StoredObject",
     "conflict",
     "join_uri",
+    "key_path",
     "missing",
     "split_uri",
     "whole_file",
@@ -122,6 +123,18 @@ def join_uri(prefix: str, *names: str) -> str:
     return "/".join([prefix.rstrip("/"), *(name.strip("/") for name in names)])
 
 
+def key_path(folder: Path, key: str) -> Path:
+    """Where an object with this key lies below a folder: the only way from a key to a path.
+
+    Raises ConfigError for a key that no file can have, or that would lead out of the folder.
+    """
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        what = f"a directory cannot hold the key {key!r}."
+        raise ConfigError(Problem("key", what, where=key, remedy="Use non-empty names between the slashes."))
+    return folder.joinpath(*parts)
+
+
 def missing(uri: str) -> ObjectMissingError:
     """The error for an object that is not there."""
     return ObjectMissingError(Problem("object_missing", "there is no such object.", where=uri))
@@ -146,15 +159,17 @@ class DirectoryStore:
     def path(self, uri: str) -> Path:
         """The file that holds the object. Raises ConfigError for a key that no file can have."""
         bucket, key = split_uri(uri)
-        parts = key.split("/")
-        if bucket.startswith(".") or any(part in ("", ".", "..") for part in parts):
-            what = f"a directory cannot hold the key {key!r}."
-            raise ConfigError(Problem("key", what, where=uri, remedy="Use non-empty names between the slashes."))
-        return self.root.joinpath(bucket, *parts)
+        if bucket.startswith("."):
+            what = f"a directory cannot hold the bucket {bucket!r}."
+            raise ConfigError(Problem("key", what, where=uri, remedy="Begin its name with a letter or a digit."))
+        return key_path(self.root / bucket, key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)
-        folder = self.root.joinpath(bucket, *key.split("/")[:-1])
+        parents = key.split("/")[:-1]
+        if bucket.startswith(".") or not {"", ".", ".."}.isdisjoint(parents):
+            return  # no file can have such a key
+        folder = self.root.joinpath(bucket, *parents)
         found = []
         for directory, _, names in os.walk(folder, followlinks=True):
             for name in names:

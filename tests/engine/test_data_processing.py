@@ -173,6 +173,45 @@ def test_the_paths_of_the_guide_s_table(path: str, selected: Any) -> None:
     assert parse_json_path(path).apply({"a": {"b": [1, 2, 3]}, "c d": "x"}) == selected
 
 
+ROWS = {"rows": [{"a": 1, "b": {"c": [5, 6]}}, {"a": 2, "b": {"c": [7, 8]}}], "x": {"n": 1}, "y": {"n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("path", "selected"),
+    [
+        ("$.rows[*].a", [1, 2]),
+        ("$.rows[*].b.c[1]", [6, 8]),
+        ("$.rows[*].b.c[*]", [[5, 6], [7, 8]]),
+        ("$.rows[0:1].a", [1]),
+        ("$.rows[1:].b['c']", [[7, 8]]),
+        ("$.rows[0,1].a", [1, 2]),
+        ("$['x','y'].n", {"x": 1, "y": 2}),
+        ("$.rows[0]['a','b']", {"a": 1, "b": {"c": [5, 6]}}),
+        ("$.rows[*]['a','b']", ROWS["rows"]),
+        ("$.rows[5:].a", []),
+    ],
+)
+def test_p19_a_step_after_several_is_taken_in_each_of_them(path: str, selected: Any) -> None:
+    assert parse_json_path(path).apply(ROWS) == selected
+
+
+def test_p19_one_of_several_without_the_member_is_an_error() -> None:
+    with pytest.raises(PathError, match="'z'"):
+        parse_json_path("$.rows[*].z").apply(ROWS)
+
+
+def test_p19_a_filter_behind_several_reaches_the_model(tmp_path: Path) -> None:
+    sent, _ = run(tmp_path, b'{"rows":[{"a":1,"b":2},{"a":3,"b":4}]}\n', b"[]", InputFilter="$.rows[*].a")
+    assert sent == b"[1,3]"
+
+
+@pytest.mark.parametrize("path", ["$[0:2,246:]", "$.a[:1,2:]", "$[0:2,5,246:]"])
+def test_e79_several_ranges_are_refused(path: str) -> None:
+    """E79: observed (sagemaker-python-sdk issue 1112); the words are the service's."""
+    with pytest.raises(PathError, match="only single range filters are supported"):
+        parse_json_path(path)
+
+
 @pytest.mark.parametrize("path", ["$.b", "$[0]", "$.a[3]", "$.a[-4]", "$.a.b", "$['a','b']", "$.s.*", "$.s[0:1]"])
 def test_a_path_to_nothing(path: str) -> None:
     with pytest.raises(PathError):
@@ -181,10 +220,10 @@ def test_a_path_to_nothing(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "columns"),
-    [("$[1:4]", "bcde"), ("$[:1]", "ab"), ("$[5:]", "f"), ("$[1:-1]", "bcdef"), ("$[:-2]", "abcde")],
+    [("$[1:4]", "bcde"), ("$[:1]", "ab"), ("$[5:]", "f"), ("$[1:-1]", "bcde"), ("$[:-2]", "abcd"), ("$[-3:]", "def")],
 )
 def test_p05_a_slice_of_csv_columns_includes_its_end(path: str, columns: str) -> None:
-    """The guide contradicts itself; its prose, which speaks of CSV, includes the end."""
+    """The guide contradicts itself; its prose, which speaks of CSV, includes the end, but for one from the right."""
     assert parse_json_path(path, end_inclusive=True).apply(list("abcdef")) == list(columns)
 
 

@@ -215,3 +215,83 @@ def test_whatever_is_sent_arrives_whole_or_in_chunks(echo: Connection, pieces: l
     whole = b"".join(pieces)
     assert echo.post("/invocations", whole, {}, timeout=5).body == whole
     assert echo.post("/invocations", iter(pieces), {}, timeout=5).body == whole
+
+
+def dripping(beginning: bytes, piece: bytes, seconds: float = 3.0) -> Talk:
+    """Answer with `beginning` and then, for some seconds, with a piece every 50 ms."""
+
+    def talk(accepted: socket.socket) -> None:
+        accepted.recv(1 << 20)
+        deadline = time.monotonic() + seconds
+        try:
+            accepted.sendall(beginning)
+            while time.monotonic() < deadline:
+                accepted.sendall(piece)
+                time.sleep(0.05)
+        except OSError:
+            return
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("beginning", "piece"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: x\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: x\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    ],
+    ids=["status", "header", "headers", "continue", "chunk-size", "chunks", "trailer", "body", "endless"],
+)
+def test_e37_an_answer_that_drips_is_too_late_wherever_it_drips(beginning: bytes, piece: bytes) -> None:
+    with raw_server(dripping(beginning, piece)) as connection:
+        began = time.monotonic()
+        with pytest.raises(NoAnswerError, match=r"no answer within 0\.4 s") as error:
+            connection.post("/", b"body", {}, timeout=0.4)
+        assert 0.35 < time.monotonic() - began < 0.8
+        assert not error.value.disconnected
+
+
+def test_e37_a_server_that_reads_slowly_is_too_late() -> None:
+    def talk(accepted: socket.socket) -> None:
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for _ in range(60):
+            try:
+                if not accepted.recv(20_000):
+                    return
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    for body in (b"x" * (32 << 20), iter([b"x" * (1 << 20)] * 32)):
+        with raw_server(talk) as connection:
+            began = time.monotonic()
+            with pytest.raises(NoAnswerError, match=r"no answer within 0\.4 s"):
+                connection.post("/", body, {}, timeout=0.4)
+            assert time.monotonic() - began < 0.9
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n", b"x" * 11],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"6\r\nxxxxxx\r\n5\r\nxxxxx\r\n0\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 11],
+    ],
+)
+def test_p17_an_answer_has_a_largest_size(pieces: list[bytes]) -> None:
+    with raw_server(answering(*pieces)) as server:
+        connection = Connection(*server._address, max_answer_bytes=10)
+        with pytest.raises(NoAnswerError, match="larger than 10 bytes"):
+            connection.post("/", b"body", {}, timeout=5)
+        connection.close()
+    with raw_server(answering(*pieces)) as server:
+        connection = Connection(*server._address, max_answer_bytes=11)
+        assert connection.post("/", b"body", {}, timeout=5).body == b"x" * 11
+        connection.close()

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 from local_pipeline import Json, local, processing, store_of
+from memory_store import MemoryStore
 
 from batchcast.engine import LocalSageMaker, NotEmulatedError, ServiceException
+from batchcast.engine.processing.data import InputError, stage_inputs
 from batchcast.steps.store.objects import DirectoryStore
 
 IN, OUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
@@ -404,3 +406,20 @@ def test_a_name_is_used_once(tmp_path: Path) -> None:
 def test_an_unknown_job_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ServiceException, match="Could not find requested job with name: nope"):
         local(tmp_path).describe_processing_job(ProcessingJobName="nope")
+
+
+@pytest.mark.parametrize("uri", ["s3://b//o", "s3://b/a//o", "s3://b/../o"])
+def test_p20_an_output_that_no_directory_has_is_refused_before_the_work(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(NotEmulatedError, match=r"Outputs\[0\]\.S3Output\.S3Uri"):
+        local(tmp_path).create_processing_job(**job("pass", outputs={"o": uri}))
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../../outside", "a/./b", "a//b"])
+def test_p20_a_key_that_leads_out_of_the_input_s_folder_is_not_brought(tmp_path: Path, key: str) -> None:
+    """A real store can hold such a key; no path is made of it."""
+    store = MemoryStore()
+    store.write(f"s3://b/in/{key}", b"x")
+    root = tmp_path / "job" / "algo-1"
+    with pytest.raises(InputError, match="cannot hold the key"):
+        stage_inputs(s3_input("s3://b/in/"), store, [root])
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

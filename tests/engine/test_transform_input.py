@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recorded_model import RecordedModel
 from transform_case import TransformCase, transform_request
 
-from batchcast.engine.errors import ServiceException
+from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore, StoredObject
@@ -182,3 +182,26 @@ def test_the_shares_of_the_instances_are_disjoint_and_whole(files: int, instance
     shares = [instance_share(objects, number, instances) for number in range(instances)]
     assert sorted((entry for share in shares for entry in share), key=lambda entry: entry.uri) == objects
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_p20_a_leading_slash_of_a_manifest_s_name_is_not_in_the_output_s(tmp_path: Path) -> None:
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    result = case.run(**manifest(case.store, [{"prefix": "s3://b/in"}, "/a"]))
+    assert (result.status, case.outputs()) == ("Completed", {"a.out": b"1\n"})
+
+
+@pytest.mark.parametrize("path", ["s3://b//out/", "s3://b/a//out", "s3://b/../out/", "s3://b/./out"])
+def test_p20_an_output_path_that_no_directory_has_is_refused_before_the_work(tmp_path: Path, path: str) -> None:
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    with pytest.raises(NotEmulatedError, match=r"TransformOutput\.S3OutputPath"):
+        case.run(S3OutputPath=path)
+    assert case.model.bodies == []
+
+
+def test_p20_slashes_at_the_end_of_an_output_path_are_one(tmp_path: Path) -> None:
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    case.run(S3OutputPath="s3://b/out//")
+    assert case.outputs() == {"a.out": b"1\n"}

@@ -188,3 +188,22 @@ def test_e29_answers_out_of_order_are_written_in_order(tmp_path: Path) -> None:
     case.run(even_are_slow, MaxConcurrentTransforms=4)
     assert ended != sorted(ended, key=int)
     assert case.outputs()["a.out"].split() == sorted(ended, key=int)
+
+
+@pytest.mark.parametrize(
+    ("answer", "in_force"),
+    [
+        ({"MaxConcurrentTransforms": 100_000}, (16, 6)),
+        ({"MaxConcurrentTransforms": 17, "MaxPayloadInMB": 6}, (16, 6)),
+        ({"MaxConcurrentTransforms": 100_000, "MaxPayloadInMB": 0}, (100, 0)),
+        ({"MaxConcurrentTransforms": 2, "MaxPayloadInMB": 100}, (1, 100)),
+        ({"MaxConcurrentTransforms": 16}, (16, 6)),
+    ],
+)
+def test_p18_what_a_container_may_ask_for_is_bounded(tmp_path: Path, answer: Any, in_force: tuple[int, int]) -> None:
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    case.run(get=container(answer), **UNSET)
+    *notes, parameters = case.log()
+    assert parameters.startswith(f"MaxConcurrentTransforms={in_force[0]}, MaxPayloadInMB={in_force[1]},")
+    assert len(notes) == (answer["MaxConcurrentTransforms"] > in_force[0])

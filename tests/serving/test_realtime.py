@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
@@ -107,3 +108,40 @@ def test_a_url_where_nobody_listens_is_an_error() -> None:
         ask_url("http://127.0.0.1:1")(b"{}")
     with pytest.raises(ConfigError, match="http"):
         ask_url("ftp://somewhere")
+
+
+def test_records_are_not_sent_where_a_redirect_leads() -> None:
+    """A redirect is the answer: 307 would send the records to whatever host it names, 302 would ask it for nothing."""
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - http.server's name
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    elsewhere = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+
+    class Redirecting(Elsewhere):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{elsewhere.server_port}/stolen")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    redirecting = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+    for server in (elsewhere, redirecting):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        answer = ask_url(f"http://127.0.0.1:{redirecting.server_port}")(b"{}")
+    finally:
+        for server in (elsewhere, redirecting):
+            server.shutdown()
+            server.server_close()
+    assert (answer.status, asked) == (302, [])

@@ -320,3 +320,11 @@ def test_others_may_read_what_a_directory_store_holds(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
     assert (tmp_path / "bucket" / "key").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("prefix", ["s3://b/../", "s3://b/../../etc/", "s3://b/a/../../", "s3://../", "s3://b//x"])
+def test_a_directory_lists_nothing_outside_itself(tmp_path: Path, prefix: str) -> None:
+    store = DirectoryStore(tmp_path / "inside")
+    store.write("s3://b/x", b"x")
+    (tmp_path / "outside").write_bytes(b"secret")
+    assert list(store.list(prefix)) == []

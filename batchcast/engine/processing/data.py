@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri, key_path
 
 __all__ = ["InputError", "private_path", "stage_inputs", "upload_outputs"]
 
@@ -43,7 +44,9 @@ def stage_inputs(inputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots:
             folder.mkdir(parents=True, exist_ok=True)
             for uri, name in objects[number :: len(roots)] if sharded else objects:
                 try:
-                    _bring(store, uri, folder / name)
+                    _bring(store, uri, key_path(folder, name))
+                except ConfigError as error:
+                    raise InputError(f"ClientError: Cannot download {uri}: {error}") from None
                 except (FileExistsError, NotADirectoryError):
                     what = (
                         f"Cannot download {uri}: its place, {source['LocalPath']}/{name}, is taken by another object."

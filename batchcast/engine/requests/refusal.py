@@ -7,9 +7,10 @@ from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError
 from batchcast.engine.requests.members import values_at
-from batchcast.steps.errors import Problem
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
-__all__ = ["refuse", "refused_members"]
+__all__ = ["refuse", "refuse_keys", "refused_members"]
 
 
 def refuse(problems: Iterable[Problem]) -> None:
@@ -17,6 +18,27 @@ def refuse(problems: Iterable[Problem]) -> None:
     found = tuple(problems)
     if found:
         raise NotEmulatedError(*found)
+
+
+def refuse_keys(store: ObjectStore, uris: Mapping[str, str]) -> None:
+    """Raises NotEmulatedError for each prefix, by the member that has it, below which a directory holds no object."""
+    if isinstance(store, DirectoryStore):
+        refuse(
+            Problem("not_emulated", f"{uri}: a directory cannot hold keys with empty names, `.` or `..`.", where, _KEYS)
+            for where, uri in uris.items()
+            if not _can_hold(store, uri)
+        )
+
+
+_KEYS = "Write s3://bucket/name/name/."
+
+
+def _can_hold(store: DirectoryStore, prefix: str) -> bool:
+    try:
+        store.path(join_uri(prefix, "name"))
+    except ConfigError:
+        return False
+    return True
 
 
 def refused_members(refused: Mapping[str, str], request: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
 """One request and its answer over a kept-alive connection to a model server.
 
 Sending is plain sockets, so that head and body leave in one segment, no body is copied, and a request costs little;
-reading the answer is `http.client`'s. The time limit holds for the whole exchange, and another thread can break it off.
+reading the answer is `http.client`'s. The time limit holds for the whole exchange, however slowly the server reads or
+writes and whatever it writes, and another thread can break the exchange off.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import cast
 
-__all__ = ["Answer", "Connection", "NoAnswerError"]
+__all__ = ["MAX_ANSWER_BYTES", "Answer", "Connection", "NoAnswerError"]
+
+MAX_ANSWER_BYTES = 1 << 29
+"""The largest body of an answer, which is held in memory; the service publishes no limit, this is our pick."""
 
 _READ_BYTES = 1 << 16
 _MOST = 0.9
@@ -51,22 +55,31 @@ class _WholeLines(io.BufferedReader):
         return line
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadingSide:
-    """What HTTPResponse wants of a socket."""
+class _ReadingSide(io.RawIOBase):
+    """What HTTPResponse wants of a socket: each receive waits no longer than the exchange may still take."""
 
-    socket: socket.socket
+    def __init__(self, sock: socket.socket, wait: Callable[[], None]) -> None:
+        self._socket = sock
+        self._wait = wait
 
     def makefile(self, _: str) -> io.BufferedReader:
-        return _WholeLines(self.socket.makefile("rb", buffering=0))
+        return _WholeLines(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the only buffer that BufferedReader gives
+        self._wait()
+        return self._socket.recv_into(buffer)
 
 
 class Connection:
     """A slot's connection; used by one thread, broken off by any."""
 
-    def __init__(self, host: str, port: int, *, prefix: str = "") -> None:
+    def __init__(self, host: str, port: int, *, prefix: str = "", max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._address = (host, port)
         self._prefix = prefix
+        self._max_answer_bytes = max_answer_bytes
         self._socket: socket.socket | None = None
         self._idle = select.poll()
         self._limit_seconds: float | None = None
@@ -100,8 +113,12 @@ class Connection:
         deadline = time.monotonic() + timeout
         try:
             sock = self._connected(timeout)
-            _send(sock, self._head(method, path, headers), body)
-            return self._receive(sock, method, deadline)
+
+            def wait() -> None:
+                self._limit_to(sock, deadline)
+
+            _send(sock, self._head(method, path, headers), body, wait)
+            return self._receive(sock, method, deadline, wait)
         except (OSError, HTTPException, ValueError) as error:
             self.close()
             late = time.monotonic() >= deadline
@@ -147,50 +164,67 @@ class Connection:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{method} {self._prefix}{path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {_USER_AGENT}\r\n{lines}"
 
-    def _receive(self, sock: socket.socket, method: str, deadline: float) -> Answer:
+    def _limit_to(self, sock: socket.socket, deadline: float) -> None:
+        """Let the next send or receive end at the deadline; set anew once a part worth counting has gone by."""
         remaining = deadline - time.monotonic()
-        if self._limit_seconds is None or remaining < _MOST * self._limit_seconds:  # sending took a part worth counting
+        if remaining <= 0:
+            raise TimeoutError
+        if self._limit_seconds is None or remaining < _MOST * self._limit_seconds:
             self._limit(sock, remaining)
-        with HTTPResponse(cast(socket.socket, _ReadingSide(sock)), method=method) as response:
+
+    def _receive(self, sock: socket.socket, method: str, deadline: float, wait: Callable[[], None]) -> Answer:
+        reading = _ReadingSide(sock, wait)
+        with HTTPResponse(cast(socket.socket, reading), method=method) as response:
             response.begin()
-            body = self._body(sock, response, deadline)
+            body = self._body(response)
             if response.will_close:
                 self.close()
-            return Answer(response.status, body)
+        if time.monotonic() >= deadline:
+            raise TimeoutError
+        return Answer(response.status, body)
 
-    def _body(self, sock: socket.socket, response: HTTPResponse, deadline: float) -> bytes:
+    def _body(self, response: HTTPResponse) -> bytes:
         pieces: list[bytes] = []
+        size = 0
         while piece := response.read1(_READ_BYTES):
             pieces.append(piece)
+            size += len(piece)
+            if size > self._max_answer_bytes or (response.length or 0) + size > self._max_answer_bytes:
+                raise HTTPException(f"the answer is larger than {self._max_answer_bytes} bytes, the most that is taken")
             if response.length == 0:
                 break
-            self._limit(sock, deadline - time.monotonic())
         if response.length:
             raise HTTPException(f"the answer was cut {response.length} bytes before its end")
-        if response.length is None and time.monotonic() >= deadline:
-            raise TimeoutError  # a body that ends with the connection looks the same when it is only late
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _send(sock: socket.socket, head: str, body: bytes | Iterable[bytes] | None) -> None:
+def _send(sock: socket.socket, head: str, body: bytes | Iterable[bytes] | None, wait: Callable[[], None]) -> None:
     if body is None:
-        sock.sendall(f"{head}\r\n".encode("latin-1"))
+        _send_all(sock, f"{head}\r\n".encode("latin-1"), wait)
     elif isinstance(body, bytes):
-        _send_together(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1"), body)
+        _send_together(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1"), body, wait)
     else:
-        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"))
+        _send_all(sock, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"), wait)
         for piece in body:
             if piece:  # an empty chunk would end the body
-                _send_together(sock, b"%x\r\n" % len(piece), piece)
-                sock.sendall(b"\r\n")
-        sock.sendall(b"0\r\n\r\n")
+                _send_together(sock, b"%x\r\n" % len(piece), piece, wait)
+                _send_all(sock, b"\r\n", wait)
+        _send_all(sock, b"0\r\n\r\n", wait)
 
 
-def _send_together(sock: socket.socket, first: bytes, second: bytes) -> None:
+def _send_together(sock: socket.socket, first: bytes, second: bytes, wait: Callable[[], None]) -> None:
     """Both in one segment where they fit, and neither copied."""
     sent = sock.sendmsg([first, second])
     if sent < len(first):
-        sock.sendall(first[sent:])
+        _send_all(sock, first[sent:], wait)
         sent = len(first)
     if sent < len(first) + len(second):
-        sock.sendall(memoryview(second)[sent - len(first) :])
+        _send_all(sock, memoryview(second)[sent - len(first) :], wait)
+
+
+def _send_all(sock: socket.socket, data: bytes | memoryview, wait: Callable[[], None]) -> None:
+    """`sendall`, which would begin its time limit anew with every piece that a slow reader takes."""
+    view = memoryview(data)
+    while view:
+        wait()
+        view = view[sock.send(view) :]

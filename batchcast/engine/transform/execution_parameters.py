@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
@@ -60,8 +60,16 @@ def left_to_container(request: Mapping[str, Any]) -> bool:
 
 
 def execution_parameters(request: Mapping[str, Any], answered: Mapping[str, Any]) -> ExecutionParameters:
-    """The job's values over the container's (as `ask_container` gives them) over the defaults."""
-    return ExecutionParameters(**{**answered, **_given(request)})
+    """The job's values over the container's (as `ask_container` gives them) over the defaults.
+
+    The service publishes no bound for the container's MaxConcurrentTransforms; our pick is the one for the job's own,
+    the 100 MB that may be in flight.
+    """
+    found = ExecutionParameters(**{**answered, **_given(request)})
+    most = max(1, MAX_PAYLOAD_IN_MB // max(1, found.max_payload_in_mb))
+    if request.get("MaxConcurrentTransforms") or found.max_concurrent_transforms <= most:
+        return found
+    return replace(found, max_concurrent_transforms=most)
 
 
 def ask_container(connection: Connection, *, timeout: float) -> tuple[dict[str, Any], list[str]]:

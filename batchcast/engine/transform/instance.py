@@ -89,6 +89,10 @@ class TransformInstance:
                 answered, notes = ask_container(connection, timeout=self._job.timeout)
             self._log.write(*notes)
         parameters = execution_parameters(request, answered)
+        wanted = answered.get("max_concurrent_transforms", 0)
+        if not request.get("MaxConcurrentTransforms") and wanted > parameters.max_concurrent_transforms:
+            what = f"/execution-parameters: MaxConcurrentTransforms {wanted} times MaxPayloadInMB"
+            self._log.write(f"{what} {parameters.max_payload_in_mb} is above the 100 MB in flight, so it is lowered")
         self._log.write(str(parameters))
         return parameters
 

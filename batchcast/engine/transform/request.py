@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
+from batchcast.engine.requests.refusal import refuse_keys
 from batchcast.engine.requests.request_check import check_request, refuse_as_service
 from batchcast.engine.requests.storage import has_local_storage
 from batchcast.engine.transform.data.input import check_input
@@ -48,6 +49,7 @@ def check_transform_request(
     _check_rules(request)
     _check_model(request["ModelName"], model, arn=f"arn:aws:sagemaker:{region}:{account}")
     _check_emulated(request)
+    refuse_keys(store, {"TransformOutput.S3OutputPath": request["TransformOutput"]["S3OutputPath"]})
     role = str((model or {}).get("ExecutionRoleArn", f"arn:aws:iam::{account}:role/batchcast"))
     check_input(request["TransformInput"]["DataSource"]["S3DataSource"], store, region=region, role=role)
 

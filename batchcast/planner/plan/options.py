@@ -184,12 +184,13 @@ def _local_copy(history: str) -> Iterator[Path]:
         yield Path(history)
         return
     from batchcast.steps.store.environment import open_store
+    from batchcast.steps.store.objects import key_path
 
     store = open_store(os.environ)
     with tempfile.TemporaryDirectory(prefix="plan-history-") as folder:
         for stored in store.list(history):
             name = stored.uri.removeprefix(history).lstrip("/") or stored.uri.rsplit("/", 1)[-1]
-            store.download(stored.uri, Path(folder, name))
+            store.download(stored.uri, key_path(Path(folder), name))
         yield Path(folder)
 
 

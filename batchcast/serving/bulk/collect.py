@@ -25,7 +25,7 @@ from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.layout import output_uri
-from batchcast.steps.store.objects import ObjectStore, join_uri
+from batchcast.steps.store.objects import ObjectStore, join_uri, key_path
 from batchcast.steps.validate_and_publish import validate_and_publish
 
 __all__ = ["Collection", "collect_run", "decide_run", "error_key_of"]
@@ -84,7 +84,7 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
         base = join_uri(run.runs_uri, run.run_id)
         for name in ("manifest", "output"):
             for stored in store.list(join_uri(base, name) + "/"):
-                target = paths.input(name) / stored.uri.removeprefix(join_uri(base, name) + "/")
+                target = key_path(paths.input(name), stored.uri.removeprefix(join_uri(base, name) + "/"))
                 store.download(stored.uri, target)
         for directory in (paths.input("contract"), paths.output("report"), paths.output("retry")):
             directory.mkdir(parents=True)

@@ -59,7 +59,7 @@ def input_objects(source: Mapping[str, Any], output_path: str, store: ObjectStor
     """
     if source["S3DataType"] == "ManifestFile":
         prefix, names = _manifest(source["S3Uri"], store)
-        uris = {prefix + name: name for name in names}
+        uris = {prefix + name: name.lstrip("/") for name in names}
     else:
         found = [entry.uri for entry in store.list(source["S3Uri"])]
         base = _base(source["S3Uri"], found)

@@ -32,7 +32,7 @@ class JsonPath:
     """A parsed path; `apply` selects, `text` is the path as given."""
 
     text: str
-    steps: tuple[Callable[[Any], Any], ...]
+    steps: tuple[_Step, ...]
     by_index_only: bool
 
     @property
@@ -41,21 +41,41 @@ class JsonPath:
         return not self.steps
 
     def apply(self, document: Any) -> Any:
-        """The selected part. Raises PathError for a name or an index the document does not have."""
-        for step in self.steps:
-            document = step(document)
-        return document
+        """The selected part. Raises PathError for a name or an index the document does not have.
+
+        What follows a `*`, a range or several names or indices is applied to each of what they select, and the list
+        or object that they give keeps its form; whether the service does it so is not published, our pick.
+        """
+        return _applied(self.steps, document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    select: Callable[[Any], Any]
+    several: bool
+
+
+def _applied(steps: tuple[_Step, ...], document: Any) -> Any:
+    for position, step in enumerate(steps):
+        document = step.select(document)
+        rest = steps[position + 1 :]
+        if step.several and rest:
+            if isinstance(document, dict):
+                return {name: _applied(rest, value) for name, value in document.items()}
+            return [_applied(rest, value) for value in document]
+    return document
 
 
 def parse_json_path(text: str, *, end_inclusive: bool = False) -> JsonPath:
     """Parse once, apply to many records. Raises PathError.
 
     `end_inclusive`: for CSV the guide's prose includes the end of a slice (`$[1:4]` is the second to the fifth column),
-    its table calls it an ordinary slice. The engine takes the prose for CSV and the table for JSON.
+    its table calls it an ordinary slice. The engine takes the prose for CSV and the table for JSON. A negative end is
+    an ordinary one in both: `$[:-1]` leaves the last column, which is the label, behind.
     """
     if not text.startswith("$"):
         raise PathError(f"the JSONPath {text!r} must begin with $")
-    steps: list[Callable[[Any], Any]] = []
+    steps: list[_Step] = []
     by_index_only = True
     position = 1
     while position < len(text):
@@ -65,17 +85,17 @@ def parse_json_path(text: str, *, end_inclusive: bool = False) -> JsonPath:
     return JsonPath(text, tuple(steps), by_index_only)
 
 
-def _step(text: str, position: int, end_inclusive: bool) -> tuple[Callable[[Any], Any], int, bool]:
+def _step(text: str, position: int, end_inclusive: bool) -> tuple[_Step, int, bool]:
     if match := _WILDCARD.match(text, position):
-        return _every, match.end(), False
+        return _Step(_every, several=True), match.end(), False
     if match := _CHILD.match(text, position):
-        return _child(match["name"]), match.end(), True
+        return _Step(_child(match["name"]), several=False), match.end(), True
     if match := _NAMES.match(text, position):
         names = [name[1:-1] for name in re.findall(_NAME, match["names"])]
-        return (_child(names[0]) if len(names) == 1 else _children(names)), match.end(), True
+        several = len(names) > 1
+        return _Step(_children(names) if several else _child(names[0]), several), match.end(), True
     if match := _PLACES.match(text, position):
-        places = [place.strip() for place in match["places"].split(",")]
-        return _elements(places, end_inclusive), match.end(), False
+        return _elements(match["places"].split(","), end_inclusive), match.end(), False
     raise PathError(f"the JSONPath {text!r} has an operator SageMaker does not support, from {text[position:]!r}")
 
 
@@ -88,36 +108,42 @@ def _every(document: Any) -> Any:
 
 
 def _child(name: str) -> Callable[[Any], Any]:
-    def step(document: Any) -> Any:
+    def select(document: Any) -> Any:
         if not isinstance(document, dict) or name not in document:
             raise PathError(f"there is no attribute {name!r}")
         return document[name]
 
-    return step
+    return select
 
 
 def _children(names: list[str]) -> Callable[[Any], Any]:
-    def step(document: Any) -> Any:
+    def select(document: Any) -> Any:
         return {name: _child(name)(document) for name in names}
 
-    return step
+    return select
 
 
-def _elements(places: list[str], end_inclusive: bool) -> Callable[[Any], Any]:
-    def step(document: Any) -> Any:
+def _elements(texts: list[str], end_inclusive: bool) -> _Step:
+    # The service's words (sagemaker-python-sdk issue 1112).
+    if sum(":" in text for text in texts) > 1:
+        raise PathError(f"[{','.join(texts)}] has several ranges: only single range filters are supported")
+    places = [_slice(text, end_inclusive) if ":" in text else int(text) for text in texts]
+    several = len(places) > 1 or isinstance(places[0], slice)
+
+    def select(document: Any) -> Any:
         if not isinstance(document, list):
-            raise PathError(f"[{','.join(places)}] needs an array")
-        if len(places) == 1 and ":" not in places[0]:
-            return _element(document, int(places[0]))
+            raise PathError(f"[{','.join(texts)}] needs an array")
+        if not several:
+            return _element(document, places[0])
         selected: list[Any] = []
         for place in places:
-            selected += document[_slice(place, end_inclusive)] if ":" in place else [_element(document, int(place))]
+            selected += document[place] if isinstance(place, slice) else [_element(document, place)]
         return selected
 
-    return step
+    return _Step(select, several)
 
 
-def _element(document: list[Any], index: int) -> Any:
+def _element(document: list[Any], index: Any) -> Any:
     try:
         return document[index]
     except IndexError:
@@ -126,6 +152,6 @@ def _element(document: list[Any], index: int) -> Any:
 
 def _slice(place: str, end_inclusive: bool) -> slice:
     first, last = (int(bound) if bound.strip() else None for bound in place.split(":"))
-    if last is not None and end_inclusive:
-        last = None if last == -1 else last + 1
+    if last is not None and last >= 0 and end_inclusive:
+        last += 1
     return slice(first, last)
