@@ -176,7 +176,7 @@ class _Graph:
         from sagemaker.mlops.workflow.steps import ProcessingStep
 
         processor = Processor(
-            role=self.settings.role_arn,
+            role=self.settings.processing_role_arn,
             image_uri=self.settings.image_uri,
             instance_count=1,
             instance_type=self.parameters["ProcessingInstanceType"],
@@ -187,6 +187,7 @@ class _Graph:
             max_runtime_in_seconds=self.settings.max_runtime_in_seconds,
             base_job_name=name,
             sagemaker_session=self.session,
+            env=self.settings.processing_environment or None,
             tags=self._tags(),
             network_config=self._network(name),
         )

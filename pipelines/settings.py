@@ -29,7 +29,7 @@ class BuildSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pipeline_name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")] = "batchcast"
-    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
+    processing_role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
         "arn:aws:iam::000000000000:role/batchcast"
     )
     code_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?app\.pyz$", max_length=1024)] = (
@@ -41,6 +41,7 @@ class BuildSettings(BaseModel):
     image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
         "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
     )
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
     volume_size_in_gb: Annotated[int, Field(ge=1, le=16384)] = 200
     max_runtime_in_seconds: Annotated[int, Field(ge=1, le=777_600)] = 14_400
     volume_kms_key: KmsKey | None = None
@@ -62,6 +63,11 @@ class BuildSettings(BaseModel):
         if problems:
             raise ConfigError(*problems)
         return self
+
+    @property
+    def processing_environment(self) -> dict[str, str]:
+        """What a processing container does not get by itself: boto3 finds no region in it but this one."""
+        return {"AWS_DEFAULT_REGION": self.region} if self.region else {}
 
     @property
     def output_filter(self) -> str:

@@ -16,7 +16,8 @@ from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
 from batchcast.pipelines.bundle import bundle, content_key
 from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import build, to_json
+from batchcast.pipelines.definition import to_json
+from batchcast.pipelines.filled import fill_definition
 from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.runs.deployed import deployed_pipeline
 from batchcast.session.service_errors import error_code
@@ -89,14 +90,14 @@ class Deployment:
 
 
 def package(settings: DeploySettings) -> Package:
-    """Compile and check everything, without an account. Raises ConfigError for what SageMaker would refuse."""
+    """Put everything together and check it, without an account. Raises ConfigError for what SageMaker would refuse."""
     code = bundle()
     contract = _contract(settings)
     prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
     code_uri = join_uri(prefix, content_key(code))
     contract_uri = join_uri(prefix, _sha256(contract), "model.toml")
     located = settings.build.model_copy(update={"code_uri": code_uri, "contract_uri": contract_uri})
-    definition = with_defaults(_compiled(located), settings.defaults)
+    definition = with_defaults(fill_definition(located), settings.defaults)
     found = lint(definition)
     refused = [problem for problem in found if problem.code not in ADVICE]
     if refused:
@@ -116,7 +117,7 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
     """
     name = settings.build.pipeline_name
     current = deployed_pipeline(session, name)
-    wanted = {"Definition": packed.definition, "RoleArn": settings.role_arn, "Description": packed.description}
+    wanted = {"Definition": packed.definition, "RoleArn": settings.pipeline_role_arn, "Description": packed.description}
     changes = tuple(differences(_comparable(current), wanted)) if current else ()
     calls = [*_uploads(session, settings, packed)]
     pipeline = _pipeline_request(settings, packed)
@@ -140,16 +141,6 @@ def apply(session: Session, deployment: Deployment) -> None:
     """Make the calls of the plan: objects first, so that no definition names what is not there."""
     for call in deployment.calls:
         getattr(session.client(call.service), call.method)(**call.request)
-
-
-def _compiled(settings: Any) -> dict[str, Any]:
-    try:
-        return build(settings)
-    except ModuleNotFoundError as error:
-        what = f"the SageMaker Python SDK is needed to compile the definition ({error})."
-        raise ConfigError(
-            Problem("sdk_missing", what, remedy="Install batchcast[aws], or deploy from Studio.")
-        ) from error
 
 
 def _contract(settings: DeploySettings) -> bytes:
@@ -194,7 +185,7 @@ def _pipeline_request(settings: DeploySettings, packed: Package) -> dict[str, An
         "PipelineName": settings.build.pipeline_name,
         **body,
         "PipelineDescription": packed.description,
-        "RoleArn": settings.role_arn,
+        "RoleArn": settings.pipeline_role_arn,
     }
 
 

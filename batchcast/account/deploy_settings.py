@@ -1,6 +1,7 @@
 """What a deployment is made of: a TOML file, options that take precedence over it, or both.
 
-role = "arn:aws:iam::111122223333:role/forecast-pipeline"
+pipeline_role_arn = "arn:aws:iam::111122223333:role/forecast-pipeline"
+processing_role_arn = "arn:aws:iam::111122223333:role/forecast-processing"
 bucket = "acme-forecasts"
 contract = "model.toml"            # relative to this file
 pipeline_name = "weekly-forecast"   # this and the rest are build settings
@@ -23,6 +24,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from batchcast.account.stack import Stack, stack_option
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.processing_images import image_of
 from batchcast.pipelines.settings import BuildSettings, read_settings
@@ -33,16 +35,17 @@ from batchcast.steps.store.objects import split_uri
 __all__ = ["DERIVED", "OPTIONS", "DeploySettings", "deploy_options", "read_deploy_settings"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-# Build settings that follow from the code and the contract file.
-DERIVED = ("code_uri", "contract_uri")
+# Build settings that follow from the code, the contract file and the session.
+DERIVED = ("code_uri", "contract_uri", "region")
 _IN_A_WORKSPACE = {
-    "role": BuildSettings().role_arn,
+    "pipeline_role_arn": BuildSettings().processing_role_arn,
+    "processing_role_arn": BuildSettings().processing_role_arn,
     "bucket": split_uri(BuildSettings().code_uri)[0],
 }
 # Build setting -> its option and what it means; a test holds the table against BuildSettings.
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "pipeline_name": ("--name", "Name of the pipeline.  [default: batchcast]"),
-    "role_arn": ("--processing-role", "Role of the processing jobs; --role unless given."),
+    "processing_role_arn": ("--processing-role", "ARN of the role with which the processing jobs work."),
     "image_uri": ("--image-uri", "Processing image; the region's scikit-learn image unless given."),
     "volume_size_in_gb": ("--volume-size-in-gb", "Disk of a processing job."),
     "max_runtime_in_seconds": ("--max-runtime-in-seconds", "When a processing job is stopped."),
@@ -59,9 +62,9 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySettings:
-    """`role_arn` is the pipeline's own role; `defaults` become those of the deployed pipeline's parameters."""
+    """The pipeline's own role starts its jobs; `defaults` become those of the deployed pipeline's parameters."""
 
-    role_arn: str
+    pipeline_role_arn: str
     bucket: str
     prefix: str
     contract: Path
@@ -70,11 +73,12 @@ class DeploySettings:
 
 
 def deploy_options(command: _Command) -> _Command:
-    """`--settings`, `--role`, `--bucket` and an option a build setting, on a click command."""
+    """`--settings`, `--stack`, `--pipeline-role`, `--bucket` and an option a build setting, on a click command."""
     file = click.Path(path_type=Path, dir_okay=False)
     options = [
         click.option("--settings", "settings_file", type=file, help="A TOML file of these options."),
-        click.option("--role", metavar="ARN", help="Role that runs the pipeline."),
+        stack_option,
+        click.option("--pipeline-role", "pipeline_role_arn", metavar="ARN", help="Role that starts the jobs."),
         click.option("--bucket", help="Bucket for the code, the contract file and large definitions."),
         click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
         click.option("--contract", type=file, help="The model.toml that declares the model's records."),
@@ -98,26 +102,31 @@ def _option(field: str) -> Callable[[Any], Any]:
     return click.option(flag, field, type=int if isinstance(default, int) else str, help=help_text)
 
 
-def read_deploy_settings(file: Path | None, given: Mapping[str, Any], *, region: str) -> DeploySettings:
-    """The settings of `file`, overridden by the options `given` (None and empty: not given).
+def read_deploy_settings(
+    file: Path | None, given: Mapping[str, Any], *, region: str, stack: Stack | None = None
+) -> DeploySettings:
+    """What follows from the stack, overridden by `file`, overridden by the options `given` (None and empty: not given).
 
     A workspace needs neither role nor bucket; on AWS the image is the region's unless one is named.
     Raises ConfigError with everything that is missing or wrong.
     """
     local = region == LOCAL_REGION
-    values = {**(_IN_A_WORKSPACE if local else {}), **(_read(file) if file else {})}
+    made = stack.deploy_settings() if stack else {}
+    written = _read(file) if file else {}
     said = {key: value for key, value in given.items() if value not in (None, ())}
-    pairs = [f"{name}={value}" for name, value in values.pop("parameters", {}).items()]
+    named = {**made.pop("parameters", {}), **written.pop("parameters", {})}
+    pairs = [f"{name}={value}" for name, value in named.items()]
     defaults = parse_overrides(_last_of_each([*pairs, *said.pop("defaults", ())]))
+    values = {**(_IN_A_WORKSPACE if local else {}), **made, **written}
     if "tags" in said:
         said["tags"] = dict(_tags(said["tags"]))
     values |= said
-    own = _own({key: value for key, value in values.items() if key not in OPTIONS})
-    build = {"role_arn": own.role, **{key: value for key, value in values.items() if key in OPTIONS}}
-    if "image_uri" not in build and not local:
-        build["image_uri"] = image_of(region)
+    own = _own({key: value for key, value in values.items() if key not in OPTIONS or key in _Own.model_fields})
+    build = {key: value for key, value in values.items() if key in OPTIONS}
+    if not local:
+        build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
     return DeploySettings(
-        role_arn=own.role,
+        pipeline_role_arn=own.pipeline_role_arn,
         bucket=own.bucket,
         prefix=own.prefix.strip("/"),
         contract=own.contract,
@@ -127,11 +136,12 @@ def read_deploy_settings(file: Path | None, given: Mapping[str, Any], *, region:
 
 
 class _Own(BaseModel):
-    """The settings that are no build settings."""
+    """The settings that are no build settings, and the one build setting that has to be given."""
 
     model_config = ConfigDict(extra="forbid")
 
-    role: str
+    pipeline_role_arn: str
+    processing_role_arn: str
     bucket: str
     contract: Path
     prefix: str = "batchcast"
@@ -148,12 +158,14 @@ def _own(values: Mapping[str, Any]) -> _Own:
 def _problem(one: Any) -> Problem:
     name = str(one["loc"][0])
     if name in DERIVED:
-        return Problem("setting", "follows from the code and the contract file.", name, "Leave it out.")
+        return Problem("setting", "follows from the code, the contract file and the region.", name, "Leave it out.")
     if one["type"] == "extra_forbidden":
-        known = ", ".join([*_Own.model_fields, "parameters", *OPTIONS])
+        known = ", ".join(dict.fromkeys([*_Own.model_fields, "parameters", *OPTIONS]))
         return Problem("setting", "there is no such setting.", name, f"Known are: {known}.")
     if one["type"] == "missing":
-        return Problem("setting_missing", "is needed.", name, f"Give --{name}, or {name} in the file of --settings.")
+        flag = name.removesuffix("_arn").replace("_", "-")
+        remedy = f"Give --{flag}, {name} in the file of --settings, or --stack."
+        return Problem("setting_missing", "is needed.", name, remedy)
     return Problem("setting", f"{one['input']!r}: {one['msg']}.", name)
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from batchcast.account.roles import Access, denied
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
-from batchcast.planner.plan.run_estimate import estimate_run
 from batchcast.runs.run_lock import find_holder, in_the_way
 from batchcast.runs.start import list_runs
 from batchcast.session.service_errors import error_code
@@ -22,6 +21,8 @@ from batchcast.steps.store.objects import join_uri, split_uri
 __all__ = ["Finding", "preflight"]
 
 Level = Literal["ok", "warning", "error"]
+# Says in words what a run costs and takes; raises ConfigError for what it lacks. The planner's, or anybody's.
+Estimate = Callable[[Parameters], str]
 _LISTED_OBJECTS = 1000
 
 
@@ -43,20 +44,20 @@ class _Run:
     pipeline_name: str
     values: Parameters
     jobs: tuple[Mapping[str, Any], ...]
-    workload: Mapping[str, Any]
+    estimate: Estimate
 
 
 def preflight(
-    session: Session, pipeline: Mapping[str, Any], values: Parameters, workload: Mapping[str, Any]
+    session: Session, pipeline: Mapping[str, Any], values: Parameters, estimate: Estimate
 ) -> Iterator[Finding]:
-    """The findings, check by check. `pipeline` is DescribePipeline's answer, `workload` fields of `PlanOptions`.
+    """The findings, check by check. `pipeline` is DescribePipeline's answer.
 
     What cannot be looked at, often because this identity may not, is a warning that it was not checked. Raises
     ServiceError when AWS cannot be reached. About 40 API calls, most of them for the list of quotas.
     """
     steps = walk_steps(json.loads(pipeline["PipelineDefinition"])["Steps"])
     jobs = tuple(step["Arguments"] for step in steps if step["Type"] in ("Processing", "Transform"))
-    run = _Run(session=session, pipeline_name=pipeline["PipelineName"], values=values, jobs=jobs, workload=workload)
+    run = _Run(session=session, pipeline_name=pipeline["PipelineName"], values=values, jobs=jobs, estimate=estimate)
     for name, check in _CHECKS.items():
         try:
             for level, what, remedy in check(run):
@@ -239,12 +240,12 @@ def _pointer(run: _Run) -> Iterator[Line]:
 
 def _estimate(run: _Run) -> Iterator[Line]:
     try:
-        found = estimate_run(run.values, region=run.session.region, **run.workload)
+        found = run.estimate(run.values)
     except ConfigError as error:
         for problem in error.problems:
             yield "warning", f"not estimated: {problem.where}: {problem.what}", problem.remedy
         return
-    yield "ok", f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD.", ""
+    yield "ok", found, ""
 
 
 _CHECKS: Mapping[str, Callable[[_Run], Iterator[Line]]] = {

@@ -45,7 +45,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When and with what the pipeline is started. `role_arn` is the scheduler's own; `parameters` beside the defaults.
+    """When and with what the pipeline is started. `parameters` beside the defaults.
 
     Starts that fail for an hour go to `dead_letter_queue`, the ARN of an SQS queue.
     """
@@ -54,7 +54,7 @@ class Schedule:
     pipeline_name: str
     cron: str
     timezone: str
-    role_arn: str
+    scheduler_role_arn: str
     dead_letter_queue: str
     parameters: Mapping[str, str]
 
@@ -118,7 +118,7 @@ def _request(session: Session, schedule: Schedule) -> dict[str, Any]:
         "State": "ENABLED",
         "Target": {
             "Arn": pipeline["PipelineArn"],
-            "RoleArn": schedule.role_arn,
+            "RoleArn": schedule.scheduler_role_arn,
             "SageMakerPipelineParameters": {
                 "PipelineParameterList": [{"Name": name, "Value": value} for name, value in parameters.items()]
             },

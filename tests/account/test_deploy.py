@@ -25,6 +25,7 @@ from batchcast.runs.deployed import deployed_pipeline
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import BatchcastError, ConfigError, ServiceError
 
+ROLES = f'pipeline_role_arn = "{ROLE}"\nprocessing_role_arn = "{ROLE}"\n'
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d"
 
 
@@ -54,7 +55,7 @@ def test_the_first_deployment_uploads_and_creates(
 def test_what_is_sent_is_the_committed_definition_with_the_settings_of_the_team(packed: Package) -> None:
     committed = json.loads(Path(definition.__file__).with_name("pipeline.json").read_text())
     places = {change.path.split(".")[-1] for change in differences(committed, packed.definition)}
-    assert places == {"DefaultValue", "RoleArn", "ImageUri", "S3Uri"}
+    assert places == {"DefaultValue", "RoleArn", "ImageUri", "S3Uri", "Environment"}
 
 
 def test_the_second_deployment_does_nothing(
@@ -135,7 +136,19 @@ def test_defaults_of_the_team_are_those_of_the_pipeline(packed: Package) -> None
 def test_a_dry_run_prints_the_requests_and_writes_nothing(
     account: Recorder, session: AwsSession, packed: Package
 ) -> None:
-    options = ["--role", ROLE, "--bucket", BUCKET, "--contract", str(CONTRACT), "--region", REGION, "--dry-run"]
+    options = [
+        "--pipeline-role",
+        ROLE,
+        "--processing-role",
+        ROLE,
+        "--bucket",
+        BUCKET,
+        "--contract",
+        str(CONTRACT),
+        "--region",
+        REGION,
+        "--dry-run",
+    ]
     for name, value in DEFAULTS.items():
         options += ["-p", f"{name}={value}"]
     done = CliRunner().invoke(root, ["deploy", *options], catch_exceptions=False)
@@ -149,7 +162,7 @@ def test_the_command_creates_and_says_so(
     account: Recorder, session: AwsSession, packed: Package, tmp_path: Path
 ) -> None:
     file = tmp_path / "deploy.toml"
-    file.write_text(f'role = "{ROLE}"\nbucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n')
+    file.write_text(ROLES + f'bucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n')
     done = CliRunner().invoke(root, ["deploy", "--settings", str(file), "--region", REGION], catch_exceptions=False)
     assert done.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
     assert deployed_pipeline(session, "batchcast") is not None
@@ -160,7 +173,8 @@ def test_show_diff_says_what_a_deployment_would_change(
 ) -> None:
     file = tmp_path / "deploy.toml"
     file.write_text(
-        f'role = "{ROLE}"\nbucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n[parameters]\n'
+        ROLES
+        + f'bucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n[parameters]\n'
         + "".join(f'{name} = "{value}"\n' for name, value in DEFAULTS.items())
     )
     deployed(session, settings, packed)
@@ -208,7 +222,7 @@ class TestSettings:
     def test_options_take_precedence_over_the_file(self, tmp_path: Path) -> None:
         file = tmp_path / "deploy.toml"
         file.write_text(
-            f'role = "{ROLE}"\nbucket = "one-bucket"\ncontract = "model.toml"\npipeline_name = "weekly"\n'
+            ROLES + 'bucket = "one-bucket"\ncontract = "model.toml"\npipeline_name = "weekly"\n'
             'volume_size_in_gb = 100\n[tags]\nteam = "a"\n[parameters]\nForecastHorizon = 7\nModelName = "m"\n'
         )
         given = {
@@ -223,15 +237,24 @@ class TestSettings:
         assert settings.build.pipeline_name == "weekly"
         assert settings.build.volume_size_in_gb == 50
         assert settings.build.tags == {"team": "b"}
-        assert settings.build.role_arn == ROLE
+        assert settings.build.processing_role_arn == ROLE
         assert settings.build.image_uri.startswith("492215442770.dkr.ecr.eu-central-1.amazonaws.com/")
         assert settings.defaults == {"ForecastHorizon": "14", "ModelName": "m"}
 
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ({}, ["setting_missing] role", "setting_missing] bucket", "setting_missing] contract", "--contract"]),
-            ({"buckt": "x"}, ["there is no such setting", "Known are: role, bucket"]),
+            (
+                {},
+                [
+                    "setting_missing] pipeline_role_arn",
+                    "--processing-role",
+                    "setting_missing] bucket",
+                    "setting_missing] contract",
+                    "--contract",
+                ],
+            ),
+            ({"buckt": "x"}, ["there is no such setting", "Known are: pipeline_role_arn, processing_role_arn, bucket"]),
             ({"code_uri": "s3://b/app.pyz"}, ["follows from the code"]),
         ],
     )
@@ -241,7 +264,7 @@ class TestSettings:
         assert all(each in str(raised.value) for each in said)
 
     def test_a_region_without_an_image_asks_for_one(self) -> None:
-        given = {"role": ROLE, "bucket": BUCKET, "contract": CONTRACT}
+        given = {"pipeline_role_arn": ROLE, "processing_role_arn": ROLE, "bucket": BUCKET, "contract": CONTRACT}
         with pytest.raises(ConfigError, match="Did you mean eu-central-1"):
             read_deploy_settings(None, given, region="eu-centrl-1")
         read_deploy_settings(None, {**given, "image_uri": "own:1"}, region="eu-centrl-1")

@@ -18,7 +18,7 @@ from batchcast.steps.errors import ConfigError, ServiceError
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/forecast-scheduler"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:forecast-starts"
-CREATE = ("create", "--cron", "cron(30 3 ? * SUN *)", "--timezone", "Europe/Berlin", "--role", ROLE)
+CREATE = ("create", "--cron", "cron(30 3 ? * SUN *)", "--timezone", "Europe/Berlin", "--scheduler-role", ROLE)
 CREATE = (*CREATE, "--dead-letter-queue", QUEUE)
 
 

@@ -17,6 +17,7 @@ from batchcast.session.service_errors import action
 
 __all__ = [
     "LEAST",
+    "STACK",
     "TEMPLATE",
     "allows",
     "create",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "infra" / "batchcast.yaml"
+STACK = "forecasts"
 LEAST = {"ModelName": "demand-*", "BucketName": BUCKET}
 # Resources that moto passes over.
 NOT_IN_MOTO = {
@@ -46,14 +48,14 @@ def create(parameters: Mapping[str, str]) -> dict[str, str]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         cloudformation.create_stack(
-            StackName="stack",
+            StackName=STACK,
             TemplateBody=TEMPLATE.read_text(),
             Capabilities=["CAPABILITY_IAM"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
     left_out = {word for one in said for word in str(one.message).split() if word.startswith("AWS::")}
     assert left_out <= NOT_IN_MOTO
-    (stack,) = cloudformation.describe_stacks(StackName="stack")["Stacks"]
+    (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
@@ -116,6 +118,7 @@ _ACTIONS = {
     "ListObjectsV2": "s3:ListBucket",
 }
 _RESOURCES = {
+    "StackName": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/0a1b2c",
     "PipelineExecutionArn": "{}",
     "PipelineName": f"{PREFIX}:pipeline/{{}}",
     "ResourceArn": "{}",

@@ -16,7 +16,7 @@ from cfnlint.decode import decode
 from click.testing import CliRunner
 from golden import matches_golden
 from scripted_run import PREFIX, RUN_ID, ScriptedRun, step
-from stack import LEAST, TEMPLATE, allows, create, needed, statements_of_policy, statements_of_role, texts
+from stack import LEAST, STACK, TEMPLATE, allows, create, needed, statements_of_policy, statements_of_role, texts
 from strict import Recorder
 from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
 
@@ -243,8 +243,7 @@ def every_command(script: ScriptedRun, outputs: Mapping[str, str]) -> None:
     for command in ("status", "wait", "logs", "list"):
         run(command, *([RUN_ID] if command == "status" else []))
     run("rerun", RUN_ID, "--no-wait")
-    starts = ["--role", outputs["SchedulerRoleArn"], "--dead-letter-queue", outputs["DeadLetterQueueArn"]]
-    run("schedule", "create", "--cron", "cron(30 3 ? * SUN *)", *starts)
+    run("schedule", "create", "--cron", "cron(30 3 ? * SUN *)", "--stack", STACK)
     for command in ("show", "pause", "resume", "delete"):
         run("schedule", command)
 

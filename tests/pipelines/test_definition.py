@@ -14,16 +14,24 @@ from typing import Any
 import pytest
 
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.pipelines.definition import COMMITTED
+from batchcast.pipelines.definition import COMMITTED, to_json
+from batchcast.pipelines.filled import fill_definition
 from batchcast.pipelines.lint.lint import lint
 from batchcast.pipelines.parameters import declared_parameters
 from batchcast.pipelines.requests import walk_steps
+from batchcast.pipelines.settings import BuildSettings, read_settings
 from batchcast.pipelines.step_configuration import TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
+FILLING = """
+from batchcast.pipelines.filled import fill_definition
+from batchcast.pipelines.settings import BuildSettings
+fill_definition(BuildSettings())
+"""
 FULL_SETTINGS = {
     "pipeline_name": "weekly",
-    "role_arn": "arn:aws:iam::000000000000:role/service-role/weekly",
+    "processing_role_arn": "arn:aws:iam::000000000000:role/service-role/weekly",
+    "region": "eu-west-1",
     "code_uri": "s3://team/code/0a1b/app.pyz",
     "contract_uri": "s3://team/code/2c3d/model.toml",
     "image_uri": "000000000000.dkr.ecr.eu-west-1.amazonaws.com/own:1",
@@ -39,13 +47,24 @@ FULL_SETTINGS = {
 }
 
 
+# One setting after the other, and those that only go together.
+SINGLE_SETTINGS = [
+    {name: value}
+    for name, value in FULL_SETTINGS.items()
+    if name not in ("subnets", "security_group_ids", "pipeline_name")
+]
+SINGLE_SETTINGS += [
+    {"subnets": ["subnet-1"], "security_group_ids": ["sg-1", "sg-2"]},
+    {**FULL_SETTINGS, "run_conditions": False, "isolated_steps": []},
+    {"tags": {"a": "b", "c": ""}},
+]
 COMMITTED_SETTINGS = [one.model_dump(mode="json", exclude_unset=True) for one in COMMITTED.values()]
 
 
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, Any]:
     """The committed shapes and one with every setting, compiled with no AWS environment and no network."""
-    return compile_with([*COMMITTED_SETTINGS, FULL_SETTINGS], {"HOME": "/nonexistent"})
+    return compile_with([*COMMITTED_SETTINGS, *SINGLE_SETTINGS, FULL_SETTINGS], {"HOME": "/nonexistent"})
 
 
 def compile_with(settings: list[dict[str, Any]], environment: dict[str, str]) -> dict[str, Any]:
@@ -79,6 +98,22 @@ def steps_of(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_committed_definitions_are_what_the_sdk_compiles_byte_for_byte(compiled: dict[str, Any]) -> None:
     for name, text in zip(COMMITTED, compiled["texts"], strict=False):
         assert (ROOT / "pipelines" / name).read_text() == text
+
+
+def test_filling_the_committed_definition_gives_what_the_sdk_compiles_for_every_setting(
+    compiled: dict[str, Any],
+) -> None:
+    shapes = [*COMMITTED_SETTINGS, *SINGLE_SETTINGS, FULL_SETTINGS]
+    assert {name for one in shapes for name in one} == set(BuildSettings.model_fields)
+    for shape, text in zip(shapes, compiled["texts"], strict=True):
+        assert to_json(fill_definition(read_settings(shape))) == text, shape
+
+
+def test_filling_needs_neither_the_sdk_nor_boto3() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", FILLING], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert not re.search(r"\| +(sagemaker|boto3|pandas|pyarrow)$", done.stderr, re.MULTILINE)
 
 
 def test_compiling_leaves_environment_logging_hooks_and_threads_as_they_were(compiled: dict[str, Any]) -> None:
@@ -117,7 +152,7 @@ def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:
             assert (cluster["VolumeSizeInGB"], cluster["VolumeKmsKeyId"]) == (300, "alias/volume")
             assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == "alias/output"
             assert arguments["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
-            assert arguments["RoleArn"] == FULL_SETTINGS["role_arn"]
+            assert arguments["RoleArn"] == FULL_SETTINGS["processing_role_arn"]
             assert arguments["AppSpecification"]["ImageUri"] == FULL_SETTINGS["image_uri"]
             assert arguments["NetworkConfig"] == {
                 "EnableNetworkIsolation": name == "BuildShards",

@@ -12,14 +12,14 @@ from batchcast.steps.errors import ConfigError
 
 def test_the_defaults_name_no_real_account() -> None:
     settings = BuildSettings()
-    assert "000000000000" in settings.role_arn
+    assert "000000000000" in settings.processing_role_arn
     assert settings.image_uri.startswith("000000000000.")
 
 
 @pytest.mark.parametrize(
     ("values", "where"),
     [
-        ({"role_arn": "batchcast"}, "role_arn"),
+        ({"processing_role_arn": "batchcast"}, "processing_role_arn"),
         ({"code_uri": "s3://bucket/code/steps.zip"}, "code_uri"),
         ({"code_uri": "code/app.pyz"}, "code_uri"),
         ({"contract_uri": "s3://bucket/contract.json"}, "contract_uri"),
@@ -42,12 +42,18 @@ def test_a_setting_the_service_would_refuse_is_refused_by_name(values: dict[str,
 
 def test_all_wrong_settings_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        read_settings({"role_arn": "x", "volume_size_in_gb": 0, "instance_count": 3})
-    assert [problem.where for problem in caught.value.problems] == ["role_arn", "volume_size_in_gb", "instance_count"]
+        read_settings({"processing_role_arn": "x", "volume_size_in_gb": 0, "instance_count": 3})
+    assert [problem.where for problem in caught.value.problems] == [
+        "processing_role_arn",
+        "volume_size_in_gb",
+        "instance_count",
+    ]
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"there is no such setting\. Known are: pipeline_name, role_arn, "):
+    with pytest.raises(
+        ConfigError, match=r"there is no such setting\. Known are: pipeline_name, processing_role_arn, "
+    ):
         read_settings({"instance_count": 3})
 
 

@@ -179,7 +179,9 @@ def test_a_pipeline_of_another_version_is_not_started(
     older = json.loads(packed.text)
     older["Parameters"] = [one for one in older["Parameters"] if one["Name"] != "ItemsUri"]
     client = session.client("sagemaker")
-    client.create_pipeline(PipelineName="batchcast", PipelineDefinition=json.dumps(older), RoleArn=settings.role_arn)
+    client.create_pipeline(
+        PipelineName="batchcast", PipelineDefinition=json.dumps(older), RoleArn=settings.pipeline_role_arn
+    )
     assert "this version of batchcast: ItemsUri. Deploy it again." in str(run("start").exception)
 
 

@@ -20,6 +20,7 @@ __all__ = ["deploy"]
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and write nothing.")
 def deploy(
     settings_file: Path | None,
+    stack: str | None,
     workspace: Path | None,
     region: str | None,
     profile: str | None,
@@ -28,15 +29,17 @@ def deploy(
 ) -> None:
     """Create the pipeline, or update what has changed.
 
+    What is sent is the committed definition with these settings in it; the SageMaker SDK is not needed.
     Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
     from batchcast.account.deploy_settings import read_deploy_settings
+    from batchcast.account.stack import read_stack
     from batchcast.session.session import open_session
 
     session = open_session(workspace, region=region, profile=profile)
-    settings = read_deploy_settings(settings_file, given, region=session.region)
-    click.echo("Compiling the definition with the SageMaker SDK, which takes some seconds.", err=True)
+    made = read_stack(session, stack) if stack else None
+    settings = read_deploy_settings(settings_file, given, region=session.region, stack=made)
     packed = package(settings)
     for problem in packed.advice:
         click.echo(f"Note: {problem}", err=True)

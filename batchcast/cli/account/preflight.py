@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.account.stack import stack_option
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.account.preflight import Finding
+    from batchcast.pipelines.parameters import Parameters
 
 __all__ = ["preflight"]
 
@@ -24,7 +26,8 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@click.option("--name", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
+@stack_option
 @click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run.")
 @click.option("--seconds", type=float, help="For the estimate: seconds a record takes alone.")
 @click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
@@ -37,7 +40,8 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
 def preflight(
     parameters: tuple[str, ...],
-    name: str,
+    name: str | None,
+    stack: str | None,
     items: int | None,
     seconds: float | None,
     price_per_hour: float | None,
@@ -50,6 +54,7 @@ def preflight(
     Ends with 2 when something would. What this identity may not look at is a warning.
     """
     from batchcast.account.preflight import preflight as check
+    from batchcast.account.stack import read_stack
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
@@ -58,11 +63,19 @@ def preflight(
     if session.region == LOCAL_REGION:
         what = "a workspace has no roles, keys or quotas to check."
         raise ConfigError(Problem("not_local", what, "--workspace", "Leave it out to check an account."))
-    pipeline = required_pipeline(session, name)
+    made = read_stack(session, stack).outputs if stack else {}
+    pipeline = required_pipeline(session, name or made.get("PipelineName", BuildSettings().pipeline_name))
     tuned = read_tuning(tuning).pipeline_parameters() if tuning else {}
     values = run_parameters(pipeline, {**tuned, **parse_overrides(parameters)})
-    workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
-    found = list(check(session, pipeline, values, workload))
+
+    def estimate(values: Parameters) -> str:
+        from batchcast.planner.plan.run_estimate import estimate_run
+
+        workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
+        found = estimate_run(values, region=session.region, **workload)
+        return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
+
+    found = list(check(session, pipeline, values, estimate))
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=1))
     else:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.account.stack import stack_option
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import open_session, session_options
+from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.account.schedule_times import Occurrence
@@ -32,20 +34,20 @@ def schedule() -> None:
 @click.option("--cron", required=True, metavar="'cron(…)'", help="For example 'cron(30 3 ? * SUN *)'.")
 @click.option("--timezone", default="UTC", show_default=True, help="For example Europe/Berlin.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of every run.")
-@click.option("--role", required=True, metavar="ARN", help="Role of the scheduler; an output of infra/batchcast.yaml.")
-@click.option(
-    "--dead-letter-queue", required=True, metavar="ARN", help="SQS queue for starts that failed; an output of it too."
-)
-@click.option("--pipeline", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@stack_option
+@click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler starts runs.")
+@click.option("--dead-letter-queue", metavar="ARN", help="SQS queue for starts that failed.")
+@click.option("--pipeline", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
 @_name
 @session_options
 def create(
     cron: str,
     timezone: str,
     parameters: tuple[str, ...],
-    role: str,
-    dead_letter_queue: str,
-    pipeline: str,
+    stack: str | None,
+    scheduler_role: str | None,
+    dead_letter_queue: str | None,
+    pipeline: str | None,
     name: str,
     **where: Any,
 ) -> None:
@@ -55,18 +57,21 @@ def create(
     queue.
     """
     from batchcast.account.schedule import Schedule, put_schedule
+    from batchcast.account.stack import read_stack
     from batchcast.pipelines.parameters import parse_overrides
 
+    session = open_session(**where)
+    outputs = read_stack(session, stack).outputs if stack else {}
     wanted = Schedule(
         name=name,
-        pipeline_name=pipeline,
+        pipeline_name=pipeline or outputs.get("PipelineName", BuildSettings().pipeline_name),
         cron=cron,
         timezone=timezone,
-        role_arn=role,
-        dead_letter_queue=dead_letter_queue,
+        scheduler_role_arn=_needed("--scheduler-role", scheduler_role or outputs.get("SchedulerRoleArn")),
+        dead_letter_queue=_needed("--dead-letter-queue", dead_letter_queue or outputs.get("DeadLetterQueueArn")),
         parameters=parse_overrides(parameters),
     )
-    new, changes = put_schedule(open_session(**where), wanted)
+    new, changes = put_schedule(session, wanted)
     done = "created" if new else "changed" if changes else "is as it should be; nothing changed"
     click.echo(f"Schedule {name}: {done}.")
     for change in changes:
@@ -144,6 +149,13 @@ def delete(name: str, **where: Any) -> None:
 
     delete_schedule(open_session(**where), name)
     click.echo(f"Schedule {name} is deleted.")
+
+
+def _needed(option: str, value: str | None) -> str:
+    if value is None:
+        remedy = "Give it, or --stack: it is an output of infra/batchcast.yaml."
+        raise ConfigError(Problem("option", "is needed.", option, remedy))
+    return value
 
 
 def _times(cron: str, timezone: str, count: int) -> Iterator[str]:
