@@ -10,13 +10,23 @@ from pathlib import Path
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
 
-__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_records"]
+__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_records", "sample_file"]
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
 # The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
 SAMPLE_RUN_DATE = "2019-03-30"
 
 _RUN_ID = "sample000000"
+
+
+def sample_file(name: str) -> Path:
+    """A file or folder of the bakery sample. Raises ConfigError for a package that was installed, which has none."""
+    path = SAMPLE / name
+    if not path.exists():
+        what = "the bakery sample is a part of the source, not of the installed package."
+        remedy = "Name your own history, contract and model, or run this in a checkout of batchcast."
+        raise ConfigError(Problem("sample", what, str(path), remedy))
+    return path
 
 
 def bakery_records() -> list[bytes]:
@@ -30,14 +40,12 @@ def bakery_records() -> list[bytes]:
     from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
 
-    if not (SAMPLE / "history").is_dir():
-        what = "the bakery sample, whose records would be sent, is not here."
-        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give records of your own model."))
+    history, contract = sample_file("history"), sample_file("model.toml")
     with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
         paths = ContainerPaths(root=Path(folder))
         paths.input("contract").mkdir(parents=True)
-        shutil.copy(SAMPLE / "model.toml", paths.input("contract"))
-        paths.input("history").symlink_to(SAMPLE / "history")
+        shutil.copy(contract, paths.input("contract"))
+        paths.input("history").symlink_to(history)
         given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
         build_shards(fill_arguments(BuildArguments, **given), paths, DirectoryStore(Path(folder) / "s3"))
         shards = sorted(paths.output("shards").iterdir())

@@ -160,12 +160,10 @@ def _latest_run(session: Session, name: str) -> PastRun | None:
 
 
 def _sample() -> _Source:
-    from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE
+    from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
 
-    if not (SAMPLE / "history").is_dir():
-        what = "the bakery sample is not here."
-        raise ConfigError(Problem("sample", what, str(SAMPLE), "Give --history and --contract."))
-    return _Source(history=str(SAMPLE / "history"), contract=_file(SAMPLE / "model.toml"), run_date=SAMPLE_RUN_DATE)
+    history, contract = sample_file("history"), _file(sample_file("model.toml"))
+    return _Source(history=str(history), contract=contract, run_date=SAMPLE_RUN_DATE)
 
 
 def _file(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE
+from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
 from batchcast.pipelines.definition import DEFINITION_FILE
 from batchcast.session.session import LOCAL_START_SECONDS
 from batchcast.steps.errors import ConfigError, Problem
@@ -98,8 +98,8 @@ def local(
     given = parse_overrides(list(parameters))
     run = LocalRun(
         workspace=workspace.resolve(),
-        history=history or str(SAMPLE / "history"),
-        contract=contract or SAMPLE / "model.toml",
+        history=history or str(sample_file("history")),
+        contract=contract or sample_file("model.toml"),
         model_command=model_command,
         model_url=model_url,
         start_seconds=start_seconds,
@@ -181,7 +181,7 @@ def sample_model() -> ModelCommand:
     """The server of the bakery sample's model."""
     from batchcast.engine.server.model_server import ModelCommand
 
-    return ModelCommand(command=shlex.join([sys.executable, str(SAMPLE / "serve.py"), "--port", "{port}"]))
+    return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py")), "--port", "{port}"]))
 
 
 def _model_source(run: LocalRun) -> ModelSource:
