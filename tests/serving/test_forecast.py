@@ -17,8 +17,7 @@ from naive_model import naive_server
 from rich.console import Console
 
 from batchcast.cli.main import root
-from batchcast.cli.run.local import SAMPLE, SAMPLE_RUN_DATE
-from batchcast.local.sample import bakery_records
+from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE, bakery_records
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from batchcast.serving.adhoc.records import build_records
