@@ -19,6 +19,7 @@ from team import BUCKET, DEFAULTS, REGION
 from batchcast.account.deploy import Package
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
+from batchcast.serving.bulk import submit
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError, CoverageError
 
@@ -110,7 +111,11 @@ def test_a_forecast_through_the_endpoint_from_a_history_on_s3(
     assert placed.startswith(f"{item}: {OUTPUT}/answers/")
 
 
-def test_it_is_said_beforehand_what_would_expire_and_what_cannot_be_served_in_time(endpoint: AnsweringEndpoint) -> None:
+def test_it_is_said_beforehand_what_would_expire_and_what_cannot_be_served_in_time(
+    endpoint: AnsweringEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A record of an hour is looked for once a minute; this endpoint answers at once.
+    monkeypatch.setattr(submit, "_POLL_RANGE", (0.05, 0.05))
     deployed()
     slow = ("submit", "--shards", endpoint.run.run_id, "--seconds", "3600", "--timeout", "3600")
     told = call(*slow, "--ttl", "3600", "--senders", "1").stderr
