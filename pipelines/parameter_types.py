@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from batchcast.pipelines import instance_types
-from batchcast.steps.arguments import ALL, AUTO, NONE, is_iso_date
+from batchcast.steps.arguments import ALL, AUTO, NONE, is_moment
 
 __all__ = [
     "Decimal",
@@ -61,8 +61,10 @@ def _history(value: str) -> str:
 
 
 def _run_date(value: str) -> str:
-    if value != AUTO and not is_iso_date(value):
-        raise ValueError(f"is neither '{AUTO}' nor a date like 2026-11-22")
+    if value != AUTO and not is_moment(value):
+        raise ValueError(
+            f"is neither '{AUTO}' nor a date like 2026-11-22, or below a day a time like 2026-11-22T14:00:00"
+        )
     return value
 
 

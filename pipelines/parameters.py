@@ -53,9 +53,9 @@ class Parameters(BaseModel):
         form="1 to 63 letters, digits, inner hyphens",
     )
     run_date: types.RunDate = _declare(
-        "Last day of history used; forecasts start the day after. auto: the last day that has a value.",
+        "Last moment of history used; forecasts start one step after it. auto: the last that most items reach.",
         AUTO,
-        form="date like 2026-11-22, or auto",
+        form="date like 2026-11-22, below a day a time like 2026-11-22T14:00:00, or auto",
     )
     run_label: types.RunLabel = _declare(
         "The week this run stands for; two runs of one label never publish at once.",

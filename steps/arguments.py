@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NoReturn
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["ALL", "AUTO", "NONE", "Bounds", "check_bounds", "is_iso_date", "read_flags"]
+__all__ = ["ALL", "AUTO", "NONE", "Bounds", "check_bounds", "is_moment", "parse_moment", "read_flags"]
 
 AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
@@ -54,12 +54,22 @@ def check_bounds(step: str, arguments: Any, bounds: Bounds, *others: Problem) ->
         raise ConfigError(*problems, *others)
 
 
-def is_iso_date(text: str) -> bool:
-    """Whether the text is a date as 2026-11-22 is; ISO 8601 has others, which would be one date under two names."""
+def parse_moment(text: str) -> date:
+    """A date as 2026-11-22, or a date-time as 2026-11-22T14:00:00. Raises ValueError for any other text."""
+    moment = date.fromisoformat(text) if len(text) == len("2026-11-22") else datetime.fromisoformat(text)
+    if moment.isoformat() != text or (isinstance(moment, datetime) and moment.tzinfo is not None):
+        raise ValueError(f"{text!r} is neither a date like 2026-11-22 nor a time like 2026-11-22T14:00:00")
+    return moment
+
+
+def is_moment(text: str) -> bool:
+    """Whether the text is a date as 2026-11-22 is, or a time as 2026-11-22T14:00:00; ISO 8601 has other ways to write
+    them, which would be one moment under two names."""
     try:
-        return date.fromisoformat(text).isoformat() == text
+        parse_moment(text)
     except ValueError:
         return False
+    return True
 
 
 def _remedy(least: int, most: int | None) -> str:

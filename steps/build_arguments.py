@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_iso_date, read_flags
+from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_moment, parse_moment, read_flags
 from batchcast.steps.errors import Problem
 
 __all__ = ["BuildArguments", "parse_arguments"]
@@ -50,15 +50,16 @@ class BuildArguments:
 
     def __post_init__(self) -> None:
         others = []
-        if self.run_date != AUTO and not is_iso_date(self.run_date):
-            what = f"run_date {self.run_date!r} is not a date."
-            others = [Problem("arguments", what, "build_shards", "Write it like 2026-11-22, or auto.")]
+        if self.run_date != AUTO and not is_moment(self.run_date):
+            what = f"run_date {self.run_date!r} is not a date or time."
+            remedy = "Write it like 2026-11-22, below a day like 2026-11-22T14:00:00, or auto."
+            others = [Problem("arguments", what, "build_shards", remedy)]
         check_bounds("build_shards", self, _BOUNDS, *others)
 
     @property
     def fixed_run_date(self) -> date | None:
-        """The run date, None for `auto`."""
-        return None if self.run_date == AUTO else date.fromisoformat(self.run_date)
+        """The run date, or run time below a day; None for `auto`."""
+        return None if self.run_date == AUTO else parse_moment(self.run_date)
 
     @property
     def fixed_items_uri(self) -> str | None:

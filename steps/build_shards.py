@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,14 @@ from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
-from batchcast.steps.history.items import Items, count_items, merge_items
+from batchcast.steps.history.grid import find_frequency
+from batchcast.steps.history.items import Items, count_items, find_row, merge_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from batchcast.steps.history.run_date import latest_date
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
-from batchcast.steps.shards.account import Account, check_account, write_account
+from batchcast.steps.shards.account import Account, check_account, refuse_contradictions, write_account
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
@@ -122,14 +124,22 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     wanted = None if uri is None else read_item_ids(store, uri)
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
     history = open_history(paths.input("history"), contract)
+    frequency = find_frequency(history, contract.series)
     axis = DateAxis(
         type=history.types[contract.series.timestamp],
-        run_date=arguments.fixed_run_date or latest_date(history, contract),
+        run_date=arguments.fixed_run_date or latest_date(history, contract, frequency),
         forecast_horizon=arguments.forecast_horizon,
+        frequency=frequency,
+        season=contract.series.season or frequency.season,
     )
     axis.check()
     if earlier:
-        earlier.check_same(run_date=axis.run_date, forecast_horizon=axis.forecast_horizon, contract=contract)
+        earlier.check_same(
+            run_date=axis.run_date,
+            forecast_horizon=axis.forecast_horizon,
+            frequency=frequency,
+            contract=contract,
+        )
     return _Run(arguments=arguments, contract=contract, history=history, axis=axis, earlier=earlier, wanted=wanted)
 
 
@@ -147,8 +157,19 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
             account = _write_shards(run, items, send_again(selection, items, contract, most), means)
-    check_account(account, arguments.systemic_failure_percent)
+        locate = partial(_locate, run, means, items)
+        if contract.series.off_grid == "refuse":
+            refuse_contradictions(account, locate)
+        check_account(account, arguments.systemic_failure_percent, locate)
     return account
+
+
+def _locate(run: _Run, means: _Means, items: Items, item: int, key: int) -> str:
+    for units, numbers in zip(means.lanes, items.lanes, strict=True):
+        found = find_row(units, run.history, run.contract.series.timestamp, numbers == item, key, means.scratch)
+        if found:
+            return found
+    return ""
 
 
 def _count(run: _Run, means: _Means) -> Items:
@@ -261,8 +282,9 @@ def _empty(directory: Path) -> None:
 def _summary(manifest: Manifest) -> str:
     totals = manifest.totals
     later = f"; {totals.later_items} items begin after the run date" if totals.later_items else ""
+    how = f"{manifest.frequency}{' (inferred)' if manifest.frequency_inferred else ''}"
     return (
-        f"run date {manifest.run_date}: {totals.items} items = {totals.records} records + {totals.quarantined} "
-        f"quarantined + {totals.carried} carried over; {totals.rows:,} rows, {totals.bytes / 1e6:,.1f} MB "
-        f"in {len(manifest.shards)} shards{later}\n"
+        f"run date {manifest.run_date.isoformat()}, frequency {how}: {totals.items} items = {totals.records} records + "
+        f"{totals.quarantined} quarantined + {totals.carried} carried over; {totals.rows:,} rows, "
+        f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards{later}\n"
     )

@@ -18,6 +18,7 @@ import pyarrow as pa
 from batchcast.steps.arguments import ALL
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Comparison, arrange, score
@@ -139,7 +140,9 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         what = "the contract file is not the one the records were built with."
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_horizon)
+    expected = Expected.of(
+        contract.answer, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+    )
     return Run(
         arguments=arguments,
         paths=paths,
@@ -230,7 +233,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
     if run.contract.checks.missing_forecasts == "carry_forward" and without:
         items = [row.item_id for row in without]
         older = forecasts_of(run.store, last_run, items, targets, run.expected.dates)
-    table = forecast_table(run.records["item_id"], found.values, found.usable, run.manifest.run_date, targets, older)
+    table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, targets, older)
     filled = len(older["item_id"].unique()) if older is not None else 0
     previous = {"run_id": last_run.run_id, "run_date": last_run.run_date.isoformat()} if last_run else None
     manifest: dict[str, Any] = {
@@ -241,6 +244,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
         "outcome": decision.outcome,
         "counts": dataclasses.asdict(found.tally),
         "forecast_horizon": run.manifest.forecast_horizon,
+        "frequency": run.manifest.frequency,
         "targets": list(targets),
         "without_forecast": [{"item_id": row.item_id, "status": row.status, "reason": row.reason} for row in without],
         "carried_forward": filled,

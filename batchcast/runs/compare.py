@@ -131,7 +131,9 @@ def _apart(both: pd.DataFrame, target: str) -> dict[str, Any]:
 
 
 def _built(manifest: Any) -> dict[str, Any]:
-    named = {name: getattr(manifest, name) for name in ("forecast_horizon", "contract_sha256", "code_version")}
+    named = {
+        name: getattr(manifest, name) for name in ("forecast_horizon", "frequency", "contract_sha256", "code_version")
+    }
     return {"run_date": manifest.run_date.isoformat(), **named, "shards": len(manifest.shards)}
 
 

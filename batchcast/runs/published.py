@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.publish.publication import (
     MANIFEST_NAME,
@@ -61,8 +62,8 @@ def read_forecasts(
 ) -> pd.DataFrame:
     """The forecasts of the run `latest.json` names, or of `run_id`, or the current ones of `run_date`.
 
-    A row an item and day, sorted by item_id and step: item_id, forecast_date (datetime64), step (1 = the day after the
-    run date), the targets, source ("model", or "carried_forward" for what an earlier run forecast). `columns` and
+    A row an item and step, sorted by item_id and step: item_id, forecast_date (datetime64), step (1 = one step after
+    the run date), the targets, source ("model", or "carried_forward" for what an earlier run forecast). `columns` and
     `items` choose some of them. `attrs` of the frame say run_id, run_date, outcome, counts and uri.
     Raises DataError when there is no such run or its files are not what its manifest says.
     """
@@ -93,7 +94,7 @@ def list_published(publish_uri: str, *, store: ObjectStore | None = None) -> lis
         except ObjectMissingError:  # pruned meanwhile
             continue
         runs.append(_run(manifest, stored.uri.removesuffix(MANIFEST_NAME), current))
-    return sorted(runs, key=lambda run: (run.run_date, run.run_id))
+    return sorted(runs, key=lambda run: (run.run_date.isoformat(), run.run_id))
 
 
 def rollback(publish_uri: str, *, to: str | None = None, store: ObjectStore | None = None) -> PublishedRun:
@@ -131,7 +132,7 @@ def prune(publish_uri: str, *, keep: int, store: ObjectStore | None = None) -> l
     pointer, _ = read_pointer(store, publish_uri)
     removed = []
     for run in list_published(publish_uri, store=store)[:-keep]:
-        if pointer is None or run.run_date >= pointer.run_date:
+        if pointer is None or run.run_date.isoformat() >= pointer.run_date.isoformat():
             continue
         store.write(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME))
         if _remove(store, publish_uri, run.uri):
@@ -210,7 +211,7 @@ def _file(
 def _run(manifest: dict[str, Any], uri: str, current: str | None) -> PublishedRun:
     return PublishedRun(
         run_id=manifest["run_id"],
-        run_date=date.fromisoformat(manifest["run_date"]),
+        run_date=parse_moment(manifest["run_date"]),
         outcome=manifest["outcome"],
         items=manifest["counts"]["ok"],
         rows=sum(file["rows"] for file in manifest["files"]),

@@ -10,11 +10,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.contract.frequency import DAILY, Frequency
 from batchcast.steps.contract.outputs import Answer
 
 __all__ = ["AnswerError", "Expected", "Values", "read_answer"]
@@ -43,10 +44,10 @@ class Expected:
     keys: tuple[str, ...]
 
     @classmethod
-    def of(cls, shape: Answer, run_date: date, days: int) -> Expected:
-        """The forecast is of `days` days, the first the day after the run date."""
+    def of(cls, shape: Answer, run_date: date, horizon: int, frequency: Frequency = DAILY) -> Expected:
+        """The forecast is of `horizon` steps of the frequency, the first one step after the run date."""
         found = shape.targets or shape.arrays
-        dates = tuple((run_date + timedelta(days=step)).isoformat() for step in range(1, days + 1))
+        dates = tuple(moment.isoformat() for moment in frequency.after(run_date, horizon))
         return cls(shape=shape, dates=dates, targets=tuple(found), keys=tuple(found.values()))
 
 
@@ -107,20 +108,21 @@ def _columns_of_arrays(
 
 def _check_dates(found: Sequence[object], dates: Sequence[str]) -> None:
     for number, (value, expected) in enumerate(zip(found, dates, strict=True), start=1):
-        if value != expected and _day(value) != expected:
+        if value != expected and _moment(value, expected) != expected:
             what = f"row {number} is dated {_short(value)}; {expected} was expected"
             raise AnswerError("wrong_dates", what)
 
 
-def _day(value: object) -> str | None:
-    """The ISO date of a date or of a time stamp at midnight, else None."""
+def _moment(value: object, expected: str) -> str | None:
+    """The text in the form of `expected`: a date, which a time at midnight is too, or a time; None for another."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    if moment is None or (moment.hour, moment.minute, moment.second, moment.microsecond) != (0, 0, 0, 0):
-        return None
-    return moment.date().isoformat()
+    if moment is None or "T" in expected:
+        return moment.isoformat() if moment is not None else None
+    at_midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
+    return moment.date().isoformat() if at_midnight else None
 
 
 def _check_numbers(key: str, column: Sequence[object], shape: Answer, dates: Sequence[str]) -> None:

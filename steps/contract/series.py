@@ -1,10 +1,13 @@
-"""`[series]` of `model.toml`: which columns of the history name an item, its dates and what is forecast."""
+"""`[series]` of `model.toml`: which columns of the history name an item, its moments and what is forecast, and how far
+apart its rows lie."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.toml_table import TomlTable
 
 __all__ = ["ITEM_ID_KEY", "PUBLISHED_COLUMNS", "Series", "read_series"]
@@ -14,20 +17,35 @@ ITEM_ID_KEY = "item_id"
 PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date", "run_id")
 """What is published beside the targets, partition columns included: a target cannot have one of these names."""
 
+Fill = Literal["none", "null", "zero", "last"]
+Aggregate = Literal["sum", "mean", "last"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """How to read the Parquet history: which columns name an item, its dates and what is forecast.
+    """How to read the Parquet history: which columns name an item, its moments and what is forecast.
 
-    `timestamp_format` None writes the date column as its type has it: a date as 2026-01-31, a timestamp as
-    2026-01-31T00:00:00.
+    `timestamp_format` None writes the timestamp as its type has it: a date as 2026-01-31, a timestamp as
+    2026-01-31T00:00:00. `frequency` None is inferred, `season` None follows from it. `timezone` is the zone that
+    instants are read in. `min_history`, `max_history` and `largest_gap` are in steps; `largest_gap` None is a year.
+    `fill` None makes a missing step a fault, `aggregate` None several rows a step; `off_grid` says what a fault of
+    the grid does. `run_date_share` is the share of the items that RunDate `auto` must reach.
     """
 
     item_id: tuple[str, ...]
     timestamp: str
     targets: tuple[str, ...]
+    frequency: Frequency | None = None
+    season: int | None = None
+    timezone: str | None = None
     min_history: int = 1
+    max_history: int | None = None
     nulls: Literal["null", "quarantine"] = "null"
+    fill: Fill | None = None
+    aggregate: Aggregate | None = None
+    off_grid: Literal["quarantine", "refuse"] = "quarantine"
+    largest_gap: int | None = None
+    run_date_share: float = 0.5
     timestamp_format: Literal["date", "timestamp"] | None = None
 
 
@@ -36,8 +54,17 @@ def read_series(table: TomlTable) -> Series:
         item_id=table.texts("item_id"),
         timestamp=table.text("timestamp"),
         targets=table.texts("targets"),
+        frequency=_frequency(table),
+        season=_steps(table, "season"),
+        timezone=_timezone(table),
         min_history=table.integer("min_history", default=1, minimum=1),
+        max_history=_steps(table, "max_history"),
         nulls=table.choice("nulls", ("null", "quarantine"), default="null"),
+        fill=table.choice("fill", ("none", "null", "zero", "last"), default=None),
+        aggregate=table.choice("aggregate", ("sum", "mean", "last"), default=None),
+        off_grid=table.choice("off_grid", ("quarantine", "refuse"), default="quarantine"),
+        largest_gap=_steps(table, "largest_gap"),
+        run_date_share=_share(table),
         timestamp_format=table.choice("timestamp_format", ("date", "timestamp"), default=None),
     )
     columns = [*history.item_id, history.timestamp, *history.targets]
@@ -46,4 +73,50 @@ def read_series(table: TomlTable) -> Series:
     for column in sorted({*history.targets} & {*PUBLISHED_COLUMNS}):
         what = f"the target {column!r} has the name of another column of the published forecasts."
         table.problem(what, "Rename the column in the history.")
+    _check_together(history, table)
     return history
+
+
+def _check_together(history: Series, table: TomlTable) -> None:
+    if history.max_history is not None and history.max_history < history.min_history:
+        what = f"max_history = {history.max_history} is below min_history = {history.min_history}."
+        table.problem(what, "Raise max_history or lower min_history.")
+    if history.timestamp_format == "date" and history.frequency is not None and history.frequency.below_day:
+        what = f'timestamp_format = "date" drops the time of day, and the frequency is {history.frequency.alias}.'
+        table.problem(what, 'Write "timestamp".')
+
+
+def _frequency(table: TomlTable) -> Frequency | None:
+    if "frequency" not in table:
+        return None
+    text = table.text("frequency")
+    try:
+        return parse_frequency(text)
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        table.problem(f"frequency = {text!r} {what}.", f"{remedy[:1].upper()}{remedy[1:]}.")
+        return None
+
+
+def _timezone(table: TomlTable) -> str | None:
+    if "timezone" not in table:
+        return None
+    name = table.text("timezone")
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        table.problem(f"timezone = {name!r} is not known.", "Write a name of the IANA database, as Europe/Berlin.")
+        return None
+
+
+def _steps(table: TomlTable, key: str) -> int | None:
+    return table.integer(key, default=1, minimum=1) if key in table else None
+
+
+def _share(table: TomlTable) -> float:
+    share = table.number("run_date_share")
+    if share is None:
+        return 0.5
+    if not 0 < share <= 1:
+        table.problem(f"run_date_share = {share} is not above 0 and at most 1.", "Write a share such as 0.5.")
+    return share

@@ -24,7 +24,7 @@ from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
 from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.manifest import NULL_ITEM
 
-__all__ = ["ItemCounts", "Items", "codes_file", "count_items", "merge_items"]
+__all__ = ["ItemCounts", "Items", "codes_file", "count_items", "find_row", "merge_items"]
 
 _BATCH_ROWS = 1 << 20
 _NEVER = np.iinfo(np.int64)
@@ -130,6 +130,29 @@ def merge_items(counts: Sequence[ItemCounts]) -> Items:
         nameless=sum(lane.nameless for lane in counts),
         lanes=lanes,
     )
+
+
+def find_row(
+    units: Sequence[Unit],
+    history: ParquetHistory,
+    column: str,
+    wanted: npt.NDArray[np.bool_],
+    key: int,
+    scratch: Path,
+) -> str:
+    """`<file> row <number from 0>` of the first row at `key` of an item whose number is `wanted`; "" without one."""
+    for unit in sorted(units, key=lambda unit: unit.number):
+        codes = np.load(codes_file(scratch, unit))
+        done = 0
+        for table in read_unit(unit, [column], history.types, rows=_BATCH_ROWS):
+            keys, dated = date_keys(table.column(0))
+            numbers = codes[done : done + table.num_rows]
+            hits = np.flatnonzero(np.append(wanted, False)[numbers] & dated & (keys == key))
+            if len(hits):
+                before = sum(unit.file.rows[: unit.groups.start])
+                return f"{unit.file.name} row {before + done + int(hits[0])}"
+            done += table.num_rows
+    return ""
 
 
 class _Numbering:

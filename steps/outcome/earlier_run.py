@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
@@ -40,7 +41,9 @@ class EarlierRun:
     unanswered: Mapping[str, str]
     baseline: pa.Table
 
-    def check_same(self, *, run_date: date, forecast_horizon: int, contract: ModelContract) -> None:
+    def check_same(
+        self, *, run_date: date, forecast_horizon: int, frequency: Frequency, contract: ModelContract
+    ) -> None:
         """Raises ConfigError with everything in which that run asked the model something else.
 
         `[checks]` may differ: a run that was held for its flags is published by another that resumes it without.
@@ -48,7 +51,8 @@ class EarlierRun:
         run, then = self.manifest, self.contract
         problems = []
         for name, earlier, now, remedy in (
-            ("run date", run.run_date, run_date, f"Pass RunDate {run.run_date}."),
+            ("run date", run.run_date.isoformat(), run_date.isoformat(), f"Pass RunDate {run.run_date.isoformat()}."),
+            ("frequency", run.frequency, frequency.alias, f'Declare frequency = "{run.frequency}" in model.toml.'),
             (
                 "forecast horizon",
                 run.forecast_horizon,
@@ -74,7 +78,9 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
     folder = join_uri(runs_uri, run_id, "manifest")
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-        expected = Expected.of(contract.answer, manifest.run_date, manifest.forecast_horizon)
+        expected = Expected.of(
+            contract.answer, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+        )
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(

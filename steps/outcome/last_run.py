@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchcast.steps.arguments import parse_moment
 from batchcast.steps.outcome.comparison import Array
+from batchcast.steps.publish.forecast_table import moment_array
 from batchcast.steps.publish.publication import publication_uri, read_pointer, read_publication
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
@@ -41,11 +43,11 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
         previous = read_publication(store, publish_uri, run_date, run_id)["previous"]
     except ObjectMissingError:
         pointer, _ = read_pointer(store, publish_uri)
-        earlier = pointer is not None and pointer.run_date <= run_date
+        earlier = pointer is not None and pointer.run_date.isoformat() <= run_date.isoformat()
         previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer and earlier else None
     if previous is None:
         return None
-    last_date, last_id = date.fromisoformat(previous["run_date"]), previous["run_id"]
+    last_date, last_id = parse_moment(previous["run_date"]), previous["run_id"]
     try:
         manifest = read_publication(store, publish_uri, last_date, last_id)
     except ObjectMissingError:
@@ -83,10 +85,10 @@ def forecasts_of(
     """The last run's rows of these items on these dates: item_id, forecast_date and the targets; None without any, or
     if it had other targets."""
     wanted = pa.array(list(item_ids), pa.string())
-    days = pa.array([date.fromisoformat(day) for day in dates], pa.date32())
+    days = moment_array(dates)
     found = []
     for table in _tables(store, last_run, ["item_id", "forecast_date"], targets):
-        both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"], days))
+        both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"].cast(days.type), days))
         found.append(table.filter(both))
     rows = pa.concat_tables(found) if found else None
     return rows if rows is not None and rows.num_rows else None

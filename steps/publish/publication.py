@@ -21,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.store.objects import ConflictError, ObjectMissingError, ObjectStore, join_uri
 
@@ -65,7 +66,9 @@ class Publication:
 
 def publication_uri(publish_uri: str, run_date: date, run_id: str) -> str:
     """The prefix a run's forecasts lie under, ending in `/`."""
-    return join_uri(publish_uri, "forecasts", f"run_date={run_date.isoformat()}", f"run_id={run_id}") + "/"
+    # Without colons, which object stores and shells quote: run_date=2026-11-22T140000.
+    moment = run_date.isoformat().replace(":", "")
+    return join_uri(publish_uri, "forecasts", f"run_date={moment}", f"run_id={run_id}") + "/"
 
 
 def pointer_uri(publish_uri: str) -> str:
@@ -81,7 +84,7 @@ def read_pointer(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, 
         return None, None
     try:
         found = json.loads(data)
-        run_date = date.fromisoformat(found["run_date"])
+        run_date = parse_moment(found["run_date"])
         return Pointer(run_id=found["run_id"], run_date=run_date, replaced=tuple(found["replaced"])), etag
     except (ValueError, KeyError, TypeError) as error:
         remedy = "Roll back to a published run by its id."
@@ -108,7 +111,7 @@ def publish(
     the pointer stays where it is.
     Raises DataError when the run was published before with other content: what is published does not change.
     """
-    run_id, run_date = manifest["run_id"], date.fromisoformat(manifest["run_date"])
+    run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
     files = list(_files(forecasts))
     listing = [{"name": name, "rows": rows, "bytes": len(data), "sha256": _sha256(data)} for name, rows, data in files]
@@ -137,7 +140,7 @@ def move_pointer(store: ObjectStore, publish_uri: str, run_id: str, run_date: da
         if pointer is not None:
             if pointer.run_id == run_id:
                 return True, "latest.json names this run"
-            if pointer.run_date > run_date:
+            if pointer.run_date.isoformat() > run_date.isoformat():
                 return False, f"latest.json stays at run {pointer.run_id} of {pointer.run_date}, a later run date"
             if run_id in pointer.replaced:
                 return False, f"latest.json stays at run {pointer.run_id}, which replaced this run"

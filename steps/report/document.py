@@ -42,6 +42,7 @@ def report(
         "run_date": manifest.run_date.isoformat(),
         "run_label": arguments.run_label,
         "forecast_horizon": manifest.forecast_horizon,
+        "frequency": manifest.frequency,
         "round": arguments.round,
         "outcome": decision.outcome,
         "cause": decision.cause,

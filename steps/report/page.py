@@ -61,7 +61,7 @@ def _title(report: Mapping[str, Any]) -> str:
 def _banner(report: Mapping[str, Any]) -> str:
     facts = [
         f"Run date {report['run_date']}",
-        f"{report['forecast_horizon']} steps",
+        f"{report['forecast_horizon']} steps of {report['frequency']}",
         f"run {report['run_id']}",
         f"label {report['run_label']}",
         f"round {report['round']}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,9 +37,12 @@ from batchcast.steps.shards.quarantine import REMEDIES, Quarantine
 from batchcast.steps.shards.records import WRITTEN_SCHEMA, BuiltRecords
 from batchcast.steps.shards.selection import Selection
 
-__all__ = ["Account", "check_account", "write_account"]
+__all__ = ["Account", "Locate", "check_account", "refuse_contradictions", "write_account"]
 
 _EXAMPLES = 3
+_CONTRADICTIONS = (QuarantineReason.OFF_GRID, QuarantineReason.DUPLICATE_DATE, QuarantineReason.GAP)
+Locate = Callable[[int, int], str]
+"""From an item and the key of a row to the row's place, `<file> row <number from 0>`; "" where it is not found."""
 Numbers = npt.NDArray[np.int64]
 
 
@@ -89,9 +92,12 @@ class Account:
         return table
 
 
-def check_account(account: Account, percent: float) -> None:
-    """Raises DataError when more than `percent` % of the items are quarantined, or no record is left."""
-    items, quarantined = account.items, account.quarantined
+def check_account(account: Account, percent: float, locate: Locate | None = None) -> None:
+    """Raises DataError when more than `percent` % of the items are quarantined, or no record is left.
+
+    `locate` finds the file and row of the examples that are named.
+    """
+    _items, quarantined = account.items, account.quarantined
     reasons = Counter(str(why.reason) for why in quarantined.values())
     reasons[str(QuarantineReason.NULL_KEY)] += account.selection.nameless > 0
     count = reasons.total()
@@ -100,7 +106,7 @@ def check_account(account: Account, percent: float) -> None:
     if records and count * 100 <= expected * percent:
         return
     parts = [f"{number} are {reason}" for reason, number in sorted(reasons.items()) if number]
-    parts += [f"{items.ids[item]}: {why.detail}" for item, why in sorted(quarantined.items())[:_EXAMPLES]]
+    parts += [_example(account, item, locate) for item in sorted(quarantined)[:_EXAMPLES]]
     remedy = " ".join(REMEDIES[QuarantineReason(reason)] for reason in sorted(reasons) if reasons[reason])
     if records:
         code, what = "systemic_quarantine", f"{count} of {expected} items are quarantined, more than {percent:g} %"
@@ -110,6 +116,24 @@ def check_account(account: Account, percent: float) -> None:
         parts += [f"{len(account.selection.carried)} are carried over"] if account.selection.carried else []
         parts += [f"{account.selection.later} more begin after the run date"] if account.selection.later else []
     raise DataError(Problem(code, f"{'; '.join([what, *parts])}.", remedy=remedy))
+
+
+def refuse_contradictions(account: Account, locate: Locate) -> None:
+    """Raises DataError when rows of any item contradict the frequency: off the grid, several a step, steps missing."""
+    wrong = {item: why for item, why in account.quarantined.items() if why.reason in _CONTRADICTIONS}
+    if not wrong:
+        return
+    reasons = Counter(why.reason for why in wrong.values())
+    parts = [f"{number} of {len(account.items.ids)} items are {reason}" for reason, number in sorted(reasons.items())]
+    parts += [_example(account, item, locate) for item in sorted(wrong)[:_EXAMPLES]]
+    remedy = " ".join([*(REMEDIES[reason] for reason in sorted(reasons)), 'Or set off_grid = "quarantine".'])
+    raise DataError(Problem("frequency", f"{'; '.join(parts)}.", remedy=remedy))
+
+
+def _example(account: Account, item: int, locate: Locate | None) -> str:
+    why = account.quarantined[item]
+    where = "" if locate is None or why.key is None else locate(item, why.key)
+    return f"{account.items.ids[item]}: {why.detail}{where and f' ({where})'}"
 
 
 def write_account(
@@ -148,6 +172,9 @@ def write_account(
         ),
         quarantined_by_reason=dict(sorted(reasons.items())),
         shards=shards,
+        frequency=axis.frequency.alias,
+        frequency_inferred=contract.series.frequency is None,
+        season=axis.season,
     )
     write_manifest(directory, manifest)
     return manifest

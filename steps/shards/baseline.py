@@ -1,7 +1,7 @@
-"""The seasonal naive forecast (last week's value of the same weekday), and what else a forecast is measured by: the
-days after the run date where the history has them, and the size of the item's values.
+"""The seasonal naive forecast (the value one season before), and what else a forecast is measured by: the steps after
+the run date where the history has them, and the size of the item's values.
 
-A day's value is the sum of its rows' values; rows without a value do not count.
+A step's value is the sum of its rows' values; rows without a value do not count.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.history.date_axis import DateAxis, day_key
+from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import BASELINE_SCHEMA
 
 __all__ = ["SeasonalNaive", "baseline_tables", "seasonal_naive"]
 
-_SCALE_DAYS = 28
-_WEEK = 7
+_LEAST_SCALE_STEPS = 28
 _RECORDS_A_TABLE = 2048
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeasonalNaive:
-    """For the record at each of `places` and each target: `week` (places, 7, targets) the last seven days' values,
-    `later` (places, days, targets) the forecast days', `scale` (places, targets). NaN where there is none."""
+    """For the record at each of `places` and each target: `season` (places, season, targets) the last season's values,
+    `later` (places, steps, targets) the forecast steps', `scale` (places, targets). NaN where there is none."""
 
     places: npt.NDArray[np.int64]
-    week: Values
+    season: Values
     later: Values
     scale: Values
 
 
 def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> SeasonalNaive:
     """Every record of the chunk, measured."""
-    begin = axis.run_day - _SCALE_DAYS + 1
-    width = _SCALE_DAYS + axis.forecast_horizon
-    near = np.flatnonzero((chunk.keys >= day_key(begin, axis.type)) & (chunk.keys < axis.future_end))
-    cell = chunk.records[near] * width + axis.days(chunk.keys[near]) - begin
+    # Whole seasons, so that no part of one weighs more: four weeks of days, a year of weeks.
+    past = -(-_LEAST_SCALE_STEPS // axis.season) * axis.season
+    width = past + axis.forecast_horizon
+    near = np.flatnonzero((chunk.keys >= axis.begin(1 - past)) & (chunk.keys < axis.future_end))
+    cell = chunk.records[near] * width + axis.steps(chunk.keys[near]) + past - 1
     shape = (len(chunk.places), width)
-    daily = np.stack([_sums(chunk.columns[name].take(pa.array(near)), cell, shape) for name in targets], axis=2)
-    history = np.abs(daily[:, :_SCALE_DAYS])
+    each = np.stack([_sums(chunk.columns[name].take(pa.array(near)), cell, shape) for name in targets], axis=2)
+    history = np.abs(each[:, :past])
     known = np.isfinite(history)
-    days = known.sum(axis=1)
-    mean = (np.where(known, history, 0.0) / np.maximum(days, 1)[:, None, :]).sum(axis=1)
+    steps = known.sum(axis=1)
+    mean = (np.where(known, history, 0.0) / np.maximum(steps, 1)[:, None, :]).sum(axis=1)
     return SeasonalNaive(
         places=chunk.places,
-        week=daily[:, _SCALE_DAYS - _WEEK : _SCALE_DAYS],
-        later=daily[:, _SCALE_DAYS:],
-        scale=np.where(days > 0, mean, np.nan),
+        season=each[:, past - axis.season : past],
+        later=each[:, past:],
+        scale=np.where(steps > 0, mean, np.nan),
     )
 
 
@@ -61,7 +61,7 @@ def baseline_tables(parts: Sequence[SeasonalNaive], ids: Sequence[str], targets:
     if not parts:
         return
     places = np.concatenate([part.places for part in parts])
-    week = np.concatenate([part.week for part in parts])
+    season = np.concatenate([part.season for part in parts])
     later = np.concatenate([part.later for part in parts])
     scale = np.concatenate([part.scale for part in parts])
     by_target = sorted(range(len(targets)), key=lambda n: targets[n])
@@ -77,7 +77,7 @@ def baseline_tables(parts: Sequence[SeasonalNaive], ids: Sequence[str], targets:
                 names.take(pa.array(of_cell[0].ravel())),
                 pa.array(of_cell[1].ravel() + 1, pa.int32()),
                 pa.array([targets[n] for n in by_target], pa.string()).take(pa.array(of_cell[2].ravel())),
-                _column(week[some][:, steps % _WEEK][:, :, by_target]),
+                _column(season[some][:, steps % season.shape[1]][:, :, by_target]),
                 _column(later[some][:, :, by_target]),
                 _column(np.broadcast_to(scale[some][:, None, by_target], shape)),
             ],

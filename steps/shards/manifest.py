@@ -21,6 +21,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchcast.steps.arguments import parse_moment
+from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.objects import whole_file
 
@@ -87,6 +89,8 @@ class QuarantineReason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SHORT = "too_short"
     DUPLICATE_DATE = "duplicate_date"
+    OFF_GRID = "off_grid"
+    GAP = "gap"
     NULL_KEY = "null_key"
     OUT_OF_RANGE = "out_of_range"
     NULL_CELL = "null_cell"
@@ -124,7 +128,8 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`run_date` is the last day of history used, `parameters` the step's arguments as they were given."""
+    """`run_date` is the last moment of history used, a date-time where the frequency is below a day; `frequency` is a
+    pandas alias and `season` in steps. `parameters` are the step's arguments as they were given."""
 
     run_id: str
     run_date: date
@@ -137,6 +142,9 @@ class Manifest:
     totals: Totals
     quarantined_by_reason: Mapping[str, int]
     shards: tuple[Shard, ...]
+    frequency: str = DAILY.alias
+    frequency_inferred: bool = False
+    season: int = DAILY.season
 
     def to_json(self) -> bytes:
         """Sorted keys and no clock: the same run has the same bytes."""
@@ -150,7 +158,8 @@ class Manifest:
             document: dict[str, Any] = json.loads(data)
             schema = document.pop("schema")
             if schema == SCHEMA:
-                document["run_date"] = date.fromisoformat(document["run_date"])
+                document["run_date"] = parse_moment(document["run_date"])
+                parse_frequency(document.get("frequency", DAILY.alias))
                 document["totals"] = Totals(**document["totals"])
                 document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
                 return cls(**document)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.template import Period
-from batchcast.steps.history.date_axis import DateAxis, key_limits
+from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import QuarantineReason
 
@@ -22,6 +22,8 @@ REMEDIES = {
     QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",
     QuarantineReason.TOO_SHORT: "Lower min_history, or leave these items out with ItemsUri.",
     QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
+    QuarantineReason.OFF_GRID: "Correct frequency in [series], or declare timezone or aggregate there.",
+    QuarantineReason.GAP: "Declare fill in [series], or write the missing rows.",
     QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
     QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in model.toml.',
@@ -29,6 +31,7 @@ REMEDIES = {
     QuarantineReason.NO_ANSWER: "Mend the model or these records, then resume the run before that one.",
 }
 """What to do about each reason."""
+_DAY = 86_400
 _EXACT = 2**53
 """Beyond it JSON numbers differ between readers (RFC 7493, 2.2)."""
 Mask = npt.NDArray[np.bool_]
@@ -36,15 +39,16 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """The reason, and what was found against which limit."""
+    """The reason, what was found against which limit, and the key of the first row to blame, where there is one."""
 
     reason: QuarantineReason
     detail: str
+    key: int | None = None
 
 
-def too_short(days: int, contract: ModelContract) -> Quarantine:
-    """The quarantine of an item with so few days of history."""
-    detail = f"{days} days of history; min_history is {contract.series.min_history}"
+def too_short(steps: int, contract: ModelContract) -> Quarantine:
+    """The quarantine of an item with so few steps of history."""
+    detail = f"{steps} steps of history; min_history is {contract.series.min_history}"
     return Quarantine(QuarantineReason.TOO_SHORT, detail)
 
 
@@ -57,24 +61,29 @@ def too_large(size: str, limit: int) -> Quarantine:
 def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_bytes: int) -> dict[int, Quarantine]:
     """The records of the chunk, counted from 0, that cannot be sent.
 
-    Of several reasons the first counts: duplicate date, out of range, null cell, too short, missing future. Records
-    whose texts alone have more than `max_bytes` are found here too, before they are rendered.
+    Of several reasons the first counts: duplicate date, out of range, off grid, null cell, too short, missing future.
+    Records whose texts alone have more than `max_bytes` are found here too, before they are rendered.
     """
     found: dict[int, Quarantine] = {}
     records = chunk.records
     past = chunk.keys < axis.history_end
-    for rows, reason, detail in _bad_rows(chunk, past, contract, axis):
-        hits = np.flatnonzero(rows)
-        for record, first in zip(*np.unique(records[hits], return_index=True), strict=True):
-            text = f"{detail} on {axis.text(chunk.keys[hits[first]])}"
-            found.setdefault(int(record), Quarantine(reason, text))
-    days = _days(chunk, past, axis)
-    for record in np.flatnonzero(days < contract.series.min_history):
-        found.setdefault(int(record), too_short(int(days[record]), contract))
+    for bad, reason, detail in _bad_rows(chunk, past, contract, axis):
+        hits = np.flatnonzero(bad)
+        for record, first, rows in zip(*np.unique(records[hits], return_index=True, return_counts=True), strict=True):
+            key = int(chunk.keys[hits[first]])
+            text = f"{detail} on {axis.text(key)}"
+            if reason == QuarantineReason.OFF_GRID:
+                text = f"{rows} rows are not {detail}, the first on {axis.text(key)}"
+            found.setdefault(int(record), Quarantine(reason, text, key))
+    steps = _steps(chunk, past)
+    for record in np.flatnonzero(steps < contract.series.min_history):
+        found.setdefault(int(record), too_short(int(steps[record]), contract))
     if contract.row_lists("future"):
-        days = _days(chunk, ~past, axis)
-        for record in np.flatnonzero(days < axis.forecast_horizon):
-            detail = f"{days[record]} of the {axis.forecast_horizon} days after {axis.run_date} have a row"
+        steps = _steps(chunk, ~past)
+        for record in np.flatnonzero(steps < axis.forecast_horizon):
+            detail = (
+                f"{steps[record]} of the {axis.forecast_horizon} steps after {axis.run_date.isoformat()} have a row"
+            )
             found.setdefault(int(record), Quarantine(QuarantineReason.MISSING_FUTURE, detail))
     for record, size in _long_texts(chunk, past, contract, max_bytes):
         found.setdefault(record, too_large(f"texts of {size:,}", max_bytes))
@@ -92,8 +101,10 @@ def _bad_rows(
     outside = (chunk.keys < low) | (chunk.keys >= high)
     yield outside, QuarantineReason.OUT_OF_RANGE, "the date is outside the years 1 to 9999"
     if contract.series.timestamp_format == "date":
-        time = chunk.keys % axis.per_day != 0
+        time = key_seconds(chunk.keys, axis.type) % _DAY != 0
         yield time, QuarantineReason.OUT_OF_RANGE, 'timestamp_format is "date" and there is a time of day'
+    off_grid = ~outside & ~axis.on_grid(chunk.keys)
+    yield off_grid, QuarantineReason.OFF_GRID, f"on the grid of the frequency {axis.frequency.alias}"
     used = [(column, used) for column in chunk.columns if (used := _used(column, past, contract)).any()]
     for column, rows in used:
         wrong, why = _out_of_range(chunk.columns[column])
@@ -111,9 +122,9 @@ def _long_texts(chunk: Chunk, past: Mask, contract: ModelContract, max_bytes: in
     row_bytes = np.zeros(len(chunk.keys), np.int64)
     for name, column in texts.items():
         row_bytes += np.where(_used(name, past, contract), np.asarray(pc.binary_length(column).fill_null(0)), 0)
-    for record, size in enumerate(np.add.reduceat(row_bytes, chunk.starts[:-1]).tolist()):
-        if size > max_bytes:
-            yield record, size
+    sizes = np.bincount(chunk.records, weights=row_bytes, minlength=len(chunk.places))
+    for record in np.flatnonzero(sizes > max_bytes).tolist():
+        yield record, int(sizes[record])
 
 
 def _used(column: str, past: Mask, contract: ModelContract) -> Mask:
@@ -146,11 +157,6 @@ def _is_known(values: pa.Array) -> pa.Array:
     return pc.is_finite(values).fill_null(False) if pa.types.is_floating(values.type) else values.is_valid()
 
 
-def _days(chunk: Chunk, rows: Mask, axis: DateAxis) -> npt.NDArray[np.int64]:
-    """Different days of each record among some of its rows."""
-    if axis.per_day == 1:  # The rows of a record have different dates, or it is quarantined for that.
-        return np.bincount(chunk.records[rows], minlength=len(chunk.places))
-    days = axis.days(chunk.keys[rows])
-    records = chunk.records[rows]
-    new = np.concatenate([[True], (np.diff(days) != 0) | (np.diff(records) != 0)]) if len(days) else np.zeros(0, bool)
-    return np.bincount(records[new], minlength=len(chunk.places))
+def _steps(chunk: Chunk, rows: Mask) -> npt.NDArray[np.int64]:
+    """Steps of each record among some of its rows: they have different moments, or it is quarantined for that."""
+    return np.bincount(chunk.records[rows], minlength=len(chunk.places))

@@ -19,6 +19,7 @@ from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.baseline import SeasonalNaive, seasonal_naive
 from batchcast.steps.shards.chunk import Chunk, sorted_chunks
 from batchcast.steps.shards.manifest import Shard
+from batchcast.steps.shards.periods import fill_steps, find_gaps, merge_rows, newest_steps
 from batchcast.steps.shards.plan import shard_name
 from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_large
 from batchcast.steps.shards.render import RecordRenderer
@@ -89,14 +90,18 @@ class RecordWriter:
         self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
     ) -> Iterator[tuple[int, bytes]]:
         """Places and lines that can be sent; the others go to `built`."""
-        found = find_quarantined(chunk, self.contract, self.axis, self.max_bytes)
+        advance(len(chunk.keys))
+        series = self.contract.series
+        chunk = newest_steps(merge_rows(chunk, series, self.axis), series, self.axis)
+        found = {**find_gaps(chunk, series, self.axis)}
+        # A row that is wrong says more than the gap it leaves.
+        found |= find_quarantined(chunk, self.contract, self.axis, self.max_bytes)
         good = np.ones(len(chunk.places), bool)
         good[list(found)] = False
         built.quarantined.update({int(chunk.places[n]): why for n, why in found.items()})
-        advance(len(chunk.keys))
         if not good.any():
             return
-        kept = chunk.only(good)
+        kept = fill_steps(chunk.only(good), series, self.axis)
         fits = good[good]
         for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
             if len(record) > self.max_bytes:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Part, Period, RowList, Value
-from batchcast.steps.history.date_axis import DateAxis, day_key
+from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
 
@@ -150,14 +150,13 @@ class RecordRenderer:
     def _texts_of_the_run(self) -> dict[str, str]:
         """What is the same in every record, by its placeholder."""
         axis = self._axis
-        days = range(axis.run_day, axis.run_day + axis.forecast_horizon + 1)
-        keys = np.array([day_key(day, axis.type) for day in days], np.int64)
+        keys = axis.keys(np.arange(axis.forecast_horizon + 1))
         run_date, *later = json_texts(self._formatted(axis.array(keys))).to_pylist()
         return {
             "run_date": run_date,
             "future_timestamps": f"[{','.join(later)}]",
             "horizon": str(axis.forecast_horizon),
-            "frequency": _quoted("D"),
+            "frequency": _quoted(axis.frequency.alias),
         }
 
 

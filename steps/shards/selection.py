@@ -128,8 +128,9 @@ def _spoiled(place: int, items: Items, contract: ModelContract, least_bytes: int
         return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
     if rows < contract.series.min_history:
         return too_short(rows, contract)
-    if rows * least_bytes > max_bytes:
-        return too_large(f"{rows} rows and so more than {rows * least_bytes:,}", max_bytes)
+    newest = rows if contract.series.max_history is None else min(rows, contract.series.max_history)
+    if contract.series.aggregate is None and newest * least_bytes > max_bytes:
+        return too_large(f"{newest} rows and so more than {newest * least_bytes:,}", max_bytes)
     return None
 
 

@@ -47,7 +47,7 @@ def plain_records(
         later.sort(key=lambda row: row[history.timestamp])
         if not past and len(dated) == len(rows):
             continue
-        reason = _reason(rows, past, later, contract, forecast_horizon)
+        reason = _reason(rows, past, later, contract, run_date, forecast_horizon)
         if reason:
             reasons[item] = reason
         else:
@@ -56,7 +56,12 @@ def plain_records(
 
 
 def _reason(
-    rows: list[Row], past: list[Row], later: list[Row], contract: ModelContract, forecast_horizon: int
+    rows: list[Row],
+    past: list[Row],
+    later: list[Row],
+    contract: ModelContract,
+    run_date: dt.date,
+    forecast_horizon: int,
 ) -> str | None:
     history = contract.series
     if any(row[history.timestamp] is None for row in rows):
@@ -66,6 +71,8 @@ def _reason(
     dates = [row[history.timestamp] for row in (*past, *later)]
     if len(set(dates)) < len(dates):
         return "duplicate_date"
+    if any(_off_grid(when) for when in dates):
+        return "off_grid"
     own = {*history.item_id, "item_id"}
     cells = []
     for period, some in (("history", past), ("future", later)):
@@ -79,7 +86,13 @@ def _reason(
         return "too_short"
     if contract.row_lists("future") and len({_day(row, history.timestamp) for row in later}) < forecast_horizon:
         return "missing_future"
+    if history.fill is None and (run_date - _day(past[0], history.timestamp)).days + 1 != len(past):
+        return "gap"
     return None
+
+
+def _off_grid(when: dt.date) -> bool:
+    return isinstance(when, dt.datetime) and when.time() != dt.time(0)
 
 
 def _rendered(

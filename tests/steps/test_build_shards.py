@@ -26,6 +26,11 @@ arrays = { sales = "mean" }
 """
 
 
+def with_series(*lines: str, contract: str = DAILY_CONTRACT) -> str:
+    """The contract with more lines in [series]."""
+    return contract.replace("[series]\n", "\n".join(["[series]", *lines, ""]))
+
+
 def test_shards_manifest_and_records_agree(tmp_path: Path) -> None:
     sales = [n * 10 for n in range(200)]
     made = build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS, sales=sales)])
@@ -96,10 +101,11 @@ def test_the_automatic_run_date_is_the_last_one_with_a_target(tmp_path: Path) ->
 
 def test_forecast_days_beyond_the_last_date_there_is_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     tables = [daily_rows(["a"]), daily_rows(["a"], 1, first="9999-12-25", sales=[1])]
-    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_horizon=7)
+    contract = with_series('fill = "none"')
+    made = build(tmp_path, contract, tables, forecast_horizon=7)
     assert made.exit_code == 3
-    assert "the 7 days after 9999-12-25 end beyond the year 9999. Correct that date in the history" in made.message
-    assert build(tmp_path, DAILY_CONTRACT, None, forecast_horizon=6).manifest.run_date == dt.date(9999, 12, 25)
+    assert "the 7 steps after 9999-12-25 end beyond the year 9999. Correct that date in the history" in made.message
+    assert build(tmp_path, contract, None, forecast_horizon=6).manifest.run_date == dt.date(9999, 12, 25)
 
 
 def test_items_that_begin_after_the_run_date_are_no_items_of_the_run(tmp_path: Path) -> None:
@@ -127,7 +133,7 @@ def test_items_without_all_future_rows_are_quarantined(tmp_path: Path) -> None:
     contract = FUTURE
     made = build(tmp_path, contract, tables, run_date="2026-01-06", forecast_horizon=3)
     assert made.reasons == {"b": "missing_future"}
-    assert made.table[1]["quarantine_detail"] == "2 of the 3 days after 2026-01-06 have a row"
+    assert made.table[1]["quarantine_detail"] == "2 of the 3 steps after 2026-01-06 have a row"
 
 
 def test_a_contract_of_flat_arrays(tmp_path: Path) -> None:
@@ -165,10 +171,10 @@ def test_the_date_column_is_written_as_declared(
 def test_a_time_of_day_is_quarantined_where_dates_are_declared(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 1)
     times = pa.array([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, 5)], pa.timestamp("us"))
-    contract = ARRAYS.replace('timestamp = "date"', 'timestamp = "date"\ntimestamp_format = "date"')
+    contract = ARRAYS.replace('timestamp = "date"', 'timestamp = "date"\nfrequency = "D"\ntimestamp_format = "date"')
     made = build(tmp_path, contract, [table.set_column(1, "date", times)])
     assert made.reasons == {"b": "out_of_range"}
-    assert "2026-01-01 5:00:00" in made.table[1]["quarantine_detail"]
+    assert "2026-01-01 05:00:00" in made.table[1]["quarantine_detail"]
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1])
@@ -201,7 +207,7 @@ def test_each_spoiled_item_is_quarantined_with_its_reason_and_the_others_are_bui
         "dateless": ("null_key", "1 rows have no date"),
         "empty": ("null_cell", "sales is null, NaN or infinite on 2026-01-03"),
         "good": (None, None),
-        "short": ("too_short", "2 days of history; min_history is 3"),
+        "short": ("too_short", "2 steps of history; min_history is 3"),
         "twice": ("duplicate_date", "there are several rows on 2026-01-03"),
     }
     assert made.manifest.totals.items == 7
@@ -230,7 +236,7 @@ def test_a_record_may_have_95_percent_of_the_payload_limit_and_not_a_byte_more(
 
 
 def test_a_record_too_large_by_its_rows_or_texts_is_found_before_it_is_rendered(tmp_path: Path) -> None:
-    contract = NOTES
+    contract = with_series('frequency = "h"', 'fill = "none"', contract=NOTES)
     hours = pa.array(np.arange(40_000) * 3600).cast(pa.timestamp("s"))
     many = pa.table({"item": ["many"] * 40_000, "date": hours, "sales": [1] * 40_000, "note": [""] * 40_000})
     wide = pa.table({"item": ["wide"] * 2, "date": hours[:2], "sales": [1, 1], "note": ["x" * 500_000] * 2})
@@ -295,7 +301,7 @@ def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values
 
 def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) -> None:
     tables = [daily_rows(["old"], 3, first="2025-01-01"), daily_rows(["new"], 1, first="2026-01-30")]
-    made = build(tmp_path, DAILY_CONTRACT, tables, forecast_horizon=2)
+    made = build(tmp_path, with_series('fill = "none"'), tables, forecast_horizon=2)
     old = [row for row in made.baseline if row["item_id"] == "old"]
     assert [(row["naive"], row["actual"], row["scale"]) for row in old] == [(None, None, None)] * 2
     new = [row for row in made.baseline if row["item_id"] == "new"]
@@ -319,7 +325,7 @@ def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path)
 def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) -> None:
     hours = [dt.datetime(2026, 1, 1, hour) for hour in range(24)]
     table = pa.table({"item": ["a"] * 24, "date": pa.array(hours, pa.timestamp("s")), "sales": [-1] * 24})
-    made = build(tmp_path, DAILY_CONTRACT, [table], forecast_horizon=7)
+    made = build(tmp_path, with_series('frequency = "D"', 'aggregate = "sum"'), [table], forecast_horizon=7)
     assert [row["naive"] for row in made.baseline] == [None] * 6 + [-24.0]
     assert {row["scale"] for row in made.baseline} == {24.0}
 
@@ -347,7 +353,8 @@ def test_a_shard_whose_records_are_all_quarantined_is_not_written(tmp_path: Path
 def test_the_last_line_of_stdout_sums_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build(tmp_path, DAILY_CONTRACT, [daily_rows(["a", "b"], 3), daily_rows(["b"], 1)])
     assert capsys.readouterr().out == (
-        "run date 2026-01-03: 2 items = 1 records + 1 quarantined + 0 carried over; 3 rows, 0.0 MB in 1 shards\n"
+        "run date 2026-01-03, frequency D (inferred): 2 items = 1 records + 1 quarantined + 0 carried over; 3 rows, "
+        "0.0 MB in 1 shards\n"
     )
 
 

@@ -64,6 +64,8 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, str]:
     rows = []
     for store, product in draw(st.sets(st.tuples(STORES, products), min_size=1, max_size=3)):
         days = draw(st.sets(st.integers(1, RUN_DATE.day), min_size=1, max_size=6))
+        if draw(st.booleans()):
+            days = set(range(RUN_DATE.day + 1 - len(days), RUN_DATE.day + 1))
         days |= set(range(RUN_DATE.day + 1, RUN_DATE.day + 1 + draw(st.integers(DAYS - future, DAYS + 1))))
         for day in sorted(days):
             time = dt.datetime(2026, 1, day, draw(hours))
@@ -106,6 +108,8 @@ def _contract(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool
 item_id = {json.dumps(ids)}
 timestamp = "date"
 targets = ["sales"]
+frequency = "D"
+{draw(st.sampled_from(["", 'fill = "none"']))}
 min_history = {draw(st.integers(1, 2))}
 nulls = "{draw(st.sampled_from(["null", "quarantine"]))}"
 [request]

@@ -254,7 +254,7 @@ def test_quarantined_items_count_against_the_tolerance_and_name_the_data(tmp_pat
         {
             "item_id": "shop-9/new",
             "reason": "too_short",
-            "explanation": "quarantined: its history has fewer dates than min_history",
+            "explanation": "quarantined: its history has fewer steps than min_history",
             "detail": "too few days",
         }
     ]

@@ -18,6 +18,8 @@ from batchcast.session.session import Session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from batchcast.runs.run_record import PastRun
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
@@ -80,7 +82,7 @@ def forecast(
     else:
         answers = _asked(built, given, source)
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
-    told = f"Forecast by {_asked_whom(given, source)}; history up to {built.run_date:%d %b %Y}."
+    told = f"Forecast by {_asked_whom(given, source)}; history up to {_moment_text(built.run_date)}."
     write_files(plots, told, html=html, png=png)
     if as_json:
         click.echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
@@ -254,13 +256,16 @@ def _asked_whom(given: Mapping[str, Any], source: _Source) -> str:
     return f"model {given['model'] or source.model}" if given["workspace"] else "the bakery sample's model"
 
 
-def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
-    from datetime import date
+def _moment_text(moment: date) -> str:
+    return f"{moment:%d %b %Y %H:%M}" if hasattr(moment, "hour") else f"{moment:%d %b %Y}"
 
+
+def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
     from batchcast.serving.adhoc.plot import PlottedForecast
+    from batchcast.steps.arguments import parse_moment
     from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 
-    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_horizon)
+    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_horizon, built.frequency)
     try:
         document = json.loads(answer)
         echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id
@@ -270,7 +275,7 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
     except (ValueError, AnswerError) as error:
         what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
         raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
-    days = [date.fromisoformat(day) for day in expected.dates]
+    days = [parse_moment(day) for day in expected.dates]
     return PlottedForecast(
         item_id=record.item_id,
         target=expected.targets[0],
@@ -278,4 +283,5 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
         forecast=dict(zip(days, values[:, 0].tolist(), strict=True)),
         naive=record.naive,
         actual=record.actual,
+        frequency=built.frequency,
     )

@@ -18,6 +18,7 @@ from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
+from batchcast.steps.history.grid import find_frequency
 from batchcast.steps.history.items import count_items, merge_items
 from batchcast.steps.history.run_date import latest_date
 
@@ -49,8 +50,15 @@ def measure_history(
 ) -> HistorySize:
     """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
     history = open_history(directory, contract)
-    last = run_date or latest_date(history, contract)
-    axis = DateAxis(type=history.types[contract.series.timestamp], run_date=last, forecast_horizon=forecast_horizon)
+    frequency = find_frequency(history, contract.series)
+    last = run_date or latest_date(history, contract, frequency)
+    axis = DateAxis(
+        type=history.types[contract.series.timestamp],
+        run_date=last,
+        forecast_horizon=forecast_horizon,
+        frequency=frequency,
+        season=contract.series.season or frequency.season,
+    )
     with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
         counts = count_items(lambda _: None, history.units(), contract, history, axis, Path(scratch))
     items = merge_items([counts])

@@ -9,13 +9,15 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from batchcast.steps.contract.frequency import DAILY, Frequency
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
 __all__ = ["PlottedForecast", "forecast_page", "terminal_plot", "week_table"]
 
-_SHOWN_DAYS = 56
+_SHOWN_STEPS = 56
 _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
 # Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -29,7 +31,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlottedForecast:
-    """Values by day. `actual` and `naive` are of the forecast days, and may be empty."""
+    """Values by moment. `actual` and `naive` are of the forecast steps, and may be empty."""
 
     item_id: str
     target: str
@@ -37,13 +39,14 @@ class PlottedForecast:
     forecast: Mapping[date, float]
     naive: Mapping[date, float]
     actual: Mapping[date, float]
+    frequency: Frequency = DAILY
 
     @property
     def days(self) -> list[date]:
-        """Every day that is shown, without a gap: the last eight weeks of the history, and the forecast."""
-        last = max(self.forecast)
-        first = max(min([*self.history, *self.forecast]), min(self.forecast) - timedelta(days=_SHOWN_DAYS))
-        return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        """Every moment that is shown: at most the last 56 steps of the history, and the forecast."""
+        first = min([*self.history, *self.forecast])
+        moments = self.frequency.before(max(self.forecast), _SHOWN_STEPS + len(self.forecast))
+        return [moment for moment in moments if moment >= first]
 
     @property
     def total(self) -> str:
@@ -83,9 +86,14 @@ def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
 
 
 def week_table(plotted: PlottedForecast) -> Table:
-    """The forecast a week a row."""
+    """The forecast a week a row; a step a row where it is not daily."""
     from rich.table import Table
 
+    if plotted.frequency != DAILY:
+        table = Table("From", plotted.target, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for moment, value in plotted.forecast.items():
+            table.add_row(moment.isoformat().replace("T", " "), f"{value:,.1f}")
+        return table
     table = Table("Week of", *_WEEKDAYS, "Total", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from batchcast.steps.arguments import NONE
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.build_shards import build_shards
 from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, DataError, Problem
@@ -47,6 +48,7 @@ class AdHocRecords:
     """The records, in the order in which they were asked for, with what they were built by."""
 
     run_date: date
+    frequency: Frequency
     forecast_horizon: int
     contract: ModelContract
     records: Sequence[AdHocRecord]
@@ -78,9 +80,12 @@ def build_records(
         _refuse_quarantined(read_records(paths.output("manifest")).to_pylist())
         lines = [line for path in sorted(paths.output("shards").iterdir()) for line in path.read_bytes().splitlines()]
         baseline = read_baseline(paths.output("manifest")).to_pylist()
-    found = [_record(line, declared, baseline, manifest.run_date) for line in lines]
+    frequency = parse_frequency(manifest.frequency)
+    moments = frequency.after(manifest.run_date, forecast_horizon)
+    found = [_record(line, declared, baseline, manifest.run_date, moments, frequency) for line in lines]
     return AdHocRecords(
         run_date=manifest.run_date,
+        frequency=frequency,
         forecast_horizon=forecast_horizon,
         contract=declared,
         records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
@@ -114,36 +119,43 @@ def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
         raise DataError(*problems)
 
 
-def _record(line: bytes, contract: ModelContract, baseline: Sequence[Mapping[str, Any]], run_date: date) -> AdHocRecord:
+def _record(
+    line: bytes,
+    contract: ModelContract,
+    baseline: Sequence[Mapping[str, Any]],
+    run_date: date,
+    moments: Sequence[date],
+    frequency: Frequency,
+) -> AdHocRecord:
     document = json.loads(line)
     item, target = document[ITEM_ID_KEY], contract.series.targets[0]
     own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
-    days = {name: {run_date + timedelta(days=row["step"]): row[name] for row in own} for name in ("naive", "actual")}
+    days = {name: {moments[row["step"] - 1]: row[name] for row in own} for name in ("naive", "actual")}
     known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
     return AdHocRecord(
         item_id=item,
         body=line,
-        history=dict(_history(document, contract, target, run_date)),
+        history=dict(_history(document, contract, target, run_date, frequency)),
         naive=known["naive"],
         actual=known["actual"],
     )
 
 
 def _history(
-    document: Mapping[str, Any], contract: ModelContract, target: str, run_date: date
+    document: Mapping[str, Any], contract: ModelContract, target: str, run_date: date, frequency: Frequency
 ) -> Iterator[tuple[date, float]]:
-    """The target by day as the record tells it; a record without dates is taken for daily up to the run date."""
+    """The target by moment as the record tells it; one without moments ends at the run date."""
     for part in contract.row_lists("history"):
         values = part.values(document, target)
         if values is None:
             continue
-        days = part.values(document, contract.series.timestamp)
-        dates = (
-            [date.fromisoformat(day[:10]) for day in days]
-            if days is not None
-            else [run_date - timedelta(days=back) for back in reversed(range(len(values)))]
-        )
-        yield from ((day, float(v)) for day, v in zip(dates, values, strict=True) if v is not None)
+        texts = part.values(document, contract.series.timestamp)
+        if texts is None:
+            moments = frequency.before(run_date, len(values))
+        else:
+            times = [datetime.fromisoformat(text) for text in texts]
+            moments = [time if frequency.below_day else time.date() for time in times]
+        yield from ((moment, float(v)) for moment, v in zip(moments, values, strict=True) if v is not None)
         return
 
 

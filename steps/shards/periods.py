@@ -1,0 +1,132 @@
+"""One row a step: finer rows put together, missing steps filled, old steps left out, as `[series]` declares.
+
+What the contract does not declare is a fault of the record: rows off the grid, several rows a step, missing steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchcast.steps.contract.series import Series
+from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.shards.chunk import Chunk
+from batchcast.steps.shards.manifest import QuarantineReason
+from batchcast.steps.shards.quarantine import Quarantine
+
+__all__ = ["fill_steps", "find_gaps", "merge_rows", "newest_steps"]
+
+_GROUP = "\0group"
+Numbers = npt.NDArray[np.int64]
+
+
+def merge_rows(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
+    """The chunk with the rows of each step put together: targets by `aggregate`, other columns by their last value.
+
+    Nulls count for nothing; a step without any value stays null.
+    """
+    if series.aggregate is None or not len(chunk.keys):
+        return chunk
+    steps = axis.steps(chunk.keys)
+    first = np.concatenate([[True], (np.diff(steps) != 0) | (np.diff(chunk.records) != 0)])
+    keys = axis.keys(steps[first])
+    if first.all():
+        return replace(chunk, keys=keys)
+    group = np.cumsum(first) - 1
+    last = np.append(np.flatnonzero(first)[1:] - 1, len(first) - 1)
+    columns = {
+        name: _merged(column, group, series.aggregate)
+        if name in series.targets and series.aggregate != "last"
+        else column.take(pa.array(last))
+        for name, column in chunk.columns.items()
+    }
+    return Chunk(
+        places=chunk.places,
+        starts=np.concatenate([[0], np.cumsum(first)])[chunk.starts],
+        records=chunk.records[first],
+        keys=keys,
+        columns=columns,
+    )
+
+
+def newest_steps(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
+    """The chunk without history older than the `max_history` newest steps."""
+    if series.max_history is None:
+        return chunk
+    return chunk.where(chunk.keys >= axis.begin(1 - series.max_history))
+
+
+def find_gaps(chunk: Chunk, series: Series, axis: DateAxis) -> dict[int, Quarantine]:
+    """The records, counted from 0, with missing steps up to the run date that `fill` does not allow.
+
+    Even a declared `fill` ends at `largest_gap` steps: a single row in 1926 does not make a century of zeros.
+    """
+    if series.fill == "none" or not len(chunk.keys):
+        return {}
+    most = 1 if series.fill is None else 1 + (series.largest_gap or axis.frequency.steps_a_year)
+    steps, records = axis.steps(chunk.keys), chunk.records
+    past = steps <= 0
+    steps, records, keys = steps[past], records[past], chunk.keys[past]
+    # The step after each row: the record's next row, or the one after the run date.
+    following = np.append(steps[1:], 1)
+    last = np.append(np.diff(records) != 0, True)
+    following[last] = 1
+    distance = following - steps
+    found: dict[int, Quarantine] = {}
+    for row in np.flatnonzero(distance > most):
+        record = int(records[row])
+        if record not in found:
+            missing = int((distance[records == record] - 1).sum())
+            what = f"{missing} steps of {axis.frequency.alias} are missing up to the run date"
+            limit = f"; more than largest_gap = {most - 1} in a row" if series.fill is not None else ""
+            found[record] = Quarantine(
+                QuarantineReason.GAP, f"{what}, the first after {axis.text(keys[row])}{limit}", int(keys[row])
+            )
+    return found
+
+
+def fill_steps(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
+    """The chunk with a row for every step from a record's first to the run date; what is new holds `fill`.
+
+    `zero` is for the targets, other columns are null; `last` repeats the row before in every column.
+    """
+    if series.fill in (None, "none") or not len(chunk.keys):
+        return chunk
+    steps = axis.steps(chunk.keys)
+    past = steps <= 0
+    with_past = np.bincount(chunk.records[past], minlength=len(chunk.places)) > 0
+    first = np.where(with_past, steps[np.minimum(chunk.starts[:-1], len(steps) - 1)], 1)
+    length = np.where(with_past, 1 - first, 0)
+    later = np.bincount(chunk.records[~past], minlength=len(chunk.places))
+    starts = np.concatenate([[0], np.cumsum(length + later)])
+    if starts[-1] == len(steps):
+        return chunk
+    after = np.cumsum(~past) - np.concatenate([[0], np.cumsum(later)])[chunk.records] - 1
+    at = starts[chunk.records] + np.where(past, steps - first[chunk.records], length[chunk.records] + after)
+    source = np.full(int(starts[-1]), -1, np.int64)
+    source[at] = np.arange(len(steps))
+    new = source < 0
+    records = np.repeat(np.arange(len(chunk.places)), np.diff(starts))
+    filled_steps = first[records] + np.arange(len(source)) - starts[records]
+    keys = np.where(new, axis.keys(filled_steps), chunk.keys[np.maximum(source, 0)])
+    if series.fill == "last":
+        source = np.maximum.accumulate(source)
+    take = pa.array(source, mask=source < 0)
+    columns = {name: column.take(take) for name, column in chunk.columns.items()}
+    if series.fill == "zero":
+        mask = pa.array(new)
+        for name in series.targets:
+            zero = pa.scalar(0).cast(columns[name].type)
+            columns[name] = pc.if_else(mask, zero, columns[name])
+    return Chunk(places=chunk.places, starts=starts, records=records, keys=keys, columns=columns)
+
+
+def _merged(column: pa.Array, group: Numbers, how: str) -> pa.Array:
+    table = pa.table({_GROUP: group, "value": column})
+    merged = table.group_by(_GROUP, use_threads=False).aggregate([("value", how)]).sort_by(_GROUP)
+    found: pa.Array = merged.column(f"value_{how}").combine_chunks()
+    return found
