@@ -30,6 +30,7 @@ from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.grid import find_frequency
 from batchcast.steps.history.items import Items, count_items, find_row, merge_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
+from batchcast.steps.history.reading_note import keep_reading_note
 from batchcast.steps.history.run_date import latest_date
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
@@ -85,7 +86,7 @@ def build_shards(arguments: BuildArguments, paths: ContainerPaths, store: Object
 
     Raises ConfigError, DataError and ServiceError; no output is left then, and no lock.
     """
-    with _lock(arguments, store):
+    with _lock(arguments, store), keep_reading_note(paths.message):
         return _build_outputs(arguments, paths, store)
 
 
@@ -147,7 +148,7 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
     """Write the shards; what became of every item."""
     arguments, contract = run.arguments, run.contract
     processes = max(1, min(arguments.processes, run.history.rows // _ROWS_A_PROCESS))
-    with _scratch(paths) as scratch, Workers(processes) as workers:
+    with _scratch(paths) as scratch, Workers(processes, scratch) as workers:
         lanes = _lanes(run.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         items = _count(run, means)

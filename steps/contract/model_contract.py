@@ -59,7 +59,7 @@ def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
     """The contract of the file's bytes. Raises ConfigError with every problem found in them."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
         remedy = "Correct the TOML."
         raise ConfigError(Problem("contract_syntax", f"is not TOML in UTF-8: {error}.", where, remedy)) from error
     root = TomlTable(document, where)

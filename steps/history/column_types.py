@@ -64,7 +64,7 @@ def role_problem(role: str, column: str, stored: pa.DataType, where: str) -> Pro
 def _problem(role: str, stored: pa.DataType) -> tuple[str, str] | None:
     if pa.types.is_timestamp(stored) and stored.tz is not None:
         what = "with a time zone the day of a row depends on the reader."
-        return what, "Convert it to local dates without a zone."
+        return what, 'Declare timezone in [series], as "Europe/Berlin", or write local times without a zone.'
     plain = value_type(stored)
     if plain is None:
         return "it has no exact JSON form.", "Write text, whole numbers, floats, decimals, booleans or dates."

@@ -1,45 +1,45 @@
 """The Parquet history: which files it has, that they agree, and its rows in pieces of bounded size.
 
 Rows of an item may lie anywhere. Columns may come from `key=value` directories; such values are text, and dates
-where the date column is one of them. Names that begin with `_` or `.` are no data, as everywhere in a data lake.
+where the timestamp column is one of them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import EMPTY_TYPE, common_type, role_problem, value_type
+from batchcast.steps.history.folders import find_files, other_format, read_path_values, same_value, table_format
+from batchcast.steps.history.reading_note import reading
 
 __all__ = ["HistoryFile", "ParquetHistory", "Unit", "open_history", "read_unit"]
 
 _UNIT_ROWS = 1 << 20
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_NOT_PLAIN = {
-    "_delta_log": "is a Delta table, whose files also hold deleted rows.",
-    ".hoodie": "is a Hudi table, whose files also hold replaced rows.",
-    "_temporary": "holds the unfinished output of a Spark job.",
-}
+_INSTANT_REMEDY = 'Declare timezone in [series], "UTC" or as "Europe/Berlin", or write local times without a zone.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFile:
-    """One Parquet file: rows a row group, the latest date a row group (None: no statistics), values from its path."""
+    """One Parquet file: rows a row group, values from its path, and those of columns that the file has too.
+
+    `instants` are the INT96 columns; where `timezone` is given, they and zoned timestamps are read in it.
+    """
 
     path: Path
     name: str
     rows: tuple[int, ...]
-    latest: tuple[date | None, ...]
     path_values: Mapping[str, str | None]
+    repeated_values: Mapping[str, str | None]
+    instants: frozenset[str] = frozenset()
+    timezone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ def open_history(directory: Path, contract: ModelContract) -> ParquetHistory:
     files: list[HistoryFile] = []
     types: dict[str, tuple[pa.DataType, str]] = {}
     problems: list[Problem] = []
-    for path in _find_files(directory):
-        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract.series.timestamp)
+    for path in find_files(directory):
+        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract)
         files.append(file)
         for column, role in roles.items():
             problem = _add_type(column, role, file, stored, types)
@@ -115,25 +115,21 @@ def read_unit(
     """
     file = unit.file
     try:
-        for table in _raw_tables(unit, columns, rows, ids):
-            plain = []
-            for column in columns:
-                stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
-                target = None if column in ids else types[column]
-                plain.append(_checked_column(stored, column, target, file))
-            yield pa.table(plain, names=list(columns))
-    except (OSError, pa.ArrowInvalid) as error:
+        with reading(file.name):
+            for table in _raw_tables(unit, columns, rows, ids):
+                plain = []
+                for column in columns:
+                    stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
+                    target = None if column in ids else types[column]
+                    plain.append(_checked_column(stored, column, target, file))
+                yield pa.table(plain, names=list(columns))
+    except (OSError, pa.ArrowException) as error:
         what = f"cannot be read: {error}."
         raise DataError(Problem("unreadable", what, file.name, "Write the file again.")) from error
 
 
 def _raw_tables(unit: Unit, columns: Sequence[str], rows: int, ids: Sequence[str]) -> Iterator[pa.Table]:
-    parquet = pq.ParquetFile(
-        unit.file.path,
-        memory_map=True,
-        read_dictionary=[name for name in ids if name not in unit.file.path_values],
-        coerce_int96_timestamp_unit="us",
-    )
+    parquet = _open_parquet(unit.file.path, [name for name in ids if name not in unit.file.path_values])
     stored = [name for name in columns if name not in unit.file.path_values] or parquet.schema_arrow.names[:1]
     gathered: list[pa.RecordBatch] = []
     count = 0
@@ -159,6 +155,10 @@ def _checked_column(
     try:
         if target is not None and pa.types.is_dictionary(stored.type):
             stored = stored.cast(stored.type.value_type)
+        if pa.types.is_timestamp(stored.type) and (stored.type.tz is not None or column in file.instants):
+            stored = _local(stored, file)
+        if column in file.repeated_values:
+            _check_repeated(stored, column, file)
         plain = stored if target is None else stored.cast(target)
         if target is None or pa.types.is_string(target):
             plain.validate(full=True)
@@ -168,66 +168,73 @@ def _checked_column(
     return plain
 
 
+def _local(stored: pa.ChunkedArray, file: HistoryFile) -> pa.ChunkedArray:
+    """Instants as the local times of the declared zone."""
+    unit = stored.type.unit
+    instants = stored if stored.type.tz is not None else stored.cast(pa.timestamp(unit, "UTC"))
+    return pc.local_timestamp(instants.cast(pa.timestamp(unit, file.timezone)))
+
+
+def _check_repeated(stored: pa.ChunkedArray, column: str, file: HistoryFile) -> None:
+    """Raises DataError where a row says something else than the folder the file lies in."""
+    text = file.repeated_values[column]
+    values = stored.cast(pa.date32(), safe=False) if pa.types.is_timestamp(stored.type) else stored
+    for value in pc.unique(values).to_pylist():
+        if not same_value(text, value):
+            what = f"its folder says {column} = {text!r}, and a row says {value!s}."
+            raise DataError(Problem("path_contradicts", what, file.name, "Correct the file, or move it."))
+
+
 def _roles(contract: ModelContract) -> dict[str, str]:
     history = contract.series
     roles = dict.fromkeys(contract.value_columns, "value") | dict.fromkeys(history.targets, "target")
     return roles | dict.fromkeys(history.item_id, "id") | {history.timestamp: "date"}
 
 
-def _find_files(directory: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, names in os.walk(directory, followlinks=True):
-        for name in folders:
-            if name in _NOT_PLAIN:
-                remedy = "Export it as plain Parquet files."
-                raise DataError(Problem("not_plain_parquet", _NOT_PLAIN[name], folder, remedy))
-        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
-        found.extend(Path(folder, name) for name in names if not name.startswith(("_", ".")))
-    return sorted(found, key=lambda path: path.relative_to(directory).as_posix().encode())
-
-
-def _open_file(path: Path, name: str, date_column: str) -> tuple[HistoryFile, pa.Schema]:
+def _open_file(path: Path, name: str, contract: ModelContract) -> tuple[HistoryFile, pa.Schema]:
     try:
-        parquet = pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit="us")
-    except (OSError, pa.ArrowInvalid) as error:
-        what = f"is not a Parquet file: {error}."
-        raise DataError(Problem("not_parquet", what, name, "Remove it from HistoryUri or write it again.")) from error
-    stored = parquet.schema_arrow
-    path_values = {key: value for key, value in _path_values(name).items() if key not in stored.names}
-    groups = [parquet.metadata.row_group(n) for n in range(parquet.num_row_groups)]
-    latest = tuple(_latest(group, date_column, path_values) for group in groups)
-    rows = tuple(group.num_rows for group in groups)
-    return HistoryFile(path=path, name=name, rows=rows, latest=latest, path_values=path_values), stored
+        with reading(name):
+            parquet = _open_parquet(path)
+            rows = tuple(parquet.metadata.row_group(n).num_rows for n in range(parquet.num_row_groups))
+            stored, metadata = parquet.schema_arrow, parquet.metadata.metadata
+            instants = _instants(parquet)
+    except UnicodeDecodeError as error:
+        what = f"has a column whose name is not UTF-8: {error.object!r}."
+        raise DataError(Problem("not_parquet", what, name, "Write the file with another column name.")) from error
+    except (OSError, pa.ArrowException) as error:
+        what, remedy = other_format(path)
+        raise DataError(Problem("not_parquet", f"{what}: {error}.", name, remedy)) from error
+    table = table_format(metadata)
+    if table is not None:
+        what = f"is a data file of {table}, a table format: its rows may be deleted or replaced by other files."
+        raise DataError(Problem("not_plain_parquet", what, name, "Export the table as plain Parquet files."))
+    values = read_path_values(name)
+    used = {*_roles(contract)} & {*values} & {*stored.names}
+    return HistoryFile(
+        path=path,
+        name=name,
+        rows=rows,
+        path_values={key: value for key, value in values.items() if key not in stored.names},
+        repeated_values={key: values[key] for key in used},
+        instants=instants,
+        timezone=contract.series.timezone,
+    ), stored
 
 
-def _path_values(name: str) -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
-    for part in name.split("/")[:-1]:
-        key, equals, value = part.partition("=")
-        if equals:
-            values[unquote(key)] = None if value == _HIVE_NULL else unquote(value)
-    return values
+def _open_parquet(path: Path, ids: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        path,
+        memory_map=True,
+        read_dictionary=list(ids),
+        coerce_int96_timestamp_unit="us",
+        page_checksum_verification=True,
+    )
 
 
-def _latest(group: pq.RowGroupMetaData, column: str, path_values: Mapping[str, str | None]) -> date | None:
-    if column in path_values:
-        return _iso_date(path_values[column])
-    for n in range(group.num_columns):
-        chunk = group.column(n)
-        if chunk.path_in_schema == column and chunk.statistics is not None and chunk.statistics.has_min_max:
-            try:
-                latest = chunk.statistics.max
-            except (OverflowError, ValueError):
-                return None  # Beyond the years Python knows.
-            return latest.date() if hasattr(latest, "date") else latest if isinstance(latest, date) else None
-    return None
-
-
-def _iso_date(text: str | None) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        return None  # Reading the column names the file.
+def _instants(parquet: pq.ParquetFile) -> frozenset[str]:
+    """The columns of INT96, which Spark and Hive write an instant in UTC as."""
+    columns = [parquet.schema.column(n) for n in range(len(parquet.schema.names))]
+    return frozenset(column.path for column in columns if column.physical_type == "INT96")
 
 
 def _add_type(
@@ -242,6 +249,11 @@ def _add_type(
         there = ", ".join(schema.names)
         what = f"has no column {column!r}, or has it twice; it has {there}."
         return Problem("missing_column", what, file.name, "Correct the column's name in model.toml or in the file.")
+    if column in file.instants and file.timezone is None:
+        what = f"column {column!r} is INT96, an instant in UTC: the day of a row depends on the reader's zone."
+        return Problem("column_type", what, file.name, _INSTANT_REMEDY)
+    if pa.types.is_timestamp(stored) and stored.tz is not None and file.timezone is not None:
+        stored = pa.timestamp(stored.unit)
     problem = role_problem(role, column, stored, file.name)
     if problem:
         return problem

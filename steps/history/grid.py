@@ -38,7 +38,7 @@ def find_frequency(history: ParquetHistory, series: Series) -> Frequency:
         return infer_frequency(key_seconds(keys[dated], kind), rows[dated])
     except ValueError as error:
         what = f"no frequency fits column {series.timestamp!r}: {error}."
-        remedy = "Declare frequency in [series] of model.toml, and timezone where the column holds instants."
+        remedy = "Declare frequency in [series], or write local times: instants with a zone are read in its timezone."
         raise DataError(Problem("frequency", what, remedy=remedy)) from error
 
 

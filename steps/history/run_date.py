@@ -7,29 +7,22 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.contract.frequency import Frequency, to_moment, to_second
+from batchcast.steps.contract.frequency import Frequency, to_moment
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import date_keys, key_limits, key_seconds
-from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
+from batchcast.steps.history.files import ParquetHistory, read_unit
 
 __all__ = ["latest_date"]
 
 _BATCH_ROWS = 1 << 20
-_DAY = 86_400
 
 
 def latest_date(history: ParquetHistory, contract: ModelContract, frequency: Frequency) -> date:
     """The latest step with a target that is not null. Statistics spare most of the reading. Raises DataError."""
     columns = [contract.series.timestamp, *contract.series.targets]
-    groups = [
-        (file.latest[group] or date.max, file, group) for file in history.files for group in range(len(file.rows))
-    ]
     best: int | None = None
-    for latest, file, group in sorted(groups, key=lambda found: found[0], reverse=True):
-        if best is not None and to_second(latest) + _DAY <= best:
-            break
-        unit = Unit(number=0, file=file, groups=range(group, group + 1))
+    for unit in history.units():
         for table in read_unit(unit, columns, history.types, rows=_BATCH_ROWS):
             found = _latest_measured(table, history.types[contract.series.timestamp])
             best = found if best is None else best if found is None else max(best, found)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TextIO, TypeVar
 
 import pyarrow as pa
 
-from batchcast.steps.errors import Problem, ServiceError
+from batchcast.steps.errors import BatchcastError, Problem, ServiceError, parse_error
+from batchcast.steps.history.reading_note import open_reading_note
 
 __all__ = ["Advance", "Progress", "Workers"]
 
@@ -27,6 +31,8 @@ Advance = Callable[[int], None]
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 5.0
+_END_SECONDS = 2.0
+_ABORTS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _done: Synchronized[int] | None = None
 
 
@@ -64,8 +70,10 @@ class Workers:
     Processes are spawned and not forked: Arrow's threads do not survive a fork.
     """
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, notes: Path | None = None) -> None:
+        """In the directory `notes` each process notes the file it reads, so that an abort can be told by its file."""
         self.processes = processes
+        self._notes = notes
         self._pool: ProcessPoolExecutor | None = None
         self._counter: Synchronized[int] | None = None
 
@@ -73,7 +81,9 @@ class Workers:
         if self.processes > 1:
             context = multiprocessing.get_context("spawn")
             self._counter = context.Value("q", 0)
-            self._pool = ProcessPoolExecutor(self.processes, context, initializer=_start, initargs=(self._counter,))
+            self._pool = ProcessPoolExecutor(
+                self.processes, context, initializer=_start, initargs=(self._counter, self._notes)
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -88,13 +98,37 @@ class Workers:
             return _run_here(function, tasks, progress)
         self._counter.value = 0
         futures = [self._pool.submit(_call, function, task) for task in tasks]
+        processes = multiprocessing.active_children()
         pending: set[Future[T]] = set(futures)
         while pending:
             finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
             progress.show(self._counter.value)
             for future in finished:
-                _raise_if_failed(future)
+                self._raise_if_failed(future, processes)
         return [future.result() for future in futures]
+
+    def _raise_if_failed(self, future: Future[Any], processes: Sequence[BaseProcess]) -> None:
+        try:
+            future.result()
+        except BrokenProcessPool as error:
+            for process in processes:
+                process.join(_END_SECONDS)
+                noted = self._noted(process)
+                if noted is not None:
+                    raise noted from error
+            remedy = "Most likely the memory did not suffice: use a larger ProcessingInstanceType."
+            raise ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy)) from error
+
+    def _noted(self, process: BaseProcess) -> BatchcastError | None:
+        """The error that a process noted before it aborted; one that was killed from outside is not to blame."""
+        if self._notes is None or process.exitcode is None or -process.exitcode not in _ABORTS:
+            return None
+        path = _note(self._notes, process.pid)
+        return parse_error(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _note(notes: Path, process: int | None) -> Path:
+    return notes / f"reading-{process}"
 
 
 def _run_here(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], progress: Progress) -> list[T]:
@@ -108,17 +142,11 @@ def _run_here(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], prog
     return [function(advance, *task) for task in tasks]
 
 
-def _raise_if_failed(future: Future[Any]) -> None:
-    try:
-        future.result()
-    except BrokenProcessPool as error:
-        remedy = "Most likely the memory did not suffice: use a larger ProcessingInstanceType."
-        raise ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy)) from error
-
-
-def _start(counter: Synchronized[int]) -> None:
+def _start(counter: Synchronized[int], notes: Path | None) -> None:
     global _done
     _done = counter
+    if notes is not None:
+        open_reading_note(_note(notes, os.getpid()))
     pa.set_cpu_count(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

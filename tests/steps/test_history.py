@@ -88,7 +88,7 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "processing/input/history/notes.csv").write_text("a,b\n1,2\n")
     made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.exit_code == 3
-    assert "notes.csv: is not a Parquet file" in made.message
+    assert "notes.csv: is a CSV file, not Parquet" in made.message
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -169,7 +169,8 @@ def test_timestamps_of_old_spark_files_are_read(tmp_path: Path) -> None:
     history = tmp_path / "processing/input/history"
     history.mkdir(parents=True)
     pq.write_table(table, history / "spark.parquet", use_deprecated_int96_timestamps=True)
-    assert build(tmp_path, DAILY_CONTRACT, None).records["a"]["rows"][1]["date"] == "2026-01-02T00:00:00"
+    contract = DAILY_CONTRACT.replace("[series]", '[series]\ntimezone = "UTC"')
+    assert build(tmp_path, contract, None).records["a"]["rows"][1]["date"] == "2026-01-02T00:00:00"
 
 
 def test_a_history_without_any_value_has_no_automatic_run_date(tmp_path: Path) -> None:

@@ -3,10 +3,14 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.errors import DataError, Problem, ServiceError, parse_error
+from batchcast.steps.history.reading_note import reading
 from batchcast.steps.history.workers import Advance, Progress, Workers
 
 
@@ -27,6 +31,11 @@ def refuse(advance: Advance, number: int) -> int:
 def be_killed(advance: Advance, number: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def abort_while_reading(advance: Advance, name: str) -> None:
+    with reading(name):
+        os.abort()
 
 
 def silent() -> Progress:
@@ -52,6 +61,23 @@ def test_an_error_of_a_task_is_raised_as_it_is(processes: int) -> None:
 def test_a_killed_process_is_a_service_error_that_speaks_of_memory() -> None:
     with Workers(2) as workers, pytest.raises(ServiceError, match="larger ProcessingInstanceType"):
         workers.run(be_killed, [(1,), (2,)], silent())
+
+
+def test_a_process_that_aborts_is_a_data_error_that_names_the_file_it_read(tmp_path: Path) -> None:
+    with Workers(2, tmp_path) as workers, pytest.raises(DataError, match=r"bad\.parquet: the process ended while"):
+        workers.run(abort_while_reading, [("bad.parquet",)], silent())
+
+
+def test_the_step_that_aborts_leaves_an_exit_message_that_names_the_file(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib\nfrom batchcast.steps.history.reading_note import keep_reading_note, reading\n"
+        f"with keep_reading_note(pathlib.Path({str(tmp_path / 'output/message')!r})):\n"
+        "    with reading('good.parquet'): pass\n    with reading('bad.parquet'): os.abort()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == -signal.SIGABRT
+    error = parse_error((tmp_path / "output/message").read_text())
+    assert isinstance(error, DataError)
+    assert "bad.parquet: the process ended" in str(error)
 
 
 def test_progress_writes_at_most_a_line_in_five_seconds() -> None:

@@ -1,0 +1,63 @@
+"""Which file a process reads, noted outside of it: Arrow ends the process itself on some damaged or encrypted files.
+
+The note is an error in the form of `batchcast.steps.errors`. In the step's own process it stands where the service
+looks for the exit message, so that an abort names the file; a worker process has a note of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchcast.steps.errors import DataError, Problem
+
+__all__ = ["keep_reading_note", "open_reading_note", "reading"]
+
+_WHAT = (
+    "the process ended while it read this file. It is damaged, or one of its columns is encrypted; "
+    "after exit code 137 the memory did not suffice."
+)
+_REMEDY = "Write the file again, or leave it out of HistoryUri."
+_descriptor: int | None = None
+
+
+@contextmanager
+def keep_reading_note(path: Path) -> Iterator[None]:
+    """Keep the note in `path`, which is there only while a file is read and after an abort."""
+    global _descriptor
+    before = _descriptor
+    descriptor = open_reading_note(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+        _descriptor = before
+        path.unlink(missing_ok=True)
+
+
+def open_reading_note(path: Path) -> int:
+    """Keep the note in `path` for as long as the process lives; its descriptor."""
+    global _descriptor
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    return _descriptor
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Note the file for as long as it is read."""
+    if _descriptor is None:
+        yield
+        return
+    descriptor = _descriptor
+    text = str(DataError(Problem("reader_aborted", _WHAT, name, _REMEDY))).encode(errors="backslashreplace")
+    os.pwrite(descriptor, text, 0)
+    os.ftruncate(descriptor, len(text))
+    try:
+        yield
+    finally:
+        # A generator may be closed after the note was: the descriptor is then none of ours.
+        if descriptor == _descriptor:
+            os.ftruncate(descriptor, 0)
