@@ -1,7 +1,7 @@
 """The first step: from the Parquet history to the objects of the transform, every item accounted for.
 
-    count the items ─▶ choose ─▶ plan the shards ─▶ scatter the rows to buckets ─▶ bucket by bucket: sort, check,
-    render, write ─▶ records.parquet, baseline.parquet ─▶ manifest.json, last
+    survey the items ─▶ frequency and run date ─▶ count the rows ─▶ choose ─▶ plan the shards ─▶ scatter the rows to
+    buckets ─▶ bucket by bucket: sort, check, render, write ─▶ records.parquet, baseline.parquet ─▶ manifest.json, last
 
 The bytes written depend on the rows alone: not on how they are split over files, on their order, or on the number
 of processes. Memory depends on the size of a record and the number of items, not on the number of rows.
@@ -9,6 +9,7 @@ of processes. Memory depends on the size of a record and the number of items, no
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 import tempfile
@@ -27,11 +28,10 @@ from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
-from batchcast.steps.history.grid import find_frequency
-from batchcast.steps.history.items import Items, count_items, find_row, merge_items
+from batchcast.steps.history.items import Items, count_rows, find_row, merge_items, survey_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from batchcast.steps.history.reading_note import keep_reading_note
-from batchcast.steps.history.run_date import latest_date
+from batchcast.steps.history.run_date import find_axis, plausible_end
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
@@ -39,7 +39,7 @@ from batchcast.steps.shards.account import Account, check_account, refuse_contra
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
-from batchcast.steps.shards.selection import Selection, read_item_ids, select, send_again
+from batchcast.steps.shards.selection import Selection, leave_out_implausible, read_item_ids, select, send_again
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import ObjectStore
 
@@ -54,15 +54,26 @@ _ROWS_A_PROCESS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class _Opened:
     """What is known before the rows are read."""
 
     arguments: BuildArguments
     contract: ModelContract
     history: ParquetHistory
-    axis: DateAxis
     earlier: EarlierRun | None
     wanted: list[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What is known when the rows were surveyed."""
+
+    arguments: BuildArguments
+    contract: ModelContract
+    history: ParquetHistory
+    earlier: EarlierRun | None
+    wanted: list[str] | None
+    axis: DateAxis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +111,7 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
     for output in outputs:
         _empty(output)
     try:
-        run = _open(arguments, paths, store)
-        account = _build(run, paths)
+        run, account = _build(_open(arguments, paths, store), paths)
         # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
         shutil.copyfile(paths.input("contract") / CONTRACT_FILE, paths.output("manifest") / CONTRACT_FILE)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
@@ -119,41 +129,26 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
         raise
 
 
-def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Run:
+def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Opened:
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
     wanted = None if uri is None else read_item_ids(store, uri)
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
     history = open_history(paths.input("history"), contract)
-    frequency = find_frequency(history, contract.series)
-    axis = DateAxis(
-        type=history.types[contract.series.timestamp],
-        run_date=arguments.fixed_run_date or latest_date(history, contract, frequency),
-        forecast_horizon=arguments.forecast_horizon,
-        frequency=frequency,
-        season=contract.series.season or frequency.season,
-    )
-    axis.check()
-    if earlier:
-        earlier.check_same(
-            run_date=axis.run_date,
-            forecast_horizon=axis.forecast_horizon,
-            frequency=frequency,
-            contract=contract,
-        )
-    return _Run(arguments=arguments, contract=contract, history=history, axis=axis, earlier=earlier, wanted=wanted)
+    return _Opened(arguments=arguments, contract=contract, history=history, earlier=earlier, wanted=wanted)
 
 
-def _build(run: _Run, paths: ContainerPaths) -> Account:
-    """Write the shards; what became of every item."""
-    arguments, contract = run.arguments, run.contract
-    processes = max(1, min(arguments.processes, run.history.rows // _ROWS_A_PROCESS))
+def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
+    """Write the shards; the run as it was found to be, and what became of every item."""
+    arguments, contract = opened.arguments, opened.contract
+    processes = max(1, min(arguments.processes, opened.history.rows // _ROWS_A_PROCESS))
     with _scratch(paths) as scratch, Workers(processes, scratch) as workers:
-        lanes = _lanes(run.history.units(), processes)
+        lanes = _lanes(opened.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
-        items = _count(run, means)
+        run, items, end = _survey(opened, means)
         most = arguments.max_record_bytes
         selection = select(items, contract, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
+        selection = leave_out_implausible(selection, items, run.axis, end)
         account = _write_shards(run, items, selection, means)
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
@@ -162,7 +157,38 @@ def _build(run: _Run, paths: ContainerPaths) -> Account:
         if contract.series.off_grid == "refuse":
             refuse_contradictions(account, locate)
         check_account(account, arguments.systemic_failure_percent, locate)
-    return account
+    return run, account
+
+
+def _survey(opened: _Opened, means: _Means) -> tuple[_Run, Items, int]:
+    """Frequency, run date and items of the run, and the first key at which no value is believed."""
+    history, contract, now = opened.history, opened.contract, datetime.now(UTC)
+    tasks = [(units, contract, history, means.scratch) for units in means.lanes]
+    surveys = means.workers.run(survey_items, tasks, Progress("survey the items", history.rows, "rows"))
+    column = contract.series.timestamp
+    axis = find_axis(
+        surveys,
+        contract.series,
+        history.types[column],
+        run_date=opened.arguments.fixed_run_date,
+        horizon=opened.arguments.forecast_horizon,
+        now=now,
+    )
+    if opened.earlier:
+        opened.earlier.check_same(
+            run_date=axis.run_date,
+            forecast_horizon=axis.forecast_horizon,
+            frequency=axis.frequency,
+            contract=contract,
+        )
+    found = [
+        (units, len(lane.names), column, history, axis, means.scratch)
+        for units, lane in zip(means.lanes, surveys, strict=True)
+    ]
+    counts = means.workers.run(count_rows, found, Progress("count the rows", history.rows, "rows"))
+    fields = {field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)}
+    end = plausible_end(surveys, contract.series, axis, now)
+    return _Run(**fields, axis=axis), merge_items(surveys, counts), end
 
 
 def _locate(run: _Run, means: _Means, items: Items, item: int, key: int) -> str:
@@ -171,11 +197,6 @@ def _locate(run: _Run, means: _Means, items: Items, item: int, key: int) -> str:
         if found:
             return found
     return ""
-
-
-def _count(run: _Run, means: _Means) -> Items:
-    tasks = [(units, run.contract, run.history, run.axis, means.scratch) for units in means.lanes]
-    return merge_items(means.workers.run(count_items, tasks, Progress("count the items", run.history.rows, "rows")))
 
 
 def _write_shards(run: _Run, items: Items, selection: Selection, means: _Means) -> Account:

@@ -1,16 +1,16 @@
 """The items of the history: what they are called, how many rows they have, from when to when.
 
-One pass over the id and date columns. The number that every row's item got is left in a scratch file, so that the
-later pass over the values need not read the ids again.
+One pass over ids, moments and targets surveys them; it finds what frequency and run date follow from. The number
+that every row's item got is left in a scratch file, so that the later passes need not read the ids again: one over
+the moments counts the rows of the run.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
 from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.manifest import NULL_ITEM
 
-__all__ = ["ItemCounts", "Items", "codes_file", "count_items", "find_row", "merge_items"]
+__all__ = ["ItemSurvey", "Items", "RowCounts", "codes_file", "count_rows", "find_row", "merge_items", "survey_items"]
 
 _BATCH_ROWS = 1 << 20
 _NEVER = np.iinfo(np.int64)
@@ -32,25 +32,39 @@ Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemCounts:
-    """What one pass found, an entry an item in order of appearance.
+class ItemSurvey:
+    """What one lane's first pass found, an entry an item in order of appearance.
 
-    `names` are the values of the id columns as text; `rows` the rows of the history, `later` those of the forecast
-    days, `dateless` those without a date; `first` and `last` the date keys of the history. `nameless` rows have no id.
+    `names` are the values of the id columns as text, `dateless` the rows without a moment, `last` the key of the last
+    row with a target (the smallest number: none). `nameless` rows have no id. `moments` are the different keys, sorted,
+    `rows` the rows of each and `measured` those with a target.
     """
 
     names: list[tuple[str, ...]]
-    rows: Numbers
-    later: Numbers
     dateless: Numbers
-    first: Numbers
     last: Numbers
     nameless: int
+    moments: Numbers
+    rows: Numbers
+    measured: Numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """By item number: the `rows` of the history, `later` those of the forecast steps, `first` and `last` key."""
+
+    rows: Numbers
+    later: Numbers
+    first: Numbers
+    last: Numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """All items sorted by id; `lanes` maps the numbers that each pass gave to places in that order."""
+    """All items sorted by id; `lanes` maps the numbers that each lane gave to places in that order.
+
+    `measured` is the key of each item's last row with a target.
+    """
 
     ids: list[str]
     names: list[tuple[str, ...]]
@@ -59,6 +73,7 @@ class Items:
     dateless: Numbers
     first: Numbers
     last: Numbers
+    measured: Numbers
     nameless: int
     lanes: list[Numbers]
 
@@ -68,35 +83,66 @@ def codes_file(scratch: Path, unit: Unit) -> Path:
     return scratch / f"codes-{unit.number}.npy"
 
 
-def count_items(
-    advance: Advance,
-    units: Sequence[Unit],
-    contract: ModelContract,
-    history: ParquetHistory,
-    axis: DateAxis,
-    scratch: Path,
-) -> ItemCounts:
-    """Count the items of some units; every row's item number (-1: none) goes to `codes_file`."""
-    ids, day = contract.series.item_id, contract.series.timestamp
-    numbering = _Numbering()
-    counts = _Counts()
+def survey_items(
+    advance: Advance, units: Sequence[Unit], contract: ModelContract, history: ParquetHistory, scratch: Path
+) -> ItemSurvey:
+    """Survey the items of some units; every row's item number (-1: none) goes to `codes_file`."""
+    ids, when, targets = contract.series.item_id, contract.series.timestamp, contract.series.targets
+    numbering, moments = _Numbering(), _Moments()
+    dateless, last = np.zeros(0, np.int64), np.zeros(0, np.int64)
     nameless = 0
     for unit in units:
         codes = []
-        for table in read_unit(unit, [*ids, day], history.types, rows=_BATCH_ROWS, ids=ids):
+        for table in read_unit(unit, [*ids, when, *targets], history.types, rows=_BATCH_ROWS, ids=ids):
             numbers = numbering.number([table.column(name) for name in ids])
-            counts.add(numbers, *date_keys(table.column(day)), axis, items=len(numbering.names))
-            nameless += int(np.count_nonzero(numbers < 0))
+            keys, dated = date_keys(table.column(when))
+            measured = dated & _is_measured(table, targets)
+            dateless, last = _grown(dateless, len(numbering.names), 0), _grown(last, len(numbering.names), _NEVER.min)
+            named = numbers >= 0
+            dateless += np.bincount(numbers[named & ~dated], minlength=len(dateless))
+            np.maximum.at(last, numbers[named & measured], keys[named & measured])
+            moments.add(keys, dated, measured)
+            nameless += int(np.count_nonzero(~named))
             codes.append(numbers)
             advance(table.num_rows)
         np.save(codes_file(scratch, unit), np.concatenate(codes) if codes else np.empty(0, np.int32))
-    return ItemCounts(names=list(numbering.names), nameless=nameless, **counts.arrays(len(numbering.names)))
+    return ItemSurvey(names=list(numbering.names), dateless=dateless, last=last, nameless=nameless, **moments.arrays())
 
 
-def merge_items(counts: Sequence[ItemCounts]) -> Items:
+def count_rows(
+    advance: Advance,
+    units: Sequence[Unit],
+    items: int,
+    column: str,
+    history: ParquetHistory,
+    axis: DateAxis,
+    scratch: Path,
+) -> RowCounts:
+    """Count the rows of a lane's items in the run, by the numbers in its code files."""
+    sums = np.zeros((2, items), np.int64)
+    first, last = np.full(items, _NEVER.max), np.full(items, _NEVER.min)
+    for unit in units:
+        codes = np.load(codes_file(scratch, unit))
+        done = 0
+        for table in read_unit(unit, [column], history.types, rows=_BATCH_ROWS):
+            numbers = codes[done : done + table.num_rows]
+            done += table.num_rows
+            keys, dated = date_keys(table.column(0))
+            dated &= numbers >= 0
+            past = dated & (keys < axis.history_end)
+            later = dated & ~past & (keys < axis.future_end)
+            for row, rows in enumerate((past, later)):
+                sums[row] += np.bincount(numbers[rows], minlength=items)
+            np.minimum.at(first, numbers[past], keys[past])
+            np.maximum.at(last, numbers[past], keys[past])
+            advance(table.num_rows)
+    return RowCounts(rows=sums[0], later=sums[1], first=first, last=last)
+
+
+def merge_items(surveys: Sequence[ItemSurvey], counts: Sequence[RowCounts]) -> Items:
     """One sorted table of all items. Raises DataError when two items have one id ("a/b" + "c", "a" + "b/c")."""
     places: dict[tuple[str, ...], int] = {}
-    for lane in counts:
+    for lane in surveys:
         for names in lane.names:
             places.setdefault(names, len(places))
     ids = {names: "/".join(names) for names in places}
@@ -106,28 +152,24 @@ def merge_items(counts: Sequence[ItemCounts]) -> Items:
             what = f"the id columns {names} and {after} both give the item id {ids[names]!r}."
             raise DataError(Problem("item_id", what, remedy="Replace the / in one of the columns."))
     places = {names: place for place, names in enumerate(ordered)}
-    lanes = [np.array([places[names] for names in lane.names], np.int64) for lane in counts]
+    lanes = [np.array([places[names] for names in lane.names], np.int64) for lane in surveys]
 
-    def summed(column: str) -> Numbers:
-        total = np.zeros(len(ordered), np.int64)
-        for lane, there in zip(counts, lanes, strict=True):
-            total[there] += getattr(lane, column)
+    def merged(ufunc: np.ufunc, empty: int, values: Iterable[Numbers]) -> Numbers:
+        total = np.full(len(ordered), empty, np.int64)
+        for there, found in zip(lanes, values, strict=True):
+            total[there] = ufunc(total[there], found)
         return total
 
-    first = np.full(len(ordered), _NEVER.max)
-    last = np.full(len(ordered), _NEVER.min)
-    for lane, there in zip(counts, lanes, strict=True):
-        first[there] = np.minimum(first[there], lane.first)
-        last[there] = np.maximum(last[there], lane.last)
     return Items(
         ids=[ids[names] for names in ordered],
         names=ordered,
-        rows=summed("rows"),
-        later=summed("later"),
-        dateless=summed("dateless"),
-        first=first,
-        last=last,
-        nameless=sum(lane.nameless for lane in counts),
+        rows=merged(np.add, 0, (lane.rows for lane in counts)),
+        later=merged(np.add, 0, (lane.later for lane in counts)),
+        dateless=merged(np.add, 0, (lane.dateless for lane in surveys)),
+        first=merged(np.minimum, _NEVER.max, (lane.first for lane in counts)),
+        last=merged(np.maximum, _NEVER.min, (lane.last for lane in counts)),
+        measured=merged(np.maximum, _NEVER.min, (lane.last for lane in surveys)),
+        nameless=sum(lane.nameless for lane in surveys),
         lanes=lanes,
     )
 
@@ -197,35 +239,41 @@ def _combined(values: Sequence[list[str]], codes: Sequence[Numbers]) -> tuple[Nu
     return combined, names
 
 
-class _Counts:
-    """Grows with the items that are met."""
+class _Moments:
+    """Counts the rows at each moment, and those with a target."""
 
     def __init__(self) -> None:
-        self._sums = np.zeros((3, 0), np.int64)
-        self._ends = np.zeros((2, 0), np.int64)
+        self._counted: dict[int, tuple[int, int]] = {}
 
-    def add(
-        self, numbers: npt.NDArray[np.int32], keys: Numbers, dated: npt.NDArray[np.bool_], axis: DateAxis, *, items: int
-    ) -> None:
-        """Count rows by item number, date key and whether they have a date."""
-        self._grow(items)
-        named = numbers >= 0
-        past = named & dated & (keys < axis.history_end)
-        later = named & dated & ~past & (keys < axis.future_end)
-        for row, rows in enumerate((past, later, named & ~dated)):
-            self._sums[row] += np.bincount(numbers[rows], minlength=items)
-        np.minimum.at(self._ends[0], numbers[past], keys[past])
-        np.maximum.at(self._ends[1], numbers[past], keys[past])
+    def add(self, keys: Numbers, dated: npt.NDArray[np.bool_], measured: npt.NDArray[np.bool_]) -> None:
+        """Count the rows of a table."""
+        encoded = pc.dictionary_encode(pa.array(keys[dated]))
+        places = np.asarray(encoded.indices)
+        moments = encoded.dictionary.to_pylist()
+        rows = np.bincount(places, minlength=len(moments)).tolist()
+        known = np.bincount(places[measured[dated]], minlength=len(moments)).tolist()
+        for moment, more, more_known in zip(moments, rows, known, strict=True):
+            before, before_known = self._counted.get(moment, (0, 0))
+            self._counted[moment] = before + more, before_known + more_known
 
-    def arrays(self, items: int) -> dict[str, Any]:
-        """The columns of ItemCounts."""
-        self._grow(items)
-        sums = dict(zip(("rows", "later", "dateless"), self._sums, strict=True))
-        return sums | {"first": self._ends[0], "last": self._ends[1]}
+    def arrays(self) -> dict[str, Numbers]:
+        """`moments`, `rows` and `measured` of ItemSurvey."""
+        moments = sorted(self._counted)
+        counts = np.array([self._counted[moment] for moment in moments], np.int64).reshape(-1, 2)
+        return {"moments": np.array(moments, np.int64), "rows": counts[:, 0], "measured": counts[:, 1]}
 
-    def _grow(self, items: int) -> None:
-        more = items - self._sums.shape[1]
-        if more:
-            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
-            never = np.repeat([[_NEVER.max], [_NEVER.min]], more, axis=1)
-            self._ends = np.concatenate([self._ends, never], axis=1)
+
+def _is_measured(table: pa.Table, targets: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """The rows with a finite value of any target."""
+    measured = np.zeros(table.num_rows, bool)
+    for name in targets:
+        column = table.column(name)
+        if pa.types.is_floating(column.type):
+            measured |= np.isfinite(np.asarray(column.fill_null(np.nan)))
+        else:
+            measured |= np.asarray(column.is_valid())
+    return measured
+
+
+def _grown(values: Numbers, size: int, empty: int) -> Numbers:
+    return np.pad(values, (0, size - len(values)), constant_values=empty)

@@ -1,45 +1,152 @@
-"""The run date: the last moment of history used, named by a parameter or found in the history."""
+"""Frequency and run date of a run: declared or named by a parameter, else found in the survey of the history.
+
+A single date is not believed. The run date `auto` is the last step that most items reach; what lies beyond the clock,
+or beyond a gap of `largest_gap` steps with few rows after it, is implausible: a flipped bit, an open end.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+import math
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.contract.frequency import Frequency, to_moment
-from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.history.date_axis import date_keys, key_limits, key_seconds
-from batchcast.steps.history.files import ParquetHistory, read_unit
+from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_moment, to_second
+from batchcast.steps.contract.series import Series
+from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
+from batchcast.steps.history.items import ItemSurvey
 
-__all__ = ["latest_date"]
+__all__ = ["find_axis", "plausible_end"]
 
-_BATCH_ROWS = 1 << 20
+Numbers = npt.NDArray[np.int64]
+_AHEAD = timedelta(hours=14)
+"""The earliest zone is so far ahead of UTC: what is later there is nowhere past."""
 
 
-def latest_date(history: ParquetHistory, contract: ModelContract, frequency: Frequency) -> date:
-    """The latest step with a target that is not null. Statistics spare most of the reading. Raises DataError."""
-    columns = [contract.series.timestamp, *contract.series.targets]
-    best: int | None = None
-    for unit in history.units():
-        for table in read_unit(unit, columns, history.types, rows=_BATCH_ROWS):
-            found = _latest_measured(table, history.types[contract.series.timestamp])
-            best = found if best is None else best if found is None else max(best, found)
-    if best is None:
-        what = f"no row has a date and one of the targets {', '.join(contract.series.targets)}."
+def find_axis(
+    surveys: Sequence[ItemSurvey],
+    series: Series,
+    kind: pa.DataType,
+    *,
+    run_date: date | None,
+    horizon: int,
+    now: datetime,
+) -> DateAxis:
+    """The axis of a run whose timestamp column is of type `kind`. Raises DataError where no frequency or run date is
+    found, ConfigError for a run date that is given and lies in the future."""
+    frequency = _find_frequency(surveys, series, kind)
+    found = run_date or _find_run_date(surveys, series, kind, frequency, now)
+    axis = DateAxis(
+        type=kind,
+        run_date=found,
+        forecast_horizon=horizon,
+        frequency=frequency,
+        season=series.season or frequency.season,
+    )
+    if run_date is not None and to_second(run_date) > _clock(series, now):
+        what = f"{run_date.isoformat()} lies in the future: it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} UTC."
+        raise ConfigError(Problem("run_date", what, "RunDate", "Pass an earlier RunDate, or auto."))
+    axis.check()
+    return axis
+
+
+def plausible_end(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis, now: datetime) -> int:
+    """The first key at which no value is believed."""
+    steps, _ = _plausible(surveys, series, axis.type, axis.frequency, now)
+    last = max([int(steps[-1]), axis.origin]) if len(steps) else axis.origin
+    return max(axis.future_end, DateAxis.begin(_at(axis, last), 1))
+
+
+def _at(axis: DateAxis, ordinal: int) -> DateAxis:
+    moment = to_moment(int(axis.frequency.seconds(np.array([ordinal]))[0]), axis.frequency)
+    return DateAxis(type=axis.type, run_date=moment, forecast_horizon=1, frequency=axis.frequency)
+
+
+def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType) -> Frequency:
+    """The declared frequency, or that of the moments of all rows."""
+    if series.frequency is not None:
+        if series.frequency.below_day and pa.types.is_date(kind):
+            what = f"column {series.timestamp!r} holds dates, and the frequency is {series.frequency.alias}."
+            raise DataError(Problem("frequency", what, remedy="Write timestamps, or correct frequency in model.toml."))
+        return series.frequency
+    keys, rows, _ = _moments(surveys)
+    low, high = key_limits(kind)
+    dated = (keys >= low) & (keys < high)
+    if not pa.types.is_date(kind):
+        # A part of a second is never on a grid; without these rows the others may be.
+        dated &= keys % keys_per_second(kind) == 0
+    if not dated.any():
+        what = f"column {series.timestamp!r} has no moment to infer a frequency from."
+        raise DataError(Problem("frequency", what, remedy="Declare frequency in [series] of model.toml."))
+    try:
+        return infer_frequency(key_seconds(keys[dated], kind), rows[dated])
+    except ValueError as error:
+        what = f"no frequency fits column {series.timestamp!r}: {error}."
+        remedy = "Declare frequency in [series], or write local times: instants with a zone are read in its timezone."
+        raise DataError(Problem("frequency", what, remedy=remedy)) from error
+
+
+def _find_run_date(
+    surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
+) -> date:
+    """The last step that `run_date_share` of the items reach, of those that reach the last year."""
+    steps, gap = _plausible(surveys, series, kind, frequency, now)
+    if not len(steps):
+        what = f"no row up to now has a date and one of the targets {', '.join(series.targets)}."
         remedy = "Check the target columns in model.toml, or pass RunDate."
         raise DataError(Problem("no_history", what, remedy=remedy))
-    step = frequency.seconds(frequency.ordinals(np.array([best])))
-    return to_moment(int(step[0]), frequency)
+    latest: dict[tuple[str, ...], int] = {}
+    low, _ = key_limits(kind)
+    for lane in surveys:
+        reached = np.minimum(frequency.ordinals(key_seconds(lane.last, kind)), steps[-1])
+        for name, key, ordinal in zip(lane.names, lane.last.tolist(), reached.tolist(), strict=True):
+            if key >= low:
+                latest[name] = max(ordinal, latest.get(name, ordinal))
+    ends = sorted((end for end in latest.values() if end >= steps[-1] - gap), reverse=True)
+    if not ends:  # Only rows without an id have values.
+        ends = [int(steps[-1])]
+    ordinal = ends[math.ceil(series.run_date_share * len(ends)) - 1]
+    return to_moment(int(frequency.seconds(np.array([ordinal]))[0]), frequency)
 
 
-def _latest_measured(table: pa.Table, date_type: pa.DataType) -> int | None:
-    """The last second since 1970-01-01 at which a target is known."""
-    keys, known = date_keys(table.column(0))
-    measured = np.zeros(len(keys), bool)
-    for column in table.columns[1:]:
-        measured |= np.isfinite(np.asarray(column.cast(pa.float64(), safe=False).fill_null(np.nan)))
-    low, high = key_limits(date_type)
-    found = keys[known & measured & (keys >= low) & (keys < high)]
-    return int(key_seconds(found, date_type).max()) if len(found) else None
+def _plausible(
+    surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
+) -> tuple[Numbers, int]:
+    """The base periods with values that can be believed, sorted, and the largest gap in base periods."""
+    keys, _, measured = _moments(surveys)
+    low, high = key_limits(kind)
+    known = (measured > 0) & (keys >= low) & (keys < high)
+    ordinals, place = np.unique(frequency.ordinals(key_seconds(keys[known], kind)), return_inverse=True)
+    rows = np.bincount(place, weights=measured[known], minlength=len(ordinals))
+    begun = np.array([frequency.begin(int(one), 0) <= _clock(series, now) for one in ordinals[-1:].tolist()])
+    if len(begun) and not begun[-1]:
+        latest = int(frequency.ordinals(np.array([_clock(series, now)]))[0])
+        ordinals, rows = ordinals[ordinals <= latest], rows[: int((ordinals <= latest).sum())]
+    gap = (series.largest_gap or frequency.steps_a_year) * frequency.multiple
+    far = np.flatnonzero(np.diff(ordinals) > gap) + 1
+    for cut in far.tolist():
+        if 2 * rows[cut:].sum() < rows.sum():
+            return ordinals[:cut], gap
+    return ordinals, gap
+
+
+def _clock(series: Series, now: datetime) -> int:
+    """The latest second that can have passed anywhere, or in the declared zone."""
+    local = now.astimezone(UTC) + _AHEAD if series.timezone is None else now.astimezone(ZoneInfo(series.timezone))
+    return to_second(local.replace(tzinfo=None))
+
+
+def _moments(surveys: Sequence[ItemSurvey]) -> tuple[Numbers, Numbers, Numbers]:
+    """The different keys of all lanes, sorted, the rows of each and those with a target."""
+    every = np.concatenate([np.zeros(0, np.int64), *(lane.moments for lane in surveys)])
+    keys, place = np.unique(every, return_inverse=True)
+    rows, measured = (
+        np.bincount(place, weights=np.concatenate([np.zeros(0), *parts]), minlength=len(keys)).astype(np.int64)
+        for parts in ([lane.rows for lane in surveys], [lane.measured for lane in surveys])
+    )
+    return keys, rows, measured

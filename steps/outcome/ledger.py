@@ -33,6 +33,7 @@ REASONS: Mapping[str, str] = {
     "too_short": "quarantined: its history has fewer steps than min_history",
     "duplicate_date": "quarantined: its history has a date twice",
     "off_grid": "quarantined: a row of its history is not on the grid of the frequency",
+    "implausible_date": "quarantined: a row of its history is dated beyond what can be",
     "gap": "quarantined: steps of its history are missing",
     "null_key": "quarantined: rows of its history have no date, or rows have no item id",
     "out_of_range": "quarantined: its history has a value that JSON or the model cannot take",

@@ -40,7 +40,12 @@ from batchcast.steps.shards.selection import Selection
 __all__ = ["Account", "Locate", "check_account", "refuse_contradictions", "write_account"]
 
 _EXAMPLES = 3
-_CONTRADICTIONS = (QuarantineReason.OFF_GRID, QuarantineReason.DUPLICATE_DATE, QuarantineReason.GAP)
+_CONTRADICTIONS = (
+    QuarantineReason.OFF_GRID,
+    QuarantineReason.DUPLICATE_DATE,
+    QuarantineReason.GAP,
+    QuarantineReason.IMPLAUSIBLE_DATE,
+)
 Locate = Callable[[int, int], str]
 """From an item and the key of a row to the row's place, `<file> row <number from 0>`; "" where it is not found."""
 Numbers = npt.NDArray[np.int64]
@@ -119,7 +124,7 @@ def check_account(account: Account, percent: float, locate: Locate | None = None
 
 
 def refuse_contradictions(account: Account, locate: Locate) -> None:
-    """Raises DataError when rows of any item contradict the frequency: off the grid, several a step, steps missing."""
+    """Raises DataError when rows of any item contradict the frequency or the clock."""
     wrong = {item: why for item, why in account.quarantined.items() if why.reason in _CONTRADICTIONS}
     if not wrong:
         return

@@ -91,6 +91,7 @@ class QuarantineReason(StrEnum):
     DUPLICATE_DATE = "duplicate_date"
     OFF_GRID = "off_grid"
     GAP = "gap"
+    IMPLAUSIBLE_DATE = "implausible_date"
     NULL_KEY = "null_key"
     OUT_OF_RANGE = "out_of_range"
     NULL_CELL = "null_cell"

@@ -24,6 +24,7 @@ REMEDIES = {
     QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
     QuarantineReason.OFF_GRID: "Correct frequency in [series], or declare timezone or aggregate there.",
     QuarantineReason.GAP: "Declare fill in [series], or write the missing rows.",
+    QuarantineReason.IMPLAUSIBLE_DATE: "Correct the date of that row, or remove it.",
     QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
     QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in model.toml.',

@@ -15,6 +15,7 @@ from batchcast.steps.arguments import ALL
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.items import Items
 from batchcast.steps.outcome.earlier_run import EarlierRun
 from batchcast.steps.shards.manifest import QuarantineReason
@@ -22,7 +23,7 @@ from batchcast.steps.shards.quarantine import Quarantine, too_large, too_short
 from batchcast.steps.shards.render import least_bytes_a_row
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
-__all__ = ["Selection", "parse_item_ids", "read_item_ids", "select", "send_again"]
+__all__ = ["Selection", "leave_out_implausible", "parse_item_ids", "read_item_ids", "select", "send_again"]
 
 _NAMED_PROBLEMS = 5
 _NEIGHBOURS = 100
@@ -105,6 +106,27 @@ def select(
         nameless=items.nameless if listed is None else 0,
     )
     return selection if built else send_again(selection, items, contract, max_bytes)
+
+
+def leave_out_implausible(selection: Selection, items: Items, axis: DateAxis, end: int) -> Selection:
+    """The selection without the items that have a value at `end` or later: they are quarantined."""
+    found = {
+        item: Quarantine(
+            QuarantineReason.IMPLAUSIBLE_DATE,
+            f"a row is dated {axis.text(int(items.measured[item]))}, which cannot be",
+            int(items.measured[item]),
+        )
+        for item in [*selection.built.tolist(), *selection.carried]
+        if items.measured[item] >= end
+    }
+    if not found:
+        return selection
+    return replace(
+        selection,
+        built=np.array([item for item in selection.built.tolist() if item not in found], np.int64),
+        carried=[item for item in selection.carried if item not in found],
+        quarantined=selection.quarantined | found,
+    )
 
 
 def send_again(selection: Selection, items: Items, contract: ModelContract, max_bytes: int) -> Selection:

@@ -176,4 +176,4 @@ def test_timestamps_of_old_spark_files_are_read(tmp_path: Path) -> None:
 def test_a_history_without_any_value_has_no_automatic_run_date(tmp_path: Path) -> None:
     made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 2, sales=[None, None]).cast(daily_rows(["a"], 2).schema)])
     assert made.exit_code == 3
-    assert "no row has a date and one of the targets sales" in made.message
+    assert "no row up to now has a date and one of the targets sales" in made.message

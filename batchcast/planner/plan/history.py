@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,9 @@ from batchcast.engine.limits import SMALLEST_MB_BYTES
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period
-from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history, read_unit
-from batchcast.steps.history.grid import find_frequency
-from batchcast.steps.history.items import count_items, merge_items
-from batchcast.steps.history.run_date import latest_date
+from batchcast.steps.history.items import count_rows, merge_items, survey_items
+from batchcast.steps.history.run_date import find_axis
 
 __all__ = ["HistorySize", "measure_history"]
 
@@ -50,24 +48,20 @@ def measure_history(
 ) -> HistorySize:
     """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
     history = open_history(directory, contract)
-    frequency = find_frequency(history, contract.series)
-    last = run_date or latest_date(history, contract, frequency)
-    axis = DateAxis(
-        type=history.types[contract.series.timestamp],
-        run_date=last,
-        forecast_horizon=forecast_horizon,
-        frequency=frequency,
-        season=contract.series.season or frequency.season,
-    )
-    with tempfile.TemporaryDirectory(prefix="plan-") as scratch:
-        counts = count_items(lambda _: None, history.units(), contract, history, axis, Path(scratch))
-    items = merge_items([counts])
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        units, scratch = history.units(), Path(folder)
+        survey = survey_items(lambda _: None, units, contract, history, scratch)
+        column = contract.series.timestamp
+        kind, now = history.types[column], datetime.now(UTC)
+        axis = find_axis([survey], contract.series, kind, run_date=run_date, horizon=forecast_horizon, now=now)
+        counts = count_rows(lambda _: None, units, len(survey.names), column, history, axis, scratch)
+    items = merge_items([survey], [counts])
     enough = items.rows >= max(1, contract.series.min_history)
     rows, later = items.rows[enough], items.later[enough]
     a_row = _row_bytes(history, contract)
     total = float(rows.sum()) * a_row.get("history", 0.0) + float(later.sum()) * a_row.get("future", 0.0)
     size = _FRAME_BYTES + (total / len(rows) if len(rows) else 0.0)
-    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES, run_date=last)
+    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES, run_date=axis.run_date)
 
 
 def _row_bytes(history: ParquetHistory, contract: ModelContract) -> dict[str, float]:
