@@ -13,7 +13,7 @@ from typing import Any
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings
 
-__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "to_json"]
+__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "complete_definition", "write_definition"]
 
 # The definition that is committed, deployed and run on a laptop.
 DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
@@ -29,15 +29,15 @@ def build(settings: BuildSettings) -> dict[str, Any]:
     """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
     from batchcast.pipelines.graph import compile_graph
 
-    return _complete(compile_graph(settings), settings)
+    return complete_definition(compile_graph(settings), settings)
 
 
-def to_json(definition: Mapping[str, Any]) -> str:
+def write_definition(definition: Mapping[str, Any]) -> str:
     """The text that is committed and deployed."""
     return json.dumps(definition, indent=2) + "\n"
 
 
-def _complete(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+def complete_definition(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
     """Add what older SDKs cannot say, so that SDK 3.12 of Studio and 3.27 give the same text.
 
     - `InstanceCount` of a transform job as a parameter: the SDK's class takes only a number, the service takes both.
@@ -57,7 +57,7 @@ def _complete(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, An
 def main() -> None:
     """Compile the committed definitions and write them beside this file."""
     for name, settings in COMMITTED.items():
-        Path(__file__).with_name(name).write_text(to_json(build(settings)))
+        Path(__file__).with_name(name).write_text(write_definition(build(settings)))
 
 
 if __name__ == "__main__":

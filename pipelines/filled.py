@@ -10,16 +10,23 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from batchcast.pipelines.defaults import with_defaults
 from batchcast.pipelines.definition import DEFINITION_FILE
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.arguments import NONE
 
-__all__ = ["fill_definition"]
+__all__ = ["define"]
 
 
-def fill_definition(settings: BuildSettings) -> dict[str, Any]:
-    """The definition as a dict; reads `pipeline.json` and nothing else."""
+def define(settings: BuildSettings | None = None, defaults: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The pipeline definition as a dict, with `defaults` of its parameters; reads `pipeline.json` and nothing else.
+
+    Raises ConfigError for a parameter that there is not, and for a value that it cannot have.
+    """
+    settings = settings or BuildSettings()
+    checked = parse_overrides([f"{name}={value}" for name, value in (defaults or {}).items()])
     definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
     for step in walk_steps(definition["Steps"]):
         if step["Type"] == "Processing":
@@ -28,7 +35,7 @@ def fill_definition(settings: BuildSettings) -> dict[str, Any]:
             step["Arguments"] = _transform(step["Arguments"], settings)
         if "DependsOn" in step and not settings.run_conditions:
             step["DependsOn"] = [one if isinstance(one, str) else one["Step"] for one in step["DependsOn"]]
-    return definition
+    return with_defaults(definition, checked)
 
 
 def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:

@@ -18,36 +18,36 @@ from batchcast.pipelines.step_configuration import BUILD_SHARDS, TEXTS, VALIDATE
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 
-__all__ = ["compile_graph"]
+__all__ = ["NO_TELEMETRY", "compile_graph", "pipeline_parts"]
 
 _MODEL_CLIENT_CONFIG = ("InvocationsTimeoutInSeconds", "InvocationsMaxRetries")
 _CONTENT_TYPE = "application/json"
 _CONTAINER = ContainerPaths()
+NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+"""The SDK's configuration: nothing is reported of what is compiled or called."""
 
 
 def compile_graph(settings: BuildSettings) -> dict[str, Any]:
     """What the SDK makes of the graph, before `batchcast.pipelines.definition` completes it."""
     with offline_sdk():
+        from sagemaker.core.workflow.pipeline_context import PipelineSession
         from sagemaker.mlops.workflow.pipeline import Pipeline
 
-        graph = _Graph(settings=settings, session=_session(), parameters=_sdk_parameters())
-        pipeline = Pipeline(
-            name=settings.pipeline_name,
-            parameters=list(graph.parameters.values()),
-            steps=graph.steps(),
-            sagemaker_session=graph.session,
-            pipeline_experiment_config=None,
-        )
+        session = PipelineSession(sagemaker_config=NO_TELEMETRY)
+        pipeline = Pipeline(**pipeline_parts(settings, session), sagemaker_session=session)
         compiled: dict[str, Any] = json.loads(pipeline.definition())
     return compiled
 
 
-def _session() -> Any:
-    from sagemaker.core.workflow.pipeline_context import PipelineSession
-
-    return PipelineSession(
-        sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    )
+def pipeline_parts(settings: BuildSettings, session: Any) -> dict[str, Any]:
+    """What the SDK's Pipeline is made of, by its arguments; `session` is the SDK's PipelineSession."""
+    graph = _Graph(settings=settings, session=session, parameters=_sdk_parameters())
+    return {
+        "name": settings.pipeline_name,
+        "parameters": list(graph.parameters.values()),
+        "steps": graph.steps(),
+        "pipeline_experiment_config": None,
+    }
 
 
 def _sdk_parameters() -> dict[str, Any]:

@@ -46,6 +46,8 @@ def offline_sdk() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+            # Modules of the SDK warn of each other when they are imported.
+            warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
         boto3.DEFAULT_SESSION = session

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["BuildSettings", "read_settings"]
@@ -72,6 +71,8 @@ class BuildSettings(BaseModel):
     @property
     def output_filter(self) -> str:
         """Keeps of each joined record its id and the model's answer, and drops the megabyte of history."""
+        from batchcast.steps.contract.series import ITEM_ID_KEY  # which imports pyarrow
+
         return f"$['{ITEM_ID_KEY}','SageMakerOutput']"
 
 

@@ -15,10 +15,10 @@ from typing import Any
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
 from batchcast.pipelines.bundle import bundle, content_key
-from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import to_json
-from batchcast.pipelines.filled import fill_definition
+from batchcast.pipelines.definition import write_definition
+from batchcast.pipelines.filled import define
 from batchcast.pipelines.lint.lint import ADVICE, lint
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.deployed import deployed_pipeline
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
@@ -32,6 +32,7 @@ __all__ = [
     "Package",
     "apply",
     "definition_uri",
+    "locate_objects",
     "package",
     "plan_deployment",
 ]
@@ -91,23 +92,28 @@ class Deployment:
 
 def package(settings: DeploySettings) -> Package:
     """Put everything together and check it, without an account. Raises ConfigError for what SageMaker would refuse."""
-    code = bundle()
-    contract = _contract(settings)
-    prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
-    code_uri = join_uri(prefix, content_key(code))
-    contract_uri = join_uri(prefix, _sha256(contract), "model.toml")
-    located = settings.build.model_copy(update={"code_uri": code_uri, "contract_uri": contract_uri})
-    definition = with_defaults(fill_definition(located), settings.defaults)
+    located, objects = locate_objects(settings)
+    definition = define(located, settings.defaults)
     found = lint(definition)
     refused = [problem for problem in found if problem.code not in ADVICE]
     if refused:
         raise ConfigError(*refused)
-    text = to_json(definition)
-    objects = {code_uri: code, contract_uri: contract}
+    text = write_definition(definition)
     if _is_long(text):
         objects[definition_uri(settings, text)] = text.encode()
-    description = f"Weekly forecasts by batch transform. Code {_sha256(code)[:12]}, contract {_sha256(contract)[:12]}."
+    code, contract = (_sha256(objects[uri])[:12] for uri in (located.code_uri, located.contract_uri))
+    description = f"Weekly forecasts by batch transform. Code {code}, contract {contract}."
     return Package(definition=definition, text=text, objects=objects, description=description, advice=tuple(found))
+
+
+def locate_objects(settings: DeploySettings) -> tuple[BuildSettings, dict[str, bytes]]:
+    """The build settings with the places of code and contract, and what has to lie there, by URI."""
+    code, contract = bundle(), _contract(settings)
+    prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
+    code_uri = join_uri(prefix, content_key(code))
+    contract_uri = join_uri(prefix, _sha256(contract), "model.toml")
+    located = settings.build.model_copy(update={"code_uri": code_uri, "contract_uri": contract_uri})
+    return located, {code_uri: code, contract_uri: contract}
 
 
 def plan_deployment(session: Session, settings: DeploySettings, packed: Package) -> Deployment:

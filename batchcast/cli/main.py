@@ -8,7 +8,6 @@ import sys
 import click
 
 from batchcast import __version__
-from batchcast.runs.outcome import INTERRUPTED
 from batchcast.steps.errors import BatchcastError
 from batchcast.steps.plain_text import plain_text
 
@@ -16,7 +15,7 @@ __all__ = ["main", "root"]
 
 # name -> (module:attribute, one line for the overview); a test holds each line against the command's own help.
 COMMANDS = {
-    "local": ("batchcast.cli.run.local:local", "Run the whole pipeline on this machine."),
+    "local": ("batchcast.cli.run.local:local_command", "Run the whole pipeline on this machine."),
     "deploy": ("batchcast.cli.account.deploy:deploy", "Create the pipeline, or update what has changed."),
     "doctor": (
         "batchcast.cli.look.doctor:doctor",
@@ -118,6 +117,8 @@ def main() -> None:
         error.show()
         exit_code = error.exit_code
     except click.Abort:
+        from batchcast.runs.outcome import INTERRUPTED
+
         click.echo("Interrupted.", err=True)
         exit_code = INTERRUPTED
     sys.exit(exit_code if isinstance(exit_code, int) else 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
 
-__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_records", "sample_file"]
+__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_sample_file", "sample_file"]
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
 # The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
@@ -52,7 +52,7 @@ def bakery_records() -> list[bytes]:
         return [line for shard in shards for line in shard.read_bytes().splitlines()]
 
 
-def read_records(sample: Path) -> list[bytes]:
+def read_sample_file(sample: Path) -> list[bytes]:
     """A JSON document a line; blank lines are passed over. Raises ConfigError for lines that are none."""
     try:
         lines = sample.read_bytes().split(b"\n")

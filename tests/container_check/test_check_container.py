@@ -15,7 +15,7 @@ import pytest
 
 from batchcast.cli.model.container_report import container_document, print_container_report
 from batchcast.container_check import ContainerReport, Finding, JobSettings, Level
-from batchcast.local.sample import read_records
+from batchcast.local.sample import read_sample_file
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError
 
@@ -148,7 +148,7 @@ def test_the_document_has_the_throughput_of_the_answered_requests() -> None:
 def test_records_are_read_a_line_each_without_blank_lines_and_carriage_returns(tmp_path: Path) -> None:
     path = tmp_path / "sample.jsonl"
     path.write_bytes(b'{"a": 1}\r\n\n{"a": 2}')
-    assert read_records(path) == [b'{"a": 1}', b'{"a": 2}']
+    assert read_sample_file(path) == [b'{"a": 1}', b'{"a": 2}']
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_a_sample_that_holds_no_records_is_refused(tmp_path: Path, content: byte
     path = tmp_path / "sample.jsonl"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
-        read_records(path)
+        read_sample_file(path)

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow.compute as pc
 from command import ROOT, RUN_DATE, small_bakery, write_history
 
-from batchcast.cli.run.local import LOCAL_DEFAULTS, LOCAL_ROLE
 from batchcast.engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.local.run import LOCAL_DEFAULTS, LOCAL_ROLE
 from batchcast.pipelines.bundle import bundle
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.follow import ExecutionView, view

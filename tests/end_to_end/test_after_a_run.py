@@ -13,7 +13,7 @@ from bakery_run import MODEL, EndedRun, expected_forecasts, run_bakery
 from command import Ended
 from last_week_model import Handler
 
-from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.local.run import LOCAL_DEFAULTS
 
 
 @pytest.fixture

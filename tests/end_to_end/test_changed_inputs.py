@@ -15,7 +15,7 @@ from bakery_run import MODEL
 from command import RUN_DATE, Ended, command_line, small_bakery, write_history
 from test_interrupted_run import outputs, wait_for_outputs
 
-from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.published import read_forecasts
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.store.objects import DirectoryStore

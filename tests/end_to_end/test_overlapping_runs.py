@@ -13,8 +13,8 @@ from pathlib import Path
 from bakery_run import ITEMS, MODEL, run_bakery
 from command import RUN_DATE, Ended, command_line
 
-from batchcast.cli.run.local import LOCAL_DEFAULTS
 from batchcast.engine import LocalSageMaker
+from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.outcome import outcome_of
 from batchcast.steps.errors import ServiceError
 from batchcast.steps.publish.lock import PublishLock, read_lock, take_lock

@@ -12,7 +12,7 @@ from bakery_run import ITEMS, MODEL, bakery_history, expected_forecasts, refusin
 from click.testing import CliRunner, Result
 
 from batchcast.cli.main import root
-from batchcast.cli.run.local import LOCAL_DEFAULTS
+from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.published import read_forecasts
 from batchcast.session.workspace_models import declare_model
 from batchcast.steps.errors import ConfigError

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.pipelines.definition import COMMITTED, to_json
-from batchcast.pipelines.filled import fill_definition
+from batchcast.pipelines.definition import COMMITTED, write_definition
+from batchcast.pipelines.filled import define
 from batchcast.pipelines.lint.lint import lint
 from batchcast.pipelines.parameters import declared_parameters
 from batchcast.pipelines.requests import walk_steps
@@ -24,9 +24,9 @@ from batchcast.pipelines.step_configuration import TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILLING = """
-from batchcast.pipelines.filled import fill_definition
+from batchcast.pipelines.filled import define
 from batchcast.pipelines.settings import BuildSettings
-fill_definition(BuildSettings())
+define(BuildSettings())
 """
 FULL_SETTINGS = {
     "pipeline_name": "weekly",
@@ -106,7 +106,7 @@ def test_filling_the_committed_definition_gives_what_the_sdk_compiles_for_every_
     shapes = [*COMMITTED_SETTINGS, *SINGLE_SETTINGS, FULL_SETTINGS]
     assert {name for one in shapes for name in one} == set(BuildSettings.model_fields)
     for shape, text in zip(shapes, compiled["texts"], strict=True):
-        assert to_json(fill_definition(read_settings(shape))) == text, shape
+        assert write_definition(define(read_settings(shape))) == text, shape
 
 
 def test_filling_needs_neither_the_sdk_nor_boto3() -> None:

@@ -89,12 +89,12 @@ def _source(url: str | None, command: str | None) -> ModelSource:
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
     from batchcast.container_check import judge_json
     from batchcast.container_check.answer_check import forecast_judge
-    from batchcast.local.sample import SAMPLE, bakery_records, read_records
+    from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
     from batchcast.steps.contract.model_contract import read_contract
 
     if sample is not None:
         judge = judge_json if contract is None else forecast_judge(read_contract(contract))
-        return _spread(read_records(sample)), judge
+        return _spread(read_sample_file(sample)), judge
     if contract is not None:
         remedy = "Give records that fit it with --sample FILE."
         raise ConfigError(Problem("sample", "--contract is given without --sample.", str(contract), remedy))

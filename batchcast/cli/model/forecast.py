@@ -229,8 +229,8 @@ def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> di
 
 
 def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
-    from batchcast.cli.run.local import sample_model
     from batchcast.engine.server.model_server import ModelUrl
+    from batchcast.local.run import sample_model
     from batchcast.session.workspace_models import read_models
 
     if given["url"]:

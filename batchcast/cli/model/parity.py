@@ -135,11 +135,11 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
 def _sample(
     given: Mapping[str, Any], contract: ModelContract | None
 ) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
-    from batchcast.local.sample import SAMPLE, bakery_records, read_records
+    from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
     from batchcast.steps.contract.model_contract import read_contract
 
     if given["sample"]:
-        return read_records(given["sample"]), {}, contract
+        return read_sample_file(given["sample"]), {}, contract
     if contract is not None:
         what = "--contract is given without --sample; the bakery's records have their own."
         raise ConfigError(Problem("sample", what, remedy="Give the records that fit it with --sample FILE."))

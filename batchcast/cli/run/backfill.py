@@ -52,10 +52,11 @@ def backfill(
     Dates that are published already, for as many days and the same items, are skipped: an interrupted backfill goes
     on where it stopped. Readers keep seeing the latest run date. The exit code is the first that is not 0.
     """
-    from batchcast.cli.run_and_wait import attended_run
+    from batchcast.cli.console import RunDisplay
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.runs.backfill import backfill as run_dates
     from batchcast.runs.backfill import backfill_dates
+    from batchcast.runs.watch.run_and_wait import run_and_wait
     from batchcast.session.session import open_session
 
     dates = backfill_dates(first.date(), last.date(), every)
@@ -63,7 +64,7 @@ def backfill(
     session = open_session(**where)
     values = {**_defaults(session, name), **overrides}
     ended: list[BackfilledDate] = []
-    for one in run_dates(session, dates, values, lambda each: attended_run(session, name, each)):
+    for one in run_dates(session, dates, values, lambda each: run_and_wait(session, name, each, display=RunDisplay)):
         click.echo(_line(one, len(ended) + 1, len(dates)), err=True)
         ended.append(one)
     if as_json:
@@ -75,7 +76,7 @@ def backfill(
 
 def _defaults(session: Session, name: str) -> Mapping[str, str]:
     """The deployed pipeline's. In a workspace those of `local` fill the gaps, and a laptop stands for the fleet."""
-    from batchcast.cli.run.local import LOCAL_DEFAULTS
+    from batchcast.local.run import LOCAL_DEFAULTS
     from batchcast.pipelines.defaults import defaults_of
     from batchcast.session.session import LOCAL_REGION
 

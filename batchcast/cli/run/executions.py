@@ -105,7 +105,7 @@ def status(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
     """
     from batchcast.cli.console import echo
-    from batchcast.cli.look.status import run_status, status_lines
+    from batchcast.runs.watch.run_status import run_status, status_lines
 
     session = open_session(**where)
     run = _run(session, name, run_id)
@@ -123,11 +123,12 @@ def wait(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     Without RUN_ID the run that was started last. Interrupting it leaves a run on AWS as it is; throttling, broken
     connections and expired credentials are waited out for an hour.
     """
-    from batchcast.cli.run_and_wait import attend
+    from batchcast.cli.console import RunDisplay
+    from batchcast.runs.watch.run_and_wait import wait_for_run
 
     session = open_session(**where)
     run = _run(session, name, run_id)
-    _tell(*attend(session, run.arn, run.parameters["RunsUri"]), as_json=as_json)
+    _tell(*wait_for_run(session, run.arn, run.parameters["RunsUri"], display=RunDisplay), as_json=as_json)
 
 
 @click.command()
@@ -217,9 +218,10 @@ def _run(session: Session, name: str, run_id: str | None) -> PastRun:
 
 
 def _stay(session: WorkspaceSession, name: str, values: dict[str, str], *, as_json: bool) -> None:
-    from batchcast.cli.run_and_wait import attended_run
+    from batchcast.cli.console import RunDisplay
+    from batchcast.runs.watch.run_and_wait import run_and_wait
 
-    _tell(*attended_run(session, name, values), as_json=as_json)
+    _tell(*run_and_wait(session, name, values, display=RunDisplay), as_json=as_json)
 
 
 def _tell(document: dict[str, Any], exit_code: int, *, as_json: bool) -> None:

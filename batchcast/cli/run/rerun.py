@@ -43,10 +43,10 @@ def rerun(
     Good forecasts of run RUN_ID are carried over, only the other records are sent, and the whole is published under
     the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew.
     """
-    from batchcast.cli.console import print_result
-    from batchcast.cli.run_and_wait import attended_run
+    from batchcast.cli.console import RunDisplay, print_result
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.runs.start import start_run
+    from batchcast.runs.watch.run_and_wait import run_and_wait
     from batchcast.session.session import open_session
 
     overrides = parse_overrides(parameters)
@@ -58,7 +58,7 @@ def rerun(
     if no_wait:
         click.echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
         return
-    document, exit_code = attended_run(session, name, values)
+    document, exit_code = run_and_wait(session, name, values, display=RunDisplay)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     else:

@@ -14,7 +14,7 @@ from batchcast.planner.plan.claims import Claim, claims
 from batchcast.planner.plan.warnings import cautions
 from batchcast.planner.prices.prices import PriceTable, price_warnings
 
-__all__ = ["Plan", "make_plan", "plain_scenarios"]
+__all__ = ["Plan", "make_plan", "plain_scenarios", "plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,19 @@ class Plan:
             "p95": scenario.p95,
             "warnings": [*self.warnings[scenario.name], *self.price_warnings],
         }
+
+
+def plan(*, today: date | None = None, **options: Any) -> Plan:
+    """Cost and duration of a weekly run and its alternatives; `options` are the fields of PlanOptions.
+
+    `items` and `seconds` are needed, or `history` with `contract`, or `tuning`. Raises ConfigError for what is missing
+    or impossible, and TypeError for an option that there is not.
+    """
+    from batchcast.planner.plan.options import PlanOptions, plan_inputs, price_table
+
+    given, day = PlanOptions(**options), today or date.today()
+    table = price_table(given)
+    return make_plan(plan_inputs(given, table, day), table, day)
 
 
 def make_plan(inputs: PlanInputs, table: PriceTable, today: date, *, plain: bool = False) -> Plan:

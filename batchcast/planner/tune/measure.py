@@ -68,10 +68,10 @@ class Records:
 
 def records_of(options: TuneOptions) -> Records:
     """From the file that was given, else the bakery sample's. Raises ConfigError for a file without records."""
-    from batchcast.local.sample import bakery_records, read_records
+    from batchcast.local.sample import bakery_records, read_sample_file
     from batchcast.planner.tune.sample import payload_limit_mb, stratified
 
-    whole = read_records(options.records) if options.records else bakery_records()
+    whole = read_sample_file(options.records) if options.records else bakery_records()
     largest = max(map(len, whole))
     return Records(
         sample=stratified(whole, options.sample), largest_bytes=largest, payload_mb=payload_limit_mb(largest)

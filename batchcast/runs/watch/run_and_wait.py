@@ -1,16 +1,15 @@
-"""One execution that a command starts and stays with to its end, on AWS or in a workspace."""
+"""One execution that is started and followed to its end, on AWS or in a workspace."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from batchcast.cli.console import RunDisplay
 from batchcast.runs.data_log import with_answers
 from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
@@ -27,14 +26,51 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.manifest import MANIFEST_FILE
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["attend", "attended_run"]
+__all__ = ["Display", "OpenDisplay", "ProgressOf", "run_and_wait", "show_nothing", "start_in_workspace", "wait_for_run"]
 
 # Whether a process has died is asked of every execution and job of the workspace.
 _TAKE_OVER_SECONDS = 1.0
 
 
-def attended_run(
-    session: Session, pipeline_name: str, values: Mapping[str, str], *, starting: ExitStack | None = None
+class Display(Protocol):
+    """Where a person sees how the run goes on."""
+
+    def say(self, text: str) -> None:
+        """A line beside the progress."""
+        ...
+
+    def show(self, execution: ExecutionView) -> None:
+        """Bring the display up to a new view."""
+        ...
+
+
+ProgressOf = Callable[[str, StepView], StepProgress | None]
+"""How far a step of a run id is; None for a step that counts nothing."""
+OpenDisplay = Callable[[ProgressOf], AbstractContextManager[Display]]
+
+
+class _Quiet:
+    """Shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def show(self, execution: ExecutionView) -> None:
+        """Nothing."""
+
+
+def show_nothing(_: ProgressOf) -> AbstractContextManager[Display]:
+    """A display for who asks for the result alone."""
+    return nullcontext(_Quiet())
+
+
+def run_and_wait(
+    session: Session,
+    pipeline_name: str,
+    values: Mapping[str, str],
+    *,
+    display: OpenDisplay,
+    starting: ExitStack | None = None,
 ) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
@@ -44,30 +80,37 @@ def attended_run(
     the caller took it. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for
     which no server of the workspace stands.
     """
-    with starting or _starting(session) as held, _display(session, values["RunsUri"]) as display:
+    progress = _progress(session, values["RunsUri"])
+    with starting or _starting(session) as held, display(progress) as shown:
         if isinstance(session, WorkspaceSession):
-            arn = _begin_here(session, pipeline_name, values, display)
+            arn = _begin_here(session, pipeline_name, values, shown)
         else:
-            arn = _begin_on_aws(session, pipeline_name, values, display)
+            arn = _begin_on_aws(session, pipeline_name, values, shown)
         held.close()  # from here on the run's own record says that it goes on
-        last = _Following(session, arn, display, here=isinstance(session, WorkspaceSession)).to_end()
+        last = _Following(session, arn, shown, here=isinstance(session, WorkspaceSession)).to_end()
     return _outcome(session, last, values["RunsUri"])
 
 
-def attend(session: Session, arn: str, runs_uri: str) -> tuple[dict[str, Any], int]:
-    """Stay with an execution that was started before; as `attended_run`.
+def start_in_workspace(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str]) -> str:
+    """Start an execution that runs in this process, or resume an interrupted one of the same values; its ARN."""
+    with start_lock(session.workspace):
+        return _begin_here(session, pipeline_name, values, _Quiet())
+
+
+def wait_for_run(session: Session, arn: str, runs_uri: str, *, display: OpenDisplay) -> tuple[dict[str, Any], int]:
+    """Stay with an execution that was started before; as `run_and_wait`.
 
     In a workspace it is only looked at while another process drives it, and goes on in this one when that has ended.
     """
-    with _display(session, runs_uri) as display:
-        last = _Following(session, arn, display).to_end()
+    with display(_progress(session, runs_uri)) as shown:
+        last = _Following(session, arn, shown).to_end()
     return _outcome(session, last, runs_uri)
 
 
-def _display(session: Session, runs_uri: str) -> RunDisplay:
+def _progress(session: Session, runs_uri: str) -> ProgressOf:
     if isinstance(session, WorkspaceSession):
-        return RunDisplay(_JobProgress(session.client("sagemaker"), session.store, runs_uri))
-    return RunDisplay(ShardCounts(session, runs_uri))
+        return _JobProgress(session.client("sagemaker"), session.store, runs_uri)
+    return ShardCounts(session, runs_uri)
 
 
 def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict[str, Any], int]:
@@ -84,7 +127,7 @@ def _starting(session: Session) -> ExitStack:
     return held
 
 
-def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str], display: RunDisplay) -> str:
+def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str], display: Display) -> str:
     """Go on with an interrupted run of these parameters and inputs, or start one; its ARN."""
     client = session.client("sagemaker")
     inputs = run_inputs(session, pipeline_name, values)
@@ -105,7 +148,7 @@ def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[s
     return start_run(client, pipeline_name, values, description=describe_inputs(inputs))
 
 
-def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str], display: RunDisplay) -> str:
+def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str], display: Display) -> str:
     client = session.client("sagemaker")
     listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
     unfinished = [
@@ -122,7 +165,7 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
     return start_run(client, pipeline_name, values)
 
 
-def _warn_of_pointer(session: Session, values: Mapping[str, str], display: RunDisplay) -> None:
+def _warn_of_pointer(session: Session, values: Mapping[str, str], display: Display) -> None:
     warning = pointer_warning(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
     if warning:
         display.say(warning)
@@ -144,7 +187,7 @@ class _Following:
 
     session: Session
     arn: str
-    display: RunDisplay
+    display: Display
     here: bool = False
     looked: float = 0.0
 

@@ -1,0 +1,109 @@
+"""The pipeline as the SageMaker Python SDK's own object, for who knows the SDK and the templates of Studio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcast.account.deploy import locate_objects
+from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
+from batchcast.pipelines.defaults import with_defaults
+from batchcast.pipelines.definition import complete_definition, write_definition
+from batchcast.pipelines.graph import NO_TELEMETRY, pipeline_parts
+from batchcast.pipelines.sdk_sandbox import offline_sdk
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import split_uri
+
+if TYPE_CHECKING:
+    from sagemaker.mlops.workflow.pipeline import Pipeline
+
+__all__ = ["get_pipeline"]
+
+
+def get_pipeline(
+    region: str | None = None,
+    role: str | None = None,
+    default_bucket: str | None = None,
+    *,
+    contract: str | Path,
+    pipeline_name: str = "batchcast",
+    parameters: Mapping[str, object] | None = None,
+    sagemaker_session: Any = None,
+    **build_settings: Any,
+) -> Pipeline:
+    """A `sagemaker.mlops.workflow.pipeline.Pipeline`, ready for `upsert()`, `start()` and `definition()`.
+
+    `definition()` is the text that `deploy` sends; `create`, `update` and `upsert` put code and contract into the
+    bucket first, and take `role` unless they are given another. `parameters` are defaults of the pipeline's parameters,
+    `build_settings` those of BuildSettings. Without `sagemaker_session` one is made for the region, which reports
+    nothing to AWS. Raises ConfigError for what is missing or wrong.
+    """
+    session = sagemaker_session or _sdk_session(region)
+    given = {
+        **build_settings,
+        "pipeline_role_arn": role,
+        "bucket": default_bucket,
+        "contract": Path(contract),
+        "pipeline_name": pipeline_name,
+        "defaults": tuple(f"{name}={value}" for name, value in (parameters or {}).items()),
+    }
+    settings = read_deploy_settings(None, given, region=region or str(session.boto_region_name))
+    with offline_sdk():
+        parts, pipeline_class = _parts(settings), _pipeline_class(settings)
+    made: Pipeline = pipeline_class(**parts, sagemaker_session=session)
+    return made
+
+
+def _sdk_session(region: str | None) -> Any:
+    try:
+        with offline_sdk():  # what the SDK does at import is undone
+            from sagemaker.core.helper.session_helper import Session
+    except ModuleNotFoundError as error:
+        what = f"the SageMaker Python SDK is needed ({error})."
+        remedy = "Install the extra `aws` of batchcast, or work in Studio, which has the SDK."
+        raise ConfigError(Problem("sdk_missing", what, remedy=remedy)) from error
+    import boto3
+
+    return Session(boto_session=boto3.Session(region_name=region), sagemaker_config=NO_TELEMETRY)
+
+
+def _parts(settings: DeploySettings) -> dict[str, Any]:
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    located, _ = locate_objects(settings)
+    return pipeline_parts(located, PipelineSession(sagemaker_config=NO_TELEMETRY))
+
+
+def _pipeline_class(settings: DeploySettings) -> Any:
+    """The SDK's Pipeline, whose definition is completed and whose objects lie in the bucket before it is sent."""
+    from sagemaker.mlops.workflow.pipeline import Pipeline
+
+    class BatchForecastPipeline(Pipeline):  # type: ignore[misc]
+        def definition(self) -> str:
+            with offline_sdk():
+                compiled = json.loads(super().definition())
+            return write_definition(with_defaults(complete_definition(compiled, settings.build), settings.defaults))
+
+        def create(self, role_arn: str | None = None, *args: Any, **options: Any) -> Any:
+            _upload(self.sagemaker_session.boto_session.client("s3"), settings)
+            return super().create(role_arn or settings.pipeline_role_arn, *args, **options)
+
+        def update(self, role_arn: str | None = None, *args: Any, **options: Any) -> Any:
+            _upload(self.sagemaker_session.boto_session.client("s3"), settings)
+            return super().update(role_arn or settings.pipeline_role_arn, *args, **options)
+
+        def upsert(self, role_arn: str | None = None, *args: Any, **options: Any) -> Any:
+            return super().upsert(role_arn or settings.pipeline_role_arn, *args, **options)
+
+    return BatchForecastPipeline
+
+
+def _upload(client: Any, settings: DeploySettings) -> None:
+    """Objects lie under the digest of their content: to write one again changes nothing."""
+    key = settings.build.output_kms_key
+    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    for uri, data in locate_objects(settings)[1].items():
+        bucket, name = split_uri(uri)
+        client.put_object(Bucket=bucket, Key=name, Body=data, **encryption)

@@ -1,0 +1,1 @@
+"""What `import batchcast` gives: a place to deploy to and the runs in it."""

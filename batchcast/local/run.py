@@ -1,0 +1,213 @@
+"""The whole pipeline on this machine, from the definition that SageMaker gets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
+from batchcast.pipelines.defaults import with_defaults
+from batchcast.pipelines.definition import DEFINITION_FILE, write_definition
+from batchcast.session.session import LOCAL_START_SECONDS
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import split_uri
+
+if TYPE_CHECKING:
+    from batchcast.engine import FaultPlan, ModelCommand, ModelSource
+    from batchcast.local.inputs import LocalInputs
+    from batchcast.runs.watch.run_and_wait import OpenDisplay
+    from batchcast.session.session import WorkspaceSession
+
+__all__ = [
+    "LOCAL_DEFAULTS",
+    "LOCAL_ROLE",
+    "PIPELINE_NAME",
+    "LocalRun",
+    "deploy_local",
+    "local_run",
+    "run_local",
+    "sample_model",
+]
+
+LOCAL_DEFAULTS = {
+    "HistoryUri": "s3://history/",
+    "RunsUri": "s3://batchcast/runs",
+    "PublishUri": "s3://batchcast/published",
+    "ModelName": "local-model",
+    # Every instance is a server process of its own: two of them show the division of work on a laptop.
+    "TransformInstanceCount": "2",
+    "MaxConcurrentTransforms": "4",
+}
+PIPELINE_NAME = "batchcast"
+LOCAL_ROLE = "arn:aws:iam::000000000000:role/batchcast"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRun:
+    """What a local run is made of: `history` is a directory or an s3:// URI, the model a command or a URL."""
+
+    workspace: Path
+    history: str
+    contract: Path
+    model_command: str | None
+    model_url: str | None
+    start_seconds: float
+    faults: Path | None
+    overrides: Mapping[str, str]
+
+
+def local_run(
+    workspace: Path,
+    overrides: Mapping[str, str],
+    *,
+    history: str | None = None,
+    contract: Path | None = None,
+    model_command: str | None = None,
+    model_url: str | None = None,
+    start_seconds: float = LOCAL_START_SECONDS,
+    faults: Path | None = None,
+    tuning: Path | None = None,
+) -> LocalRun:
+    """What is given, and the bakery sample for what is not. Raises ConfigError where the sample is not installed."""
+    return LocalRun(
+        workspace=workspace.resolve(),
+        history=history or str(sample_file("history")),
+        contract=contract or sample_file("model.toml"),
+        model_command=model_command,
+        model_url=model_url,
+        start_seconds=start_seconds,
+        faults=faults,
+        overrides={**({} if history else {"RunDate": SAMPLE_RUN_DATE}), **_read_tuning(tuning, overrides), **overrides},
+    )
+
+
+def _read_tuning(tuning: Path | None, given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that were measured, on this machine or for the run's instance type; another type is refused."""
+    if tuning is None:
+        return {}
+    from batchcast.pipelines.parameters import Parameters
+    from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
+
+    measured = read_tuning(tuning)
+    instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
+    check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True)
+    return measured.pipeline_parameters()
+
+
+def run_local(run: LocalRun, display: OpenDisplay) -> tuple[dict[str, Any], int]:
+    """Run (or resume) one execution in the workspace; the `--json` document and the exit code.
+
+    Raises ConfigError before anything starts. A step's own error is part of the document.
+    """
+    from batchcast.pipelines.parameters import check_parameters
+    from batchcast.runs.watch.run_and_wait import run_and_wait
+    from batchcast.session.start_lock import start_lock
+
+    values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
+    with ExitStack() as starting:
+        starting.enter_context(start_lock(run.workspace))
+        session = _put(run, values["ModelName"], {})
+        return run_and_wait(session, PIPELINE_NAME, values, display=display, starting=starting)
+
+
+def deploy_local(run: LocalRun) -> WorkspaceSession:
+    """Put code, contract, history, model and definition into the workspace; the session to start runs with.
+
+    The committed definition is used as it is, with the overrides as its defaults: no SDK is needed. Raises ConfigError
+    for what is not there, and ServiceError while a run goes on that would see its inputs change.
+    """
+    from batchcast.pipelines.parameters import check_parameters
+    from batchcast.session.start_lock import start_lock
+
+    defaults = {**LOCAL_DEFAULTS, **run.overrides}
+    values = check_parameters(defaults).service_values()
+    with ExitStack() as starting:
+        starting.enter_context(start_lock(run.workspace))
+        return _put(run, values["ModelName"], defaults)
+
+
+def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> WorkspaceSession:
+    from batchcast.local.inputs import check_undisturbed
+    from batchcast.session.session import WorkspaceSession
+
+    inputs, faults = _inputs(run, model_name), _faults(run)
+    before = WorkspaceSession(run.workspace)
+    check_undisturbed(before, PIPELINE_NAME, inputs)
+    inputs.put(run.workspace, before.store)
+    session = WorkspaceSession(run.workspace, faults=faults, start_seconds=run.start_seconds)
+    _put_pipeline(session.client("sagemaker"), defaults)
+    return session
+
+
+def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
+    """What `deploy` would put on S3, the history and the model. Raises ConfigError for what is not there."""
+    from batchcast.local.inputs import LocalInputs, history_directory
+    from batchcast.pipelines.bundle import bundle
+    from batchcast.pipelines.settings import BuildSettings
+    from batchcast.session.workspace_models import read_models
+    from batchcast.steps.contract.model_contract import read_contract
+
+    if not run.contract.is_file():
+        raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
+    read_contract(run.contract)
+    given = run.model_command or run.model_url or model_name == LOCAL_DEFAULTS["ModelName"]
+    declared = given or model_name not in read_models(run.workspace)
+    settings = BuildSettings()
+    return LocalInputs(
+        objects={settings.code_uri: bundle(), settings.contract_uri: run.contract.read_bytes()},
+        model=_model_source(run) if declared else None,
+        model_name=model_name,
+        history=history_directory(run.history, run.workspace),
+        history_bucket=split_uri(LOCAL_DEFAULTS["HistoryUri"])[0],
+    )
+
+
+def sample_model() -> ModelCommand:
+    """The server of the bakery sample's model."""
+    from batchcast.engine.server.model_server import ModelCommand
+
+    return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py")), "--port", "{port}"]))
+
+
+def _model_source(run: LocalRun) -> ModelSource:
+    from batchcast.engine.server.model_server import ModelCommand, ModelUrl
+
+    if run.model_url and run.model_command:
+        raise ConfigError(Problem("model", "both --model-command and --model-url.", remedy="Give one of them."))
+    if run.model_url:
+        return ModelUrl(url=run.model_url)
+    if run.model_command is None:
+        return sample_model()
+    command = run.model_command
+    if "{port}" not in command:
+        what = f"{command!r} has no {{port}}."
+        raise ConfigError(Problem("model", what, "--model-command", "Write {port} where the server takes its port."))
+    return ModelCommand(command=command)
+
+
+def _faults(run: LocalRun) -> FaultPlan:
+    from batchcast.engine import FaultPlan, parse_fault_plan
+
+    if run.faults is None:
+        return FaultPlan()
+    if not run.faults.is_file():
+        raise ConfigError(Problem("faults", "there is no such file.", str(run.faults)))
+    return parse_fault_plan(run.faults.read_text())
+
+
+def _put_pipeline(client: Any, defaults: Mapping[str, str]) -> None:
+    """The committed definition as it is now; executions that were started keep theirs."""
+    text = DEFINITION_FILE.read_text()
+    if defaults:
+        text = write_definition(with_defaults(json.loads(text), defaults))
+    request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": text}
+    if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
+        client.update_pipeline(**request)
+    else:
+        client.create_pipeline(**request, RoleArn=LOCAL_ROLE)

@@ -1,0 +1,1 @@
+"""Staying with a run to its end, and how it stands meanwhile."""
