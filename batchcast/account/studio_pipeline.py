@@ -37,13 +37,15 @@ def get_pipeline(
 
     `definition()` is the text that `deploy` sends; `create`, `update` and `upsert` put code and contract into the
     bucket first, and take `role` unless they are given another. `parameters` are defaults of the pipeline's parameters,
-    `build_settings` those of BuildSettings. Without `sagemaker_session` one is made for the region, which reports
-    nothing to AWS. Raises ConfigError for what is missing or wrong.
+    `build_settings` those of BuildSettings; `processing_role_arn` is `role` unless it is among them. Without
+    `sagemaker_session` one is made for the region, which reports nothing to AWS. Raises ConfigError for what is missing
+    or wrong.
     """
     session = sagemaker_session or _sdk_session(region)
     given = {
         **build_settings,
         "pipeline_role_arn": role,
+        "processing_role_arn": build_settings.get("processing_role_arn", role),
         "bucket": default_bucket,
         "contract": Path(contract),
         "pipeline_name": pipeline_name,

@@ -43,8 +43,9 @@ class Connection:
         """Create the pipeline, or update what has changed; what was done, in words.
 
         `contract` is the model.toml, `parameters` become the defaults of the pipeline. In an account `options` are
-        those of `deploy` on the command line: `pipeline_role_arn` and `bucket` are needed. In a workspace they are `history`,
-        `model_command` and `model_url`, and the bakery sample stands in for what is not given.
+        those of `deploy` on the command line: `pipeline_role_arn`, `processing_role_arn` and `bucket` are needed. In a
+        workspace they are `history`, `model_command` and `model_url`, and the bakery sample stands in for what is not
+        given.
         """
         overrides = {name: str(value) for name, value in (parameters or {}).items()}
         if isinstance(self._session, WorkspaceSession):

@@ -32,7 +32,8 @@ def test_wrong_overrides_are_told_all_at_once_before_anything_starts(tmp_path: P
 def test_an_account_is_deployed_to_and_started(account: Recorder) -> None:
     pytest.importorskip("sagemaker")
     place = bc.connect(region=REGION)
-    told = place.deploy(pipeline_role_arn=ROLE, bucket=BUCKET, contract=CONTRACT, parameters=DEFAULTS)
+    roles = {"pipeline_role_arn": ROLE, "processing_role_arn": ROLE}
+    told = place.deploy(**roles, bucket=BUCKET, contract=CONTRACT, parameters=DEFAULTS)
     assert told.startswith("Pipeline batchcast in eu-central-1: created.")
     run = place.start({"RunLabel": "2026-W48", "ForecastHorizon": 14})
     assert run.parameters["ForecastHorizon"] == "14"
