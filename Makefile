@@ -48,7 +48,7 @@ check: .venv/dev.installed
 
 # Changes one operator, constant or comparison at a time in five modules that decide, and wants the tests to notice.
 mutants: .venv/dev.installed
-	@$(BIN)/python -m tests.mutation.mutants
+	@$(BIN)/python tests/mutation/mutants.py
 
 # What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.
 definition: .venv/dev.installed
