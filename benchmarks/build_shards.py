@@ -48,10 +48,12 @@ body = '''
 }}
 '''
 
+[outputs]
+sales = "forecast[*].sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = {{ sales = "sales" }}
+item_id = "item_id"
+timestamps = "forecast[*].date"
 """
 COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
 EVENTS = ['summer "sale"', "café\\weeks", "大売り出し"]

@@ -40,10 +40,12 @@ timestamp = "date"
 targets = ["sales"]
 [request]
 body = '''{"item_id": $item_id, "sales": $history($sales)}'''
+[outputs]
+sales = "forecast[*].daily_sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "daily_sales" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 minimum = 0.0
 """
 

@@ -21,13 +21,14 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.outcome.comparison import Comparison, arrange, score
+from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
 from batchcast.steps.outcome.flags import Flag, find_flags
 from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, levels_of, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
+from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.reused_answers import read_carried
 from batchcast.steps.publish.forecast_table import forecast_table
@@ -102,9 +103,10 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
     requests = None if lines is None else failed_requests(lines)
     found = _explained(run, found, requests or {})
     targets, item_ids = run.expected.targets, run.records["item_id"]
+    points = found.values[:, :, list(run.expected.points)]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
-    flags = _flags(run, found, outputs, compared, last_run)
+    flags = _flags(run, found, points, outputs, compared, last_run)
     decision = decide(found.findings(len(flags), None if requests is None else requests.values()), _tolerance(run))
     publication, carried_forward = None, 0
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
@@ -119,12 +121,21 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
         flags,
         publication,
         arguments=arguments,
-        score=score(found.values, compared, targets),
+        score=_score(run, found, points, compared),
         carried_forward=carried_forward,
     )
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
     _write_reports(run, found, summary, page)
     return decision, _summary(decision, found, publication)
+
+
+def _score(run: Run, found: Reconciliation, points: Array, compared: Comparison) -> dict[str, Any] | None:
+    """The errors of points and quantiles against the actual values that are known by now; None without any."""
+    targets = run.expected.targets
+    scored = score(points, compared, targets)
+    if scored is None:
+        return None
+    return scored | {"quantiles": score_quantiles(found.values, compared.actual, run.contract.outputs, targets)}
 
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
@@ -141,7 +152,7 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
     expected = Expected.of(
-        contract.answer, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+        contract.outputs, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
     )
     return Run(
         arguments=arguments,
@@ -186,6 +197,7 @@ def _explained(run: Run, found: Reconciliation, requests: Mapping[str, FailedReq
 def _flags(
     run: Run,
     found: Reconciliation,
+    points: Array,
     outputs: Mapping[tuple[int, str], Path],
     compared: Comparison,
     last_run: LastRun | None,
@@ -201,8 +213,8 @@ def _flags(
     if last_run is not None and not _chosen_items(run) and _covers_less(run, last_run):
         detail = f"{len(item_ids)} items, against {last_run.items} of run {last_run.run_id}"
         fewer = [Flag(kind="fewer_items", item_id="", detail=detail)]
-    levels = levels_of(run.store, last_run, item_ids, targets)
-    return [*unexpected, *fewer, *find_flags(item_ids.to_pylist(), found.values, compared, levels, targets)]
+    levels = levels_of(run.store, last_run, item_ids, [run.expected.columns[place] for place in run.expected.points])
+    return [*unexpected, *fewer, *find_flags(item_ids.to_pylist(), points, compared, levels, targets)]
 
 
 def _chosen_items(run: Run) -> bool:
@@ -227,13 +239,13 @@ def _tolerance(run: Run) -> Tolerance:
 
 def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: LastRun | None) -> tuple[Publication, int]:
     """Publish the usable forecasts; also the number of items filled up from the last published run."""
-    targets, publish_uri = run.expected.targets, run.arguments.publish_uri
+    columns, publish_uri = run.expected.columns, run.arguments.publish_uri
     without = [row for row in found.rows if row.status not in ("ok", "carried")]
     older = None
     if run.contract.checks.missing_forecasts == "carry_forward" and without:
         items = [row.item_id for row in without]
-        older = forecasts_of(run.store, last_run, items, targets, run.expected.dates)
-    table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, targets, older)
+        older = forecasts_of(run.store, last_run, items, columns, run.expected.dates)
+    table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, columns, older)
     filled = len(older["item_id"].unique()) if older is not None else 0
     previous = {"run_id": last_run.run_id, "run_date": last_run.run_date.isoformat()} if last_run else None
     manifest: dict[str, Any] = {
@@ -245,7 +257,7 @@ def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: Last
         "counts": dataclasses.asdict(found.tally),
         "forecast_horizon": run.manifest.forecast_horizon,
         "frequency": run.manifest.frequency,
-        "targets": list(targets),
+        "outputs": [dataclasses.asdict(output) for output in run.contract.outputs.columns],
         "without_forecast": [{"item_id": row.item_id, "status": row.status, "reason": row.reason} for row in without],
         "carried_forward": filled,
         "previous": previous,

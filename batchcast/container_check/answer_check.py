@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.contract.answer_path import compile_path
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period, Value, value_at
@@ -26,7 +27,7 @@ def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | No
         if answered is None:
             return f"the answer is not a JSON object: {answer[:60]!r}"
         dates = _dates_asked_for(contract, asked or {}) or _dates_answered(contract, answered)
-        expected = Expected.of(contract.answer, dates[0] - timedelta(days=1), len(dates))
+        expected = Expected.of(contract.outputs, dates[0] - timedelta(days=1), len(dates))
         try:
             read_answer(answered, expected)
         except AnswerError as error:
@@ -61,16 +62,15 @@ def _dates_asked_for(contract: ModelContract, record: Mapping[str, Any]) -> list
     return [max(history) + timedelta(days=step) for step in range(1, days + 1)]
 
 
-def _dates_answered(contract: ModelContract, answer: Mapping[str, Any]) -> list[date]:
+def _dates_answered(contract: ModelContract, answer: Any) -> list[date]:
     """As many days as the answer has, with its own dates where it has dates; one day where nothing can be read."""
-    shape = contract.answer
-    if shape.rows is None:
-        first = answer.get(next(iter(shape.arrays.values())))
-        return _days_from(date.min, len(first) if isinstance(first, list) else 1)
-    rows = answer.get(shape.rows)
-    dates = [_day(row.get(shape.date)) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    outputs = contract.outputs
+    moments = compile_path(outputs.timestamps)(answer) if outputs.timestamps else None
+    dates = [_day(moment) for moment in moments] if isinstance(moments, list) else [_day(moments)]
+    first = compile_path(outputs.columns[0].path)(answer)
+    steps = len(first) if isinstance(first, list) and first else 1
     found = [day for day in dates if day]
-    return found or _days_from(date.min, 1)
+    return found if len(found) > 1 else _days_from((found or [date(1, 1, 2)])[0] - timedelta(days=1), steps)
 
 
 def _days_from(first: date, days: int) -> list[date]:

@@ -1,4 +1,4 @@
-"""One model answer: is it the forecast that was asked for, and which numbers does it hold?
+"""One record's answer: is it the forecast that was asked for, and which numbers does it hold?
 
 What the answer looks like is declared in the contract file; here it is only compared with that.
 """
@@ -6,24 +6,27 @@ What the answer looks like is declared in the contract file; here it is only com
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.contract.answer_path import compile_path, describe_value, explain_path, shorten
 from batchcast.steps.contract.frequency import DAILY, Frequency
-from batchcast.steps.contract.outputs import Answer
+from batchcast.steps.contract.outputs import Outputs
 
-__all__ = ["AnswerError", "Expected", "Values", "read_answer"]
+__all__ = ["AnswerError", "Expected", "Values", "answered_item", "read_answer", "split_answers"]
 
 Values = npt.NDArray[np.float64]
-"""Forecast values of one item: days x targets."""
+"""Forecast values of one item: steps x published columns."""
 
 _DETAIL_CHARACTERS = 200
+# A moment as a number counts seconds or milliseconds since 1970: milliseconds from the year 1973 on are larger.
+_LEAST_MILLISECONDS = 10**11
+_EPOCH = datetime(1970, 1, 1)
 
 
 class AnswerError(Exception):
@@ -36,129 +39,176 @@ class AnswerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What every answer of a run must be: `keys` of the answer in the order of `targets`, one value each of `dates`."""
+    """What every answer of a run must be: a value of each output for each of `dates`, ISO text.
 
-    shape: Answer
+    `points` are the places of the columns that stand for each of `targets` where a run is compared and scored.
+    """
+
+    outputs: Outputs
     dates: tuple[str, ...]
     targets: tuple[str, ...]
-    keys: tuple[str, ...]
+    points: tuple[int, ...]
 
     @classmethod
-    def of(cls, shape: Answer, run_date: date, horizon: int, frequency: Frequency = DAILY) -> Expected:
+    def of(cls, outputs: Outputs, run_date: date, horizon: int, frequency: Frequency = DAILY) -> Expected:
         """The forecast is of `horizon` steps of the frequency, the first one step after the run date."""
-        found = shape.targets or shape.arrays
         dates = tuple(moment.isoformat() for moment in frequency.after(run_date, horizon))
-        return cls(shape=shape, dates=dates, targets=tuple(found), keys=tuple(found.values()))
+        targets = tuple(dict.fromkeys(column.target for column in outputs.columns))
+        return cls(
+            outputs=outputs, dates=dates, targets=targets, points=tuple(outputs.point(target) for target in targets)
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The published columns."""
+        return self.outputs.names
+
+
+def split_answers(document: object, outputs: Outputs, records: int) -> list[object]:
+    """The answers of `records` records in one body, in the order of the body.
+
+    Raises AnswerError where the body is an error, or holds another number of answers.
+    """
+    if outputs.records is None:
+        if records != 1:
+            raise AnswerError("wrong_shape", f"{records} records were sent, and [answer] declares no records")
+        return [document]
+    found = compile_path(outputs.records)(document)
+    if not isinstance(found, list):
+        _raise_error_answer(document, outputs)
+        raise AnswerError("wrong_shape", f"records = {explain_path(outputs.records, document)}")
+    if len(found) != records:
+        what = f"{outputs.records} holds {len(found)} answers; {records} records were sent"
+        raise AnswerError("wrong_shape", what)
+    return found
+
+
+def answered_item(answer: object, outputs: Outputs) -> str | None:
+    """The item id that the answer names, None where it names none or none is declared."""
+    found = compile_path(outputs.item_id)(answer) if outputs.item_id else None
+    return None if found is None else str(found)
 
 
 def read_answer(answer: object, expected: Expected) -> Values:
-    """The target values of one answer, a row a day in date order, a column a target.
+    """The values of one record's answer, a row a step, a column an output.
 
     Raises AnswerError with the first thing that is wrong.
     """
-    shape, dates = expected.shape, expected.dates
-    if not isinstance(answer, dict):
-        raise AnswerError("wrong_shape", f"the answer is {_kind(answer)}, not an object")
-    if answer.get(shape.error) is not None:
-        raise AnswerError("error_answer", _short(answer[shape.error]))
-    keys = list(dict.fromkeys([*expected.keys, *(key for group in shape.quantiles for key in group)]))
-    if shape.rows is not None:
-        columns = _columns_of_rows(_rows(answer, shape.rows, len(dates)), shape.date, dates, keys)
-    else:
-        columns = _columns_of_arrays(answer, dates, keys)
-    for key, column in columns.items():
-        _check_numbers(key, column, shape, dates)
-    for group in shape.quantiles:
-        _check_quantiles(group, columns, dates)
-    return np.array([columns[key] for key in expected.keys], dtype=np.float64).T
+    outputs, dates = expected.outputs, expected.dates
+    _raise_error_answer(answer, outputs)
+    columns = [_column(output.name, output.path, answer, len(dates)) for output in outputs.columns]
+    if outputs.timestamps is not None:
+        _check_timestamps(outputs.timestamps, answer, dates)
+    values = _checked(columns, expected)
+    for target in expected.targets:
+        _check_quantiles(target, values, expected)
+    return values
 
 
-def _rows(answer: Mapping[str, object], key: str, days: int) -> list[Mapping[str, object]]:
-    rows = answer.get(key)
-    if not isinstance(rows, list):
-        raise AnswerError("wrong_shape", f"{key!r} is {_kind(rows)}, not a list of rows")
-    if len(rows) != days:
-        raise AnswerError("wrong_days", f"{len(rows)} rows; {days} forecast days were asked for")
-    if not all(isinstance(row, dict) for row in rows):
-        raise AnswerError("wrong_shape", f"{key!r} holds something that is not an object")
-    return rows
+def _raise_error_answer(answer: object, outputs: Outputs) -> None:
+    error = compile_path(outputs.error)(answer)
+    if error is not None:
+        raise AnswerError("error_answer", shorten(error, _DETAIL_CHARACTERS))
 
 
-def _columns_of_rows(
-    rows: Sequence[Mapping[str, object]], date_key: str | None, dates: Sequence[str], keys: Sequence[str]
-) -> dict[str, list[object]]:
-    if date_key is not None:
-        _check_dates([row.get(date_key) for row in rows], dates)
-    return {key: [row.get(key) for row in rows] for key in keys}
+def _column(name: str, path: str, answer: object, steps: int) -> Sequence[object]:
+    found = compile_path(path)(answer)
+    if found is None:
+        raise AnswerError("wrong_shape", f"{name}: {explain_path(path, answer)}")
+    if steps == 1 and not isinstance(found, list | dict):
+        return [found]
+    if not isinstance(found, list):
+        raise AnswerError("wrong_shape", f"{name}: {path} is {describe_value(found)}, not a list of numbers")
+    if len(found) != steps:
+        inside = f"{path}[0]" if len(found) == 1 and isinstance(found[0], list) else ""
+        remedy = f"; {inside} is one of {len(found[0])}" if inside else ""
+        raise AnswerError(
+            "wrong_days", f"{name}: {path} holds {len(found)} values; {steps} steps were asked for{remedy}"
+        )
+    return found
 
 
-def _columns_of_arrays(
-    answer: Mapping[str, object], dates: Sequence[str], keys: Sequence[str]
-) -> dict[str, list[object]]:
-    columns: dict[str, list[object]] = {}
-    for key in keys:
-        column = answer.get(key)
-        if not isinstance(column, list):
-            raise AnswerError("wrong_shape", f"{key!r} is {_kind(column)}, not a list of numbers")
-        if len(column) != len(dates):
-            raise AnswerError("wrong_days", f"{key!r} has {len(column)} values; {len(dates)} days were asked for")
-        columns[key] = column
-    return columns
-
-
-def _check_dates(found: Sequence[object], dates: Sequence[str]) -> None:
-    for number, (value, expected) in enumerate(zip(found, dates, strict=True), start=1):
-        if value != expected and _moment(value, expected) != expected:
-            what = f"row {number} is dated {_short(value)}; {expected} was expected"
+def _check_timestamps(path: str, answer: object, dates: Sequence[str]) -> None:
+    found = compile_path(path)(answer)
+    if found is None:
+        raise AnswerError("wrong_dates", f"timestamps = {explain_path(path, answer)}")
+    given = found if isinstance(found, list) else [found]
+    if len(given) != len(dates) and isinstance(found, list):
+        raise AnswerError("wrong_dates", f"{path} holds {len(given)} timestamps; {len(dates)} steps were asked for")
+    for number, (value, wanted) in enumerate(zip(given, dates, strict=False), start=1):
+        if value != wanted and _moment(value, wanted) != wanted:
+            what = f"step {number} is dated {shorten(value, _DETAIL_CHARACTERS)}; {wanted} was expected"
             raise AnswerError("wrong_dates", what)
 
 
-def _moment(value: object, expected: str) -> str | None:
-    """The text in the form of `expected`: a date, which a time at midnight is too, or a time; None for another."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if moment is None or "T" in expected:
+def _moment(value: object, wanted: str) -> str | None:
+    """The ISO text of a moment, as a date where a date at midnight is wanted, else None."""
+    moment = _parsed_moment(value)
+    if moment is None or "T" in wanted:
         return moment.isoformat() if moment is not None else None
     at_midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
     return moment.date().isoformat() if at_midnight else None
 
 
-def _check_numbers(key: str, column: Sequence[object], shape: Answer, dates: Sequence[str]) -> None:
-    for value, day in zip(column, dates, strict=True):
-        # `type` and not isinstance: True is an int to Python and no number to a forecast.
+def _parsed_moment(value: object) -> datetime | None:
+    """A text as ISO 8601 writes it, or a number of seconds or milliseconds since 1970; the zone is left out."""
+    try:
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=None)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value / 1000 if abs(value) >= _LEAST_MILLISECONDS else value
+            return _EPOCH + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        pass
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else None
+
+
+def _checked(columns: Sequence[Sequence[object]], expected: Expected) -> Values:
+    """The numbers, all of them finite and within the bounds."""
+    flat = list(itertools.chain.from_iterable(columns))
+    # `type` and not isinstance: True is an int to Python and no number to a forecast.
+    if {*map(type, flat)} <= {float, int}:
+        try:
+            values = np.array(columns, dtype=np.float64).T
+        except OverflowError:  # a whole number beyond what a double holds
+            values = None
+        outputs = expected.outputs
+        low = -math.inf if outputs.minimum is None else outputs.minimum
+        high = math.inf if outputs.maximum is None else outputs.maximum
+        if values is not None and np.isfinite(values).all() and values.min() >= low and values.max() <= high:
+            return values
+    for output, column in zip(expected.outputs.columns, columns, strict=True):
+        _raise_bad_number(output.name, column, expected)
+    raise AssertionError("one of the columns holds a value that is no good")
+
+
+def _raise_bad_number(name: str, column: Sequence[object], expected: Expected) -> None:
+    outputs = expected.outputs
+    for value, day in zip(column, expected.dates, strict=True):
         if type(value) is not float and type(value) is not int:
-            raise AnswerError("not_a_number", f"{key!r} on {day} is {_kind(value)}")
+            raise AnswerError("not_a_number", f"{name} on {day} is {describe_value(value).split(' of ')[0]}")
         if not _is_finite(value):
-            raise AnswerError("not_finite", f"{key!r} on {day} is {_short(value)}")
-        if shape.minimum is not None and value < shape.minimum:
-            raise AnswerError("out_of_bounds", f"{key!r} on {day} is {value}; the minimum is {shape.minimum}")
-        if shape.maximum is not None and value > shape.maximum:
-            raise AnswerError("out_of_bounds", f"{key!r} on {day} is {value}; the maximum is {shape.maximum}")
+            raise AnswerError("not_finite", f"{name} on {day} is {shorten(value, _DETAIL_CHARACTERS)}")
+        if outputs.minimum is not None and value < outputs.minimum:
+            raise AnswerError("out_of_bounds", f"{name} on {day} is {value}; the minimum is {outputs.minimum}")
+        if outputs.maximum is not None and value > outputs.maximum:
+            raise AnswerError("out_of_bounds", f"{name} on {day} is {value}; the maximum is {outputs.maximum}")
 
 
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond what a double holds
+    except OverflowError:
         return False
 
 
-def _check_quantiles(group: Sequence[str], columns: Mapping[str, Sequence[object]], dates: Sequence[str]) -> None:
-    for lower, upper in itertools.pairwise(group):
-        for low, high, day in zip(columns[lower], columns[upper], dates, strict=True):
-            if low > high:  # type: ignore[operator]  # both were checked to be numbers
-                raise AnswerError("quantile_order", f"on {day} {upper!r} = {high} is below {lower!r} = {low}")
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "missing or null", bool: "a truth value", str: "text", list: "a list", dict: "an object"}
-    return names.get(type(value), "a number")
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    # JSON can name half a character, as in a text that was cut; no report could be written with one.
-    text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= _DETAIL_CHARACTERS else text[: _DETAIL_CHARACTERS - 1] + "…"
+def _check_quantiles(target: str, values: Values, expected: Expected) -> None:
+    levels = expected.outputs.quantiles(target)
+    names = expected.columns
+    for (_, lower), (_, upper) in itertools.pairwise(levels):
+        crossed = np.flatnonzero(values[:, lower] > values[:, upper])
+        if len(crossed):
+            step = int(crossed[0])
+            low, high = values[step, lower], values[step, upper]
+            what = f"on {expected.dates[step]} {names[upper]} = {high:g} is below {names[lower]} = {low:g}"
+            raise AnswerError("quantile_order", what)

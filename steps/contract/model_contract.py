@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchcast.steps.contract.checks import Checks, read_checks
-from batchcast.steps.contract.outputs import Answer, read_answer_shape
+from batchcast.steps.contract.outputs import Outputs, read_outputs
 from batchcast.steps.contract.request import Request, read_request
 from batchcast.steps.contract.series import ITEM_ID_KEY, Series, read_series
 from batchcast.steps.contract.template import Period, RowList
@@ -29,7 +29,7 @@ class ModelContract:
 
     series: Series
     request: Request
-    answer: Answer
+    outputs: Outputs
     checks: Checks
     sha256: str
 
@@ -67,7 +67,7 @@ def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
     contract = ModelContract(
         series=series,
         request=read_request(root.table("request"), series),
-        answer=read_answer_shape(root.table("answer"), series),
+        outputs=read_outputs(root.table("outputs"), root.table("answer", optional=True), series),
         checks=read_checks(root.table("checks", optional=True)),
         sha256=hashlib.sha256(data).hexdigest(),
     )

@@ -70,14 +70,6 @@ class TomlTable:
             return ()
         return tuple(found or ())
 
-    def text_lists(self, key: str) -> tuple[tuple[str, ...], ...]:
-        """A list, possibly absent, of lists of texts."""
-        found = self._value(key, list, [])
-        if not all(isinstance(texts, list) and _is_text_list(texts) and len(texts) > 1 for texts in found):
-            self.problem(f"{key} = {found!r} is not a list of lists of texts.", f'Write {key} = [["…", "…"]].')
-            return ()
-        return tuple(tuple(texts) for texts in found)
-
     def mapping(self, key: str) -> dict[str, str]:
         """A non-empty inline table of texts."""
         found = self._value(key, dict, None)
@@ -117,6 +109,11 @@ class TomlTable:
             self.problem(f"{key} = {found!r} is not known.{_nearest(str(found), choices)}", f"Use {_listed(choices)}.")
             return default
         return found
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Every key with its value: a table whose keys are the reader's own names."""
+        self._asked.update(self._values)
+        return list(self._values.items())
 
     def anything(self, key: str) -> Any:
         """The value as TOML has it."""

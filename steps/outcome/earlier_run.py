@@ -23,7 +23,7 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 
 __all__ = ["EarlierRun", "read_earlier_run"]
 
-_ASKED = ("series", "request", "answer")
+_ASKED = ("series", "request", "outputs")
 """The parts of the contract file that say what the model is asked, and how its answer is read."""
 
 
@@ -79,7 +79,7 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
         expected = Expected.of(
-            contract.answer, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+            contract.outputs, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
         )
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)

@@ -29,7 +29,7 @@ class LastRun:
     run_id: str
     run_date: date
     items: int
-    targets: tuple[str, ...]
+    columns: tuple[str, ...]
     files: tuple[str, ...]
 
 
@@ -57,7 +57,7 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
         run_id=last_id,
         run_date=last_date,
         items=manifest["counts"]["ok"],
-        targets=tuple(manifest["targets"]),
+        columns=tuple(output["name"] for output in manifest["outputs"]),
         files=tuple(prefix + file["name"] for file in manifest["files"]),
     )
 
@@ -97,6 +97,6 @@ def forecasts_of(
 def _tables(
     store: ObjectStore, last_run: LastRun | None, columns: Sequence[str], targets: Sequence[str]
 ) -> Iterator[pa.Table]:
-    if last_run is not None and last_run.targets == tuple(targets):
+    if last_run is not None and {*targets} <= {*last_run.columns}:
         for uri in last_run.files:
             yield pq.read_table(io.BytesIO(store.read(uri)), columns=[*columns, *targets])

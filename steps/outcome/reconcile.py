@@ -40,7 +40,7 @@ class CarriedAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """`rows` and `values` in the order of records.parquet; `values` is items x days x targets, NaN where there is none.
+    """`rows` and `values` in the order of records.parquet; `values` is items x steps x columns, NaN where none.
 
     `retry` holds the row numbers of the records that may be answered when sent once more, in the order in which they
     lie in the shards; none after the retry round. `silent` counts the records that certainly have no readable answer.
@@ -178,7 +178,7 @@ def _retryable(reading: Reading) -> bool:
 
 
 def _values(readings: Mapping[int, Reading], items: int, expected: Expected) -> npt.NDArray[np.float64]:
-    values = np.full((items, len(expected.dates), len(expected.targets)), np.nan)
+    values = np.full((items, len(expected.dates), len(expected.columns)), np.nan)
     for index, reading in readings.items():
         if isinstance(reading, Usable):
             values[index] = reading.values

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.contract.answer import AnswerError, Expected, read_answer, split_answers
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
@@ -126,6 +126,7 @@ def _reading(row: LedgerRow, document: Document | None, uri: str, expected: Expe
     if document.sha256 != row.answer_sha256:
         return Fault(reason="answer_changed", detail=f"{uri} line {document.line} is another answer than was accepted")
     try:
-        return Usable(values=read_answer(document.answer, expected), sha256=document.sha256)
+        (answer,) = split_answers(document.answer, expected.outputs, 1)
+        return Usable(values=read_answer(answer, expected), sha256=document.sha256)
     except AnswerError as error:
         return Fault(reason=error.reason, detail=f"{uri} line {document.line}: {error.detail}", sha256=document.sha256)

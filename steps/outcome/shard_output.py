@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from batchcast.steps.contract.answer import AnswerError, Expected, Values, read_answer
+from batchcast.steps.contract.answer import AnswerError, Expected, Values, answered_item, read_answer, split_answers
 
 __all__ = ["Document", "Fault", "Reading", "ShardReading", "ShardStatus", "Usable", "read_documents", "read_shard"]
 
@@ -36,7 +36,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usable:
-    """A record's answer that passed every check; `values` is days x targets."""
+    """A record's answer that passed every check; `values` is steps x published columns."""
 
     values: Values
     sha256: str
@@ -126,14 +126,18 @@ def _owners_by_id(documents: Sequence[Document], item_ids: Sequence[str]) -> lis
 def _read(document: Document, item_id: str | None, where: str, expected: Expected) -> Reading:
     if document.problem:
         return Fault(reason="unparsable", detail=f"{where}: {document.problem}", sha256=document.sha256)
-    echoed = document.answer.get(_ID) if isinstance(document.answer, dict) else None
-    found = document.item_id if echoed is None or document.item_id != item_id else str(echoed)
+    try:
+        (answer,) = split_answers(document.answer, expected.outputs, 1)
+    except AnswerError as error:
+        return Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+    echoed = answered_item(answer, expected.outputs)
+    found = document.item_id if echoed is None or document.item_id != item_id else echoed
     if found != item_id:
         place = f"{item_id!r} was expected" if item_id is not None else "that is no record in its place"
         what = f"{where}: answers {found!r}; {place}"
         return Fault(reason="wrong_id", detail=what, sha256=document.sha256)
     try:
-        return Usable(values=read_answer(document.answer, expected), sha256=document.sha256)
+        return Usable(values=read_answer(answer, expected), sha256=document.sha256)
     except AnswerError as error:
         return Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
 

@@ -15,9 +15,15 @@ _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 6, 8, 20
 
 
-def forecast_chart(label: str, dates: Sequence[str], lines: Mapping[str, Array]) -> str:
-    """Lines over the forecast days, keyed by style class, the last on top; NaN leaves a gap. `label` is read out."""
-    known = [value for line in lines.values() for value in line.tolist() if np.isfinite(value)]
+def forecast_chart(
+    label: str, dates: Sequence[str], lines: Mapping[str, Array], band: tuple[Array, Array] | None = None
+) -> str:
+    """Lines over the forecast days, keyed by style class, the last on top; NaN leaves a gap. `label` is read out.
+
+    `band` is filled between its lower and its upper line, below all others.
+    """
+    drawn = [*lines.values(), *(band or ())]
+    known = [value for line in drawn for value in line.tolist() if np.isfinite(value)]
     top, bottom = _ceiling(max(known, default=1.0)), min([0.0, *known])
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">']
     for share in (0.0, 0.5, 1.0):
@@ -25,6 +31,8 @@ def forecast_chart(label: str, dates: Sequence[str], lines: Mapping[str, Array])
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         value = bottom + share * (top - bottom)
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{value:.4g}</text>')
+    if band is not None:
+        parts.append(f'<path class="band" d="{_area(*band, bottom, top)}"/>')
     parts.extend(f'<path class="{name}" d="{_path(line, bottom, top)}"/>' for name, line in lines.items())
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 5}">{dates[0]}</text>')
     if len(dates) > 1:
@@ -60,6 +68,16 @@ def score_bars(wape: Mapping[str, tuple[str, float]]) -> str:
     label = ", ".join(f"{words} {value:.3f}" for words, value in wape.values())
     head = f'<svg viewBox="0 0 {_WIDTH} {34 * len(wape)}" role="img" aria-label="{escape(label)}">'
     return head + "".join(parts) + "</svg>"
+
+
+def _area(lower: Array, upper: Array, bottom: float, top: float) -> str:
+    there, back = _path(upper, bottom, top), _path(lower[::-1], bottom, top)
+    if len(lower) == 1 or not np.isfinite([*lower, *upper]).all():
+        return ""
+    # The way back is drawn from right to left: its places are mirrored.
+    points = [part.split(" ") for part in back.replace("M", "L").split("L")[1:]]
+    mirrored = [f"L{_LEFT + _WIDTH - _RIGHT - float(x):.1f} {y}" for x, y in points]
+    return f"{there}{''.join(mirrored)}Z"
 
 
 def _path(line: Array, bottom: float, top: float) -> str:

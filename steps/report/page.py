@@ -112,7 +112,18 @@ def _score(report: Mapping[str, Any]) -> str:
         for name, each in score["by_target"].items()
     )
     more = f"<ul>{targets}</ul>" if len(score["by_target"]) > 1 else ""
+    more += "".join(_quantile_scores(name, each) for name, each in (score["quantiles"] or {}).items())
     return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
+
+
+def _quantile_scores(target: str, scored: Mapping[str, Any]) -> str:
+    losses = ", ".join(f"{loss:.4g} at {level}" for level, loss in scored["pinball"].items())
+    text = f"Pinball loss of {escape(target)}: {losses}."
+    covered = scored["coverage"]
+    if covered is not None:
+        between = f"between the levels {covered['low']:g} and {covered['high']:g}"
+        text += f" {covered['found']:.0%} of the actual values lie {between}; {covered['expected']:.0%} should."
+    return f"<p>{text}</p>"
 
 
 def _change(model: float, naive: float) -> str:
@@ -124,7 +135,8 @@ def _change(model: float, naive: float) -> str:
 
 
 def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison) -> str:
-    forecast, naive, actual = (array[:, :, 0] for array in (values, compared.naive, compared.actual))
+    forecast = values[:, :, expected.points[0]]
+    naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
     scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
     distance = _distance(forecast, actual if scored else naive)
     order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
@@ -142,17 +154,33 @@ def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared:
             if index not in seen:
                 seen.add(index)
                 lines = {"naive": naive[index], "actual": actual[index], "model": forecast[index]}
+                band = _band(expected, values[index])
                 caption = f"{name}: {'WAPE' if scored else 'distance'} {distance[index]:.2f}"
-                figures.append(_figure(item_ids[index], caption, expected, lines))
+                figures.append(_figure(item_ids[index], caption, expected, lines, band))
     what = "error" if scored else "distance from the seasonal naive"
     known = '<span class="actual">actual</span>' if scored else ""
-    legend = f'<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span>{known}</p>'
+    spans = f'<span class="model">model</span><span class="naive">seasonal naive</span>{known}{_band_words(expected)}'
+    legend = f'<p class="legend">{spans}</p>'
     head = f"<h2>Forecasts with the largest, median and smallest {what}: {escape(expected.targets[0])}</h2>"
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
 
 
-def _figure(item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array]) -> str:
-    chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines)
+def _band(expected: Expected, values: Array) -> tuple[Array, Array] | None:
+    """The lowest and the highest quantile of the first target, None with fewer than two."""
+    levels = expected.outputs.quantiles(expected.targets[0])
+    return (values[:, levels[0][1]], values[:, levels[-1][1]]) if len(levels) > 1 else None
+
+
+def _band_words(expected: Expected) -> str:
+    levels = expected.outputs.quantiles(expected.targets[0])
+    words = f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}" if len(levels) > 1 else ""
+    return f'<span class="band">{words}</span>' if words else ""
+
+
+def _figure(
+    item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array], band: tuple[Array, Array] | None
+) -> str:
+    chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines, band)
     return f"<figure><figcaption><b>{escape(item_id)}</b><br>{caption}</figcaption>{chart}</figure>"
 
 

@@ -20,8 +20,11 @@ timestamp = "date"
 targets = ["sales"]
 [request]
 body = '''{"item_id": $item_id, "past": $history($sales)}'''
+[outputs]
+sales = "mean"
+
 [answer]
-arrays = { sales = "mean" }
+item_id = "item_id"
 """
 HISTORY_ONLY = b"""
 [series]
@@ -30,10 +33,12 @@ timestamp = "date"
 targets = ["sales"]
 [request]
 body = '''{"item_id": $item_id, "rows": $history({"day": $date, "sales": $sales}), "days": $horizon}'''
+[outputs]
+sales = "forecast[*].sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "sales" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 """
 RUN_DATE = date(2026, 1, 31)
 
@@ -68,7 +73,7 @@ def test_the_forecast_of_the_days_asked_for_is_good() -> None:
         (b"[1]", "not a JSON object"),
         ({"error": "boom"}, "error_answer: boom"),
         ({"message": "boom"}, "wrong_shape"),
-        (bakery_answer(2), "wrong_days: 2 rows; 3 forecast days"),
+        (bakery_answer(2), "wrong_days: sales: forecast[*].daily_sales holds 2 values; 3 steps"),
         (bakery_answer(item_id="5/1"), "wrong_id: the answer is of item '5/1', the record of '2/101'"),
         (bakery_answer(forecast=[{"date": day, "daily_sales": -1} for day in days(3)]), "out_of_bounds"),
         (bakery_answer(forecast=[{"date": day, "daily_sales": 1} for day in days(4)[1:]]), "wrong_dates"),

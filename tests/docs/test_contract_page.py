@@ -31,8 +31,8 @@ def first_cells(section: str) -> set[str]:
 def test_the_tables_have_every_source_answer_key_check_and_reason() -> None:
     assert {f"${name}" for name in PLACEHOLDERS} <= first_cells("The template")
     assert first_cells("What is left out, and why") == {str(reason) for reason in QuarantineReason}
-    documented = first_cells("How the answer is read") - {"[answer]", "[checks]"}
-    known = {"rows", "date", "targets", "arrays", "error", "minimum", "maximum", "quantiles"}
+    documented = first_cells("How the answer is read") - {"[outputs]", "[answer]", "[checks]"}
+    known = {"path", "quantile", "target", "records", "item_id", "timestamps", "error", "minimum", "maximum"}
     assert documented == known | {"hold_on_flags", "missing_forecasts"}
     assert all(f"`{name}`" in PAGE for name in PUBLISHED_COLUMNS)
 
@@ -56,5 +56,5 @@ def test_an_example_writes_the_record_and_reads_the_answer_that_are_shown(tmp_pa
     (shard,) = (tmp_path / "processing" / "output" / "shards").iterdir()
     # The page shows the first two of a list's values.
     assert re.sub(r"\[(\d+,\d+,)[^]]*]", r"[\1…]", shard.read_text().strip()) == shown_record
-    expected = Expected.of(parse_contract(block.encode()).answer, date(2026, 11, 22), 1)
+    expected = Expected.of(parse_contract(block.encode()).outputs, date(2026, 11, 22), 1)
     assert read_answer(json.loads(shown_answer.replace(",…", "")), expected).tolist() == [[11.8]]

@@ -30,10 +30,12 @@ body = '''
   "future": $future({"date": $date, "promo": $promo})
 }
 '''
+[outputs]
+sales = "forecast[*].sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "sales" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 """
 DAYS = {"a": 40, "b": 20, "c": 5, "short": 2}
 LAST = date(2026, 3, 1)

@@ -36,10 +36,12 @@ body = '''
   "ahead": $future({"date": $date, "promo": $promo})
 }
 '''
+[outputs]
+sales = "forecast[*].daily_sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "daily_sales" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 """
 
 

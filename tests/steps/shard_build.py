@@ -26,10 +26,12 @@ targets = ["sales"]
 [request]
 body = '''{"item_id": $item_id, "rows": $history({"date": $date, "sales": $sales})}'''
 
+[outputs]
+sales = "forecast[*].sales"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "sales" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 """
 
 

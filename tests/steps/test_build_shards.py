@@ -21,8 +21,11 @@ timestamp = "date"
 targets = ["sales"]
 [request]
 body = '''{"start": $start_time, "target": $target_time_series, "item_id": $item_id}'''
+[outputs]
+sales = "mean"
+
 [answer]
-arrays = { sales = "mean" }
+item_id = "item_id"
 """
 
 
@@ -79,7 +82,7 @@ def test_a_second_run_leaves_the_same_bytes_and_nothing_of_a_killed_one(tmp_path
 
 def test_an_error_leaves_no_output_of_this_or_an_earlier_run(tmp_path: Path) -> None:
     build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS)])
-    made = build(tmp_path, DAILY_CONTRACT.replace('targets = ["sales"]', 'targets = ["sold"]'), None)
+    made = build(tmp_path, DAILY_CONTRACT.replace('targets = ["sales"]', 'target = ["sales"]'), None)
     assert made.exit_code == 2
     assert made.files == {}
 
@@ -302,7 +305,7 @@ def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) 
 def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path) -> None:
     table = daily_rows(["a"], 8).append_column("lost", pa.array([100 + day for day in range(8)]))
     contract = DAILY_CONTRACT.replace('["sales"]', '["sales", "lost"]').replace(
-        'targets = { sales = "sales" }', 'targets = { sales = "sales", lost = "lost" }'
+        "[answer]", 'lost = "forecast[*].lost"\n[answer]'
     )
     made = build(tmp_path, contract, [table], run_date="2026-01-07", forecast_horizon=2)
     assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in made.baseline] == [

@@ -114,8 +114,11 @@ min_history = {draw(st.integers(1, 2))}
 nulls = "{draw(st.sampled_from(["null", "quarantine"]))}"
 [request]
 body = '''{template}'''
+[outputs]
+sales = "mean"
+
 [answer]
-arrays = {{ sales = "mean" }}
+item_id = "item_id"
 """
 
 

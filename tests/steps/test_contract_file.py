@@ -7,6 +7,7 @@ import pytest
 from shard_build import DAILY_CONTRACT
 
 from batchcast.steps.contract.model_contract import parse_contract, read_contract
+from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.contract.template import Column, RowList, Value
 from batchcast.steps.errors import ConfigError
 
@@ -33,14 +34,17 @@ body = '''
 }
 '''
 
+[outputs]
+sales = { path = "forecast[*].p50", quantile = 0.5 }
+sales_p90 = { path = "forecast[*].p90", quantile = 0.9, target = "sales" }
+returns = "forecast[*].returns"
+
 [answer]
-rows = "forecast"
-date = "date"
-targets = { sales = "p50", returns = "returns" }
+item_id = "item_id"
+timestamps = "forecast[*].date"
 error = "problem"
 minimum = 0
 maximum = 1e6
-quantiles = [["p10", "p50", "p90"]]
 
 [checks]
 hold_on_flags = true
@@ -82,10 +86,20 @@ def test_every_declaration_is_read() -> None:
         RowList("future", known, ("known",)),
         "}",
     )
-    assert (contract.answer.rows, contract.answer.date, contract.answer.error) == ("forecast", "date", "problem")
-    assert contract.answer.targets == {"sales": "p50", "returns": "returns"}
-    assert (contract.answer.minimum, contract.answer.maximum) == (0.0, 1e6)
-    assert contract.answer.quantiles == (("p10", "p50", "p90"),)
+    assert contract.outputs == Outputs(
+        columns=(
+            Output(name="sales", path="forecast[*].p50", target="sales", quantile=0.5),
+            Output(name="sales_p90", path="forecast[*].p90", target="sales", quantile=0.9),
+            Output(name="returns", path="forecast[*].returns", target="returns"),
+        ),
+        item_id="item_id",
+        timestamps="forecast[*].date",
+        error="problem",
+        minimum=0.0,
+        maximum=1e6,
+    )
+    assert (contract.outputs.point("sales"), contract.outputs.point("returns")) == (0, 2)
+    assert contract.outputs.quantiles("sales") == ((0.5, 0), (0.9, 1))
     assert contract.checks.hold_on_flags is True
     assert contract.checks.missing_forecasts == "carry_forward"
     assert contract.sha256 == hashlib.sha256(WHOLE.encode()).hexdigest()
@@ -94,15 +108,15 @@ def test_every_declaration_is_read() -> None:
 def test_what_may_be_left_out_has_a_default() -> None:
     contract = parse_contract(DAILY_CONTRACT.encode())
     assert (contract.series.min_history, contract.series.nulls, contract.series.timestamp_format) == (1, "null", None)
-    assert contract.answer.error == "error"
-    assert (contract.answer.minimum, contract.answer.maximum, contract.answer.quantiles) == (None, None, ())
+    assert (contract.outputs.error, contract.outputs.records) == ("error", None)
+    assert (contract.outputs.minimum, contract.outputs.maximum) == (None, None)
     assert (contract.checks.hold_on_flags, contract.checks.missing_forecasts) == (False, "leave_out")
 
 
-def test_one_array_a_target_takes_the_place_of_rows() -> None:
-    text = DAILY_CONTRACT.split("[answer]")[0] + '[answer]\narrays = { sales = "mean" }\n'
-    answer = parse_contract(text.encode()).answer
-    assert (answer.rows, answer.date, answer.targets, answer.arrays) == (None, None, {}, {"sales": "mean"})
+def test_outputs_alone_are_enough() -> None:
+    text = DAILY_CONTRACT.split("[outputs]")[0] + "[outputs]\nmean = 'predictions[0].\"0.5\"'\n"
+    (output,) = parse_contract(text.encode()).outputs.columns
+    assert (output.name, output.path, output.target, output.quantile) == ("mean", 'predictions[0]."0.5"', "sales", None)
 
 
 def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -> None:
@@ -143,12 +157,18 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
         ("$history($sales)", "$record", ["body holds $record, and no record says what that is"]),
         ("body =", "record = '{}'\nbody =", ["record has no place in body", "nothing in it carries the history"]),
         ("body =", "bodi =", ["body is missing", "'bodi' is not known. Did you mean 'body'?"]),
-        (', returns = "returns" }', " }", ["nothing says where the forecast of 'returns' is"]),
-        ('returns = "returns" }', 'returns = "r", x = "x" }', ["'x' is not a target"]),
+        ('returns = "forecast[*].returns"', "", ["nothing says where the forecast of 'returns' is"]),
+        ('returns = "', 'back = "', ["it does not say which target back forecasts", "nothing says where"]),
+        ('target = "sales"', 'target = "price"', ["sales_p90 forecasts 'price', which is not a target"]),
+        ("quantile = 0.9", "quantile = 0.5", ["the quantile 0.5 of 'sales' is there twice"]),
+        ("quantile = 0.9", "quantile = 90", ["sales_p90 has the quantile 90", "between 0 and 1"]),
+        ("quantile = 0.9", "level = 0.9", ["sales_p90 has the unknown key level"]),
+        ("forecast[*].p90", "forecast[*]..p90", ["'forecast[*]..p90' is no JMESPath"]),
+        ("sales_p90 =", "item_id =", ["'item_id' is the name of another published column"]),
+        ('"forecast[*].date"', "3", ["timestamps = 3 is not text"]),
         ("minimum = 0", "minimum = 1e7", ["minimum 10000000.0 is above maximum 1000000.0"]),
         ("minimum = 0", "minimum = inf", ["minimum = inf is not a finite number"]),
         ("minimum = 0", 'minimum = "0"', ["minimum = '0' is not a finite number"]),
-        ('[["p10", "p50", "p90"]]', '["p10", "p50"]', ["is not a list of lists of texts"]),
         ("hold_on_flags = true", "hold_on_flags = 1", ["hold_on_flags = 1 is not true or false"]),
         ("[checks]", "[cheks]", ["'cheks' is not known. Did you mean 'checks'?"]),
     ],
@@ -172,7 +192,7 @@ def test_a_record_without_history_is_refused() -> None:
 
 def test_a_file_without_tables_names_all_of_them() -> None:
     found = "\n".join(problems("request = 3"))
-    for name in ("series is missing", "request = 3 is not a table", "answer is missing"):
+    for name in ("series is missing", "request = 3 is not a table", "outputs is missing"):
         assert name in found
 
 

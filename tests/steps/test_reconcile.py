@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.outputs import Answer
+from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
@@ -22,7 +22,9 @@ from batchcast.steps.outcome.shard_output import Fault, Usable
 from batchcast.steps.shards.layout import retry_shard
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
 
-EXPECTED = Expected.of(Answer(targets={}, arrays={"sales": "mean"}), date(2026, 2, 26), 2)
+EXPECTED = Expected.of(
+    Outputs(columns=(Output(name="sales", path="mean", target="sales"),), item_id="item_id"), date(2026, 2, 26), 2
+)
 PER_SHARD = 3
 
 

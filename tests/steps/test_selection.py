@@ -127,7 +127,7 @@ def test_a_run_that_asked_something_else_cannot_be_resumed(tmp_path: Path) -> No
     for text in (
         "run date 2026-01-10, this one 2026-01-05",
         "forecast horizon 7, this one 8",
-        "has another [request], [answer]: it asked something else",
+        "has another [request], [outputs]: it asked something else",
         "Deploy the contract file",
     ):
         assert text in made.message

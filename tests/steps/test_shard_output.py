@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.outputs import Answer
+from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
 
-EXPECTED = Expected.of(Answer(targets={}, arrays={"sales": "mean"}), date(2026, 2, 26), 2)
+EXPECTED = Expected.of(
+    Outputs(columns=(Output(name="sales", path="mean", target="sales"),), item_id="item_id"), date(2026, 2, 26), 2
+)
 IDS = ["a", "b", "c", "d"]
 
 

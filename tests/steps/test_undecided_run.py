@@ -34,7 +34,7 @@ def earlier(run: SampleRun) -> EarlierRun:
 
 
 def expected(run: SampleRun) -> Expected:
-    return Expected.of(parse_contract(CONTRACT.encode()).answer, run.run_date, run.days)
+    return Expected.of(parse_contract(CONTRACT.encode()).outputs, run.run_date, run.days)
 
 
 def test_a_run_without_a_report_has_the_ledger_that_the_next_step_would_have_written(run: SampleRun) -> None:

@@ -361,7 +361,7 @@ def test_a_last_run_of_other_targets_is_compared_by_its_items_alone_and_one_that
     prefix = run.step()["published"]
     found = read_last_run(run.store, PUBLISH, "other", run.run_date)
     assert found is not None
-    assert (found.run_id, found.items, found.targets) == (run.run_id, 12, ("sales",))
+    assert (found.run_id, found.items, found.columns) == (run.run_id, 12, ("sales",))
     items = pa.chunked_array([run.items])
     assert np.isfinite(levels_of(run.store, found, items, ["sales"])).all()
     assert np.isnan(levels_of(run.store, found, items, ["returns"])).all()
@@ -376,7 +376,7 @@ def test_a_trial_of_other_targets_on_a_few_chosen_items_hides_nothing_from_the_r
     run.transform()
     run.step()
     contract = run.contract.replace('["sales"]', '["promo_sales"]').replace(
-        "targets = { sales", "targets = { promo_sales"
+        'sales = "forecast', 'promo_sales = "forecast'
     )
     items = list(run.items)[:3]
     few = SampleRun(

@@ -263,15 +263,16 @@ def _moment_text(moment: date) -> str:
 def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.steps.arguments import parse_moment
-    from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+    from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, read_answer, split_answers
 
-    expected = Expected.of(built.contract.answer, built.run_date, built.forecast_horizon, built.frequency)
+    expected = Expected.of(built.contract.outputs, built.run_date, built.forecast_horizon, built.frequency)
     try:
         document = json.loads(answer)
-        echoed = document.get("item_id", record.item_id) if isinstance(document, dict) else record.item_id
-        if echoed != record.item_id:
+        (found,) = split_answers(document, expected.outputs, 1)
+        echoed = answered_item(found, expected.outputs)
+        if echoed not in (None, record.item_id):
             raise AnswerError("wrong_id", f"the answer is of item {echoed!r}")
-        values = read_answer(document, expected)
+        values = read_answer(found, expected)
     except (ValueError, AnswerError) as error:
         what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
         raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
@@ -280,7 +281,7 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
         item_id=record.item_id,
         target=expected.targets[0],
         history=record.history,
-        forecast=dict(zip(days, values[:, 0].tolist(), strict=True)),
+        forecast=dict(zip(days, values[:, expected.points[0]].tolist(), strict=True)),
         naive=record.naive,
         actual=record.actual,
         frequency=built.frequency,

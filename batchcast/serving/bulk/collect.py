@@ -98,8 +98,8 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
 
 
 def error_key_of(contract: bytes, where: str) -> str:
-    """The key under which the model's answers carry an error."""
-    return parse_contract(contract, where=where).answer.error
+    """The path at which the model's answers carry an error."""
+    return parse_contract(contract, where=where).outputs.error
 
 
 def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments:
