@@ -1,20 +1,23 @@
-"""A SageMaker on this machine: the boto3 client's methods for what a forecast run needs, and nothing else.
+"""A SageMaker on this machine: the operations that a forecast run needs, by boto3's method names, and nothing else.
 
 Same keyword arguments, same response shapes, same error codes; tests hold them against botocore's service model.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batchcast.engine import models
+from batchcast.engine.errors import not_emulated, storage_error
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
+from batchcast.engine.jobs import Jobs
 from batchcast.engine.listing import Listing, listed
-from batchcast.engine.operations import REFUSED
+from batchcast.engine.operations import OPERATIONS, REFUSED
 from batchcast.engine.pipeline import pipelines
 from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
@@ -30,6 +33,9 @@ __all__ = ["LocalSageMaker"]
 
 Answer = dict[str, Any]
 
+# Their request is checked where jobs are made, those of pipelines too.
+_CHECKED_BY_JOBS = ("CreateProcessingJob", "CreateTransformJob")
+_METHODS = {re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(): operation for operation in OPERATIONS}
 _PIPELINES = Listing(answer="PipelineSummaries", name="PipelineName")
 _EXECUTIONS = Listing(answer="PipelineExecutionSummaries", name="PipelineExecutionArn", created="StartTime")
 _STEPS = Listing(answer="PipelineExecutionSteps", name="StepName", created="StartTime")
@@ -77,120 +83,34 @@ class LocalSageMaker:
         )
         self._transform_jobs = self._workspace.jobs["Transform"]
         self._processing_jobs = self._workspace.jobs["Processing"]
+        self._operations = _operations(self._workspace, self._step_faults)
 
-    def create_pipeline(self, **request: Any) -> Answer:
-        """The definition is parsed here: what it has that this engine cannot run is a ValidationException."""
-        return _answer(pipelines.create_pipeline(self._workspace, _checked("CreatePipeline", request)))
+    def call(self, operation: str, request: Mapping[str, Any]) -> Any:
+        """The service's answer to one call, e.g. of `DescribePipeline`; times as datetimes, as boto3 gives them.
 
-    def update_pipeline(self, **request: Any) -> Answer:
-        """Executions that run keep the definition they were started with."""
-        return _answer(pipelines.update_pipeline(self._workspace, _checked("UpdatePipeline", request)))
+        None where the service answers with nothing.
 
-    def describe_pipeline(self, **request: Any) -> Answer:
-        """The pipeline by its name or ARN."""
-        return _answer(pipelines.describe_pipeline(self._workspace, _checked("DescribePipeline", request)))
+        Raises ServiceException as the service would, NotEmulatedError for what only this engine refuses, and
+        ServiceError where the disk of the workspace is in the way.
+        """
+        answer = self._operations.get(operation)
+        if answer is None:
+            what = f"{operation} is not emulated locally; {len(self._operations)} operations are."
+            raise not_emulated(what, where=f"sagemaker:{operation}", remedy="Call it on AWS.")
+        try:
+            if operation not in _CHECKED_BY_JOBS:
+                request = _checked(operation, request)
+            answered = answer(request)
+        except OSError as error:
+            raise storage_error(error, self._workspace.root) or error from error
+        return None if answered is None else _answer(answered)
 
-    def delete_pipeline(self, **request: Any) -> Answer:
-        """Its executions are forgotten with it; refused while one of them runs."""
-        return _answer(pipelines.delete_pipeline(self._workspace, _checked("DeletePipeline", request)))
-
-    def list_pipelines(self, **request: Any) -> Answer:
-        """The newest first."""
-        checked = _checked("ListPipelines", request)
-        return _answer(listed(_PIPELINES, pipelines.pipeline_summaries(self._workspace), checked))
-
-    def start_pipeline_execution(self, **request: Any) -> Answer:
-        """Answers at once; the execution runs in the background."""
-        checked = _checked("StartPipelineExecution", request)
-        return _answer(executions.start_execution(self._workspace, checked, self._step_faults))
-
-    def stop_pipeline_execution(self, **request: Any) -> Answer:
-        """Answers at once; the execution is Stopping until its steps have ended."""
-        return _answer(executions.stop_execution(self._workspace, _checked("StopPipelineExecution", request)))
-
-    def retry_pipeline_execution(self, **request: Any) -> Answer:
-        """Runs the steps that did not succeed again, as a whole."""
-        checked = _checked("RetryPipelineExecution", request)
-        return _answer(executions.retry_execution(self._workspace, checked, self._step_faults))
-
-    def describe_pipeline_execution(self, **request: Any) -> Answer:
-        """Status and, when it Failed, why."""
-        return _answer(
-            execution_answers.describe_execution(self._workspace, _checked("DescribePipelineExecution", request))
-        )
-
-    def list_pipeline_executions(self, **request: Any) -> Answer:
-        """The newest first."""
-        checked = _checked("ListPipelineExecutions", request)
-        summaries = execution_answers.execution_summaries(self._workspace, checked["PipelineName"])
-        return _answer(listed(_EXECUTIONS, summaries, checked))
-
-    def list_pipeline_execution_steps(self, **request: Any) -> Answer:
-        """The steps that have started, the last first; times are there while a step runs."""
-        checked = _checked("ListPipelineExecutionSteps", request)
-        return _answer(listed(_STEPS, execution_answers.execution_steps(self._workspace, checked), checked))
-
-    def list_pipeline_parameters_for_execution(self, **request: Any) -> Answer:
-        """Every parameter with the value it had, as text."""
-        checked = _checked("ListPipelineParametersForExecution", request)
-        parameters = execution_answers.execution_parameters(self._workspace, checked)
-        return _answer(listed(_PARAMETERS, parameters, checked))
-
-    def describe_pipeline_definition_for_execution(self, **request: Any) -> Answer:
-        """The definition the execution was started with."""
-        checked = _checked("DescribePipelineDefinitionForExecution", request)
-        return _answer(execution_answers.describe_definition(self._workspace, checked))
-
-    def create_model(self, **request: Any) -> Answer:
-        """A server has to be declared for the model's name or its image."""
-        return _answer(models.create_model(self._workspace, _checked("CreateModel", request)))
-
-    def describe_model(self, **request: Any) -> Answer:
-        """A created model, or one that is only declared with its server."""
-        return _answer(models.describe_model(self._workspace, _checked("DescribeModel", request)))
-
-    def delete_model(self, **request: Any) -> None:
-        """The declaration of its server stays."""
-        models.delete_model(self._workspace, _checked("DeleteModel", request))
-
-    def list_models(self, **request: Any) -> Answer:
-        """The newest first."""
-        checked = _checked("ListModels", request)
-        return _answer(listed(_MODELS, models.model_summaries(self._workspace), checked))
-
-    def create_transform_job(self, **request: Any) -> Answer:
-        """Answers at once; the job runs in the background."""
-        return {"TransformJobArn": self._transform_jobs.start(request)}
-
-    def describe_transform_job(self, **request: Any) -> Answer:
-        """Status, times and the request."""
-        return _answer(self._transform_jobs.describe(_checked("DescribeTransformJob", request)["TransformJobName"]))
-
-    def stop_transform_job(self, **request: Any) -> None:
-        """Answers at once; the job is Stopping until nothing of it runs, and then has no output."""
-        self._transform_jobs.stop(_checked("StopTransformJob", request)["TransformJobName"])
-
-    def list_transform_jobs(self, **request: Any) -> Answer:
-        """The newest first."""
-        checked = _checked("ListTransformJobs", request)
-        return _answer(listed(_TRANSFORM_JOBS, self._transform_jobs.summaries(), checked))
-
-    def create_processing_job(self, **request: Any) -> Answer:
-        """Answers at once; the job runs in the background."""
-        return {"ProcessingJobArn": self._processing_jobs.start(request)}
-
-    def describe_processing_job(self, **request: Any) -> Answer:
-        """Status, times, ExitMessage and the request."""
-        return _answer(self._processing_jobs.describe(_checked("DescribeProcessingJob", request)["ProcessingJobName"]))
-
-    def stop_processing_job(self, **request: Any) -> None:
-        """Answers at once; the job is Stopping until its command has ended."""
-        self._processing_jobs.stop(_checked("StopProcessingJob", request)["ProcessingJobName"])
-
-    def list_processing_jobs(self, **request: Any) -> Answer:
-        """The oldest first."""
-        checked = _checked("ListProcessingJobs", request)
-        return _answer(listed(_PROCESSING_JOBS, self._processing_jobs.summaries(), checked))
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """boto3's method for an operation, e.g. `describe_pipeline`, with its keyword arguments."""
+        operation = _METHODS.get(method)
+        if operation is None:
+            raise AttributeError(f"the local engine has no {method!r}")
+        return lambda **request: self.call(operation, request)
 
     def transform_progress(self, job_name: str) -> TransformProgress:
         """How far a transform job is, whichever process runs it. Not a call of SageMaker."""
@@ -212,6 +132,52 @@ class LocalSageMaker:
         for jobs in (self._transform_jobs, self._processing_jobs):
             resumed += [arn for arn in wanted if jobs.resume(arn)]
         return resumed
+
+
+def _operations(
+    workspace: Workspace, step_faults: Mapping[str, Sequence[str]]
+) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | None]]:
+    """What answers each operation, from its checked request; None where the service answers with nothing."""
+    transforms, processings = workspace.jobs["Transform"], workspace.jobs["Processing"]
+    return {
+        "CreatePipeline": lambda request: pipelines.create_pipeline(workspace, request),
+        "UpdatePipeline": lambda request: pipelines.update_pipeline(workspace, request),
+        "DescribePipeline": lambda request: pipelines.describe_pipeline(workspace, request),
+        "DeletePipeline": lambda request: pipelines.delete_pipeline(workspace, request),
+        "ListPipelines": lambda request: listed(_PIPELINES, pipelines.pipeline_summaries(workspace), request),
+        "StartPipelineExecution": lambda request: executions.start_execution(workspace, request, step_faults),
+        "StopPipelineExecution": lambda request: executions.stop_execution(workspace, request),
+        "RetryPipelineExecution": lambda request: executions.retry_execution(workspace, request, step_faults),
+        "DescribePipelineExecution": lambda request: execution_answers.describe_execution(workspace, request),
+        "ListPipelineExecutions": lambda request: listed(
+            _EXECUTIONS, execution_answers.execution_summaries(workspace, request["PipelineName"]), request
+        ),
+        "ListPipelineExecutionSteps": lambda request: listed(
+            _STEPS, execution_answers.execution_steps(workspace, request), request
+        ),
+        "ListPipelineParametersForExecution": lambda request: listed(
+            _PARAMETERS, execution_answers.parameters_of_execution(workspace, request), request
+        ),
+        "DescribePipelineDefinitionForExecution": lambda request: execution_answers.describe_definition(
+            workspace, request
+        ),
+        "CreateModel": lambda request: models.create_model(workspace, request),
+        "DescribeModel": lambda request: models.describe_model(workspace, request),
+        "DeleteModel": lambda request: models.delete_model(workspace, request),
+        "ListModels": lambda request: listed(_MODELS, models.model_summaries(workspace), request),
+        **_job_operations(transforms, _TRANSFORM_JOBS),
+        **_job_operations(processings, _PROCESSING_JOBS),
+    }
+
+
+def _job_operations(jobs: Jobs, listing: Listing) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | None]]:
+    kind = jobs.kind
+    return {
+        f"Create{kind}Job": lambda request: {f"{kind}JobArn": jobs.start(request)},
+        f"Describe{kind}Job": lambda request: jobs.describe(request[f"{kind}JobName"]),
+        f"Stop{kind}Job": lambda request: jobs.stop(request[f"{kind}JobName"]),
+        f"List{kind}Jobs": lambda request: listed(listing, jobs.summaries(), request),
+    }
 
 
 def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:

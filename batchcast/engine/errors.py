@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from batchcast.steps.errors import ConfigError, Problem
+import errno
+from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["NotEmulatedError", "ServiceException", "not_emulated"]
+from batchcast.steps.errors import ConfigError, Problem, ServiceError
+
+__all__ = ["NotEmulatedError", "ServiceException", "not_emulated", "storage_error"]
+
+_FREE = "Free some space"
+_STORAGE: Mapping[int, tuple[str, str]] = {
+    errno.ENOSPC: ("disk_full", _FREE),
+    errno.EDQUOT: ("disk_full", _FREE),
+    errno.EFBIG: ("disk_full", "Allow larger files, or free some space"),
+    errno.EROFS: ("disk_read_only", "Mount it for writing"),
+    errno.EACCES: ("disk_no_permission", "Allow this user to read and write there"),
+    errno.EPERM: ("disk_no_permission", "Allow this user to read and write there"),
+    errno.EIO: ("disk_fault", "Check the disk"),
+}
 
 
 class ServiceException(Exception):  # noqa: N818 - the service calls these exceptions
@@ -34,3 +49,13 @@ class NotEmulatedError(ConfigError):
 def not_emulated(what: str, *, where: str, remedy: str) -> NotEmulatedError:
     """The refusal of one field or value by name."""
     return NotEmulatedError(Problem("not_emulated", what, where=where, remedy=remedy))
+
+
+def storage_error(error: BaseException, workspace: Path) -> ServiceError | None:
+    """What the disk under the workspace says, as the error of a command that can be run again; None for all else."""
+    code, remedy = _STORAGE.get(error.errno or 0, ("", "")) if isinstance(error, OSError) else ("", "")
+    if not isinstance(error, OSError) or not code:
+        return None
+    where = str(error.filename or workspace)
+    resumed = f"{remedy} and run the command again: the run is resumed where it was."
+    return ServiceError(Problem(code, f"{error.strerror}.", where, resumed))

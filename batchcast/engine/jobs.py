@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from batchcast.engine.errors import ServiceException
+from batchcast.engine.errors import ServiceException, storage_error
 from batchcast.engine.resource_name import arn, now
 from batchcast.engine.state import Record, Records
 from batchcast.steps.errors import BatchcastError, ServiceError
@@ -51,11 +51,13 @@ class Jobs:
         *,
         check: Callable[[Mapping[str, Any]], None],
         run: Callable[[JobRun], JobEnd],
+        broken: dict[str, Exception],
     ) -> None:
         self.kind = kind
         self._records = records
         self._check = check
         self._run = run
+        self._broken = broken
 
     def arn(self, name: str) -> str:
         """The job's ARN."""
@@ -124,6 +126,8 @@ class Jobs:
                 blame = "InternalServerError" if isinstance(error, ServiceError) else "ClientError"
                 return JobEnd(status="Failed", failure_reason=f"{blame}: {error}")
             except Exception as error:  # the engine stands for the service here: its own failure is the job's
+                if storage_error(error, self._records.folder) is not None:
+                    raise  # not the job's: it is interrupted, and resumed once the disk is well
                 where = "".join(traceback.format_exception(error, limit=-1)).strip()
                 return JobEnd(status="Failed", failure_reason=f"InternalServerError: {where}")
 
@@ -179,6 +183,8 @@ class Jobs:
     def describe(self, name: str) -> dict[str, Any]:
         """What the service's Describe call answers; times as text."""
         record = self.get(name)
+        if record["Status"] == IN_PROGRESS and self.arn(name) in self._broken:
+            raise self._broken[self.arn(name)]
         renamed = {"StartTime": f"{self.kind}StartTime", "EndTime": f"{self.kind}EndTime"}
         return {
             **{key: value for key, value in record["Request"].items() if key != "Tags"},
@@ -203,7 +209,14 @@ class Jobs:
             }
 
     def _in_background(self, name: str, lock: IO[str], *, resume: bool) -> None:
-        threading.Thread(target=self.run, args=(name, lock), kwargs={"resume": resume}, name=name, daemon=True).start()
+        def run() -> None:
+            try:
+                self.run(name, lock, resume=resume)
+            except Exception as error:
+                self._broken[self.arn(name)] = storage_error(error, self._records.folder) or error
+
+        self._broken.pop(self.arn(name), None)
+        threading.Thread(target=run, name=name, daemon=True).start()
 
     def _name(self, request: Mapping[str, Any]) -> str:
         return str(request[f"{self.kind}JobName"])

@@ -52,20 +52,29 @@ class Workspace:
         self._sources = models
         self._faults = faults
         self._options = options
+        self.broken: dict[str, Exception] = {}
+        """Executions and jobs, by ARN, that this process could not go on with; they are interrupted, not ended."""
         self.jobs: Mapping[str, Jobs] = {
             "Transform": Jobs(
                 "Transform",
                 Records(root / _STATE / "transform-jobs"),
                 check=self._check_transform,
                 run=self._run_transform,
+                broken=self.broken,
             ),
             "Processing": Jobs(
                 "Processing",
                 Records(root / _STATE / "processing-jobs"),
                 check=self._check_processing,
                 run=self._run_processing,
+                broken=self.broken,
             ),
         }
+
+    def raise_broken(self, arn: str) -> None:
+        """Raise what ended the driver of an execution in this process, where something did."""
+        if arn in self.broken:
+            raise self.broken[arn]
 
     def model(self, name: str) -> Record | None:
         """DescribeModel's answer: of a created model, or of one that is only declared with a server of its own."""

@@ -18,9 +18,9 @@ from batchcast.engine.workspace import Workspace
 __all__ = [
     "describe_definition",
     "describe_execution",
-    "execution_parameters",
     "execution_steps",
     "execution_summaries",
+    "parameters_of_execution",
 ]
 
 _DESCRIBED = (
@@ -37,8 +37,12 @@ _DESCRIBED = (
 
 
 def describe_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The execution; its status is Stopping between the request to stop and its effect."""
+    """The execution; its status is Stopping between the request to stop and its effect.
+
+    Raises ServiceError when the disk is in the way of its driver in this process: it is interrupted then.
+    """
     record = find_execution(workspace, request["PipelineExecutionArn"])
+    workspace.raise_broken(execution_arn(record))
     return {
         "PipelineArn": arn("pipeline", record["PipelineName"]),
         "PipelineExecutionArn": execution_arn(record),
@@ -76,7 +80,7 @@ def execution_steps(workspace: Workspace, request: Mapping[str, Any]) -> Iterato
     yield from find_execution(workspace, request["PipelineExecutionArn"])["Steps"].values()
 
 
-def execution_parameters(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def parameters_of_execution(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Every parameter of the execution with the value it had, given or default, as text."""
     record = find_execution(workspace, request["PipelineExecutionArn"])
     declared = parse_definition(record["PipelineDefinition"]).parameters

@@ -12,9 +12,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
+from batchcast.engine.errors import storage_error
 from batchcast.engine.pipeline.definition import Definition, Step
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.pipeline.execution.record import execution_variables
+from batchcast.engine.pipeline.execution.record import execution_arn, execution_variables
 from batchcast.engine.pipeline.execution.step_run import StepEnd, run_step
 from batchcast.engine.pipeline.execution.step_values import ExecutionContext, step_states
 from batchcast.engine.pipeline.parameters import parameter_values
@@ -36,6 +37,7 @@ def start_executor(
 ) -> None:
     """Drive a recorded execution in the background; `lock` is its ownership."""
     executor = Executor(workspace, execution_id, step_faults)
+    workspace.broken.pop(executor.arn, None)
     threading.Thread(target=executor.run, args=(lock,), name=f"execution-{execution_id}", daemon=True).start()
 
 
@@ -43,13 +45,15 @@ class Executor:
     """Drives one execution, new, retried or interrupted: it goes on from whatever the record says."""
 
     def __init__(self, workspace: Workspace, execution_id: str, step_faults: Mapping[str, Sequence[str]]) -> None:
+        self._workspace = workspace
         self._records = workspace.executions
         self._id = execution_id
         self._record: Record = self._records.read(execution_id) or {}
+        self.arn = execution_arn(self._record)
         self._steps: dict[str, Record] = self._record["Steps"]
         self._definition: Definition = parse_definition(self._record["PipelineDefinition"])
         self._selected = _selected(self._record, self._definition)
-        self._events: queue.Queue[tuple[str, Mapping[str, Any] | StepEnd]] = queue.Queue()
+        self._events: queue.Queue[tuple[str, Mapping[str, Any] | StepEnd | Exception]] = queue.Queue()
         self._running: set[str] = set()
         self._halted = threading.Event()
         self._context = ExecutionContext(
@@ -64,12 +68,25 @@ class Executor:
         )
 
     def run(self, lock: IO[str]) -> None:
-        """Until nothing runs and nothing can start. The record tells the outcome; nothing is raised."""
+        """Until nothing runs and nothing can start. The record tells the outcome; nothing is raised.
+
+        Where the disk is in the way there is no outcome: the execution is interrupted, and whoever asks is told why.
+        """
         with lock:
             try:
                 self._drive()
             except Exception as error:  # the engine stands for the service here: its failure is the execution's
+                self._break_off(error)
+
+    def _break_off(self, error: Exception) -> None:
+        broken: Exception | None = storage_error(error, self._workspace.root)
+        if broken is None:
+            try:
                 self._finish("Failed", _internal_error(error))
+            except Exception as worse:
+                broken = storage_error(worse, self._workspace.root) or worse
+        if broken is not None:
+            self._workspace.broken[self.arn] = broken
 
     def _drive(self) -> None:
         for name in [name for name, record in self._steps.items() if record["StepStatus"] not in ENDED]:
@@ -118,6 +135,9 @@ class Executor:
         try:
             end = run_step(step, self._context, attempt, lambda members: self._events.put((step.name, members)))
         except Exception as error:  # as in run
+            if storage_error(error, self._workspace.root) is not None:
+                self._events.put((step.name, error))  # the disk is in the way of more than this step
+                return
             end = StepEnd(status="Failed", failure_reason=_internal_error(error))
         self._events.put((step.name, end))
 
@@ -126,6 +146,8 @@ class Executor:
             name, event = self._events.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return
+        if isinstance(event, Exception):
+            raise event
         record = self._steps[name]
         if isinstance(event, StepEnd):
             self._running.remove(name)
