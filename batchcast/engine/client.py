@@ -85,6 +85,16 @@ class LocalSageMaker:
         self._processing_jobs = self._workspace.jobs["Processing"]
         self._operations = _operations(self._workspace, self._step_faults)
 
+    @property
+    def workspace(self) -> Path:
+        """The directory that everything lies in."""
+        return self._workspace.root
+
+    @property
+    def store(self) -> ObjectStore:
+        """The objects that jobs read and write."""
+        return self._workspace.store
+
     def call(self, operation: str, request: Mapping[str, Any]) -> Any:
         """The service's answer to one call, e.g. of `DescribePipeline`; times as datetimes, as boto3 gives them.
 

@@ -74,7 +74,7 @@ def check_undisturbed(session: WorkspaceSession, pipeline_name: str, inputs: Loc
     client = session.client("sagemaker")
     if not any(each["PipelineName"] == pipeline_name for each in client.list_pipelines()["PipelineSummaries"]):
         return
-    interrupted = set(client.interrupted())
+    interrupted = set(session.engine.interrupted())
     listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
     going_on = [
         each["PipelineExecutionArn"].rsplit("/", 1)[-1]

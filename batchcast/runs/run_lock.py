@@ -39,7 +39,7 @@ def find_holder(session: Session, pipeline_name: str, publish_uri: str) -> Holde
         return None
     sagemaker = session.client("sagemaker")
     arn = f"{sagemaker.describe_pipeline(PipelineName=pipeline_name)['PipelineArn']}/execution/{lock.run_id}"
-    if isinstance(session, WorkspaceSession) and arn in sagemaker.interrupted():
+    if isinstance(session, WorkspaceSession) and arn in session.engine.interrupted():
         return Holder(lock=lock, status="Stopped")
     try:
         status = str(sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])

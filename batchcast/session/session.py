@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from batchcast.engine.resource_name import REGION
+from batchcast.session.local_client import local_client
 from batchcast.session.service_errors import TranslatingClient
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 # What stands for the region in a workspace.
-LOCAL_REGION = "local"
+LOCAL_REGION = REGION
 # A person waits: not the half hour that SageMaker gives a container.
 LOCAL_START_SECONDS = 120.0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -126,10 +128,13 @@ class WorkspaceSession:
         self._store = DirectoryStore(self.workspace / "s3")
         models = read_models(self.workspace)
         options = TransformOptions(start_seconds=start_seconds)
-        self._sagemaker = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan(), options=options)
+        self.engine = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan(), options=options)
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        return TranslatingClient(self._client(service), service)
+        if service not in self._clients:
+            self._clients[service] = local_client(self.engine, service)
+        return TranslatingClient(self._clients[service], service)
 
     @property
     def store(self) -> DirectoryStore:
@@ -137,18 +142,6 @@ class WorkspaceSession:
 
     def renew(self) -> None:
         """Nothing expires here."""
-
-    def _client(self, service: str) -> Any:
-        from batchcast.session.workspace_services import DirectoryLogs, DirectoryS3
-
-        if service == "sagemaker":
-            return self._sagemaker
-        if service == "s3":
-            return DirectoryS3(self._store)
-        if service == "logs":
-            return DirectoryLogs(self.workspace / "logs")
-        what = f"a workspace has no {service}."
-        raise ConfigError(Problem("not_local", what, "--workspace", "Leave --workspace out to work on AWS."))
 
 
 def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:

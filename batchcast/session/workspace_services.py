@@ -1,79 +1,232 @@
-"""What the local engine's workspace has beside SageMaker, in the shapes of boto3's clients: objects and logs."""
+"""What the local engine's workspace has beside SageMaker: its objects and logs, as S3 and CloudWatch Logs answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
-from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import DirectoryStore
+from batchcast.engine.errors import ServiceException, not_emulated
+from batchcast.steps.errors import ConfigError
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, StoredObject
 
-__all__ = ["DirectoryLogs", "DirectoryS3"]
+__all__ = ["log_answers", "object_answers"]
+
+Answer = dict[str, Any]
+_Answer = Callable[[Mapping[str, Any]], Answer]
 
 _EVENTS_A_PAGE = 10_000
+_KEYS_A_PAGE = 1000
 
 
-class DirectoryS3:
-    """What `deploy` needs of S3, on the workspace's objects."""
+def object_answers(store: ObjectStore) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """What answers an S3 operation with these parameters. Raises ServiceException and NotEmulatedError."""
+    objects = _Objects(store)
+    return _dispatch(
+        "s3",
+        {
+            "HeadBucket": objects.head_bucket,
+            "HeadObject": objects.head,
+            "GetObject": objects.get,
+            "PutObject": objects.put,
+            "DeleteObject": objects.delete,
+            "ListObjectsV2": objects.list,
+        },
+    )
 
-    def __init__(self, store: DirectoryStore) -> None:
+
+def log_answers(root: Path) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """What answers an operation of CloudWatch Logs: a group is a directory below `root`, a stream a file in it."""
+    logs = _Logs(root)
+    return _dispatch(
+        "logs",
+        {
+            "FilterLogEvents": logs.filter_events,
+            "DescribeLogStreams": logs.streams,
+            "GetLogEvents": logs.events_of_stream,
+        },
+    )
+
+
+def _dispatch(service: str, answers: Mapping[str, _Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:
+    def answer(operation: str, request: Mapping[str, Any]) -> Answer:
+        if operation not in answers:
+            what = f"{operation} is not emulated locally; of {service} there are {', '.join(answers)}."
+            raise not_emulated(what, where=f"{service}:{operation}", remedy="Call it on AWS.")
+        return answers[operation](request)
+
+    return answer
+
+
+class _Objects:
+    """The store's objects; every member of a request that a directory cannot honour is refused."""
+
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
-        """Raises ServiceException `404` when there is no such object."""
-        path = self._store.path(f"s3://{Bucket}/{Key}")
-        if not path.is_file():
-            raise ServiceException("404", "Not Found")
-        status = path.stat()
-        return {"ContentLength": status.st_size, "LastModified": datetime.fromtimestamp(status.st_mtime, UTC)}
+    def head_bucket(self, request: Mapping[str, Any]) -> Answer:
+        _take(request, "Bucket")
+        return {"BucketRegion": "local"}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **encryption: str) -> dict[str, Any]:  # noqa: N803
-        """Raises ConfigError for a request that asks for encryption, which a directory does not have."""
-        if encryption:
-            what = f"{', '.join(encryption)}: a directory encrypts nothing."
-            raise ConfigError(Problem("not_local", what, Key, "Leave the key out for a workspace."))
-        self._store.write(f"s3://{Bucket}/{Key}", Body)
+    def head(self, request: Mapping[str, Any]) -> Answer:
+        found = self._find(_uri(_take(request, "Bucket", "Key", "ChecksumMode")), "404", "Not Found")
+        return {"ContentLength": found.size, "LastModified": found.modified, "ETag": f'"{found.version}"'}
+
+    def get(self, request: Mapping[str, Any]) -> Answer:
+        from botocore.response import StreamingBody
+
+        uri = _uri(_take(request, "Bucket", "Key", "ChecksumMode", "Range"))
+        found = self._find(uri, "NoSuchKey", "The specified key does not exist.")
+        data = self._store.read(uri)
+        first, last = _range(request.get("Range", ""), len(data))
+        part = data[first:last]
+        total = {"ContentRange": f"bytes {first}-{last - 1}/{len(data)}"} if "Range" in request else {}
+        body = StreamingBody(io.BytesIO(part), len(part))
+        return {"Body": body, "ContentLength": len(part), "LastModified": found.modified, **total}
+
+    def put(self, request: Mapping[str, Any]) -> Answer:
+        uri = _uri(_take(request, "Bucket", "Key", "Body", "ContentType", "ChecksumAlgorithm"))
+        body = request.get("Body", b"")
+        read = body.read() if hasattr(body, "read") else body
+        self._store.write(uri, read.encode() if isinstance(read, str) else bytes(read))
         return {}
 
+    def delete(self, request: Mapping[str, Any]) -> Answer:
+        self._store.delete(_uri(_take(request, "Bucket", "Key")))
+        return {}
 
-class DirectoryLogs:
-    """What `logs` needs of CloudWatch Logs: a group is a directory, a stream is a file in it."""
+    def list(self, request: Mapping[str, Any]) -> Answer:
+        """One page in key order; the token is the last key of the page before."""
+        _take(request, "Bucket", "Prefix", "Delimiter", "MaxKeys", "ContinuationToken", "StartAfter", "EncodingType")
+        bucket, prefix, delimiter = request["Bucket"], request.get("Prefix", ""), request.get("Delimiter", "")
+        after = request.get("ContinuationToken") or request.get("StartAfter", "")
+        most = min(request.get("MaxKeys", _KEYS_A_PAGE), _KEYS_A_PAGE)
+        entries = self._entries(f"s3://{bucket}/", prefix, delimiter, after)
+        page = list(islice(entries, most + 1))
+        shown = page[:most]
+        contents = [entry for _, entry in shown if entry is not None]
+        folders = [{"Prefix": name} for name, entry in shown if entry is None]
+        more = {"NextContinuationToken": shown[-1][0]} if len(page) > most and shown else {}
+        return {
+            "IsTruncated": len(page) > most,
+            "Name": bucket,
+            "Prefix": prefix,
+            "KeyCount": len(shown),
+            "MaxKeys": most,
+            **({"Contents": contents} if contents else {}),
+            **({"CommonPrefixes": folders} if folders else {}),
+            **more,
+        }
+
+    def _entries(self, root: str, prefix: str, delimiter: str, after: str) -> Iterator[tuple[str, Answer | None]]:
+        """Keys with what is told of them, and the common prefixes with None, in order and each once."""
+        told = ""
+        for each in self._store.list(f"{root}{prefix}"):
+            key = each.uri.removeprefix(root)
+            head, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")
+            name = f"{prefix}{head}{found}" if found else key
+            if name <= after or (found and name == told):
+                continue
+            told = name
+            described = {"Key": key, "Size": each.size, "LastModified": each.modified, "StorageClass": "STANDARD"}
+            yield name, None if found else described
+
+    def _find(self, uri: str, code: str, message: str) -> StoredObject:
+        try:
+            exists = self._store.exists(uri)
+        except (ConfigError, ObjectMissingError):
+            exists = False
+        if not exists:
+            raise ServiceException(code, message)
+        return next(each for each in self._store.list(uri) if each.uri == uri)
+
+
+def _take(request: Mapping[str, Any], *known: str) -> Mapping[str, Any]:
+    for name in request:
+        if name not in known:
+            raise not_emulated("a directory does not do that.", where=f"s3: {name}", remedy="Leave it out locally.")
+    return request
+
+
+def _uri(request: Mapping[str, Any]) -> str:
+    return f"s3://{request['Bucket']}/{request['Key']}"
+
+
+def _range(text: str, size: int) -> tuple[int, int]:
+    """The first byte and the one after the last of `bytes=2-5`, `bytes=2-` and `bytes=-5`."""
+    if not text:
+        return 0, size
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
+    if match is None or match[0] == "bytes=-":
+        raise ServiceException("InvalidRange", f"The requested range {text!r} is not satisfiable.")
+    first = int(match[1]) if match[1] else max(0, size - int(match[2]))
+    last = min(size, int(match[2]) + 1) if match[1] and match[2] else size
+    if first >= size:
+        raise ServiceException("InvalidRange", f"The requested range {text!r} is not satisfiable.")
+    return first, last
+
+
+class _Logs:
+    """A line without a time of its own has that of the line before it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def filter_log_events(
-        self,
-        *,
-        logGroupName: str,  # noqa: N803 - boto3's names
-        logStreamNamePrefix: str,  # noqa: N803
-        filterPattern: str = "",  # noqa: N803
-        nextToken: str = "0",  # noqa: N803
-    ) -> dict[str, Any]:
-        """A page of events, stream by stream. A line without a time of its own has that of the line before it.
-
-        The pattern is one term in quotes, which the line has to contain.
-        """
-        group = self._root / logGroupName.strip("/")
-        term = filterPattern.strip('"')
-        events = [event for event in _events(group, logStreamNamePrefix) if term in event["message"]]
-        start = int(nextToken)
+    def filter_events(self, request: Mapping[str, Any]) -> Answer:
+        """A page of events, stream by stream. The pattern is one term in quotes, which the line has to contain."""
+        term = request.get("filterPattern", "").strip('"')
+        streams = self._streams(request["logGroupName"], request.get("logStreamNamePrefix", ""))
+        events = [
+            {"logStreamName": name, **event}
+            for name, path in streams
+            for event in _events(path)
+            if term in event["message"]
+        ]
+        start = int(request.get("nextToken", 0))
         page = events[start : start + _EVENTS_A_PAGE]
         more = start + len(page) < len(events)
         return {"events": page, **({"nextToken": str(start + len(page))} if more else {})}
 
+    def streams(self, request: Mapping[str, Any]) -> Answer:
+        """The streams of a group, by name."""
+        group = request["logGroupName"]
+        if not self._group(group).is_dir():
+            raise ServiceException("ResourceNotFoundException", "The specified log group does not exist.")
+        found = self._streams(group, request.get("logStreamNamePrefix", ""))
+        return {"logStreams": [{"logStreamName": name, "arn": f"{group}:{name}"} for name, _ in found]}
 
-def _events(group: Path, prefix: str) -> Iterator[dict[str, Any]]:
-    for path in sorted(each for each in group.rglob("*") if each.is_file()):
-        stream = path.relative_to(group).as_posix()
-        if stream.startswith(prefix):
-            when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                when = _time_of(line) or when
-                yield {"logStreamName": stream, "timestamp": int(when.timestamp() * 1000), "message": line}
+    def events_of_stream(self, request: Mapping[str, Any]) -> Answer:
+        """The events of one stream from a token on, which is a position; the same token at its end, as the service."""
+        group, stream = request["logGroupName"], request["logStreamName"]
+        path = dict(self._streams(group, stream)).get(stream)
+        if path is None:
+            raise ServiceException("ResourceNotFoundException", "The specified log stream does not exist.")
+        events = list(_events(path))
+        start = int(request.get("nextToken", "f/0").removeprefix("f/"))
+        page = events[start : start + request.get("limit", _EVENTS_A_PAGE)]
+        return {"events": page, "nextForwardToken": f"f/{start + len(page)}", "nextBackwardToken": "b/0"}
+
+    def _group(self, name: str) -> Path:
+        return self._root / name.strip("/")
+
+    def _streams(self, group: str, prefix: str) -> Iterator[tuple[str, Path]]:
+        folder = self._group(group)
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            name = path.relative_to(folder).as_posix()
+            if name.startswith(prefix):
+                yield name, path
+
+
+def _events(path: Path) -> Iterator[Answer]:
+    when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        when = _time_of(line) or when
+        moment = int(when.timestamp() * 1000)
+        yield {"timestamp": moment, "message": line, "ingestionTime": moment}
 
 
 def _time_of(line: str) -> datetime | None:

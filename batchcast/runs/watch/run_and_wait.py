@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from batchcast.runs.data_log import with_answers
 from batchcast.runs.failures import failures
@@ -25,6 +25,9 @@ from batchcast.session.workspace_models import check_model
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.manifest import MANIFEST_FILE
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+if TYPE_CHECKING:
+    from batchcast.engine import LocalSageMaker
 
 __all__ = ["Display", "OpenDisplay", "ProgressOf", "run_and_wait", "show_nothing", "start_in_workspace", "wait_for_run"]
 
@@ -109,7 +112,7 @@ def wait_for_run(session: Session, arn: str, runs_uri: str, *, display: OpenDisp
 
 def _progress(session: Session, runs_uri: str) -> ProgressOf:
     if isinstance(session, WorkspaceSession):
-        return _JobProgress(session.client("sagemaker"), session.store, runs_uri)
+        return _JobProgress(session.engine, session.store, runs_uri)
     return ShardCounts(session, runs_uri)
 
 
@@ -131,13 +134,13 @@ def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[s
     """Go on with an interrupted run of these parameters and inputs, or start one; its ARN."""
     client = session.client("sagemaker")
     inputs = run_inputs(session, pipeline_name, values)
-    interrupted = [arn for arn in client.interrupted() if f":pipeline/{pipeline_name}/" in arn]
+    interrupted = [arn for arn in session.engine.interrupted() if f":pipeline/{pipeline_name}/" in arn]
     for arn in _with_parameters(client, interrupted, values):
         run_id, changed = arn.rsplit("/", 1)[-1], changed_inputs(_description(client, arn), inputs)
         if changed:
             what = f"Run {run_id} was interrupted and does not go on: it is made of other inputs than these"
             display.say(f"{what} ({', '.join(changed)}). This is a new run.")
-        elif client.resume_interrupted([arn]):
+        elif session.engine.resume_interrupted([arn]):
             display.say(f"Going on with run {run_id}, which was interrupted.")
             return arn
     check_model(session, values["ModelName"])
@@ -215,12 +218,11 @@ class _Following:
         if time.monotonic() - self.looked < _TAKE_OVER_SECONDS:
             return
         self.looked = time.monotonic()
-        client = session.client("sagemaker")
-        if self.arn not in client.interrupted():
+        if self.arn not in session.engine.interrupted():
             return
         with start_lock(session.workspace):
             _check_unchanged(session, self.arn)
-            self.here = bool(client.resume_interrupted([self.arn]))
+            self.here = bool(session.engine.resume_interrupted([self.arn]))
         if self.here:
             self.display.say("The process that ran it has ended; it goes on in this one.")
 
@@ -245,14 +247,14 @@ def _parameters_of(client: Any, arn: str) -> dict[str, str]:
 class _JobProgress:
     """How far a transform job in a workspace is; what there is to do stands in the manifest of the first round."""
 
-    client: Any
+    engine: LocalSageMaker
     store: ObjectStore
     runs_uri: str
 
     def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
         if not step.job or ":transform-job/" not in step.job:
             return None
-        done = self.client.transform_progress(step.job.rsplit("/", 1)[-1])
+        done = self.engine.transform_progress(step.job.rsplit("/", 1)[-1])
         return StepProgress(
             files_done=done.files_done,
             files_total=done.files_total,

@@ -29,7 +29,7 @@ def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str,
     document, exit_code = outcome_of(client, execution, session.store, runs_uri)
     document["label"] = run.parameters["RunLabel"]
     document["progress"] = _progress(session, execution, runs_uri, now)
-    document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in client.interrupted()
+    document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in session.engine.interrupted()
     document["failures"] = [asdict(failure) for failure in failures(session, execution)]
     return document, exit_code if execution.ended else 0
 
