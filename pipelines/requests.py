@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.pipeline.expressions import Scope, expression_problems, references
-from batchcast.engine.pipeline.expressions import resolve as resolve_expressions
+from batchcast.engine.pipeline.expressions import Scope, evaluate, expression_problems, references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
 from batchcast.engine.requests.members import is_expression
 from batchcast.steps.errors import ConfigError, Problem
@@ -108,7 +107,7 @@ def _scope(values: Mapping[str, Scalar], run_id: str) -> Scope:
 
 def _settle(value: Any, scope: Scope) -> Any:
     if is_expression(value):
-        return value if _is_open(value, scope) else resolve_expressions(value, scope)
+        return value if _is_open(value, scope) else evaluate(value, scope)
     if isinstance(value, Mapping):
         return {key: _settle(item, scope) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -34,7 +34,7 @@ COMMANDS = {
     "schedule": ("batchcast.cli.account.schedule:schedule", "Let the pipeline start by itself."),
     "check-container": (
         "batchcast.cli.model.check_container:check_container",
-        "Check whether a model container is fit for Batch Transform.",
+        "Check whether a model container is compatible with Batch Transform.",
     ),
     "rerun": ("batchcast.cli.run.rerun:rerun", "Run what is left of an earlier run, and publish all of it."),
     "backfill": ("batchcast.cli.run.backfill:backfill", "Forecast past dates, one run a date, in order."),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Judge", "Sample", "compare", "judge_json"]
+__all__ = ["AnsweredRecords", "Judge", "compare_answers", "judge_json"]
 
 Judge = Callable[[bytes, bytes], str | None]
 """What is wrong with the answer (second) to a record (first), in words; None for a good answer."""
@@ -19,7 +19,7 @@ _RELATIVE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class AnsweredRecords:
     """Records that were answered well when asked alone, their answers in the same order, and how long it took:
     `first_seconds` the very first, `slowest_seconds` the slowest after it."""
 
@@ -45,7 +45,7 @@ def judge_json(record: bytes, answer: bytes) -> str | None:
     return None
 
 
-def compare(one: bytes, other: bytes) -> Likeness:
+def compare_answers(one: bytes, other: bytes) -> Likeness:
     """Whether two answers say the same: `close` are numbers that differ by less than a millionth."""
     if one == other:
         return "same"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchcast.container_check.answers import Judge, Sample, judge_json
+from batchcast.container_check.answers import AnsweredRecords, Judge, judge_json
 from batchcast.container_check.container import CheckLimits, Container
 from batchcast.container_check.contract import ask_parameters, check_ping
 from batchcast.container_check.failures import (
@@ -27,7 +27,7 @@ from batchcast.container_check.records import (
     check_multi_record,
     check_trailing_newline,
 )
-from batchcast.container_check.report import ContainerReport, Finding, JobSettings, Level
+from batchcast.container_check.report import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import ModelSource, StartError
 
@@ -70,7 +70,7 @@ class _Examination:
         self._container = container
         self._judge = judge
         self._on_check = on_check
-        self._findings: list[Finding] = []
+        self._findings: list[CheckFinding] = []
 
     def run(self, records: Sequence[bytes]) -> ContainerReport:
         """Everything, or as far as it goes."""
@@ -98,13 +98,13 @@ class _Examination:
             seconds = self._container.start()
         except StartError as error:
             remedy = "See the command's output, and answer GET /ping with 200 once the model is loaded."
-            self._findings.append(Finding(check="start", verdict="breaks", what=f"{error}.", remedy=remedy))
+            self._findings.append(CheckFinding(check="start", verdict="breaks", what=f"{error}.", remedy=remedy))
             return False
         what = f"It answers /ping {seconds:,.1f} s after its start." if self._container.is_ours else "It is running."
-        self._findings.append(Finding(check="start", verdict="works", what=what))
+        self._findings.append(CheckFinding(check="start", verdict="works", what=what))
         return True
 
-    def _good_records(self, sample: Sample, says: Mapping[str, Any]) -> list[Level]:
+    def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
         container = self._container
         self._findings.append(check_trailing_newline(container, sample))
         asked_for = says.get("batch_strategy") == "MultiRecord"
@@ -120,7 +120,7 @@ class _Examination:
         self._findings += check_concurrency(levels, says, in_turn=answers_in_turn(container, sample))
         return levels
 
-    def _bad_records(self, sample: Sample, says: Mapping[str, Any], in_flight: int) -> int:
+    def _bad_records(self, sample: AnsweredRecords, says: Mapping[str, Any], in_flight: int) -> int:
         """The payload limit in MB that was found; every try at it is followed by a good record."""
         container = self._container
         largest = math.ceil(max(map(len, sample.records)) / _BYTES_A_MB)
@@ -128,7 +128,7 @@ class _Examination:
         self._on_check("large bodies")
         payload, finding = accepted_payload(container, sample, wanted)
         half = sample.records[sample.smallest][: len(sample.records[sample.smallest]) // 2]
-        tries: Sequence[tuple[str, Callable[[], list[Finding]]]] = (
+        tries: Sequence[tuple[str, Callable[[], list[CheckFinding]]]] = (
             ("large bodies", lambda: [finding]),
             ("an oversized body", lambda: [check_oversized_body(container, sample, wanted)]),
             ("an empty body", lambda: [check_empty_body(container)]),
@@ -144,10 +144,10 @@ class _Examination:
                 return payload
         what = "Good records are answered after every bad one."
         if not any(finding.check == "recovery" for finding in self._findings):
-            self._findings.append(Finding(check="recovery", verdict="works", what=what))
+            self._findings.append(CheckFinding(check="recovery", verdict="works", what=what))
         return payload
 
-    def _bad_record(self, sample: Sample, name: str, body: bytes, in_flight: int) -> list[Finding]:
+    def _bad_record(self, sample: AnsweredRecords, name: str, body: bytes, in_flight: int) -> list[CheckFinding]:
         return check_bad_record(self._container, sample, name=name, body=body, in_flight=in_flight)
 
     def _stop(self) -> None:
@@ -157,20 +157,20 @@ class _Examination:
         seconds = self._container.terminate()
         if seconds is not None:
             what = f"It ends {seconds:.1f} s after SIGTERM."
-            self._findings.append(Finding(check="stop", verdict="works", what=what))
+            self._findings.append(CheckFinding(check="stop", verdict="works", what=what))
             return
         what = f"It goes on for {self._container.limits.stop:g} s after SIGTERM and has to be killed."
         remedy = "End on SIGTERM; in a Dockerfile, use the exec form of ENTRYPOINT."
-        self._findings.append(Finding(check="stop", verdict="risk", what=what, remedy=remedy))
+        self._findings.append(CheckFinding(check="stop", verdict="risk", what=what, remedy=remedy))
 
 
-def _settings(sample: Sample, levels: Sequence[Level], payload: int) -> JobSettings:
+def _settings(sample: AnsweredRecords, levels: Sequence[LoadLevel], payload: int) -> RecommendedSettings:
     """As many requests as were useful within the 100 MB a job may have in flight, and time for ten of the longest."""
     useful = useful_level(levels)
     in_mb = max(payload, 1)
     longest = max(useful.slowest_seconds, sample.slowest_seconds)
     seconds = math.ceil(max(_TIMEOUT_FACTOR * longest, _FIRST_FACTOR * sample.first_seconds))
-    return JobSettings(
+    return RecommendedSettings(
         max_concurrent_transforms=max(1, min(useful.in_flight, MAX_PAYLOAD_IN_MB // in_mb)),
         max_payload_in_mb=in_mb,
         invocations_timeout_in_seconds=min(max(seconds, _LEAST_TIMEOUT_SECONDS), _MOST_TIMEOUT_SECONDS),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.container_check.container import Container
-from batchcast.container_check.report import Finding, Verdict
+from batchcast.container_check.report import CheckFinding, Verdict
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
 from batchcast.engine.transform.execution_parameters import ExecutionParameters, ask_container
@@ -17,19 +17,19 @@ __all__ = ["ask_parameters", "check_ping"]
 _PINGS = 5
 
 
-def check_ping(container: Container) -> list[Finding]:
+def check_ping(container: Container) -> list[CheckFinding]:
     """Whether /ping keeps answering, well within its time limit."""
     pings = [container.ping() for _ in range(_PINGS)]
     bad = [ping for ping in pings if ping.status != 200]
     if bad:
         what = f"{len(bad)} of {_PINGS} pings after the start were not answered with 200: {bad[0]}"
-        return [Finding(check="ping", verdict="risk", what=what, remedy="Answer /ping from the first 200 on.")]
+        return [CheckFinding(check="ping", verdict="risk", what=what, remedy="Answer /ping from the first 200 on.")]
     seconds = statistics.median(ping.seconds for ping in pings)
     what = f"/ping answers 200 in {seconds * 1000:,.1f} ms; the limit is {PING_TIMEOUT_SECONDS:g} s."
-    return [Finding(check="ping", verdict="works", what=what)]
+    return [CheckFinding(check="ping", verdict="works", what=what)]
 
 
-def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[Finding]]:
+def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckFinding]]:
     """The container's usable execution parameters by name, and what is to be said about them."""
     connection = container.connect()
     usable, notes = ask_container(connection, timeout=container.limits.answer)
@@ -48,5 +48,5 @@ def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[Findin
     return usable, findings
 
 
-def _finding(verdict: Verdict, what: str, remedy: str = "") -> Finding:
-    return Finding(check="execution_parameters", verdict=verdict, what=what, remedy=remedy)
+def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
+    return CheckFinding(check="execution_parameters", verdict=verdict, what=what, remedy=remedy)

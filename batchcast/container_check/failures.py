@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from batchcast.container_check.answers import Sample
+from batchcast.container_check.answers import AnsweredRecords
 from batchcast.container_check.container import Container, Outcome
-from batchcast.container_check.report import Finding, Verdict
+from batchcast.container_check.report import CheckFinding, Verdict
 from batchcast.engine.limits import BYTES_PER_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import StartError
 from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES
@@ -24,7 +24,7 @@ _ATTEMPTS = DEFAULT_MAX_RETRIES + 1
 _RETRIED = f"a job tries it {_ATTEMPTS} times before it fails the file"
 
 
-def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[int, Finding]:
+def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) -> tuple[int, CheckFinding]:
     """The most whole megabytes up to `in_mb` that a record may have, 0 for less than one; padded with white space."""
     record = sample.records[sample.smallest]
     outcomes: dict[int, Outcome] = {}
@@ -35,7 +35,7 @@ def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[
 
     if takes(in_mb):
         what = f"A record of {in_mb} MB is answered in {outcomes[in_mb].seconds:,.3f} s."
-        return in_mb, Finding(check="payload_limit", verdict="works", what=what)
+        return in_mb, CheckFinding(check="payload_limit", verdict="works", what=what)
     fits, fails = 0, in_mb
     while fails - fits > 1:
         middle = (fits + fails) // 2
@@ -46,35 +46,37 @@ def accepted_payload(container: Container, sample: Sample, in_mb: int) -> tuple[
     largest = max(map(len, sample.records))
     remedy = "Raise the container's own limit of a request, which MaxPayloadInMB does not change, or send less."
     verdict: Verdict = "risk" if largest < max(fits, 1) * SMALLEST_MB_BYTES else "breaks"
-    return fits, Finding(check="payload_limit", verdict=verdict, what=what, remedy=remedy)
+    return fits, CheckFinding(check="payload_limit", verdict=verdict, what=what, remedy=remedy)
 
 
-def check_empty_body(container: Container) -> Finding:
+def check_empty_body(container: Container) -> CheckFinding:
     """A blank line, as a job would send it: batchcast never writes one."""
     outcome = container.ask(b"")
     if outcome.status is None:
         what = f"An empty body gets {outcome}: {_RETRIED}."
-        return Finding(check="empty_body", verdict="risk", what=what, remedy="Answer it with 400.")
+        return CheckFinding(check="empty_body", verdict="risk", what=what, remedy="Answer it with 400.")
     if outcome.status >= 500:
         what = f"An empty body gets {outcome.status}: {_RETRIED}."
-        return Finding(check="empty_body", verdict="note", what=what, remedy="Answer it with 400.")
-    return Finding(check="empty_body", verdict="works", what=f"An empty body gets {outcome.status}.")
+        return CheckFinding(check="empty_body", verdict="note", what=what, remedy="Answer it with 400.")
+    return CheckFinding(check="empty_body", verdict="works", what=f"An empty body gets {outcome.status}.")
 
 
-def check_oversized_body(container: Container, sample: Sample, in_mb: int) -> Finding:
+def check_oversized_body(container: Container, sample: AnsweredRecords, in_mb: int) -> CheckFinding:
     """A record just above the limit, which the service would not send."""
     outcome = container.ask(sample.records[sample.smallest].ljust(in_mb * BYTES_PER_MB + 1))
     if outcome.answered:
         what = f"A body of more than {in_mb} MB is taken too: MaxPayloadInMB may be higher."
-        return Finding(check="oversized_body", verdict="works", what=what)
+        return CheckFinding(check="oversized_body", verdict="works", what=what)
     if outcome.status is not None and outcome.status < 500:
         what = f"A body of more than {in_mb} MB gets {outcome.status}."
-        return Finding(check="oversized_body", verdict="works", what=what)
+        return CheckFinding(check="oversized_body", verdict="works", what=what)
     what = f"A body of more than {in_mb} MB gets {outcome}"
-    return Finding(check="oversized_body", verdict="note", what=what, remedy="Read the body, then answer 413.")
+    return CheckFinding(check="oversized_body", verdict="note", what=what, remedy="Read the body, then answer 413.")
 
 
-def check_bad_record(container: Container, sample: Sample, *, name: str, body: bytes, in_flight: int) -> list[Finding]:
+def check_bad_record(
+    container: Container, sample: AnsweredRecords, *, name: str, body: bytes, in_flight: int
+) -> list[CheckFinding]:
     """A bad record with good ones in flight beside it, as far as the container works on several at once."""
     neighbours = [place % len(sample.records) for place in range(min(_NEIGHBOURS, in_flight - 1))]
     with ThreadPoolExecutor(len(neighbours) + 1, thread_name_prefix="container-check") as threads:
@@ -84,7 +86,7 @@ def check_bad_record(container: Container, sample: Sample, *, name: str, body: b
     return [_bad_record(sample, name, body, outcome), *_neighbours(name, beside)]
 
 
-def _bad_record(sample: Sample, name: str, body: bytes, outcome: Outcome) -> Finding:
+def _bad_record(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> CheckFinding:
     verdict: Verdict
     remedy = ""
     if outcome.answered:
@@ -99,10 +101,10 @@ def _bad_record(sample: Sample, name: str, body: bytes, outcome: Outcome) -> Fin
         )
     else:
         verdict, what = "works", f"{name} gets {outcome.status}: its file fails, the others go on."
-    return Finding(check="bad_record", verdict=verdict, what=what, remedy=remedy)
+    return CheckFinding(check="bad_record", verdict=verdict, what=what, remedy=remedy)
 
 
-def _accepted(sample: Sample, name: str, body: bytes, outcome: Outcome) -> tuple[Verdict, str, str]:
+def _accepted(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> tuple[Verdict, str, str]:
     """What a 2xx to a bad record is worth: an error that is told spares the file, a text or a forecast misleads."""
     try:
         json.loads(outcome.body)
@@ -116,15 +118,17 @@ def _accepted(sample: Sample, name: str, body: bytes, outcome: Outcome) -> tuple
     return "works", f"{name} gets {outcome.status} with an error ({wrong}): it alone fails, its file goes on.", ""
 
 
-def _neighbours(name: str, beside: Sequence[Outcome]) -> list[Finding]:
+def _neighbours(name: str, beside: Sequence[Outcome]) -> list[CheckFinding]:
     failed = [outcome for outcome in beside if not outcome.answered]
     if not failed:
         return []
     what = f"{name} takes {len(failed)} of {len(beside)} good ones in flight with it: {failed[0]}"
-    return [Finding(check="recovery", verdict="risk", what=what, remedy="Keep a request's failure to that request.")]
+    return [
+        CheckFinding(check="recovery", verdict="risk", what=what, remedy="Keep a request's failure to that request.")
+    ]
 
 
-def recover(container: Container, sample: Sample, after: str) -> tuple[bool, list[Finding]]:
+def recover(container: Container, sample: AnsweredRecords, after: str) -> tuple[bool, list[CheckFinding]]:
     """Whether good records are answered after what came before; a command that died is started again to go on."""
     began = time.monotonic()
     deadline = began + container.limits.recovery
@@ -142,18 +146,18 @@ def recover(container: Container, sample: Sample, after: str) -> tuple[bool, lis
         return True, []
     what = f"After {after} good records fail for {seconds:.1f} s."
     remedy = "Keep a request's failure to that request: a job's retries follow at once."
-    return True, [Finding(check="recovery", verdict="risk", what=what, remedy=remedy)]
+    return True, [CheckFinding(check="recovery", verdict="risk", what=what, remedy=remedy)]
 
 
-def _dead(container: Container, after: str, code: int | None, outcome: Outcome) -> tuple[bool, list[Finding]]:
+def _dead(container: Container, after: str, code: int | None, outcome: Outcome) -> tuple[bool, list[CheckFinding]]:
     how = f"the server has exited with code {code}" if code is not None else f"a good record gets {outcome}"
     remedy = "One such record ends an instance: catch the error and answer 400."
-    finding = Finding(check="recovery", verdict="breaks", what=f"After {after} {how}.", remedy=remedy)
+    finding = CheckFinding(check="recovery", verdict="breaks", what=f"After {after} {how}.", remedy=remedy)
     if not container.is_ours:
         return False, [finding]
     try:
         container.start()
     except StartError as error:
-        again = Finding(check="start", verdict="breaks", what=f"It did not start a second time: {error}")
+        again = CheckFinding(check="start", verdict="breaks", what=f"It did not start a second time: {error}")
         return False, [finding, again]
     return True, [finding]

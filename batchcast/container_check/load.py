@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import threading
@@ -11,14 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.container_check.answers import Sample, compare
+from batchcast.container_check.answers import AnsweredRecords, compare_answers
 from batchcast.container_check.container import Container
-from batchcast.container_check.report import Finding, Level, Verdict
+from batchcast.container_check.report import CheckFinding, LoadLevel, Verdict
 from batchcast.engine.server.http_exchange import Connection
 
 __all__ = ["LEVELS", "answers_in_turn", "check_concurrency", "measure_level", "useful_level"]
 
 LEVELS = (1, 2, 4, 8)
+# A server with several worker processes gives a connection to one of them for good: how the connections of one set
+# happen to lie says little of the next, and a job has a set of its own.
+_SETS_OF_CONNECTIONS = 5
+_MARGIN = 2
+"""How many times a useful level has to lie below the first that failed: the next set of connections may lie worse."""
 _NEAR_BEST = 0.8
 _SPEED_UP = 1.25
 _PAIRS = 5
@@ -34,33 +40,38 @@ class _Exchange:
     wrong: bool
 
 
-def measure_level(container: Container, sample: Sample, in_flight: int, *, deterministic: bool) -> Level:
-    """Keep so many requests in flight for `limits.level` seconds, each slot at least one, and compare every answer.
+def measure_level(container: Container, sample: AnsweredRecords, in_flight: int, *, deterministic: bool) -> LoadLevel:
+    """Keep so many requests in flight for `limits.level` seconds, over several sets of connections, each of them at
+    least once, and compare every answer.
 
     The answers of a model that is not deterministic are judged alone.
     """
     lock = threading.Lock()
     exchanges: list[_Exchange] = []
     began = time.monotonic()
-    end = began + container.limits.level
-
-    def slot(number: int) -> float:
-        connection = container.connect()
-        place = number
-        while True:
-            exchange = _exchange(container, sample, place % len(sample.records), connection, deterministic)
-            with lock:
-                exchanges.append(exchange)
-            now = time.monotonic()
-            if now >= end:
-                connection.close()
-                return now
-            place += in_flight
-
     with ThreadPoolExecutor(in_flight, thread_name_prefix="container-check") as threads:
-        last = max(threads.map(slot, range(in_flight)))
+        for each in range(_SETS_OF_CONNECTIONS):
+            end = began + container.limits.level * (each + 1) / _SETS_OF_CONNECTIONS
+            connections = [container.connect() for _ in range(in_flight)]
+
+            def slot(number: int, connections: Sequence[Connection] = connections, end: float = end) -> None:
+                place = number
+                while True:
+                    exchange = _exchange(
+                        container, sample, place % len(sample.records), connections[number], deterministic
+                    )
+                    with lock:
+                        exchanges.append(exchange)
+                    if time.monotonic() >= end:
+                        return
+                    place += in_flight
+
+            list(threads.map(slot, range(in_flight)))
+            for connection in connections:
+                connection.close()
+    last = time.monotonic()
     failures = [exchange.failure for exchange in exchanges if exchange.failure]
-    return Level(
+    return LoadLevel(
         in_flight=in_flight,
         requests=len(exchanges),
         seconds=last - began,
@@ -72,22 +83,22 @@ def measure_level(container: Container, sample: Sample, in_flight: int, *, deter
 
 
 def _exchange(
-    container: Container, sample: Sample, place: int, connection: Connection, deterministic: bool
+    container: Container, sample: AnsweredRecords, place: int, connection: Connection, deterministic: bool
 ) -> _Exchange:
     record, answer = sample.records[place], sample.answers[place]
     outcome = container.ask(record, connection=connection)
     if not outcome.answered:
         return _Exchange(outcome.seconds, str(outcome), wrong=False)
-    if deterministic and compare(answer, outcome.body) == "different":
+    if deterministic and compare_answers(answer, outcome.body) == "different":
         others = (other for number, other in enumerate(sample.answers) if number != place)
-        swapped = any(compare(other, outcome.body) != "different" for other in others)
+        swapped = any(compare_answers(other, outcome.body) != "different" for other in others)
         why = "the answer of another record" if swapped else "another answer than the record had alone"
         return _Exchange(outcome.seconds, why, wrong=True)
     wrong = sample.judge(record, outcome.body)
     return _Exchange(outcome.seconds, wrong or "", wrong=wrong is not None)
 
 
-def answers_in_turn(container: Container, sample: Sample) -> bool:
+def answers_in_turn(container: Container, sample: AnsweredRecords) -> bool:
     """Whether the container works on one request at a time."""
     record = sample.records[sample.smallest]
     connections = [container.connect(), container.connect()]
@@ -103,39 +114,40 @@ def answers_in_turn(container: Container, sample: Sample) -> bool:
     return statistics.median(ratios) < _IN_TURN
 
 
-def useful_level(levels: Sequence[Level]) -> Level:
-    """The fewest requests in flight that come near the best throughput, among the levels before the first failure."""
-    sound: list[Level] = []
-    for level in levels:
-        if level.failed or level.wrong:
-            break
-        sound.append(level)
+def useful_level(levels: Sequence[LoadLevel]) -> LoadLevel:
+    """The fewest requests in flight that come near the best throughput, among the levels before the first failure.
+
+    A level that failed has to be twice as high, or more: close below it nothing is safe.
+    """
+    failed = next((level.in_flight for level in levels if level.failed or level.wrong), math.inf)
+    sound = [level for level in levels if level.in_flight * _MARGIN <= failed]
     if not sound:
         return levels[0]
     best = max(level.per_second for level in sound)
     return next(level for level in sound if level.per_second >= _NEAR_BEST * best)
 
 
-def check_concurrency(levels: Sequence[Level], says: Mapping[str, Any], *, in_turn: bool) -> list[Finding]:
+def check_concurrency(levels: Sequence[LoadLevel], says: Mapping[str, Any], *, in_turn: bool) -> list[CheckFinding]:
     """What the levels show, beside what the container says of itself."""
     claimed = says.get("max_concurrent_transforms")
     return [*_failures(levels, claimed), *_wrong_answers(levels), *_throughput(levels, claimed, in_turn)]
 
 
-def _failures(levels: Sequence[Level], claimed: int | None) -> list[Finding]:
+def _failures(levels: Sequence[LoadLevel], claimed: int | None) -> list[CheckFinding]:
     failing = [level for level in levels if level.failed]
     if not failing:
         return []
     first = failing[0]
     what = f"{first.failed} of {first.requests} requests fail with {first.in_flight} in flight: {first.failure}"
     relied_upon = first.in_flight == 1 or (claimed is not None and claimed >= first.in_flight)
-    remedy = f"Set MaxConcurrentTransforms below {first.in_flight}." if first.in_flight > 1 else "See its log."
+    most = useful_level(levels).in_flight
+    remedy = f"Set MaxConcurrentTransforms to {most} at most." if first.in_flight > 1 else "See its log."
     if claimed is not None and relied_upon:
         remedy += f" The container itself says {claimed}, which a job uses that is told nothing."
     return [_finding("breaks" if relied_upon else "risk", what, remedy)]
 
 
-def _wrong_answers(levels: Sequence[Level]) -> list[Finding]:
+def _wrong_answers(levels: Sequence[LoadLevel]) -> list[CheckFinding]:
     failing = [level for level in levels if level.wrong]
     if not failing:
         return []
@@ -145,7 +157,7 @@ def _wrong_answers(levels: Sequence[Level]) -> list[Finding]:
     return [_finding("breaks", what, remedy)]
 
 
-def _throughput(levels: Sequence[Level], claimed: int | None, in_turn: bool) -> list[Finding]:
+def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool) -> list[CheckFinding]:
     useful, alone = useful_level(levels), levels[0]
     if not alone.per_second:
         return []
@@ -162,12 +174,12 @@ def _throughput(levels: Sequence[Level], claimed: int | None, in_turn: bool) -> 
     return [_finding("works", what)]
 
 
-def _one_at_a_time(what: str, claimed: int | None) -> Finding:
+def _one_at_a_time(what: str, claimed: int | None) -> CheckFinding:
     if claimed is None or claimed == 1:
         return _finding("note", what, "Give it more workers to use more of the instance.")
     remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
     return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
 
 
-def _finding(verdict: Verdict, what: str, remedy: str = "") -> Finding:
-    return Finding(check="concurrency", verdict=verdict, what=what, remedy=remedy)
+def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
+    return CheckFinding(check="concurrency", verdict=verdict, what=what, remedy=remedy)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from batchcast.container_check.answers import Judge, Sample, compare
+from batchcast.container_check.answers import AnsweredRecords, Judge, compare_answers
 from batchcast.container_check.container import JSON_HEADERS, Container
-from batchcast.container_check.report import Finding
+from batchcast.container_check.report import CheckFinding
 
 __all__ = [
     "answer_each",
@@ -33,7 +33,9 @@ _HEADERS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def answer_each(container: Container, records: Sequence[bytes], judge: Judge) -> tuple[Sample | None, list[Finding]]:
+def answer_each(
+    container: Container, records: Sequence[bytes], judge: Judge
+) -> tuple[AnsweredRecords | None, list[CheckFinding]]:
     """Ask every record alone, as SingleRecord does; the sample of those that were answered well, None for none."""
     good: list[tuple[bytes, bytes]] = []
     bad: list[str] = []
@@ -55,49 +57,51 @@ def answer_each(container: Container, records: Sequence[bytes], judge: Judge) ->
         return None, findings
     container.expect_answers_within(slowest)
     sent, answers = zip(*good, strict=True)
-    sample = Sample(records=sent, answers=answers, first_seconds=first.seconds, slowest_seconds=slowest, judge=judge)
+    sample = AnsweredRecords(
+        records=sent, answers=answers, first_seconds=first.seconds, slowest_seconds=slowest, judge=judge
+    )
     return sample, findings
 
 
-def _single_record(asked: int, bad: Sequence[str], slowest: float) -> Finding:
+def _single_record(asked: int, bad: Sequence[str], slowest: float) -> CheckFinding:
     if bad:
         what = f"{len(bad)} of {asked} records sent alone were not answered as they should be: {bad[0]}"
         remedy = "Each of them would fail its whole file. Look into the container's log, or at the records."
-        return Finding(check="single_record", verdict="breaks", what=what, remedy=remedy)
+        return CheckFinding(check="single_record", verdict="breaks", what=what, remedy=remedy)
     what = f"{asked} records sent alone are answered well, the slowest in {slowest:,.3f} s."
-    return Finding(check="single_record", verdict="works", what=what)
+    return CheckFinding(check="single_record", verdict="works", what=what)
 
 
-def _several_lines(good: Sequence[tuple[bytes, bytes]]) -> list[Finding]:
+def _several_lines(good: Sequence[tuple[bytes, bytes]]) -> list[CheckFinding]:
     if not any(b"\n" in answer.strip(b"\n") for _, answer in good):
         return []
     what = "An answer spreads over several lines: only joined output, which is written anew, has a line a record."
-    return [Finding(check="single_record", verdict="note", what=what, remedy="Answer compact JSON.")]
+    return [CheckFinding(check="single_record", verdict="note", what=what, remedy="Answer compact JSON.")]
 
 
-def _slow_first(first: float, slowest: float) -> list[Finding]:
+def _slow_first(first: float, slowest: float) -> list[CheckFinding]:
     if first < max(_SLOW_FIRST_SECONDS, _SLOW_FIRST * slowest):
         return []
     what = f"The very first answer takes {first:,.1f} s, later ones {slowest:,.3f} s at most: /ping answers too early."
     remedy = "Answer /ping with 200 once the model is loaded, or the first requests use up their time-out."
-    return [Finding(check="single_record", verdict="note", what=what, remedy=remedy)]
+    return [CheckFinding(check="single_record", verdict="note", what=what, remedy=remedy)]
 
 
-def check_trailing_newline(container: Container, sample: Sample) -> Finding:
+def check_trailing_newline(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether a newline after the record changes the answer: AWS does not say whether SingleRecord keeps it."""
     record, answer = sample.records[sample.smallest], sample.answers[sample.smallest]
     outcome = container.ask(record + b"\n")
     if outcome.answered and (
-        compare(answer, outcome.body) != "different" or sample.judge(record, outcome.body) is None
+        compare_answers(answer, outcome.body) != "different" or sample.judge(record, outcome.body) is None
     ):
         what = "A record is answered with or without a newline at its end."
-        return Finding(check="trailing_newline", verdict="works", what=what)
+        return CheckFinding(check="trailing_newline", verdict="works", what=what)
     what = f"A record with a newline at its end is answered differently: {outcome}"
     remedy = "Ignore white space around the record: AWS does not say whether the service sends the newline."
-    return Finding(check="trailing_newline", verdict="risk", what=what, remedy=remedy)
+    return CheckFinding(check="trailing_newline", verdict="risk", what=what, remedy=remedy)
 
 
-def check_multi_record(container: Container, sample: Sample, *, asked_for: bool) -> Finding:
+def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_for: bool) -> CheckFinding:
     """Whether several records in one request are answered with a line each. `asked_for`: the container says so."""
     places = [place % len(sample.records) for place in range(_MULTI_RECORDS)]
     outcome = container.ask(b"\n".join(sample.records[place] for place in places))
@@ -109,14 +113,14 @@ def check_multi_record(container: Container, sample: Sample, *, asked_for: bool)
     elif any(sample.judge(sample.records[place], line) for place, line in zip(places, lines, strict=True)):
         what = f"MultiRecord is answered with {len(lines)} lines, but not with those of the records."
     else:
-        return Finding(
+        return CheckFinding(
             check="multi_record", verdict="works", what=f"{len(places)} records in one request: a line each."
         )
     remedy = "Set SingleRecord, as batchcast does: MultiRecord is what a job uses when it is told nothing."
-    return Finding(check="multi_record", verdict="risk" if asked_for else "note", what=what, remedy=remedy)
+    return CheckFinding(check="multi_record", verdict="risk" if asked_for else "note", what=what, remedy=remedy)
 
 
-def check_content_types(container: Container, sample: Sample) -> Finding:
+def check_content_types(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Which other headers work; application/json in both is what the pipeline sends."""
     record = sample.records[sample.smallest]
     works = [f"{JSON_HEADERS['Content-Type']} both ways"]
@@ -126,33 +130,35 @@ def check_content_types(container: Container, sample: Sample) -> Finding:
         good = outcome.answered and sample.judge(record, outcome.body) is None
         (works if good else fails).append(name)
     what = f"Works with {', '.join(works)}." + (f" Not with {', '.join(fails)}." if fails else "")
-    return Finding(check="content_types", verdict="works", what=what)
+    return CheckFinding(check="content_types", verdict="works", what=what)
 
 
-def check_determinism(container: Container, sample: Sample) -> tuple[Finding, bool]:
+def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[CheckFinding, bool]:
     """Whether a record gets the same answer again, and whether that can be relied upon."""
     record, answer = sample.records[sample.smallest], sample.answers[sample.smallest]
     outcomes = [container.ask(record) for _ in range(_REPEATS)]
     failed = [outcome for outcome in outcomes if not outcome.answered]
     if failed:
         what = f"{len(failed)} of {_REPEATS} repeats of a record that was answered before failed: {failed[0]}"
-        return Finding(check="determinism", verdict="breaks", what=what, remedy="Look into the container's log."), False
-    likeness = [compare(answer, outcome.body) for outcome in outcomes]
+        return CheckFinding(
+            check="determinism", verdict="breaks", what=what, remedy="Look into the container's log."
+        ), False
+    likeness = [compare_answers(answer, outcome.body) for outcome in outcomes]
     if "different" in likeness:
         what = f"{likeness.count('different')} of {_REPEATS} repeats of one record had another answer."
         remedy = "Fix the model's seed: a retry or a rerun would publish other numbers."
-        return Finding(check="determinism", verdict="risk", what=what, remedy=remedy), False
+        return CheckFinding(check="determinism", verdict="risk", what=what, remedy=remedy), False
     close = " but for the last digits of some numbers" if "close" in likeness else ""
     what = f"{_REPEATS} repeats of one record had the same answer{close}."
-    return Finding(check="determinism", verdict="works", what=what), True
+    return CheckFinding(check="determinism", verdict="works", what=what), True
 
 
-def check_keep_alive(container: Container, sample: Sample) -> Finding:
+def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether answers come late on a connection that is used again."""
     record = sample.records[sample.smallest]
     if sample.slowest_seconds > _LONG_SECONDS:
         what = "Not measured: a delay of some hundredths of a second does not matter for such long requests."
-        return Finding(check="keep_alive", verdict="note", what=what)
+        return CheckFinding(check="keep_alive", verdict="note", what=what)
     kept = container.connect()
     again, anew = [], []
     for _ in range(_KEEP_ALIVE_REQUESTS):  # in turn, so that both meet the same load of the machine
@@ -164,10 +170,10 @@ def check_keep_alive(container: Container, sample: Sample) -> Finding:
     delay = slower - faster
     if delay < _DELAY_SECONDS or slower < 2 * faster:
         what = "Answers come as fast on a connection that is used again as on a new one."
-        return Finding(check="keep_alive", verdict="works", what=what)
+        return CheckFinding(check="keep_alive", verdict="works", what=what)
     what = (
         f"Answers come {delay * 1000:.0f} ms late on a connection that is used again ({slower * 1000:.0f} ms; "
         f"{faster * 1000:.0f} ms on a new one)."
     )
     remedy = "Nagle's algorithm meets delayed acknowledgement: write head and body at once, and set TCP_NODELAY."
-    return Finding(check="keep_alive", verdict="risk", what=what, remedy=remedy)
+    return CheckFinding(check="keep_alive", verdict="risk", what=what, remedy=remedy)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ContainerReport", "Finding", "JobSettings", "Level", "Verdict"]
+__all__ = ["CheckFinding", "ContainerReport", "LoadLevel", "RecommendedSettings", "Verdict"]
 
 Verdict = Literal["works", "note", "risk", "breaks"]
 """A contract that is kept; good to know; what a job may suffer from; what fails a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckFinding:
     """One thing that was found: `check` is a stable name, `what` has the numbers, `remedy` says what to do."""
 
     check: str
@@ -22,7 +22,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class LoadLevel:
     """A while of `in_flight` requests at once. `failed` and `wrong` count the requests without an answer, and those
     with another answer than the same record had alone; `failure` is the first of them, in words."""
 
@@ -41,7 +41,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
+class RecommendedSettings:
     """What to give a transform job of this container, under CreateTransformJob's names."""
 
     max_concurrent_transforms: int
@@ -53,11 +53,11 @@ class JobSettings:
 class ContainerReport:
     """Everything found, in the order it was checked. `settings` is None where too little worked to say."""
 
-    findings: tuple[Finding, ...]
-    levels: tuple[Level, ...] = ()
-    settings: JobSettings | None = None
+    findings: tuple[CheckFinding, ...]
+    levels: tuple[LoadLevel, ...] = ()
+    settings: RecommendedSettings | None = None
 
     @property
-    def fit(self) -> bool:
+    def compatible(self) -> bool:
         """Whether a job with these settings can be expected to work."""
         return self.settings is not None and all(finding.verdict != "breaks" for finding in self.findings)

@@ -138,7 +138,7 @@ class LocalSageMaker:
         yet; everything else that was running is done again. Not a call of SageMaker.
         """
         wanted = [arn for arn in self.interrupted() if arns is None or arn in arns]
-        resumed = [arn for arn in wanted if executions.resume(self._workspace, arn, self._step_faults)]
+        resumed = [arn for arn in wanted if executions.resume_execution(self._workspace, arn, self._step_faults)]
         for jobs in (self._transform_jobs, self._processing_jobs):
             resumed += [arn for arn in wanted if jobs.resume(arn)]
         return resumed

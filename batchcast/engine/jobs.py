@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from batchcast.engine.errors import ServiceException, storage_error
 from batchcast.engine.resource_name import arn, now
-from batchcast.engine.state import Record, Records
+from batchcast.engine.state import Record, RecordFolder
 from batchcast.steps.errors import BatchcastError, ServiceError
 
 __all__ = ["JobEnd", "JobRun", "Jobs"]
@@ -47,7 +47,7 @@ class Jobs:
     def __init__(
         self,
         kind: str,
-        records: Records,
+        records: RecordFolder,
         *,
         check: Callable[[Mapping[str, Any]], None],
         run: Callable[[JobRun], JobEnd],

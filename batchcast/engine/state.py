@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from batchcast.steps.store.objects import whole_file
 
-__all__ = ["Record", "Records"]
+__all__ = ["Record", "RecordFolder"]
 
 Record = dict[str, Any]
 
@@ -26,7 +26,7 @@ _LOOKER_SECONDS = 0.05
 _POLL_SECONDS = 0.01
 
 
-class Records:
+class RecordFolder:
     """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens."""
 
     def __init__(self, folder: Path) -> None:

@@ -15,7 +15,7 @@ from batchcast.engine.processing.request import check_processing_request
 from batchcast.engine.requests.refusal import refuse_keys
 from batchcast.engine.resource_name import ACCOUNT, REGION, arn
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
-from batchcast.engine.state import Record, Records
+from batchcast.engine.state import Record, RecordFolder
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.engine.transform.progress import TransformProgress
@@ -45,10 +45,10 @@ class Workspace:
         self.root = root
         self.store = store
         self.time_scale = options.time_scale
-        self.pipelines = Records(root / _STATE / "pipelines")
-        self.executions = Records(root / _STATE / "executions")
-        self.models = Records(root / _STATE / "models")
-        self._progress = Records(root / _STATE / "transform-progress")
+        self.pipelines = RecordFolder(root / _STATE / "pipelines")
+        self.executions = RecordFolder(root / _STATE / "executions")
+        self.models = RecordFolder(root / _STATE / "models")
+        self._progress = RecordFolder(root / _STATE / "transform-progress")
         self._sources = models
         self._faults = faults
         self._options = options
@@ -57,14 +57,14 @@ class Workspace:
         self.jobs: Mapping[str, Jobs] = {
             "Transform": Jobs(
                 "Transform",
-                Records(root / _STATE / "transform-jobs"),
+                RecordFolder(root / _STATE / "transform-jobs"),
                 check=self._check_transform,
                 run=self._run_transform,
                 broken=self.broken,
             ),
             "Processing": Jobs(
                 "Processing",
-                Records(root / _STATE / "processing-jobs"),
+                RecordFolder(root / _STATE / "processing-jobs"),
                 check=self._check_processing,
                 run=self._run_processing,
                 broken=self.broken,

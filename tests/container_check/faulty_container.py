@@ -125,6 +125,35 @@ class OneWorkerClaimsEight(OneWorker):
     says = {"MaxConcurrentTransforms": 8}  # noqa: RUF012
 
 
+class ConnectionsStickToAWorker(Sound):
+    """Two workers of two requests each; three connections in a row are one worker's, and stay so."""
+
+    accepted: ClassVar[list[int]] = []
+    busy: ClassVar[list[int]] = [0, 0]
+    lock: ClassVar[threading.Lock] = threading.Lock()
+    seconds = 0.02
+
+    def setup(self) -> None:
+        super().setup()
+        with self.lock:
+            self.worker = len(self.accepted) // 3 % 2
+            self.accepted.append(1)
+
+    def do_POST(self) -> None:
+        with self.lock:
+            full = self.busy[self.worker] >= 2
+            self.busy[self.worker] += not full
+        if full:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send(429, b"all workers are busy")
+            return
+        try:
+            super().do_POST()
+        finally:
+            with self.lock:
+                self.busy[self.worker] -= 1
+
+
 class SaysNoJson(Sound):
     says = b"concurrency: 8"
 

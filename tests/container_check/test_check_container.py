@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from batchcast.cli.model.container_report import container_document, print_container_report
-from batchcast.container_check import ContainerReport, Finding, JobSettings, Level
+from batchcast.container_check import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
 from batchcast.local.sample import read_sample_file
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError
@@ -22,11 +22,11 @@ from batchcast.steps.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = str(ROOT / "examples" / "bakery" / "model.toml")
 
-WORKS = Finding(check="multi_record", verdict="works", what="3 records in one request: a line each.")
-RISK = Finding(check="keep_alive", verdict="risk", what="Answers come 40 ms late.", remedy="Set TCP_NODELAY.")
-BREAKS = Finding(check="single_record", verdict="breaks", what="8 of 8 records fail.", remedy="See the log.")
-SETTINGS = JobSettings(max_concurrent_transforms=4, max_payload_in_mb=6, invocations_timeout_in_seconds=60)
-LEVEL = Level(in_flight=1, requests=10, seconds=2.0, slowest_seconds=0.3, failed=2)
+WORKS = CheckFinding(check="multi_record", verdict="works", what="3 records in one request: a line each.")
+RISK = CheckFinding(check="keep_alive", verdict="risk", what="Answers come 40 ms late.", remedy="Set TCP_NODELAY.")
+BREAKS = CheckFinding(check="single_record", verdict="breaks", what="8 of 8 records fail.", remedy="See the log.")
+SETTINGS = RecommendedSettings(max_concurrent_transforms=4, max_payload_in_mb=6, invocations_timeout_in_seconds=60)
+LEVEL = LoadLevel(in_flight=1, requests=10, seconds=2.0, slowest_seconds=0.3, failed=2)
 
 
 class NotLoaded(BaseHTTPRequestHandler):
@@ -95,7 +95,7 @@ def test_an_unfit_container_ends_with_exit_code_4_and_says_why(unfit_url: str) -
     assert ended.returncode == 4, ended.stderr
     assert "8 records of the bakery sample" in ended.stdout
     assert "the model is not loaded" in " ".join(ended.stdout.split())
-    assert "Unfit for Batch Transform: single record." in ended.stdout
+    assert "Not compatible with Batch Transform: single record." in ended.stdout
 
 
 def test_the_report_as_json_is_one_document_and_nothing_else(unfit_url: str, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_fit_report_ends_with_settings_that_a_run_takes_as_they_are(capsys: py
 def test_an_unfit_report_names_each_reason_once_and_gives_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
     print_container_report(ContainerReport(findings=(BREAKS, RISK, BREAKS), settings=SETTINGS), "url", "2 records.")
     printed = capsys.readouterr().out
-    assert printed.rstrip().endswith("Unfit for Batch Transform: single record.")
+    assert printed.rstrip().endswith("Not compatible with Batch Transform: single record.")
     assert "-p " not in printed
 
 

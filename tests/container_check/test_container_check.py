@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 from faulty_container import DEFECTS, serving
 
-from batchcast.container_check import CheckLimits, ContainerReport, Finding, JobSettings, check_container
+from batchcast.container_check import (
+    CheckFinding,
+    CheckLimits,
+    ContainerReport,
+    RecommendedSettings,
+    check_container,
+)
 from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 from batchcast.steps.errors import ConfigError
 
@@ -47,13 +55,13 @@ def check_program(defect: str, limits: CheckLimits = LIMITS) -> ContainerReport:
     return check_container(ModelCommand(command=command), RECORDS, judge=judge, limits=limits)
 
 
-def findings(report: ContainerReport, check: str) -> list[Finding]:
+def findings(report: ContainerReport, check: str) -> list[CheckFinding]:
     return [finding for finding in report.findings if finding.check == check]
 
 
 def test_a_sound_container_is_fit_and_every_check_says_so() -> None:
     report = check("SaysEverythingWell")
-    assert report.fit
+    assert report.compatible
     assert {finding.verdict for finding in report.findings} <= {"works", "note"}
     assert [finding.check for finding in report.findings] == [
         "start",
@@ -79,7 +87,7 @@ def test_a_sound_container_is_fit_and_every_check_says_so() -> None:
 
 def test_the_settings_are_those_that_were_measured() -> None:
     report = check("Sound")
-    assert report.settings == JobSettings(
+    assert report.settings == RecommendedSettings(
         max_concurrent_transforms=8, max_payload_in_mb=6, invocations_timeout_in_seconds=60
     )
 
@@ -130,7 +138,7 @@ def test_a_defect_is_named(defect: str, name: str, verdict: str, said: str) -> N
     found = [finding for finding in findings(report, name) if said in finding.what]
     assert found, report.findings
     assert found[0].verdict == verdict
-    assert report.fit == all(finding.verdict != "breaks" for finding in report.findings)
+    assert report.compatible == all(finding.verdict != "breaks" for finding in report.findings)
 
 
 def test_each_value_of_the_execution_parameters_that_is_not_usable_is_named() -> None:
@@ -148,7 +156,7 @@ def test_an_answer_on_several_lines_is_a_note_because_joined_output_is_written_a
 def test_fewer_requests_in_flight_are_advised_where_more_fail() -> None:
     report = check("RefusesMoreThanTwoAtOnce")
     assert report.settings and report.settings.max_concurrent_transforms == 2
-    assert report.fit
+    assert report.compatible
 
 
 def test_the_payload_that_was_taken_is_advised() -> None:
@@ -158,28 +166,28 @@ def test_the_payload_that_was_taken_is_advised() -> None:
 
 def test_what_can_not_be_answered_alone_is_not_tried_at_once() -> None:
     report = check("AnswersErrorsWith200")
-    assert not report.fit
+    assert not report.compatible
     assert report.settings is None
     assert [finding.check for finding in report.findings][-1] == "single_record"
 
 
 def test_a_sample_with_one_bad_record_is_checked_with_the_others() -> None:
     report = check_with("Sound", [*RECORDS, b'{"item_id": "bad"}'])
-    assert not report.fit
+    assert not report.compatible
     assert "1 of 5 records sent alone" in findings(report, "single_record")[0].what
     assert findings(report, "concurrency")[0].verdict == "works"
 
 
 def test_a_container_without_a_ping_is_unfit_and_gets_nothing_else() -> None:
     report = check_program("PingIsMissing", CheckLimits(start=0.8, ping_interval=0.05))
-    assert not report.fit
+    assert not report.compatible
     assert [finding.check for finding in report.findings] == ["start"]
     assert "/ping did not answer 200 within 0.8 s; the last was 404 no such page" in report.findings[0].what
 
 
 def test_a_container_that_exits_is_unfit_by_its_exit_code_and_last_words() -> None:
     report = check_program("ExitsAtOnce")
-    assert not report.fit
+    assert not report.compatible
     assert "exited with code 1 before /ping answered: the model file is missing" in report.findings[0].what
 
 
@@ -190,7 +198,7 @@ def test_a_program_that_does_not_exist_is_told_as_one_that_exits() -> None:
 
 def test_a_container_that_dies_of_bad_records_is_started_again_and_named_for_each() -> None:
     report = check_program("DiesOfBadRecords")
-    assert not report.fit
+    assert not report.compatible
     died = [finding.what for finding in findings(report, "recovery") if finding.verdict == "breaks"]
     assert died == [
         "After an empty body the server has exited with code 9.",
@@ -202,13 +210,13 @@ def test_a_container_that_dies_of_bad_records_is_started_again_and_named_for_eac
 
 def test_a_container_that_ends_on_sigterm_is_told_so() -> None:
     report = check_program("Sound")
-    assert report.fit
+    assert report.compatible
     assert findings(report, "stop")[0].verdict == "works"
 
 
 def test_a_container_that_ignores_sigterm_is_killed_and_told_so() -> None:
     report = check_program("IgnoresSigterm")
-    assert report.fit
+    assert report.compatible
     assert findings(report, "stop")[0].verdict == "risk"
     assert "goes on for 0.5 s after SIGTERM" in findings(report, "stop")[0].what
 
@@ -221,3 +229,23 @@ def test_a_url_that_is_none_is_refused() -> None:
 def test_every_faulty_container_is_used() -> None:
     text = Path(__file__).read_text()
     assert [name for name in DEFECTS if f'"{name}"' not in text] == []
+
+
+@pytest.mark.parametrize("earlier", range(6))
+def test_connections_that_lie_badly_are_met_by_one_of_several_sets(earlier: int) -> None:
+    """However many connections came before, and so however the next ones lie on the two workers."""
+    with serving("ConnectionsStickToAWorker") as url:
+        port = int(url.rpartition(":")[2])
+        for _ in range(earlier):
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(b"GET /ping HTTP/1.1\r\nConnection: close\r\n\r\n")
+                while connection.recv(4096):
+                    pass
+        limits = replace(LIMITS, level=0.3)
+        report = check_container(ModelUrl(url=url), RECORDS, judge=judge, limits=limits)
+    assert report.settings is not None
+    assert report.settings.max_concurrent_transforms <= 2
+    failing = [level.in_flight for level in report.levels if level.failed]
+    assert failing == [4, 8]
+    (finding,) = [each for each in findings(report, "concurrency") if "429" in each.what]
+    assert finding.remedy == f"Set MaxConcurrentTransforms to {report.settings.max_concurrent_transforms} at most."

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.container_check.answers import compare, judge_json
+from batchcast.container_check.answers import compare_answers, judge_json
 from batchcast.container_check.load import LEVELS, check_concurrency, useful_level
-from batchcast.container_check.report import Level
+from batchcast.container_check.report import LoadLevel
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -20,8 +20,8 @@ DOCUMENTS = st.recursive(
 )
 
 
-def level(in_flight: int, per_second: float, *, failed: int = 0, wrong: int = 0) -> Level:
-    return Level(
+def level(in_flight: int, per_second: float, *, failed: int = 0, wrong: int = 0) -> LoadLevel:
+    return LoadLevel(
         in_flight=in_flight,
         requests=round(per_second * 1000) + failed,
         seconds=1000.0,
@@ -39,7 +39,7 @@ def test_the_same_document_is_the_same_answer_however_it_is_written(
     one = json.dumps(document).encode()
     other = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     assert judge_json(b"", one) is None
-    assert compare(one, other) == compare(other, one) == "same"
+    assert compare_answers(one, other) == compare_answers(other, one) == "same"
 
 
 @given(value=st.floats(0.001, 1e9), shift=st.floats(1e-12, 1e-2))
@@ -47,7 +47,7 @@ def test_numbers_are_close_within_a_millionth_and_different_beyond(value: float,
     moved = value * (1 + shift)
     one, other = (json.dumps({"forecast": [{"day": "d", "value": number}]}).encode() for number in (value, moved))
     expected = "same" if moved == value else "close" if math.isclose(value, moved, rel_tol=1e-6) else "different"
-    assert compare(one, other) == expected
+    assert compare_answers(one, other) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,12 @@ def test_numbers_are_close_within_a_millionth_and_different_beyond(value: float,
     [(b"[1.0, 2.0]", b"[1.0]"), (b'{"a": 1.0}', b'{"b": 1.0}'), (b"[1.5]", b'["a"]'), (b"x", b"y"), (b"{}", b"[]")],
 )
 def test_other_shapes_are_different_answers(one: bytes, other: bytes) -> None:
-    assert compare(one, other) == "different"
+    assert compare_answers(one, other) == "different"
+
+
+def test_close_below_a_level_that_failed_nothing_is_useful() -> None:
+    levels = [level(1, 10), level(4, 40), level(6, 60), level(8, 80, failed=1)]
+    assert useful_level(levels).in_flight == 4
 
 
 @given(
@@ -78,7 +83,7 @@ def test_the_useful_level_is_the_least_that_comes_near_the_best_before_the_first
     )
 
 
-def said(levels: list[Level], claimed: int | None = None, *, in_turn: bool = False) -> list[tuple[str, str]]:
+def said(levels: list[LoadLevel], claimed: int | None = None, *, in_turn: bool = False) -> list[tuple[str, str]]:
     says = {} if claimed is None else {"max_concurrent_transforms": claimed}
     return [(finding.verdict, finding.what) for finding in check_concurrency(levels, says, in_turn=in_turn)]
 

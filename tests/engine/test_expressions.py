@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.engine.pipeline.expressions import Scope, expression_problems, references, resolve
+from batchcast.engine.pipeline.expressions import Scope, evaluate, expression_problems, references
 from batchcast.steps.errors import ConfigError
 
 DESCRIBED = {
@@ -67,7 +67,7 @@ def json_get(path: str) -> dict[str, Any]:
     ],
 )
 def test_an_expression_is_replaced_by_its_value(expression: Any, value: Any) -> None:
-    assert resolve(expression, SCOPE) == value
+    assert evaluate(expression, SCOPE) == value
     assert list(expression_problems(expression, "here")) == []
 
 
@@ -83,7 +83,7 @@ def test_an_expression_is_replaced_by_its_value(expression: Any, value: Any) -> 
 )
 def test_an_expression_without_a_value_says_which(expression: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        resolve(expression, SCOPE)
+        evaluate(expression, SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_a_value_without_expressions_stays_as_it_is(value: Any) -> None:
-    assert resolve(value, SCOPE) == value
+    assert evaluate(value, SCOPE) == value
 
 
 @given(st.text(max_size=3), st.lists(st.text() | st.integers()))
 def test_a_join_is_the_join_of_the_texts(on: str, values: list[str | int]) -> None:
-    assert resolve(join(on, *values), SCOPE) == on.join(str(value) for value in values)
+    assert evaluate(join(on, *values), SCOPE) == on.join(str(value) for value in values)

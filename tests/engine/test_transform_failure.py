@@ -61,6 +61,17 @@ def test_e34_client_errors_can_be_retried(tmp_path: Path) -> None:
     assert case.model.bodies == [b"1"] * 4
 
 
+@pytest.mark.parametrize(("status", "attempts"), [(429, 4), (400, 1)])
+def test_e34_too_many_requests_can_be_retried_alone(tmp_path: Path, status: int, attempts: int) -> None:
+    """E34: the switch for a service that takes 429 for a moment's refusal and other 4xx for final."""
+    case = TransformCase(tmp_path)
+    case.put(a=b"1\n")
+    options = TransformOptions(time_scale=0.05, retry_too_many_requests=True)
+    result = case.run(failing(b"1", Reply(status=status), attempts=3), options=options)
+    assert result.status == ("Completed" if status == 429 else "Failed")
+    assert case.model.bodies == [b"1"] * attempts
+
+
 def test_e35_a_server_error_is_retried(tmp_path: Path) -> None:
     """E35: documented (API reference, ModelClientConfig)."""
     case = TransformCase(tmp_path)

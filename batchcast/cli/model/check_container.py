@@ -1,4 +1,4 @@
-"""`check-container`: is this model container fit for Batch Transform, and with which settings?"""
+"""`check-container`: is this model container compatible with Batch Transform, and with which settings?"""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_container(
     start_timeout: float,
     as_json: bool,
 ) -> None:
-    """Check whether a model container is fit for Batch Transform.
+    """Check whether a model container is compatible with Batch Transform.
 
     Sends it good, bad, large, empty and many records, and says what works, what would break a job, and which
     settings to give the job. Exit code 0: fit, 4: unfit.
@@ -71,7 +71,7 @@ def check_container(
         click.echo(json.dumps(container_document(report, container), indent=1))
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
-    sys.exit(0 if report.fit else ModelError.exit_code)
+    sys.exit(0 if report.compatible else ModelError.exit_code)
 
 
 def _source(url: str | None, command: str | None) -> ModelSource:

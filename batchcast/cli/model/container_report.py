@@ -21,7 +21,7 @@ def container_document(report: ContainerReport, container: str) -> dict[str, Any
     return {
         "schema": 1,
         "container": container,
-        "fit": report.fit,
+        "fit": report.compatible,
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "levels": [{**dataclasses.asdict(level), "per_second": level.per_second} for level in report.levels],
         "parameters": _parameters(report),
@@ -45,13 +45,13 @@ def print_container_report(report: ContainerReport, container: str, origin: str)
             what.append(f"\n{finding.remedy}", style="italic")
         table.add_row(_MARKS[finding.verdict], _words(finding.check), what)
     console.print(table)
-    if report.fit:
-        console.print("\n[bold green]Fit for Batch Transform.[/] Give the job:")
+    if report.compatible:
+        console.print("\n[bold green]Compatible with Batch Transform.[/] Give the job:")
         for name, value in _parameters(report).items():
             click.echo(f"  -p {name}={value}")
         return
     reasons = dict.fromkeys(_words(finding.check) for finding in report.findings if finding.verdict == "breaks")
-    console.print(f"\n[bold red]Unfit for Batch Transform:[/] {', '.join(reasons)}.")
+    console.print(f"\n[bold red]Not compatible with Batch Transform:[/] {', '.join(reasons)}.")
 
 
 def _words(check: str) -> str:

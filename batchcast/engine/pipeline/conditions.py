@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.pipeline.expressions import Scope, resolve
+from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["condition_problems", "holds"]
@@ -36,9 +36,12 @@ def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
     if type_ == "Or":
         return any(holds(each, scope) for each in condition["Conditions"])
     if type_ == "In":
-        value = resolve(condition["QueryValue"], scope)
-        return any(_equal(value, resolve(each, scope)) for each in condition["Values"])
-    left, right = resolve(condition["LeftValue"], scope), resolve(condition["RightValue"], scope)
+        value = evaluate(condition["QueryValue"], scope)
+        return any(_equal(value, evaluate(each, scope)) for each in condition["Values"])
+    left, right = (
+        evaluate(condition["LeftValue"], scope),
+        evaluate(condition["RightValue"], scope),
+    )
     if type_ == "Equals":
         return _equal(left, right)
     if not (_is_number(left) and _is_number(right)):

@@ -14,7 +14,7 @@ from typing import Any
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Reference", "Scope", "expression_problems", "references", "resolve", "text_of"]
+__all__ = ["Reference", "Scope", "evaluate", "expression_problems", "references", "text_of"]
 
 _STEP_GET = re.compile(r"Steps\.(?P<step>[A-Za-z0-9\-_]+)\.(?P<path>.+)")
 _NAMED_GET = re.compile(r"(?P<kind>Parameters|Execution)\.(?P<name>[A-Za-z0-9\-_]+)")
@@ -71,15 +71,15 @@ class Scope:
     json_object: Callable[[str], Any]
 
 
-def resolve(value: Any, scope: Scope) -> Any:
+def evaluate(value: Any, scope: Scope) -> Any:
     """`value` with every expression in it replaced. Raises ConfigError when an expression has no value."""
     if isinstance(value, Mapping):
         function = _function(value)
         if function is not None:
             return _FUNCTIONS[function](value[function], scope)
-        return {key: resolve(item, scope) for key, item in value.items()}
+        return {key: evaluate(item, scope) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [resolve(item, scope) for item in value]
+        return [evaluate(item, scope) for item in value]
     return value
 
 
@@ -217,12 +217,12 @@ def _get(body: Any, scope: Scope) -> Any:
 
 
 def _join(body: Mapping[str, Any], scope: Scope) -> str:
-    return text_of(resolve(body["On"], scope)).join(text_of(resolve(value, scope)) for value in body["Values"])
+    return text_of(evaluate(body["On"], scope)).join(text_of(evaluate(value, scope)) for value in body["Values"])
 
 
 def _json_get(body: Mapping[str, Any], scope: Scope) -> Any:
     if "S3Uri" in body:
-        place = resolve(body["S3Uri"], scope)
+        place = evaluate(body["S3Uri"], scope)
         document = scope.json_object(place)
     else:
         file = Reference.parse(body["PropertyFile"]["Get"])

@@ -18,8 +18,8 @@ __all__ = [
     "CONTAINER_SPELLING",
     "ExecutionParameters",
     "ask_container",
-    "execution_parameters",
     "left_to_container",
+    "parameters_in_force",
 ]
 
 Strategy = Literal["SingleRecord", "MultiRecord"]
@@ -59,7 +59,7 @@ def left_to_container(request: Mapping[str, Any]) -> bool:
     return len(_given(request)) < 3
 
 
-def execution_parameters(request: Mapping[str, Any], answered: Mapping[str, Any]) -> ExecutionParameters:
+def parameters_in_force(request: Mapping[str, Any], answered: Mapping[str, Any]) -> ExecutionParameters:
     """The job's values over the container's (as `ask_container` gives them) over the defaults.
 
     The service publishes no bound for the container's MaxConcurrentTransforms; our pick is the one for the job's own,

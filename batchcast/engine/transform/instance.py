@@ -14,8 +14,8 @@ from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.execution_parameters import (
     ExecutionParameters,
     ask_container,
-    execution_parameters,
     left_to_container,
+    parameters_in_force,
 )
 from batchcast.engine.transform.invocation import Invoker
 from batchcast.engine.transform.log import DataLog
@@ -88,7 +88,7 @@ class TransformInstance:
                 self._connections = [connection]
                 answered, notes = ask_container(connection, timeout=self._job.timeout)
             self._log.write(*notes)
-        parameters = execution_parameters(request, answered)
+        parameters = parameters_in_force(request, answered)
         wanted = answered.get("max_concurrent_transforms", 0)
         if not request.get("MaxConcurrentTransforms") and wanted > parameters.max_concurrent_transforms:
             what = f"/execution-parameters: MaxConcurrentTransforms {wanted} times MaxPayloadInMB"

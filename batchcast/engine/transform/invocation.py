@@ -2,7 +2,7 @@
 
 API reference, ModelClientConfig: an invocation that fails is retried up to InvocationsMaxRetries times, each attempt
 within InvocationsTimeoutInSeconds. Whether the service retries a 4xx and whether it waits between attempts is not
-published; our picks are no (TransformOptions.retry_client_errors) and no.
+published; our picks are no (TransformOptions has a switch for all of them, and one for 429) and no.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from batchcast.engine.faults import Fault
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
@@ -57,10 +58,17 @@ class Invoker:
                 if 200 <= answer.status < 300:
                     return answer.body
                 failure = self._bad_status(source, batch, answer)
-            final = failure.blame == "ClientError" and not self.job.options.retry_client_errors
-            if final or self.over.is_set():
+                if not self._retries(answer.status):
+                    break
+            if self.over.is_set():
                 break
         raise failure
+
+    def _retries(self, status: int) -> bool:
+        options = self.job.options
+        if status == HTTPStatus.TOO_MANY_REQUESTS and options.retry_too_many_requests:
+            return True
+        return options.retry_client_errors or not 400 <= status < 500
 
     def _attempt(self, connection: Connection, source: InputObject, batch: MiniBatch, attempt: int) -> Answer:
         timeout = self.job.timeout

@@ -32,6 +32,7 @@ class TransformOptions:
     start_seconds: float = START_DEADLINE_SECONDS
     resume: bool = False
     retry_client_errors: bool = False
+    retry_too_many_requests: bool = False
     keep_newline: bool = False
     reject_blank_lines: bool = False
 

@@ -14,7 +14,7 @@ from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["interrupted", "resume", "retry_execution", "start_execution", "stop_execution"]
+__all__ = ["interrupted", "resume_execution", "retry_execution", "start_execution", "stop_execution"]
 
 # An execution's record tells its end a moment before its owner lets go of it.
 _ENDING_SECONDS = 5.0
@@ -112,7 +112,7 @@ def interrupted(workspace: Workspace) -> list[str]:
     ]
 
 
-def resume(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
+def resume_execution(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
     """Go on with an interrupted execution in the background; False when it is none, or another process was faster."""
     if arn not in interrupted(workspace):
         return False

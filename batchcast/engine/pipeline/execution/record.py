@@ -12,7 +12,7 @@ from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.definition import Definition
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.execution.selective_execution import reused_steps
-from batchcast.engine.pipeline.expressions import Scope, resolve
+from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.engine.pipeline.parameters import Scalar, parameter_values
 from batchcast.engine.resource_name import arn, now
 from batchcast.engine.state import Record
@@ -70,7 +70,7 @@ def _experiment(definition: Definition, record: Record, values: Mapping[str, Sca
         property_file=no_step,
         json_object=no_step,
     )
-    return {"PipelineExperimentConfig": resolve(definition.experiment, scope)}
+    return {"PipelineExperimentConfig": evaluate(definition.experiment, scope)}
 
 
 def execution_variables(record: Record) -> dict[str, str]:

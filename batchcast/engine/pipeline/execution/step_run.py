@@ -13,7 +13,7 @@ from batchcast.engine.pipeline.conditions import holds
 from batchcast.engine.pipeline.definition import Step
 from batchcast.engine.pipeline.execution.retry_policy import RetryCount, creation_exception, failure_exception
 from batchcast.engine.pipeline.execution.step_values import ExecutionContext, scope
-from batchcast.engine.pipeline.expressions import resolve, text_of
+from batchcast.engine.pipeline.expressions import evaluate, text_of
 from batchcast.steps.errors import BatchcastError
 
 __all__ = ["StepEnd", "run_step"]
@@ -59,7 +59,7 @@ def _condition(step: Step, context: ExecutionContext) -> StepEnd:
 
 
 def _fail(step: Step, context: ExecutionContext) -> StepEnd:
-    message = text_of(resolve(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
+    message = text_of(evaluate(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
     return StepEnd(status="Failed", failure_reason=message, metadata={"Fail": {"ErrorMessage": message}})
 
 
@@ -108,7 +108,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
 
 def _request(step: Step, context: ExecutionContext, job: str) -> dict[str, Any]:
     member = f"{step.type}JobName"
-    return {member: job, **resolve(step.arguments, scope(context, **{member: job}))}
+    return {member: job, **evaluate(step.arguments, scope(context, **{member: job}))}
 
 
 def _job_name(execution_id: str, step: str, attempt: int) -> str:
