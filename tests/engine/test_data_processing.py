@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transform_case import TransformCase
 
 from batchcast.engine.transform.data.csv_row import dump_row, load_row
 from batchcast.engine.transform.data.json_path import PathError, parse_json_path
-from batchcast.engine.transform.data.json_text import dump_json, load_json
+from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
 LINES = {"ContentType": "application/jsonlines", "Accept": "application/jsonlines"}
@@ -277,3 +278,42 @@ def test_a_csv_row_survives_writing_and_reading(cells: list[str]) -> None:
 def test_a_row_that_is_not_csv(row: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         load_row(row)
+
+
+TEXTS = st.text(st.sampled_from('{}[]",:\\\\ 019.eE+-nulltrfasIN\\n\\t\u00e9'), max_size=12)
+
+
+@given(
+    text=TEXTS
+    | JSON_VALUES.map(lambda value: json.dumps(value, indent=1))
+    | st.builds('{{"a": {}, "b": {}}}'.format, TEXTS, TEXTS)
+    | st.builds('{{"a": {}, "b": 1}}{}'.format, JSON_VALUES.map(json.dumps), TEXTS),
+    names=st.sets(st.sampled_from(["a", "b", "c"]), max_size=2),
+)
+@settings(max_examples=1000)
+def test_some_members_are_those_of_the_whole_document_and_the_same_texts_are_refused(
+    text: str, names: set[str]
+) -> None:
+    try:
+        whole = load_json(text.encode())
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            load_members(text.encode(), names)
+        return
+    some = load_members(text.encode(), names)
+    if isinstance(whole, dict):
+        whole, some = ({name: each[name] for name in names if name in each} for each in (whole, some))
+    assert dump_json(some) == dump_json(whole)
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a":1,"a":2}', b'{"a":1,"b":' + b"[" * 100_000, b'{"a":NaN}', b'{"b":Infinity,"a":1}', b'{"a":1}\xff']
+)
+def test_hostile_texts_are_the_same_for_some_members(text: bytes) -> None:
+    try:
+        whole = load_json(text)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            load_members(text, ["a"])
+    else:
+        assert load_members(text, ["a"]) == {"a": whole["a"]}

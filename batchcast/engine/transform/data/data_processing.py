@@ -11,7 +11,7 @@ from typing import Any
 
 from batchcast.engine.transform.data.csv_row import dump_row, load_row
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
-from batchcast.engine.transform.data.json_text import dump_json, load_json
+from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 
 __all__ = ["CSV", "FILTERED_TYPES", "DataProcessing", "ProcessingError", "data_processing", "media_type"]
 
@@ -51,7 +51,9 @@ class DataProcessing:
         if not self.filters_input:
             return record
         try:
-            return self._dump(self.input_filter.apply(self._load(record, of_input=True)))
+            return self._dump(
+                self.input_filter.apply(self._load(record, of_input=True, members=self.input_filter.members))
+            )
         except PathError as error:
             raise ProcessingError(f"InputFilter {self.input_filter.text}: {error}", by_algorithm=False) from error
 
@@ -71,7 +73,7 @@ class DataProcessing:
     def _finish_one(self, record: bytes, answer: bytes) -> bytes:
         document = self._load(answer.rstrip(b"\r\n") if self._shape == "CSV" else answer, of_input=False)
         if self.join:
-            document = self._joined(self._load(record, of_input=True), document)
+            document = self._joined(self._load(record, of_input=True, members=self.output_filter.members), document)
         try:
             return self._dump(self.output_filter.apply(document))
         except PathError as error:
@@ -84,9 +86,12 @@ class DataProcessing:
             return {**record, _OUTPUT_KEY: answer}
         return {_INPUT_KEY: record, _OUTPUT_KEY: answer}
 
-    def _load(self, text: bytes, *, of_input: bool) -> Any:
+    def _load(self, text: bytes, *, of_input: bool, members: tuple[str, ...] | None = None) -> Any:
+        """The row or the document; of an object no more than the `members`, where they are given."""
         try:
-            return load_row(text) if self._shape == "CSV" else load_json(text)
+            if self._shape == "CSV":
+                return load_row(text)
+            return load_json(text) if members is None else load_members(text, members)
         except ValueError as error:
             # Both wordings were seen in job logs (amazon-sagemaker-examples issues 821 and 1620).
             if not of_input:

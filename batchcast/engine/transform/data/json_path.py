@@ -34,6 +34,8 @@ class JsonPath:
     text: str
     steps: tuple[_Step, ...]
     by_index_only: bool
+    members: tuple[str, ...] | None = None
+    """The members of the document that the path looks at; None where it may look at all."""
 
     @property
     def selects_all(self) -> bool:
@@ -53,6 +55,7 @@ class JsonPath:
 class _Step:
     select: Callable[[Any], Any]
     several: bool
+    members: tuple[str, ...] | None = None
 
 
 def _applied(steps: tuple[_Step, ...], document: Any) -> Any:
@@ -82,18 +85,19 @@ def parse_json_path(text: str, *, end_inclusive: bool = False) -> JsonPath:
         step, position, by_name = _step(text, position, end_inclusive)
         steps.append(step)
         by_index_only = by_index_only and not by_name
-    return JsonPath(text, tuple(steps), by_index_only)
+    return JsonPath(text, tuple(steps), by_index_only, steps[0].members if steps else None)
 
 
 def _step(text: str, position: int, end_inclusive: bool) -> tuple[_Step, int, bool]:
     if match := _WILDCARD.match(text, position):
         return _Step(_every, several=True), match.end(), False
     if match := _CHILD.match(text, position):
-        return _Step(_child(match["name"]), several=False), match.end(), True
+        name = match["name"]
+        return _Step(_child(name), several=False, members=(name,)), match.end(), True
     if match := _NAMES.match(text, position):
         names = [name[1:-1] for name in re.findall(_NAME, match["names"])]
         several = len(names) > 1
-        return _Step(_children(names) if several else _child(names[0]), several), match.end(), True
+        return _Step(_children(names) if several else _child(names[0]), several, tuple(names)), match.end(), True
     if match := _PLACES.match(text, position):
         return _elements(match["places"].split(","), end_inclusive), match.end(), False
     raise PathError(f"the JSONPath {text!r} has an operator SageMaker does not support, from {text[position:]!r}")

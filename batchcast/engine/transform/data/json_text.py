@@ -7,10 +7,12 @@ or escapes HTML characters is not published; our pick keeps the text of each num
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["dump_json", "load_json"]
+__all__ = ["dump_json", "load_json", "load_members"]
 
 
 class _Number(str):
@@ -24,6 +26,9 @@ def _refuse_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_refuse_constant)
+_SPACE = re.compile(r"[ \t\n\r]*")
+# Numbers that are only passed over need no value: their length is the least that can be made of them.
+_READ_OVER = json.JSONDecoder(parse_float=len, parse_int=len, parse_constant=_refuse_constant)
 
 
 def load_json(text: bytes) -> Any:
@@ -35,6 +40,51 @@ def load_json(text: bytes) -> Any:
         return _DECODER.decode(text.decode("utf-8"))
     except RecursionError:
         raise ValueError("the document is nested too deeply") from None
+
+
+def load_members(text: bytes, names: Collection[str]) -> Any:
+    """As `load_json`, but an object has only the members of these names: the others are read over in C, unbuilt.
+
+    What is no JSON is refused all the same, wherever it stands.
+    """
+    try:
+        decoded = text.decode("utf-8")
+        spans = _member_spans(decoded)
+    except (ValueError, RecursionError):
+        spans = None  # `load_json` says what is wrong
+    if spans is None:
+        return load_json(text)
+    return {name: _DECODER.decode(decoded[slice(*spans[name])]) for name in names if name in spans}
+
+
+def _member_spans(text: str) -> dict[str, tuple[int, int]] | None:
+    """Where the value of each member of an object stands; None for what is not an object that ends the text."""
+    position = _skip_space(text, 0)
+    if text[position : position + 1] != "{":
+        return None
+    spans: dict[str, tuple[int, int]] = {}
+    position = _skip_space(text, position + 1)
+    while text[position : position + 1] == '"':
+        name, position = _READ_OVER.raw_decode(text, position)
+        position = _skip_space(text, position)
+        if text[position : position + 1] != ":":
+            return None
+        first = _skip_space(text, position + 1)
+        _, position = _READ_OVER.raw_decode(text, first)
+        spans[name] = (first, position)  # of a name that comes twice, the last
+        position = _skip_space(text, position)
+        mark = text[position : position + 1]
+        if mark == "}":
+            return spans if _skip_space(text, position + 1) == len(text) else None
+        if mark != ",":
+            return None
+        position = _skip_space(text, position + 1)
+    return None  # also for an empty object, of which there is nothing to pass over
+
+
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def dump_json(value: Any) -> bytes:
