@@ -8,7 +8,10 @@ from pathlib import Path
 
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
-__all__ = ["NotEmulatedError", "ServiceException", "not_emulated", "storage_error"]
+NOT_EMULATED = "not_emulated"
+"""The code of what only the engine refuses."""
+
+__all__ = ["NOT_EMULATED", "NotEmulatedError", "ServiceException", "not_emulated", "storage_error"]
 
 _FREE = "Free some space"
 _STORAGE: Mapping[int, tuple[str, str]] = {
@@ -48,7 +51,7 @@ class NotEmulatedError(ConfigError):
 
 def not_emulated(what: str, *, where: str, remedy: str) -> NotEmulatedError:
     """The refusal of one field or value by name."""
-    return NotEmulatedError(Problem("not_emulated", what, where=where, remedy=remedy))
+    return NotEmulatedError(Problem(NOT_EMULATED, what, where=where, remedy=remedy))
 
 
 def storage_error(error: BaseException, workspace: Path) -> ServiceError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
+from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.resource_name import arn, now
 from batchcast.engine.workspace import Workspace
 
@@ -13,15 +13,21 @@ __all__ = ["create_model", "delete_model", "describe_model", "model_summaries"]
 
 
 def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ServiceException for a name that is taken, and for a model that no server is declared for."""
+    """Raises ServiceException for a name that is taken, NotEmulatedError for a model that no server is declared for."""
     name = request["ModelName"]
+    containers = request.get("Containers", [])
+    if len(containers) > 1:
+        what = f"{len(containers)} containers in a row are not emulated locally."
+        raise not_emulated(what, where="Containers", remedy="Give one container.")
+    given = {"PrimaryContainer": containers[0]} if containers else {}
     model = {
-        **{key: value for key, value in request.items() if key != "Tags"},
+        **{key: value for key, value in request.items() if key not in ("Tags", "Containers")},
+        **given,
         "ModelArn": arn("model", name),
         "CreationTime": now(),
     }
-    if "PrimaryContainer" not in request:
-        raise ServiceException("ValidationException", "A model needs a PrimaryContainer.")
+    if ("PrimaryContainer" in request) == bool(containers):
+        raise ServiceException("ValidationException", "Exactly one of PrimaryContainer and Containers has to be given.")
     workspace.model_source(model)
     if not workspace.models.create(name, model):
         raise ServiceException("ValidationException", f"Cannot create already existing model {arn('model', name)}.")

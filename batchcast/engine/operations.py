@@ -35,9 +35,26 @@ OPERATIONS = (
 )
 
 _VERSIONS = "Local pipelines have one version, the latest."
-_ONE_CONTAINER = "Give one container as PrimaryContainer."
 _PLAIN_CONTAINER = "Give Image, ModelDataUrl and Environment."
-_SOURCE = "PrimaryContainer.ModelDataSource.S3DataSource"
+_REFUSED_OF_A_CONTAINER: Mapping[str, str] = {
+    "Mode": "A batch transform job runs a single model; leave it out.",
+    **dict.fromkeys(
+        (
+            "ImageConfig",
+            "AdditionalModelDataSources",
+            "ModelPackageName",
+            "InferenceSpecificationName",
+            "MultiModelConfig",
+            "ContainerMetricsConfig",
+            "ModelDataSource.S3DataSource.ModelAccessConfig",
+            "ModelDataSource.S3DataSource.HubAccessConfig",
+            "ModelDataSource.S3DataSource.ManifestS3Uri",
+            "ModelDataSource.S3DataSource.ETag",
+            "ModelDataSource.S3DataSource.ManifestEtag",
+        ),
+        _PLAIN_CONTAINER,
+    ),
+}
 
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "CreatePipeline": {
@@ -58,20 +75,12 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
     },
     "ListPipelineExecutions": {"PipelineVersionAlias": _VERSIONS},
     "CreateModel": {
-        "Containers": _ONE_CONTAINER,
-        "InferenceExecutionConfig": _ONE_CONTAINER,
-        "PrimaryContainer.Mode": "A batch transform job runs a single model; leave it out.",
-        "PrimaryContainer.ImageConfig": _PLAIN_CONTAINER,
-        "PrimaryContainer.AdditionalModelDataSources": _PLAIN_CONTAINER,
-        "PrimaryContainer.ModelPackageName": _PLAIN_CONTAINER,
-        "PrimaryContainer.InferenceSpecificationName": _PLAIN_CONTAINER,
-        "PrimaryContainer.MultiModelConfig": _PLAIN_CONTAINER,
-        "PrimaryContainer.ContainerMetricsConfig": _PLAIN_CONTAINER,
-        f"{_SOURCE}.ModelAccessConfig": _PLAIN_CONTAINER,
-        f"{_SOURCE}.HubAccessConfig": _PLAIN_CONTAINER,
-        f"{_SOURCE}.ManifestS3Uri": _PLAIN_CONTAINER,
-        f"{_SOURCE}.ETag": _PLAIN_CONTAINER,
-        f"{_SOURCE}.ManifestEtag": _PLAIN_CONTAINER,
+        "InferenceExecutionConfig": "Give one container.",
+        **{
+            f"{container}.{member}": remedy
+            for container in ("PrimaryContainer", "Containers[]")
+            for member, remedy in _REFUSED_OF_A_CONTAINER.items()
+        },
     },
 }
 """Members of each operation that the engine refuses whole, and what to do instead."""

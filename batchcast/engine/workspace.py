@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
+from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.faults import FaultPlan
 from batchcast.engine.jobs import JobEnd, JobRun, Jobs
 from batchcast.engine.processing.job import run_processing_job
@@ -96,14 +96,15 @@ class Workspace:
     def model_source(self, model: Mapping[str, Any]) -> ModelSource:
         """The server of a model: the one declared for its name, else for its image.
 
-        Raises ServiceException when there is neither, because nothing says how to start it.
+        Raises NotEmulatedError when there is neither, because nothing says how to start it.
         """
         container = model.get("PrimaryContainer", {})
         source = self._sources.get(model["ModelName"]) or self._sources.get(container.get("Image", ""))
         if source is None:
             known = ", ".join(self._sources) or "none"
             what = f"No server is declared for model {model['ModelName']} or its image; declared: {known}."
-            raise ServiceException("ValidationException", what)
+            remedy = "Declare the command or the URL that stands for it."
+            raise not_emulated(what, where=f"model {model['ModelName']}", remedy=remedy)
         if isinstance(source, ModelCommand):
             return replace(source, environment={**source.environment, **container.get("Environment", {})})
         return source

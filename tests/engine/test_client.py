@@ -22,7 +22,7 @@ from local_pipeline import (
 )
 
 from batchcast import engine
-from batchcast.engine import LocalSageMaker, ModelCommand, ModelUrl, ServiceException
+from batchcast.engine import LocalSageMaker, ModelCommand, ModelUrl, NotEmulatedError, ServiceException
 
 TOKEN = "t" * 32
 
@@ -166,9 +166,8 @@ def test_a_definition_may_lie_in_the_store(tmp_path: Path) -> None:
 
 def test_a_definition_that_cannot_run_creates_no_pipeline(tmp_path: Path) -> None:
     client = local(tmp_path)
-    with pytest.raises(ServiceException, match="step type 'EMR' is not emulated") as refused:
+    with pytest.raises(NotEmulatedError, match="step type 'EMR' is not emulated"):
         start(client, {"Name": "A", "Type": "EMR", "Arguments": {}})
-    assert code_of(refused) == "ValidationException"
     with pytest.raises(ServiceException, match="does not exist") as absent:
         client.describe_pipeline(PipelineName="p")
     assert code_of(absent) == "ResourceNotFound"
@@ -227,8 +226,23 @@ def test_a_model_is_served_by_what_is_declared_for_its_name_or_its_image(tmp_pat
     step = transform("T", "s3://b/in/", "s3://b/out")
     step["Arguments"]["ModelName"] = "created"
     assert ended(client, start(client, step))["PipelineExecutionStatus"] == "Succeeded"
-    with pytest.raises(ServiceException, match="No server is declared for model other or its image"):
+    with pytest.raises(NotEmulatedError, match="No server is declared for model other or its image"):
         client.create_model(ModelName="other", PrimaryContainer={"Image": "x"}, ExecutionRoleArn=ROLE)
+
+
+def test_p22_a_model_of_one_container_in_a_list_is_served_and_one_of_two_is_not_emulated(tmp_path: Path) -> None:
+    client = LocalSageMaker(tmp_path, {"registry/image:1": MODEL})
+    one = {"Image": "registry/image:1", "ModelDataUrl": "s3://b/model.tar.gz"}
+    client.create_model(ModelName="created", Containers=[one], ExecutionRoleArn=ROLE)
+    assert client.describe_model(ModelName="created")["PrimaryContainer"] == one
+    store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"id": 1}\n')
+    step = transform("T", "s3://b/in/", "s3://b/out")
+    step["Arguments"]["ModelName"] = "created"
+    assert ended(client, start(client, step))["PipelineExecutionStatus"] == "Succeeded"
+    with pytest.raises(NotEmulatedError, match="2 containers in a row"):
+        client.create_model(ModelName="two", Containers=[one, one], ExecutionRoleArn=ROLE)
+    with pytest.raises(NotEmulatedError, match=r"Containers\[\]\.Mode"):
+        client.create_model(ModelName="mode", Containers=[{**one, "Mode": "MultiModel"}], ExecutionRoleArn=ROLE)
 
 
 def test_the_environment_of_a_created_model_reaches_its_server(tmp_path: Path) -> None:

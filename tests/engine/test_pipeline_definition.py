@@ -10,8 +10,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_pipeline import Json, after, condition, definition, equals, fail, json_get, processing, transform
+from local_pipeline import (
+    ROLE,
+    Json,
+    after,
+    condition,
+    definition,
+    equals,
+    fail,
+    json_get,
+    local,
+    processing,
+    transform,
+)
 
+from batchcast.engine import NotEmulatedError, ServiceException
 from batchcast.engine.pipeline.conditions import holds
 from batchcast.engine.pipeline.definition import Branch, Dependency
 from batchcast.engine.pipeline.definition_reader import parse_definition
@@ -55,7 +68,7 @@ def plain(name: str = "A", **members: Any) -> Json:
     [
         ([{"Name": "A", "Type": "Training", "Arguments": {}}], "step type 'Training' is not emulated"),
         ([plain(Colour="red")], "Steps[0].Colour: is not known here"),
-        ([plain(CacheConfig={"Enabled": True, "ExpireAfter": "p7d"})], "step caching is not emulated"),
+        ([{"Name": "A", "Type": "Lambda", "Arguments": {}}], "(A): step type 'Lambda' is not emulated. Do its work in"),
         ([plain("A"), plain("A")], "the name A is used twice"),
         ([plain("A b")], "'A b' is no step name"),
         ([plain(DependsOn=["B"])], "depends on B, which is no step"),
@@ -79,6 +92,34 @@ def test_r04_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], sa
     with pytest.raises(ConfigError) as refused:
         parse_definition(definition(*steps))
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"Name": "A", "Type": "Training", "Arguments": {}}],
+        [plain(Colour="red")],
+        [plain("A"), plain("A", Colour="red")],
+    ],
+)
+def test_r04_what_only_the_engine_refuses_is_not_told_as_the_service_s_refusal(
+    tmp_path: Path, steps: list[Json]
+) -> None:
+    with pytest.raises(NotEmulatedError):
+        local(tmp_path).create_pipeline(PipelineName="p", PipelineDefinition=definition(*steps), RoleArn=ROLE)
+
+
+def test_r04_what_the_service_refuses_is_told_as_its_refusal(tmp_path: Path) -> None:
+    with pytest.raises(ServiceException, match="ValidationException"):
+        local(tmp_path).create_pipeline(
+            PipelineName="p", PipelineDefinition=definition(plain("A"), plain("A")), RoleArn=ROLE
+        )
+
+
+def test_p21_a_step_with_a_cache_runs_without_one(caplog: pytest.LogCaptureFixture) -> None:
+    read = parse_definition(definition(plain(CacheConfig={"Enabled": True, "ExpireAfter": "p7d"})))
+    assert set(read.steps) == {"A"}
+    assert [record.getMessage()[:46] for record in caplog.records] == ["step A: the local engine has no cache, it runs"]
 
 
 @pytest.mark.parametrize(

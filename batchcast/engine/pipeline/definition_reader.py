@@ -6,10 +6,12 @@ Source: `Pipeline.definition()` of the SageMaker Python SDK 3.27, schema version
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError
 from batchcast.engine.pipeline.conditions import condition_problems
 from batchcast.engine.pipeline.definition import COMPLETED, TRIGGERS, Branch, Definition, Dependency, PropertyFile, Step
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
@@ -32,12 +34,31 @@ _STEP_KEYS: Mapping[str, frozenset[str]] = {
     "Condition": _PLAIN_KEYS,
     "Fail": _PLAIN_KEYS,
 }
+_LOG = logging.getLogger(__name__)
+_TRAINING = "Train beforehand and name the model."
+_INSTEAD: Mapping[str, str] = {
+    "AutoML": _TRAINING,
+    "Training": _TRAINING,
+    "Tuning": _TRAINING,
+    "Model": "Create the model beforehand and give its name to the transform.",
+    "RegisterModel": "Register the model in a pipeline of its own, on AWS.",
+    "Lambda": "Do its work in a Processing step.",
+    "Callback": "Do its work in a Processing step.",
+    "EMR": "Run it on AWS, or do its work in a Processing step.",
+    "EMRServerless": "Run it on AWS, or do its work in a Processing step.",
+    "NotebookJob": "Run the notebook's code in a Processing step.",
+    "QualityCheck": "Run the check in a Processing step.",
+    "ClarifyCheck": "Run the check in a Processing step.",
+}
 _STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _TOP_KEYS = frozenset({"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"})
 
 
 def parse_definition(text: str) -> Definition:
-    """Raises ConfigError with everything in the definition that this engine cannot run as SageMaker would."""
+    """Raises ConfigError with everything in the definition that SageMaker refuses or this engine cannot run.
+
+    NotEmulatedError where some of it is the engine's own refusal, its problems being `not_emulated`.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -47,7 +68,8 @@ def parse_definition(text: str) -> Definition:
     if not reader.problems:
         reader.problems.extend(graph_problems(definition))
     if reader.problems:
-        raise ConfigError(*reader.problems)
+        ours = any(each.code == NOT_EMULATED for each in reader.problems)
+        raise (NotEmulatedError if ours else ConfigError)(*reader.problems)
     return definition
 
 
@@ -60,10 +82,11 @@ class _Reader:
     def definition(self, document: Any) -> Definition:
         top = self._object(document, "definition", _TOP_KEYS, required=("Version", "Steps"))
         if top.get("Version") not in (None, VERSION):
-            self._problem("definition.Version", f"is {top['Version']!r}.", f"This engine reads {VERSION}.")
+            self._not_emulated("definition.Version", f"is {top['Version']!r}.", f"This engine reads {VERSION}.")
         for key in ("Metadata", "MlflowConfig"):
             if top.get(key):
-                self._problem(f"definition.{key}", "is not empty.", "This engine gives it no meaning: leave it out.")
+                remedy = "This engine gives it no meaning: leave it out."
+                self._not_emulated(f"definition.{key}", "is not empty.", remedy)
         declared = [self._parameter(each, index) for index, each in enumerate(self._list(top, "Parameters"))]
         steps = list(self._steps(self._list(top, "Steps"), "Steps", None))
         self._unique("Parameters", [each.name for each in declared if each])
@@ -94,7 +117,9 @@ class _Reader:
     def _step(self, value: Any, where: str, branch: Branch | None) -> Iterator[Step]:
         type_ = value.get("Type") if isinstance(value, Mapping) else None
         if not isinstance(type_, str) or type_ not in _STEP_KEYS:
-            self._problem(where, f"step type {type_!r} is not emulated.", f"Use {', '.join(_STEP_KEYS)}.")
+            step = value.get("Name") if isinstance(value, Mapping) else None
+            remedy = _INSTEAD.get(str(type_), f"The local engine runs {', '.join(_STEP_KEYS)}.")
+            self._not_emulated(f"{where} ({step})", f"step type {type_!r} is not emulated.", remedy)
             return
         body = self._object(value, where, _STEP_KEYS[type_], required=("Name", "Type", "Arguments"))
         name = body.get("Name")
@@ -109,7 +134,13 @@ class _Reader:
         nested = {key: self._list(arguments, key) for key in ("IfSteps", "ElseSteps")} if type_ == "Condition" else {}
         own = {key: item for key, item in arguments.items() if key not in nested}
         self._check_arguments(type_, own, f"{where}.Arguments")
-        self._check_cache(body.get("CacheConfig"), f"{where}.CacheConfig")
+        cache = self._object(
+            body.get("CacheConfig") or {}, f"{where}.CacheConfig", frozenset({"Enabled", "ExpireAfter"})
+        )
+        if cache.get("Enabled"):
+            _LOG.warning(
+                "step %s: the local engine has no cache, it runs the step whatever its CacheConfig says.", name
+            )
         for key in ("DisplayName", "Description"):
             if not isinstance(body.get(key, ""), str):
                 self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.", "")
@@ -131,15 +162,10 @@ class _Reader:
         found = list(expression_problems(arguments, where))
         if f"{type_}JobName" in arguments:
             what = "names of jobs are made from the execution and the step."
-            found.append(Problem("definition", what, where=f"{where}.{type_}JobName", remedy="Leave it out."))
+            found.append(Problem(NOT_EMULATED, what, where=f"{where}.{type_}JobName", remedy="Leave it out."))
         if type_ == "Condition" and not found:
             found = list(condition_problems(arguments.get("Conditions"), f"{where}.Conditions"))
         self.problems.extend(found)
-
-    def _check_cache(self, value: Any, where: str) -> None:
-        cache = self._object(value or {}, where, frozenset({"Enabled", "ExpireAfter"}))
-        if cache.get("Enabled"):
-            self._problem(where, "step caching is not emulated.", "Its key ignores what the objects hold: turn it off.")
 
     def _dependencies(self, values: list[Any], arguments: Mapping[str, Any], where: str) -> tuple[Dependency, ...]:
         found: dict[str, Dependency] = {}
@@ -180,7 +206,7 @@ class _Reader:
             return {}
         for key in value if keys is not None else ():
             if key not in (keys or ()):
-                self._problem(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
+                self._not_emulated(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
         for key in required:
             if key not in value:
                 self._problem(where, f"{key} is missing.", "")
@@ -196,6 +222,9 @@ class _Reader:
     def _unique(self, where: str, names: list[str]) -> None:
         for name in sorted({name for name in names if names.count(name) > 1}):
             self._problem(where, f"the name {name} is used twice.", "")
+
+    def _not_emulated(self, where: str, what: str, remedy: str) -> None:
+        self.problems.append(Problem(NOT_EMULATED, what, where=where, remedy=remedy))
 
     def _problem(self, where: str, what: str, remedy: str) -> None:
         self.problems.append(Problem("definition", what, where=where, remedy=remedy))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.errors import ServiceException, not_emulated
+from batchcast.engine.errors import NotEmulatedError, ServiceException, not_emulated
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.resource_name import arn, now
 from batchcast.engine.state import Record
@@ -26,7 +26,8 @@ _DESCRIBED = (*_KEPT[:-1], "PipelineName", "PipelineDefinition", "CreationTime",
 
 
 def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ServiceException `ValidationException` for a name that is taken or a definition that cannot be run."""
+    """Raises ServiceException `ValidationException` for a name that is taken or a definition that SageMaker refuses,
+    NotEmulatedError for a definition that only this engine refuses."""
     name = request["PipelineName"]
     moment = now()
     record = {
@@ -110,6 +111,8 @@ def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
         text = workspace.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}").decode() if location else ""
     try:
         parse_definition(text)
+    except NotEmulatedError:
+        raise
     except ConfigError as error:
         raise ServiceException("ValidationException", str(error)) from error
     return text
