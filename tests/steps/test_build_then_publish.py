@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from two_steps import DAYS, PUBLISH, RUNS, TwoSteps
+from two_steps import DAYS, HISTORY_DAYS, PUBLISH, RUNS, TwoSteps
 
 from batchcast.runs.published import read_forecasts
 
@@ -29,6 +31,39 @@ def test_a_history_becomes_published_forecasts_with_a_score(pipeline: TwoSteps) 
     frame = read_forecasts(PUBLISH, store=pipeline.store)
     assert list(frame["item_id"].unique()) == ["a/x", "a/y", "b/x", "b/y"]
     assert len(frame) == 4 * DAYS
+
+
+@pytest.mark.parametrize(
+    ("frequency", "first"),
+    [
+        ("D", "2024-01-26"),  # over a leap day
+        ("W-WED", "2025-05-07"),  # over a year's end
+        ("MS", "2022-10-01"),
+        ("ME", "2022-10-31"),
+        ("B", "2025-11-20"),
+        ("h", "2026-03-27T14:00:00"),  # over both changes of the European clocks
+        ("h", "2026-10-23T16:00:00"),
+        ("15min", "2025-12-31T15:30:00"),
+    ],
+)
+def test_published_dates_are_those_of_pandas(tmp_path: Path, frequency: str, first: str) -> None:
+    moments = pd.date_range(first, periods=HISTORY_DAYS, freq=frequency)
+    below_day = frequency in ("h", "15min")
+    days = [moment.to_pydatetime() if below_day else moment.date() for moment in moments]
+    pipeline = TwoSteps(tmp_path, days=days)
+    assert pipeline.build("run1") == 0
+    pipeline.transform("run1", 0, set())
+    report = pipeline.publish("run1", 0)
+    assert (report["frequency"], report["run_date"]) == (frequency, days[-DAYS - 1].isoformat())
+    assert report["counts"]["ok"] == 4
+    frame = read_forecasts(PUBLISH, store=pipeline.store)
+    expected = pd.date_range(moments[-DAYS - 1], periods=DAYS + 1, freq=frequency)[1:]
+    for _, rows in frame.groupby("item_id"):
+        assert list(rows["forecast_date"]) == list(expected)
+    stored = next(one.uri for one in pipeline.store.list(PUBLISH) if one.uri.endswith(".parquet"))
+    kind = pq.read_schema(pipeline.store.path(stored)).field("forecast_date").type
+    assert str(kind) == ("timestamp[us]" if below_day else "date32[day]")
+    assert ":" not in stored.removeprefix("s3://")
 
 
 def test_a_failed_record_is_retried_held_and_resumed_into_the_same_forecasts(tmp_path: Path) -> None:
