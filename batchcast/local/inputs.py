@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchcast.session.workspace_models import declare_model, read_models
-from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.errors import Problem, ServiceError
+from batchcast.steps.history.folders import history_folder
 from batchcast.steps.store.objects import DirectoryStore
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["DOWNLOADED", "LocalInputs", "check_undisturbed", "history_directory"
 
 DOWNLOADED = "history-from-s3"
 """The folder of a workspace with the copies of histories that lie on S3."""
+_ONE_FILE = "history-of-one-file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +93,12 @@ def check_undisturbed(session: WorkspaceSession, pipeline_name: str, inputs: Loc
 
 
 def history_directory(history: str, workspace: Path) -> Path:
-    """The directory of the history: the user's own, or a copy of what lies on S3. Raises ConfigError for none."""
-    directory = _download(history, workspace / DOWNLOADED) if history.startswith("s3://") else Path(history).resolve()
-    if not directory.is_dir():
-        what = "there is no such directory."
-        raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
-    return directory
+    """The directory of the history: the user's own, one that links to the user's one file, or a copy of what lies on
+    S3. Raises ConfigError for none."""
+    if history.startswith("s3://"):
+        return _download(history, workspace / DOWNLOADED)
+    named = sha256(str(Path(history).resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
+    return history_folder(history, (workspace / _ONE_FILE / named).resolve())
 
 
 def _download(prefix: str, folder: Path) -> Path:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.errors import ConfigError, DataError, Problem
 
-__all__ = ["find_files", "other_format", "read_path_values", "same_value", "table_format"]
+__all__ = ["find_files", "history_folder", "other_format", "read_path_values", "same_value", "table_format"]
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _PARTS = {
@@ -45,6 +45,28 @@ def find_files(directory: Path) -> list[Path]:
         what = f"the name {os.fsencode(named[0].relative_to(directory))!r} is not UTF-8, as an object's key is."
         raise DataError(Problem("file_name", what, str(directory), "Rename it."))
     return sorted(files, key=lambda path: os.fsencode(path.relative_to(directory)))
+
+
+def history_folder(history: str, folder: Path) -> Path:
+    """The directory of a history on this machine: itself, or `folder` with a link to the one Parquet file it is.
+
+    Raises ConfigError for a file of another format, with the line that converts it, and where there is nothing.
+    """
+    path = Path(history).resolve()
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        what = "there is no such directory or file."
+        raise ConfigError(Problem("history", what, history, "Name Parquet files or their directory, or s3://…"))
+    if path.suffix != ".parquet":
+        what, remedy = other_format(path)
+        raise ConfigError(Problem("history", f"{what}.", history, remedy))
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / path.name
+    if not (link.is_symlink() and link.resolve() == path):
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+    return folder
 
 
 def read_path_values(name: str) -> dict[str, str | None]:

@@ -81,8 +81,8 @@ def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.Data
         # A part of a second is never on a grid; without these rows the others may be.
         dated &= keys % keys_per_second(kind) == 0
     if not dated.any():
-        what = f"column {series.timestamp!r} has no moment to infer a frequency from."
-        raise DataError(Problem("frequency", what, remedy="Declare frequency in [series] of model.toml."))
+        what = f"no row has a moment in column {series.timestamp!r} and a value of {', '.join(series.targets)}."
+        raise DataError(Problem("no_history", what, remedy="Check HistoryUri and the columns in model.toml."))
     try:
         return infer_frequency(key_seconds(keys[dated], kind), rows[dated])
     except ValueError as error:

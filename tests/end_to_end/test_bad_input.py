@@ -22,6 +22,7 @@ Run = Callable[..., Ended]
         (["-p", "ForecastHorizon=soon"], 2, "ForecastHorizon: 'soon' is not a whole number"),
         (["-p", "MaxConcurrentTransforms=20", "-p", "MaxPayloadInMB=6"], 2, "120 MB"),
         (["--history", "no-such-directory"], 2, "no-such-directory"),
+        (["--history", __file__], 2, "is not a Parquet file"),
         (["--contract", "no-such-file.toml"], 2, "no-such-file.toml"),
         (["--model-command", "python serve.py"], 2, "{port}"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from shard_build import DAILY_CONTRACT, Build, build, build_arguments, build_environment, daily_rows
 
-from batchcast.steps.errors import DataError, parse_error
+from batchcast.steps.errors import ConfigError, DataError, parse_error
+from batchcast.steps.history.folders import history_folder
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 STORE = DAILY_CONTRACT.replace('item_id = ["item"]', 'item_id = ["store", "item"]')
@@ -241,3 +243,18 @@ def test_a_contract_that_no_parser_takes_is_a_config_error(tmp_path: Path, value
     made = build(tmp_path, DAILY_CONTRACT.replace("[series]", f"[series]\nmin_history = {value}"), [daily_rows(["a"])])
     assert made.exit_code == 2
     assert "is not TOML" in made.message
+
+
+def test_a_history_may_be_one_file_that_a_folder_then_links_to(tmp_path: Path) -> None:
+    write(tmp_path / "mine/sales.parquet", daily_rows(["a"]))
+    folder = history_folder(str(tmp_path / "mine/sales.parquet"), tmp_path / "processing/input/history")
+    assert history_folder(str(tmp_path / "mine/sales.parquet"), folder) == folder
+    assert history_folder(str(tmp_path / "mine"), tmp_path / "unused") == tmp_path / "mine"
+    assert list(build(tmp_path, DAILY_CONTRACT, None).records) == ["a"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("sales.csv", "pd.read_csv('sales.csv'"), ("gone.parquet", "no such")])
+def test_another_file_is_no_history(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "sales.csv").write_text("item,date,sales\n")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        history_folder(str(tmp_path / name), tmp_path / "folder")

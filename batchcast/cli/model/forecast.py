@@ -30,7 +30,7 @@ __all__ = ["forecast"]
 
 @click.command()
 @click.argument("items", nargs=-1, required=True, metavar="ITEM…")
-@click.option("--history", metavar="DIR|S3URI", help="Parquet history; that of the latest run unless given.")
+@click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; that of the latest run unless given.")
 @click.option(
     "--contract", type=click.Path(path_type=Path), help="The model.toml; that of the latest run unless given."
 )

@@ -15,7 +15,7 @@ __all__ = ["local_command"]
 
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--history", metavar="DIR|S3URI", help="Parquet history; the bakery sample unless given.")
+@click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the bakery sample unless given.")
 @click.option("--contract", type=click.Path(path_type=Path), help="The model.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @click.option("--model-url", metavar="URL", help="A model server that is already running.")

@@ -69,7 +69,7 @@ def plan_options(command: _Command) -> _Command:
     for option in reversed(
         [
             click.option("--items", type=click.IntRange(1), help="Records of a run."),
-            click.option("--history", metavar="DIR|S3URI", help="Parquet history to count the records of, instead."),
+            click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history to count records of, instead."),
             click.option("--contract", type=file, help="The model.toml of that history."),
             click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
             click.option("--horizon", type=click.IntRange(1), help="Steps to forecast. Default: the pipeline's."),
@@ -178,10 +178,10 @@ def _history_size(options: PlanOptions, forecast_horizon: int) -> HistorySize | 
 def _local_copy(history: str) -> Iterator[Path]:
     """The directory itself, or what lies under the S3 prefix, copied for as long as it is looked at."""
     if not history.startswith("s3://"):
-        if not Path(history).is_dir():
-            what = "there is no such directory."
-            raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
-        yield Path(history)
+        from batchcast.steps.history.folders import history_folder
+
+        with tempfile.TemporaryDirectory(prefix="plan-history-") as folder:
+            yield history_folder(history, Path(folder))
         return
     from batchcast.steps.store.environment import open_store
     from batchcast.steps.store.objects import key_path

@@ -20,7 +20,8 @@ from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.contract.series import ITEM_ID_KEY
-from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.history.folders import history_folder
 from batchcast.steps.shards.manifest import read_baseline, read_records
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
@@ -170,7 +171,6 @@ def _bring_history(
         assert objects is not None
         copy_items(*objects, history, target, item_ids, contract)
         return
-    if not Path(history).is_dir():
-        what = "there is no such directory."
-        raise ConfigError(Problem("history", what, history, "Name a directory of Parquet files, or s3://…"))
-    target.symlink_to(Path(history).resolve())
+    directory = history_folder(history, target)
+    if directory != target:
+        target.symlink_to(directory)
