@@ -9,36 +9,35 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from batchcast.steps.arguments import ALL
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.checks import flag_words
 from batchcast.steps.contract.frequency import parse_frequency
-from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
-from batchcast.steps.outcome.flags import Flag, find_flags
+from batchcast.steps.outcome.flags import Flag
+from batchcast.steps.outcome.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
-from batchcast.steps.outcome.last_run import LastRun, forecasts_of, levels_of, read_last_run
+from batchcast.steps.outcome.last_run import LastRun, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.reused_answers import read_carried
-from batchcast.steps.publish.forecast_table import forecast_table
 from batchcast.steps.publish.lock import end_lock
-from batchcast.steps.publish.publication import Publication, publish, to_json
+from batchcast.steps.publish.publication import Publication, to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
+from batchcast.steps.run_publication import Run, publish_run
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
+from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
@@ -51,19 +50,6 @@ ReadLogs = Callable[[], list[str] | None]
 REPORT_FILE = "report.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What the step works on: its arguments, what the build promised, and where to read and write."""
-
-    arguments: PublishArguments
-    paths: ContainerPaths
-    store: ObjectStore
-    manifest: Manifest
-    records: pa.Table
-    contract: ModelContract
-    expected: Expected
-
-
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step in its container. Raises CoverageError for a run that is held, after its reports are stored."""
     arguments, paths = parse_publish_arguments(argv), ContainerPaths.from_environment(environ)
@@ -72,20 +58,26 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     sys.stdout.write(summary)
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
-        raise held_error(decision.cause)
+        raise held_error(decision.cause, decision.cause_kind)
 
 
 def validate_and_publish(
-    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, read_logs: ReadLogs = lambda: None
+    arguments: PublishArguments,
+    paths: ContainerPaths,
+    store: ObjectStore,
+    read_logs: ReadLogs = lambda: None,
+    *,
+    approval: Approval | None = None,
 ) -> tuple[Decision, str]:
     """The whole step but its end; what was decided, and that in a line of text.
 
+    With an approval nothing that only looks wrong holds the run.
     Raises DataError or ConfigError when the manifest or the contract file is broken.
 
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        decision, summary = _decide_and_publish(_open(arguments, paths, store), read_logs)
+        decision, summary = _decide_and_publish(_open(arguments, paths, store, approval), read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
@@ -106,11 +98,12 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
     points = found.values[:, :, list(run.expected.points)]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
-    flags = _flags(run, found, points, outputs, compared, last_run)
-    decision = decide(found.findings(len(flags), None if requests is None else requests.values()), _tolerance(run))
+    checked = _check(run, found, points, outputs, compared, last_run)
+    wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]
+    decision = decide(found.findings(wrong, None if requests is None else requests.values()), _tolerance(run))
     publication, carried_forward = None, 0
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
-        publication, carried_forward = _publish(run, found, decision, last_run)
+        publication, carried_forward = publish_run(run, found, decision, last_run, checked)
     if decision.outcome == "RETRY":
         groups = retry_groups(found.retry, arguments.max_retry_records)
         write_retry_shards(store, arguments.runs_uri, found.rows, groups, paths.output("retry"))
@@ -118,15 +111,16 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
         run.manifest,
         found,
         decision,
-        flags,
+        checked.flags,
         publication,
+        approval=run.approval,
         arguments=arguments,
         score=_score(run, found, points, compared),
         carried_forward=carried_forward,
     )
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
     _write_reports(run, found, summary, page)
-    return decision, _summary(decision, found, publication)
+    return decision, _summary(decision, found, publication, checked.flags)
 
 
 def _score(run: Run, found: Reconciliation, points: Array, compared: Comparison) -> dict[str, Any] | None:
@@ -138,7 +132,7 @@ def _score(run: Run, found: Reconciliation, points: Array, compared: Comparison)
     return scored | {"quantiles": score_quantiles(found.values, compared.actual, run.contract.outputs, targets)}
 
 
-def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> Run:
+def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None) -> Run:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     if manifest.run_id != arguments.run_id:
@@ -162,6 +156,7 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         records=records,
         contract=contract,
         expected=expected,
+        approval=approval,
     )
 
 
@@ -194,15 +189,15 @@ def _explained(run: Run, found: Reconciliation, requests: Mapping[str, FailedReq
     return dataclasses.replace(found, rows=explain_rows(found.rows, requests, records))
 
 
-def _flags(
+def _check(
     run: Run,
     found: Reconciliation,
     points: Array,
     outputs: Mapping[tuple[int, str], Path],
     compared: Comparison,
     last_run: LastRun | None,
-) -> list[Flag]:
-    item_ids, targets = run.records["item_id"], run.expected.targets
+) -> CheckedForecasts:
+    item_ids = run.records["item_id"]
     known = {(0, f"{shard.name}.out") for shard in run.manifest.shards}
     known |= {(row.round, f"{row.shard}.out") for row in found.rows if row.round == 1}
     unexpected = [
@@ -210,21 +205,23 @@ def _flags(
         for number, name in sorted(set(outputs) - known)
     ]
     fewer = []
-    if last_run is not None and not _chosen_items(run) and _covers_less(run, last_run):
+    if last_run is not None and not run.has_chosen_items and run.covers_less(last_run):
         detail = f"{len(item_ids)} items, against {last_run.items} of run {last_run.run_id}"
         fewer = [Flag(kind="fewer_items", item_id="", detail=detail)]
-    levels = levels_of(run.store, last_run, item_ids, [run.expected.columns[place] for place in run.expected.points])
-    return [*unexpected, *fewer, *find_flags(item_ids.to_pylist(), points, compared, levels, targets)]
-
-
-def _chosen_items(run: Run) -> bool:
-    return run.manifest.parameters["items_uri"] != ALL
-
-
-def _covers_less(run: Run, last_run: LastRun) -> bool:
-    """Whether this run has so few of the last one's items that something must be wrong, or on purpose."""
-    least = last_run.items * (1 - run.arguments.systemic_failure_percent / 100)
-    return bool(run.records.num_rows < least)
+    points_columns = [run.expected.columns[place] for place in run.expected.points]
+    return check_forecasts(
+        run.store,
+        run.arguments.publish_uri,
+        last_run,
+        run_date=run.manifest.run_date,
+        dates=run.expected.dates,
+        item_ids=item_ids,
+        values=points,
+        compared=compared,
+        columns=dict(zip(run.expected.targets, points_columns, strict=True)),
+        checks=run.contract.checks,
+        others=[*unexpected, *fewer],
+    )
 
 
 def _tolerance(run: Run) -> Tolerance:
@@ -233,57 +230,22 @@ def _tolerance(run: Run) -> Tolerance:
         max_failed_percent=run.arguments.max_failed_percent,
         systemic_failure_percent=run.arguments.systemic_failure_percent,
         max_retry_records=run.arguments.max_retry_records,
-        hold_on_flags=run.contract.checks.hold_on_flags,
     )
 
 
-def _publish(run: Run, found: Reconciliation, decision: Decision, last_run: LastRun | None) -> tuple[Publication, int]:
-    """Publish the usable forecasts; also the number of items filled up from the last published run."""
-    columns, publish_uri = run.expected.columns, run.arguments.publish_uri
-    without = [row for row in found.rows if row.status not in ("ok", "carried")]
-    older = None
-    if run.contract.checks.missing_forecasts == "carry_forward" and without:
-        items = [row.item_id for row in without]
-        older = forecasts_of(run.store, last_run, items, columns, run.expected.dates)
-    table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, columns, older)
-    filled = len(older["item_id"].unique()) if older is not None else 0
-    previous = {"run_id": last_run.run_id, "run_date": last_run.run_date.isoformat()} if last_run else None
-    manifest: dict[str, Any] = {
-        "schema": 1,
-        "run_id": run.manifest.run_id,
-        "run_date": run.manifest.run_date.isoformat(),
-        "run_label": run.arguments.run_label,
-        "outcome": decision.outcome,
-        "counts": dataclasses.asdict(found.tally),
-        "forecast_horizon": run.manifest.forecast_horizon,
-        "frequency": run.manifest.frequency,
-        "outputs": [dataclasses.asdict(output) for output in run.contract.outputs.columns],
-        "without_forecast": [{"item_id": row.item_id, "status": row.status, "reason": row.reason} for row in without],
-        "carried_forward": filled,
-        "previous": previous,
-        "parameters": dict(run.manifest.parameters),
-        "contract_sha256": run.manifest.contract_sha256,
-        "code_version": run.manifest.code_version,
-    }
-    return publish(run.store, publish_uri, table, manifest, keep_pointer=_keep_pointer(run, last_run)), filled
-
-
-def _keep_pointer(run: Run, last_run: LastRun | None) -> str:
-    """Why `latest.json` must not name this run: a run of a few chosen items would hide all others from the readers."""
-    if last_run is None or not _chosen_items(run) or not _covers_less(run, last_run):
-        return ""
-    return f"this run has {run.records.num_rows} items of ItemsUri, run {last_run.run_id} has {last_run.items}"
-
-
-def _summary(decision: Decision, found: Reconciliation, publication: Publication | None) -> str:
+def _summary(decision: Decision, found: Reconciliation, publication: Publication | None, flags: Sequence[Flag]) -> str:
+    """One line; a held run's begins with the cause, because a log shows the first words of it."""
     tally = found.tally
+    if decision.outcome == "HELD":
+        return f"HELD: {decision.cause}\n"
     counts = f"{tally.expected} items = {tally.ok} ok + {tally.quarantined} quarantined"
     what = f"{decision.outcome}: {counts} + {tally.failed} failed + {tally.missing} missing"
-    if publication is not None:
-        return f"{what}; published at {publication.uri}; {publication.pointer_note}\n"
-    if decision.outcome == "RETRY":
+    if publication is None:
         return f"{what}; {len(found.retry)} records are sent once more\n"
-    return f"{what}. {decision.cause}\n"
+    items = len({flag.item_id for flag in flags if flag.item_id})
+    words = flag_words([flag.kind for flag in flags if not flag.item_id], items)
+    warning = f"; WARNING: {words}" if words else ""
+    return f"{what}{warning}; published at {publication.uri}; {publication.pointer_note}\n"
 
 
 def _write_reports(run: Run, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from batchcast.runs.failures import failure_lines
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.outcome import pointer_lines
+from batchcast.runs.outcome import flag_lines, pointer_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
 
@@ -172,7 +172,11 @@ def print_result(document: Mapping[str, Any]) -> None:
     """The result of a run as tables on stdout."""
     console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
-    console.print(f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]")
+    words = f": {document['flagged']}" if document["flagged"] else ""
+    console.print(
+        f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]{words}",
+        soft_wrap=True,
+    )
     if document["cause"]:
         echo(document["cause"])
     console.print(_steps_table(document))
@@ -188,7 +192,7 @@ def print_result(document: Mapping[str, Any]) -> None:
         )
     forecasts = document.get("published_path") or document["published"] or "nothing published"
     echo(f"Forecasts: {_from_here(forecasts)}")
-    for line in pointer_lines(document):
+    for line in [*flag_lines(document), *pointer_lines(document)]:
         console.print(cell(line), style="bold yellow", soft_wrap=True)
     if document["report"]:
         echo(f"Report:    {_from_here(document['report'])}")

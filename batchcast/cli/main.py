@@ -38,6 +38,14 @@ COMMANDS = {
     ),
     "rerun": ("batchcast.cli.run.rerun:rerun", "Run what is left of an earlier run, and publish all of it."),
     "backfill": ("batchcast.cli.run.backfill:backfill", "Forecast past dates, one run a date, in order."),
+    "approve": (
+        "batchcast.cli.publish.approve:approve",
+        "Publish a run that is held for how its forecasts look.",
+    ),
+    "reject": (
+        "batchcast.cli.publish.approve:reject",
+        "Close a run that is held for how its forecasts look: nobody can approve it any more.",
+    ),
     "published": ("batchcast.cli.publish.published:published", "List the published runs."),
     "rollback": ("batchcast.cli.publish.published:rollback", "Let readers see an earlier published run again."),
     "prune": ("batchcast.cli.publish.published:prune", "Remove old published runs, never the one readers see."),

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.runs.follow import ExecutionView, StepView, error_of
+from batchcast.steps.contract.checks import flag_words
 from batchcast.steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["INTERRUPTED", "outcome_of", "pointer_lines"]
+__all__ = ["INTERRUPTED", "flag_lines", "outcome_of", "pointer_lines"]
 
 INTERRUPTED = 130
 _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
@@ -50,6 +51,9 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "quarantined": report["quarantined"] if report else [],
         "failed": report["failed"] if report else [],
         "score": report and report["score"],
+        # A report of an older version has neither.
+        "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
+        "approved": report and report.get("approved"),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
     }
     if document["published"]:
@@ -67,6 +71,16 @@ def pointer_lines(document: Mapping[str, Any]) -> list[str]:
     return [f"Readers do not see this run: {note}. `rollback --to {document['run_id']}` lets them see it."]
 
 
+def flag_lines(document: Mapping[str, Any]) -> list[str]:
+    """What to say of a published run whose forecasts look wrong, and of who approved it; empty for any other."""
+    if not document["published"] or not (document["flagged"] or document["approved"]):
+        return []
+    lines = [f"Look at the report before you use the forecasts: {document['flagged']}."] if document["flagged"] else []
+    if approved := document["approved"]:
+        lines.append(f"Approved by {approved['by']} at {approved['at']}: {approved['reason']}")
+    return lines
+
+
 def _read_report(store: ObjectStore, uri: str) -> dict[str, Any] | None:
     try:
         report: dict[str, Any] = json.loads(store.read(uri))
@@ -82,8 +96,12 @@ def _place(store: ObjectStore, uri: str) -> str:
 
 def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None) -> BatchcastError | None:
     """The error that explains the end; None for a run that published."""
+    if report is not None and report.get("rejected"):
+        return held_error(f"{report['cause']} It was rejected: {report['rejected']['reason']}.", report["cause_kind"])
     if report is not None and report["outcome"] == "HELD":
         return _held(execution, report)
+    if report is not None and report.get("approved"):
+        return None  # The execution ended when the run was held; what was decided since is what counts.
     for step in execution.steps:
         if error := error_of(client, step):
             return error
@@ -96,7 +114,7 @@ def _held(execution: ExecutionView, report: Mapping[str, Any]) -> BatchcastError
     transform = execution.step("Transform")
     if transform and report["cause_kind"] == "model" and transform.failure_reason.startswith("AlgorithmError"):
         return ModelError(_model_problem(transform))
-    return held_error(report["cause"])
+    return held_error(report["cause"], report["cause_kind"])
 
 
 def _model_problem(transform: StepView) -> Problem:

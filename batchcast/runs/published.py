@@ -40,7 +40,9 @@ PRUNED_NAME = "_PRUNED.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRun:
-    """One published run; `current` when `latest.json` names it, `uri` is the prefix of its files."""
+    """One published run; `current` when `latest.json` names it, `uri` is the prefix of its files.
+
+    `flagged_items` look wrong; `approved` is the reason why it was published although it was held, or empty."""
 
     run_id: str
     run_date: date
@@ -49,6 +51,8 @@ class PublishedRun:
     rows: int
     uri: str
     current: bool
+    flagged_items: int = 0
+    approved: str = ""
 
 
 def read_forecasts(
@@ -217,6 +221,8 @@ def _run(manifest: dict[str, Any], uri: str, current: str | None) -> PublishedRu
         rows=sum(file["rows"] for file in manifest["files"]),
         uri=uri,
         current=manifest["run_id"] == current,
+        flagged_items=manifest.get("flagged_items", 0),
+        approved=(manifest.get("approved") or {}).get("reason", ""),
     )
 
 

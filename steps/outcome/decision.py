@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from batchcast.steps.errors import CoverageError, Problem
-from batchcast.steps.outcome.ledger import Tally
+
+if TYPE_CHECKING:
+    from batchcast.steps.outcome.ledger import Tally
 
 __all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide", "held_error"]
 
 Outcome = Literal["COMPLETE", "COMPLETE_WITH_QUARANTINE", "RETRY", "HELD"]
-CauseKind = Literal["model", "data", "coverage"]
+CauseKind = Literal["model", "data", "coverage", "forecasts", "contract"]
 _WORTH_SENDING = 0.5
+_NAMED = 3
+_REMEDIES: Mapping[str, str] = {
+    "coverage": "See the report for each record; raise MaxFailedRecords or correct the data, then run again.",
+    "data": "See the report for each record; correct the data or raise MaxFailedRecords, then run again.",
+    "model": "See the report for each record; correct the model, then run again.",
+    "contract": "Correct [outputs] in model.toml: the report says what the answers hold. Deploy it, then run again.",
+    "forecasts": "Look at the report. `approve RUN_ID --reason …` publishes them as they are, `reject` closes the run.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +35,6 @@ class Tolerance:
     max_failed_percent: float
     systemic_failure_percent: float
     max_retry_records: int
-    hold_on_flags: bool
 
     def allowed(self, expected: int) -> int:
         """How many of `expected` items may go without a forecast of this run."""
@@ -39,8 +49,10 @@ class Findings:
     Of `shards` files sent, `shards_lost` have no whole output. `retryable` of the failed and missing records may be
     answered when sent once more, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
     `silent` records are known to have no readable answer whatever shares their file. `mismatches` are answers found in
-    another item's place; `main_reason` is the commonest reason of a failure. `served` is False where a log says that
-    the model was sent nothing, `refused` counts the requests that it answered with 429 or 503.
+    another item's place; `wrong` says what of the forecasts holds the run, the most important first. `main_reason` is
+    the commonest reason of a failure; `misread` says what the first answer holds where that reason is the contract's:
+    the model answers, and not as declared. `served` is False where a log says that the model was sent nothing,
+    `refused` counts the requests that it answered with 429 or 503.
     """
 
     tally: Tally
@@ -52,13 +64,14 @@ class Findings:
     served: bool = True
     refused: int = 0
     mismatches: tuple[str, ...] = ()
-    flags: int = 0
+    wrong: tuple[str, ...] = ()
     main_reason: str = ""
+    misread: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The outcome; a held run has a cause in words and says who must act: on the model, the data or the coverage."""
+    """The outcome; a held run has a cause in words and says what to act on."""
 
     outcome: Outcome
     cause: str | None = None
@@ -76,13 +89,13 @@ def decide(found: Findings, tolerance: Tolerance) -> Decision:
         or _retry(found, tolerance)
         or _systemic(found, tolerance)
         or _incomplete(found, tolerance)
-        or _complete(found, tolerance)
+        or _complete(found)
     )
 
 
-def held_error(cause: str | None) -> CoverageError:
+def held_error(cause: str | None, kind: CauseKind | None = None) -> CoverageError:
     """The error with which a held run ends, from the cause of its decision."""
-    remedy = "See the report for each record; raise MaxFailedRecords or mend the data, then run again."
+    remedy = _REMEDIES.get(kind or "coverage", _REMEDIES["coverage"])
     return CoverageError(Problem("held", f"{cause} Nothing was published.", remedy=remedy))
 
 
@@ -109,6 +122,8 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
     tally = found.tally
     if not tally.ok:
         what = f"No item of {tally.expected} has a usable forecast"
+        if found.misread:
+            return _held("contract", f"{what}{_mainly(found)}. {found.misread}")
         remedy = f"{_slower(found)}Look at the transform job's log, then start the run again."
         return _held("model", f"{what}{_mainly(found)}. {remedy}")
     percent = _silent_percent(found)
@@ -157,11 +172,11 @@ def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
     return _held("coverage", f"{what}. {_slower(found)}Rerun the run for what is missing, or raise MaxFailedRecords.")
 
 
-def _complete(found: Findings, tolerance: Tolerance) -> Decision:
-    if found.flags and tolerance.hold_on_flags:
-        what = f"{found.flags} forecasts look wrong, and hold_on_flags is set"
-        remedy = "Look at the flags in the report. To publish, deploy with hold_on_flags = false and rerun the run."
-        return _held("model", f"{what}. {remedy}")
+def _complete(found: Findings) -> Decision:
+    if found.wrong:
+        more = len(found.wrong) - _NAMED
+        named = "; ".join(found.wrong[:_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+        return _held("forecasts", f"The forecasts look wrong: {named}.")
     complete = found.tally.ok == found.tally.expected
     return Decision(outcome="COMPLETE" if complete else "COMPLETE_WITH_QUARANTINE")
 

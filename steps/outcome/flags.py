@@ -1,47 +1,37 @@
-"""Forecasts that pass every check and still look wrong. A flag is for people; it holds a run only on demand."""
+"""Forecasts that are well formed and still look wrong, item by item. What becomes of a flag stands in `[checks]`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.outcome.comparison import Array, Comparison
 
-__all__ = ["FLAGS", "Flag", "find_flags"]
-
-FLAGS = {
-    "repeated_answer": "the same values as another item whose history differs",
-    "constant_zero": "nothing but zeros for an item that sells almost every day",
-    "scale": "a level far from the item's own history",
-    "last_run_scale": "a level far from the last published run",
-    "unexpected_output": "an output object that belongs to no record of this run",
-    "fewer_items": "far fewer items than the last published run",
-    "run_scale": "the sum of all forecasts is far from the seasonal naive's",
-}
-"""The kinds of flag, and what each says."""
+__all__ = ["Flag", "find_flags"]
 
 SCALE_FACTOR = 10.0
 """An item's mean forecast may be this many times its reference, or as small a part of it."""
 SLOW_SCALE_FACTOR = 30.0
 """The same for an item that does not sell almost every day: its few sales say little about its level."""
-RUN_FACTOR = 2.0
-"""The same for the sum over all items, where chance evens out."""
 _SELLING_SHARE = 0.8
 _DISTINCT_VALUES = 3
-_RUN_ITEMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """One suspicion; `item_id` is empty when it is about the whole run."""
+    """One suspicion; `item_id` is empty when it is about the whole run.
+
+    `size` is how much is at stake, in the target's units over all steps; of the whole run it is the measure itself.
+    """
 
     kind: str
     item_id: str
     detail: str
+    size: float = 0.0
 
 
 def find_flags(
@@ -58,10 +48,10 @@ def find_flags(
     selling = (np.nan_to_num(compared.naive) > 0).mean(axis=1) > _SELLING_SHARE
     factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
     for number, target in enumerate(targets):
-        flags.extend(_zeros(item_ids, values[:, :, number], selling[:, number], target))
+        flags.extend(_zeros(item_ids, values[:, :, number], selling[:, number], reference[:, number], target))
         for kind, other in (("scale", reference), ("last_run_scale", last_level)):
-            flags.extend(_scale(kind, item_ids, level[:, number], other[:, number], factor[:, number], target))
-        flags.extend(_run_scale(values[:, :, number], compared.naive[:, :, number], target))
+            scaled = _scale(kind, item_ids, level[:, number], other[:, number], factor[:, number], target)
+            flags.extend(replace(flag, size=flag.size * values.shape[1]) for flag in scaled)
     return sorted(flags, key=lambda flag: (flag.kind, flag.item_id, flag.detail))
 
 
@@ -78,10 +68,13 @@ def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[
                 yield Flag(kind="repeated_answer", item_id=item_ids[index], detail=f"the same as {item_ids[other]}")
 
 
-def _zeros(item_ids: Sequence[str], values: Array, selling: npt.NDArray[np.bool_], target: str) -> Iterator[Flag]:
+def _zeros(
+    item_ids: Sequence[str], values: Array, selling: npt.NDArray[np.bool_], reference: Array, target: str
+) -> Iterator[Flag]:
     for index in np.flatnonzero((values == 0).all(axis=1) & selling).tolist():
         detail = f"{target}: 0 on every day; the last week had sales on almost every day"
-        yield Flag(kind="constant_zero", item_id=item_ids[index], detail=detail)
+        size = float(np.nan_to_num(reference[index])) * values.shape[1]
+        yield Flag(kind="constant_zero", item_id=item_ids[index], detail=detail, size=size)
 
 
 def _scale(
@@ -91,17 +84,8 @@ def _scale(
     ratio = np.divide(level, reference, out=np.ones_like(level), where=known)
     for index in np.flatnonzero((ratio > factor) | (ratio < 1 / factor)).tolist():
         detail = f"{target}: {level[index]:.4g} a day on average, against {reference[index]:.4g}"
-        yield Flag(kind=kind, item_id=item_ids[index], detail=detail)
-
-
-def _run_scale(values: Array, naive: Array, target: str) -> Iterator[Flag]:
-    both = np.isfinite(values) & np.isfinite(naive)
-    forecast, reference = float(values[both].sum()), float(naive[both].sum())
-    if both.any(axis=1).sum() < _RUN_ITEMS or reference <= 0:
-        return
-    if not 1 / RUN_FACTOR <= forecast / reference <= RUN_FACTOR:
-        detail = f"{target}: {forecast:.6g} in all, against {reference:.6g}"
-        yield Flag(kind="run_scale", item_id="", detail=detail)
+        size = abs(float(level[index] - reference[index]))
+        yield Flag(kind=kind, item_id=item_ids[index], detail=detail, size=size)
 
 
 def _mean(values: Array) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +20,11 @@ from batchcast.steps.publish.forecast_table import moment_array
 from batchcast.steps.publish.publication import publication_uri, read_pointer, read_publication
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
-__all__ = ["LastRun", "forecasts_of", "levels_of", "read_last_run"]
+__all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of"]
+
+GATE_PAIRS = 12
+"""How many earlier runs say what is usual, at most."""
+_LONGEST_CHAIN = 3 * GATE_PAIRS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,7 @@ class LastRun:
     items: int
     columns: tuple[str, ...]
     files: tuple[str, ...]
+    manifest: Mapping[str, Any]
 
 
 def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: date) -> LastRun | None:
@@ -45,9 +52,14 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
         pointer, _ = read_pointer(store, publish_uri)
         earlier = pointer is not None and pointer.run_date.isoformat() <= run_date.isoformat()
         previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer and earlier else None
-    if previous is None:
+    return _published(store, publish_uri, previous)
+
+
+def _published(store: ObjectStore, publish_uri: str, named: Mapping[str, str] | None) -> LastRun | None:
+    """The publication of the run that a manifest or the pointer names; None without one, and when it was removed."""
+    if named is None:
         return None
-    last_date, last_id = parse_moment(previous["run_date"]), previous["run_id"]
+    last_date, last_id = parse_moment(named["run_date"]), named["run_id"]
     try:
         manifest = read_publication(store, publish_uri, last_date, last_id)
     except ObjectMissingError:
@@ -59,24 +71,55 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
         items=manifest["counts"]["ok"],
         columns=tuple(output["name"] for output in manifest["outputs"]),
         files=tuple(prefix + file["name"] for file in manifest["files"]),
+        manifest=manifest,
     )
 
 
-def levels_of(store: ObjectStore, last_run: LastRun | None, item_ids: pa.ChunkedArray, targets: Sequence[str]) -> Array:
-    """The mean absolute forecast of the last run, items x targets; NaN for items it did not have, and if it had
-    other targets."""
-    sums = np.zeros((len(item_ids), len(targets)))
-    days = np.zeros(len(item_ids))
-    for table in _tables(store, last_run, ["item_id"], targets):
-        at = pc.index_in(table["item_id"], value_set=item_ids.combine_chunks())
-        known = pc.is_valid(at).to_numpy()
-        index = pc.fill_null(at, 0).to_numpy()[known]
-        days += np.bincount(index, minlength=len(days))
-        for number, target in enumerate(targets):
-            weights = np.abs(table[target].to_numpy()[known])
-            sums[:, number] += np.bincount(index, weights=weights, minlength=len(days))
-    means: Array = np.divide(sums, days[:, None], out=np.full(sums.shape, np.nan), where=days[:, None] > 0)
-    return means
+def values_of(
+    store: ObjectStore,
+    last_run: LastRun | None,
+    item_ids: pa.ChunkedArray,
+    columns: Sequence[str],
+    dates: Sequence[str],
+) -> tuple[Array, Array]:
+    """The last run's values on these dates, and at its first steps, as many; both items x dates x columns.
+
+    NaN where it has none, and all of them if it forecast other columns.
+    """
+    by_date, by_step = (np.full((len(item_ids), len(dates), len(columns)), np.nan) for _ in range(2))
+    moments, steps = moment_array(dates), pa.array(range(1, len(dates) + 1), pa.int32())
+    for table in _tables(store, last_run, ["item_id", "forecast_date", "step"], columns):
+        item = pc.index_in(table["item_id"], value_set=item_ids.combine_chunks())
+        for values, column, wanted in (
+            (by_date, table["forecast_date"].cast(moments.type), moments),
+            (by_step, table["step"], steps),
+        ):
+            place = pc.index_in(column, value_set=wanted)
+            known = pc.and_(pc.is_valid(item), pc.is_valid(place)).to_numpy()
+            at = (_integers(item)[known], _integers(place)[known])
+            for number, name in enumerate(columns):
+                values[(*at, number)] = table[name].to_numpy()[known]
+    return by_date, by_step
+
+
+def reference_run(store: ObjectStore, publish_uri: str, last_run: LastRun | None) -> tuple[LastRun | None, list[Any]]:
+    """The run that a new one is compared with, and what the runs up to it measured, the newest first.
+
+    A run that was published by an approval is passed over, and says nothing of what is usual, unless the approval
+    makes it the reference.
+    """
+    reference: LastRun | None = None
+    measured: list[Any] = []
+    for _ in range(_LONGEST_CHAIN):
+        if last_run is None or len(measured) == GATE_PAIRS:
+            break
+        approved = last_run.manifest.get("approved")
+        if approved is None or approved["as_reference"]:
+            reference = reference or last_run
+            if "measured" in last_run.manifest:
+                measured.append(last_run.manifest["measured"])
+        last_run = _published(store, publish_uri, last_run.manifest["previous"])
+    return reference, measured
 
 
 def forecasts_of(
@@ -100,3 +143,8 @@ def _tables(
     if last_run is not None and {*targets} <= {*last_run.columns}:
         for uri in last_run.files:
             yield pq.read_table(io.BytesIO(store.read(uri)), columns=[*columns, *targets])
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
+    return filled

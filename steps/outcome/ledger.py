@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
+__all__ = ["MISREAD", "REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
 
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",
@@ -47,6 +47,9 @@ Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 
 RETRYABLE = frozenset({"no_output", "short_output", "unparsable", "answered_twice"})
 """Reasons that say nothing about the record itself: sent alone it may well be answered."""
+
+MISREAD = frozenset({"wrong_shape", "wrong_days", "not_a_number"})
+"""Reasons that speak of the contract where no item has a forecast: the answers are not as `model.toml` declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
-from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
+from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
 from batchcast.steps.outcome.shard_output import Fault, Reading, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
@@ -63,10 +63,12 @@ class Reconciliation:
         """Which items have a forecast of the model."""
         return np.array([row.status in ("ok", "carried") for row in self.rows], dtype=bool)
 
-    def findings(self, flags: int, requests: Iterable[FailedRequest] | None = None) -> Findings:
-        """What the decision is made on; `requests` failed by the jobs' logs, None where these cannot be read."""
+    def findings(self, wrong: Iterable[str] = (), requests: Iterable[FailedRequest] | None = None) -> Findings:
+        """What the decision is made on; `wrong` says what of the forecasts holds the run, and `requests` failed by the
+        jobs' logs, None where these cannot be read."""
         reasons = Counter(row.reason for row in self.rows if row.reason)
         commonest = reasons.most_common(1)
+        main_reasons = [reason for reason, _ in commonest]
         failed = None if requests is None else list(requests)
         main = "".join(f"{REASONS[reason]} ({count} item{'s' * (count != 1)})" for reason, count in commonest)
         return Findings(
@@ -79,8 +81,9 @@ class Reconciliation:
             served=failed is None or bool(failed) or self.tally.ok > 0,
             refused=count_refused(failed or ()),
             mismatches=self.mismatches,
-            flags=flags,
+            wrong=tuple(wrong),
             main_reason=main,
+            misread=next((row.detail for row in self.rows if row.reason in MISREAD and row.reason in main_reasons), ""),
         )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.flags import Flag
 from batchcast.steps.outcome.input_records import contract_uri
@@ -30,6 +31,7 @@ def report(
     flags: Sequence[Flag],
     publication: Publication | None,
     *,
+    approval: Approval | None,
     arguments: PublishArguments,
     score: dict[str, Any] | None,
     carried_forward: int,
@@ -58,6 +60,10 @@ def report(
         "shards": {"expected": sum(shards.values()), **shards},
         "flags": [dataclasses.asdict(flag) for flag in flags[:LISTED]],
         "flag_counts": dict(sorted(Counter(flag.kind for flag in flags).items())),
+        "flagged_items": len({flag.item_id for flag in flags if flag.item_id}),
+        "flagged_run": list(dict.fromkeys(flag.kind for flag in flags if not flag.item_id)),
+        "approved": approval and approval.as_dict(),
+        "rejected": None,
         "score": score,
         "carried_forward": carried_forward,
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.checks import CHECKS, flag_words
 from batchcast.steps.outcome.comparison import Array, Comparison
-from batchcast.steps.outcome.flags import FLAGS
 from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
@@ -48,14 +48,26 @@ def _title(report: Mapping[str, Any]) -> str:
         case _ if report["published"] and not report["pointer_moved"]:
             return f"Published, and not what readers see: {counts['ok']:,} of {counts['expected']:,} items"
         case "COMPLETE":
-            return f"All {counts['expected']:,} items have a forecast"
+            return f"All {counts['expected']:,} items have a forecast{_doubt(report)}"
         case "COMPLETE_WITH_QUARANTINE":
-            return f"{counts['ok']:,} of {counts['expected']:,} items have a forecast"
+            return f"{counts['ok']:,} of {counts['expected']:,} items have a forecast{_doubt(report)}"
+        case "HELD" if report["cause_kind"] == "forecasts":
+            return f"Nothing was published: {_flag_words(report)}"
         case "RETRY":
             alone = report["retry_records"] <= report["parameters"]["max_retry_records"]
             how = "each alone" if alone else "fewer in a file"
             return f"{report['retry_records']:,} records are sent to the model once more, {how}"
     return "Nothing was published"
+
+
+def _doubt(report: Mapping[str, Any]) -> str:
+    words = _flag_words(report)
+    approved = " (approved)" if report["approved"] else ""
+    return f", and {words}{approved}" if words else ""
+
+
+def _flag_words(report: Mapping[str, Any]) -> str:
+    return flag_words(report["flagged_run"], report["flagged_items"])
 
 
 def _banner(report: Mapping[str, Any]) -> str:
@@ -67,14 +79,18 @@ def _banner(report: Mapping[str, Any]) -> str:
         f"round {report['round']}",
     ]
     lines = [report["cause"]] if report["cause"] else []
+    if approved := report["approved"]:
+        lines.append(f"Held by the checks, and approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     if report["published"]:
         lines += [f"Published at {report['published']}", f"{report['pointer_note']}."]
     if report["published"] and not report["pointer_moved"]:
         lines.append(f"Readers do not see this run. `rollback --to {report['run_id']}` lets them see it.")
     text = "".join(f"<p>{escape(line)}</p>" for line in lines)
     outcome = report["outcome"]
+    # Amber is the colour of a run that is published and has to be looked at.
+    tone = "complete_with_quarantine" if outcome == "COMPLETE" and _flag_words(report) else outcome.lower()
     return (
-        f'<header class="{outcome.lower()}"><p class="outcome">{outcome}</p>'
+        f'<header class="{tone}"><p class="outcome">{outcome}</p>'
         f"<h1>{escape(_title(report))}</h1>{text}"
         f'<p class="facts">{escape(" · ".join(facts))}</p></header>'
     )
@@ -211,8 +227,12 @@ def _lost(report: Mapping[str, Any]) -> str:
 def _flags(report: Mapping[str, Any]) -> str:
     if not report["flags"]:
         return ""
-    kinds = "".join(f"<li><b>{count:,}</b> {escape(FLAGS[kind])}</li>" for kind, count in report["flag_counts"].items())
-    rows = [(flag["item_id"] or "the whole run", FLAGS[flag["kind"]], flag["detail"]) for flag in report["flags"]]
+    kinds = "".join(
+        f"<li><b>{count:,}</b> {escape(CHECKS[kind].words)}</li>" for kind, count in report["flag_counts"].items()
+    )
+    rows = [
+        (flag["item_id"] or "the whole run", CHECKS[flag["kind"]].words, flag["detail"]) for flag in report["flags"]
+    ]
     listed = _listed(len(rows), sum(report["flag_counts"].values()), "report.json counts all of them")
     table = _table(("Item", "What is odd", "Detail"), rows)
     return f"<section><h2>Worth a look</h2><ul>{kinds}</ul>{listed}{table}</section>"

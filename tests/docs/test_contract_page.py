@@ -13,6 +13,7 @@ import pytest
 
 from batchcast.steps.__main__ import main
 from batchcast.steps.contract.answer import Expected, read_answer
+from batchcast.steps.contract.checks import CHECKS
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.contract.request import PLACEHOLDERS
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS
@@ -33,7 +34,7 @@ def test_the_tables_have_every_source_answer_key_check_and_reason() -> None:
     assert first_cells("What is left out, and why") == {str(reason) for reason in QuarantineReason}
     documented = first_cells("How the answer is read") - {"[outputs]", "[answer]", "[checks]"}
     known = {"path", "quantile", "target", "records", "item_id", "timestamps", "error", "minimum", "maximum"}
-    assert documented == known | {"hold_on_flags", "missing_forecasts"}
+    assert documented == known | set(CHECKS) | {"missing_forecasts"}
     assert all(f"`{name}`" in PAGE for name in PUBLISHED_COLUMNS)
 
 

@@ -126,7 +126,7 @@ def test_a_run_with_every_forecast_leaves_nothing_to_run(sample: SampleRun) -> N
 
 
 def test_a_run_held_for_its_flags_is_rerun_to_be_published(tmp_path: Path) -> None:
-    sample = SampleRun(root=tmp_path, contract=f"{CONTRACT}[checks]\nhold_on_flags = true\n")
+    sample = SampleRun(root=tmp_path, contract=f'{CONTRACT}[checks]\nunexpected_output = "hold"\n')
     sample.transform()
     sample.put_output("part-99999.jsonl", b"")
     assert sample.step()["outcome"] == "HELD"

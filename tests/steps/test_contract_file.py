@@ -47,7 +47,7 @@ minimum = 0
 maximum = 1e6
 
 [checks]
-hold_on_flags = true
+scale = "hold"
 missing_forecasts = "carry_forward"
 """
 
@@ -100,7 +100,7 @@ def test_every_declaration_is_read() -> None:
     )
     assert (contract.outputs.point("sales"), contract.outputs.point("returns")) == (0, 2)
     assert contract.outputs.quantiles("sales") == ((0.5, 0), (0.9, 1))
-    assert contract.checks.hold_on_flags is True
+    assert contract.checks.severities["scale"] == "hold"
     assert contract.checks.missing_forecasts == "carry_forward"
     assert contract.sha256 == hashlib.sha256(WHOLE.encode()).hexdigest()
 
@@ -110,7 +110,7 @@ def test_what_may_be_left_out_has_a_default() -> None:
     assert (contract.series.min_history, contract.series.nulls, contract.series.timestamp_format) == (1, "null", None)
     assert (contract.outputs.error, contract.outputs.records) == ("error", None)
     assert (contract.outputs.minimum, contract.outputs.maximum) == (None, None)
-    assert (contract.checks.hold_on_flags, contract.checks.missing_forecasts) == (False, "leave_out")
+    assert (contract.checks.severities["scale"], contract.checks.missing_forecasts) == ("warn", "leave_out")
 
 
 def test_outputs_alone_are_enough() -> None:
@@ -169,7 +169,8 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
         ("minimum = 0", "minimum = 1e7", ["minimum 10000000.0 is above maximum 1000000.0"]),
         ("minimum = 0", "minimum = inf", ["minimum = inf is not a finite number"]),
         ("minimum = 0", 'minimum = "0"', ["minimum = '0' is not a finite number"]),
-        ("hold_on_flags = true", "hold_on_flags = 1", ["hold_on_flags = 1 is not true or false"]),
+        ('scale = "hold"', "scale = 1", ["scale = 1 is not text"]),
+        ('scale = "hold"', 'scale = "holds"', ["'holds' is not known. Did you mean 'hold'?"]),
         ("[checks]", "[cheks]", ["'cheks' is not known. Did you mean 'checks'?"]),
     ],
 )
@@ -181,7 +182,7 @@ def test_what_is_wrong_is_named_with_a_remedy(old: str, new: str, expected: list
 
 
 def test_all_problems_are_reported_together_and_once() -> None:
-    found = problems(WHOLE.replace("min_history = 28", "min_history = 0").replace("hold_on_flags = true", "hold = 1"))
+    found = problems(WHOLE.replace("min_history = 28", "min_history = 0").replace('scale = "hold"', "hold = 1"))
     assert len(found) == len(set(found)) == 2
 
 

@@ -29,7 +29,6 @@ def tolerance(**changed: Any) -> Tolerance:
         "max_failed_percent": 0.0,
         "systemic_failure_percent": 20.0,
         "max_retry_records": 1000,
-        "hold_on_flags": False,
     }
     return Tolerance(**{**usual, **changed})
 
@@ -37,11 +36,12 @@ def tolerance(**changed: Any) -> Tolerance:
 TABLE = [
     # what was found, what is tolerated, the outcome, who must act
     ({"ok": 100}, {}, "COMPLETE", None),
-    ({"ok": 100, "flags": 3}, {}, "COMPLETE", None),
-    ({"ok": 100, "flags": 3}, {"hold_on_flags": True}, "HELD", "model"),
+    ({"ok": 100, "wrong": ("sales: the sum differs by +9900%",)}, {}, "HELD", "forecasts"),
+    ({"ok": 0, "failed": 100, "misread": "'mean' is missing or null"}, {}, "HELD", "contract"),
     ({"ok": 99, "failed": 1}, {}, "HELD", "coverage"),
     ({"ok": 99, "failed": 1}, {"max_failed_records": 1}, "COMPLETE_WITH_QUARANTINE", None),
-    ({"ok": 99, "failed": 1, "flags": 1}, {"max_failed_records": 1, "hold_on_flags": True}, "HELD", "model"),
+    ({"ok": 99, "failed": 1, "wrong": ("x",)}, {"max_failed_records": 1}, "HELD", "forecasts"),
+    ({"ok": 99, "missing": 1, "wrong": ("x",), "retryable": 1}, {}, "RETRY", None),
     ({"ok": 98, "failed": 1, "quarantined": 1}, {"max_failed_records": 1}, "HELD", "coverage"),
     ({"ok": 98, "quarantined": 2}, {"max_failed_records": 1}, "HELD", "data"),
     ({"ok": 98, "quarantined": 2}, {"max_failed_percent": 2.0}, "COMPLETE_WITH_QUARANTINE", None),

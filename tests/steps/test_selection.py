@@ -134,7 +134,7 @@ def test_a_run_that_asked_something_else_cannot_be_resumed(tmp_path: Path) -> No
 
 
 def test_a_run_that_only_checks_otherwise_can_be_resumed(tmp_path: Path) -> None:
-    strict = DAILY_CONTRACT + "[checks]\nhold_on_flags = true\n"
+    strict = DAILY_CONTRACT + '[checks]\nscale = "hold"\n'
     store_run(build(tmp_path, strict, [daily_rows(ITEMS)]), "earlier00000", dict.fromkeys(ITEMS, "ok"))
     made = build(tmp_path, DAILY_CONTRACT + "# looked at, and right\n", None, resume_from="earlier00000")
     assert (made.manifest.totals.records, made.manifest.totals.carried) == (1, 3)

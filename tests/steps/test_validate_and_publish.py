@@ -14,7 +14,7 @@ from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from batchcast.steps.errors import ConfigError, DataError
-from batchcast.steps.outcome.last_run import forecasts_of, levels_of, read_last_run
+from batchcast.steps.outcome.last_run import forecasts_of, read_last_run, values_of
 from batchcast.steps.outcome.ledger import read_ledger
 
 PART = "part-00001.jsonl"
@@ -290,7 +290,7 @@ def test_a_run_of_a_few_chosen_items_is_published_and_does_not_hide_the_others(r
 def test_a_run_that_lost_most_items_of_the_last_one_is_flagged_and_held_on_demand(run: SampleRun) -> None:
     run.transform()
     run.step()
-    contract = run.contract + "[checks]\nhold_on_flags = true\n"
+    contract = run.contract + '[checks]\nfewer_items = "hold"\n'
     less = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=list(run.items)[:3], contract=contract)
     less.transform()
     report = less.step(systemic_failure_percent=20.0)
@@ -363,9 +363,11 @@ def test_a_last_run_of_other_targets_is_compared_by_its_items_alone_and_one_that
     assert found is not None
     assert (found.run_id, found.items, found.columns) == (run.run_id, 12, ("sales",))
     items = pa.chunked_array([run.items])
-    assert np.isfinite(levels_of(run.store, found, items, ["sales"])).all()
-    assert np.isnan(levels_of(run.store, found, items, ["returns"])).all()
     dates = run.dates()
+    for values in values_of(run.store, found, items, ["sales"], dates):
+        assert values[:, :, 0].tolist() == [run.values(item) for item in run.items]
+    for values in values_of(run.store, found, items, ["returns"], dates):
+        assert np.isnan(values).all()
     assert forecasts_of(run.store, found, run.items, ["sales"], dates) is not None
     assert forecasts_of(run.store, found, run.items, ["returns"], dates) is None
     run.store.delete(prefix + "_MANIFEST.json")

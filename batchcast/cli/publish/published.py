@@ -95,12 +95,21 @@ def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple
 def _print(runs: Sequence[PublishedRun]) -> None:
     from rich.table import Table
 
-    from batchcast.cli.console import stdout_console
+    from batchcast.cli.console import cell, stdout_console
 
-    table = Table("Run", "Run date", "Outcome", "Items", "Rows", "", box=None, pad_edge=False)
+    table = Table("Run", "Run date", "Outcome", "Items", "Rows", "Flagged", "", box=None, pad_edge=False)
     for run in runs:
-        seen = "readers see this" if run.current else ""
-        table.add_row(run.run_id, str(run.run_date), run.outcome, f"{run.items:,}", f"{run.rows:,}", seen)
-    for column in table.columns[3:5]:
+        notes = ["readers see this"] * run.current + [f"approved: {run.approved}"] * bool(run.approved)
+        seen = cell(", ".join(notes))
+        table.add_row(
+            run.run_id,
+            str(run.run_date),
+            run.outcome,
+            f"{run.items:,}",
+            f"{run.rows:,}",
+            f"{run.flagged_items:,}",
+            seen,
+        )
+    for column in table.columns[3:6]:
         column.justify = "right"
     stdout_console().print(table)

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcast.runs.failures import failure_lines, failures
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import outcome_of, pointer_lines
+from batchcast.runs.outcome import flag_lines, outcome_of, pointer_lines
 from batchcast.runs.progress import StepProgress, count_shards, shard_records
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session, WorkspaceSession
@@ -37,7 +37,8 @@ def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str,
 def status_lines(document: dict[str, Any]) -> list[str]:
     """The status in words, a line a step; of a condition the outcome tells what it decided."""
     execution = document["execution"]
-    lines = [f"Run {document['run_id']} ({document['label']}): {document['outcome'] or execution['status']}"]
+    words = f": {document['flagged']}" if document["flagged"] else ""
+    lines = [f"Run {document['run_id']} ({document['label']}): {document['outcome'] or execution['status']}{words}"]
     for step in execution["steps"]:
         if step["status"] == "Succeeded" and step["job"] is None:
             continue
@@ -53,7 +54,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(str(document["cause"]))
     if document["published"]:
         lines.append(f"Forecasts: {document['published']}")
-    lines += pointer_lines(document)
+    lines += [*flag_lines(document), *pointer_lines(document)]
     return lines
 
 

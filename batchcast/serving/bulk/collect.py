@@ -7,26 +7,22 @@ gets an answer with the error the contract file declares, so that the ledger has
 from __future__ import annotations
 
 import json
-import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from batchcast.pipelines.step_configuration import fill_arguments
+from batchcast.runs.decide import decide_stored_run
 from batchcast.serving.bulk.request_tracker import Fates, fates_of
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.arguments import NONE
-from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.layout import output_uri
-from batchcast.steps.store.objects import ObjectStore, join_uri, key_path
-from batchcast.steps.validate_and_publish import validate_and_publish
+from batchcast.steps.store.objects import ObjectStore
 
 __all__ = ["Collection", "collect_run", "decide_run", "error_key_of"]
 
@@ -79,22 +75,7 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
 
     `parameters` are those of the run, by the pipeline's names. Nothing is sent once more: that was done already.
     """
-    with tempfile.TemporaryDirectory(prefix="async-collect-") as folder:
-        paths = ContainerPaths(root=Path(folder))
-        base = join_uri(run.runs_uri, run.run_id)
-        for name in ("manifest", "output"):
-            for stored in store.list(join_uri(base, name) + "/"):
-                target = key_path(paths.input(name), stored.uri.removeprefix(join_uri(base, name) + "/"))
-                store.download(stored.uri, target)
-        for directory in (paths.input("contract"), paths.output("report"), paths.output("retry")):
-            directory.mkdir(parents=True)
-        (paths.input("contract") / "model.toml").write_bytes(contract)
-        _, summary = validate_and_publish(_arguments(run, parameters), paths, store)
-        sys.stderr.write(summary)
-        report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
-        for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == "report.json"):
-            store.upload(path, join_uri(base, "report", path.name))
-    return report
+    return decide_stored_run(store, _arguments(run, parameters), contract)
 
 
 def error_key_of(contract: bytes, where: str) -> str:

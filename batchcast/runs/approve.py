@@ -1,0 +1,80 @@
+"""Release a run that is held because its forecasts look wrong, or close it for good."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from batchcast.runs.decide import decide_stored_run
+from batchcast.runs.run_record import PastRun
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.outcome.approval import Approval
+from batchcast.steps.outcome.decision import held_error
+from batchcast.steps.publish.lock import locked
+from batchcast.steps.publish.publication import to_json
+from batchcast.steps.publish_arguments import PublishArguments
+from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
+
+__all__ = ["approve_run", "reject_run"]
+
+
+def approve_run(run: PastRun, contract: bytes, approval: Approval, now: datetime) -> dict[str, Any]:
+    """Publish the forecasts of a held run as they are; its new report.
+
+    Nothing is transformed, and every record is accounted for again. The first approval of a run is the one that counts:
+    a second call, after one that was killed, publishes under it. Raises ConfigError for a run that is not held for how
+    its forecasts look, CoverageError when it is held for something else by now, ServiceError while another run works.
+    """
+    report = _held_report(run)
+    arguments = _arguments(report)
+    first = _first_approval(run.store, arguments, approval)
+    # The step gives the lock back.
+    with locked(run.store, arguments.publish_uri, run_id=run.run_id, run_label=arguments.run_label, now=now):
+        found = decide_stored_run(run.store, arguments, contract, approval=first)
+    if found["outcome"] == "HELD":
+        raise held_error(found["cause"], found["cause_kind"])
+    return found
+
+
+def reject_run(run: PastRun, *, by: str, at: str, reason: str) -> dict[str, Any]:
+    """Close a held run: it cannot be approved any more; its new report. Raises ConfigError as `approve_run`."""
+    report = _held_report(run)
+    report["rejected"] = {"by": by, "at": at, "reason": reason}
+    arguments = _arguments(report)
+    run.store.write(join_uri(arguments.runs_uri, run.run_id, "report", "report.json"), to_json(report))
+    return report
+
+
+def _held_report(run: PastRun) -> dict[str, Any]:
+    report = run.report()
+    if report is None:
+        what = f"run {run.run_id} has no report: it came to no decision."
+        raise ConfigError(Problem("not_held", what, "RUN_ID", "`status` says how it ended."))
+    if rejected := report.get("rejected"):
+        what = f"run {run.run_id} was rejected by {rejected['by']} at {rejected['at']}: {rejected['reason']}."
+        raise ConfigError(Problem("rejected", what, "RUN_ID", "Start a new run."))
+    if report["outcome"] != "HELD":
+        what = f"run {run.run_id} is {report['outcome']}, not held."
+        raise ConfigError(Problem("not_held", what, "RUN_ID", "There is nothing to approve or reject."))
+    if report["cause_kind"] != "forecasts":
+        what = f"run {run.run_id} is not held for how its forecasts look: {report['cause']}"
+        raise ConfigError(Problem("not_approvable", what, "RUN_ID", "Correct that, then `rerun` the run."))
+    return report
+
+
+def _arguments(report: Mapping[str, Any]) -> PublishArguments:
+    """What the step was run with: its report says so."""
+    names = [field.name for field in dataclasses.fields(PublishArguments)]
+    return PublishArguments(**{name: report["parameters"][name] for name in names})
+
+
+def _first_approval(store: ObjectStore, arguments: PublishArguments, approval: Approval) -> Approval:
+    uri = join_uri(arguments.runs_uri, arguments.run_id, "report", "approval.json")
+    try:
+        store.put_if(uri, to_json(approval.as_dict()), None)
+    except ConflictError:
+        return Approval.from_dict(json.loads(store.read(uri)))
+    return approval

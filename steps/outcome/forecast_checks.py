@@ -1,0 +1,90 @@
+"""All checks of a run's forecasts together: the gate of the whole run, the flags of items, and what each one means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from batchcast.steps.contract.checks import CHECKS, Checks
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.flags import Flag, find_flags
+from batchcast.steps.outcome.gate import Past, RunMeasures, gate_flags, measure_run
+from batchcast.steps.outcome.last_run import LastRun, reference_run, values_of
+from batchcast.steps.store.objects import ObjectStore
+
+__all__ = ["CheckedForecasts", "check_forecasts", "rank_flags"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedForecasts:
+    """The flags that `[checks]` does not turn off, those that hold the run, and what the run measured: that is kept
+    with its publication, for later runs to be held against."""
+
+    flags: tuple[Flag, ...]
+    holding: tuple[Flag, ...]
+    measured: RunMeasures
+
+
+def check_forecasts(
+    store: ObjectStore,
+    publish_uri: str,
+    last_run: LastRun | None,
+    *,
+    run_date: date,
+    dates: Sequence[str],
+    item_ids: pa.ChunkedArray,
+    values: Array,
+    compared: Comparison,
+    columns: Mapping[str, str],
+    checks: Checks,
+    others: Sequence[Flag],
+) -> CheckedForecasts:
+    """Check `values`, items x steps x targets; `columns` is target to published column, `others` are flags found
+    elsewhere."""
+    targets, names = list(columns), list(columns.values())
+    reference, earlier = reference_run(store, publish_uri, last_run)
+    by_date, by_step = values_of(store, reference, item_ids, names, dates)
+    level = _levels(by_step)
+    again = reference is not None and reference.run_date == run_date
+    if again:  # A second run of a week gives the same answers at the same steps, as it must.
+        by_step = np.full_like(by_step, np.nan)
+    past = Past(run=reference, by_date=by_date, by_step=by_step, earlier=earlier, same_date=again)
+    ids = item_ids.to_pylist()
+    measured = measure_run(values, compared, past, targets)
+    found = [
+        *others,
+        *gate_flags(measured, values, past, ids, targets),
+        *find_flags(ids, values, compared, level, targets),
+    ]
+    flags = rank_flags(flag for flag in found if checks.severities[flag.kind] != "off")
+    if again:  # What a second run of a week changes says nothing about what a week changes.
+        measured = {
+            target: {side: each for side, each in sides.items() if side != "last_run"}
+            for target, sides in measured.items()
+        }
+    holding = tuple(flag for flag in flags if checks.severities[flag.kind] == "hold")
+    return CheckedForecasts(flags=flags, holding=holding, measured=measured)
+
+
+def rank_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Those of the whole run first, in the order of the checks, then the items' by what is at stake."""
+    place = {kind: number for number, kind in enumerate(CHECKS)}
+    return tuple(sorted(flags, key=lambda flag: _rank(flag, place)))
+
+
+def _rank(flag: Flag, place: Mapping[str, int]) -> tuple[bool, float, int, str, str]:
+    if not flag.item_id:
+        return False, 0.0, place[flag.kind], "", flag.detail
+    return True, -flag.size, place[flag.kind], flag.item_id, flag.detail
+
+
+def _levels(values: Array) -> Array:
+    """The mean absolute value over the steps, items x targets, NaN for an item without any."""
+    known = np.isfinite(values)
+    total = np.where(known, np.abs(values), 0.0).sum(axis=1)
+    levels: Array = np.divide(total, known.sum(axis=1), out=np.full(total.shape, np.nan), where=known.any(axis=1))
+    return levels

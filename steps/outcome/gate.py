@@ -1,0 +1,162 @@
+"""Whether a run's forecasts deserve to be read: each measure against what runs of this pipeline have been like.
+
+The limits come from the pipeline's own clean runs: the median of the measure over the last ones, plus eight robust
+standard deviations, at least 0.02 and half the median. While there are fewer than four, fixed limits stand in; they
+were set on 100 weekly runs of the bakery (docs/results.md) and say nothing about a handful of items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.flags import Flag
+from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
+from batchcast.steps.outcome.run_change import (
+    Measures,
+    change_from_history,
+    change_from_last_run,
+    copied_share,
+    item_changes,
+)
+
+__all__ = ["Past", "RunMeasures", "gate_flags", "measure_run"]
+
+_LEAST_PAIRS = 4
+_LEAST_ITEMS = 20
+_DEVIATIONS = 8 * 1.4826
+_FLOOR = 0.02
+_FIRST_LIMITS: Mapping[str, Measures] = {
+    "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
+    "history": {"level": 0.5, "shape": 0.6, "items": 0.5},
+}
+_KINDS = {
+    "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
+    "history": {"items": "history_items", "level": "history_level"},
+}
+_WORDS = {
+    "change": "the values differ by {:.1%}",
+    "level": "the sum differs by {:+.1%}",
+    "shape": "the totals' correlation is 1 - {:.3f}",
+    "items": "the median item differs by {:.1%}",
+}
+_COPIED = 0.5
+_ITEM_FLOOR = 0.5
+
+RunMeasures = Mapping[str, Mapping[str, Measures]]
+"""Target to "last_run", "history" and "copies" to measures: what a publication keeps of its run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The run this one is compared with: `by_date` its values on this run's dates, `by_step` at this run's steps, both
+    items x steps x targets; and the measures of earlier published runs, the newest first. With
+    `same_date` it is of the same run date, and may have the same values."""
+
+    run: LastRun | None
+    by_date: Array
+    by_step: Array
+    earlier: Sequence[RunMeasures] = ()
+    same_date: bool = False
+
+
+def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequence[str]) -> RunMeasures:
+    """All measures of a run; `values` is items x steps x targets. What cannot be measured is left out."""
+    found: dict[str, dict[str, Measures]] = {}
+    for number, target in enumerate(targets):
+        mine, last = values[:, :, number], past.by_date[:, :, number]
+        naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
+        sides = {
+            "last_run": change_from_last_run(mine, last),
+            "history": change_from_history(mine, naive, compared.scale[:, number]),
+            "copies": {
+                "stale": 0.0 if past.same_date else _stale(mine, last, past.by_step[:, :, number]),
+                "actual": copied_share(mine, actual),
+                "naive": copied_share(mine, naive),
+            },
+        }
+        found[target] = {side: _rounded(measures) for side, measures in sides.items() if measures is not None}
+    return found
+
+
+def gate_flags(
+    measured: RunMeasures, values: Array, past: Past, item_ids: Sequence[str], targets: Sequence[str]
+) -> list[Flag]:
+    """What is beyond the limits, of the whole run and of single items."""
+    items = int(np.isfinite(values).any(axis=(1, 2)).sum())
+    flags: list[Flag] = []
+    for number, target in enumerate(targets):
+        mine = measured[target]
+        # With a last run to compare with, the history says less: a season or a holiday moves a forecast away from it.
+        side = "last_run" if "last_run" in mine else "history"
+        flags.extend(_beyond(target, side, mine.get(side, {}), past, items))
+        flags.extend(_copies(target, mine["copies"], past, items))
+        flags.extend(_items(target, values[:, :, number], past.by_date[:, :, number], item_ids))
+    return flags
+
+
+def _stale(values: Array, by_date: Array, by_step: Array) -> float:
+    """The largest share of items that repeat the last run: step by step, or on the dates that both have."""
+    return max(copied_share(values, by_step), copied_share(values, by_date))
+
+
+def _beyond(target: str, side: str, measures: Measures, past: Past, items: int) -> Iterator[Flag]:
+    for name, value in measures.items():
+        earlier = [run[target][side][name] for run in past.earlier if name in run.get(target, {}).get(side, {})]
+        limit, known = _limit(name, [abs(each) for each in earlier], _FIRST_LIMITS[side])
+        if abs(value) <= limit or not (known or items >= _LEAST_ITEMS):
+            continue
+        kind = _KINDS[side].get(name, f"{side}_{name}")
+        other = f"run {past.run.run_id}" if past.run and side == "last_run" else "the history"
+        whence = f"{known} earlier runs" if known else "too few earlier runs to know better"
+        detail = f"{target}: {_WORDS[name].format(value)} from {other}; the limit is {limit:.3g}, by {whence}"
+        yield Flag(kind=kind, item_id="", detail=detail, size=abs(value))
+
+
+def _limit(name: str, earlier: Sequence[float], first: Measures) -> tuple[float, int]:
+    """The limit, and of how many earlier runs it is; 0 for a fixed one."""
+    found = np.array(earlier[:GATE_PAIRS])
+    if len(found) < _LEAST_PAIRS:
+        return first[name], 0
+    centre = float(np.median(found))
+    spread = _DEVIATIONS * float(np.median(np.abs(found - centre)))
+    return centre + max(spread, _FLOOR, centre / 2), len(found)
+
+
+def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[Flag]:
+    last = f"run {past.run.run_id}" if past.run else "the last run"
+    words = {
+        "stale": ("stale_answers", f"are those of {last}"),
+        "actual": ("leaked_actuals", "are the actual values"),
+        "naive": ("naive_copy", "are the last season once more"),
+    }
+    for name, (kind, what) in words.items():
+        # A model may be a naive one, or forecast the same every week: then its earlier runs did so too.
+        usual = [run[target]["copies"].get(name, 0.0) for run in past.earlier if "copies" in run.get(target, {})]
+        if items >= _LEAST_ITEMS and copies[name] > max([_COPIED, *usual]):
+            detail = f"{target}: the forecasts of {copies[name]:.0%} of the items {what}, value by value"
+            yield Flag(kind=kind, item_id="", detail=detail, size=copies[name])
+
+
+def _items(target: str, values: Array, last: Array, item_ids: Sequence[str]) -> Iterator[Flag]:
+    """Items that changed by far more than the others did, with the volume that is at stake."""
+    shared = np.isfinite(values) & np.isfinite(last)
+    some = np.flatnonzero(shared.any(axis=1))
+    if len(some) < _LEAST_ITEMS:
+        return
+    changes = item_changes(values, last)
+    centre = float(np.median(changes[some]))
+    limit = centre + max(_DEVIATIONS * float(np.median(np.abs(changes[some] - centre))), _ITEM_FLOOR)
+    for index in some[changes[some] > limit].tolist():
+        here = shared[index]
+        size = float(np.abs(values[index, here] - last[index, here]).sum())
+        detail = f"{target}: {changes[index]:.0%} from the last run; {centre:.0%} is usual in this one"
+        yield Flag(kind="item_change", item_id=item_ids[index], detail=detail, size=size)
+
+
+def _rounded(measures: Measures) -> Measures:
+    # A manifest is compared byte by byte: the last bits of a sum may differ between machines.
+    return {name: round(value, 6) for name, value in measures.items()}
