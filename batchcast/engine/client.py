@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchcast.engine import models
+from batchcast.engine import models, tags
 from batchcast.engine.errors import not_emulated, storage_error
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.jobs import Jobs
@@ -40,6 +40,7 @@ _PIPELINES = Listing(answer="PipelineSummaries", name="PipelineName")
 _EXECUTIONS = Listing(answer="PipelineExecutionSummaries", name="PipelineExecutionArn", created="StartTime")
 _STEPS = Listing(answer="PipelineExecutionSteps", name="StepName", created="StartTime")
 _PARAMETERS = Listing(answer="PipelineParameters", name="Name", created="Name", newest_first=False)
+_TAGS = Listing(answer="Tags", name="Key", created="Key", newest_first=False)
 _MODELS = Listing(answer="Models", name="ModelName")
 _TRANSFORM_JOBS = Listing(
     answer="TransformJobSummaries", name="TransformJobName", status="TransformJobStatus", page_size=10
@@ -175,6 +176,9 @@ def _operations(
         "DescribeModel": lambda request: models.describe_model(workspace, request),
         "DeleteModel": lambda request: models.delete_model(workspace, request),
         "ListModels": lambda request: listed(_MODELS, models.model_summaries(workspace), request),
+        "AddTags": lambda request: tags.add_tags(workspace, request),
+        "DeleteTags": lambda request: tags.delete_tags(workspace, request),
+        "ListTags": lambda request: listed(_TAGS, tags.list_tags(workspace, request), request),
         **_job_operations(transforms, _TRANSFORM_JOBS),
         **_job_operations(processings, _PROCESSING_JOBS),
     }

@@ -173,6 +173,10 @@ class Jobs:
         self._in_background(name, lock, resume=True)
         return True
 
+    def find(self, name: str) -> Record | None:
+        """The job's record, or None."""
+        return self._records.read(name)
+
     def get(self, name: str) -> Record:
         """The job's record. Raises ServiceException when there is none."""
         record = self._records.read(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
-from batchcast.engine.resource_name import arn, now
+from batchcast.engine.resource_name import arn, now, resource_id
 from batchcast.engine.workspace import Workspace
 
 __all__ = ["create_model", "delete_model", "describe_model", "model_summaries"]
@@ -21,7 +21,7 @@ def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, 
         raise not_emulated(what, where="Containers", remedy="Give one container.")
     given = {"PrimaryContainer": containers[0]} if containers else {}
     model = {
-        **{key: value for key, value in request.items() if key not in ("Tags", "Containers")},
+        **{key: value for key, value in request.items() if key != "Containers"},
         **given,
         "ModelArn": arn("model", name),
         "CreationTime": now(),
@@ -39,7 +39,7 @@ def describe_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str
     model = workspace.model(request["ModelName"])
     if model is None:
         raise _unknown(request["ModelName"])
-    return model
+    return {key: value for key, value in model.items() if key != "Tags"}
 
 
 def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
@@ -47,6 +47,7 @@ def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
     if workspace.models.read(request["ModelName"]) is None:
         raise _unknown(request["ModelName"])
     workspace.models.delete(request["ModelName"])
+    workspace.tags.delete(resource_id("model", request["ModelName"]))
 
 
 def model_summaries(workspace: Workspace) -> Iterator[dict[str, Any]]:

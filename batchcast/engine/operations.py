@@ -32,6 +32,9 @@ OPERATIONS = (
     "DescribeProcessingJob",
     "StopProcessingJob",
     "ListProcessingJobs",
+    "AddTags",
+    "DeleteTags",
+    "ListTags",
 )
 
 _VERSIONS = "Local pipelines have one version, the latest."

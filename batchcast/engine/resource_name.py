@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["ACCOUNT", "REGION", "arn", "now"]
+__all__ = ["ACCOUNT", "REGION", "arn", "now", "resource_id"]
 
 REGION = "local"
 ACCOUNT = "000000000000"
@@ -13,6 +13,11 @@ ACCOUNT = "000000000000"
 def arn(resource: str, name: str) -> str:
     """The ARN of a local resource, e.g. of ("transform-job", "x")."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}/{name}"
+
+
+def resource_id(resource: str, name: str) -> str:
+    """The name of a record that is one resource's among those of all kinds."""
+    return f"{resource}--{name}"
 
 
 def now() -> str:

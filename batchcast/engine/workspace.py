@@ -48,6 +48,7 @@ class Workspace:
         self.pipelines = RecordFolder(root / _STATE / "pipelines")
         self.executions = RecordFolder(root / _STATE / "executions")
         self.models = RecordFolder(root / _STATE / "models")
+        self.tags = RecordFolder(root / _STATE / "tags")
         self._progress = RecordFolder(root / _STATE / "transform-progress")
         self._sources = models
         self._faults = faults

@@ -278,3 +278,31 @@ def test_the_package_has_what_it_lists(name: str) -> None:
 def test_the_package_has_nothing_else() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         engine.Nothing  # noqa: B018
+
+
+def test_tags_are_those_of_the_creation_and_those_that_were_added(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    tag = {"Key": "team", "Value": "forecast"}
+    text = definition(processing("A", "pass"))
+    arn = client.create_pipeline(PipelineName="p", PipelineDefinition=text, RoleArn=ROLE, Tags=[tag])["PipelineArn"]
+    assert client.list_tags(ResourceArn=arn)["Tags"] == [tag]
+    more = {"Key": "cost", "Value": "1"}
+    assert client.add_tags(ResourceArn=arn, Tags=[more, {**tag, "Value": "other"}])["Tags"] == [
+        more,
+        {**tag, "Value": "other"},
+    ]
+    assert local(tmp_path).list_tags(ResourceArn=arn, MaxResults=50)["Tags"][0] == more
+    client.delete_pipeline(PipelineName="p")
+    client.create_pipeline(PipelineName="p", PipelineDefinition=text, RoleArn=ROLE)
+    assert client.list_tags(ResourceArn=arn)["Tags"] == []
+    client.add_tags(ResourceArn=arn, Tags=[tag, more])
+    client.delete_tags(ResourceArn=arn, TagKeys=["team", "absent"])
+    assert client.list_tags(ResourceArn=arn)["Tags"] == [more]
+    job = processing("A", "pass")["Arguments"]
+    made = client.create_processing_job(ProcessingJobName="j", Tags=[tag], **job)["ProcessingJobArn"]
+    assert client.list_tags(ResourceArn=made)["Tags"] == [tag]
+    with pytest.raises(ServiceException, match="does not exist") as absent:
+        client.list_tags(ResourceArn=arn.replace("pipeline/p", "pipeline/q"))
+    assert code_of(absent) == "ResourceNotFound"
+    with pytest.raises(ServiceException, match="51 tags"):
+        client.add_tags(ResourceArn=arn, Tags=[{"Key": f"k{number}", "Value": ""} for number in range(50)])

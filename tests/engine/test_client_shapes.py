@@ -278,4 +278,8 @@ def _models(client: Any) -> None:
     client.describe_model(ModelName="m")
     client.describe_model(ModelName="tiny")
     client.list_models()
+    tagged = client.describe_model(ModelName="m")["ModelArn"]
+    client.add_tags(ResourceArn=tagged, Tags=[{"Key": "team", "Value": "forecast"}])
+    client.list_tags(ResourceArn=tagged)
+    client.delete_tags(ResourceArn=tagged, TagKeys=["team"])
     client.delete_model(ModelName="m")

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException, not_emulated
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.resource_name import arn, now
+from batchcast.engine.resource_name import arn, now, resource_id
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError
@@ -74,6 +74,7 @@ def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
         what = f"Pipeline {name} cannot be deleted while it runs; stop {', '.join(running)} first."
         raise ServiceException("ConflictException", what)
     workspace.pipelines.delete(name)
+    workspace.tags.delete(resource_id("pipeline", name))
     for each in executions:
         workspace.executions.delete(each["PipelineExecutionId"])
     return {"PipelineArn": arn("pipeline", name)}
