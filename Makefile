@@ -9,7 +9,7 @@ run: .venv/run.installed
 
 # Two processes, for the two cores that the times of this file are stated for; `make test WORKERS=8` where there are more.
 WORKERS ?= 2
-PARALLEL = -n $(WORKERS) --dist loadgroup
+PARALLEL = -n $(WORKERS) --dist worksteal
 
 test: .venv/dev.installed
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not conformance and not wheel"

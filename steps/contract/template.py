@@ -219,10 +219,13 @@ def _paths(pieces: Sequence[str | _Placeholder]) -> dict[int, Path]:
 
     try:
         document = json.loads(marked, object_pairs_hook=_object, parse_constant=_constant)
+        found = list(_marks(document, ()))
     except json.JSONDecodeError as error:
         near = shown(marked[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN])
         raise TemplateError(f"is not JSON: {error.msg}, near {near!r}.", "Correct the JSON.") from error
-    return dict(_marks(document, ()))
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; brackets in brackets without end
+        raise TemplateError(f"cannot be read as JSON: {str(error)[:200]}.", "Correct the JSON.") from error
+    return dict(found)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -93,8 +93,8 @@ class TomlTable:
         found = self._values.get(key)
         if found is None:
             return None
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            self.problem(f"{key} = {found!r} is not a finite number.", "Write a number.")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not _is_finite(found):
+            self.problem(f"{key} = {repr(found)[:40]} is not a finite number.", "Write a number.")
             return None
         return float(found)
 
@@ -149,6 +149,11 @@ class TomlTable:
 def _is_text_list(values: list[Any]) -> bool:
     texts = all(isinstance(value, str) and value for value in values)
     return bool(values) and texts and len(set(values)) == len(values)
+
+
+def _is_finite(number: float) -> bool:
+    """False too for a whole number that no float holds, on which math.isfinite raises."""
+    return abs(number) <= sys.float_info.max
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:

@@ -104,6 +104,77 @@ def test_the_outcome(found: dict[str, Any], tolerated: dict[str, Any], outcome: 
     assert (decision.cause is None) == (kind is None)
 
 
+BOUNDS = [
+    # as many as may be sent alone are sent, whatever is known of the files
+    ({"ok": 80, "missing": 20, "retryable": 20, "shards": 4, "shards_lost": 4}, {"max_retry_records": 20}, "RETRY"),
+    # half of the files lost, and two to a file: as likely to come back as not; one file more is not
+    ({"ok": 50, "missing": 50, "retryable": 50, "shards_lost": 50, "silent": 1}, {"max_retry_records": 49}, "HELD"),
+    (
+        {"ok": 2, "missing": 2, "retryable": 2, "shards": 4, "shards_lost": 1, "silent": 0},
+        {"max_retry_records": 1},
+        "RETRY",
+    ),
+    (
+        {"ok": 2, "missing": 2, "retryable": 2, "shards": 4, "shards_lost": 2, "silent": 0},
+        {"max_retry_records": 1},
+        "HELD",
+    ),
+    # the numerator of SystemicFailurePercent is what is silent, its denominator what was asked for
+    ({"ok": 79, "quarantined": 5, "failed": 21, "silent": 20}, {"max_failed_records": 30}, "COMPLETE_WITH_QUARANTINE"),
+    ({"ok": 79, "quarantined": 5, "failed": 21, "silent": 21}, {"max_failed_records": 30}, "HELD"),
+    ({"ok": 75, "quarantined": 25, "silent": 16}, {"max_failed_records": 30}, "HELD"),
+    ({"ok": 75, "quarantined": 25, "silent": 15}, {"max_failed_records": 30}, "COMPLETE_WITH_QUARANTINE"),
+    # nothing was asked for, so nothing failed
+    ({"ok": 0, "quarantined": 3}, {"max_failed_records": 3, "systemic_failure_percent": 0.0}, "HELD"),
+    # an unreadable answer speaks of its own record alone
+    ({"ok": 96, "failed": 4, "retryable": 4, "shards": 4, "unreadable": 4}, {"max_retry_records": 2}, "RETRY"),
+    # quarantined records were not sent, and are not among those that the lost files speak of
+    (
+        {"ok": 6, "quarantined": 90, "missing": 4, "retryable": 4, "shards": 5, "shards_lost": 2},
+        {"max_retry_records": 1, "max_failed_records": 99, "systemic_failure_percent": 100.0},
+        "COMPLETE_WITH_QUARANTINE",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "tolerated", "outcome"), BOUNDS)
+def test_the_outcome_on_each_side_of_a_limit(found: dict[str, Any], tolerated: dict[str, Any], outcome: str) -> None:
+    assert decide(findings(**found), tolerance(**tolerated)).outcome == outcome
+
+
+def test_reused_answers_are_not_among_those_that_were_sent() -> None:
+    """Of ten records sent four are lost in one file of two: retried where the ninety reused ones counted as sent."""
+    tally = Tally(expected=100, ok=96, quarantined=0, failed=0, missing=4, carried=90)
+    found = Findings(tally=tally, shards=5, shards_lost=2, retryable=4, silent=2)
+    assert decide(found, tolerance(max_retry_records=1, max_failed_records=9)).outcome == "COMPLETE_WITH_QUARANTINE"
+
+
+def test_nothing_was_found_until_it_is_said() -> None:
+    tally = Tally(expected=1, ok=1, quarantined=0, failed=0, missing=0, carried=0)
+    found = Findings(tally=tally)
+    counts = (
+        found.shards,
+        found.shards_lost,
+        found.retryable,
+        found.unreadable,
+        found.silent,
+        found.refused,
+        found.flags,
+    )
+    assert counts == (0,) * 7
+    assert found.served
+    assert decide(found, tolerance(hold_on_flags=True, systemic_failure_percent=0.0)).outcome == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"), [(1, "1 request was answered 429 or 503"), (2, "2 requests were answered")]
+)
+def test_requests_that_were_refused_are_counted_in_the_cause(refused: int, said: str) -> None:
+    cause = decide(findings(ok=90, failed=10, refused=refused), tolerance()).cause
+    assert cause is not None
+    assert said in cause
+
+
 @pytest.mark.parametrize(
     ("expected", "records", "percent", "allowed"),
     [
