@@ -41,7 +41,7 @@ def define(settings: BuildSettings | None = None, defaults: Mapping[str, object]
 def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
     cluster = arguments["ProcessingResources"]["ClusterConfig"]
     cluster |= {"VolumeSizeInGB": settings.volume_size_in_gb} | _given(VolumeKmsKeyId=settings.volume_kms_key)
-    arguments["AppSpecification"]["ImageUri"] = settings.image_uri
+    arguments["AppSpecification"] |= {"ImageUri": settings.image_uri, "ContainerEntrypoint": settings.entrypoint}
     arguments["RoleArn"] = settings.processing_role_arn
     shipped = {"code": settings.code_uri, "contract": settings.contract_uri}
     for each in arguments["ProcessingInputs"]:

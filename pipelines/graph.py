@@ -180,7 +180,7 @@ class _Graph:
             image_uri=self.settings.image_uri,
             instance_count=1,
             instance_type=self.parameters["ProcessingInstanceType"],
-            entrypoint=["python3", str(_CONTAINER.input("code") / "app.pyz")],
+            entrypoint=self.settings.entrypoint,
             volume_size_in_gb=self.settings.volume_size_in_gb,
             volume_kms_key=self.settings.volume_kms_key,
             output_kms_key=self.settings.output_kms_key,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["BuildSettings", "read_settings"]
+
+# Starts the bundle argv[1] if argv[2] is its SHA-256; its own code cannot vouch for itself.
+# One line, for the service's pattern of an entrypoint knows no other.
+VERIFIED_START = (
+    "import hashlib as h,runpy,sys;p,d=sys.argv[1:3];del sys.argv[1:3];"
+    'm="ConfigError [code] not the deployed code";'
+    'h.sha256(open(p,"rb").read()).hexdigest()==d or(open("/opt/ml/output/message","w").write(m),sys.exit(m));'
+    'runpy.run_path(p,run_name="__main__")'
+)
 
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
@@ -62,6 +73,16 @@ class BuildSettings(BaseModel):
         if problems:
             raise ConfigError(*problems)
         return self
+
+    @property
+    def entrypoint(self) -> list[str]:
+        """What a processing container starts: the bundle, where its digest is known only if it has that digest.
+
+        A string of an entrypoint has at most 256 characters (API reference, ContainerEntrypoint).
+        """
+        bundle = str(ContainerPaths().input("code") / "app.pyz")
+        digest = re.fullmatch(r"s3://.*/([0-9a-f]{64})/app\.pyz", self.code_uri)
+        return ["python3", "-c", VERIFIED_START, bundle, digest[1]] if digest else ["python3", bundle]
 
     @property
     def processing_environment(self) -> dict[str, str]:

@@ -20,11 +20,10 @@ from batchcast.pipelines.filled import define
 from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.deployed import deployed_pipeline
-from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
-from batchcast.steps.store.objects import join_uri, split_uri
+from batchcast.steps.store.objects import ObjectMissingError, join_uri, split_uri
 
 __all__ = [
     "Call",
@@ -119,7 +118,7 @@ def locate_objects(settings: DeploySettings) -> tuple[BuildSettings, dict[str, b
 def plan_deployment(session: Session, settings: DeploySettings, packed: Package) -> Deployment:
     """Compare with the account and say what to call. Only reads.
 
-    Reads: the pipeline, its tags where the settings have some, and the presence of each object.
+    Reads: the pipeline, its tags where the settings have some, and each object: one with other bytes is written anew.
     """
     name = settings.build.pipeline_name
     current = deployed_pipeline(session, name)
@@ -166,20 +165,22 @@ def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Ite
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
     for uri, data in packed.objects.items():
         bucket, name = split_uri(uri)
-        if not _is_there(session, bucket, name):
+        if not _is_there(session, uri, data):
             request = {"Bucket": bucket, "Key": name, "Body": data, **encryption}
             yield Call(service="s3", method="put_object", request=request)
 
 
-def _is_there(session: Session, bucket: str, key: str) -> bool:
+def _is_there(session: Session, uri: str, data: bytes) -> bool:
+    """Whether the object has these bytes: its name says so, but whoever may write there can put others under it."""
     try:
-        session.client("s3").head_object(Bucket=bucket, Key=key)
-    except (ConfigError, ServiceError) as error:
+        return session.store.read(uri) == data
+    except ObjectMissingError:
+        return False
+    except ServiceError as error:
         # S3 says 403 instead of 404 to who may not list the bucket; writing will tell which it was.
-        if error_code(error) in ("404", "403"):
-            return False
-        raise
-    return True
+        if error.problems[0].code != "s3" or ("403" not in str(error) and "AccessDenied" not in str(error)):
+            raise
+        return False
 
 
 def _pipeline_request(settings: DeploySettings, packed: Package) -> dict[str, Any]:

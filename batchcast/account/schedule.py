@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.account.cron import parse_cron
 from batchcast.account.differences import Difference, differences
-from batchcast.account.schedule_times import time_zone
+from batchcast.pipelines.schedule.cron import parse_cron
+from batchcast.pipelines.schedule.times import time_zone
 from batchcast.runs.start import required_pipeline, run_parameters
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session

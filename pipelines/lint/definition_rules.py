@@ -11,9 +11,11 @@ from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from batchcast.engine.pipeline.conditions import condition_problems
 from batchcast.engine.pipeline.execution.retry_policy import parse_retry_policy
 from batchcast.engine.pipeline.expressions import Reference, expression_problems, references
 from batchcast.engine.requests.members import is_expression
+from batchcast.pipelines.lint.property_rules import property_problems
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem
 
@@ -82,14 +84,20 @@ def definition_problems(definition: Mapping[str, Any], steps: list[StepView]) ->
     for step in steps:
         if step.type in _CHECKED_TYPES:
             yield from expression_problems(step.arguments, step.name)
-    for parameter in definition.get("Parameters", []):
+    parameters = definition.get("Parameters", [])
+    for parameter in parameters:
         yield from _parameter_limits(parameter)
     names = {parameter["Name"] for parameter in definition.get("Parameters", [])}
     by_name = {step.name: step for step in steps}
     for step in steps:
         yield from _references(step, names, by_name)
         yield from _dependencies(step, by_name)
+        yield from property_problems(step.name, step.references, {one.name: one.body for one in steps})
         yield from _step_options(step)
+        if step.type == "Condition":
+            yield from condition_problems(step.arguments.get("Conditions"), f"{step.name}.Conditions")
+        if step.type == "Transform":
+            yield from _shared_output(step, {one["Name"] for one in parameters if "DefaultValue" not in one})
     yield from _cycle(steps)
     yield from _nested_conditions(definition["Steps"])
     yield from _parameters_without_effect(definition, steps)
@@ -196,8 +204,6 @@ def _step_options(step: StepView) -> Iterator[Problem]:
         yield from parse_retry_policy(policy, f"{step.name}.RetryPolicies[{index}]")[1]
     if step.type == "Fail":
         yield from _message(step)
-    if step.type == "Transform":
-        yield from _shared_output(step)
     if step.type == "Processing":
         yield from _property_outputs(step)
 
@@ -224,10 +230,12 @@ def _property_outputs(step: StepView) -> Iterator[Problem]:
             yield _unknown("unknown_output", f"the output {name} of a property file", name, known, step.name)
 
 
-def _shared_output(step: StepView) -> Iterator[Problem]:
+def _shared_output(step: StepView, required: set[str]) -> Iterator[Problem]:
+    """The same prefix in every execution; a parameter that each start has to give makes it another one."""
     output = step.arguments.get("TransformOutput", {})
     uri = output.get("S3OutputPath", "") if isinstance(output, Mapping) else ""
-    if {one.kind for one in _safe_references(uri)} <= {"Parameters"}:
+    named = _safe_references(uri)
+    if {one.kind for one in named} <= {"Parameters"} and required.isdisjoint(one.name for one in named):
         what = "is the same in every execution: an earlier .out cannot be told from a new one."
         remedy = 'Join it with {"Get": "Execution.PipelineExecutionId"}.'
         yield Problem("shared_output", what, f"{step.name}.TransformOutput.S3OutputPath", remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from batchcast.pipelines.lint.definition_rules import StepView, definition_probl
 from batchcast.pipelines.lint.request_rules import documented_problems
 from batchcast.pipelines.lint.service_model import request_problems
 from batchcast.pipelines.lint.template_rules import definitions_in, is_template, schedule_problems
+from batchcast.pipelines.lint.template_text import filled_later, unwrapped
 from batchcast.pipelines.lint.tuning_rules import measured_problems
 from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
 from batchcast.pipelines.tuning import Tuning
@@ -22,7 +24,10 @@ __all__ = ["ADVICE", "check_requests", "lint"]
 # What the service takes, and what then does not do what it seems to; all other findings it refuses.
 ADVICE = frozenset(
     {
+        "body_is_object",
         "cache",
+        "default_assembly",
+        "default_strategy",
         "dead_parameter",
         "fail_message",
         "hard_coded",
@@ -43,11 +48,14 @@ _SAMPLE_RUN_ID = "abcdefghijkl"
 
 
 def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: Tuning | None = None) -> list[Problem]:
-    """Everything found, in the order of the definition; an empty list is a clean bill.
+    """Everything found, in the order of the definition, and what was not checked; an empty list is a clean bill.
+
+    `definition` may be what describe-pipeline answers, one JSON text, or a CloudFormation template.
 
     Requests are checked with the defaults and `parameters`, and against what was measured where that is given; what
     has no value yet is passed over. Reads nothing but the service's model, which comes with botocore.
     """
+    definition = unwrapped(definition)
     if is_template(definition):
         return list(_template_problems(definition, parameters, tuning))
     malformed = list(_malformed(definition))
@@ -84,10 +92,31 @@ def check_requests(
 def _template_problems(
     template: Mapping[str, Any], parameters: Mapping[str, str] | None, tuning: Tuning | None
 ) -> Iterator[Problem]:
-    for logical_id, definition in definitions_in(template):
-        for problem in lint(definition, parameters, tuning):
+    for logical_id, definition, not_read in definitions_in(template):
+        found = [not_read] if not_read else []
+        found += lint(definition, parameters, tuning) if definition is not None else []
+        # What stands there before CloudFormation has filled it in says nothing of what the service gets.
+        later = [one for one in found if filled_later(one.what) or filled_later(_text_at(definition, one.where))]
+        for problem in [each for each in found if each not in later]:
             yield replace(problem, where=f"{logical_id}: {problem.where}")
+        for where in dict.fromkeys(problem.where for problem in later):
+            yield Problem("not_checked", "the value is filled in by CloudFormation.", f"{logical_id}: {where}")
     yield from schedule_problems(template)
+
+
+def _text_at(definition: Any, where: str) -> str:
+    """The text that a problem is about, by the step and the path in it; "" where there is none."""
+    step, _, path = where.partition(".")
+    steps = (
+        walk_steps(definition["Steps"]) if isinstance(definition, Mapping) and not any(_malformed(definition)) else ()
+    )
+    value: Any = next((one["Arguments"] for one in steps if one["Name"] == step), None)
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and index and int(index) < len(value):
+            value = value[int(index)]
+    return value if isinstance(value, str) else ""
 
 
 def _malformed(definition: Any) -> Iterator[Problem]:

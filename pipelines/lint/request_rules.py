@@ -33,6 +33,20 @@ def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from transform_problems(request)
     yield from _volume_key(known_member(request, "TransformResources"), "TransformResources")
     yield from _transform_prefixes(request)
+    yield from _defaults(request)
+
+
+def _defaults(request: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is not set where records are split, and is seldom what is meant."""
+    if known_member(request, "TransformInput", "SplitType") != "Line":
+        return
+    if "BatchStrategy" not in request:
+        what = "is not set: unless the container says otherwise, a request then has as many records as fit."
+        yield Problem("default_strategy", what, "BatchStrategy", "Write SingleRecord or MultiRecord.")
+    output = known_member(request, "TransformOutput", default={})
+    if isinstance(output, Mapping) and "AssembleWith" not in output:
+        what = "is not set: the answers are put together without a newline between them."
+        yield Problem("default_assembly", what, "TransformOutput.AssembleWith", "Write Line.")
 
 
 def _volume_key(resources: Any, where: str) -> Iterator[Problem]:

@@ -1,17 +1,23 @@
-"""Pipelines in a CloudFormation template, and the schedules beside them that start another one than they seem to.
+"""Pipelines in a CloudFormation template, and the schedules beside them that will not start them as it seems.
 
 A schedule names its pipeline by an ARN that nobody checks: with a name that is nearly right it is created, and starts
-nothing from then on.
+nothing from then on. So it is with its parameters: a start that the service refuses shows weeks later, in a queue.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from batchcast.steps.errors import Problem
+from batchcast.engine.errors import ServiceException
+from batchcast.engine.pipeline.parameters import parameter_values
+from batchcast.pipelines.lint.template_text import filled_later, read_body, template_string
+from batchcast.pipelines.requests import declared_in
+from batchcast.pipelines.schedule.cron import parse_cron
+from batchcast.pipelines.schedule.times import time_zone
+from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["definitions_in", "is_template", "schedule_problems"]
 
@@ -19,6 +25,8 @@ _PIPELINE = "AWS::SageMaker::Pipeline"
 # CloudFormation template reference, read 2026-11: where the type keeps its targets.
 _TARGETS = {"AWS::Events::Rule": "Targets", "AWS::Scheduler::Schedule": "Target"}
 _IN_ARN = ":pipeline/"
+_RATE = re.compile(r"rate\([1-9]\d* (minutes?|hours?|days?)\)")
+_AT = re.compile(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
 
 
 def is_template(document: Any) -> bool:
@@ -26,38 +34,109 @@ def is_template(document: Any) -> bool:
     return isinstance(document, Mapping) and isinstance(document.get("Resources"), Mapping) and "Steps" not in document
 
 
-def definitions_in(template: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The definition of each pipeline, as far as the template holds it, by the pipeline's logical id."""
+def definitions_in(template: Mapping[str, Any]) -> Iterator[tuple[str, Any, Problem | None]]:
+    """Each pipeline's logical id, its definition as far as the template holds it, and what of it was not read."""
     for logical_id, properties in _resources(template, _PIPELINE):
-        definition = properties.get("PipelineDefinition")
-        text = definition.get("PipelineDefinitionBody") if isinstance(definition, Mapping) else definition
-        if isinstance(text, str):
-            try:
-                yield logical_id, json.loads(text)
-            except ValueError:
-                continue  # a name of something that is put there later
+        definition, problem = read_body(properties.get("PipelineDefinition"), "PipelineDefinition")
+        yield logical_id, definition, problem
 
 
 def schedule_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
-    """Each schedule and rule that starts a pipeline of another name than those the template makes, if it makes any."""
-    names = {key: _text(each.get("PipelineName"), {}) for key, each in _resources(template, _PIPELINE)}
-    for where, target in _targets(template):
-        _, found, named = _text(target.get("Arn"), names).partition(_IN_ARN)
-        # A name is written in small letters where an ARN has it.
-        if names and found and named.lower() not in {name.lower() for name in names.values()}:
-            what = f"starts the pipeline {named}; the template makes {', '.join(sorted(names.values()))}."
-            remedy = f'Put the same name there: {{"Ref": "{next(iter(names))}"}} is the name of a pipeline.'
-            yield Problem("schedule_target", what, f"{where}.Arn", remedy)
+    """Each schedule and rule: its time, the pipeline it names, and the parameters that it would start it with."""
+    names = {key: template_string(each.get("PipelineName"), {}) or "" for key, each in _resources(template, _PIPELINE)}
+    known = {key: definition for key, definition, _ in definitions_in(template)}
+    for kind, logical_id, properties in _schedules(template):
+        targets = list(_pipeline_targets(kind, logical_id, properties, names))
+        if targets:
+            yield from _times(properties, logical_id)
+        for where, target, named in targets:
+            # A name is written in small letters where an ARN has it.
+            ours = [key for key, name in names.items() if name.lower() == named.lower()]
+            if names and not ours:
+                what = f"starts the pipeline {named}; the template makes {', '.join(sorted(names.values()))}."
+                remedy = f'Put the same name there: {{"Ref": "{next(iter(names))}"}} is the name of a pipeline.'
+                yield Problem("schedule_target", what, f"{where}.Arn", remedy)
+                continue
+            needs_block = kind == "AWS::Scheduler::Schedule"  # terraform-provider-aws#33526
+            if needs_block and "SageMakerPipelineParameters" not in target:
+                what = "is missing: EventBridge Scheduler refuses a pipeline as a target without it."
+                remedy = 'Write {"PipelineParameterList": []} at the least.'
+                yield Problem("schedule_parameters", what, f"{where}.SageMakerPipelineParameters", remedy)
+            yield from _parameters(target, known.get(ours[0]) if ours else None, where)
 
 
-def _targets(template: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for kind, member in _TARGETS.items():
+def _parameters(target: Mapping[str, Any], definition: Any, where: str) -> Iterator[Problem]:
+    block, where = target.get("SageMakerPipelineParameters"), f"{where}.SageMakerPipelineParameters"
+    entries = block.get("PipelineParameterList", []) if isinstance(block, Mapping) else []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) and "Name" in one for one in entries):
+        yield Problem("not_checked", "the parameters are made by the template.", where)
+        return
+    if not isinstance(definition, Mapping) or "Steps" not in definition:
+        yield Problem("not_checked", "the parameters, for the pipeline's definition was not read.", where)
+        return
+    declared, wrong = declared_in(definition)
+    given = {str(one["Name"]): template_string(one.get("Value"), {}) for one in entries}
+    for name in given:
+        if name not in declared and not wrong:
+            near = get_close_matches(name, declared, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else ""
+            yield Problem(
+                "schedule_parameter", f"the pipeline has no parameter {name}: no start succeeds.", where, remedy
+            )
+    for name, one in declared.items():
+        if one.default is None and name not in given:
+            what = f"{name} has no default and is not given: no start succeeds."
+            yield Problem("schedule_parameter", what, where, "Give it a value.")
+        value = given.get(name)
+        if value is not None and not filled_later(value) and not value.startswith("<aws."):
+            try:
+                parameter_values({name: one}, [{"Name": name, "Value": value}])
+            except ServiceException as error:
+                yield Problem("schedule_parameter", f"{error.message}: no start succeeds.", where)
+
+
+def _times(properties: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    expression = properties.get("ScheduleExpression")
+    here = f"{where}.ScheduleExpression"
+    if isinstance(expression, str) and not filled_later(expression):
+        if not (_RATE.fullmatch(expression) or _AT.fullmatch(expression)):
+            try:
+                parse_cron(expression)
+            except ConfigError as error:
+                yield from (Problem("cron", one.what, here, one.remedy) for one in error.problems)
+    elif expression is not None:
+        yield Problem("not_checked", "the time is made by the template.", here)
+    zone = properties.get("ScheduleExpressionTimezone")
+    if isinstance(zone, str) and not filled_later(zone):
+        try:
+            time_zone(zone)
+        except ConfigError as error:
+            (one,) = error.problems
+            yield Problem("time_zone", one.what, f"{where}.ScheduleExpressionTimezone", one.remedy)
+
+
+def _schedules(template: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for kind in _TARGETS:
         for logical_id, properties in _resources(template, kind):
-            found = properties.get(member)
-            one = isinstance(found, Mapping)
-            for index, target in enumerate([found] if one else found or []):
-                if isinstance(target, Mapping):
-                    yield f"{logical_id}.{member}" + ("" if one else f"[{index}]"), target
+            yield kind, logical_id, properties
+
+
+def _pipeline_targets(
+    kind: str, logical_id: str, properties: Mapping[str, Any], names: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Where the target stands, the target, and the name of the pipeline that it starts."""
+    member = _TARGETS[kind]
+    found = properties.get(member)
+    one = isinstance(found, Mapping)
+    for index, target in enumerate([found] if one else found or []):
+        if isinstance(target, Mapping):
+            arn = template_string(target.get("Arn"), names) or ""
+            made_here = re.fullmatch(r"\$\{(\w+)\.PipelineArn\}", arn)
+            _, in_arn, named = arn.partition(_IN_ARN)
+            if made_here and made_here[1] in names:
+                in_arn, named = _IN_ARN, names[made_here[1]]
+            if in_arn:
+                yield f"{logical_id}.{member}" + ("" if one else f"[{index}]"), target, named
 
 
 def _resources(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -65,20 +144,3 @@ def _resources(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Ma
         if isinstance(resource, Mapping) and resource.get("Type") == kind:
             properties = resource.get("Properties")
             yield logical_id, properties if isinstance(properties, Mapping) else {}
-
-
-def _text(value: Any, names: Mapping[str, str]) -> str:
-    """A text with what is not known as `${Name}`, so that two of them are equal where CloudFormation makes them so.
-
-    A reference to a pipeline is its name. "" for what cannot be read.
-    """
-    match value:
-        case str():
-            return value
-        case {"Ref": str(name)}:
-            return names.get(name, f"${{{name}}}")
-        case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{(\w+)\}", lambda found: names.get(found[1], found[0]), text)
-        case {"Fn::Join": [str(between), [*parts]]}:
-            return between.join(_text(part, names) for part in parts)
-    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_first_deployment_uploads_and_creates(
     account: Recorder, session: AwsSession, settings: DeploySettings, packed: Package
 ) -> None:
     plan = plan_deployment(session, settings, packed)
-    assert account.operations() == ["sagemaker:DescribePipeline", "s3:HeadObject", "s3:HeadObject"]
+    assert account.operations() == ["sagemaker:DescribePipeline", "s3:GetObject", "s3:GetObject"]
     apply(session, plan)
     assert account.operations()[3:] == ["s3:PutObject", "s3:PutObject", "sagemaker:CreatePipeline"]
     assert json.loads(plan.calls[-1].request["PipelineDefinition"]) == packed.definition
@@ -54,8 +55,9 @@ def test_the_first_deployment_uploads_and_creates(
 
 def test_what_is_sent_is_the_committed_definition_with_the_settings_of_the_team(packed: Package) -> None:
     committed = json.loads(Path(definition.__file__).with_name("pipeline.json").read_text())
-    places = {change.path.split(".")[-1] for change in differences(committed, packed.definition)}
-    assert places == {"DefaultValue", "RoleArn", "ImageUri", "S3Uri", "Environment"}
+    paths = [re.sub(r"\.\d+$", "", change.path) for change in differences(committed, packed.definition)]
+    places = {path.split(".")[-1] for path in paths}
+    assert places == {"DefaultValue", "RoleArn", "ImageUri", "S3Uri", "Environment", "ContainerEntrypoint"}
 
 
 def test_the_second_deployment_does_nothing(
@@ -66,7 +68,17 @@ def test_the_second_deployment_does_nothing(
     plan = deployed(session, settings, packed)
     assert plan.exists
     assert (plan.calls, plan.changes) == ((), ())
-    assert account.operations()[before:] == ["sagemaker:DescribePipeline", "s3:HeadObject", "s3:HeadObject"]
+    assert account.operations()[before:] == ["sagemaker:DescribePipeline", "s3:GetObject", "s3:GetObject"]
+
+
+def test_other_bytes_under_the_name_of_the_code_are_not_trusted(
+    session: AwsSession, settings: DeploySettings, packed: Package
+) -> None:
+    deployed(session, settings, packed)
+    code = next(iter(packed.objects))
+    session.store.write(code, b"something else")
+    assert [call.method for call in deployed(session, settings, packed).calls] == ["put_object"]
+    assert session.store.read(code) == packed.objects[code]
 
 
 def test_an_update_says_what_changed_and_where(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
@@ -182,7 +194,7 @@ def test_show_diff_says_what_a_deployment_would_change(
     options = ["--settings", str(file), "--region", REGION, "-p", "ForecastHorizon=7"]
     done = CliRunner().invoke(root, ["show", "--diff", *options], catch_exceptions=False)
     assert "Definition.Parameters.ForecastHorizon.DefaultValue: 31 -> 7\n" in done.stdout
-    assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "HeadObject"}
+    assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "GetObject"}
 
 
 @pytest.mark.parametrize(
@@ -318,7 +330,7 @@ def test_a_refusal_is_told_and_the_next_deployment_finishes_the_work(
 def test_objects_are_written_where_looking_for_them_is_not_allowed(
     session: AwsSession, script: ScriptedRun, settings: DeploySettings, packed: Package
 ) -> None:
-    script.fails = lambda name: "403" if name == "HeadObject" else None
+    script.fails = lambda name: "403" if name == "GetObject" else None
     assert [call.method for call in deployed(session, settings, packed).calls] == [
         "put_object",
         "put_object",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchcast.account.cron import parse_cron
-from batchcast.account.schedule_times import Occurrence, next_irregular, next_runs, time_zone
+from batchcast.pipelines.schedule.cron import parse_cron
+from batchcast.pipelines.schedule.times import Occurrence, next_irregular, next_runs, time_zone
 from batchcast.steps.errors import ConfigError
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney")

@@ -37,6 +37,7 @@ MOST = {
     "NotificationEmail": "forecasts@example.com",
     "UseVpc": "true",
     "LongestGapDays": "14",
+    "HistoryKmsKeyArn": KEY,
 }
 # Actions that have no resource of which an ARN could be named (Service Authorization Reference, read 2026-11).
 WITHOUT_RESOURCE = {
@@ -45,11 +46,20 @@ WITHOUT_RESOURCE = {
     "Lists",
     "Metrics",
     "NetworkInterfaces",
+    "Prices",
     "Quotas",
     "EncryptedConnectionsOnly",
 }
 # What no call of ours shows: roles handed over, and the key that S3 uses on our behalf.
-NOT_CALLED = {"iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "s3:DeleteObject"}
+NOT_CALLED = {
+    "iam:PassRole",
+    "pricing:GetProducts",
+    "servicequotas:ListAWSDefaultServiceQuotas",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "kms:DescribeKey",
+    "s3:DeleteObject",
+}
 
 
 def test_the_linter_has_nothing_to_say() -> None:
@@ -174,7 +184,8 @@ def test_the_role_of_the_steps_may_do_what_the_steps_do_and_where(account: Recor
         assert allows(statements, *needed(service, operation, request)), (operation, request.get("Key"))
     for place in ("history/part.parquet", "batchcast/code/app.pyz", "other/x"):
         assert not allows(statements, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{place}")
-    assert not allows(statements, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/batchcast/runs/run/x")
+    for place in ("runs/run/x", "published/latest.json"):
+        assert not allows(statements, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/batchcast/{place}")
 
 
 def test_the_role_of_the_model_reads_records_and_writes_answers_and_nothing_else(account: Recorder) -> None:
@@ -184,6 +195,76 @@ def test_the_role_of_the_model_reads_records_and_writes_answers_and_nothing_else
     assert allows(statements, "s3:PutObject", f"{run}/output/r1/record-000001.jsonl.out")
     assert not allows(statements, "s3:PutObject", f"{run}/report/report.json")
     assert not allows(statements, "s3:GetObject", f"arn:aws:s3:::{BUCKET}/batchcast/published/latest.json")
+
+
+def every_statement(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Those of all roles and policies of the stack."""
+    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn")]
+    policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn")]
+    found = [one for arn in roles for one in statements_of_role(arn)]
+    return found + [one for arn in policies for one in statements_of_policy(arn)]
+
+
+def test_grants_of_a_key_go_to_services_alone(account: Recorder) -> None:
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    grants = [one for one in every_statement(create(MOST)) if "kms:CreateGrant" in texts(one["Action"])]
+    assert len(grants) == 3
+    for one in grants:
+        assert texts(one["Action"]) == ["kms:CreateGrant"]
+        assert one["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
+def test_what_is_overwritten_or_deleted_can_be_brought_back_by_no_role_undone(account: Recorder) -> None:
+    bucket = template()["Resources"]["Bucket"]["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["LoggingConfiguration"]["DestinationBucketName"] == {"Ref": "AccessLogs"}
+    actions = {each for one in every_statement(create(LEAST)) for each in texts(one["Action"])}
+    forbidden = {
+        "s3:DeleteObjectVersion",
+        "s3:PutBucketVersioning",
+        "s3:PutLifecycleConfiguration",
+        "s3:PutBucketPolicy",
+    }
+    assert not actions & forbidden
+
+
+def test_the_pipeline_stops_and_looks_at_jobs_of_its_own_steps_only(account: Recorder) -> None:
+    outputs = create(LEAST)
+    definition = json.loads((TEMPLATE.parents[1] / "pipelines" / "pipeline.json").read_text())
+    kinds = {"Processing": "processing-job", "Transform": "transform-job"}
+    for statements in (
+        statements_of_role(outputs["PipelineRoleArn"]),
+        statements_of_policy(outputs["OperatorPolicyArn"]),
+    ):
+        for one in walk(definition["Steps"]):
+            if one["Type"] in kinds:
+                for name in (one["Name"], one["Name"].lower()):
+                    job = f"{PREFIX}:{kinds[one['Type']]}/pipelines-{RUN_ID}-{name}-a1b2c3d4e5"
+                    assert allows(statements, f"sagemaker:Describe{one['Type']}Job", job)
+        for kind in kinds.values():
+            other = f"{PREFIX}:{kind}/pipelines-{RUN_ID}-TrainModel-a1b2c3d4e5"
+            assert not allows(statements, "sagemaker:StopTransformJob", other)
+            assert not allows(statements, "sagemaker:DescribeProcessingJob", other)
+
+
+def test_the_topic_is_encrypted_with_a_key_that_its_publishers_may_use() -> None:
+    resources = template()["Resources"]
+    assert resources["Notifications"]["Properties"]["KmsMasterKeyId"] == {"Ref": "NotificationsKey"}
+    (statement,) = [
+        one
+        for one in resources["NotificationsKey"]["Properties"]["KeyPolicy"]["Statement"]
+        if one["Sid"] == "Publishers"
+    ]
+    assert statement["Principal"] == {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
+
+
+def test_managed_policies_keep_the_limit_of_iam(account: Recorder) -> None:
+    """IAM user guide, quotas: 6,144 characters without white space."""
+    boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
+    outputs = create({**MOST, "PipelineName": "a" * 41, "Prefix": "p" * 30, "ModelName": "m" * 40})
+    for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn"):
+        text = json.dumps({"Version": "2012-10-17", "Statement": statements_of_policy(outputs[name])})
+        assert len("".join(text.split())) <= 6144, name
 
 
 def test_the_scheduler_may_start_this_pipeline_only(account: Recorder) -> None:

@@ -11,7 +11,8 @@ from io import BytesIO
 from pathlib import Path
 
 from batchcast.pipelines.bundle import bundle, content_key
-from batchcast.steps.errors import ConfigError
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.steps.errors import ConfigError, parse_error
 
 MAIN = """\
 import sys
@@ -96,3 +97,32 @@ def test_every_file_of_the_steps_that_is_not_compiled_is_inside() -> None:
     files = {f"batchcast/steps/{path.relative_to(steps).as_posix()}" for path in steps.rglob("*") if path.is_file()}
     expected = {name for name in files if "__pycache__" not in name}
     assert names_of(bundle()) == ["__main__.py", "batchcast/__init__.py", *sorted(expected)]
+
+
+def verified(code: Path, digest: str) -> subprocess.CompletedProcess[str]:
+    """Start the code as a deployed container does, with /opt/ml moved to where the test may write."""
+    settings = BuildSettings(code_uri=f"s3://team/code/{digest}/app.pyz")
+    start = settings.entrypoint[2].replace("/opt/ml", str(code.parent))
+    (code.parent / "output").mkdir(exist_ok=True)
+    command = [sys.executable, *settings.entrypoint[1:2], start, str(code), *settings.entrypoint[4:], "a", "b"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_container_starts_the_code_only_if_it_is_the_deployed_one(tmp_path: Path) -> None:
+    code = tmp_path / "app.pyz"
+    data = bundle(package_in(tmp_path / "package"))
+    code.write_bytes(data)
+    started = verified(code, hashlib.sha256(data).hexdigest())
+    assert (started.returncode, started.stdout) == (3, "['a', 'b'] <p>é</p>\n")
+    refused = verified(code, "0" * 64)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    error = parse_error((tmp_path / "output" / "message").read_text())
+    assert isinstance(error, ConfigError)
+    assert error.problems[0].code == "code"
+
+
+def test_an_entrypoint_keeps_the_services_limit_and_needs_a_digest_to_verify() -> None:
+    deployed = BuildSettings(code_uri=f"s3://team/code/{'0a1b' * 16}/app.pyz").entrypoint
+    assert max(len(word) for word in deployed) <= 256
+    assert deployed[3:] == ["/opt/ml/processing/input/code/app.pyz", "0a1b" * 16]
+    assert BuildSettings().entrypoint == ["python3", "/opt/ml/processing/input/code/app.pyz"]

@@ -32,7 +32,7 @@ FULL_SETTINGS = {
     "pipeline_name": "weekly",
     "processing_role_arn": "arn:aws:iam::000000000000:role/service-role/weekly",
     "region": "eu-west-1",
-    "code_uri": "s3://team/code/0a1b/app.pyz",
+    "code_uri": f"s3://team/code/{'0a1b' * 16}/app.pyz",
     "contract_uri": "s3://team/code/2c3d/model.toml",
     "image_uri": "000000000000.dkr.ecr.eu-west-1.amazonaws.com/own:1",
     "volume_size_in_gb": 300,

@@ -206,9 +206,10 @@ def test_an_output_that_a_later_job_would_read_as_input_is_found(uri: str, outpu
 
 def test_an_output_path_without_the_execution_id_is_the_same_every_week() -> None:
     path = {"Std:Join": {"On": "/", "Values": [{"Get": "Parameters.RunsUri"}, "output"]}}
-    assert found(changed("Transform", "Arguments.TransformOutput.S3OutputPath", path)) == [
-        ("shared_output", "Transform.TransformOutput.S3OutputPath")
-    ]
+    definition = changed("Transform", "Arguments.TransformOutput.S3OutputPath", path)
+    assert found(definition) == []  # every start has to give RunsUri, and may give another
+    next(one for one in definition["Parameters"] if one["Name"] == "RunsUri")["DefaultValue"] = "s3://data/runs"
+    assert found(definition) == [("shared_output", "Transform.TransformOutput.S3OutputPath")]
 
 
 @pytest.mark.parametrize("kind", ["AugmentedManifestFile", "Converse"])
@@ -228,7 +229,8 @@ def test_inputs_that_batch_transform_does_not_read_are_refused(kind: str) -> Non
     ],
 )
 def test_a_join_needs_the_same_type_and_the_same_framing_in_and_out(path: str, value: Any) -> None:
-    assert found(changed("Transform", path, value)) == [("data_processing", "Transform.DataProcessing")]
+    problems = [one for one in found(changed("Transform", path, value)) if one[0] != "default_assembly"]
+    assert problems == [("data_processing", "Transform.DataProcessing")]
 
 
 def test_a_join_of_a_type_it_cannot_read_is_refused() -> None:
@@ -353,7 +355,7 @@ def test_the_defects_of_a_public_template_are_named() -> None:
         {"Fn::Sub": "arn:${AWS::Partition}:sagemaker:${AWS::Region}:1:pipeline/${Project}-${Stage}-batchpipeline"},
         {"Fn::Sub": "arn:aws:sagemaker:${AWS::Region}:${AWS::AccountId}:pipeline/${BatchPipeline}"},
         {"Fn::Join": ["", ["arn:aws:sagemaker:eu-central-1:1:pipeline/", {"Ref": "BatchPipeline"}]]},
-        {"Fn::Sub": ["arn:aws:sagemaker:${R}:1:pipeline/x", {"R": "eu-central-1"}]},
+        {"Fn::Sub": ["arn:aws:sagemaker:${R}:1:pipeline/${BatchPipeline}", {"R": "eu-central-1"}]},
         {"Fn::GetAtt": ["Queue", "Arn"]},
         None,
     ],
@@ -378,10 +380,10 @@ def test_the_target_of_a_scheduler_is_one_too() -> None:
 
 
 @pytest.mark.parametrize("body", ["not yet", {"Ref": "Body"}, None])
-def test_a_definition_that_is_put_in_later_is_passed_over(body: Any) -> None:
+def test_a_definition_that_is_put_in_later_is_said_not_to_be_checked(body: Any) -> None:
     template = batch_template()
     template["Resources"]["BatchPipeline"]["Properties"]["PipelineDefinition"] = body
-    assert [problem.code for problem in lint(template)] == ["schedule_target"]
+    assert [problem.code for problem in lint(template)] == ["not_checked", "schedule_target"]
 
 
 @pytest.mark.parametrize("resources", [{}, {"A": None}, {"A": {"Type": "AWS::Events::Rule"}}, {"A": {"Type": 1}}])

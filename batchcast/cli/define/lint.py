@@ -32,8 +32,9 @@ _REFUSED = ConfigError.exit_code
 def lint(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
     """Check a pipeline definition without running it.
 
-    FILE is any pipeline's definition, or a CloudFormation template with pipelines and what starts them, as JSON; `-`
-    reads stdin; without FILE it is this pipeline's own. Exit code 2 when SageMaker would refuse it, 0 when it is
+    FILE is any pipeline's definition, the answer of describe-pipeline, or a CloudFormation template (JSON or YAML)
+    with pipelines and what starts them; `-` reads stdin; without FILE it is this pipeline's own. What could not be
+    checked is listed as that. Exit code 2 when SageMaker would refuse it, 0 when it is
     clean or there is only advice.
     """
     from batchcast.pipelines.lint.lint import ADVICE
@@ -52,14 +53,11 @@ def lint(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None
 
 def _definition(file: BinaryIO | None) -> Any:
     from batchcast.pipelines.definition import DEFINITION_FILE
+    from batchcast.pipelines.lint.template_text import parse_document
 
-    text = file.read() if file else DEFINITION_FILE.read_bytes()
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        where = file.name if file else str(DEFINITION_FILE)
-        remedy = "Write the JSON that `pipeline.definition()` or describe-pipeline gives, and a template as JSON too."
-        raise ConfigError(Problem("definition", f"is not JSON: {error}.", where, remedy)) from error
+    if file is None:
+        return json.loads(DEFINITION_FILE.read_bytes())
+    return parse_document(file.read(), file.name)
 
 
 def _values(pairs: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-from batchcast.account.cron import Cron
+from batchcast.pipelines.schedule.cron import Cron
 from batchcast.steps.errors import ConfigError, Problem
 
 __all__ = ["Occurrence", "next_irregular", "next_runs", "time_zone"]

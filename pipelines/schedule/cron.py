@@ -1,7 +1,7 @@
 """EventBridge Scheduler's cron expressions: `cron(minutes hours day-of-month month day-of-week year)`.
 
 Source: EventBridge Scheduler user guide, "Schedule types", read 2023-11. A time is matched on the wall clock of the
-schedule's time zone; what a change of clocks makes of it is `batchcast.account.schedule_times`.
+schedule's time zone; what a change of clocks makes of it is `batchcast.pipelines.schedule.times`.
 """
 
 from __future__ import annotations
