@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
@@ -235,7 +236,15 @@ def _pointer(run: _Run) -> Iterator[Line]:
         what = f"latest.json names run {pointer.run_id} of {pointer.run_date}, later than RunDate: it will not move."
         yield "warning", what, "The forecasts will lie beside it, under their own run date."
     else:
-        yield "ok", f"latest.json names run {pointer.run_id} of {pointer.run_date}.", ""
+        yield from _pointer_date(pointer.run_id, pointer.run_date.isoformat())
+
+
+def _pointer_date(run_id: str, run_date: str) -> Iterator[Line]:
+    if run_date > (datetime.now(UTC) + timedelta(days=1)).isoformat():
+        what = f"latest.json names run {run_id} of {run_date}, a date to come: no run of today moves it."
+        yield "warning", what, "Let it name another run: `rollback --to RUN_ID`."
+    else:
+        yield "ok", f"latest.json names run {run_id} of {run_date}.", ""
 
 
 def _estimate(run: _Run) -> Iterator[Line]:

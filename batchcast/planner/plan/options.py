@@ -160,13 +160,14 @@ def _history_size(options: PlanOptions, forecast_horizon: int) -> HistorySize | 
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
+    from batchcast.steps.arguments import parse_moment
     from batchcast.steps.contract.model_contract import read_contract
 
     if options.contract is None or options.items is not None:
         what = "goes with --contract and without --items."
         raise ConfigError(Problem("plan", what, "--history", "Name the model.toml that declares its columns."))
     try:
-        run_date = date.fromisoformat(options.run_date) if options.run_date else None
+        run_date = parse_moment(options.run_date) if options.run_date else None
     except ValueError:
         raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
     contract = read_contract(options.contract)
