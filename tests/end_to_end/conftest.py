@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 from command import Ended, command_line, small_bakery, write_history
 
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder: `pytest -m "not end_to_end"` is the quick part of the suite."""
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker("end_to_end")
+
 
 @pytest.fixture
 def run_pipeline(tmp_path: Path) -> Callable[..., Ended]:
