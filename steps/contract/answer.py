@@ -113,7 +113,8 @@ def _raise_error_answer(answer: object, outputs: Outputs) -> None:
 
 def _column(name: str, path: str, answer: object, steps: int) -> Sequence[object]:
     found = compile_path(path)(answer)
-    if found is None:
+    # Rows without the key give nulls: when all do, it is the path that is wrong and not a value.
+    if found is None or ("[*]" in path and found and all(value is None for value in found)):
         raise AnswerError("wrong_shape", f"{name}: {explain_path(path, answer)}")
     if steps == 1 and not isinstance(found, list | dict):
         return [found]

@@ -2,7 +2,7 @@
 
 The limits come from the pipeline's own clean runs: the median of the measure over the last ones, plus eight robust
 standard deviations, at least 0.02 and half the median. While there are fewer than four, fixed limits stand in; they
-were set on 100 weekly runs of the bakery (docs/results.md) and say nothing about a handful of items.
+were set on weekly runs of the bakery (benchmarks/results/gate.md) and say nothing about a handful of items.
 """
 
 from __future__ import annotations

@@ -98,7 +98,11 @@ BAD = [
         f'sales: {NOTHING} the answer is an object with the keys a; the answer begins {{"a": 1}}',
     ),
     ({"forecast": 3}, "wrong_shape", f'sales: {NOTHING} forecast is a number; the answer begins {{"forecast": 3}}'),
-    ({"forecast": [1, 2, 3]}, "wrong_dates", "step 1 is dated null; 2026-02-27 was expected"),
+    (
+        {"forecast": [1, 2, 3]},
+        "wrong_shape",
+        f'sales: {PATH} finds nothing: forecast[*] is a number; the answer begins {{"forecast": [1, 2, 3]}}',
+    ),
     ({"forecast": []}, "wrong_days", f"sales: {PATH} holds 0 values; 3 {ASKED}"),
     (
         {"forecast": rows(1, 2, 3)["forecast"][:2]},

@@ -14,6 +14,7 @@ from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from batchcast.steps.errors import ConfigError, DataError
+from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.outcome.last_run import forecasts_of, read_last_run, values_of
 from batchcast.steps.outcome.ledger import read_ledger
 
@@ -411,3 +412,17 @@ def test_failed_records_beyond_the_size_limit_are_named_without_their_bodies(
     assert 0 < len(embedded) < len(failed)
     assert all(each["record"]["item_id"] == each["item_id"] for each in embedded)
     assert all(each["contract"].startswith(f"{RUNS}{run.run_id}/input/r0/part-") for each in failed)
+
+
+def test_answers_that_are_not_as_declared_hold_the_run_and_name_the_contract(run: SampleRun) -> None:
+    contract = run.contract.replace("forecast[*].daily_sales", "forecast[*].mean")
+    assert contract != run.contract
+    other = SampleRun(root=run.root, run_id="runbbbbbbbbb", contract=contract)
+    other.transform()
+    report = other.step()
+    assert (report["outcome"], report["cause_kind"]) == ("HELD", "contract")
+    assert "forecast[*].mean" in report["cause"]
+    assert "daily_sales" in report["cause"]  # what is there instead
+    error = str(held_error(report["cause"], report["cause_kind"]))
+    assert "Correct [outputs] in model.toml" in error
+    assert "MaxFailedRecords" not in error
