@@ -25,9 +25,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE = REPOSITORY / "examples" / "bakery"
 sys.path[:0] = [str(REPOSITORY), str(SAMPLE)]
 
+from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run  # noqa: E402
 from batchcast.steps.contract.checks import CHECKS  # noqa: E402
 from batchcast.steps.outcome.comparison import Comparison  # noqa: E402
-from batchcast.steps.outcome.gate import Past, RunMeasures, gate_flags, measure_run  # noqa: E402
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun  # noqa: E402
 from features import KNOWN, Panel, day_features  # noqa: E402
 

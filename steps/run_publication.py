@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from batchcast.steps.arguments import ALL
+from batchcast.steps.checks.forecast_checks import CheckedForecasts
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import Decision
-from batchcast.steps.outcome.forecast_checks import CheckedForecasts
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of
 from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.publish.forecast_table import forecast_table

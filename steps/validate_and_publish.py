@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchcast.steps.checks.flags import Flag
+from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import flag_words
@@ -22,8 +24,6 @@ from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
-from batchcast.steps.outcome.flags import Flag
-from batchcast.steps.outcome.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from batchcast.steps.checks.flags import Flag
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import Decision
-from batchcast.steps.outcome.flags import Flag
 from batchcast.steps.outcome.input_records import contract_uri
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.outcome.reconcile import Reconciliation

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from sample_run import SampleRun, published_objects
 
+from batchcast.steps.checks.flags import find_flags
 from batchcast.steps.outcome.comparison import Array, Comparison
-from batchcast.steps.outcome.flags import find_flags
 from batchcast.steps.publish.forecast_table import forecast_schema
 
 Outputs = dict[str, bytes]

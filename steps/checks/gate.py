@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchcast.steps.outcome.comparison import Array, Comparison
-from batchcast.steps.outcome.flags import Flag
-from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
-from batchcast.steps.outcome.run_change import (
+from batchcast.steps.checks.flags import Flag
+from batchcast.steps.checks.run_change import (
     Measures,
     change_from_history,
     change_from_last_run,
     copied_share,
     item_changes,
 )
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
 
 __all__ = ["Past", "RunMeasures", "gate_flags", "measure_run"]
 

@@ -9,10 +9,10 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from batchcast.steps.checks.flags import Flag, find_flags
+from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS, Checks
 from batchcast.steps.outcome.comparison import Array, Comparison
-from batchcast.steps.outcome.flags import Flag, find_flags
-from batchcast.steps.outcome.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.outcome.last_run import LastRun, reference_run, values_of
 from batchcast.steps.store.objects import ObjectStore
 

@@ -1,0 +1,1 @@
+"""Whether forecasts that are well formed deserve to be read."""
