@@ -31,7 +31,8 @@ from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.reused_answers import read_carried
 from batchcast.steps.publish.lock import end_lock
-from batchcast.steps.publish.publication import Publication, to_json
+from batchcast.steps.publish.publication import Publication
+from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page

@@ -9,13 +9,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from batchcast.steps.errors import DataError
+from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import whole_file
 
 __all__ = ["Record", "RecordFolder"]
@@ -27,10 +30,16 @@ _POLL_SECONDS = 0.01
 
 
 class RecordFolder:
-    """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens."""
+    """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens.
 
-    def __init__(self, folder: Path) -> None:
+    `types` are the members that every record has: a file that is no such record is set aside as `<name>.damaged`, said
+    on stderr, and is none from then on. With `lasting` a record survives a power loss.
+    """
+
+    def __init__(self, folder: Path, types: Mapping[str, type] | None = None, *, lasting: bool = True) -> None:
         self.folder = folder
+        self._types = types or {}
+        self._lasting = lasting
 
     def create(self, name: str, record: Mapping[str, Any]) -> bool:
         """Write a record that must not exist yet; whether this call made it."""
@@ -39,6 +48,8 @@ class RecordFolder:
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(_encoded(record))
+                stream.flush()
+                os.fsync(stream.fileno())
             os.link(scratch, self._file(name))
         except FileExistsError:
             return False
@@ -48,16 +59,23 @@ class RecordFolder:
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
         """Create or replace a record."""
-        with whole_file(self._file(name), self.folder) as stream:
+        with whole_file(self._file(name), self.folder, sync=self._lasting) as stream:
             stream.write(_encoded(record))
 
     def read(self, name: str) -> Record | None:
         """The record, or None."""
+        path = self._file(name)
         try:
-            record: Record = json.loads(self._file(name).read_bytes())
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
-        return record
+        try:
+            return parse_document(data, self._types, code="record", where=str(path), remedy="")
+        except DataError as error:
+            with suppress(FileNotFoundError):
+                path.replace(path.with_suffix(".damaged"))
+            sys.stderr.write(f"{error} It was set aside as {path.with_suffix('.damaged').name}.\n")
+            return None
 
     def all(self) -> Iterator[Record]:
         """Every record, by name."""

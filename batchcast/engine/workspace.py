@@ -26,6 +26,22 @@ __all__ = ["Workspace"]
 
 _STATE = "state"
 # A model that is only declared was never created: its description has to have a time all the same.
+_PIPELINE = {"PipelineName": str, "PipelineDefinition": str, "LastModifiedTime": str}
+_EXECUTION = {
+    "PipelineName": str,
+    "PipelineExecutionId": str,
+    "Status": str,
+    "CreationTime": str,
+    "LastModifiedTime": str,
+    "PipelineDefinition": str,
+    "PipelineParameters": list,
+    "ClientRequestToken": str,
+    "Steps": dict,
+    "Attempts": dict,
+    "RetryTokens": list,
+}
+_JOB = {"Request": dict, "Status": str, "CreationTime": str, "LastModifiedTime": str}
+_PROGRESS = {"files_done": int, "files_total": int, "records_done": int}
 _BEGINNING = "1970-01-01T00:00:00.000+00:00"
 
 
@@ -45,11 +61,11 @@ class Workspace:
         self.root = root
         self.store = store
         self.time_scale = options.time_scale
-        self.pipelines = RecordFolder(root / _STATE / "pipelines")
-        self.executions = RecordFolder(root / _STATE / "executions")
-        self.models = RecordFolder(root / _STATE / "models")
+        self.pipelines = RecordFolder(root / _STATE / "pipelines", _PIPELINE)
+        self.executions = RecordFolder(root / _STATE / "executions", _EXECUTION)
+        self.models = RecordFolder(root / _STATE / "models", {"ModelName": str})
         self.tags = RecordFolder(root / _STATE / "tags")
-        self._progress = RecordFolder(root / _STATE / "transform-progress")
+        self._progress = RecordFolder(root / _STATE / "transform-progress", _PROGRESS, lasting=False)
         self._sources = models
         self._faults = faults
         self._options = options
@@ -58,14 +74,14 @@ class Workspace:
         self.jobs: Mapping[str, Jobs] = {
             "Transform": Jobs(
                 "Transform",
-                RecordFolder(root / _STATE / "transform-jobs"),
+                RecordFolder(root / _STATE / "transform-jobs", _JOB),
                 check=self._check_transform,
                 run=self._run_transform,
                 broken=self.broken,
             ),
             "Processing": Jobs(
                 "Processing",
-                RecordFolder(root / _STATE / "processing-jobs"),
+                RecordFolder(root / _STATE / "processing-jobs", _JOB),
                 check=self._check_processing,
                 run=self._run_processing,
                 broken=self.broken,

@@ -14,7 +14,7 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.publish.lock import locked
-from batchcast.steps.publish.publication import to_json
+from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,8 @@ from batchcast.runs.follow import ExecutionView, StepView, error_of
 from batchcast.steps.contract.checks import flag_words
 from batchcast.steps.errors import BatchcastError, CoverageError, DataError, ModelError, Problem, ServiceError
 from batchcast.steps.outcome.decision import held_error
-from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
+from batchcast.steps.outcome.stored_report import read_report
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
 __all__ = ["INTERRUPTED", "flag_lines", "outcome_of", "pointer_lines"]
 
@@ -25,7 +25,7 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     not ended has no cause yet, and 0.
     """
     reports = join_uri(runs_uri, execution.run_id, "report")
-    report = _read_report(store, join_uri(reports, "report.json"))
+    report = read_report(store, runs_uri, execution.run_id)
     error = _error(client, execution, report) if execution.ended else None
     document = {
         "run_id": execution.run_id,
@@ -79,14 +79,6 @@ def flag_lines(document: Mapping[str, Any]) -> list[str]:
     if approved := document["approved"]:
         lines.append(f"Approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     return lines
-
-
-def _read_report(store: ObjectStore, uri: str) -> dict[str, Any] | None:
-    try:
-        report: dict[str, Any] = json.loads(store.read(uri))
-    except ObjectMissingError:
-        return None
-    return report
 
 
 def _place(store: ObjectStore, uri: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from batchcast.runs.follow import StepView
 from batchcast.session.session import Session
 from batchcast.steps.shards.manifest import MANIFEST_FILE
+from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["ShardCounts", "StepProgress", "count_shards", "shard_records"]
@@ -92,11 +91,14 @@ class _Counted:
 
 def shard_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, int]:
     """Shard name to its number of records, from the manifest; empty before there is one."""
+    uri = join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)
     try:
-        manifest: dict[str, Any] = json.loads(store.read(join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)))
+        data = store.read(uri)
     except ObjectMissingError:
         return {}
-    return {shard["name"]: shard["records"] for shard in manifest["shards"]}
+    manifest = parse_document(data, {"shards": list}, code="manifest", where=uri, remedy="Start a new run.")
+    shards = [shard for shard in manifest["shards"] if isinstance(shard, dict)]
+    return {str(shard.get("name")): int(shard.get("records") or 0) for shard in shards}
 
 
 def _names(store: ObjectStore, prefix: str) -> set[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.publish.publication import (
     MANIFEST_NAME,
     Pointer,
+    parse_publication,
     point_at,
     pointer_uri,
+    publication_identity,
     publication_uri,
     read_pointer,
     read_publication,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["PublishedRun", "list_published", "prune", "read_forecasts", "rollback"]
+__all__ = ["DamagedRun", "PublishedRun", "list_damaged", "list_published", "prune", "read_forecasts", "rollback"]
 
 PRUNED_NAME = "_PRUNED.json"
 """A run with this object is being removed; whoever prunes next finishes it."""
@@ -53,6 +55,17 @@ class PublishedRun:
     current: bool
     flagged_items: int = 0
     approved: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedRun:
+    """A publication without a readable manifest: `what` is wrong with it; `current` when `latest.json` names it."""
+
+    run_id: str
+    run_date: date
+    what: str
+    uri: str
+    current: bool
 
 
 def read_forecasts(
@@ -85,20 +98,33 @@ def read_forecasts(
 
 
 def list_published(publish_uri: str, *, store: ObjectStore | None = None) -> list[PublishedRun]:
-    """Every published run, oldest run date first."""
-    store = store or open_store(os.environ)
+    """Every published run, oldest run date first; `list_damaged` has those whose manifest cannot be read."""
+    return _list_all(publish_uri, store or open_store(os.environ))[0]
+
+
+def list_damaged(publish_uri: str, *, store: ObjectStore | None = None) -> list[DamagedRun]:
+    """Every publication whose manifest is damaged. `prune` removes it, unless readers are sent there."""
+    return _list_all(publish_uri, store or open_store(os.environ))[1]
+
+
+def _list_all(publish_uri: str, store: ObjectStore) -> tuple[list[PublishedRun], list[DamagedRun]]:
     pointer, _ = _pointer_or_wreck(store, publish_uri)
     current = pointer.run_id if pointer else None
-    runs = []
+    runs, damaged = [], []
     for stored in store.list(join_uri(publish_uri, "forecasts") + "/"):
-        if not stored.uri.endswith("/" + MANIFEST_NAME):
+        identity = publication_identity(stored.uri)
+        if identity is None or not stored.uri.endswith("/" + MANIFEST_NAME):
             continue
+        uri = stored.uri.removesuffix(MANIFEST_NAME)
         try:
-            manifest = json.loads(store.read(stored.uri))
+            runs.append(_run(parse_publication(store.read(stored.uri), stored.uri), uri, current))
         except ObjectMissingError:  # pruned meanwhile
             continue
-        runs.append(_run(manifest, stored.uri.removesuffix(MANIFEST_NAME), current))
-    return sorted(runs, key=lambda run: (run.run_date.isoformat(), run.run_id))
+        except DataError as error:
+            what = error.problems[0].what
+            seen = identity[1] == current
+            damaged.append(DamagedRun(run_id=identity[1], run_date=identity[0], what=what, uri=uri, current=seen))
+    return sorted(runs, key=lambda run: (run.run_date.isoformat(), run.run_id)), damaged
 
 
 def rollback(publish_uri: str, *, to: str | None = None, store: ObjectStore | None = None) -> PublishedRun:
@@ -120,28 +146,43 @@ def rollback(publish_uri: str, *, to: str | None = None, store: ObjectStore | No
     return _listed(store, publish_uri, target)
 
 
-def prune(publish_uri: str, *, keep: int, store: ObjectStore | None = None) -> list[PublishedRun]:
-    """Remove all published runs but the `keep` (at least 1) newest. Stopped half-way, the next call finishes it.
+def prune(
+    publish_uri: str, *, keep: int, store: ObjectStore | None = None, dry_run: bool = False
+) -> list[PublishedRun | DamagedRun]:
+    """Remove all published runs but the `keep` (at least 1) newest, and what is damaged. Stopped half-way, the next
+    call finishes it.
 
     The current run stays, and so does every run whose date is not before its: one of those may become current any
-    moment. Returns the removed runs.
+    moment. Without a readable pointer nothing is removed. Returns the removed runs, with `dry_run` those that would be.
     """
     if keep < 1:
         raise ConfigError(Problem("keep", f"keep is {keep}; at least 1 run has to stay.", remedy="Use 1 or more."))
     store = store or open_store(os.environ)
-    prefix = join_uri(publish_uri, "forecasts") + "/"
-    for stored in list(store.list(prefix)):
-        if stored.uri.endswith("/" + PRUNED_NAME):
-            _remove(store, publish_uri, stored.uri.removesuffix(PRUNED_NAME))
     pointer, _ = read_pointer(store, publish_uri)
+    if not dry_run:
+        _finish_removals(store, publish_uri)
+    runs, damaged = _list_all(publish_uri, store)
+    old = [
+        run for run in runs[:-keep] if pointer is not None and run.run_date.isoformat() < pointer.run_date.isoformat()
+    ]
+    chosen: list[PublishedRun | DamagedRun] = [*old, *(run for run in damaged if not run.current)]
+    if dry_run:
+        return chosen
     removed = []
-    for run in list_published(publish_uri, store=store)[:-keep]:
-        if pointer is None or run.run_date.isoformat() >= pointer.run_date.isoformat():
-            continue
-        store.write(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME))
-        if _remove(store, publish_uri, run.uri):
-            removed.append(run)
+    for run in chosen:
+        with suppress(ObjectMissingError):  # another prune was faster
+            store.write(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME))
+            if _remove(store, publish_uri, run.uri):
+                removed.append(run)
     return removed
+
+
+def _finish_removals(store: ObjectStore, publish_uri: str) -> None:
+    """Remove what a prune that was stopped has marked."""
+    for stored in list(store.list(join_uri(publish_uri, "forecasts") + "/")):
+        if stored.uri.endswith("/" + PRUNED_NAME) and publication_identity(stored.uri):
+            with suppress(ObjectMissingError):
+                _remove(store, publish_uri, stored.uri.removesuffix(PRUNED_NAME))
 
 
 def _remove(store: ObjectStore, publish_uri: str, prefix: str) -> bool:
@@ -149,7 +190,8 @@ def _remove(store: ObjectStore, publish_uri: str, prefix: str) -> bool:
     manifest = store.read(prefix + PRUNED_NAME)
     store.delete(prefix + MANIFEST_NAME)
     pointer, _ = read_pointer(store, publish_uri)
-    if pointer is not None and pointer.run_id == json.loads(manifest)["run_id"]:
+    identity = publication_identity(prefix + MANIFEST_NAME)
+    if pointer is not None and identity is not None and pointer.run_id == identity[1]:
         # A rollback chose it just then; it looks for the manifest after it moved the pointer.
         store.write(prefix + MANIFEST_NAME, manifest)
         store.delete(prefix + PRUNED_NAME)
@@ -243,7 +285,11 @@ def _replaced(store: ObjectStore, publish_uri: str, pointer: Pointer | None) -> 
     """The run that the current one replaced when it was published."""
     previous = None
     if pointer is not None:
-        previous = read_publication(store, publish_uri, pointer.run_date, pointer.run_id)["previous"]
+        try:
+            previous = read_publication(store, publish_uri, pointer.run_date, pointer.run_id)["previous"]
+        except DataError:  # it is damaged or gone: the pointer knows which runs it named before
+            there = {run.run_id for run in list_published(publish_uri, store=store)}
+            previous = next(({"run_id": other} for other in pointer.replaced if other in there), None)
     if previous is None:
         what = "the current run replaced none."
         raise DataError(Problem("no_previous", what, pointer_uri(publish_uri), "Name the run to go back to."))

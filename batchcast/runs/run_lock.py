@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from batchcast.runs.follow import ENDED
 from batchcast.runs.start import default_label
@@ -34,7 +33,7 @@ def find_holder(session: Session, pipeline_name: str, publish_uri: str) -> Holde
 
     A run in a workspace has ended with the process that drove it, although it could go on.
     """
-    lock = read_lock(session.store, publish_uri, datetime.now(UTC))
+    lock = read_lock(session.store, publish_uri)
     if lock is None:
         return None
     sagemaker = session.client("sagemaker")

@@ -13,6 +13,7 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
+from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
@@ -53,8 +54,7 @@ class PastRun:
 
     def report(self) -> dict[str, Any] | None:
         """The last report of the run; None when it never came to one."""
-        data = self._read("report", "report.json")
-        return None if data is None else dict(json.loads(data))
+        return read_report(self.store, self.parameters["RunsUri"], self.run_id)
 
     def outstanding(self) -> int:
         """Items without a good forecast; of a run that was not decided, the records of shards without an output."""
@@ -70,7 +70,8 @@ class PastRun:
     def ledger(self) -> list[LedgerRow]:
         """The rows that belong to the report; empty without one."""
         try:
-            return read_ledger(io.BytesIO(self.store.read(ledger_uri(self.parameters["RunsUri"], self.run_id))))
+            uri = ledger_uri(self.parameters["RunsUri"], self.run_id)
+            return read_ledger(io.BytesIO(self.store.read(uri)), where=uri)
         except ObjectMissingError:
             return []
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -16,12 +16,15 @@ from batchcast.pipelines.parameters import Parameters, check_parameters, declare
 from batchcast.runs.deployed import deployed_pipeline
 from batchcast.runs.follow import ENDED
 from batchcast.session.session import Session, pages
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.arguments import AUTO
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
+from batchcast.steps.store.objects import ObjectStore
 
 __all__ = [
     "Listed",
     "default_label",
     "list_runs",
+    "pointer_warning",
     "required_pipeline",
     "run_parameters",
     "start_run",
@@ -31,6 +34,8 @@ __all__ = [
 
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82
+_CLOCKS_APART = timedelta(days=1)
+"""No two time zones are further apart: a date that is tomorrow here may be today where the run was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,30 @@ def started_status(client: Any, arn: str, label: str) -> str:
         remedy = f"`rerun {run_id}`, or give another label."
         raise ConfigError(Problem("label_taken", what, f"RunLabel {label}", remedy))
     return status
+
+
+def pointer_warning(store: ObjectStore, publish_uri: str, run_date: str, today: date) -> str | None:
+    """Why a run of this date (ISO, or `auto`) would be published and not be seen, None when nothing is in its way.
+
+    Says nothing to an identity that may not read the pointer.
+    """
+    from batchcast.steps.publish.publication import read_pointer
+
+    try:
+        pointer, _ = read_pointer(store, publish_uri)
+    except DataError as error:
+        return f"Readers find no run now. {error.problems[0]}"
+    except ServiceError:
+        return None
+    if pointer is None:
+        return None
+    named = f"latest.json names run {pointer.run_id} of {pointer.run_date}"
+    if pointer.run_date.isoformat()[:10] > (today + _CLOCKS_APART).isoformat():
+        what = f"{named}, a date in the future: until then every run is published and none becomes visible"
+        return f"{what}. `published` lists the runs, `rollback --to RUN_ID` lets readers see another one."
+    if run_date != AUTO and run_date < pointer.run_date.isoformat():
+        return f"{named}: this run is of {run_date}, and will be published without becoming what readers see."
+    return None
 
 
 def stop_run(client: Any, arn: str) -> None:

@@ -36,8 +36,9 @@ def read_models(workspace: Path) -> Mapping[str, ModelSource]:
         return {}
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem("models_file", f"is not TOML: {error}.", str(path))) from error
+    except (ValueError, RecursionError) as error:
+        remedy = "Correct it, or delete it: `local` writes it anew."
+        raise ConfigError(Problem("models_file", f"is not TOML: {error}.", str(path), remedy)) from error
     problems = [problem for name, table in tables.items() for problem in _problems(name, table, path)]
     if problems:
         raise ConfigError(*problems)

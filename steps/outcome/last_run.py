@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import parse_moment
+from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.publish.forecast_table import moment_array
-from batchcast.steps.publish.publication import publication_uri, read_pointer, read_publication
+from batchcast.steps.publish.publication import Pointer, publication_uri, read_pointer, read_publication
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
 __all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of"]
@@ -48,9 +50,11 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
     """
     try:
         previous = read_publication(store, publish_uri, run_date, run_id)["previous"]
-    except ObjectMissingError:
-        pointer, _ = read_pointer(store, publish_uri)
-        earlier = pointer is not None and pointer.run_date.isoformat() <= run_date.isoformat()
+    except DataError:  # not published, or a manifest that is written anew
+        pointer = _readable_pointer(store, publish_uri)
+        earlier = (
+            pointer is not None and pointer.run_date.isoformat() <= run_date.isoformat() and pointer.run_id != run_id
+        )
         previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer and earlier else None
     return _published(store, publish_uri, previous)
 
@@ -64,15 +68,26 @@ def _published(store: ObjectStore, publish_uri: str, named: Mapping[str, str] | 
         manifest = read_publication(store, publish_uri, last_date, last_id)
     except ObjectMissingError:
         return None
+    except DataError as error:
+        sys.stderr.write(f"the last run is not compared with: {error}\n")
+        return None
     prefix = publication_uri(publish_uri, last_date, last_id)
     return LastRun(
         run_id=last_id,
         run_date=last_date,
         items=manifest["counts"]["ok"],
-        columns=tuple(output["name"] for output in manifest["outputs"]),
+        columns=tuple(output["name"] for output in manifest.get("outputs", [])),
         files=tuple(prefix + file["name"] for file in manifest["files"]),
         manifest=manifest,
     )
+
+
+def _readable_pointer(store: ObjectStore, publish_uri: str) -> Pointer | None:
+    try:
+        return read_pointer(store, publish_uri)[0]
+    except DataError as error:
+        sys.stderr.write(f"there is no run to compare with: {error}\n")
+        return None
 
 
 def values_of(
@@ -140,9 +155,13 @@ def forecasts_of(
 def _tables(
     store: ObjectStore, last_run: LastRun | None, columns: Sequence[str], targets: Sequence[str]
 ) -> Iterator[pa.Table]:
-    if last_run is not None and {*targets} <= {*last_run.columns}:
-        for uri in last_run.files:
-            yield pq.read_table(io.BytesIO(store.read(uri)), columns=[*columns, *targets])
+    if last_run is None or not {*targets} <= {*last_run.columns}:
+        return
+    names = [*columns, *targets]
+    try:
+        yield from [pq.read_table(io.BytesIO(store.read(uri)), columns=names) for uri in last_run.files]
+    except (DataError, OSError, pa.ArrowException) as error:
+        sys.stderr.write(f"run {last_run.run_id} is not compared with, a file of it cannot be read: {error}\n")
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -11,6 +11,8 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchcast.steps.errors import DataError, Problem
+
 __all__ = ["MISREAD", "REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
 
 REASONS: Mapping[str, str] = {
@@ -126,6 +128,14 @@ def write_ledger(rows: Sequence[LedgerRow], path: Path) -> None:
     pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
 
 
-def read_ledger(source: Path | BinaryIO) -> list[LedgerRow]:
-    """The rows `write_ledger` wrote."""
-    return [LedgerRow(**row) for row in pq.read_table(source, schema=_SCHEMA).to_pylist()]
+def read_ledger(source: Path | BinaryIO, *, where: str = "") -> list[LedgerRow]:
+    """The rows `write_ledger` wrote. Raises DataError for a damaged file, named by `where`."""
+    try:
+        table = pq.ParquetFile(source).read()
+        if table.schema.names != _SCHEMA.names:
+            raise ValueError(f"its columns are {', '.join(table.schema.names)[:200]}")
+        table = table.cast(_SCHEMA)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        remedy = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
+        raise DataError(Problem("ledger", f"is damaged: {error}.", where or str(source), remedy)) from error
+    return [LedgerRow(**row) for row in table.to_pylist()]

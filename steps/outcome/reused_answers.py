@@ -7,7 +7,6 @@ the manifest and the outputs that are there, just as the step that did not run w
 from __future__ import annotations
 
 import io
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
 from batchcast.steps.outcome.shard_output import Document, Fault, Reading, Usable, read_documents
+from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
@@ -65,7 +65,8 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
     """
     report = _decided_report(store, runs_uri, run_id)
     if report is not None:
-        rows, mismatches = read_ledger(io.BytesIO(store.read(ledger_uri(runs_uri, run_id)))), report["mismatches"]
+        uri = ledger_uri(runs_uri, run_id)
+        rows, mismatches = read_ledger(io.BytesIO(store.read(uri)), where=uri), report["mismatches"]
     else:
         found = _reconcile_now(store, runs_uri, run_id, expected)
         rows, mismatches = found.rows, found.mismatches
@@ -76,11 +77,8 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
 
 
 def _decided_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, Any] | None:
-    try:
-        report: dict[str, Any] = json.loads(store.read(join_uri(runs_uri, run_id, "report", "report.json")))
-    except ObjectMissingError:
-        return None
-    return report if report["outcome"] != "RETRY" else None
+    report = read_report(store, runs_uri, run_id)
+    return report if report is not None and report["outcome"] != "RETRY" else None
 
 
 def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,9 @@ import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.publish.lock import superseded_by
+from batchcast.steps.publish.stored_json import to_json
+from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ConflictError, ObjectMissingError, ObjectStore, join_uri
 
 __all__ = [
@@ -30,13 +34,14 @@ __all__ = [
     "Pointer",
     "Publication",
     "move_pointer",
+    "parse_publication",
     "point_at",
     "pointer_uri",
+    "publication_identity",
     "publication_uri",
     "publish",
     "read_pointer",
     "read_publication",
-    "to_json",
 ]
 
 MANIFEST_NAME = "_MANIFEST.json"
@@ -44,6 +49,20 @@ ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072
 _HISTORY = 20
 _MAX_ATTEMPTS = 50
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PUBLISHED = re.compile(r"/forecasts/run_date=([^/]+)/run_id=([A-Za-z0-9][A-Za-z0-9._-]*)/[^/]*$")
+_FILE_NAME = re.compile(r"part-\d{5,}\.parquet")
+_POINTER = {"run_id": str, "run_date": str, "replaced": list}
+_MANIFEST = {
+    "run_id": str,
+    "run_date": str,
+    "outcome": str,
+    "counts": dict,
+    "outputs": list,
+    "files": list,
+    "previous": dict | None,
+}
+_FILE = {"name": str, "rows": int, "bytes": int, "sha256": str}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +101,76 @@ def read_pointer(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, 
         data, etag = store.read_tagged(pointer_uri(publish_uri))
     except ObjectMissingError:
         return None, None
+    remedy = "Roll back to a published run by its id."
+    found = parse_document(data, _POINTER, code="pointer", where=pointer_uri(publish_uri), remedy=remedy)
     try:
-        found = json.loads(data)
         run_date = parse_moment(found["run_date"])
-        return Pointer(run_id=found["run_id"], run_date=run_date, replaced=tuple(found["replaced"])), etag
-    except (ValueError, KeyError, TypeError) as error:
-        remedy = "Roll back to a published run by its id."
-        raise DataError(Problem("pointer", f"not a pointer: {error!r}.", pointer_uri(publish_uri), remedy)) from error
+        replaced = tuple(str(other) for other in found["replaced"])
+        # A run id is the last part of a prefix: one that is none would lead elsewhere.
+        _check_run_id(found["run_id"])
+        return Pointer(run_id=found["run_id"], run_date=run_date, replaced=replaced), etag
+    except ValueError as error:
+        raise DataError(Problem("pointer", f"is damaged: {error}.", pointer_uri(publish_uri), remedy)) from error
 
 
 def read_publication(store: ObjectStore, publish_uri: str, run_date: date, run_id: str) -> dict[str, Any]:
-    """The manifest of a published run. Raises ObjectMissingError when the run is not published."""
-    manifest: dict[str, Any] = json.loads(store.read(publication_uri(publish_uri, run_date, run_id) + MANIFEST_NAME))
+    """The manifest of a published run. Raises ObjectMissingError when the run is not published, and DataError when
+    what lies there is no manifest of it."""
+    uri = publication_uri(publish_uri, run_date, run_id) + MANIFEST_NAME
+    return parse_publication(store.read(uri), uri)
+
+
+def parse_publication(data: bytes, uri: str) -> dict[str, Any]:
+    """The manifest of a published run that lies at `uri`. Raises DataError for anything else."""
+    remedy = "`prune` removes it, running the same run's publishing step again writes it anew."
+    manifest = parse_document(data, _MANIFEST, code="publication", where=uri, remedy=remedy)
+    wrong = _contradiction(manifest, uri)
+    if wrong:
+        raise DataError(Problem("publication", f"is damaged: {wrong}.", uri, remedy))
     return manifest
+
+
+def publication_identity(uri: str) -> tuple[date, str] | None:
+    """Run date and run id of an object that lies under a publication's prefix, by its path; None for any other."""
+    found = _PUBLISHED.search(uri)
+    try:
+        if found is None:
+            return None
+        # The path has no colons, which ISO 8601 knows as its basic form.
+        moment = datetime.fromisoformat(found[1]) if "T" in found[1] else date.fromisoformat(found[1])
+        return moment, found[2]
+    except ValueError:
+        return None
+
+
+def _contradiction(manifest: Mapping[str, Any], uri: str) -> str:
+    """What of the manifest cannot be, or is not what its place says; empty when all is well."""
+    identity = publication_identity(uri)
+    named = manifest["run_date"], manifest["run_id"]
+    if identity is None or named != (identity[0].isoformat(), identity[1]):
+        return f"it is of run {named[1]} of {named[0]}"
+    for file in manifest["files"]:
+        if not isinstance(file, dict) or not all(isinstance(file.get(key), kind) for key, kind in _FILE.items()):
+            return "it does not say what its files are"
+        if not _FILE_NAME.fullmatch(file["name"]):
+            return f"{file['name']!r} is none of its files"
+    if not all(isinstance(output, dict) and isinstance(output.get("name"), str) for output in manifest["outputs"]):
+        return "it does not say what its columns are"
+    previous, counts = manifest["previous"], manifest["counts"]
+    if not isinstance(counts.get("ok"), int):
+        return "'counts' has no 'ok'"
+    try:
+        if previous is not None:
+            _check_run_id(previous["run_id"])
+            parse_moment(previous["run_date"])
+    except (ValueError, KeyError, TypeError):
+        return "'previous' names no run"
+    return ""
+
+
+def _check_run_id(run_id: str) -> None:
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"{run_id[:50]!r} is no run id")
 
 
 def publish(
@@ -136,10 +212,20 @@ def move_pointer(store: ObjectStore, publish_uri: str, run_id: str, run_date: da
     Of two runs of the same date the one that finishes last is named. Raises ServiceError when others keep moving it.
     """
     for _ in range(_MAX_ATTEMPTS):
-        pointer, etag = read_pointer(store, publish_uri)
+        try:
+            pointer, etag = read_pointer(store, publish_uri)
+        except DataError as error:
+            # The newest run there is takes its place; an older one would hide it.
+            sys.stderr.write(f"{error}\n")
+            if run_date.isoformat() < _newest_date(store, publish_uri):
+                return False, "latest.json is damaged, and a later run date is published"
+            pointer, etag = None, store.read_tagged(pointer_uri(publish_uri))[1]
+        if pointer is not None and pointer.run_id == run_id:
+            return True, "latest.json names this run"
+        later = superseded_by(store, publish_uri, run_id, pointer.run_id if pointer else None)
+        if later is not None:
+            return False, f"latest.json is left to run {later}, which took over this run's lock"
         if pointer is not None:
-            if pointer.run_id == run_id:
-                return True, "latest.json names this run"
             if pointer.run_date.isoformat() > run_date.isoformat():
                 return False, f"latest.json stays at run {pointer.run_id} of {pointer.run_date}, a later run date"
             if run_id in pointer.replaced:
@@ -169,10 +255,21 @@ def point_at(
     store.put_if(pointer_uri(publish_uri), to_json(body), etag)
 
 
+def _newest_date(store: ObjectStore, publish_uri: str) -> str:
+    """The last run date with a manifest, in ISO's form; empty without any."""
+    prefix = join_uri(publish_uri, "forecasts") + "/"
+    there = [stored.uri for stored in store.list(prefix) if stored.uri.endswith("/" + MANIFEST_NAME)]
+    return max((identity[0].isoformat() for uri in there if (identity := publication_identity(uri))), default="")
+
+
 def _published_already(store: ObjectStore, prefix: str, marker: bytes) -> bool:
     try:
         found = store.read(prefix + MANIFEST_NAME)
+        parse_publication(found, prefix + MANIFEST_NAME)
     except ObjectMissingError:
+        return False
+    except DataError as error:
+        sys.stderr.write(f"{error}\nIt is published anew.\n")
         return False
     if found != marker:
         what = "this run is published with other forecasts, and what is published does not change."
@@ -187,11 +284,6 @@ def _files(forecasts: pa.Table) -> Iterator[tuple[str, int, bytes]]:
         sink = io.BytesIO()
         pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
         yield f"part-{number:05d}.parquet", part.num_rows, sink.getvalue()
-
-
-def to_json(value: Mapping[str, Any]) -> bytes:
-    """The one form of the project's JSON files: sorted keys, so that equal content is equal bytes."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def _sha256(data: bytes) -> str:

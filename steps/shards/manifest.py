@@ -16,7 +16,6 @@ from datetime import date
 from enum import StrEnum
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import whole_file
 
 __all__ = [
@@ -81,6 +81,17 @@ BASELINE_SCHEMA = pa.schema(
     ]
 )
 _ROWS_A_GROUP = 1 << 17
+_TYPES = {
+    "run_id": str,
+    "run_date": str,
+    "run_label": str,
+    "forecast_horizon": int,
+    "resume_from": str | None,
+    "parameters": dict,
+    "contract_sha256": str,
+    "totals": dict,
+    "shards": list,
+}
 
 
 class QuarantineReason(StrEnum):
@@ -156,9 +167,12 @@ class Manifest:
     def from_json(cls, data: bytes, *, where: str = MANIFEST_FILE) -> Manifest:
         """Raises DataError for a manifest of another schema or a damaged one."""
         try:
-            document: dict[str, Any] = json.loads(data)
+            remedy = "Build the run again."
+            document = parse_document(data, {"schema": int}, code="manifest", where=where, remedy=remedy)
             schema = document.pop("schema")
             if schema == SCHEMA:
+                if wrong := find_mismatch(document, _TYPES):
+                    raise TypeError(wrong)
                 document["run_date"] = parse_moment(document["run_date"])
                 parse_frequency(document.get("frequency", DAILY.alias))
                 document["totals"] = Totals(**document["totals"])

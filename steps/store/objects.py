@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -75,6 +75,10 @@ class ObjectStore(Protocol):
 
     def read_tagged(self, uri: str) -> tuple[bytes, str]:
         """The whole object and its etag, for a later `put_if`. Raises ObjectMissingError."""
+        ...
+
+    def age(self, uri: str) -> timedelta:
+        """How long ago the object was written, both times by the store's own clock. Raises ObjectMissingError."""
         ...
 
     def open(self, uri: str) -> BinaryIO:
@@ -195,6 +199,18 @@ class DirectoryStore:
         data = self.read(uri)
         return data, _digest(data)
 
+    def age(self, uri: str) -> timedelta:
+        # A file written just now tells the time of the file system, which may be another machine's.
+        probe = self.root / ".tmp" / f".clock-{uuid.uuid4().hex}"
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        try:
+            return timedelta(seconds=probe.stat().st_mtime - self.path(uri).stat().st_mtime)
+        except FileNotFoundError:
+            raise missing(uri) from None
+        finally:
+            probe.unlink(missing_ok=True)
+
     def open(self, uri: str) -> BinaryIO:
         try:
             return self.path(uri).open("rb")
@@ -202,7 +218,7 @@ class DirectoryStore:
             raise missing(uri) from None
 
     def write(self, uri: str, data: bytes) -> None:
-        with self._appearing(self.path(uri)) as stream:
+        with whole_file(self.path(uri), self.root / ".tmp", sync=True) as stream:
             stream.write(data)
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
@@ -240,8 +256,11 @@ class DirectoryStore:
 
 
 @contextmanager
-def whole_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
-    """A file that appears at `path` complete, or not at all; written in `scratch`, on the same file system."""
+def whole_file(path: Path, scratch: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears at `path` complete, or not at all; written in `scratch`, on the same file system.
+
+    `sync`: it survives a power loss once this returns. Without it, it may come back empty.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are for their owner alone, and so would be what is published.
@@ -249,10 +268,24 @@ def whole_file(path: Path, scratch: Path) -> Iterator[BinaryIO]:
     try:
         with partial.open("xb") as stream:
             yield stream
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
         partial.replace(path)
+        if sync:
+            _sync_directory(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _sync_directory(directory: Path) -> None:
+    """Let the directory's entries survive a power loss; a file's own sync does not carry its name."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _digest(data: bytes) -> str:

@@ -10,6 +10,8 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,8 +68,8 @@ class S3Store:
                     yield StoredObject(
                         uri=f"s3://{bucket}/{entry['Key']}",
                         size=entry["Size"],
-                        version=entry["ETag"],
-                        modified=entry["LastModified"],
+                        version=entry.get("ETag", ""),
+                        modified=entry.get("LastModified"),
                     )
 
     def read(self, uri: str) -> bytes:
@@ -78,6 +80,15 @@ class S3Store:
         stream = _ResumingBody(self._client, uri)
         with io.BufferedReader(stream, _CHUNK_BYTES) as reader:
             return reader.read(), stream.etag
+
+    def age(self, uri: str) -> timedelta:
+        bucket, key = split_uri(uri)
+        with _Translated(uri):
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        answered = found["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(answered) if answered else datetime.now(UTC)
+        age: timedelta = now - found["LastModified"]
+        return age
 
     def open(self, uri: str) -> BinaryIO:
         return io.BufferedReader(_ResumingBody(self._client, uri), _CHUNK_BYTES)

@@ -133,11 +133,6 @@ def with_broken_pointer(session: AwsSession, _: ScriptedRun) -> None:
     session.store.write(f"s3://{BUCKET}/batchcast/published/latest.json", b"{}")
 
 
-def with_broken_lock(session: AwsSession, _: ScriptedRun) -> None:
-    """Somebody wrote this one too."""
-    session.store.write(f"s3://{BUCKET}/batchcast/published/lock.json", b"mine")
-
-
 def with_lock_of(run_id: str, status: str) -> Spoil:
     """A run has the publish prefix; `status` of its execution."""
 
@@ -185,7 +180,7 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             with_lock_of("runbbbbbbbbb", "Executing"),
             "lock",
             "error",
-            "run runbbbbbbbbb, label 2026-11-15, has it since",
+            "run runbbbbbbbbb, label 2026-11-15, has had it for",
         ),
         (
             with_lock_of("runbbbbbbbbb", "Stopped"),
@@ -193,8 +188,7 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             "warning",
             "runbbbbbbbbb ended Stopped without giving it back",
         ),
-        (with_broken_pointer, "published", "error", "not a pointer"),
-        (with_broken_lock, "lock", "error", "batchcast/published/lock.json: not a lock"),
+        (with_broken_pointer, "published", "error", "latest.json: is damaged: it has no 'run_id'"),
     ],
 )
 def test_each_obstacle_is_named_with_its_remedy(

@@ -26,7 +26,7 @@ HERE = ("--workspace", "workspace")
 
 
 def lock_in(workspace: Path) -> PublishLock | None:
-    return read_lock(DirectoryStore(workspace / "s3"), PUBLISH, datetime.now(UTC))
+    return read_lock(DirectoryStore(workspace / "s3"), PUBLISH)
 
 
 def wait_for_lock(workspace: Path, process: subprocess.Popen[bytes]) -> PublishLock:
@@ -49,7 +49,7 @@ def test_a_second_run_is_refused_while_the_first_goes_on_and_not_after_it_was_ki
         lock = wait_for_lock(tmp_path / "workspace", first)
         refused = run_pipeline(*same, "-p", "RunLabel=other")
         assert refused.exit_code == ServiceError.exit_code
-        assert f"run {lock.run_id}, label manual, has it since" in refused.stderr
+        assert f"run {lock.run_id}, label manual, has had it for" in refused.stderr
     finally:
         first.kill()
         first.wait()
@@ -68,5 +68,5 @@ def test_a_run_that_finds_the_lock_taken_ends_with_its_first_step(history: Path,
         LocalSageMaker(tmp_path, {}, store), run.execution, store, run.parameters["RunsUri"]
     )
     assert exit_code == ServiceError.exit_code
-    assert "run runbbbbbbbbb, label 2019-03-30, has it since" in document["cause"]
+    assert "run runbbbbbbbbb, label 2019-03-30, has had it for" in document["cause"]
     assert not run.has_published

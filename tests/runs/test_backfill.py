@@ -42,6 +42,7 @@ def put(store: ObjectStore, run_date: date, *, days: int = 31, items: str = "all
         "outcome": "COMPLETE",
         "counts": {"ok": 1},
         "previous": None,
+        "targets": ["sales"],
         "parameters": {"forecast_horizon": days, "items_uri": items},
     }
     publish(store, PUBLISH, pa.Table.from_pylist([row], schema=forecast_schema(["sales"])), manifest)

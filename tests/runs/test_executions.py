@@ -33,8 +33,11 @@ REPORT = {
     "cause_kind": None,
     "counts": {"expected": 8, "ok": 8, "quarantined": 0, "failed": 0, "missing": 0, "carried": 0},
     "published": f"s3://{BUCKET}/batchcast/published/forecasts/run_date=2026-11-22/run_id={RUN_ID}/",
+    "pointer_moved": True,
+    "pointer_note": "latest.json names this run",
     "quarantined": [],
     "failed": [],
+    "mismatches": [],
     "score": None,
 }
 TRANSFORM_JOB = f"pipelines-{RUN_ID}-Transform-abc"
@@ -108,7 +111,7 @@ def test_a_run_does_not_start_beside_another(deployed: AwsSession, script: Scrip
     take(deployed, "runbbbbbbbbb", "2026-11-15")
     ended = run("start", "-p", "RunLabel=2026-11-22")
     assert isinstance(ended.exception, ServiceError)
-    assert "run runbbbbbbbbb, label 2026-11-15, has it since" in str(ended.exception)
+    assert "run runbbbbbbbbb, label 2026-11-15, has had it for" in str(ended.exception)
     assert not script.tokens
 
 
@@ -132,7 +135,7 @@ def test_the_lock_of_a_run_that_has_ended_is_freed(deployed: AwsSession, script:
     statuses = iter([status])
     script.status = lambda: next(statuses, "Executing")
     assert run("start", "-p", "RunLabel=2026-11-22").exit_code == 0
-    assert read_lock(deployed.store, DEFAULTS["PublishUri"], datetime.now(UTC)) is None
+    assert read_lock(deployed.store, DEFAULTS["PublishUri"]) is None
 
 
 def test_the_lock_of_a_run_that_this_pipeline_does_not_know_is_left_alone(
@@ -144,7 +147,7 @@ def test_the_lock_of_a_run_that_this_pipeline_does_not_know_is_left_alone(
     assert isinstance(refused, ServiceError)
     lock = f"{DEFAULTS['PublishUri']}/lock.json"
     assert f"It is no run of the pipeline batchcast: wait for it; once it has ended, delete {lock}." in str(refused)
-    assert read_lock(deployed.store, DEFAULTS["PublishUri"], datetime.now(UTC)) is not None
+    assert read_lock(deployed.store, DEFAULTS["PublishUri"]) is not None
 
 
 def test_who_may_not_read_the_lock_starts_all_the_same(deployed: AwsSession, script: ScriptedRun) -> None:

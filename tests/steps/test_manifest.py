@@ -56,11 +56,13 @@ def test_a_missing_manifest_says_that_the_build_did_not_finish(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"{", "is not a manifest"),
-        (b"[]", "is not a manifest"),
-        (b"{}", "is not a manifest: KeyError 'schema'"),
+        (b"", "is damaged: it is empty"),
+        (b"{", "is damaged: it is not JSON"),
+        (b"[" * 100_000, "is damaged: it is not JSON"),
+        (b"[]", "is damaged: it is a list and no object"),
+        (b"{}", "is damaged: it has no 'schema'"),
         (MANIFEST.to_json().replace(b'"schema": 1', b'"schema": 2'), "has schema 2; this version reads schema 1"),
-        (MANIFEST.to_json().replace(b'"run_label"', b'"label"'), "is not a manifest: TypeError"),
+        (MANIFEST.to_json().replace(b'"run_label"', b'"label"'), "is not a manifest: TypeError it has no 'run_label'"),
         (MANIFEST.to_json().replace(b"2026-11-22", b"22.11."), "is not a manifest: ValueError"),
     ],
 )

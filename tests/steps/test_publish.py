@@ -174,10 +174,17 @@ def test_the_names_no_target_can_have_are_those_of_the_published_columns() -> No
     assert set(PUBLISHED_COLUMNS) == {*forecast_schema([]).names, "run_date", "run_id"}
 
 
-def test_a_pointer_that_is_none_is_named_with_the_way_out(store: DirectoryStore) -> None:
+def test_a_damaged_pointer_is_named_and_the_newest_run_takes_its_place(
+    store: DirectoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(store, PUBLISH, table(1.0), manifest("a", NEXT_WEEK))
     store.write(pointer_uri(PUBLISH), b"{}")
-    with pytest.raises(DataError, match=r"latest\.json: not a pointer.*Roll back"):
-        move_pointer(store, PUBLISH, "a", WEEK)
+    moved, note = move_pointer(store, PUBLISH, "b", WEEK)
+    assert not moved
+    assert "damaged, and a later run date is published" in note
+    assert "latest.json: is damaged: it has no 'run_id'. Roll back" in capsys.readouterr().err
+    assert move_pointer(store, PUBLISH, "c", NEXT_WEEK)[0]
+    assert read_pointer(store, PUBLISH)[0] is not None
 
 
 def test_a_pointer_that_never_stands_still_is_a_reason_to_try_again(store: DirectoryStore) -> None:

@@ -2,60 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from memory_store import MemoryStore
 from sample_run import PUBLISH, SampleRun
 from shard_build import DAILY_CONTRACT, build, daily_rows
 
 from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.publish.lock import LOCK_HOURS, PublishLock, free_lock, lock_uri, locked, read_lock, take_lock
-from batchcast.steps.store.objects import DirectoryStore
+from batchcast.steps.publish.publication import move_pointer
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 OVER = timedelta(hours=LOCK_HOURS)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path / "s3")
+def store() -> MemoryStore:
+    return MemoryStore()
 
 
-def take(store: DirectoryStore, run_id: str, now: datetime = NOW, label: str = "2026-11-22") -> None:
+def take(store: ObjectStore, run_id: str, now: datetime = NOW, label: str = "2026-11-22") -> None:
     take_lock(store, PUBLISH, run_id=run_id, run_label=label, now=now)
 
 
-def holder(store: DirectoryStore, now: datetime = NOW) -> str | None:
-    lock = read_lock(store, PUBLISH, now)
+def holder(store: ObjectStore) -> str | None:
+    lock = read_lock(store, PUBLISH)
     return lock and lock.run_id
 
 
-def test_a_run_that_has_the_lock_keeps_another_out_and_is_named(store: DirectoryStore) -> None:
+def test_a_run_that_has_the_lock_keeps_another_out_and_is_named(store: MemoryStore) -> None:
     take(store, "runaaaaaaaaa")
-    assert read_lock(store, PUBLISH, NOW) == PublishLock(
-        run_id="runaaaaaaaaa", run_label="2026-11-22", taken=NOW, until=NOW + OVER
+    store.clock += timedelta(hours=1, minutes=5)
+    assert read_lock(store, PUBLISH) == PublishLock(
+        run_id="runaaaaaaaaa", run_label="2026-11-22", held=timedelta(hours=1, minutes=5)
     )
     with pytest.raises(ServiceError) as caught:
-        take(store, "runbbbbbbbbb", NOW + timedelta(hours=1), label="manual")
+        take(store, "runbbbbbbbbb", label="manual")
     problem = caught.value.problems[0]
     assert (problem.code, problem.where) == ("locked", "s3://bucket/published/lock.json")
     assert problem.what == (
-        "run runaaaaaaaaa, label 2026-11-22, has it since 2026-11-22 03:30 UTC, at most until 2026-11-25 03:30 UTC."
+        "run runaaaaaaaaa, label 2026-11-22, has had it for 1 h 05 min; it ends by itself in 70 h 55 min at the latest."
     )
     assert "`start` frees the lock" in problem.remedy
     assert holder(store) == "runaaaaaaaaa"
 
 
-def test_a_step_that_runs_again_takes_its_own_lock_anew(store: DirectoryStore) -> None:
+def test_a_step_that_runs_again_takes_its_own_lock_anew(store: MemoryStore) -> None:
     take(store, "runaaaaaaaaa")
-    take(store, "runaaaaaaaaa", NOW + timedelta(hours=5))
-    assert holder(store, NOW + OVER) == "runaaaaaaaaa"
+    store.clock += timedelta(hours=5)
+    take(store, "runaaaaaaaaa")
+    store.clock += OVER - timedelta(hours=1)
+    assert holder(store) == "runaaaaaaaaa"
 
 
-def test_a_lock_that_was_given_back_is_free(store: DirectoryStore) -> None:
+def test_a_lock_that_was_given_back_is_free(store: MemoryStore) -> None:
     assert not free_lock(store, PUBLISH, "runaaaaaaaaa")
     take(store, "runaaaaaaaaa")
     assert not free_lock(store, PUBLISH, "runbbbbbbbbb")
@@ -66,31 +72,65 @@ def test_a_lock_that_was_given_back_is_free(store: DirectoryStore) -> None:
     assert holder(store) == "runbbbbbbbbb"
 
 
-def test_the_lock_of_a_run_that_was_killed_ends_before_the_next_week(store: DirectoryStore) -> None:
+def test_the_lock_of_a_run_that_was_killed_ends_before_the_next_week_and_the_take_over_is_said(
+    store: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     take(store, "runaaaaaaaaa")
-    last_moment = NOW + OVER - timedelta(seconds=1)
-    assert holder(store, last_moment) == "runaaaaaaaaa"
+    store.clock += OVER - timedelta(seconds=1)
+    assert holder(store) == "runaaaaaaaaa"
     with pytest.raises(ServiceError):
-        take(store, "runbbbbbbbbb", last_moment)
+        take(store, "runbbbbbbbbb")
     assert timedelta(days=7) > OVER
-    assert holder(store, NOW + OVER) is None
-    take(store, "runbbbbbbbbb", NOW + OVER)
+    store.clock += timedelta(seconds=1)
+    assert holder(store) is None
+    take(store, "runbbbbbbbbb")
+    assert "run runaaaaaaaaa had the lock for 72 h 00 min" in capsys.readouterr().err
     # The first one was only slow: what it gives back is no longer its own.
     assert not free_lock(store, PUBLISH, "runaaaaaaaaa")
-    assert holder(store, NOW + OVER) == "runbbbbbbbbb"
+    assert holder(store) == "runbbbbbbbbb"
 
 
-@pytest.mark.parametrize(
-    "found", [b"", b"[]", b"{}", b'{"run_id": "runaaaaaaaaa"}', b'{"run_id": "a", "taken": "x", "until": 1}', b"\xff"]
-)
-def test_what_is_no_lock_is_said(store: DirectoryStore, found: bytes) -> None:
+@pytest.mark.parametrize("hours", [-80, 80])
+def test_clocks_that_are_days_apart_neither_take_nor_keep_a_lock(store: MemoryStore, hours: int) -> None:
+    take(store, "runaaaaaaaaa")
+    with pytest.raises(ServiceError):
+        take(store, "runbbbbbbbbb", NOW + timedelta(hours=hours))
+    assert free_lock(store, PUBLISH, "runaaaaaaaaa")
+    take(store, "runbbbbbbbbb", NOW + timedelta(hours=hours))
+    with pytest.raises(ServiceError):
+        take(store, "runccccccccc")
+    store.clock += OVER
+    take(store, "runccccccccc")
+    assert holder(store) == "runccccccccc"
+
+
+def test_a_directory_tells_the_age_of_a_lock_by_its_own_files(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    take(store, "runaaaaaaaaa", NOW + timedelta(days=900))
+    assert holder(store) == "runaaaaaaaaa"
+    path = store.path(lock_uri(PUBLISH))
+    old = path.stat().st_mtime - OVER.total_seconds() - 1
+    os.utime(path, (old, old))
+    assert holder(store) is None
+
+
+DAMAGED = [b"", b"[]", b"{}", b'{"run_id": 7}', b"\xff", b"[" * 100_000, b'{"run_id": null, "order": 3}']
+
+
+@pytest.mark.parametrize("found", DAMAGED)
+def test_what_is_no_lock_is_said_and_keeps_nobody_out(
+    store: MemoryStore, found: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     store.write(lock_uri(PUBLISH), found)
-    for act in (lambda: take(store, "runaaaaaaaaa"), lambda: holder(store)):
-        with pytest.raises(DataError, match=r"not a lock.*Delete it when no run is going on"):
-            act()
+    assert holder(store) is None
+    take(store, "runaaaaaaaaa")
+    assert holder(store) == "runaaaaaaaaa"
+    if found != DAMAGED[-1]:
+        assert "[lock] s3://bucket/published/lock.json: is damaged" in capsys.readouterr().err
 
 
-def test_of_runs_that_begin_at_once_one_gets_the_lock(store: DirectoryStore) -> None:
+def test_of_runs_that_begin_at_once_one_gets_the_lock(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
     refused: list[str] = []
     gate = threading.Barrier(8)
 
@@ -116,7 +156,7 @@ def test_of_runs_that_begin_at_once_one_gets_the_lock(store: DirectoryStore) -> 
 
 def test_building_takes_the_lock_for_the_whole_run(tmp_path: Path) -> None:
     assert build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], run_id="runaaaaaaaaa", run_label="week").exit_code == 0
-    lock = read_lock(DirectoryStore(tmp_path / "s3"), PUBLISH, datetime.now(UTC))
+    lock = read_lock(DirectoryStore(tmp_path / "s3"), PUBLISH)
     assert lock is not None
     assert (lock.run_id, lock.run_label) == ("runaaaaaaaaa", "week")
 
@@ -125,13 +165,13 @@ def test_a_second_run_ends_before_it_builds_anything(tmp_path: Path) -> None:
     take(DirectoryStore(tmp_path / "s3"), "runbbbbbbbbb", datetime.now(UTC))
     found = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"])], run_id="runaaaaaaaaa")
     assert found.exit_code == ServiceError.exit_code
-    assert "run runbbbbbbbbb, label 2026-11-22, has it since" in found.message
+    assert "run runbbbbbbbbb, label 2026-11-22, has had it for" in found.message
     assert found.files == {}
 
 
 def test_a_run_that_cannot_be_built_gives_the_lock_back(tmp_path: Path) -> None:
     assert build(tmp_path, DAILY_CONTRACT, [], run_id="runaaaaaaaaa").exit_code == DataError.exit_code
-    assert holder(DirectoryStore(tmp_path / "s3"), datetime.now(UTC)) is None
+    assert holder(DirectoryStore(tmp_path / "s3")) is None
 
 
 def test_a_step_without_a_network_takes_no_lock(tmp_path: Path) -> None:
@@ -152,7 +192,7 @@ def test_a_decided_run_gives_the_lock_back(tmp_path: Path, prepare: Callable[[Sa
     run = SampleRun(root=tmp_path)
     take(run.store, run.run_id)
     prepare(run)
-    assert run.step()["outcome"] == outcome
+    assert run.step(logs=[])["outcome"] == outcome
     assert holder(run.store) is None
 
 
@@ -176,25 +216,41 @@ def test_a_run_that_cannot_be_decided_gives_the_lock_back(tmp_path: Path) -> Non
     assert holder(run.store) is None
 
 
-def test_a_run_publishes_although_another_has_the_lock_by_now(tmp_path: Path) -> None:
+def test_a_run_whose_lock_another_has_taken_over_publishes_without_hiding_that_one(tmp_path: Path) -> None:
     run = SampleRun(root=tmp_path)
+    take(run.store, run.run_id)
+    path = run.store.path(lock_uri(PUBLISH))
+    old = path.stat().st_mtime - OVER.total_seconds() - 1
+    os.utime(path, (old, old))
     take(run.store, "runbbbbbbbbb")
     run.transform()
-    assert run.step()["outcome"] == "COMPLETE"
+    report = run.step()
+    assert (report["outcome"], report["pointer_moved"]) == ("COMPLETE", False)
+    assert "left to run runbbbbbbbbb, which took over this run's lock" in report["pointer_note"]
     assert holder(run.store) == "runbbbbbbbbb"
 
 
-def test_a_lock_that_cannot_be_given_back_leaves_the_outcome_as_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = SampleRun(root=tmp_path)
-    run.store.write(lock_uri(PUBLISH), b"no lock")
-    run.transform()
-    assert run.step()["outcome"] == "COMPLETE"
-    assert "the lock was not given back: DataError [lock]" in capsys.readouterr().err
+@pytest.mark.parametrize("first_date", [date(2026, 11, 22), date(2026, 11, 29)])
+def test_an_expired_holder_does_not_move_the_pointer_from_its_successor(store: MemoryStore, first_date: date) -> None:
+    take(store, "runaaaaaaaaa")
+    store.clock += OVER
+    take(store, "runbbbbbbbbb")
+    assert move_pointer(store, PUBLISH, "runbbbbbbbbb", date(2026, 11, 22)) == (True, "latest.json names this run")
+    assert free_lock(store, PUBLISH, "runbbbbbbbbb")
+    moved, note = move_pointer(store, PUBLISH, "runaaaaaaaaa", first_date)
+    assert not moved
+    assert "left to run runbbbbbbbbb" in note
+    # The next one is before nobody.
+    take(store, "runccccccccc")
+    assert move_pointer(store, PUBLISH, "runccccccccc", date(2026, 11, 22))[0]
 
 
-def test_a_lock_that_cannot_be_given_back_hides_no_error_of_the_step(store: DirectoryStore) -> None:
+def test_a_run_that_took_no_lock_publishes_all_the_same(store: MemoryStore) -> None:
+    take(store, "runbbbbbbbbb")
+    assert move_pointer(store, PUBLISH, "runaaaaaaaaa", date(2026, 11, 22))[0]
+
+
+def test_a_lock_that_is_damaged_when_it_is_given_back_hides_no_error_of_the_step(store: MemoryStore) -> None:
     with (
         pytest.raises(DataError, match="no Parquet file"),
         locked(store, PUBLISH, run_id="runaaaaaaaaa", run_label="week", now=NOW),

@@ -39,16 +39,22 @@ def _publish_options(command: _Command) -> _Command:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def published(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
     """List the published runs."""
-    from batchcast.runs.published import list_published
+    from batchcast.cli.console import echo
+    from batchcast.runs.published import list_damaged, list_published
 
     session, uri = _open(publish_uri, name, where)
-    runs = list_published(uri, store=session.store)
+    runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in runs], indent=1, default=str))
-    elif runs:
+        rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
+        click.echo(json.dumps([*(asdict(run) for run in runs), *rows], indent=1, default=str))
+        return
+    if runs:
         _print(runs)
-    else:
+    elif not damaged:
         click.echo(f"Nothing is published at {uri}.")
+    for run in damaged:
+        remedy = "`rollback` lets readers see another run" if run.current else "`prune` removes it"
+        echo(f"Run {run.run_id} of {run.run_date} {run.what} {remedy}.", err=True)
 
 
 @click.command()
@@ -65,15 +71,20 @@ def rollback(to: str | None, publish_uri: str | None, name: str, **where: Any) -
 
 @click.command()
 @click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest runs stay.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @_publish_options
-def prune(keep: int, publish_uri: str | None, name: str, **where: Any) -> None:
-    """Remove old published runs, never the one readers see."""
+def prune(keep: int, dry_run: bool, publish_uri: str | None, name: str, **where: Any) -> None:
+    """Remove old published runs, never the one readers see.
+
+    Publications whose manifest is damaged go too. In a workspace, so does what its runs left behind that nothing
+    refers to any more: jobs, logs, shards and outputs of all but the newest runs.
+    """
     from batchcast.runs.published import prune as remove_old
 
     session, uri = _open(publish_uri, name, where)
-    removed = remove_old(uri, keep=keep, store=session.store)
+    removed = remove_old(uri, keep=keep, store=session.store, dry_run=dry_run)
     for run in removed:
-        click.echo(f"Removed run {run.run_id} of {run.run_date}.")
+        click.echo(f"{'Would remove' if dry_run else 'Removed'} run {run.run_id} of {run.run_date}.")
     if not removed:
         click.echo("Nothing to remove.")
 

@@ -68,9 +68,8 @@ def start(
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.planner.plan.run_estimate import check_budget
     from batchcast.planner.tune.tuned_run import tuned_run
-    from batchcast.runs.pointer_warning import pointer_warning
     from batchcast.runs.run_lock import check_no_overlap
-    from batchcast.runs.start import required_pipeline, run_parameters, start_run, started_status
+    from batchcast.runs.start import pointer_warning, required_pipeline, run_parameters, start_run, started_status
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -14,17 +13,16 @@ from batchcast.runs.data_log import with_answers
 from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, outcome_of
-from batchcast.runs.pointer_warning import pointer_warning
 from batchcast.runs.progress import ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
-from batchcast.runs.start import start_run, stop_run
+from batchcast.runs.start import pointer_warning, start_run, stop_run
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.start_lock import start_lock
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs
 from batchcast.session.workspace_models import check_model
-from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.shards.manifest import MANIFEST_FILE
-from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
+from batchcast.steps.store.objects import ObjectStore, join_uri
 
 if TYPE_CHECKING:
     from batchcast.engine import LocalSageMaker
@@ -264,7 +262,7 @@ class _JobProgress:
 
     def _records(self, run_id: str) -> int | None:
         try:
-            manifest = self.store.read(join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE))
-        except ObjectMissingError:
+            data = self.store.read(join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE))
+            return Manifest.from_json(data, where=run_id).totals.records
+        except DataError:  # missing or damaged: the step that needs it says so
             return None
-        return int(json.loads(manifest)["totals"]["records"])

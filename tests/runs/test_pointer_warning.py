@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from batchcast.runs.pointer_warning import pointer_warning
+from batchcast.runs.start import pointer_warning
 from batchcast.steps.publish.publication import point_at, pointer_uri
 from batchcast.steps.store.objects import DirectoryStore
 
@@ -44,4 +44,4 @@ def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
     store.write(pointer_uri(PUBLISH), b"")
     warning = pointer_warning(store, PUBLISH, "auto", TODAY)
     assert warning is not None
-    assert "not a pointer" in warning
+    assert "latest.json: is damaged: it is empty. Roll back" in warning
