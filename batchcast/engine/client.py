@@ -127,6 +127,14 @@ class LocalSageMaker:
         """How far a transform job is, whichever process runs it. Not a call of SageMaker."""
         return self._workspace.transform_progress(job_name)
 
+    def job_folders(self, execution_id: str) -> list[Path]:
+        """What the jobs of an execution left on disk. Not a call of SageMaker."""
+        return self._workspace.job_folders(execution_id)
+
+    def forget_execution(self, arn: str) -> None:
+        """Remove an execution that has ended, with its jobs and their files. Not a call of SageMaker."""
+        executions.forget_execution(self._workspace, arn)
+
     def interrupted(self) -> list[str]:
         """The ARNs of executions and jobs that a process left running when it died. Not a call of SageMaker."""
         jobs = [self._transform_jobs, self._processing_jobs]

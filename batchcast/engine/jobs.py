@@ -151,6 +151,16 @@ class Jobs:
                 self._records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
             self._records.clear_stop(name)
 
+    def names_of(self, execution_id: str) -> list[str]:
+        """The jobs that are steps of an execution."""
+        return [
+            self._name(record["Request"]) for record in self._records.all() if record.get("Execution") == execution_id
+        ]
+
+    def forget(self, name: str) -> None:
+        """Remove the record of a job that nobody runs."""
+        self._records.delete(name)
+
     def interrupted(self) -> list[str]:
         """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,30 @@ class Workspace:
     def transform_progress(self, job: str) -> TransformProgress:
         """How far a transform job is, whichever process runs it; all zero before its first report."""
         return TransformProgress(**(self._progress.read(job) or {}))
+
+    def job_folders(self, execution_id: str) -> list[Path]:
+        """What the jobs of an execution left on disk beside their records: files, partial outputs, logs."""
+        groups = {"Transform": "TransformJobs", "Processing": "ProcessingJobs"}
+        return [
+            folder
+            for kind, jobs in self.jobs.items()
+            for name in jobs.names_of(execution_id)
+            for folder in (
+                self.root / "jobs" / name,
+                self.root / "partial" / name,
+                self.root / "logs" / "aws" / "sagemaker" / groups[kind] / name,
+            )
+            if folder.exists()
+        ]
+
+    def forget_jobs(self, execution_id: str) -> None:
+        """Remove the jobs of an execution that has ended, and what they left on disk."""
+        for folder in self.job_folders(execution_id):
+            shutil.rmtree(folder, ignore_errors=True)
+        for jobs in self.jobs.values():
+            for name in jobs.names_of(execution_id):
+                self._progress.delete(name)
+                jobs.forget(name)
 
     def _check_transform(self, request: Mapping[str, Any]) -> None:
         model = self.model(request.get("ModelName", ""))

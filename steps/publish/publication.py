@@ -58,7 +58,6 @@ _MANIFEST = {
     "run_date": str,
     "outcome": str,
     "counts": dict,
-    "outputs": list,
     "files": list,
     "previous": dict | None,
 }
@@ -154,7 +153,8 @@ def _contradiction(manifest: Mapping[str, Any], uri: str) -> str:
             return "it does not say what its files are"
         if not _FILE_NAME.fullmatch(file["name"]):
             return f"{file['name']!r} is none of its files"
-    if not all(isinstance(output, dict) and isinstance(output.get("name"), str) for output in manifest["outputs"]):
+    outputs = manifest.get("outputs", [])
+    if not isinstance(outputs, list) or not all(isinstance(one, dict) and "name" in one for one in outputs):
         return "it does not say what its columns are"
     previous, counts = manifest["previous"], manifest["counts"]
     if not isinstance(counts.get("ok"), int):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 # Its own variables, and those of the libraries it speaks HTTP with.
 _READ_BY_BOTO3 = re.compile(r"AWS_\w+|(HTTP|HTTPS|NO)_PROXY|REQUESTS_CA_BUNDLE", re.IGNORECASE)
 _AWS_ENDPOINT = re.compile(r"https://s3[\w.-]*\.amazonaws\.com(\.cn)?")
+_CHANGED = frozenset({"412", "PreconditionFailed"})
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
 
@@ -61,30 +63,39 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-        with _Translated(prefix):
-            for page in pages:
-                for entry in page.get("Contents", []):
-                    yield StoredObject(
-                        uri=f"s3://{bucket}/{entry['Key']}",
-                        size=entry["Size"],
-                        version=entry.get("ETag", ""),
-                        modified=entry.get("LastModified"),
-                    )
+        request = {"Bucket": bucket, "Prefix": key}
+        while True:
+            page = _whole_reply(prefix, partial(self._client.list_objects_v2, **request), "IsTruncated")
+            for entry in page.get("Contents", []):
+                yield StoredObject(
+                    uri=f"s3://{bucket}/{entry['Key']}",
+                    size=entry["Size"],
+                    version=entry.get("ETag", ""),
+                    modified=entry.get("LastModified"),
+                )
+            if not page["IsTruncated"]:
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def read(self, uri: str) -> bytes:
-        with self.open(uri) as stream:
-            return stream.read()
+        return self.read_tagged(uri)[0]
 
     def read_tagged(self, uri: str) -> tuple[bytes, str]:
+        for _ in range(_MAX_RESUMES):
+            try:
+                return self._read_once(uri)
+            except _ChangedError:  # it was overwritten while it was read: the new one is read from its beginning
+                continue
+        return self._read_once(uri)
+
+    def _read_once(self, uri: str) -> tuple[bytes, str]:
         stream = _ResumingBody(self._client, uri)
         with io.BufferedReader(stream, _CHUNK_BYTES) as reader:
             return reader.read(), stream.etag
 
     def age(self, uri: str) -> timedelta:
         bucket, key = split_uri(uri)
-        with _Translated(uri):
-            found = self._client.head_object(Bucket=bucket, Key=key)
+        found = _whole_reply(uri, partial(self._client.head_object, Bucket=bucket, Key=key), "LastModified")
         answered = found["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(answered) if answered else datetime.now(UTC)
         age: timedelta = now - found["LastModified"]
@@ -95,18 +106,20 @@ class S3Store:
 
     def write(self, uri: str, data: bytes) -> None:
         bucket, key = split_uri(uri)
-        with _Translated(uri):
-            self._client.put_object(Bucket=bucket, Key=key, Body=data)
+        _whole_reply(uri, partial(self._client.put_object, Bucket=bucket, Key=key, Body=data))
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
         from botocore.exceptions import ClientError
+        from botocore.parsers import ResponseParserError
 
         bucket, key = split_uri(uri)
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
             with _Translated(uri, passing=_LOST | _ABSENT):
-                return str(self._client.put_object(Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
-        except ClientError:
+                reply = self._client.put_object(Bucket=bucket, Key=key, Body=data, **condition)
+            # Without an etag the head of the reply broke off.
+            return str(reply.get("ETag") or self.read_tagged(uri)[1])
+        except (ClientError, ResponseParserError, ValueError):
             # A put whose reply was lost is retried and then refused because of our own object.
             if self.exists(uri):
                 current, current_etag = self.read_tagged(uri)
@@ -177,10 +190,42 @@ class _ResumingBody(io.RawIOBase):
     def _get(self) -> Any:
         bucket, key = split_uri(self._uri)
         resume = {"Range": f"bytes={self._position}-", "IfMatch": self.etag} if self._position else {}
-        with _Translated(self._uri):
-            reply = self._client.get_object(Bucket=bucket, Key=key, **resume)
+        get = partial(self._client.get_object, Bucket=bucket, Key=key, **resume)
+        # Without its length nobody can tell whether the body is whole.
+        reply = _whole_reply(self._uri, get, "ETag", "ContentLength")
         self.etag = reply["ETag"]
         return reply["Body"]
+
+
+class _ChangedError(ServiceError):
+    """An object was overwritten between two parts of it."""
+
+
+def _whole_reply(uri: str, call: Callable[[], Any], *members: str) -> Any:
+    """The reply of a call that may be made twice, asked for again when its head or its document broke off.
+
+    The libraries below take a head that ends early for a short one: its reply lacks `members` that S3 always gives.
+    """
+    from botocore.exceptions import ClientError
+    from botocore.parsers import ResponseParserError
+
+    what = ""
+    for _ in range(_MAX_RESUMES + 1):
+        try:
+            with _Translated(uri, passing=_CHANGED):
+                reply = call()
+        except (ResponseParserError, ValueError) as error:
+            what = str(error)[:200]
+            continue
+        except ClientError as error:
+            problem = Problem("download", "the object changed while it was read.", uri, "Try again.")
+            raise _ChangedError(problem) from error
+        lacking = [member for member in members if member not in reply]
+        if not lacking:
+            return reply
+        what = f"it has no {' and no '.join(lacking)}"
+    problem = Problem("download", f"the server's reply broke off {_MAX_RESUMES + 1} times: {what}.", uri, "Try again.")
+    raise ServiceError(problem)
 
 
 class _Translated:

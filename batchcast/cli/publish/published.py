@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import Session, session_options
+from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.runs.published import PublishedRun
 
-__all__ = ["prune", "published", "rollback"]
+__all__ = ["clear_workspace", "prune", "published", "rollback"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -83,10 +83,24 @@ def prune(keep: int, dry_run: bool, publish_uri: str | None, name: str, **where:
 
     session, uri = _open(publish_uri, name, where)
     removed = remove_old(uri, keep=keep, store=session.store, dry_run=dry_run)
+    done = "Would remove" if dry_run else "Removed"
     for run in removed:
-        click.echo(f"{'Would remove' if dry_run else 'Removed'} run {run.run_id} of {run.run_date}.")
-    if not removed:
+        click.echo(f"{done} the published run {run.run_id} of {run.run_date}.")
+    leftovers = clear_workspace(session, name, uri, keep=keep, dry_run=dry_run)
+    for line in leftovers:
+        click.echo(f"{done} {line}")
+    if not removed and not leftovers:
         click.echo("Nothing to remove.")
+
+
+def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int, dry_run: bool = False) -> list[str]:
+    """Remove what the runs of a workspace left behind, in words; on AWS the bucket's lifecycle rules do that."""
+    from batchcast.local.leftovers import clear_leftovers
+
+    if not isinstance(session, WorkspaceSession):
+        return []
+    found = clear_leftovers(session, name, publish_uri, keep=keep, dry_run=dry_run)
+    return [f"{each.what}: {each.size / 1e6:,.1f} MB." for each in found]
 
 
 def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batchcast.session.session import LOCAL_START_SECONDS
+
+if TYPE_CHECKING:
+    from batchcast.local.run import LocalRun
 
 __all__ = ["local_command"]
 
@@ -35,6 +39,12 @@ __all__ = ["local_command"]
     show_default=True,
     help="Where everything of local runs lies; a run that was killed goes on from here.",
 )
+@click.option(
+    "--keep-runs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Afterwards remove all but the N newest runs of the workspace, as `prune --keep N` does.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
 def local_command(
     parameters: tuple[str, ...],
@@ -46,6 +56,7 @@ def local_command(
     faults: Path | None,
     tuning: Path | None,
     workspace: Path,
+    keep_runs: int | None,
     as_json: bool,
 ) -> None:
     """Run the whole pipeline on this machine, with real model servers and no AWS.
@@ -69,8 +80,23 @@ def local_command(
         tuning=tuning,
     )
     document, exit_code = run_local(run, RunDisplay)
+    if keep_runs is not None and document["published"]:
+        _retain(run, keep_runs)
     if as_json:
         click.echo(json.dumps(document, indent=1))
     else:
         print_result(document)
     sys.exit(exit_code)
+
+
+def _retain(run: LocalRun, keep: int) -> None:
+    from batchcast.cli.publish.published import clear_workspace
+    from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME
+    from batchcast.runs.published import prune
+    from batchcast.session.session import WorkspaceSession
+
+    publish_uri = {**LOCAL_DEFAULTS, **run.overrides}["PublishUri"]
+    session = WorkspaceSession(run.workspace)
+    prune(publish_uri, keep=keep, store=session.store)
+    for line in clear_workspace(session, PIPELINE_NAME, publish_uri, keep=keep):
+        click.echo(f"Removed {line}", err=True)

@@ -14,7 +14,14 @@ from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["interrupted", "resume_execution", "retry_execution", "start_execution", "stop_execution"]
+__all__ = [
+    "forget_execution",
+    "interrupted",
+    "resume_execution",
+    "retry_execution",
+    "start_execution",
+    "stop_execution",
+]
 
 # An execution's record tells its end a moment before its owner lets go of it.
 _ENDING_SECONDS = 5.0
@@ -101,6 +108,18 @@ def _forget_unsuccessful(record: Record) -> None:
         if step["StepStatus"] != "Succeeded" and "SelectiveExecutionResult" not in step:
             record["Attempts"][name] = step.get("AttemptCount", 0)
             del record["Steps"][name]
+
+
+def forget_execution(workspace: Workspace, arn: str) -> None:
+    """Remove the record of an execution that has ended, its jobs and their files. What it wrote to the store stays.
+
+    Raises ServiceException `ConflictException` while it goes on or could go on.
+    """
+    record = find_execution(workspace, arn)
+    if record["Status"] == EXECUTING:
+        raise ServiceException("ConflictException", f"Pipeline execution {arn} has not ended.")
+    workspace.forget_jobs(record["PipelineExecutionId"])
+    workspace.executions.delete(record["PipelineExecutionId"])
 
 
 def interrupted(workspace: Workspace) -> list[str]:
