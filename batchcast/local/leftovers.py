@@ -53,7 +53,10 @@ def clear_leftovers(
 
 def _runs(session: WorkspaceSession, pipeline_name: str) -> list[tuple[str, str]]:
     """ARN and status of every execution, the newest first."""
-    listing = pages(session.client("sagemaker").list_pipeline_executions, PipelineName=pipeline_name, MaxResults=100)
+    client = session.client("sagemaker")
+    if not any(each["PipelineName"] == pipeline_name for each in client.list_pipelines()["PipelineSummaries"]):
+        return []
+    listing = pages(client.list_pipeline_executions, PipelineName=pipeline_name, MaxResults=100)
     return [
         (each["PipelineExecutionArn"], each["PipelineExecutionStatus"])
         for page in listing

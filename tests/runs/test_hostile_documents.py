@@ -213,5 +213,8 @@ def test_the_commands_name_what_is_damaged(tmp_path: Path) -> None:
     assert listed.exit_code == 0
     assert f"Run {middle.run_id} of 2026-11-08 is damaged: it is empty. `prune` removes it." in listed.output
     dry = CliRunner().invoke(prune_command, [*where, "--keep", "3", "--dry-run"])
-    assert f"Would remove run {middle.run_id} of 2026-11-08." in dry.output
-    assert f"Removed run {middle.run_id}" in CliRunner().invoke(prune_command, [*where, "--keep", "3"]).output
+    assert f"Would remove the published run {middle.run_id} of 2026-11-08." in dry.output
+    assert (
+        f"Removed the published run {middle.run_id}"
+        in CliRunner().invoke(prune_command, [*where, "--keep", "3"]).output
+    )
