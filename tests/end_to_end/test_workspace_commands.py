@@ -32,6 +32,13 @@ def declare_model(workspace: Path, *refused: str) -> None:
     (workspace / "models.toml").write_text(f"[demand-model]\ncommand = {json.dumps(command)}\n")
 
 
+def declare_hanging_model(workspace: Path, started: Path) -> None:
+    """A model that never answers for one item; each of its processes leaves a file in `started`."""
+    server = shlex.join([sys.executable, str(ROOT / "tests" / "end_to_end" / "hanging_model.py")])
+    command = f"{server} {{port}} {bakery_run.ITEMS[0]} {shlex.quote(str(started))}"
+    (workspace / "models.toml").write_text(f"[demand-model]\ncommand = {json.dumps(command)}\n")
+
+
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the pipeline: deployed once, copied for every test. Deploying again changes nothing."""
@@ -131,7 +138,8 @@ def test_a_failing_record_is_explained_and_rerun(run_pipeline: Command, workspac
     assert rerun.document["counts"]["ok"] == ITEMS
 
 
-def test_another_process_looks_at_a_run_and_stops_it(run_pipeline: Command, workspace: Path) -> None:
+def test_another_process_looks_at_a_run_and_stops_it(run_pipeline: Command, workspace: Path, tmp_path: Path) -> None:
+    declare_hanging_model(workspace, tmp_path)  # however slow the commands are, the run has not ended before them
     running = subprocess.Popen(
         command_line("start", *HERE), cwd=workspace.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
