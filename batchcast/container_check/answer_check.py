@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
 from batchcast.steps.contract.answer_path import compile_path
+from batchcast.steps.contract.frequency import DAILY
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period, Value, value_at
@@ -27,7 +28,8 @@ def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | No
         if answered is None:
             return f"the answer is not a JSON object: {answer[:60]!r}"
         dates = _dates_asked_for(contract, asked or {}) or _dates_answered(contract, answered)
-        expected = Expected.of(contract.outputs, dates[0] - timedelta(days=1), len(dates))
+        frequency = contract.series.frequency or DAILY
+        expected = Expected.of(contract.outputs, frequency.before(dates[0], 2)[0], len(dates), frequency)
         try:
             read_answer(answered, expected)
         except AnswerError as error:
@@ -59,7 +61,7 @@ def _dates_asked_for(contract: ModelContract, record: Mapping[str, Any]) -> list
     days = value_at(record, asked[0]) if asked else None
     if not history or not isinstance(days, int):
         return []
-    return [max(history) + timedelta(days=step) for step in range(1, days + 1)]
+    return (contract.series.frequency or DAILY).after(max(history), days)
 
 
 def _dates_answered(contract: ModelContract, answer: Any) -> list[date]:
@@ -70,11 +72,10 @@ def _dates_answered(contract: ModelContract, answer: Any) -> list[date]:
     first = compile_path(outputs.columns[0].path)(answer)
     steps = len(first) if isinstance(first, list) and first else 1
     found = [day for day in dates if day]
-    return found if len(found) > 1 else _days_from((found or [date(1, 1, 2)])[0] - timedelta(days=1), steps)
-
-
-def _days_from(first: date, days: int) -> list[date]:
-    return [first + timedelta(days=step) for step in range(1, days + 1)]
+    if len(found) > 1:
+        return found
+    frequency = contract.series.frequency or DAILY
+    return frequency.after(frequency.before(found[0], 2)[0] if found else date(2000, 1, 1), steps)
 
 
 def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: Period) -> list[date]:
@@ -86,8 +87,9 @@ def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: Perio
 
 
 def _day(text: object) -> date | None:
-    """The day of a date or a time stamp as the records have it."""
+    """The day of a date or of a time stamp at midnight, the moment of another, as the records have it."""
     try:
-        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
+        moment = datetime.fromisoformat(text).replace(tzinfo=None) if isinstance(text, str) else None
     except ValueError:
         return None
+    return moment

@@ -108,3 +108,12 @@ def test_an_answer_to_a_bad_record_is_judged_by_itself(record: bytes) -> None:
     assert judged(BAKERY, record, bakery_answer()) is None
     assert "error_answer" in (judged(BAKERY, record, {"error": "not a record"}) or "")
     assert "wrong_shape" in (judged(BAKERY, record, {"forecast": {}}) or "")
+
+
+def test_days_that_are_counted_follow_the_declared_frequency() -> None:
+    weekly = HISTORY_ONLY.replace(b"[series]", b'[series]\nfrequency = "W-WED"')
+    record = {"item_id": "a", "rows": [{"day": "2025-12-17"}, {"day": "2025-12-24"}], "days": 2}
+    rows = [{"date": "2025-12-31", "sales": 1.0}, {"date": "2026-01-07", "sales": 1.0}]
+    assert judged(weekly, record, {"item_id": "a", "forecast": rows}) is None
+    wrong = [{"date": "2025-12-25", "sales": 1.0}, {"date": "2025-12-26", "sales": 1.0}]
+    assert "wrong_dates" in (judged(weekly, record, {"item_id": "a", "forecast": wrong}) or "")
