@@ -14,7 +14,7 @@ __all__ = ["Access", "denied"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """An IAM action on the ARN of a resource; `prefix` is what a listing asks for."""
+    """An IAM action on the ARN of a resource, `aws` for the partition; `prefix` is what a listing asks for."""
 
     action: str
     resource: str
@@ -49,12 +49,14 @@ def denied(session: Session, role: str, wanted: Iterable[Access]) -> list[Access
 
 def _is_allowed(session: Session, role: str, wanted: Access) -> bool:
     context = [{"ContextKeyName": "s3:prefix", "ContextKeyValues": [wanted.prefix], "ContextKeyType": "string"}]
+    # The role's own partition: aws-cn in China, aws-us-gov in GovCloud.
+    resource = wanted.resource.replace("arn:aws:", f"arn:{role.split(':')[1]}:", 1)
     listing = pages(
         session.client("iam").simulate_principal_policy,
         mark="Marker",
         PolicySourceArn=role,
         ActionNames=[wanted.action],
-        ResourceArns=[wanted.resource],
+        ResourceArns=[resource],
         **({"ContextEntries": context} if wanted.prefix else {}),
     )
     return all(one["EvalDecision"] == "allowed" for page in listing for one in page["EvaluationResults"])
