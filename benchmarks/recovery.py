@@ -119,7 +119,7 @@ class Run:
         sent = 0
         (self.folder / "output" / f"r{number}").mkdir(parents=True, exist_ok=True)
         for path in sorted((self.folder / "input" / f"r{number}").iterdir()):
-            records = [json.loads(line) for line in path.read_bytes().splitlines()]
+            records = [json.loads(line)["body"] for line in path.read_bytes().splitlines()]
             sent += len(records)
             output = self.folder / "output" / f"r{number}" / f"{path.name}.out"
             if poison.isdisjoint(record["item_id"] for record in records):

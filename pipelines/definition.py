@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.transform_requests import with_request
+from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
-__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "complete_definition", "write_definition"]
+__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "complete_definition", "for_request", "write_definition"]
 
 # The definition that is committed, deployed and run on a laptop.
 DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
@@ -25,11 +28,20 @@ COMMITTED: Mapping[str, BuildSettings] = {
 }
 
 
-def build(settings: BuildSettings) -> dict[str, Any]:
+def build(settings: BuildSettings, request: Request = PLAIN_REQUEST) -> dict[str, Any]:
     """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
     from batchcast.pipelines.graph import compile_graph
 
-    return complete_definition(compile_graph(settings), settings)
+    return for_request(complete_definition(compile_graph(settings), settings), request)
+
+
+def for_request(definition: dict[str, Any], request: Request) -> dict[str, Any]:
+    """A definition whose transform jobs send what the contract's `[request]` says."""
+    definition = copy.deepcopy(definition)
+    for step in walk_steps(definition["Steps"]):
+        if step["Type"] == "Transform":
+            step["Arguments"] = with_request(step["Arguments"], request)
+    return definition
 
 
 def write_definition(definition: Mapping[str, Any]) -> str:

@@ -11,16 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import DEFINITION_FILE
+from batchcast.pipelines.definition import DEFINITION_FILE, for_request
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.arguments import NONE
+from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
 __all__ = ["define"]
 
 
-def define(settings: BuildSettings | None = None, defaults: Mapping[str, object] | None = None) -> dict[str, Any]:
+def define(
+    settings: BuildSettings | None = None,
+    defaults: Mapping[str, object] | None = None,
+    request: Request = PLAIN_REQUEST,
+) -> dict[str, Any]:
     """The pipeline definition as a dict, with `defaults` of its parameters; reads `pipeline.json` and nothing else.
 
     Raises ConfigError for a parameter that there is not, and for a value that it cannot have.
@@ -35,7 +40,7 @@ def define(settings: BuildSettings | None = None, defaults: Mapping[str, object]
             step["Arguments"] = _transform(step["Arguments"], settings)
         if "DependsOn" in step and not settings.run_conditions:
             step["DependsOn"] = [one if isinstance(one, str) else one["Step"] for one in step["DependsOn"]]
-    return with_defaults(definition, checked)
+    return with_defaults(for_request(definition, request), checked)
 
 
 def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:

@@ -143,9 +143,6 @@ class _Graph:
             data=self._run_uri(f"input/r{retry_round}/"),
             content_type=_CONTENT_TYPE,
             split_type="Line",
-            input_filter="$",
-            output_filter=self.settings.output_filter,
-            join_source="Input",
             model_client_config={key: self.parameters[key] for key in _MODEL_CLIENT_CONFIG},
         )
         return TransformStep(name, step_args=arguments, **self._step_options(name, after))

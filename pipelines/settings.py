@@ -89,13 +89,6 @@ class BuildSettings(BaseModel):
         """What a processing container does not get by itself: boto3 finds no region in it but this one."""
         return {"AWS_DEFAULT_REGION": self.region} if self.region else {}
 
-    @property
-    def output_filter(self) -> str:
-        """Keeps of each joined record its id and the model's answer, and drops the megabyte of history."""
-        from batchcast.steps.contract.series import ITEM_ID_KEY  # which imports pyarrow
-
-        return f"$['{ITEM_ID_KEY}','SageMakerOutput']"
-
 
 def read_settings(values: Mapping[str, Any]) -> BuildSettings:
     """The settings from a table of values, as a TOML file or the command line has them. Raises ConfigError."""

@@ -39,6 +39,8 @@ from batchcast.steps.shards.account import Account, check_account, refuse_contra
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
+from batchcast.steps.shards.render import RecordRenderer
+from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.selection import Selection, leave_out_implausible, read_item_ids, select, send_again
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import ObjectStore
@@ -74,6 +76,11 @@ class _Run:
     earlier: EarlierRun | None
     wanted: list[str] | None
     axis: DateAxis
+
+    @property
+    def request_text(self) -> RequestText:
+        """How the records become requests."""
+        return RecordRenderer(self.contract, self.axis, {}, ()).request_text(self.contract.request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,7 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
             contract=run.contract,
             axis=run.axis,
             earlier=run.earlier,
+            request_text=run.request_text,
         )
     except BaseException:
         for output in outputs:
@@ -216,6 +224,8 @@ def _plan(run: _Run, rows: Numbers) -> ShardPlan:
         instances=arguments.transform_instance_count,
         concurrency=arguments.max_concurrent_transforms,
         records_per_shard=arguments.records_per_shard,
+        items_per_request=run.contract.request.items_per_request,
+        by_object=run.request_text.by_object,
     )
     idle = arguments.transform_instance_count - plan.shards
     if plan.shards and idle > 0:
@@ -256,6 +266,7 @@ def _write(
         axis=run.axis,
         id_types=tuple(run.history.types[name] for name in run.contract.series.item_id),
         shard_starts=plan.starts,
+        request_text=run.request_text,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),
         directory=means.shards,

@@ -21,6 +21,7 @@ from batchcast.steps.publish.forecast_table import forecast_table
 from batchcast.steps.publish.publication import Publication, publish
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
+from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import ObjectStore
 
 __all__ = ["Run", "publish_run"]
@@ -48,6 +49,11 @@ class Run:
         """Whether this run has so few of the last one's items that something must be wrong, or on purpose."""
         least = last_run.items * (1 - self.arguments.systemic_failure_percent / 100)
         return bool(self.records.num_rows < least)
+
+    @property
+    def sent(self) -> SentRecords:
+        """How its records were sent."""
+        return SentRecords.of(self.manifest, self.records)
 
 
 def publish_run(

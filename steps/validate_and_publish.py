@@ -106,8 +106,8 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
         publication, carried_forward = publish_run(run, found, decision, last_run, checked)
     if decision.outcome == "RETRY":
-        groups = retry_groups(found.retry, arguments.max_retry_records)
-        write_retry_shards(store, arguments.runs_uri, found.rows, groups, paths.output("retry"))
+        groups = retry_groups(found.retry, arguments.max_retry_records, run.manifest.request_text)
+        write_retry_shards(store, arguments.runs_uri, found.rows, groups, paths.output("retry"), run.sent)
     summary = report(
         run.manifest,
         found,
@@ -147,7 +147,11 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
     expected = Expected.of(
-        contract.outputs, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+        contract.outputs,
+        manifest.run_date,
+        manifest.forecast_horizon,
+        parse_frequency(manifest.frequency),
+        contract.request,
     )
     return Run(
         arguments=arguments,
@@ -254,7 +258,7 @@ def _write_reports(run: Run, found: Reconciliation, summary: Mapping[str, Any], 
     directory = run.paths.output("report")
     directory.mkdir(parents=True, exist_ok=True)
     write_ledger(found.rows, directory / "ledger.parquet")
-    write_failed_records(run.store, run.arguments.runs_uri, found.rows, directory / "failed_records.jsonl")
+    write_failed_records(run.store, run.arguments.runs_uri, found.rows, directory / "failed_records.jsonl", run.sent)
     for name, data in (("report.html", page.encode()), (REPORT_FILE, to_json(summary))):
         with whole_file(directory / name, directory) as stream:
             stream.write(data)

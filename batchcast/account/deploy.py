@@ -92,7 +92,7 @@ class Deployment:
 def package(settings: DeploySettings) -> Package:
     """Put everything together and check it, without an account. Raises ConfigError for what SageMaker would refuse."""
     located, objects = locate_objects(settings)
-    definition = define(located, settings.defaults)
+    definition = define(located, settings.defaults, parse_contract(objects[located.contract_uri]).request)
     found = lint(definition)
     refused = [problem for problem in found if problem.code not in ADVICE]
     if refused:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from batchcast.account.deploy import locate_objects
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
 from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import complete_definition, write_definition
+from batchcast.pipelines.definition import complete_definition, for_request, write_definition
 from batchcast.pipelines.graph import NO_TELEMETRY, pipeline_parts
 from batchcast.pipelines.sdk_sandbox import offline_sdk
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
 
@@ -86,7 +87,10 @@ def _pipeline_class(settings: DeploySettings) -> Any:
         def definition(self) -> str:
             with offline_sdk():
                 compiled = json.loads(super().definition())
-            return write_definition(with_defaults(complete_definition(compiled, settings.build), settings.defaults))
+            located, objects = locate_objects(settings)
+            request = parse_contract(objects[located.contract_uri]).request
+            definition = for_request(complete_definition(compiled, settings.build), request)
+            return write_definition(with_defaults(definition, settings.defaults))
 
         def create(self, role_arn: str | None = None, *args: Any, **options: Any) -> Any:
             _upload(self.sagemaker_session.boto_session.client("s3"), settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
 from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import DEFINITION_FILE, write_definition
+from batchcast.pipelines.definition import DEFINITION_FILE, for_request, write_definition
 from batchcast.session.session import LOCAL_START_SECONDS
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
@@ -141,7 +141,7 @@ def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> Workspa
     check_undisturbed(before, PIPELINE_NAME, inputs)
     inputs.put(run.workspace, before.store)
     session = WorkspaceSession(run.workspace, faults=faults, start_seconds=run.start_seconds)
-    _put_pipeline(session.client("sagemaker"), defaults)
+    _put_pipeline(session.client("sagemaker"), run.contract, defaults)
     return session
 
 
@@ -201,11 +201,12 @@ def _faults(run: LocalRun) -> FaultPlan:
     return parse_fault_plan(run.faults.read_text())
 
 
-def _put_pipeline(client: Any, defaults: Mapping[str, str]) -> None:
-    """The committed definition as it is now; executions that were started keep theirs."""
-    text = DEFINITION_FILE.read_text()
-    if defaults:
-        text = write_definition(with_defaults(json.loads(text), defaults))
+def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:
+    """The committed definition as it is now, for the contract; executions that were started keep theirs."""
+    from batchcast.steps.contract.model_contract import read_contract
+
+    definition = for_request(json.loads(DEFINITION_FILE.read_text()), read_contract(contract).request)
+    text = write_definition(with_defaults(definition, defaults) if defaults else definition)
     request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": text}
     if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
         client.update_pipeline(**request)

@@ -30,7 +30,7 @@ def sample_file(name: str) -> Path:
 
 
 def bakery_records() -> list[bytes]:
-    """Every record of the sample's run with the pipeline's own parameters, without its newline.
+    """Every record of the sample's run with the pipeline's own parameters, as the model gets it.
 
     Raises ConfigError where the sample is not installed.
     """
@@ -39,6 +39,9 @@ def bakery_records() -> list[bytes]:
     from batchcast.steps.build_arguments import BuildArguments
     from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
+    from batchcast.steps.shards.manifest import read_manifest
+    from batchcast.steps.shards.manifest import read_records as read_sent
+    from batchcast.steps.shards.sent_records import SentRecords
 
     history, contract = sample_file("history"), sample_file("model.toml")
     with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
@@ -48,8 +51,9 @@ def bakery_records() -> list[bytes]:
         paths.input("history").symlink_to(history)
         given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
         build_shards(fill_arguments(BuildArguments, **given), paths, DirectoryStore(Path(folder) / "s3"))
-        shards = sorted(paths.output("shards").iterdir())
-        return [line for shard in shards for line in shard.read_bytes().splitlines()]
+        table = read_sent(paths.output("manifest"))
+        sent = SentRecords.of(read_manifest(paths.output("manifest")), table)
+        return [one.body for one in sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
 
 
 def read_sample_file(sample: Path) -> list[bytes]:

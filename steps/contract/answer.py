@@ -17,8 +17,9 @@ import numpy.typing as npt
 from batchcast.steps.contract.answer_path import compile_path, describe_value, explain_path, shorten
 from batchcast.steps.contract.frequency import DAILY, Frequency
 from batchcast.steps.contract.outputs import Outputs
+from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
-__all__ = ["AnswerError", "Expected", "Values", "answered_item", "read_answer", "split_answers"]
+__all__ = ["AnswerError", "Expected", "Values", "answered_item", "pick_answer", "read_answer", "split_answers"]
 
 Values = npt.NDArray[np.float64]
 """Forecast values of one item: steps x published columns."""
@@ -42,20 +43,33 @@ class Expected:
     """What every answer of a run must be: a value of each output for each of `dates`, ISO text.
 
     `points` are the places of the columns that stand for each of `targets` where a run is compared and scored.
+    `request` is how it was asked.
     """
 
     outputs: Outputs
     dates: tuple[str, ...]
     targets: tuple[str, ...]
     points: tuple[int, ...]
+    request: Request = PLAIN_REQUEST
 
     @classmethod
-    def of(cls, outputs: Outputs, run_date: date, horizon: int, frequency: Frequency = DAILY) -> Expected:
+    def of(
+        cls,
+        outputs: Outputs,
+        run_date: date,
+        horizon: int,
+        frequency: Frequency = DAILY,
+        request: Request = PLAIN_REQUEST,
+    ) -> Expected:
         """The forecast is of `horizon` steps of the frequency, the first one step after the run date."""
         dates = tuple(moment.isoformat() for moment in frequency.after(run_date, horizon))
         targets = tuple(dict.fromkeys(column.target for column in outputs.columns))
         return cls(
-            outputs=outputs, dates=dates, targets=targets, points=tuple(outputs.point(target) for target in targets)
+            outputs=outputs,
+            dates=dates,
+            targets=targets,
+            points=tuple(outputs.point(target) for target in targets),
+            request=request,
         )
 
     @property
@@ -81,6 +95,19 @@ def split_answers(document: object, outputs: Outputs, records: int) -> list[obje
         what = f"{outputs.records} holds {len(found)} answers; {records} records were sent"
         raise AnswerError("wrong_shape", what)
     return found
+
+
+def pick_answer(document: object, outputs: Outputs, position: int, item_id: str) -> object:
+    """The answer, among those of a body, of the item that stood at that position of the request.
+
+    Raises AnswerError when there is none.
+    """
+    found = [document] if outputs.records is None else compile_path(outputs.records)(document)
+    answers = found if isinstance(found, list) else []
+    named = [answer for answer in answers if answered_item(answer, outputs) == item_id]
+    if not named and position >= len(answers):
+        raise AnswerError("wrong_shape", f"{len(answers)} answers, and the item's was number {position + 1}")
+    return named[0] if named else answers[position]
 
 
 def answered_item(answer: object, outputs: Outputs) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from batchcast.steps.contract.series import ITEM_ID_KEY, Series
+from batchcast.steps.contract.series import Series
 from batchcast.steps.contract.template import Part, RowList, TemplateError, Value, parse_template
 from batchcast.steps.contract.toml_table import TomlTable
 
-__all__ = ["PLACEHOLDERS", "Request", "read_request"]
+__all__ = ["CONTENT_TYPES", "PLACEHOLDERS", "PLAIN_REQUEST", "Request", "read_request"]
 
 PLACEHOLDERS = (
     "item_id",
@@ -26,12 +27,35 @@ _LISTS = ("record", "records")
 _OF_THE_RUN = ("future_timestamps", "run_date", "horizon", "frequency")
 
 
+CONTENT_TYPES = ("application/json", "application/jsonlines", "text/csv", "application/x-parquet")
+_JSON_TYPES = CONTENT_TYPES[:2]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The templates: `body` is what is sent; where it holds `$record` or `$records`, `record` is one series in it."""
+    """The templates: `body` is what is sent; where it holds `$record` or `$records`, `record` is one series in it.
+
+    `mode` line: a request is a line of an object; object: it is an object of its own. In lines, `pairing` envelope has
+    the service carry the ids past the model, and position pairs answers with requests by their order.
+    """
 
     body: tuple[Part, ...]
     record: tuple[Part, ...] | None = None
+    content_type: str = _JSON_TYPES[0]
+    accept: str = _JSON_TYPES[0]
+    mode: Literal["line", "object"] = "line"
+    pairing: Literal["envelope", "position"] = "envelope"
+    items_per_request: int = 1
+
+    @property
+    def enveloped(self) -> bool:
+        """Whether a request carries the ids of its items past the model."""
+        return self.mode == "line" and self.pairing == "envelope"
+
+    @property
+    def several(self) -> bool:
+        """Whether a request may hold several items."""
+        return self.items_per_request > 1
 
     @property
     def series(self) -> tuple[Part, ...]:
@@ -44,20 +68,34 @@ class Request:
         return tuple(part for part in self.series if isinstance(part, RowList))
 
 
+PLAIN_REQUEST = Request(body=())
+"""How a request travels where nothing is declared."""
+
+
 def read_request(table: TomlTable, series: Series) -> Request:
-    body = _template(table, "body", series)
-    record = _template(table, "record", series) if "record" in table else None
-    request = Request(body=body, record=record)
+    content_type = table.choice("content_type", CONTENT_TYPES, default=CONTENT_TYPES[0])
+    mode = table.choice("mode", ("line", "object"), default="line")
+    paired = "pairing" in table
+    request = Request(
+        body=_template(table, "body", series, mode),
+        record=_template(table, "record", series, mode) if "record" in table else None,
+        content_type=content_type,
+        accept=table.choice("accept", CONTENT_TYPES, default=content_type),
+        mode=mode,
+        pairing=table.choice("pairing", ("envelope", "position"), default="envelope"),
+        items_per_request=table.integer("items_per_request", default=1, minimum=1),
+    )
+    _check_travel(request, table, paired=paired)
     _check_lists(request, table)
     _check_columns(request, table, series)
     return request
 
 
-def _template(table: TomlTable, key: str, series: Series) -> tuple[Part, ...]:
+def _template(table: TomlTable, key: str, series: Series, mode: str) -> tuple[Part, ...]:
     names = [*PLACEHOLDERS, *series.item_id, *(_LISTS if key == "body" else ())]
     text = table.text(key)
     try:
-        parts = parse_template(text, list(dict.fromkeys(names))) if text else ()
+        parts = parse_template(text, list(dict.fromkeys(names)), compact=mode == "line") if text else ()
     except TemplateError as error:
         table.problem(f"{key} {error.what}" if error.what.startswith("is ") else f"{key}: {error.what}", error.remedy)
         return ()
@@ -83,10 +121,28 @@ def _row_list(text: str, place: Value) -> RowList:
     return RowList(found.period, found.row, place.path)
 
 
+def _check_travel(request: Request, table: TomlTable, *, paired: bool) -> None:
+    """What Batch Transform cannot do (developer guide, "Associate prediction results with input records")."""
+    if request.content_type not in _JSON_TYPES and request.mode == "line":
+        what = f"{request.content_type} cannot travel in lines: a request of it has several, or none."
+        table.problem(what, 'Write mode = "object".')
+    if request.mode == "object" and paired:
+        table.problem("an object is paired by its name, not by envelope or position.", "Leave pairing out.")
+    if request.enveloped and request.accept != request.content_type:
+        what = f"the service joins input and answer of one type only, and these are {request.content_type} and "
+        table.problem(f"{what}{request.accept}.", 'Write pairing = "position".')
+    if request.several and request.mode == "line" and request.content_type == "application/jsonlines":
+        what = "a line of application/jsonlines is one series, and the service sends a line a request."
+        table.problem(what, 'Write content_type = "application/json", or mode = "object".')
+
+
 def _check_lists(request: Request, table: TomlTable) -> None:
     lists = [part for part in request.body if isinstance(part, Value) and part.name in _LISTS]
     if len(lists) > 1:
         table.problem("body holds $record or $records more than once.", "Leave one.")
+    if request.several and request.body and not (lists and lists[0].name == "records"):
+        what = f"items_per_request = {request.items_per_request}, and body has no list of them."
+        table.problem(what, "Write $records in body, and what one of them is as record.")
     if lists and request.record is None:
         remedy = "Add record = '''{\"start\": $start_time, \"target\": $target_time_series}''' or the like."
         table.problem(f"body holds ${lists[0].name}, and no record says what that is.", remedy)
@@ -101,9 +157,6 @@ def _check_lists(request: Request, table: TomlTable) -> None:
 
 
 def _check_columns(request: Request, table: TomlTable, series: Series) -> None:
-    if request.series and Value(ITEM_ID_KEY, (ITEM_ID_KEY,)) not in request.series:
-        remedy = f'Add "{ITEM_ID_KEY}": $item_id to it.'
-        table.problem("no key carries the item id, so answers could not be matched to records.", remedy)
     if request.series and not any(part.period in ("history", "both") for part in request.row_lists):
         table.problem("nothing in it carries the history.", 'Write $target_time_series or $history({"y": $column}).')
     for part in request.row_lists:

@@ -79,7 +79,11 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
         expected = Expected.of(
-            contract.outputs, manifest.run_date, manifest.forecast_horizon, parse_frequency(manifest.frequency)
+            contract.outputs,
+            manifest.run_date,
+            manifest.forecast_horizon,
+            parse_frequency(manifest.frequency),
+            contract.request,
         )
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)

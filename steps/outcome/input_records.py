@@ -14,10 +14,12 @@ from pathlib import Path
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.shards.layout import shard_uri
+from batchcast.steps.shards.sent_records import SentRecord, SentRecords
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri, whole_file
 
 __all__ = ["contract_uri", "retry_inputs", "write_failed_records", "write_retry_shards"]
 
+_Place = tuple[str, int, str | None, int | None, int]
 EMBEDDED_BYTES = 64 * 1024 * 1024
 """failed_records.jsonl carries the records themselves up to this size in all; beyond it only where each lies."""
 
@@ -33,33 +35,42 @@ def retry_inputs(store: ObjectStore, runs_uri: str, run_id: str) -> list[str]:
 
 
 def write_retry_shards(
-    store: ObjectStore, runs_uri: str, rows: Sequence[LedgerRow], groups: Mapping[str, Sequence[int]], directory: Path
+    store: ObjectStore,
+    runs_uri: str,
+    rows: Sequence[LedgerRow],
+    groups: Mapping[str, Sequence[int]],
+    directory: Path,
+    sent: SentRecords,
 ) -> None:
-    """A file for each of `groups`, with the records of its rows byte for byte as they were sent.
+    """A file for each of `groups`, with a request for each of its rows, as it was sent but with its record alone.
 
     The groups are in the order in which the records lie in their shards.
     """
     wanted = [rows[index] for indexes in groups.values() for index in indexes]
-    lines = _read_lines(store, runs_uri, wanted)
+    requests = _read_requests(store, runs_uri, wanted, sent)
+    end = b"" if sent.text.by_object else b"\n"
     for name, indexes in groups.items():
         with whole_file(directory / name, directory) as stream:
-            stream.writelines(line for _, line in islice(lines, len(indexes)))
+            stream.writelines(_cut(sent, *pair).request + end for pair in islice(requests, len(indexes)))
 
 
-def write_failed_records(store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], path: Path) -> None:
+def write_failed_records(
+    store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], path: Path, sent: SentRecords
+) -> None:
     """A line a record that was sent and has no usable answer: why, where it lies, and the record itself as `record`.
 
     The lines are in the order of `rows`. `record` is null beyond EMBEDDED_BYTES, and where the shard is gone, as an
     earlier run's may be; `contract` says where the record lies.
     """
     lost = [row for row in rows if row.status in ("failed", "missing") and row.shard is not None]
-    records: dict[tuple[str, int, str | None, int | None], bytes] = {}
+    records: dict[_Place, bytes] = {}
     size = 0
-    for row, line in _read_lines(store, runs_uri, lost, skip_gone=True):
-        size += len(line)
+    for row, request in _read_requests(store, runs_uri, lost, sent, skip_gone=True):
+        record = _cut(sent, row, request).body
+        size += len(record)
         if size > EMBEDDED_BYTES:
             break
-        records[_place(row)] = line
+        records[_place(row)] = record
     with whole_file(path, path.parent) as stream:
         for row in lost:
             stream.write(_failed_line(runs_uri, row, records.get(_place(row))))
@@ -70,29 +81,42 @@ def _failed_line(runs_uri: str, row: LedgerRow, record: bytes | None) -> bytes:
         "item_id": row.item_id,
         "shard": row.shard,
         "line": row.line,
+        "position": row.position,
         "round": row.round,
         "reason": row.reason,
         "detail": row.detail,
         "contract": contract_uri(runs_uri, row),
     }
-    # The record goes in as it is: parsing it could change its numbers.
-    body = record.strip() if record is not None else b"null"
+    # The record goes in as it is: parsing it could change its numbers. What is no line of JSON goes in as text.
+    body = b"null"
+    if record is not None:
+        body = record if _is_json_line(record) else json.dumps(record.decode("utf-8", "replace")).encode()
     return json.dumps(head, ensure_ascii=False).encode()[:-1] + b', "record": ' + body + b"}\n"
 
 
-def _place(row: LedgerRow) -> tuple[str, int, str | None, int | None]:
-    return row.run_id, row.round, row.shard, row.line
+def _cut(sent: SentRecords, row: LedgerRow, request: bytes) -> SentRecord:
+    # In the retry round each was sent alone.
+    shard = str(row.shard) if row.round == 0 else ""
+    return sent.cut(request, shard, row.line or 0, row.position, row.item_id)
 
 
-def _read_lines(
-    store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], *, skip_gone: bool = False
+def _is_json_line(record: bytes) -> bool:
+    return record[:1] in (b"{", b"[") and b"\n" not in record
+
+
+def _place(row: LedgerRow) -> _Place:
+    return row.run_id, row.round, row.shard, row.line, row.position
+
+
+def _read_requests(
+    store: ObjectStore, runs_uri: str, rows: Iterable[LedgerRow], sent: SentRecords, *, skip_gone: bool = False
 ) -> Iterator[tuple[LedgerRow, bytes]]:
-    """Each row's record with its newline, shard by shard. Raises ObjectMissingError for a shard that is gone, or
-    passes over it."""
-    shards: defaultdict[str, dict[int, LedgerRow]] = defaultdict(dict)
+    """Each row with the request its record lies in, shard by shard. Raises ObjectMissingError for a shard that is
+    gone, or passes over it."""
+    shards: defaultdict[str, defaultdict[int, list[LedgerRow]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row.shard is not None and row.line is not None:
-            shards[shard_uri(runs_uri, row.run_id, row.round, row.shard)][row.line] = row
+            shards[shard_uri(runs_uri, row.run_id, row.round, row.shard)][row.line].append(row)
     for uri in sorted(shards):
         wanted = shards[uri]
         try:
@@ -103,9 +127,9 @@ def _read_lines(
             raise
         with shard as stream:
             for number in range(max(wanted) + 1):
-                line = stream.readline()
-                if not line:
+                request = stream.read() if sent.text.by_object else stream.readline()
+                if not request:
                     what = f"it ends before line {number}, which the manifest promises."
                     raise DataError(Problem("shard_changed", what, uri, "Build the run again."))
-                if number in wanted:
-                    yield wanted[number], line
+                for row in wanted.get(number, ()):
+                    yield row, request

@@ -18,6 +18,8 @@ __all__ = ["MISREAD", "REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "r
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",
     "short_output": "the output of its shard ends without an answer for this record",
+    "long_output": "the output of its shard holds more answers than requests, and nothing says whose they are",
+    "spoiled_request": "the answer to its request, which held other items too, is an error or not one answer an item",
     "unparsable": "its output line is not a JSON document with an item id and an answer",
     "answered_twice": "its shard's output holds more than one answer for it",
     "wrong_id": "its place in the output is taken by another item's answer",
@@ -47,7 +49,7 @@ REASONS: Mapping[str, str] = {
 
 Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 
-RETRYABLE = frozenset({"no_output", "short_output", "unparsable", "answered_twice"})
+RETRYABLE = frozenset({"no_output", "short_output", "long_output", "spoiled_request", "unparsable", "answered_twice"})
 """Reasons that say nothing about the record itself: sent alone it may well be answered."""
 
 MISREAD = frozenset({"wrong_shape", "wrong_days", "not_a_number"})
@@ -63,8 +65,9 @@ class LedgerRow:
     quarantined  it was not sent to the model
     failed       the model's answer cannot be used, or there was none when it was sent alone either
     missing      there is no answer
-    `shard` and `line` (from 0) say where its record lies under `<run_id>/input/r<round>/`; both are None when
-    it was not sent. `answer_sha256` is the digest of its output line, "" when there is none.
+    `shard`, `line` and `position` (from 0) say where its record lies under `<run_id>/input/r<round>/`: in which
+    request, and where in it; the first two are None when it was not sent. `answer_sha256` is the digest of its output
+    line, "" when there is none.
     """
 
     item_id: str
@@ -75,6 +78,7 @@ class LedgerRow:
     round: int = 0
     shard: str | None = None
     line: int | None = None
+    position: int = 0
     answer_sha256: str = ""
 
 
@@ -104,6 +108,7 @@ _SCHEMA = pa.schema(
         pa.field("round", pa.int32(), nullable=False),
         pa.field("shard", pa.string()),
         pa.field("line", pa.int32()),
+        pa.field("position", pa.int32(), nullable=False),
         pa.field("answer_sha256", pa.string(), nullable=False),
     ]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,14 @@ from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, LedgerRo
 from batchcast.steps.outcome.shard_output import Fault, Reading, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
+from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 
 __all__ = ["CarriedAnswer", "Reconciliation", "check_records", "reconcile", "retry_groups"]
 
 ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""
 
-_ABSENT = frozenset({"no_output", "short_output"})
+_ABSENT = frozenset({"no_output", "short_output", "long_output"})
 _LOST: tuple[ShardStatus, ...] = ("missing", "short")
 _SILENT = RETRYABLE | {"no_answer_after_retry"}
 
@@ -127,21 +128,25 @@ def reconcile(
     mismatches: list[str] = []
     retry: list[int] = []
     for shard, members in _members(records):
-        whole = read_shard(shard, read_output(0, shard), list(members.values()), expected)
+        requests = [[item for _, item in line] for line in members]
+        whole = read_shard(shard, read_output(0, shard), requests, expected)
         shards[whole.status] += 1
         mismatches.extend(whole.mismatches)
-        for line, ((index, item_id), reading) in enumerate(zip(members.items(), whole.readings, strict=True)):
+        places = [(line, position, *item) for line, items in enumerate(members) for position, item in enumerate(items)]
+        for (line, position, index, item_id), reading in zip(places, whole.readings, strict=True):
             readings[index] = reading
-            row = LedgerRow(item_id=item_id, status="missing", run_id=manifest.run_id, shard=shard, line=line)
+            row = LedgerRow(
+                item_id=item_id, status="missing", run_id=manifest.run_id, shard=shard, line=line, position=position
+            )
             rows[index] = _row(row, reading, "ok")
             if _retryable(reading):
                 retry.append(index)
     for shard, indexes in _sent_again(retry_shards or (), retry):
-        whole = read_shard(shard, read_output(1, shard), [rows[index].item_id for index in indexes], expected)
+        whole = read_shard(shard, read_output(1, shard), [[rows[index].item_id] for index in indexes], expected)
         mismatches.extend(whole.mismatches)
         for line, (index, second) in enumerate(zip(indexes, whole.readings, strict=True)):
             readings[index] = reading = _after_retry(readings[index], second, len(indexes))
-            rows[index] = _row(replace(rows[index], round=1, shard=shard, line=line), reading, "ok")
+            rows[index] = _row(replace(rows[index], round=1, shard=shard, line=line, position=0), reading, "ok")
     lost = sum(shards[status] for status in _LOST)
     garbled = sum(rows[index].reason not in _ABSENT for index in retry)
     return Reconciliation(
@@ -155,15 +160,16 @@ def reconcile(
     )
 
 
-def retry_groups(retry: Sequence[int], most: int) -> dict[str, list[int]]:
-    """The shards of the retry round: each record alone, or in `most` shards of nearly equal size where they are more.
+def retry_groups(retry: Sequence[int], most: int, text: RequestText = PLAIN_TEXT) -> dict[str, list[int]]:
+    """The shards of the retry round: each record alone, or in `most` shards of nearly equal size where they are more
+    and a shard can hold several requests.
 
     Name of the shard to the row numbers of its records.
     """
-    count = min(len(retry), most)
+    count = len(retry) if text.by_object else min(len(retry), most)
     starts = [len(retry) * number // count for number in range(count + 1)] if count else []
     cut = [list(retry[start:end]) for start, end in pairwise(starts)]
-    return {retry_shard(group[0], len(group)): group for group in cut}
+    return {retry_shard(group[0], len(group), text.suffix): group for group in cut}
 
 
 def _sent_again(retry_shards: Collection[str], retry: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
@@ -206,15 +212,20 @@ def _carried(records: pa.Table) -> Iterator[tuple[int, str]]:
             yield index, item_id
 
 
-def _members(records: pa.Table) -> Iterator[tuple[str, dict[int, str]]]:
-    """Each shard with the row number and the item of its lines, in line order."""
-    shards: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
-    columns = (records[name].to_pylist() for name in ("item_id", "shard", "line"))
-    for index, (item_id, shard, line) in enumerate(zip(*columns, strict=True)):
+def _members(records: pa.Table) -> Iterator[tuple[str, list[list[tuple[int, str]]]]]:
+    """Each shard with the row number and the item of every record, request by request."""
+    shards: defaultdict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
+    columns = (records[name].to_pylist() for name in ("item_id", "shard", "line", "position"))
+    for index, (item_id, shard, line, position) in enumerate(zip(*columns, strict=True)):
         if shard is not None:
-            shards[shard].append((line, index, item_id))
+            shards[shard].append((line, position or 0, index, item_id))
     for shard in sorted(shards):
-        yield shard, {index: item_id for _, index, item_id in sorted(shards[shard])}
+        members = sorted(shards[shard])
+        yield shard, [[(index, item) for _, _, index, item in line] for _, line in groupby(members, _line)]
+
+
+def _line(member: tuple[int, int, int, str]) -> int:
+    return member[0]
 
 
 def _row(row: LedgerRow, reading: Reading, good: Status) -> LedgerRow:

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from batchcast.steps.contract.answer import AnswerError, Expected, read_answer, split_answers
+from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
-from batchcast.steps.outcome.shard_output import Document, Fault, Reading, Usable, read_documents
+from batchcast.steps.outcome.shard_output import Document, Fault, Reading, read_again, read_documents
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
@@ -112,19 +112,16 @@ def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:
 
 def _read(store: ObjectStore, uri: str, rows: list[LedgerRow], expected: Expected) -> list[tuple[LedgerRow, Reading]]:
     try:
-        documents = {document.item_id: document for document in read_documents(store.read(uri))}
+        documents = read_documents(store.read(uri), expected.request)
     except ObjectMissingError:
-        documents = {}
-    return [(row, _reading(row, documents.get(row.item_id), uri, expected)) for row in rows]
+        documents = []
+    return [(row, _reading(row, documents, uri, expected)) for row in rows]
 
 
-def _reading(row: LedgerRow, document: Document | None, uri: str, expected: Expected) -> Reading:
-    if document is None:
+def _reading(row: LedgerRow, documents: list[Document], uri: str, expected: Expected) -> Reading:
+    document, reading = read_again(documents, row, uri, expected)
+    if document is None or reading is None:
         return Fault(reason="answer_changed", detail=f"{uri} no longer holds its answer")
     if document.sha256 != row.answer_sha256:
         return Fault(reason="answer_changed", detail=f"{uri} line {document.line} is another answer than was accepted")
-    try:
-        (answer,) = split_answers(document.answer, expected.outputs, 1)
-        return Usable(values=read_answer(answer, expected), sha256=document.sha256)
-    except AnswerError as error:
-        return Fault(reason=error.reason, detail=f"{uri} line {document.line}: {error.detail}", sha256=document.sha256)
+    return reading

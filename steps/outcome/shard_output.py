@@ -1,8 +1,9 @@
-"""One output object of the transform: its documents, and the record each of them belongs to.
+"""One output object of the transform: its documents, and the records each of them belongs to.
 
-An output line is `{"SageMakerOutput": <answer>, "item_id": "…"}`: the join of input and answer, filtered to the id
-(SageMaker developer guide, "Associate prediction results with input records", read 2023-03).
-The service writes an object only when every record of the shard was answered, in input order. None of that is
+Where requests are envelopes, an output line is `{"SageMakerOutput": <answer>, "item_id": "…"}`: the join of input and
+answer, filtered to the ids (SageMaker developer guide, "Associate prediction results with input records", read
+2023-03). Elsewhere it is the answer itself, and its place says whose it is.
+The service writes an object only when every request of the shard was answered, in input order. None of that is
 taken for granted here: the object may be absent, cut, too long, garbled, or another shard's.
 """
 
@@ -14,9 +15,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from batchcast.steps.contract.answer import AnswerError, Expected, Values, answered_item, read_answer, split_answers
+from batchcast.steps.contract.answer import (
+    AnswerError,
+    Expected,
+    Values,
+    answered_item,
+    pick_answer,
+    read_answer,
+    split_answers,
+)
+from batchcast.steps.contract.request import Request
+from batchcast.steps.outcome.answer_types import decode_answer
+from batchcast.steps.outcome.ledger import LedgerRow
 
-__all__ = ["Document", "Fault", "Reading", "ShardReading", "ShardStatus", "Usable", "read_documents", "read_shard"]
+__all__ = [
+    "Document",
+    "Fault",
+    "Reading",
+    "ShardReading",
+    "ShardStatus",
+    "Usable",
+    "read_again",
+    "read_documents",
+    "read_shard",
+]
 
 ShardStatus = Literal["ok", "missing", "short", "long", "garbled"]
 
@@ -25,18 +47,21 @@ _ID, _ANSWER = "item_id", "SageMakerOutput"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One JSON document of an output object; `line` counts from 1, `problem` says why it cannot be read."""
+    """One JSON document of an output object; `line` counts from 1, `problem` says why it cannot be read.
+
+    `item_ids` are those that the service joined to it, none where it does not.
+    """
 
     line: int
     sha256: str
-    item_id: str = ""
+    item_ids: tuple[str, ...] = ()
     answer: object = None
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usable:
-    """A record's answer that passed every check; `values` is steps x published columns."""
+    """A record's answer that passed every check; `values` is days x targets."""
 
     values: Values
     sha256: str
@@ -63,91 +88,155 @@ class ShardReading:
     mismatches: tuple[str, ...] = ()
 
 
-def read_documents(data: bytes) -> list[Document]:
-    """Every JSON document of an output object; blank lines are no documents, two on one line are two."""
+def read_documents(data: bytes, request: Request) -> list[Document]:
+    """Every document of an output object; blank lines are no documents, two on one line are two."""
+    if request.mode == "object":
+        return [_whole(data, request)]
     documents = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         text = line.strip()
         if text:
-            documents.extend(_documents_of_line(text, number))
+            documents.extend(_documents_of_line(text, number, enveloped=request.enveloped))
     return documents
 
 
-def read_shard(name: str, data: bytes | None, item_ids: Sequence[str], expected: Expected) -> ShardReading:
-    """The records of a shard, by line and by id, with the answers in `data` (None: there is no output object)."""
+def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]], expected: Expected) -> ShardReading:
+    """The records of a shard, given by the items of each of its requests, with the answers in `data` (None: there is no
+    output object). One reading an item, in their order."""
+    every = [item for items in requests for item in items]
     if data is None:
         absent = Fault(reason="no_output", detail=f"{name}.out does not exist")
-        return ShardReading(status="missing", readings=(absent,) * len(item_ids))
-    documents = read_documents(data)
-    if len(documents) == len(item_ids):
-        owners: list[int | None] = list(range(len(item_ids)))
-    else:
-        owners = _owners_by_id(documents, item_ids)
-    readings: dict[int, Reading] = {}
-    mismatches = []
-    for document, owner in zip(documents, owners, strict=True):
+        return ShardReading(status="missing", readings=(absent,) * len(every))
+    documents = read_documents(data, expected.request)
+    readings: dict[str, Reading] = {}
+    mismatches: list[str] = []
+    for document, owner in zip(documents, _owners(documents, requests, expected.request), strict=True):
         where = f"{name}.out line {document.line}"
-        reading = _read(document, item_ids[owner] if owner is not None else None, where, expected)
-        if isinstance(reading, Fault) and reading.reason == "wrong_id":
-            mismatches.append(reading.detail)
-        if owner is not None:
+        found = _read_request(document, requests[owner] if owner is not None else (), where, expected)
+        mismatches += [one.detail for one in found.values() if isinstance(one, Fault) and one.reason == "wrong_id"]
+        if owner is None:
+            continue
+        for item in requests[owner]:
             again = Fault(reason="answered_twice", detail=where, sha256=document.sha256)
-            readings[owner] = again if owner in readings else reading
-    absent = Fault(reason="short_output", detail=f"{name}.out holds {len(documents)} of {len(item_ids)} answers")
+            readings[item] = again if item in readings else found[item]
+    kind = "short_output" if len(documents) <= len(requests) else "long_output"
+    absent = Fault(reason=kind, detail=f"{name}.out holds {len(documents)} answers to {len(requests)} requests")
     return ShardReading(
-        status=_status(documents, len(item_ids)),
-        readings=tuple(readings.get(line, absent) for line in range(len(item_ids))),
+        status=_status(documents, len(requests)),
+        readings=tuple(readings.get(item, absent) for item in every),
         mismatches=tuple(mismatches),
     )
 
 
-def _status(documents: Sequence[Document], records: int) -> ShardStatus:
-    if len(documents) < records:
+def read_again(
+    documents: Sequence[Document], row: LedgerRow, uri: str, expected: Expected
+) -> tuple[Document | None, Reading | None]:
+    """The document that holds the answer which the row of a ledger speaks of, and that answer, checked anew."""
+    if expected.request.enveloped:
+        document = next((document for document in documents if row.item_id in document.item_ids), None)
+    else:
+        line = row.line or 0
+        document = documents[line] if line < len(documents) else None
+    if document is None or document.problem:
+        return document, None
+    where, answer = f"{uri} line {document.line}", document.answer
+    try:
+        answer = pick_answer(answer, expected.outputs, row.position, row.item_id)
+    except AnswerError as error:
+        return document, Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+    return document, _read(answer, row.item_id, document, where, expected)
+
+
+def _owners(documents: Sequence[Document], requests: Sequence[Sequence[str]], request: Request) -> list[int | None]:
+    if len(documents) == len(requests):
+        return list(range(len(requests)))
+    # Nothing says whose answers these are.
+    return _owners_by_id(documents, requests) if request.enveloped else [None] * len(documents)
+
+
+def _status(documents: Sequence[Document], requests: int) -> ShardStatus:
+    if len(documents) < requests:
         return "short"
-    if len(documents) > records:
+    if len(documents) > requests:
         return "long"
     return "garbled" if any(document.problem for document in documents) else "ok"
 
 
-def _owners_by_id(documents: Sequence[Document], item_ids: Sequence[str]) -> list[int | None]:
-    """The record of each document of a shard whose count is wrong; None: it cannot be read, or is no record's here."""
-    lines = {item_id: line for line, item_id in enumerate(item_ids)}
+def _owners_by_id(documents: Sequence[Document], requests: Sequence[Sequence[str]]) -> list[int | None]:
+    """The request of each document of a shard whose count is wrong; None: it cannot be read, or is none's here."""
+    lines = {tuple(items): line for line, items in enumerate(requests)}
     owners: list[int | None] = []
     last = -1
     for document in documents:
-        owner = lines.get(document.item_id) if not document.problem else None
-        # Answers come in input order; one that does not is not where its record was sent.
+        owner = lines.get(document.item_ids) if not document.problem else None
+        # Answers come in input order; one that does not is not where its request was sent.
         in_order = owner is not None and owner >= last
         owners.append(owner if in_order else None)
         last = owner if in_order and owner is not None else last
     return owners
 
 
-def _read(document: Document, item_id: str | None, where: str, expected: Expected) -> Reading:
+def _read_request(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
+    """What a document holds for each of the items of a request; under "" what is no item's here."""
     if document.problem:
-        return Fault(reason="unparsable", detail=f"{where}: {document.problem}", sha256=document.sha256)
+        return _all(item_ids, Fault(reason="unparsable", detail=f"{where}: {document.problem}", sha256=document.sha256))
+    if expected.request.enveloped and document.item_ids != tuple(item_ids):
+        return _wrong_id(document, item_ids, _named(document.item_ids), where)
+    if not item_ids:
+        return {}
     try:
-        (answer,) = split_answers(document.answer, expected.outputs, 1)
+        answers = split_answers(document.answer, expected.outputs, len(item_ids))
     except AnswerError as error:
-        return Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+        # Sent alone each may well be answered: one bad series can spoil the request of all.
+        reason = error.reason if len(item_ids) == 1 else "spoiled_request"
+        return _all(item_ids, Fault(reason=reason, detail=f"{where}: {error.detail}", sha256=document.sha256))
+    names = [answered_item(answer, expected.outputs) for answer in answers]
+    if len(item_ids) > 1 and set(names) == set(item_ids):
+        answers = [answers[names.index(item)] for item in item_ids]
+    found = zip(item_ids, answers, strict=True)
+    return {item: _read(answer, item, document, where, expected) for item, answer in found}
+
+
+def _read(answer: object, item_id: str, document: Document, where: str, expected: Expected) -> Reading:
     echoed = answered_item(answer, expected.outputs)
-    found = document.item_id if echoed is None or document.item_id != item_id else echoed
-    if found != item_id:
-        place = f"{item_id!r} was expected" if item_id is not None else "that is no record in its place"
-        what = f"{where}: answers {found!r}; {place}"
-        return Fault(reason="wrong_id", detail=what, sha256=document.sha256)
+    if echoed is not None and echoed != item_id:
+        return _wrong_id(document, [item_id], repr(echoed), where)[item_id]
     try:
         return Usable(values=read_answer(answer, expected), sha256=document.sha256)
     except AnswerError as error:
         return Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
 
 
-def _documents_of_line(text: bytes, number: int) -> list[Document]:
+def _wrong_id(document: Document, item_ids: Sequence[str], found: str, where: str) -> dict[str, Reading]:
+    place = f"{_named(item_ids)} was expected" if item_ids else "that is no record in its place"
+    what = f"{where}: answers {found}; {place}"
+    return _all(item_ids or [""], Fault(reason="wrong_id", detail=what, sha256=document.sha256))
+
+
+def _named(item_ids: Sequence[str]) -> str:
+    return repr(item_ids[0]) + (f" and {len(item_ids) - 1} more" if len(item_ids) > 1 else "") if item_ids else "''"
+
+
+def _all(item_ids: Sequence[str], fault: Fault) -> dict[str, Reading]:
+    return dict.fromkeys(item_ids, fault)
+
+
+def _whole(data: bytes, request: Request) -> Document:
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        return Document(line=1, sha256=digest, answer=decode_answer(data, request))
+    except (ValueError, RecursionError) as error:
+        return Document(line=1, sha256=digest, problem=f"not {request.accept}: {error}")
+
+
+def _documents_of_line(text: bytes, number: int, *, enveloped: bool) -> list[Document]:
     digest = hashlib.sha256(text).hexdigest()
     try:
         values = _json_values(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         return [Document(line=number, sha256=digest, problem=f"not JSON in UTF-8: {error}")]
+    if not enveloped:
+        return [Document(line=number, sha256=digest, answer=value) for value in values]
     return [_document(value, number, digest) for value in values]
 
 
@@ -168,7 +257,8 @@ def _json_values(text: str) -> list[object]:
 def _document(value: object, number: int, digest: str) -> Document:
     if not isinstance(value, dict) or _ANSWER not in value:
         return Document(line=number, sha256=digest, problem=f"no object with a key {_ANSWER!r}")
-    item_id = value.get(_ID)
-    if not isinstance(item_id, str) or not item_id:
+    found = value.get(_ID)
+    item_ids = tuple(found) if isinstance(found, list) else (found,)
+    if not all(isinstance(item, str) and item for item in item_ids):
         return Document(line=number, sha256=digest, problem=f"no text under the key {_ID!r}")
-    return Document(line=number, sha256=digest, item_id=item_id, answer=value[_ANSWER])
+    return Document(line=number, sha256=digest, item_ids=item_ids, answer=value[_ANSWER])

@@ -35,6 +35,7 @@ from batchcast.steps.shards.manifest import (
 )
 from batchcast.steps.shards.quarantine import REMEDIES, Quarantine
 from batchcast.steps.shards.records import WRITTEN_SCHEMA, BuiltRecords
+from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.selection import Selection
 
 __all__ = ["Account", "Locate", "check_account", "refuse_contradictions", "write_account"]
@@ -83,7 +84,10 @@ class Account:
         why = [quarantined.get(item) for item in present.tolist()]
         columns = {
             "item_id": pa.array([self.items.ids[item] for item in present.tolist()], pa.string()),
-            **{name: written.column(name).take(row_of_item) for name in ("shard", "line", "bytes", "sha256")},
+            **{
+                name: written.column(name).take(row_of_item)
+                for name in ("shard", "line", "position", "bytes", "sha256")
+            },
             "rows": pa.array(rows, pa.int32()),
             "first_date": _dates(self.items.first[present], rows, axis),
             "last_date": _dates(self.items.last[present], rows, axis),
@@ -149,6 +153,7 @@ def write_account(
     contract: ModelContract,
     axis: DateAxis,
     earlier: EarlierRun | None,
+    request_text: RequestText,
 ) -> Manifest:
     """Write the three files and return what the manifest says."""
     records = account.records(axis)
@@ -180,6 +185,7 @@ def write_account(
         frequency=axis.frequency.alias,
         frequency_inferred=contract.series.frequency is None,
         season=axis.season,
+        request_text=request_text,
     )
     write_manifest(directory, manifest)
     return manifest

@@ -8,7 +8,7 @@ from batchcast.steps.store.objects import join_uri
 
 __all__ = ["ledger_uri", "output_uri", "retry_members", "retry_shard", "shard_uri"]
 
-_RETRY_SHARD = re.compile(r"record-(\d{6,})\.jsonl|records-(\d{6,})-(\d+)\.jsonl")
+_RETRY_SHARD = re.compile(r"record-(\d{6,})\.[a-z]+|records-(\d{6,})-(\d+)\.[a-z]+")
 
 
 def shard_uri(runs_uri: str, run_id: str, round: int, shard: str) -> str:  # noqa: A002 (the word of the layout)
@@ -26,9 +26,9 @@ def ledger_uri(runs_uri: str, run_id: str) -> str:
     return join_uri(runs_uri, run_id, "report", "ledger.parquet")
 
 
-def retry_shard(index: int, records: int = 1) -> str:
+def retry_shard(index: int, records: int = 1, suffix: str = ".jsonl") -> str:
     """The shard of the retry round whose first item is in row `index` (from 0) of records.parquet."""
-    return f"record-{index:06d}.jsonl" if records == 1 else f"records-{index:06d}-{records}.jsonl"
+    return f"record-{index:06d}{suffix}" if records == 1 else f"records-{index:06d}-{records}{suffix}"
 
 
 def retry_members(shard: str) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import whole_file
 
@@ -52,12 +53,13 @@ BASELINE_FILE = "baseline.parquet"
 NULL_ITEM = "(null)"
 """The item that rows without an item id are counted under."""
 
-# Null where an item has none: a quarantined or carried item has no shard, line, bytes and sha256.
+# Null where an item has none: a quarantined or carried item has no shard, line, position, bytes and sha256.
 RECORDS_SCHEMA = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("shard", pa.string()),
         pa.field("line", pa.int32()),
+        pa.field("position", pa.int32()),
         pa.field("bytes", pa.int64()),
         pa.field("sha256", pa.string()),
         pa.field("rows", pa.int32(), nullable=False),
@@ -157,6 +159,7 @@ class Manifest:
     frequency: str = DAILY.alias
     frequency_inferred: bool = False
     season: int = DAILY.season
+    request_text: RequestText = PLAIN_TEXT
 
     def to_json(self) -> bytes:
         """Sorted keys and no clock: the same run has the same bytes."""
@@ -176,6 +179,7 @@ class Manifest:
                 document["run_date"] = parse_moment(document["run_date"])
                 parse_frequency(document.get("frequency", DAILY.alias))
                 document["totals"] = Totals(**document["totals"])
+                document["request_text"] = RequestText(**document.get("request_text", {}))
                 document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
                 return cls(**document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

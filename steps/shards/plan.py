@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.shards.request_text import RequestText
+
 __all__ = ["ShardPlan", "plan_shards", "shard_name", "shard_sizes"]
 
 _MOST_WAVES = 16
@@ -40,10 +42,10 @@ class ShardPlan:
         return len(self.starts) - 1
 
 
-def shard_name(number: int, shards: int) -> str:
-    """`part-00000.jsonl`; names sort as numbers do, for any number of shards."""
+def shard_name(number: int, shards: int, text: RequestText) -> str:
+    """`part-00000.jsonl`, or `request-00000.json` of a request alone; names sort as numbers do, for any number."""
     width = max(5, len(str(shards - 1)))
-    return f"part-{number:0{width}d}.jsonl"
+    return f"{'request' if text.by_object else 'part'}-{number:0{width}d}{text.suffix}"
 
 
 def shard_sizes(records: int, *, instances: int, concurrency: int, records_per_shard: int = 0) -> npt.NDArray[np.int64]:
@@ -77,10 +79,25 @@ def _ceil(amount: int, unit: int) -> int:
 
 
 def plan_shards(
-    rows: npt.NDArray[np.int64], *, instances: int, concurrency: int, records_per_shard: int = 0
+    rows: npt.NDArray[np.int64],
+    *,
+    instances: int,
+    concurrency: int,
+    records_per_shard: int = 0,
+    items_per_request: int = 1,
+    by_object: bool = False,
 ) -> ShardPlan:
-    """Deal the records, given by their numbers of rows, to shards. Equal rows are dealt in the order given."""
-    sizes = shard_sizes(len(rows), instances=instances, concurrency=concurrency, records_per_shard=records_per_shard)
+    """Deal the records, given by their numbers of rows, to shards. Equal rows are dealt in the order given.
+
+    The rule counts requests; `by_object` makes a shard of each.
+    """
+    requests = _ceil(len(rows), items_per_request)
+    per_shard = 1 if by_object else _ceil(records_per_shard, items_per_request)
+    sizes = shard_sizes(requests, instances=instances, concurrency=concurrency, records_per_shard=per_shard)
+    sizes = sizes * items_per_request
+    if len(sizes):
+        # The last request holds what is left over.
+        sizes[-1] -= requests * items_per_request - len(rows)
     longest_first = np.argsort(-rows, kind="stable")
     shard_of = _deal(sizes)
     by_shard = np.argsort(shard_of, kind="stable")

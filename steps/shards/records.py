@@ -23,6 +23,7 @@ from batchcast.steps.shards.periods import fill_steps, find_gaps, merge_rows, ne
 from batchcast.steps.shards.plan import shard_name
 from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_large
 from batchcast.steps.shards.render import RecordRenderer
+from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import whole_file
 
 __all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
@@ -35,11 +36,13 @@ WRITTEN_SCHEMA = pa.schema(
         ("place", pa.int32()),
         ("shard", pa.string()),
         ("line", pa.int32()),
+        ("position", pa.int32()),
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
     ]
 )
-"""A row a record: its place in the output, the shard, the line (from 0), and the bytes without the newline."""
+"""A row a record: its place in the output, the shard, the line of its request (from 0), its position among the records
+of the request, and its own bytes, without what the request has around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class RecordWriter:
     axis: DateAxis
     id_types: tuple[pa.DataType, ...]
     shard_starts: Numbers
+    request_text: RequestText
     max_bytes: int
     chunk_rows: int
     directory: Path
@@ -77,7 +81,7 @@ class RecordWriter:
             record
             for bucket in buckets
             for chunk in sorted_chunks(read_bucket(bucket, spills), rows=self.chunk_rows)
-            for record in self._records(chunk, renderer, built, advance)
+            for record in self._records(chunk, renderer, names, built, advance)
         )
         for shard, members in itertools.groupby(records, key=lambda record: self._shard_of(record[0])):
             self._write_shard(shard, members, names, built)
@@ -87,7 +91,12 @@ class RecordWriter:
         return int(np.searchsorted(self.shard_starts, place, side="right")) - 1
 
     def _records(
-        self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
+        self,
+        chunk: Chunk,
+        renderer: RecordRenderer,
+        names: Mapping[int, tuple[str, ...]],
+        built: BuiltRecords,
+        advance: Advance,
     ) -> Iterator[tuple[int, bytes]]:
         """Places and lines that can be sent; the others go to `built`."""
         advance(len(chunk.keys))
@@ -104,8 +113,10 @@ class RecordWriter:
         kept = fill_steps(chunk.only(good), series, self.axis)
         fits = good[good]
         for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
-            if len(record) > self.max_bytes:
-                built.quarantined[place] = too_large(f"{len(record):,}", self.max_bytes)
+            item_ids = ["/".join(names[place])]
+            if not self.request_text.fits(item_ids, len(record), self.max_bytes):
+                size = self.request_text.size(item_ids, len(record))
+                built.quarantined[place] = too_large(f"{size:,}", self.max_bytes)
                 fits[n] = False
             else:
                 yield place, record
@@ -118,18 +129,59 @@ class RecordWriter:
         names: Mapping[int, tuple[str, ...]],
         built: BuiltRecords,
     ) -> None:
-        name = shard_name(number, len(self.shard_starts) - 1)
+        requests = self._requests(records, names)
+        name = shard_name(number, len(self.shard_starts) - 1, self.request_text)
+        if not self.request_text.by_object:
+            self._write_object(name, requests, built)
+            return
+        for extra, request in enumerate(requests):
+            # More items than fit the payload limit together are more objects.
+            stem = name.removesuffix(self.request_text.suffix)
+            own = f"{stem}-{extra}{self.request_text.suffix}" if extra else name
+            self._write_object(own, iter([request]), built)
+
+    def _requests(
+        self, records: Iterator[tuple[int, bytes]], names: Mapping[int, tuple[str, ...]]
+    ) -> Iterator[_Request]:
+        """Requests of as many records as are declared, or of fewer, where more would not fit the payload limit."""
+        most = self.contract.request.items_per_request
+        request, size = _Request([], [], []), 0
+        for place, record in records:
+            item_id = "/".join(names[place])
+            if request.places and (
+                len(request.places) == most
+                or not self.request_text.fits([*request.item_ids, item_id], size + len(record), self.max_bytes)
+            ):
+                yield request
+                request, size = _Request([], [], []), 0
+            request.places.append(place)
+            request.item_ids.append(item_id)
+            request.records.append(record)
+            size += len(record)
+        yield request
+
+    def _write_object(self, name: str, requests: Iterator[_Request], built: BuiltRecords) -> None:
         digest = hashlib.sha256()
-        rows: list[tuple[int, str, int, int, str]] = []
+        rows: list[tuple[int, str, int, int, int, str]] = []
+        first = last = ""
         with whole_file(self.directory / name, self.directory) as stream:
-            for line, (place, record) in enumerate(records):
-                rows.append((place, name, line, len(record), hashlib.sha256(record).hexdigest()))
-                for text in (record, b"\n"):
-                    digest.update(text)
-                    stream.write(text)
+            for line, request in enumerate(requests):
+                for position, (place, record) in enumerate(zip(request.places, request.records, strict=True)):
+                    rows.append((place, name, line, position, len(record), hashlib.sha256(record).hexdigest()))
+                first, last = first or request.item_ids[0], request.item_ids[-1]
+                text = self.request_text.request(request.item_ids, request.records)
+                for piece in (text,) if self.request_text.by_object else (text, b"\n"):
+                    digest.update(piece)
+                    stream.write(piece)
             size = stream.tell()
-        first, last = ("/".join(names[rows[n][0]]) for n in (0, -1))
         built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
         built.shards.append(
             Shard(name=name, records=len(rows), bytes=size, sha256=digest.hexdigest(), first_item=first, last_item=last)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    places: list[int]
+    item_ids: list[str]
+    records: list[bytes]

@@ -16,14 +16,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.request import Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Part, Period, RowList, Value
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
+from batchcast.steps.shards.request_text import RequestText
 
 __all__ = ["RecordRenderer", "least_bytes_a_row"]
 
+_SPLIT = "\0"
+"""Where the records go; no JSON text holds it."""
 Periods = Mapping[Period, Chunk]
 Texts = Iterable[bytes | memoryview]
 """A piece of JSON a record."""
@@ -66,6 +70,24 @@ class RecordRenderer:
         pieces.append(itertools.repeat(self._literals[-1]))
         return map(b"".join, zip(*pieces, strict=False))
 
+    def request_text(self, request: Request) -> RequestText:
+        """How these records become requests."""
+        head, tail = "", ""
+        for part in request.body if request.record is not None else ():
+            text = part if isinstance(part, str) else ""
+            if isinstance(part, Value):
+                text = self._of_the_run.get(part.name, _SPLIT if part.name == "record" else f"[{_SPLIT}]")
+            head += text
+        head, _, tail = head.partition(_SPLIT)
+        return RequestText(
+            suffix=".jsonl" if request.mode == "line" else ".json",
+            enveloped=request.enveloped,
+            several=request.several,
+            by_object=request.mode == "object",
+            head=head,
+            tail=tail,
+        )
+
     def _compile(self, parts: Sequence[Part]) -> None:
         literal = ""
         for part in parts:
@@ -101,10 +123,11 @@ class RecordRenderer:
         return [_quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]
 
     def _id_values(self, number: int) -> Callable[[Periods], Texts]:
-        text = str if pa.types.is_integer(self._id_types[number]) else _quoted
-        return lambda periods: [
-            text(self._names[place][number]).encode() for place in periods["history"].places.tolist()
-        ]
+        def values(periods: Periods) -> Texts:
+            text = str if pa.types.is_integer(self._id_types[number]) else _quoted
+            return [text(self._names[place][number]).encode() for place in periods["history"].places.tolist()]
+
+        return values
 
     def _moments(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> Texts:
         found = self._dates(chunk).take(pa.array(rows))

@@ -71,8 +71,3 @@ def test_network_isolation_is_refused_for_a_transform_step_because_the_model_has
 def test_half_a_vpc_configuration_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="needs at least one of each"):
         read_settings(values)
-
-
-def test_the_output_filter_keeps_the_id_and_the_answer_within_the_services_limit() -> None:
-    assert BuildSettings().output_filter == "$['item_id','SageMakerOutput']"
-    assert len(BuildSettings().output_filter) <= 63

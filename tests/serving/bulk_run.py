@@ -13,6 +13,7 @@ from memory_store import MemoryStore
 
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.shards.manifest import Manifest, Totals
+from batchcast.steps.shards.request_text import PLAIN_TEXT
 
 RUNS = "s3://bucket/runs/"
 
@@ -24,7 +25,7 @@ def bulk_run(store: MemoryStore, records: int, shards: int, run_id: str = "run0a
     for shard in range(shards):
         name = f"part-{shard:05d}.jsonl"
         mine = numbers[shard::shards]
-        text = b"".join(json.dumps({"item_id": f"item-{number}"}).encode() + b"\n" for number in mine)
+        text = b"".join(enveloped(f"item-{number}") + b"\n" for number in mine)
         store.write(f"{RUNS}{run_id}/input/r0/{name}", text)
         made += [RunRecord(number, f"item-{number}", name, line) for line, number in enumerate(mine)]
     totals = Totals(items=records, records=records, quarantined=0, carried=0, bytes=0, rows=records, later_items=0)
@@ -42,6 +43,10 @@ def bulk_run(store: MemoryStore, records: int, shards: int, run_id: str = "run0a
         shards=(),
     )
     return AsyncRun(run_id=run_id, runs_uri=RUNS, manifest=manifest, records=made)
+
+
+def enveloped(item_id: str) -> bytes:
+    return PLAIN_TEXT.request([item_id], [json.dumps({"item_id": item_id}).encode()])
 
 
 class CountingModel:

@@ -21,6 +21,7 @@ from batchcast.serving.bulk.submit import Pace, Progress, submit_run
 from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.shards.request_text import PLAIN_TEXT
 
 
 def submit(emulated: Emulated, run: AsyncRun, settings: AsyncSettings, pace: Pace, **options: Any) -> Progress:
@@ -82,7 +83,9 @@ def test_a_long_record_goes_by_the_bucket() -> None:
     settings = emulated.deploy()
     run = bulk_run(emulated.store, records=1, shards=1)
     long = json.dumps({"item_id": "item-0", "rows": "x" * MAX_INLINE_BYTES}).encode()
-    emulated.store.write("s3://bucket/runs/run0aaaaaaaa/input/r0/part-00000.jsonl", long + b"\n")
+    emulated.store.write(
+        "s3://bucket/runs/run0aaaaaaaa/input/r0/part-00000.jsonl", PLAIN_TEXT.request(["item-0"], [long]) + b"\n"
+    )
     assert submit(emulated, run, settings, Pace(seconds=1, senders=1)).answered == 1
     assert emulated.store.read("s3://bucket/runs/run0aaaaaaaa/async/input/part-00000/000000.json") == long
 

@@ -49,18 +49,23 @@ class Build:
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        """By item id, in output order."""
+        """By item id, in output order, what the model gets."""
         lines = [json.loads(line) for text in self.shards.values() for line in text.decode().split("\n") if line]
-        return {record["item_id"]: record for record in lines}
+        return {line["item_id"]: line["body"] for line in lines}
 
     @property
     def manifest(self) -> Manifest:
         return read_manifest(self.root / "processing/output/manifest")
 
     @property
+    def records_table(self) -> pa.Table:
+        """records.parquet."""
+        return read_records(self.root / "processing/output/manifest")
+
+    @property
     def table(self) -> list[dict[str, Any]]:
         """The rows of records.parquet."""
-        return list(read_records(self.root / "processing/output/manifest").to_pylist())
+        return list(self.records_table.to_pylist())
 
     @property
     def baseline(self) -> list[dict[str, Any]]:

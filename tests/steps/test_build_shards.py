@@ -53,7 +53,8 @@ def test_shards_manifest_and_records_agree(tmp_path: Path) -> None:
     for row in made.table:
         line = made.shards[row["shard"]].split(b"\n")[row["line"]]
         assert json.loads(line)["item_id"] == row["item_id"]
-        assert (row["bytes"], row["sha256"]) == (len(line), hashlib.sha256(line).hexdigest())
+        record = line.removeprefix(b'{"body":').removesuffix(f',"item_id":"{row["item_id"]}"}}'.encode())
+        assert (row["bytes"], row["sha256"]) == (len(record), hashlib.sha256(record).hexdigest())
         assert (row["rows"], row["first_date"], row["last_date"]) == (10, dt.date(2026, 1, 1), dt.date(2026, 1, 10))
         assert (row["quarantine_reason"], row["carried"]) == (None, False)
     totals = manifest.totals
@@ -134,8 +135,8 @@ def test_a_contract_of_flat_arrays(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 3, sales=[1.5, None, 3.0, 4.0, 5.0, 6.0])
     made = build(tmp_path, ARRAYS, [table])
     assert b"".join(made.shards.values()) == (
-        b'{"start":"2026-01-01","target":[1.5,null,3.0],"item_id":"a"}\n'
-        b'{"start":"2026-01-01","target":[4.0,5.0,6.0],"item_id":"b"}\n'
+        b'{"body":{"start":"2026-01-01","target":[1.5,null,3.0],"item_id":"a"},"item_id":"a"}\n'
+        b'{"body":{"start":"2026-01-01","target":[4.0,5.0,6.0],"item_id":"b"},"item_id":"b"}\n'
     )
 
 
@@ -220,7 +221,7 @@ def test_a_record_may_have_95_percent_of_the_payload_limit_and_not_a_byte_more(
     def table(item: str, length: int) -> pa.Table:
         return daily_rows([item], 1).append_column("note", pa.array(["x" * length]))
 
-    frame = len('{"item_id":"big","rows":[{"note":"","date":"2026-01-01","sales":0}]}')
+    frame = len('{"body":{"item_id":"big","rows":[{"note":"","date":"2026-01-01","sales":0}]},"item_id":"big"}')
     tables = [table("big", 950_000 - frame + extra), table("small", 1)]
     made = build(tmp_path, contract, tables, max_payload_in_mb=1)
     assert ("big" in made.records) is fits

@@ -17,6 +17,7 @@ from plain_records import plain_records
 from shard_build import build
 
 from batchcast.steps.contract.model_contract import parse_contract
+from batchcast.steps.shards.sent_records import SentRecords
 
 RUN_DATE = dt.date(2026, 1, 20)
 DAYS = 3
@@ -148,8 +149,10 @@ def test_records_equal_the_plain_ones_and_bytes_do_not_depend_on_files(
             assert "nothing_to_forecast" in whole.message
             return
         assert whole.exit_code == 0, whole.message
-        lines = [line for text in whole.shards.values() for line in text.decode().split("\n") if line]
-        assert sorted(lines) == sorted(wanted.values())
+        sent = SentRecords.of(whole.manifest, whole.records_table)
+        assert {
+            one.item_id: one.body.decode() for one in sent.read(whole.records_table, whole.shards.__getitem__)
+        } == wanted
         assert {item: json.loads(text) for item, text in wanted.items()} == whole.records
         assert whole.reasons == reasons
         assert {row["item_id"] for row in whole.table} == {*wanted, *reasons}

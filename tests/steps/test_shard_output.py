@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
+from batchcast.steps.contract.request import PLAIN_REQUEST
 from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
 
@@ -18,6 +19,7 @@ EXPECTED = Expected.of(
     Outputs(columns=(Output(name="sales", path="mean", target="sales"),), item_id="item_id"), date(2026, 2, 26), 2
 )
 IDS = ["a", "b", "c", "d"]
+REQUESTS = [[item] for item in IDS]
 
 
 def line(item: str, value: float = 1.0, echo: object = None) -> bytes:
@@ -28,7 +30,7 @@ def line(item: str, value: float = 1.0, echo: object = None) -> bytes:
 
 
 def read(*lines: bytes) -> ShardReading:
-    return read_shard("p.jsonl", b"".join(each + b"\n" for each in lines), IDS, EXPECTED)
+    return read_shard("p.jsonl", b"".join(each + b"\n" for each in lines), REQUESTS, EXPECTED)
 
 
 def reasons(found: ShardReading) -> list[str]:
@@ -42,13 +44,13 @@ def test_a_whole_output_is_paired_line_by_line() -> None:
 
 
 def test_no_output_object_is_missing() -> None:
-    found = read_shard("p.jsonl", None, IDS, EXPECTED)
+    found = read_shard("p.jsonl", None, REQUESTS, EXPECTED)
     assert (found.status, reasons(found)) == ("missing", ["no_output"] * 4)
 
 
 def test_blank_lines_at_record_boundaries_and_a_lost_last_newline_are_harmless() -> None:
     data = b"\n" + b"\n\n".join(line(item) for item in IDS)
-    found = read_shard("p.jsonl", data, IDS, EXPECTED)
+    found = read_shard("p.jsonl", data, REQUESTS, EXPECTED)
     assert (found.status, reasons(found)) == ("ok", ["ok"] * 4)
 
 
@@ -111,7 +113,7 @@ def test_an_answer_that_echoes_another_id_is_a_mismatch() -> None:
 
 
 def test_an_id_echoed_as_a_number_is_the_same_id() -> None:
-    found = read_shard("p.jsonl", line("7", echo=7), ["7"], EXPECTED)
+    found = read_shard("p.jsonl", line("7", echo=7), [["7"]], EXPECTED)
     assert reasons(found) == ["ok"]
 
 
@@ -141,7 +143,7 @@ def test_whatever_lines_are_lost_the_others_keep_their_own_answers(keep: list[bo
 
 @given(data=st.binary(max_size=200))
 def test_any_bytes_at_all_give_every_record_one_reading(data: bytes) -> None:
-    found = read_shard("p.jsonl", data, IDS, EXPECTED)
+    found = read_shard("p.jsonl", data, REQUESTS, EXPECTED)
     assert len(found.readings) == 4
     assert set(reasons(found)) <= set(REASONS)
 
@@ -150,4 +152,4 @@ def test_any_bytes_at_all_give_every_record_one_reading(data: bytes) -> None:
 def test_documents_are_counted_whatever_blank_space_is_between_them(blanks: list[bytes]) -> None:
     lines = [line(item) for item in IDS]
     data = blanks[4] + b"".join(each + b"\n" + blank for each, blank in zip(lines, blanks[:4], strict=True))
-    assert [document.item_id for document in read_documents(data)] == IDS
+    assert [item for document in read_documents(data, PLAIN_REQUEST) for item in document.item_ids] == IDS

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchcast.steps.shards.plan import plan_shards, shard_name, shard_sizes
+from batchcast.steps.shards.request_text import PLAIN_TEXT
 
 counts = st.integers(1, 5_000)
 instances = st.integers(1, 30)
@@ -88,6 +89,6 @@ def test_the_sizes_of_a_large_and_of_a_small_run() -> None:
 
 
 def test_names_sort_as_numbers_do() -> None:
-    assert shard_name(0, 1) == "part-00000.jsonl"
-    names = [shard_name(number, 123_456) for number in (0, 9, 99_999, 100_000, 123_455)]
+    assert shard_name(0, 1, PLAIN_TEXT) == "part-00000.jsonl"
+    names = [shard_name(number, 123_456, PLAIN_TEXT) for number in (0, 9, 99_999, 100_000, 123_455)]
     assert names == sorted(names)

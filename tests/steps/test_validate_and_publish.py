@@ -95,7 +95,7 @@ def test_a_record_without_an_answer_after_the_retry_holds_the_run(run: SampleRun
     ]
     assert published_objects(run.store) == {}
     failed = [json.loads(line) for line in run.report_file("failed_records.jsonl").read_bytes().splitlines()]
-    assert [(each["item_id"], each["record"]) for each in failed] == [(poison, json.loads(run.record(poison)))]
+    assert [(each["item_id"], each["record"]) for each in failed] == [(poison, json.loads(run.body(poison)))]
     assert run.store.read(failed[0]["contract"]) == run.record(poison) + b"\n"
 
 

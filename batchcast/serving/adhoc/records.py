@@ -19,10 +19,10 @@ from batchcast.steps.build_shards import build_shards
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
-from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.folders import history_folder
 from batchcast.steps.shards.manifest import read_baseline, read_records
+from batchcast.steps.shards.sent_records import SentRecord, SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 __all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
@@ -78,8 +78,10 @@ def build_records(
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
         manifest = build_shards(_arguments(run_date, forecast_horizon), paths, store)
-        _refuse_quarantined(read_records(paths.output("manifest")).to_pylist())
-        lines = [line for path in sorted(paths.output("shards").iterdir()) for line in path.read_bytes().splitlines()]
+        table = read_records(paths.output("manifest"))
+        _refuse_quarantined(table.to_pylist())
+        sent = SentRecords.of(manifest, table)
+        lines = [*sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
         baseline = read_baseline(paths.output("manifest")).to_pylist()
     frequency = parse_frequency(manifest.frequency)
     moments = frequency.after(manifest.run_date, forecast_horizon)
@@ -121,21 +123,21 @@ def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _record(
-    line: bytes,
+    sent: SentRecord,
     contract: ModelContract,
     baseline: Sequence[Mapping[str, Any]],
     run_date: date,
     moments: Sequence[date],
     frequency: Frequency,
 ) -> AdHocRecord:
-    document = json.loads(line)
-    item, target = document[ITEM_ID_KEY], contract.series.targets[0]
+    document = json.loads(sent.record)
+    item, target = sent.item_id, contract.series.targets[0]
     own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
     days = {name: {moments[row["step"] - 1]: row[name] for row in own} for name in ("naive", "actual")}
     known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
     return AdHocRecord(
         item_id=item,
-        body=line,
+        body=sent.body,
         history=dict(_history(document, contract, target, run_date, frequency)),
         naive=known["naive"],
         actual=known["actual"],

@@ -22,6 +22,7 @@ from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.layout import output_uri
+from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import ObjectStore
 
 __all__ = ["Collection", "collect_run", "decide_run", "error_key_of"]
@@ -60,7 +61,9 @@ def collect_run(
             if absent and not whatever_is_there:
                 continue
             there = [each for each in records if each.index in fates.answered or each.index in fates.lost]
-            lines = pool.map(lambda each: _line(store, each, fates, error_key), there)
+            # Without ids in the lines, each must be in its place.
+            there = there if run.manifest.request_text.enveloped else records
+            lines = pool.map(lambda each: _line(store, each, fates, error_key, run.manifest.request_text), there)
             store.write(output_uri(run.runs_uri, run.run_id, 0, shard), b"".join(lines))
             written += 1
     if unanswered and not whatever_is_there:
@@ -99,12 +102,14 @@ def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments
     )
 
 
-def _line(store: ObjectStore, record: RunRecord, fates: Fates, error_key: str) -> bytes:
+def _line(store: ObjectStore, record: RunRecord, fates: Fates, error_key: str, text: RequestText) -> bytes:
     """A line of the output object: the answer's own text, as the transform's join has it."""
     if record.index in fates.answered:
         answer = _one_line(store.read(fates.answered[record.index]), error_key)
     else:
         answer = _error(_failure(store, fates, record), error_key)
+    if not text.enveloped:
+        return answer + b"\n"
     identity = json.dumps(record.item_id, ensure_ascii=False).encode()
     return b'{"SageMakerOutput":' + answer + b',"item_id":' + identity + b"}\n"
 
@@ -119,7 +124,7 @@ def _one_line(body: bytes, error_key: str) -> bytes:
 
 
 def _failure(store: ObjectStore, fates: Fates, record: RunRecord) -> str:
-    attempts = fates.attempts[record.index]
+    attempts = fates.attempts.get(record.index, 0)
     uri = fates.failures.get(record.index)
     said = store.read(uri).decode("utf-8", "replace") if uri else "it expired in the queue or was never finished"
     return f"no answer in {attempts} attempts: {said}"

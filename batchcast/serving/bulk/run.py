@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.outcome.reconcile import check_records
 from batchcast.steps.shards.layout import output_uri, shard_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
@@ -82,6 +82,11 @@ def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
     manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
     table = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
     check_records(manifest, table)
+    text = manifest.request_text
+    if text.several or text.by_object:
+        what = "its requests hold several items, or are objects of their own; the endpoint is asked record by record."
+        remedy = 'Build it with items_per_request = 1 and mode = "line".'
+        raise ConfigError(Problem("bulk_request", what, run_id, remedy))
     answered = {each.name for each in manifest.shards if store.exists(output_uri(runs_uri, run_id, 0, each.name))}
     columns = (table[name].to_pylist() for name in ("item_id", "shard", "line"))
     records = [
@@ -130,7 +135,7 @@ class ShardReader:
         self._at = 0
 
     def read(self, record: RunRecord) -> bytes:
-        """The record as it was built, without its newline. Raises DataError when the shard is shorter than that."""
+        """What the model gets of the record. Raises DataError when the shard is shorter than that."""
         if record.shard != self._shard or record.line < self._at:
             self._open(record.shard)
         assert self._stream is not None
@@ -141,7 +146,7 @@ class ShardReader:
                 raise DataError(Problem("shard_changed", what, self._uri(record.shard), "Build the run again."))
             self._at += 1
             if self._at > record.line:
-                return line.rstrip(b"\n")
+                return self._run.manifest.request_text.body(line.rstrip(b"\n"))
 
     def close(self) -> None:
         """Close the shard that is open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import time
@@ -9,17 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from batchcast.engine import LocalSageMaker, ModelCommand, TransformOptions
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
+from batchcast.pipelines.transform_requests import with_request
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import ask_all, ask_url
 from batchcast.session.served_model import served_model
 from batchcast.session.session import LOCAL_START_SECONDS
-from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.answer import pick_answer
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract
+from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
-from batchcast.steps.outcome.shard_output import read_documents
+from batchcast.steps.outcome.shard_output import Document, read_documents
 from batchcast.steps.shards.layout import output_uri, shard_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest, Shard
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.shards.request_text import PLAIN_TEXT
+from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["answers_by_job", "answers_of_run", "answers_outside_batch", "records_of_run"]
@@ -29,26 +39,37 @@ _POLL_SECONDS = 0.05
 _ENDED = ("Completed", "Failed", "Stopped")
 # Shards that are read in whole to find the extreme records among: the first, the last and some between.
 _SHARDS_READ = 8
+_PLACE = ("item_id", "line", "position")
 
 
 def records_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> list[bytes]:
-    """Records of some of the run's shards, evenly spread over it. Raises ConfigError for a run without shards."""
-    return [
-        line
-        for shard in _some_shards(store, runs_uri, run_id)
-        for line in store.read(shard_uri(runs_uri, run_id, 0, shard.name)).splitlines()
-    ]
+    """Records of some of the run's shards, evenly spread over it, each in an envelope with its id, alone.
+
+    Raises ConfigError for a run without shards.
+    """
+    manifest, table = _run(store, runs_uri, run_id)
+    sent = SentRecords.of(manifest, table)
+    found = sent.read(table, lambda shard: store.read(shard_uri(runs_uri, run_id, 0, shard)))
+    return [PLAIN_TEXT.request([one.item_id], [one.body]) for one in found]
 
 
 def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, bytes | None]:
     """The answers of those shards' records, by item id."""
+    _, table = _run(store, runs_uri, run_id)
+    contract = parse_contract(store.read(join_uri(runs_uri, run_id, "manifest", CONTRACT_FILE)))
     answers: dict[str, bytes | None] = {}
-    for shard in _some_shards(store, runs_uri, run_id):
+    for shard in sorted(set(table["shard"].to_pylist())):
         try:
-            data = store.read(output_uri(runs_uri, run_id, 0, shard.name))
+            documents = _whole_documents(store.read(output_uri(runs_uri, run_id, 0, shard)), contract.request)
         except ObjectMissingError:
             continue
-        answers |= _answers(data)
+        own = table.filter(pc.equal(table["shard"], shard))
+        for item_id, line, position in zip(*(own[name].to_pylist() for name in _PLACE), strict=True):
+            found = [each for each in documents if item_id in each.item_ids] or documents[line : line + 1]
+            for document in found[:1]:
+                several = contract.request.several
+                answer = pick_answer(document.answer, contract.outputs, position or 0, item_id) if several else None
+                answers[item_id] = json.dumps(answer if several else document.answer).encode()
     return answers
 
 
@@ -59,7 +80,7 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         root = Path(folder)
         store = DirectoryStore(root / "s3")
-        store.write("s3://parity/input/part-00000.jsonl", b"".join(record.body + b"\n" for record in sample))
+        store.write("s3://parity/input/part-00000.jsonl", b"".join(_line(record) for record in sample))
         options = TransformOptions(start_seconds=LOCAL_START_SECONDS)
         sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store, options=options)
         sagemaker.create_transform_job(**_job(max(len(record.body) for record in sample), concurrency))
@@ -79,49 +100,49 @@ def answers_outside_batch(command: str, sample: Sequence[SampledRecord]) -> dict
     return {record.item_id: answer.body for record, answer in zip(sample, answers, strict=True)}
 
 
+def _line(record: SampledRecord) -> bytes:
+    return PLAIN_TEXT.request([record.item_id], [record.body]) + b"\n"
+
+
 def _job(longest: int, concurrency: int) -> dict[str, Any]:
     megabytes = max(DEFAULT_PAYLOAD_IN_MB, -(-longest * 105 // 100 // SMALLEST_MB_BYTES))
-    return {
+    job = {
         "TransformJobName": _JOB,
         "ModelName": _MODEL,
         "MaxConcurrentTransforms": min(concurrency, MAX_PAYLOAD_IN_MB // megabytes),
         "MaxPayloadInMB": megabytes,
-        "BatchStrategy": "SingleRecord",
         "ModelClientConfig": {"InvocationsMaxRetries": 0},
-        "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://parity/input/"}},
-            "ContentType": "application/json",
-            "SplitType": "Line",
-        },
-        "DataProcessing": {
-            "InputFilter": "$",
-            "JoinSource": "Input",
-            "OutputFilter": f"$['{ITEM_ID_KEY}','SageMakerOutput']",
-        },
-        "TransformOutput": {
-            "S3OutputPath": "s3://parity/output",
-            "Accept": "application/json",
-            "AssembleWith": "Line",
-        },
+        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://parity/input/"}}},
+        "TransformOutput": {"S3OutputPath": "s3://parity/output"},
         "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": 1},
     }
+    return with_request(job)
 
 
 def _answers(data: bytes) -> dict[str, bytes | None]:
-    documents = read_documents(data)
+    documents = _whole_documents(data, PLAIN_REQUEST)
+    return {document.item_ids[0]: json.dumps(document.answer).encode() for document in documents}
+
+
+def _whole_documents(data: bytes, request: Request) -> list[Document]:
+    documents = read_documents(data, request)
     broken = [document for document in documents if document.problem]
     if broken:
         what = f"line {broken[0].line} of the output is {broken[0].problem}."
         raise DataError(Problem("batch_side", what, remedy="Look into the run's report first."))
-    return {document.item_id: json.dumps(document.answer).encode() for document in documents}
+    return documents
 
 
-def _some_shards(store: ObjectStore, runs_uri: str, run_id: str) -> Sequence[Shard]:
-    uri = join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)
+def _run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:
+    """The run's manifest, and of its records those in some of its shards."""
+    folder = join_uri(runs_uri, run_id, "manifest")
     try:
-        shards = Manifest.from_json(store.read(uri), where=run_id).shards
+        manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+        table = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
     except ObjectMissingError as error:
         what = f"run {run_id} has no shards."
         raise ConfigError(Problem("unknown_run", what, "--against", "Name a run whose shards were built.")) from error
+    shards = manifest.shards
     count = min(_SHARDS_READ, len(shards))
-    return [shards[number * (len(shards) - 1) // max(1, count - 1)] for number in range(count)]
+    names = [shards[number * (len(shards) - 1) // max(1, count - 1)].name for number in range(count)]
+    return manifest, table.filter(pc.is_in(table["shard"], pa.array(names, pa.string())))

@@ -11,6 +11,7 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import RowList
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.shards.request_text import BODY_KEY, PLAIN_TEXT
 
 __all__ = ["SampledRecord", "stratified"]
 
@@ -29,7 +30,9 @@ def stratified(records: Sequence[bytes], count: int, contract: ModelContract | N
 
     Without the contract file only what needs no knowledge of the record. Raises DataError for records without an id.
     """
-    documents = [_document(record) for record in records]
+    opened = [open_line(record) for record in records]
+    records = [body for _, body in opened]
+    documents = [json.loads(body) for body in records]
     strata = _strata(records, documents, contract)
     share = max(1, count // (len(strata) + 1))
     chosen: dict[int, str] = {}
@@ -41,8 +44,7 @@ def stratified(records: Sequence[bytes], count: int, contract: ModelContract | N
     spread = [left[number * len(left) // more] for number in range(more)]
     chosen.update(dict.fromkeys(spread, "spread"))
     return [
-        SampledRecord(item_id=str(documents[place][ITEM_ID_KEY]), body=records[place], stratum=chosen[place])
-        for place in sorted(chosen)
+        SampledRecord(item_id=opened[place][0], body=records[place], stratum=chosen[place]) for place in sorted(chosen)
     ]
 
 
@@ -89,9 +91,14 @@ def _days(document: Mapping[str, Any], lists: Sequence[RowList]) -> int:
     return max((len(part.rows(document)) for part in lists), default=0)
 
 
-def _document(record: bytes) -> dict[str, Any]:
-    document = json.loads(record)
-    if not isinstance(document, dict) or not isinstance(document.get(ITEM_ID_KEY), str):
-        what = f"a record has no text under {ITEM_ID_KEY!r}: {record[:60]!r}."
+def open_line(line: bytes) -> tuple[str, bytes]:
+    """The item id of a record, and what the model gets: of an envelope, or of a record that carries its id itself.
+
+    Raises DataError for a record without an id.
+    """
+    document = json.loads(line)
+    item_id = document.get(ITEM_ID_KEY) if isinstance(document, dict) else None
+    if not isinstance(item_id, str):
+        what = f"a record has no text under {ITEM_ID_KEY!r}: {line[:60]!r}."
         raise DataError(Problem("no_item_id", what, remedy="Answers are matched to records by it."))
-    return document
+    return item_id, PLAIN_TEXT.body(line) if document.keys() == {ITEM_ID_KEY, BODY_KEY} else line

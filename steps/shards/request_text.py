@@ -1,0 +1,68 @@
+"""How records become the bytes of a request, and are found in them again.
+
+In a line, a request is an envelope, `{"body":<what the model gets>,"item_id":"…"}`, of which the service sends the
+body alone, or the body itself. Several records in one request are joined between a head and a tail that are the same
+in every request of a run, so that each can be cut out by the records' sizes, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["BODY_KEY", "PLAIN_TEXT", "RequestText"]
+
+BODY_KEY = "body"
+"""The key of an envelope that holds what the model gets."""
+_OPEN, _ID = b'{"body":', b',"item_id":'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestText:
+    """`suffix` ends the objects' names. `enveloped`: a line carries the ids; `several`: as a list.
+
+    `by_object`: an object is one request. `head`, `separator` and `tail` stand around and between the records.
+    """
+
+    suffix: str = ".jsonl"
+    enveloped: bool = True
+    several: bool = False
+    by_object: bool = False
+    head: str = ""
+    separator: str = ","
+    tail: str = ""
+
+    def request(self, item_ids: Sequence[str], records: Sequence[bytes]) -> bytes:
+        """One request, without a newline after it."""
+        parts = [self.head.encode(), self.separator.encode().join(records), self.tail.encode()]
+        if not self.enveloped:
+            return b"".join(parts)
+        ids = json.dumps(list(item_ids) if self.several else item_ids[0], ensure_ascii=False, separators=(",", ":"))
+        return b"".join([_OPEN, *parts, _ID, ids.encode(), b"}"])
+
+    def size(self, item_ids: Sequence[str], records: int) -> int:
+        """The bytes of a request with these items whose records have so many bytes together."""
+        empty = len(self.request(item_ids, [b""] * len(item_ids)))
+        return empty + records
+
+    def fits(self, item_ids: Sequence[str], records: int, limit: int) -> bool:
+        """Whether such a request has at most `limit` bytes."""
+        # No text is longer in JSON than six bytes a character; measuring exactly costs more.
+        most = records + sum(6 * len(item) + 8 for item in item_ids) + 4 * (len(self.head) + len(self.tail)) + 64
+        return most <= limit or self.size(item_ids, records) <= limit
+
+    def body(self, request: bytes) -> bytes:
+        """What the model gets of a request, which has no newline after it."""
+        # Quotes in an id are escaped, so the last such key is the envelope's own.
+        return request[len(_OPEN) : request.rindex(_ID)] if self.enveloped else request
+
+    def record(self, request: bytes, sizes: Sequence[int], place: int) -> bytes:
+        """The record at a place of a request whose records have these sizes."""
+        start = (len(_OPEN) if self.enveloped else 0) + len(self.head.encode())
+        start += sum(sizes[:place]) + place * len(self.separator.encode())
+        return request[start : start + sizes[place]]
+
+
+PLAIN_TEXT = RequestText()
+"""An envelope of one record."""
