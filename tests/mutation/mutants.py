@@ -30,7 +30,7 @@ SECONDS = 60
 TARGETS = {
     "batchcast.steps.outcome.reconcile": (
         "steps/outcome/reconcile.py",
-        ["tests/steps/test_reconcile.py", "tests/steps/test_independence.py"],
+        ["tests/steps/test_reconcile.py", "tests/steps/test_decision.py", "tests/steps/test_validate_and_publish.py"],
     ),
     "batchcast.steps.outcome.decision": ("steps/outcome/decision.py", ["tests/steps/test_decision.py"]),
     "batchcast.engine.transform.data.packing": (
