@@ -20,6 +20,7 @@ from batchcast.pipelines.filled import define
 from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.deployed import deployed_pipeline
+from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
@@ -145,7 +146,18 @@ def deployment_changes(session: Session, settings: DeploySettings) -> tuple[Diff
 def apply(session: Session, deployment: Deployment) -> None:
     """Make the calls of the plan: objects first, so that no definition names what is not there."""
     for call in deployment.calls:
-        getattr(session.client(call.service), call.method)(**call.request)
+        try:
+            getattr(session.client(call.service), call.method)(**call.request)
+        except ConfigError as error:
+            raise _with_run_conditions(call, error) from error
+
+
+def _with_run_conditions(call: Call, error: ConfigError) -> ConfigError:
+    """Run conditions are known from the SDK alone: where a definition is refused, say how to do without."""
+    if error_code(error) != "ValidationException" or '"Trigger"' not in str(call.request.get("PipelineDefinition")):
+        return error
+    what = "the definition has run conditions (Trigger), which an account may refuse."
+    return ConfigError(*error.problems, Problem("run_conditions", what, remedy="Deploy with --no-run-conditions."))
 
 
 def _contract(settings: DeploySettings) -> bytes:

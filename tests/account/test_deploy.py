@@ -322,6 +322,8 @@ def test_a_refusal_is_told_and_the_next_deployment_finishes_the_work(
     with pytest.raises(kind) as raised:
         deployed(session, settings, packed)
     assert raised.value.problems[0].code == told
+    hinted = operation == "CreatePipeline" and code == "ValidationException"
+    assert ("--no-run-conditions" in str(raised.value)) == hinted
     script.fails = lambda _: None
     deployed(session, settings, packed)
     assert plan_deployment(session, settings, packed).calls == ()
