@@ -1,6 +1,32 @@
-"""The command line of batchcast: `python run_pipeline.py --help`."""
+"""The command line of batchcast: `.venv/bin/python run_pipeline.py --help`."""
 
-from batchcast.cli.main import main
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command line, or say which Python has what it needs."""
+    try:
+        from batchcast.cli.main import main as run
+    except (ImportError, SyntaxError) as error:
+        if (getattr(error, "name", None) or "").startswith("batchcast"):
+            raise
+        sys.exit(_other_python(error))
+    run()
+
+
+def _other_python(error: Exception) -> str:
+    here = Path(__file__).resolve().parent
+    python = here / ".venv" / "bin" / "python"
+    version = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
+    problem = f"{sys.executable} ({version}) cannot run batchcast: {error}."
+    if not python.exists():
+        return f"{problem} `make run` makes .venv, whose Python can; Python 3.11 or later is needed."
+    return (
+        f"{problem} Type {os.path.relpath(python)} {os.path.relpath(here / 'run_pipeline.py')} {' '.join(sys.argv[1:])}"
+    )
+
 
 if __name__ == "__main__":
     main()

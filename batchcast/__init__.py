@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from batchcast.account.studio_pipeline import get_pipeline
-    from batchcast.api.connection import Connection, connect
+    from batchcast.api.pipeline_client import PipelineClient, connect
     from batchcast.api.run import Run
     from batchcast.engine.client import LocalSageMaker
     from batchcast.pipelines.filled import define
@@ -41,12 +41,12 @@ __all__ = [
     "BatchcastError",
     "BuildSettings",
     "ConfigError",
-    "Connection",
     "CoverageError",
     "DataError",
     "LocalSageMaker",
     "ModelError",
     "Parameters",
+    "PipelineClient",
     "Problem",
     "Run",
     "ServiceError",
@@ -64,11 +64,11 @@ __version__ = "0.2.0"
 
 _MODULES = {
     "BuildSettings": "pipelines.settings",
-    "Connection": "api.connection",
+    "PipelineClient": "api.pipeline_client",
     "LocalSageMaker": "engine.client",
     "Parameters": "pipelines.parameters",
     "Run": "api.run",
-    "connect": "api.connection",
+    "connect": "api.pipeline_client",
     "define": "pipelines.filled",
     "get_pipeline": "account.studio_pipeline",
     "lint": "pipelines.lint.lint",

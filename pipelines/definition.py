@@ -24,13 +24,12 @@ DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
 # The committed definitions and the settings they are compiled with.
 COMMITTED: Mapping[str, BuildSettings] = {
     "pipeline.json": BuildSettings(),
-    "pipeline-plain.json": BuildSettings(run_conditions=False),
 }
 
 
 def build(settings: BuildSettings, request: Request = PLAIN_REQUEST) -> dict[str, Any]:
     """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
-    from batchcast.pipelines.graph import compile_graph
+    from batchcast.pipelines.sdk.graph import compile_graph
 
     return for_request(complete_definition(compile_graph(settings), settings), request)
 

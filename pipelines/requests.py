@@ -16,8 +16,8 @@ __all__ = [
     "OPERATIONS",
     "JobRequest",
     "declared_in",
-    "resolve",
     "resolve_jobs",
+    "resolve_requests",
     "walk_steps",
 ]
 
@@ -44,7 +44,7 @@ class JobRequest:
     request: Mapping[str, Any]
 
 
-def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id: str) -> list[JobRequest]:
+def resolve_requests(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id: str) -> list[JobRequest]:
     """Every job request of a run, those of both branches of a condition included.
 
     `parameters` are texts, as StartPipelineExecution takes them. Raises ConfigError for a declaration that cannot be
@@ -61,7 +61,7 @@ def resolve(definition: Mapping[str, Any], parameters: Mapping[str, str], run_id
 
 
 def resolve_jobs(definition: Mapping[str, Any], values: Mapping[str, Scalar], run_id: str) -> Iterator[JobRequest]:
-    """As `resolve`, from typed values; what has no value, or cannot be read, stays an expression."""
+    """As `resolve_requests`, from typed values; what has no value, or cannot be read, stays an expression."""
     scope = _scope(values, run_id)
     for step in walk_steps(definition["Steps"]):
         if step["Type"] in OPERATIONS:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.build_arguments import BuildArguments, parse_arguments
-from batchcast.steps.container import ContainerPaths
+from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
@@ -116,7 +115,7 @@ def _lock(arguments: BuildArguments, store: ObjectStore) -> AbstractContextManag
 def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> Manifest:
     outputs = [paths.output(name) for name in ("shards", "manifest", "marker")]
     for output in outputs:
-        _empty(output)
+        empty_directory(output)
     try:
         run, account = _build(_open(arguments, paths, store), paths)
         # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
@@ -133,7 +132,7 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
         )
     except BaseException:
         for output in outputs:
-            _empty(output)
+            empty_directory(output)
         raise
 
 
@@ -150,7 +149,7 @@ def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
     """Write the shards; the run as it was found to be, and what became of every item."""
     arguments, contract = opened.arguments, opened.contract
     processes = max(1, min(arguments.processes, opened.history.rows // _ROWS_A_PROCESS))
-    with _scratch(paths) as scratch, Workers(processes, scratch) as workers:
+    with scratch_directory(paths) as scratch, Workers(processes, scratch) as workers:
         lanes = _lanes(opened.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         run, items, end = _survey(opened, means)
@@ -290,26 +289,6 @@ def _lanes(units: list[Unit], processes: int) -> list[list[Unit]]:
         lanes[lane].append(unit)
         rows[lane] += unit.rows
     return lanes
-
-
-@contextmanager
-def _scratch(paths: ContainerPaths) -> Iterator[Path]:
-    """An empty directory beside inputs and outputs. What a killed run left is removed first."""
-    parent = paths.root / "processing" / "scratch"
-    shutil.rmtree(parent, ignore_errors=True)
-    parent.mkdir(parents=True)
-    scratch = Path(tempfile.mkdtemp(dir=parent))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)
-
-
-def _empty(directory: Path) -> None:
-    """Make the directory, or remove what an earlier run left in it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for entry in directory.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def _summary(manifest: Manifest) -> str:

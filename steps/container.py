@@ -5,11 +5,14 @@ Source: SageMaker developer guide, "Build your own processing container", read 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ContainerPaths"]
+__all__ = ["ContainerPaths", "empty_directory", "scratch_directory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +38,23 @@ class ContainerPaths:
     def message(self) -> Path:
         """The first 1 KB of this UTF-8 file becomes the job's ExitMessage."""
         return self.root / "output" / "message"
+
+
+@contextmanager
+def scratch_directory(paths: ContainerPaths) -> Iterator[Path]:
+    """An empty directory beside inputs and outputs. What a killed run left is removed first."""
+    parent = paths.root / "processing" / "scratch"
+    shutil.rmtree(parent, ignore_errors=True)
+    parent.mkdir(parents=True)
+    scratch = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def empty_directory(directory: Path) -> None:
+    """Make the directory, or remove what an earlier run left in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for entry in directory.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -1,7 +1,7 @@
 """What can go wrong, by who must act.
 
     BatchcastError        exit code
-    ├── ConfigError        2   nothing ran: mend the parameter, option or file that is named
+    ├── ConfigError        2   nothing ran: fix the parameter, option or file that is named
     ├── DataError          3   the history is not what the contract declares
     ├── ModelError         4   the model container cannot serve a batch
     ├── CoverageError      5   the run was held: records are unaccounted for, nothing was published

@@ -11,8 +11,8 @@ from batchcast.account.deploy import locate_objects
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
 from batchcast.pipelines.defaults import with_defaults
 from batchcast.pipelines.definition import complete_definition, for_request, write_definition
-from batchcast.pipelines.graph import NO_TELEMETRY, pipeline_parts
-from batchcast.pipelines.sdk_sandbox import offline_sdk
+from batchcast.pipelines.sdk.graph import NO_TELEMETRY, pipeline_parts
+from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
@@ -65,7 +65,7 @@ def _sdk_session(region: str | None) -> Any:
             from sagemaker.core.helper.session_helper import Session
     except ModuleNotFoundError as error:
         what = f"the SageMaker Python SDK is needed ({error})."
-        remedy = "Install the extra `aws` of batchcast, or work in Studio, which has the SDK."
+        remedy = "Type pip install 'sagemaker>=3.12,<4', or work in Studio, which has the SDK."
         raise ConfigError(Problem("sdk_missing", what, remedy=remedy)) from error
     import boto3
 

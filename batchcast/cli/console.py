@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from batchcast.runs.outcome import flag_lines, pointer_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
 
-__all__ = ["RunDisplay", "cell", "echo", "print_result", "stdout_console"]
+__all__ = ["RunDisplay", "cell", "echo", "print_next", "print_result", "stdout_console"]
 
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
@@ -196,6 +197,18 @@ def print_result(document: Mapping[str, Any]) -> None:
         console.print(cell(line), style="bold yellow", soft_wrap=True)
     if document["report"]:
         echo(f"Report:    {_from_here(document['report'])}")
+
+
+def print_next(run_id: str, workspace: Path) -> None:
+    """The commands to type next, with the interpreter that has the dependencies."""
+    program = Path(sys.argv[0])
+    words = (
+        [_from_here(sys.executable), _from_here(str(program.resolve()))] if program.suffix == ".py" else ["batchcast"]
+    )
+    where = "" if workspace == Path("workspace") else f" --workspace {shlex.quote(str(workspace))}"
+    click.echo("\nNext:")
+    for command in (f"status {run_id}", "published", "local -p ForecastHorizon=14", "--help"):
+        click.echo(f"  {' '.join(words)} {command}{where if command != '--help' else ''}")
 
 
 def _from_here(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -13,64 +14,70 @@ from batchcast.steps.plain_text import plain_text
 
 __all__ = ["main", "root"]
 
-# name -> (module:attribute, one line for the overview); a test holds each line against the command's own help.
-COMMANDS = {
-    "local": ("batchcast.cli.run.local:local_command", "Run the whole pipeline on this machine."),
-    "deploy": ("batchcast.cli.account.deploy:deploy", "Create the pipeline, or update what has changed."),
-    "doctor": (
-        "batchcast.cli.look.doctor:doctor",
-        "Look for what of this machine would stop a run, with the remedy.",
-    ),
-    "preflight": ("batchcast.cli.account.preflight:preflight", "Look for what would stop a run, and change nothing."),
-    "start": ("batchcast.cli.run.executions:start", "Start a run and print its id."),
-    "status": (
-        "batchcast.cli.run.executions:status",
-        "Show how a run stands: steps, shards done, when it ends, why it failed.",
-    ),
-    "wait": ("batchcast.cli.run.executions:wait", "Follow a run to its end; its exit code is the run's."),
-    "logs": ("batchcast.cli.run.executions:logs", "Print the logs of a run's jobs, step by step."),
-    "stop": ("batchcast.cli.run.executions:stop", "Stop a run; nothing of it is published."),
-    "list": ("batchcast.cli.run.executions:list_", "List the runs, the newest first."),
-    "schedule": ("batchcast.cli.account.schedule:schedule", "Let the pipeline start by itself."),
-    "check-container": (
-        "batchcast.cli.model.check_container:check_container",
-        "Check whether a model container is compatible with Batch Transform.",
-    ),
-    "rerun": ("batchcast.cli.run.rerun:rerun", "Run what is left of an earlier run, and publish all of it."),
-    "backfill": ("batchcast.cli.run.backfill:backfill", "Forecast past dates, one run a date, in order."),
-    "approve": (
-        "batchcast.cli.publish.approve:approve",
-        "Publish a run that is held for how its forecasts look.",
-    ),
-    "reject": (
-        "batchcast.cli.publish.approve:reject",
-        "Close a run that is held for how its forecasts look: nobody can approve it any more.",
-    ),
-    "published": ("batchcast.cli.publish.published:published", "List the published runs."),
-    "rollback": ("batchcast.cli.publish.published:rollback", "Let readers see an earlier published run again."),
-    "prune": ("batchcast.cli.publish.published:prune", "Remove old published runs, never the one readers see."),
-    "diff": ("batchcast.cli.look.diff:diff", "Compare two runs: parameters, inputs, counts, forecasts."),
-    "plan": ("batchcast.cli.plan.plan:plan", "What the run costs and when it ends, beside the ways around it."),
-    "simulate": ("batchcast.cli.plan.simulate:simulate", "Play the transform job through, record by record."),
-    "tune": ("batchcast.cli.plan.tune:tune", "Measure the model's concurrency and write tuning.json."),
-    "prices": ("batchcast.cli.plan.prices:prices", "The price table: show it, or bring it up to date."),
-    "forecast": ("batchcast.cli.model.forecast:forecast", "Forecast some items now."),
-    "parity": (
-        "batchcast.cli.model.parity:parity",
-        "Compare the answers of an endpoint with those of batch, record by record.",
-    ),
-    "choose": (
-        "batchcast.cli.plan.choose:choose",
-        "Choose between batch, an asynchronous endpoint, both, and real time.",
-    ),
-    "async": (
-        "batchcast.cli.model.async_endpoint:async_",
-        "Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances.",
-    ),
-    "lint": ("batchcast.cli.define.lint:lint", "Check a pipeline definition without running it."),
-    "show": ("batchcast.cli.define.show:show", "Print the pipeline definition, or the job requests it resolves to."),
-    "parameters": ("batchcast.cli.define.show:parameters", "Print the table of pipeline parameters."),
+# Section -> name -> (module:attribute below batchcast.cli, one line for the overview, which a test holds against the
+# command's own help).
+SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "Run": {
+        "local": ("run.local:local_command", "Run the whole pipeline on this machine."),
+        "start": ("run.executions:start_command", "Start a run and print its id."),
+        "wait": ("run.executions:wait_command", "Follow a run to its end; its exit code is the run's."),
+        "stop": ("run.executions:stop_command", "Stop a run; nothing of it is published."),
+        "rerun": ("run.rerun:rerun_command", "Run what is left of an earlier run, and publish all of it."),
+        "backfill": ("run.backfill:backfill_command", "Forecast past dates, one run a date, in order."),
+    },
+    "Look": {
+        "status": (
+            "run.executions:status_command",
+            "Show how a run stands: steps, shards done, when it ends, why it failed.",
+        ),
+        "list": ("run.executions:list_command", "List the runs, the newest first."),
+        "logs": ("run.executions:logs_command", "Print the logs of a run's jobs, step by step."),
+        "diff": ("look.diff:diff_command", "Compare two runs: parameters, inputs, counts, forecasts."),
+        "doctor": ("look.doctor:doctor_command", "Look for what of this machine would stop a run, with the remedy."),
+    },
+    "Publish": {
+        "approve": ("publish.approve:approve", "Publish a run that is held for how its forecasts look."),
+        "reject": (
+            "publish.approve:reject",
+            "Close a run that is held for how its forecasts look: nobody can approve it any more.",
+        ),
+        "published": ("publish.published:published_command", "List the published runs."),
+        "rollback": ("publish.published:rollback_command", "Let readers see an earlier published run again."),
+        "prune": ("publish.published:prune_command", "Remove old published runs, never the one readers see."),
+    },
+    "Define and check": {
+        "show": ("define.show:show_command", "Print the pipeline definition, or the job requests it resolves to."),
+        "parameters": ("define.show:parameters_command", "Print the table of pipeline parameters."),
+        "lint": ("define.lint:lint_command", "Check a pipeline definition without running it."),
+    },
+    "Plan": {
+        "plan": ("plan.plan:plan_command", "Estimate cost and duration of a run, and compare alternatives."),
+        "simulate": ("plan.simulate:simulate_command", "Simulate the transform job."),
+        "tune": ("plan.tune:tune_command", "Measure the model's concurrency and write tuning.json."),
+        "prices": ("plan.prices:prices_command", "The price table: show it, or bring it up to date."),
+    },
+    "Model": {
+        "check-container": (
+            "model.check_container:check_container_command",
+            "Check whether a model container is compatible with Batch Transform.",
+        ),
+        "forecast": ("model.forecast:forecast_command", "Forecast some items now."),
+        "parity": (
+            "model.parity:parity_command",
+            "Compare the answers of an endpoint with those of batch, record by record.",
+        ),
+        "async": (
+            "model.async_endpoint:async_command",
+            "Ad-hoc and bulk forecasts on an asynchronous endpoint that scales to zero instances.",
+        ),
+    },
+    "Account": {
+        "deploy": ("account.deploy:deploy_command", "Create the pipeline, or update what has changed."),
+        "preflight": ("account.preflight:preflight_command", "Look for what would stop a run, and change nothing."),
+        "schedule": ("account.schedule:schedule_command", "Start the pipeline on a schedule."),
+    },
 }
+COMMANDS = {name: one for section in SECTIONS.values() for name, one in section.items()}
 
 
 class _LazyGroup(click.Group):
@@ -83,7 +90,7 @@ class _LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = getattr(importlib.import_module(f"batchcast.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -99,8 +106,9 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, line) for name, (_, line) in commands.items()], col_max=17)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

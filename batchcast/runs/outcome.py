@@ -110,7 +110,7 @@ def _held(execution: ExecutionView, report: Mapping[str, Any]) -> BatchcastError
 
 
 def _model_problem(transform: StepView) -> Problem:
-    remedy = "Mend the model's container; `logs --step Transform` prints what it and the job said."
+    remedy = "Fix the model's container; `logs --step Transform` prints what it and the job said."
     return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
 
 

@@ -108,7 +108,7 @@ def list_damaged(publish_uri: str, *, store: ObjectStore | None = None) -> list[
 
 
 def _list_all(publish_uri: str, store: ObjectStore) -> tuple[list[PublishedRun], list[DamagedRun]]:
-    pointer, _ = _pointer_or_wreck(store, publish_uri)
+    pointer, _ = _pointer_or_corrupt(store, publish_uri)
     current = pointer.run_id if pointer else None
     runs, damaged = [], []
     for stored in store.list(join_uri(publish_uri, "forecasts") + "/"):
@@ -133,7 +133,7 @@ def rollback(publish_uri: str, *, to: str | None = None, store: ObjectStore | No
     Raises DataError when that run is not published, ConflictError when the pointer moves meanwhile.
     """
     store = store or open_store(os.environ)
-    pointer, etag = _pointer_or_wreck(store, publish_uri)
+    pointer, etag = _pointer_or_corrupt(store, publish_uri)
     target = to or _replaced(store, publish_uri, pointer)
     run = _listed(store, publish_uri, target)
     point_at(store, publish_uri, run.run_id, run.run_date, pointer, etag)
@@ -296,8 +296,8 @@ def _replaced(store: ObjectStore, publish_uri: str, pointer: Pointer | None) -> 
     return str(previous["run_id"])
 
 
-def _pointer_or_wreck(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, str | None]:
-    """The pointer, or (None, its etag) when what lies there is no pointer: naming a run mends it."""
+def _pointer_or_corrupt(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, str | None]:
+    """The pointer, or (None, its etag) when what lies there is no pointer: naming a run fixes it."""
     try:
         return read_pointer(store, publish_uri)
     except DataError:

@@ -32,7 +32,7 @@ def rerun_of_the_rest(run: PastRun, overrides: Mapping[str, str]) -> dict[str, s
         problems.append(Problem("nothing_left", what, "RUN_ID", "Name items with --items to run them again."))
     if report is not None and report["mismatches"]:
         what = f"run {run.run_id} has answers in another item's place, first {report['mismatches'][0]}."
-        problems.append(Problem("untrusted_run", what, "RUN_ID", "Mend the model server, then start a new run."))
+        problems.append(Problem("untrusted_run", what, "RUN_ID", "Fix the model server, then start a new run."))
     if problems or manifest is None:
         raise ConfigError(*problems)
     fixed = {"ResumeFrom": run.run_id, "RunDate": manifest.run_date.isoformat()}

@@ -19,7 +19,7 @@ __all__ = ["WAYS", "Choice", "Needs", "Way", "choose_way"]
 # of ways that cost about the same the first is chosen.
 WAYS = {
     "batch": "Batch Transform alone",
-    "hybrid": "Batch Transform, ad-hoc requests to an asynchronous endpoint that sleeps at zero",
+    "hybrid": "Batch Transform, ad-hoc requests to an asynchronous endpoint that scales to zero",
     "async": "an asynchronous endpoint for both, from zero and paced",
     "hybrid-real-time": "Batch Transform, ad-hoc requests to one real-time instance that is always on",
     "real-time": "a real-time endpoint for both, always on",
@@ -61,12 +61,12 @@ class Choice:
 
 
 def choose_way(inputs: PlanInputs, needs: Needs) -> Choice:
-    """Raises ConfigError when no way meets all that is asked for, with what is in the way of each."""
+    """Raises ConfigError when no way meets all asked for, with what is in the way of each."""
     ways = [_with_reasons(way, inputs, needs) for way in _ways(inputs)]
     possible = [way for way in ways if not way.reasons]
     if not possible:
         problems = [Problem("no_way", f"{'; '.join(way.reasons)}.", way.name) for way in ways]
-        raise ConfigError(*problems, Problem("no_way", "no way meets all that is asked for.", remedy=_remedy(needs)))
+        raise ConfigError(*problems, Problem("no_way", "no way meets all asked for.", remedy=_remedy(needs)))
     cheapest = min(possible, key=lambda way: way.usd_a_week)
     limit = cheapest.usd_a_week * (1 + _ABOUT_THE_SAME)
     chosen = next(way for way in possible if way.usd_a_week <= limit)
@@ -137,7 +137,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def _rule(chosen: Way, cheapest: Way, possible: Sequence[Way]) -> str:
     if len(possible) == 1:
-        return "It is the only way that meets all that is asked for."
+        return "It is the only way that meets all asked for."
     if chosen is not cheapest:
         less = chosen.usd_a_week - cheapest.usd_a_week
         return (
@@ -145,10 +145,10 @@ def _rule(chosen: Way, cheapest: Way, possible: Sequence[Way]) -> str:
             f"and leaves more to run and to watch."
         )
     second = min((way for way in possible if way is not chosen), key=lambda way: way.usd_a_week)
-    dearer = second.usd_a_week - chosen.usd_a_week
-    if dearer < _ONE_CENT:
+    costlier = second.usd_a_week - chosen.usd_a_week
+    if costlier < _ONE_CENT:
         return f"{second.name} costs the same, and leaves more to run and to watch."
     return (
-        f"It is the cheapest of {len(possible)} ways that meet all that is asked for; {second.name} costs "
-        f"${dearer:,.2f} a week more."
+        f"It is the cheapest of {len(possible)} ways that meet all asked for; {second.name} costs "
+        f"${costlier:,.2f} a week more."
     )

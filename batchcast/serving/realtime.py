@@ -79,7 +79,9 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 def ask_url(url: str) -> Ask:
     """Ask a container that runs somewhere: POST /invocations below `url`. Raises ConfigError for no http URL."""
     if not url.startswith(("http://", "https://")):
-        raise ConfigError(Problem("model_url", f"{url!r} is not an http:// URL.", "--url", "Write http://host:port."))
+        raise ConfigError(
+            Problem("model_url", f"{url!r} is not an http:// URL.", "--model-url", "Write http://host:port.")
+        )
     place = f"{url.rstrip('/').removesuffix('/invocations')}/invocations"
 
     def ask(record: bytes) -> RealTimeAnswer:
@@ -95,7 +97,7 @@ def ask_url(url: str) -> Ask:
                 return RealTimeAnswer(status=error.code, body=error.read(), content_type=kind)
         except OSError as error:
             raise ServiceError(
-                Problem("no_answer", f"{error}.", place, "Start the server, or correct --url.")
+                Problem("no_answer", f"{error}.", place, "Start the server, or correct --model-url.")
             ) from error
 
     return ask

@@ -29,7 +29,7 @@ _CREDENTIALS = _Kind(
 )
 _DENIED = _Kind(ConfigError, "access_denied", "Allow {action} to this identity; infra/batchcast.yaml has the policies.")
 _ABSENT = _Kind(ConfigError, "not_found", "Check the name, the account and the region.")
-_REFUSED = _Kind(ConfigError, "refused", "Mend what the message names.")
+_REFUSED = _Kind(ConfigError, "refused", "Fix what the message names.")
 _CONFLICT = _Kind(ServiceError, "conflict", "Something else is at work on it: look at it, then run the command again.")
 _LIMIT = _Kind(ServiceError, "limit", "Free some of it, or ask for a higher quota in Service Quotas.")
 _FAULT = _Kind(ServiceError, "service_fault", "Run the command again; it does nothing twice.")

@@ -5,6 +5,7 @@ Both give clients with boto3's methods, so that every command has one code path.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,8 @@ __all__ = [
 LOCAL_REGION = REGION
 # A person waits: not the half hour that SageMaker gives a container.
 LOCAL_START_SECONDS = 120.0
+_DEFAULT_WORKSPACE = Path("workspace")
+_NO_ACCOUNT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_CA_BUNDLE")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -64,10 +67,15 @@ class AwsSession:
     def __init__(self, region: str | None = None, profile: str | None = None) -> None:
         self._profile = profile
         self._clients: dict[str, Any] = {}
-        self.region = region or str(self._boto_session.region_name or "")
+        # AWS's newer tools and Lambda set AWS_REGION, boto3 reads AWS_DEFAULT_REGION alone.
+        self.region = region or str(self._boto_session.region_name or os.environ.get("AWS_REGION", ""))
         if not self.region:
             what = "no AWS region is set."
-            raise ConfigError(Problem("aws_settings", what, remedy="Give --region, or set AWS_REGION."))
+            raise ConfigError(
+                Problem(
+                    "aws_settings", what, remedy="Give --region, or set AWS_REGION; --workspace DIR works without AWS."
+                )
+            )
 
     def client(self, service: str) -> Any:
         return TranslatingClient(self._client(service), service)
@@ -145,8 +153,29 @@ class WorkspaceSession:
 
 
 def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:
-    """The workspace if one is given, else AWS. Raises ConfigError for what boto3 cannot work with."""
-    return WorkspaceSession(workspace) if workspace else AwsSession(region, profile)
+    """The workspace if one is given, else AWS. Where nothing is given and no account is configured, `./workspace` is
+    taken if `local` has made one, which stderr says.
+
+    Raises ConfigError for what boto3 cannot work with.
+    """
+    if workspace:
+        return WorkspaceSession(workspace)
+    if not (region or profile or _account_is_configured()) and _DEFAULT_WORKSPACE.is_dir():
+        click.echo(f"No AWS account is configured: working in ./{_DEFAULT_WORKSPACE}.", err=True)
+        return WorkspaceSession(_DEFAULT_WORKSPACE)
+    return AwsSession(region, profile)
+
+
+def _account_is_configured() -> bool:
+    """Whether boto3 would find credentials or a region without asking a network."""
+    if any(name.startswith("AWS_") and name not in _NO_ACCOUNT for name in os.environ):
+        return True
+    files = [
+        Path(os.environ.get("AWS_CONFIG_FILE", "~/.aws/config")),
+        Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")),
+        Path("/opt/ml/metadata/resource-metadata.json"),  # SageMaker Studio
+    ]
+    return any(path.expanduser().is_file() for path in files)
 
 
 def pages(call: Callable[..., Any], *, mark: str = "NextToken", **request: Any) -> Iterator[Any]:
@@ -167,7 +196,7 @@ def session_options(command: _Command) -> _Command:
         click.option(
             "--workspace",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Work in this directory with the local engine instead of on AWS.",
+            help="Work in this directory with the local engine not on AWS. Default without an account: ./workspace.",
         ),
     ):
         command = option(command)

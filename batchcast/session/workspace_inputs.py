@@ -1,6 +1,6 @@
 """What a run in a workspace is made of: history, contract, code, item list and model, each as a digest.
 
-A run that was killed is gone on with only when these are the same still: its finished shards and the ones that are
+A run that was killed is resumed only when these are the same still: its finished shards and the ones that are
 left have to be answered by one model on one history. The digests stand in the execution's description.
 """
 

@@ -19,7 +19,7 @@ from batchcast.pipelines.lint.property_rules import property_problems
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem
 
-__all__ = ["StepView", "definition_problems"]
+__all__ = ["StepDeclaration", "definition_problems"]
 
 # API reference, CreatePipeline and StartPipelineExecution (botocore 1.44.8); the number of steps is a default quota.
 _MAX_CHARACTERS = 1_048_576
@@ -50,7 +50,7 @@ _CHECKED_TYPES = {*OPERATIONS, "Condition", "Fail"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
+class StepDeclaration:
     """What the rules look at: one step, its own arguments and what these refer to.
 
     `triggers` maps the steps of `DependsOn` to the outcome that is waited for.
@@ -64,7 +64,7 @@ class StepView:
     triggers: Mapping[str, str]
 
     @classmethod
-    def of(cls, step: Mapping[str, Any]) -> StepView:
+    def of(cls, step: Mapping[str, Any]) -> StepDeclaration:
         """A condition's own arguments are its conditions; the steps of its branches are steps of their own."""
         arguments = {key: item for key, item in step["Arguments"].items() if key not in ("IfSteps", "ElseSteps")}
         entries = [{"Step": one} if isinstance(one, str) else one for one in step.get("DependsOn") or ()]
@@ -78,7 +78,7 @@ class StepView:
         )
 
 
-def definition_problems(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+def definition_problems(definition: Mapping[str, Any], steps: list[StepDeclaration]) -> Iterator[Problem]:
     """Everything but the job requests themselves."""
     yield from _sizes(definition, steps)
     for step in steps:
@@ -107,12 +107,12 @@ def _safe_references(value: Any) -> tuple[Reference, ...]:
     return () if any(expression_problems(value, "")) else tuple(references(value))
 
 
-def _property_files(step: StepView) -> list[str]:
+def _property_files(step: StepDeclaration) -> list[str]:
     files = step.body.get("PropertyFiles") or []
     return [str(file.get("PropertyFileName")) for file in files if isinstance(file, Mapping)]
 
 
-def _sizes(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+def _sizes(definition: Mapping[str, Any], steps: list[StepDeclaration]) -> Iterator[Problem]:
     measures = [
         (len(json.dumps(definition)), _MAX_CHARACTERS, "characters", "Move long values into files on S3."),
         (len(definition.get("Parameters", [])), _MAX_PARAMETERS, "parameters", "Make some of them constants."),
@@ -139,7 +139,7 @@ def _parameter_limits(parameter: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("parameter_default", what, name, "Use a word such as none, or a file on S3.")
 
 
-def _references(step: StepView, parameters: set[str], steps: Mapping[str, StepView]) -> Iterator[Problem]:
+def _references(step: StepDeclaration, parameters: set[str], steps: Mapping[str, StepDeclaration]) -> Iterator[Problem]:
     for one in step.references:
         if one.kind == "Parameters" and one.name not in parameters:
             yield _unknown("unknown_parameter", f"Parameters.{one.name}", one.name, parameters, step.name)
@@ -163,7 +163,7 @@ def _unknown(code: str, what: str, name: str, known: Any, where: str) -> Problem
     return Problem(code, f"{what} does not exist.", where, f"Did you mean {near[0]}?" if near else "")
 
 
-def _dependencies(step: StepView, steps: Mapping[str, StepView]) -> Iterator[Problem]:
+def _dependencies(step: StepDeclaration, steps: Mapping[str, StepDeclaration]) -> Iterator[Problem]:
     for name, trigger in step.triggers.items():
         if name not in steps:
             yield _unknown("unknown_step", f"the step {name} of DependsOn", name, steps, step.name)
@@ -191,7 +191,7 @@ def _nested_conditions(steps: list[Any]) -> Iterator[Problem]:
             yield from _nested_conditions(inner)
 
 
-def _step_options(step: StepView) -> Iterator[Problem]:
+def _step_options(step: StepDeclaration) -> Iterator[Problem]:
     if not _STEP_NAME.fullmatch(step.name):
         what = f"{len(step.name)} characters, or others than letters, digits, - and _."
         yield Problem("step_name", what, step.name, "Use 1 to 64 of them.")
@@ -208,7 +208,7 @@ def _step_options(step: StepView) -> Iterator[Problem]:
         yield from _property_outputs(step)
 
 
-def _message(step: StepView) -> Iterator[Problem]:
+def _message(step: StepDeclaration) -> Iterator[Problem]:
     text = step.arguments.get("ErrorMessage")
     if isinstance(text, str) and len(text) > _MAX_MESSAGE_CHARACTERS:
         what = f"{len(text)} characters; SageMaker allows {_MAX_MESSAGE_CHARACTERS}."
@@ -218,7 +218,7 @@ def _message(step: StepView) -> Iterator[Problem]:
         yield Problem("fail_message", what, step.name, "Join constants, parameters and the execution id.")
 
 
-def _property_outputs(step: StepView) -> Iterator[Problem]:
+def _property_outputs(step: StepDeclaration) -> Iterator[Problem]:
     """A property file lies in an output of its step."""
     config = step.arguments.get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
@@ -230,7 +230,7 @@ def _property_outputs(step: StepView) -> Iterator[Problem]:
             yield _unknown("unknown_output", f"the output {name} of a property file", name, known, step.name)
 
 
-def _shared_output(step: StepView, required: set[str]) -> Iterator[Problem]:
+def _shared_output(step: StepDeclaration, required: set[str]) -> Iterator[Problem]:
     """The same prefix in every execution; a parameter that each start has to give makes it another one."""
     output = step.arguments.get("TransformOutput", {})
     uri = output.get("S3OutputPath", "") if isinstance(output, Mapping) else ""
@@ -241,7 +241,7 @@ def _shared_output(step: StepView, required: set[str]) -> Iterator[Problem]:
         yield Problem("shared_output", what, f"{step.name}.TransformOutput.S3OutputPath", remedy)
 
 
-def _cycle(steps: list[StepView]) -> Iterator[Problem]:
+def _cycle(steps: list[StepDeclaration]) -> Iterator[Problem]:
     known = {step.name for step in steps}
     graph = {step.name: {name for name in (*step.triggers, *_needed_steps(step)) if name in known} for step in steps}
     for step in steps:
@@ -255,11 +255,11 @@ def _cycle(steps: list[StepView]) -> Iterator[Problem]:
         yield Problem("cycle", f"{' -> '.join(reversed(error.args[1]))} wait for each other.", "definition")
 
 
-def _needed_steps(step: StepView) -> set[str]:
+def _needed_steps(step: StepDeclaration) -> set[str]:
     return {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}
 
 
-def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepView]) -> Iterator[Problem]:
+def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepDeclaration]) -> Iterator[Problem]:
     # By text and not by expression, so that a use inside what is not checked counts too.
     used = set(re.findall(r'"Parameters\.([A-Za-z0-9\-_]+)"', json.dumps(definition)))
     for name in (parameter["Name"] for parameter in definition.get("Parameters", [])):
@@ -273,7 +273,7 @@ def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepVi
             yield Problem("dead_parameter", "no step uses it: setting it does nothing.", name, "Use it or delete it.")
 
 
-def _fixed(step: StepView, parameter: str) -> Iterator[tuple[str, Any]]:
+def _fixed(step: StepDeclaration, parameter: str) -> Iterator[tuple[str, Any]]:
     """Constants where the parameter's name points: InstanceCount of a Transform for TransformInstanceCount.
 
     Batch is another word for Transform: AWS's own templates say BatchInstanceCount.

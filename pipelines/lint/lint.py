@@ -9,7 +9,7 @@ from typing import Any
 
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values
-from batchcast.pipelines.lint.definition_rules import StepView, definition_problems
+from batchcast.pipelines.lint.definition_rules import StepDeclaration, definition_problems
 from batchcast.pipelines.lint.request_rules import documented_problems
 from batchcast.pipelines.lint.service_model import request_problems
 from batchcast.pipelines.lint.template_rules import definitions_in, is_template, schedule_problems
@@ -62,7 +62,7 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: T
     if malformed:
         return malformed
     declared, problems = declared_in(definition)
-    steps = [StepView.of(step) for step in walk_steps(definition["Steps"])]
+    steps = [StepDeclaration.of(step) for step in walk_steps(definition["Steps"])]
     problems += definition_problems(definition, steps)
     try:
         values = _values(declared, parameters or {})

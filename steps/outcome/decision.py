@@ -104,7 +104,7 @@ def _untrusted(found: Findings) -> Decision | None:
         return None
     what = f"{len(found.mismatches)} answers are in another item's place, first {found.mismatches[0]}"
     return _held(
-        "model", f"{what}. Nothing in these outputs can be trusted; mend the model server, then start a new run."
+        "model", f"{what}. Nothing in these outputs can be trusted; fix the model server, then start a new run."
     )
 
 
@@ -168,7 +168,7 @@ def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
         retry = f"{found.retryable} could be sent once more, in MaxRetryRecords = {tolerance.max_retry_records} files"
         return _held("coverage", f"{what}. {retry}. {_slower(found)}Raise it, or rerun the run for what is missing.")
     if tally.quarantined > allowed:
-        return _held("data", f"{what}. Mend the history of the quarantined items, or raise MaxFailedRecords.")
+        return _held("data", f"{what}. Fix the history of the quarantined items, or raise MaxFailedRecords.")
     return _held("coverage", f"{what}. {_slower(found)}Rerun the run for what is missing, or raise MaxFailedRecords.")
 
 

@@ -72,7 +72,7 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
         rows, mismatches = found.rows, found.mismatches
     if mismatches:
         what = f"run {run_id} has {len(mismatches)} answers in another item's place, first {mismatches[0]}."
-        raise ConfigError(Problem("untrusted_run", what, "ResumeFrom", "Mend the model server, then start a new run."))
+        raise ConfigError(Problem("untrusted_run", what, "ResumeFrom", "Fix the model server, then start a new run."))
     return rows
 
 

@@ -1,7 +1,7 @@
 """S3 through boto3, with what boto3 leaves to its callers.
 
 boto3 does not resume a GET whose body breaks, and reports a conditional put as lost when only the reply was lost.
-Both are mended here (observed with boto3 1.43 against a real S3 server, 2026-11).
+Both are fixed here (observed with boto3 1.43 against a real S3 server, 2026-11).
 """
 
 from __future__ import annotations

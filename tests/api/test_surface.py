@@ -18,12 +18,12 @@ from batchcast.pipelines.bundle import bundle
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"boto3", "botocore", "click", "numpy", "pandas", "pyarrow", "pydantic", "rich", "sagemaker"}
 SURFACE = {
-    "BatchcastError", "BuildSettings", "ConfigError", "Connection", "CoverageError", "DataError", "LocalSageMaker",
+    "BatchcastError", "BuildSettings", "ConfigError", "PipelineClient", "CoverageError", "DataError", "LocalSageMaker",
     "ModelError", "Parameters", "Problem", "Run", "ServiceError", "__version__", "connect", "define", "get_pipeline",
     "lint", "plan", "read_forecasts", "rollback",
 }  # fmt: skip
 METHODS = {
-    "Connection": {"deploy", "pipeline_name", "read_forecasts", "region", "rollback", "run", "runs", "start"},
+    "PipelineClient": {"deploy", "pipeline_name", "read_forecasts", "region", "rollback", "run", "runs", "start"},
     "Run": {"forecasts", "logs", "parameters", "report", "rerun", "run_id", "status", "stop", "wait"},
 }
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from batchcast.cli.plan.plan import plan
-from batchcast.cli.plan.prices import prices
-from batchcast.cli.plan.simulate import simulate
+from batchcast.cli.plan.plan import plan_command
+from batchcast.cli.plan.prices import prices_command
+from batchcast.cli.plan.simulate import simulate_command
 from batchcast.planner.prices.prices import PRICES_FILE, load_prices
 from batchcast.steps.errors import ConfigError
 
@@ -31,21 +31,29 @@ def scenario(text: str, name: str) -> dict[str, Any]:
 def test_the_formula_on_the_command_line_gives_every_reference_cell(cell: dict[str, Any]) -> None:
     job = ["--items", "100000", "--seconds", str(cell["sec"])]
     shape = ["--instances", str(cell["inst"]), "--concurrency", str(cell["mct"])]
-    batch = scenario(run(plan, *job, *shape, "--formula", "--json"), "batch")
+    batch = scenario(run(plan_command, *job, *shape, "--formula", "--json"), "batch")
     assert batch["compute_hours"] == pytest.approx(cell["compute_h"], abs=0.01)
     assert batch["wall_hours"] == pytest.approx(cell["wall_h"], abs=0.01)
     assert batch["instance_hours"] == pytest.approx(cell["inst_h"], abs=0.01)
     assert batch["cost_usd"] == pytest.approx(cell["cost"], abs=0.01)
 
 
-def test_the_table_shows_rows_warnings_claims_formula_and_price() -> None:
-    text = run(plan, *JOB)
-    for part in ("Batch Transform", "Endpoint 24/7", "6-hour queue", "INCONSISTENT", "$195.16", "4.33", "as of 2026"):
+def test_the_table_shows_rows_warnings_formula_price_and_choice() -> None:
+    text = run(plan_command, *JOB)
+    for part in (
+        "Batch Transform",
+        "Endpoint 24/7",
+        "6-hour queue",
+        "The rule that decided",
+        "$195.16",
+        "4.33",
+        "as of 2026",
+    ):
         assert part in text
 
 
 def test_a_deadline_is_met_and_a_budget_kept() -> None:
-    document = json.loads(run(plan, *JOB, "--deadline", "6", "--budget", "100", "--json"))
+    document = json.loads(run(plan_command, *JOB, "--deadline", "6", "--budget", "100", "--json"))
     in_time, affordable, front = document["search"].values()
     assert in_time[0]["p95"] <= 6
     assert affordable[0]["cost_usd"] <= 100
@@ -53,7 +61,7 @@ def test_a_deadline_is_met_and_a_budget_kept() -> None:
 
 
 def test_the_pipeline_s_own_defaults_are_used() -> None:
-    inputs = json.loads(run(plan, *JOB, "--json"))["inputs"]
+    inputs = json.loads(run(plan_command, *JOB, "--json"))["inputs"]
     assert (inputs["instance_type"], inputs["instances"], inputs["concurrency"]) == ("ml.m5.4xlarge", 20, 4)
     assert (inputs["usd_per_hour"], inputs["region"]) == (0.922, "us-east-1")
 
@@ -61,8 +69,10 @@ def test_the_pipeline_s_own_defaults_are_used() -> None:
 def test_a_given_price_is_used_where_the_table_has_none() -> None:
     job = [*JOB, "--region", "eu-west-3", "--formula", "--json"]
     with pytest.raises(ConfigError, match="--price-per-hour"):
-        run(plan, *job)
-    assert scenario(run(plan, *job, "--price-per-hour", "2"), "batch")["cost_usd"] == pytest.approx(423.33, abs=0.01)
+        run(plan_command, *job)
+    assert scenario(run(plan_command, *job, "--price-per-hour", "2"), "batch")["cost_usd"] == pytest.approx(
+        423.33, abs=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,22 +87,22 @@ def test_a_given_price_is_used_where_the_table_has_none() -> None:
 )
 def test_what_is_missing_or_impossible_is_refused_by_name(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        run(plan, *arguments)
+        run(plan_command, *arguments)
 
 
 def test_a_played_job_agrees_with_the_estimate() -> None:
-    document = json.loads(run(simulate, *JOB, "--runs", "20", "--json"))
+    document = json.loads(run(simulate_command, *JOB, "--runs", "20", "--json"))
     assert document["wall_hours"]["p50"] == pytest.approx(document["estimate_wall_hours"], rel=0.03)
     assert document["wall_hours"]["p5"] < document["wall_hours"]["p50"] < document["wall_hours"]["p95"]
-    assert "P95" in run(simulate, *JOB, "--runs", "5")
+    assert "P95" in run(simulate_command, *JOB, "--runs", "5")
 
 
 def test_prices_show_has_every_row_with_its_source() -> None:
-    text = run(prices, "show")
+    text = run(prices_command, "show")
     assert text.count("ml.") >= len(load_prices().rates["us-east-1"])
     assert "offer-2026-04" in text
     with pytest.raises(ConfigError, match=r"no prices for mars-1.*us-east-1"):
-        run(prices, "show", "--region", "mars-1")
+        run(prices_command, "show", "--region", "mars-1")
 
 
 def offer_file(tmp_path: Path) -> Path:
@@ -110,8 +120,8 @@ def test_a_refresh_shows_the_diff_and_writes_when_told_to(tmp_path: Path) -> Non
     table = tmp_path / "prices.json"
     table.write_bytes(PRICES_FILE.read_bytes())
     arguments = ["refresh", "--region", "us-east-1", "--csv", str(offer_file(tmp_path)), "--table", str(table)]
-    declined = CliRunner().invoke(prices, arguments, input="n\n", catch_exceptions=False)
+    declined = CliRunner().invoke(prices_command, arguments, input="n\n", catch_exceptions=False)
     assert "- 0.922        + 0.95  ml.m5.4xlarge" in declined.stdout
     assert table.read_bytes() == PRICES_FILE.read_bytes()
-    assert f"1 of {len(load_prices().rates['us-east-1'])} types change" in run(prices, *arguments, "--yes")
+    assert f"1 of {len(load_prices().rates['us-east-1'])} types change" in run(prices_command, *arguments, "--yes")
     assert load_prices(table).rates["us-east-1"]["ml.m5.4xlarge"].usd == 0.95

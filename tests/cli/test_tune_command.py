@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from batchcast.cli.plan.tune import tune
+from batchcast.cli.plan.tune import tune_command
 from batchcast.pipelines.tuning import read_tuning
 from batchcast.planner.tune.measure import TuneOptions, records_of
 from batchcast.planner.tune.sources import endpoint_tuning
@@ -43,7 +43,7 @@ def run(tmp_path: Path, records: Path, *arguments: str, env: dict[str, str] | No
         "--output",
         str(tmp_path / "tuning.json"),
     ]
-    return CliRunner().invoke(tune, [*arguments, *common], catch_exceptions=False, env=env)
+    return CliRunner().invoke(tune_command, [*arguments, *common], catch_exceptions=False, env=env)
 
 
 def test_a_real_server_s_workers_are_found(tmp_path: Path, records: Path) -> None:

@@ -39,7 +39,7 @@ def command_line(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_the_stack_is_fit_and_its_ways_are_named(stack: Stack, tmp_path: Path) -> None:
-    exit_code, report = command_line(tmp_path, "check-container", "--command", stack.command())
+    exit_code, report = command_line(tmp_path, "check-container", "--model-command", stack.command())
     assert exit_code == 0, report
     assert report["fit"]
     said = " ".join(finding["what"] for finding in report["findings"])

@@ -72,14 +72,14 @@ def check_container(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "exactly one of --url and --command is needed"),
-        (["--url", "http://127.0.0.1:1", "--command", "serve {port}"], "exactly one of --url and --command"),
-        (["--command", "serve.py 8080"], "has no {port}"),
-        (["--command", "serve.py '{port}"], "No closing quotation"),
-        (["--url", "http://127.0.0.1:1", "--contract", CONTRACT], "--contract is given without --sample"),
-        (["--url", "http://127.0.0.1:1", "--sample", "no-such-file.jsonl"], "no-such-file.jsonl: cannot be read"),
-        (["--url", "127.0.0.1:8080"], "is not an http:// URL"),
-        (["--url", "http://127.0.0.1:1", "--start-timeout", "0"], "0"),
+        ([], "exactly one of --model-url and --model-command is needed"),
+        (["--model-url", "http://127.0.0.1:1", "--model-command", "serve {port}"], "exactly one of"),
+        (["--model-command", "serve.py 8080"], "has no {port}"),
+        (["--model-command", "serve.py '{port}"], "No closing quotation"),
+        (["--model-url", "http://127.0.0.1:1", "--contract", CONTRACT], "--contract is given without --sample"),
+        (["--model-url", "http://127.0.0.1:1", "--sample", "no-such-file.jsonl"], "no-such-file.jsonl: cannot be read"),
+        (["--model-url", "127.0.0.1:8080"], "is not an http:// URL"),
+        (["--model-url", "http://127.0.0.1:1", "--start-timeout", "0"], "0"),
     ],
 )
 def test_what_cannot_be_checked_is_refused_with_exit_code_2(arguments: list[str], said: str) -> None:
@@ -91,7 +91,7 @@ def test_what_cannot_be_checked_is_refused_with_exit_code_2(arguments: list[str]
 
 
 def test_an_unfit_container_ends_with_exit_code_4_and_says_why(unfit_url: str) -> None:
-    ended = check_container("--url", unfit_url)
+    ended = check_container("--model-url", unfit_url)
     assert ended.returncode == 4, ended.stderr
     assert "8 records of the bakery sample" in ended.stdout
     assert "the model is not loaded" in " ".join(ended.stdout.split())
@@ -101,7 +101,7 @@ def test_an_unfit_container_ends_with_exit_code_4_and_says_why(unfit_url: str) -
 def test_the_report_as_json_is_one_document_and_nothing_else(unfit_url: str, tmp_path: Path) -> None:
     sample = tmp_path / "sample.jsonl"
     sample.write_text('{"item_id": "a"}\n')
-    ended = check_container("--url", unfit_url, "--sample", str(sample), "--contract", CONTRACT, "--json")
+    ended = check_container("--model-url", unfit_url, "--sample", str(sample), "--contract", CONTRACT, "--json")
     assert ended.returncode == 4
     document = json.loads(ended.stdout)
     assert document["container"] == unfit_url
@@ -112,7 +112,7 @@ def test_the_report_as_json_is_one_document_and_nothing_else(unfit_url: str, tmp
 
 def test_a_container_that_does_not_answer_in_time_is_unfit() -> None:
     command = f"{sys.executable} -c 'import time; time.sleep(60)' {{port}}"
-    ended = check_container("--command", command, "--start-timeout", "0.5")
+    ended = check_container("--model-command", command, "--start-timeout", "0.5")
     assert ended.returncode == 4
     assert "/ping did not answer 200 within 0.5 s" in " ".join(ended.stdout.split())
 

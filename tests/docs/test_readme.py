@@ -28,8 +28,8 @@ def console_blocks() -> list[tuple[str, str]]:
 
 def run(command: str, directory: Path) -> str:
     """What a terminal shows of the command; `make run` stands for the command it runs once all is installed."""
-    words = shlex.split("python run_pipeline.py local" if command == "make run" else command)
-    assert words[:2] == ["python", "run_pipeline.py"]
+    words = shlex.split(".venv/bin/python run_pipeline.py local" if command == "make run" else command)
+    assert words[:2] == [".venv/bin/python", "run_pipeline.py"]
     ended = subprocess.run(
         [sys.executable, str(ROOT / words[1]), *words[2:]],
         cwd=directory,
@@ -43,11 +43,12 @@ def run(command: str, directory: Path) -> str:
 
 def shape(text: str, directory: Path) -> list[str]:
     """The lines without what differs from run to run: ids, seconds, rates, directories and interim progress."""
+    text = text.replace(f"{sys.executable} {ROOT}/run_pipeline.py", ".venv/bin/python run_pipeline.py")
     text = text.replace(f"{directory}/", "").replace(str(directory), "")
     lines = [
         line.rstrip() for line in text.strip().splitlines() if "executing: " not in line and "Going on" not in line
     ]
-    without_ids = [re.sub(r"(Run |run_id=|runs/)[a-z0-9]{12}", r"\1ID", line) for line in lines]
+    without_ids = [re.sub(r"(Run |run_id=|runs/|status )[a-z0-9]{12}", r"\1ID", line) for line in lines]
     return [
         re.sub(r"\b\d+\.\d/s|\b\d+\.\d( s)?$|\b\d+\.\d s", "N", line) for line in without_ids if "starting" not in line
     ]

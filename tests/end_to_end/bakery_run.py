@@ -19,12 +19,15 @@ from command import ROOT, RUN_DATE, small_bakery, write_history
 from batchcast.engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
 from batchcast.local.run import LOCAL_DEFAULTS, LOCAL_ROLE
 from batchcast.pipelines.bundle import bundle
+from batchcast.pipelines.definition import write_definition
+from batchcast.pipelines.filled import define
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.follow import ExecutionView, view
 from batchcast.runs.published import read_forecasts
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
+COMMITTED_SETTINGS = BuildSettings()
 _SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
 MODEL = ModelCommand(command=f"{_SERVER} {{port}}")
 """Forecasts the last week once more."""
@@ -142,7 +145,7 @@ def run_bakery(
     faults: FaultPlan | None = None,
     edit: Edit | None = None,
     time_scale: float = 1.0,
-    definition: str = "pipeline.json",
+    settings: BuildSettings = COMMITTED_SETTINGS,
     model: ModelCommand = MODEL,
     **parameters: object,
 ) -> EndedRun:
@@ -156,12 +159,14 @@ def run_bakery(
         options=TransformOptions(time_scale=time_scale),
     )
     values = {**LOCAL_DEFAULTS, "RunDate": str(RUN_DATE), **{name: str(value) for name, value in parameters.items()}}
-    return EndedRun(execution=execute(client, values, definition), store=store, parameters=values)
+    return EndedRun(execution=execute(client, values, settings), store=store, parameters=values)
 
 
-def execute(client: LocalSageMaker, values: Mapping[str, str], definition: str = "pipeline.json") -> ExecutionView:
-    """Run a committed definition with these parameters to its end."""
-    text = (ROOT / "pipelines" / definition).read_text()
+def execute(
+    client: LocalSageMaker, values: Mapping[str, str], settings: BuildSettings = COMMITTED_SETTINGS
+) -> ExecutionView:
+    """Run the committed definition, with these settings, with these parameters to its end."""
+    text = write_definition(define(settings))
     if not client.list_pipelines()["PipelineSummaries"]:
         client.create_pipeline(PipelineName="batchcast", PipelineDefinition=text, RoleArn=LOCAL_ROLE)
     started = client.start_pipeline_execution(

@@ -55,12 +55,12 @@ def test_parity_compares_the_run_with_an_endpoint_in_strata_of_the_runs_own_cont
     ended: EndedRun, run_pipeline: Callable[..., Ended], url: str
 ) -> None:
     options = ("--against", ended.run_id, "--workspace", "workspace", "--html", "parity.html", "--json")
-    same = run_pipeline("parity", "--url", url, *options)
+    same = run_pipeline("parity", "--model-url", url, *options)
     assert same.exit_code == 0, same.stderr
     assert (same.document["match"], same.document["records"]) == (True, 12)
     assert same.document["strata"] == {"with events ahead": 12}
     output = ended.path("output", "r0", "part-00000.jsonl.out")
     output.write_bytes(output.read_bytes().replace(b'"daily_sales":', b'"daily_sales":1'))
-    other = run_pipeline("parity", "--url", url, *options)
+    other = run_pipeline("parity", "--model-url", url, *options)
     assert other.exit_code == 4
     assert {each["kind"] for each in other.document["differences"]} == {"value"}

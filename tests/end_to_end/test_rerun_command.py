@@ -13,13 +13,14 @@ from click.testing import CliRunner, Result
 
 from batchcast.cli.main import root
 from batchcast.local.run import LOCAL_DEFAULTS
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.published import read_forecasts
 from batchcast.session.workspace_models import declare_model
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import DirectoryStore
 
 POISON = "2/101"
-MENDED = ("-p", "ModelName=mended-model")
+MENDED = ("-p", "ModelName=fixed-model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +51,24 @@ def bakery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bakery_history(tmp_path_factory.mktemp("bakery") / "history")
 
 
-def ended_badly(directory: Path, history: Path, definition: str) -> Workspace:
+def ended_badly(directory: Path, history: Path, settings: BuildSettings) -> Workspace:
     model = refusing_model(POISON)
-    ended = run_bakery(directory, history, definition=definition, model=model, RecordsPerShard=2)
+    ended = run_bakery(directory, history, settings=settings, model=model, RecordsPerShard=2)
     declare_model(directory, LOCAL_DEFAULTS["ModelName"], model)
-    declare_model(directory, "mended-model", MODEL)
+    declare_model(directory, "fixed-model", MODEL)
     return Workspace(root=directory, run_id=ended.run_id)
 
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory, bakery: Path) -> Workspace:
     """The run was decided, and held."""
-    return ended_badly(tmp_path_factory.mktemp("held"), bakery, "pipeline.json")
+    return ended_badly(tmp_path_factory.mktemp("held"), bakery, BuildSettings())
 
 
 @pytest.fixture(scope="module")
 def undecided(tmp_path_factory: pytest.TempPathFactory, bakery: Path) -> Workspace:
     """The pipeline without run conditions: the failed transform ended the execution."""
-    return ended_badly(tmp_path_factory.mktemp("undecided"), bakery, "pipeline-plain.json")
+    return ended_badly(tmp_path_factory.mktemp("undecided"), bakery, BuildSettings(run_conditions=False))
 
 
 def test_a_tolerant_rerun_publishes_the_rest_and_says_what_the_model_said(held: Workspace) -> None:
@@ -83,14 +84,14 @@ def test_a_tolerant_rerun_publishes_the_rest_and_says_what_the_model_said(held: 
     assert held.forecasts(document["run_id"]) == expected_forecasts(good)
 
 
-def test_a_rerun_with_a_mended_model_completes_the_run_and_diff_tells_the_two_apart(held: Workspace) -> None:
+def test_a_rerun_with_a_fixed_model_completes_the_run_and_diff_tells_the_two_apart(held: Workspace) -> None:
     document = held.document("rerun", held.run_id, *MENDED)
     assert (document["outcome"], document["counts"]["ok"]) == ("COMPLETE", len(ITEMS))
     assert held.forecasts(document["run_id"]) == expected_forecasts(ITEMS)
 
     told = held.document("diff", held.run_id, document["run_id"])
     changed = {row["name"]: row["after"] for row in told["parameters"]}
-    assert changed["ModelName"] == "mended-model"
+    assert changed["ModelName"] == "fixed-model"
     assert changed["ResumeFrom"] == held.run_id
     assert told["items"]["gained_forecast"]["first"] == [POISON]
     assert told["items"]["carried"] == len(ITEMS) - 1

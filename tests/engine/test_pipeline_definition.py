@@ -29,6 +29,8 @@ from batchcast.engine.pipeline.conditions import holds
 from batchcast.engine.pipeline.definition import Branch, Dependency
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.expressions import Scope
+from batchcast.pipelines.filled import define
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -36,9 +38,9 @@ ALWAYS = [equals(1, 1)]
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
 
 
-@pytest.mark.parametrize("name", ["pipeline.json", "pipeline-plain.json"])
-def test_the_committed_definitions_are_read(name: str) -> None:
-    read = parse_definition((ROOT / "pipelines" / name).read_text())
+@pytest.mark.parametrize("run_conditions", [True, False])
+def test_the_committed_definition_is_read_with_and_without_run_conditions(run_conditions: bool) -> None:
+    read = parse_definition(json.dumps(define(BuildSettings(run_conditions=run_conditions))))
     assert read.steps["Transform"].dependencies == (Dependency(step="BuildShards"),)
     assert read.steps["TransformRetry"].branch == Branch(condition="Outcome", outcome=True)
     assert read.parameters["ForecastHorizon"].default == 31

@@ -20,7 +20,7 @@ def test_the_notebook_runs_in_a_workspace(tmp_path: Path, monkeypatch: pytest.Mo
     client = NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     client.execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert "Pipeline batchcast in local: updated." in printed
+    assert "ready to start" in printed
     assert "Transform: Succeeded" in printed
     assert "COMPLETE" in printed
     assert "WAPE 0.2" in printed
@@ -29,6 +29,12 @@ def test_the_notebook_runs_in_a_workspace(tmp_path: Path, monkeypatch: pytest.Mo
     assert not [
         output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"
     ]
+
+
+def test_it_imports_batchcast_and_nothing_below_it() -> None:
+    cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert "import batchcast as bc" in "\n".join(cells)
+    assert "batchcast." not in "\n".join(line for line in "\n".join(cells).splitlines() if "import" in line)
 
 
 def test_it_is_committed_without_outputs() -> None:

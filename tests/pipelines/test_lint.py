@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from batchcast.pipelines.filled import define
 from batchcast.pipelines.lint.lint import ADVICE, lint
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import Problem
 
 PIPELINES = Path(__file__).resolve().parents[2] / "pipelines"
@@ -61,7 +63,7 @@ def test_the_committed_definition_is_clean_with_and_without_values() -> None:
 
 
 def test_without_run_conditions_the_linter_says_what_a_failed_record_costs() -> None:
-    assert found(committed("pipeline-plain.json")) == [
+    assert found(define(BuildSettings(run_conditions=False))) == [
         ("lost_on_failure", "ValidateAndPublish"),
         ("lost_on_failure", "ValidateAndPublishRetry"),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchcast.pipelines.parameters import declared_parameters
-from batchcast.pipelines.requests import resolve
+from batchcast.pipelines.requests import resolve_requests
 from batchcast.pipelines.step_configuration import BUILD_SHARDS, VALIDATE_AND_PUBLISH
 from batchcast.steps.errors import ConfigError
 
@@ -39,7 +39,7 @@ OTHER_VALUES = {
 
 def requests(**values: str) -> dict[str, Any]:
     """Request by step."""
-    return {one.step: one.request for one in resolve(DEFINITION, {**VALUES, **values}, RUN_ID)}
+    return {one.step: one.request for one in resolve_requests(DEFINITION, {**VALUES, **values}, RUN_ID)}
 
 
 @pytest.mark.parametrize("name", [one.name for one in declared_parameters()])
@@ -130,7 +130,7 @@ def test_a_new_parameter_reaches_its_step_by_a_field_of_the_steps_arguments_alon
 
 
 def test_jobs_come_in_the_order_of_the_graph_with_their_operation_and_no_name() -> None:
-    jobs = resolve(DEFINITION, VALUES, RUN_ID)
+    jobs = resolve_requests(DEFINITION, VALUES, RUN_ID)
     assert [(job.step, job.operation) for job in jobs] == [
         ("BuildShards", "CreateProcessingJob"),
         ("Transform", "CreateTransformJob"),
@@ -154,17 +154,17 @@ def test_a_value_that_only_a_running_execution_has_stays_an_expression() -> None
             }
         ],
     }
-    (job,) = resolve(definition, {}, RUN_ID)
+    (job,) = resolve_requests(definition, {}, RUN_ID)
     assert job.request == {"A": artefact, "B": joined, "C": "s3://data"}
 
 
 def test_a_missing_and_an_unknown_parameter_are_reported_together() -> None:
     with pytest.raises(ConfigError) as caught:
-        resolve(DEFINITION, {"HistoryUrl": "s3://data/history/"}, RUN_ID)
+        resolve_requests(DEFINITION, {"HistoryUrl": "s3://data/history/"}, RUN_ID)
     assert "[HistoryUrl] is not a parameter of the pipeline: did you mean [HistoryUri]?" in str(caught.value)
     assert "[ModelName] has no default and must be given" in str(caught.value)
 
 
 def test_a_declaration_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ConfigError, match="type 'Date'"):
-        resolve({"Parameters": [{"Name": "Day", "Type": "Date"}], "Steps": []}, {}, RUN_ID)
+        resolve_requests({"Parameters": [{"Name": "Day", "Type": "Date"}], "Steps": []}, {}, RUN_ID)

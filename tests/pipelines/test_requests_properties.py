@@ -16,7 +16,7 @@ from batchcast.engine.transform.request import check_transform_request
 from batchcast.pipelines.instance_types import of_processing, of_transform
 from batchcast.pipelines.lint.lint import check_requests, lint
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
-from batchcast.pipelines.requests import resolve
+from batchcast.pipelines.requests import resolve_requests
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import DirectoryStore, join_uri
 
@@ -76,7 +76,7 @@ def test_every_accepted_set_resolves_to_requests_that_linter_and_engine_take(val
     assert check_requests(DEFINITION, parameters.model_dump(by_alias=True), RUN_ID) == []
     with tempfile.TemporaryDirectory() as folder:
         store = DirectoryStore(Path(folder))
-        for job in resolve(DEFINITION, parameters.service_values(), RUN_ID):
+        for job in resolve_requests(DEFINITION, parameters.service_values(), RUN_ID):
             if job.operation == "CreateProcessingJob":
                 check_processing_request({**job.request, "ProcessingJobName": "job"})
             else:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning import QUIET
 
-from batchcast.planner.arithmetic.actual import TransformRun, calibrate, compare, recalibrated
+from batchcast.planner.arithmetic.actual import TransformRun, calibrate, compare_with_plan, recalibrated
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.arithmetic.estimate import Drain, drain_of, estimate
@@ -56,7 +56,7 @@ def test_the_next_plan_is_right_with_what_the_run_taught() -> None:
         drain=drain,
         conditions=recalibrated(PRIOR, found),
     )
-    [wall, billed, cost] = compare(planned, 0.01, run)
+    [wall, billed, cost] = compare_with_plan(planned, 0.01, run)
     assert wall.within
     assert billed.within
     assert wall.error_percent == pytest.approx(0, abs=3)
@@ -163,7 +163,7 @@ def test_the_last_output_tells_what_the_busiest_instance_had_and_the_next_plan_c
         drain=nothing,
         conditions=learnt,
     )
-    assert compare(planned, 0.01, run)[0].error_percent == pytest.approx(0, abs=4)
+    assert compare_with_plan(planned, 0.01, run)[0].error_percent == pytest.approx(0, abs=4)
     job = Job(shards=[np.full(64, 30.0)] * 200, seconds_cv=0.0, instances=20, concurrency=4, capacity=[1, 2, 3, 4])
     (played,) = simulate(job, learnt, runs=50, seed=1).quantiles(0.5)
     assert played == pytest.approx(run.wall, rel=0.04)

@@ -327,7 +327,3 @@ def test_the_page_is_one_file_that_names_no_other(file: Path) -> None:
 def test_data_cannot_end_the_script_element() -> None:
     text = rendered(replace(reference_inputs(), region="</script><b>"))
     assert "</script><b>" not in text
-
-
-def test_the_page_in_the_documentation_is_what_the_planner_writes() -> None:
-    assert (ROOT / "docs" / "explorer.html").read_text() == rendered(reference_inputs())

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from batchcast.cli.plan.plan import plan
-from batchcast.cli.plan.simulate import simulate
+from batchcast.cli.plan.plan import plan_command
+from batchcast.cli.plan.simulate import simulate_command
 from batchcast.planner.plan.history import measure_history
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
@@ -83,7 +83,7 @@ def test_a_wrong_data_set_is_refused_as_in_a_run(tmp_path: Path) -> None:
 
 def test_the_command_counts_the_records_of_a_history(history: Path) -> None:
     arguments = source(history)
-    result = CliRunner().invoke(plan, [*arguments, "--seconds", "30", "--json"], catch_exceptions=False)
+    result = CliRunner().invoke(plan_command, [*arguments, "--seconds", "30", "--json"], catch_exceptions=False)
     inputs = json.loads(result.stdout)["inputs"]
     assert inputs["items"] == 3
     assert inputs["record_mb"] == pytest.approx(0.0012, rel=0.4)
@@ -92,7 +92,7 @@ def test_the_command_counts_the_records_of_a_history(history: Path) -> None:
 def test_a_simulated_run_of_a_history_has_longer_records_where_there_are_more_rows(history: Path) -> None:
     arguments = source(history)
     common = [*arguments, "--seconds", "300", "--seconds-cv", "0", "--instances", "3", "--concurrency", "1", "--json"]
-    document = json.loads(CliRunner().invoke(simulate, common, catch_exceptions=False).stdout)
+    document = json.loads(CliRunner().invoke(simulate_command, common, catch_exceptions=False).stdout)
     # The longest of the three has 40 of the mean 21.7 rows.
     assert document["billed_hours"]["p50"] == pytest.approx(300 * 40 / (65 / 3) / 3600 + 0.05, rel=0.1)
 
@@ -109,4 +109,4 @@ def test_a_simulated_run_of_a_history_has_longer_records_where_there_are_more_ro
 def test_a_history_that_cannot_be_read_is_refused(history: Path, arguments: list[str], message: str) -> None:
     places = {"{history}": str(history), "{contract}": str(history.parent / "model.toml")}
     with pytest.raises(ConfigError, match=message):
-        CliRunner().invoke(plan, [places.get(word, word) for word in arguments], catch_exceptions=False)
+        CliRunner().invoke(plan_command, [places.get(word, word) for word in arguments], catch_exceptions=False)

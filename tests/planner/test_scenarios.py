@@ -14,7 +14,6 @@ from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import SCENARIOS, Scenario
-from batchcast.planner.plan.claims import claims
 from batchcast.planner.plan.plan import Plan, make_plan
 from batchcast.planner.prices.prices import Rate, load_prices
 from batchcast.steps.errors import ConfigError
@@ -174,38 +173,6 @@ def test_an_uneven_assignment_is_counted_with_and_said() -> None:
 def test_an_old_price_warns_under_every_scenario() -> None:
     document = made(reference_inputs(), today=date(2027, 1, 1)).document()
     assert all(any("days old" in text for text in one["warnings"]) for one in document["scenarios"])
-
-
-def test_every_wrong_claim_is_met_by_the_numbers_that_disprove_it() -> None:
-    evidence = {claim.name: (claim.verdict, claim.evidence) for claim in made(reference_inputs()).claims}
-    expected = {
-        "wall_hours_truncated": ("INCONSISTENT", "10.583"),
-        "instance_hours_from_truncated": ("INCONSISTENT", "211.67"),
-        "before_lunch": ("INCONSISTENT", "12:35"),
-        "always_cheaper": ("FALSE", "+66 %"),
-        "count_does_not_matter": ("FALSE", "$6.21"),
-        "asynchronous_is_the_same": ("FALSE", "40 %"),
-        "ad_hoc_in_seconds": ("FALSE", "$0.28"),
-        "one_file_is_split": ("FALSE", "208.5 h"),
-        "batch_is_what_saves": ("FALSE", "$192.54"),
-    }
-    assert evidence.keys() == expected.keys()
-    for name, (verdict, number) in expected.items():
-        assert evidence[name][0] == verdict
-        assert number in evidence[name][1]
-
-
-def test_a_claim_that_holds_for_the_job_at_hand_is_not_called_wrong() -> None:
-    names = {claim.name for claim in made(reference_inputs(items=1000, seconds=1.0)).claims}
-    assert "before_lunch" not in names
-    assert "asynchronous_is_the_same" not in names
-    assert "always_cheaper" not in names
-
-
-def test_a_job_of_minutes_disproves_no_claim_about_hours() -> None:
-    found = claims(reference_inputs(items=100, seconds=0.05, instances=2))
-    assert {claim.name for claim in found} == {"count_does_not_matter", "ad_hoc_in_seconds", "batch_is_what_saves"}
-    assert "against 20" not in found[-1].evidence
 
 
 @settings(max_examples=30)

@@ -17,7 +17,7 @@ from batchcast.pipelines.tuning import (
     write_tuning,
 )
 from batchcast.planner.arithmetic.tuned import conditions_of
-from batchcast.planner.tune.recommend import Measurement, execution_parameters, payload_cap, recommend
+from batchcast.planner.tune.recommend import Measurement, payload_cap, recommend, recommend_execution_parameters
 from batchcast.planner.tune.sample import payload_limit_mb, sample_digest, stratified
 from batchcast.planner.tune.search import Limits, measure
 from batchcast.steps.errors import ConfigError
@@ -84,7 +84,7 @@ def test_the_memory_cap_is_where_the_line_through_the_levels_meets_85_percent() 
 
 
 def test_the_container_s_own_answer_is_spelled_as_containers_do() -> None:
-    assert execution_parameters(tuning()) == {
+    assert recommend_execution_parameters(tuning()) == {
         "MaxConcurrentTransforms": 4,
         "BatchStrategy": "SINGLE_RECORD",
         "MaxPayloadInMB": 2,

@@ -161,7 +161,7 @@ def test_a_run_that_was_rolled_back_does_not_return_when_its_step_runs_again(sto
     assert read_forecasts(PUBLISH, store=store).attrs["run_id"] == "run001"
 
 
-def test_a_rollback_by_name_mends_a_pointer_that_is_none(store: DirectoryStore) -> None:
+def test_a_rollback_by_name_fixes_a_pointer_that_is_none(store: DirectoryStore) -> None:
     put_week(store, 1)
     store.write(pointer_uri(PUBLISH), b"not json")
     assert rollback(PUBLISH, to="run001", store=store).current

@@ -18,7 +18,7 @@ from sample_run import PUBLISH, RUNS
 
 from batchcast.serving.bulk.collect import collect_run, decide_run
 from batchcast.serving.bulk.run import open_async_run
-from batchcast.serving.bulk.submit import Pace, submit_run
+from batchcast.serving.bulk.submit import SubmitPace, submit_run
 from batchcast.steps.store.objects import DirectoryStore, join_uri
 
 SECONDS_A_REQUEST, SECONDS_A_WRITE = 0.004, 0.02
@@ -62,7 +62,7 @@ def main(root: Path, what: str, run_id: str) -> None:
     run = open_async_run(store, RUNS, run_id)
     if what == "submit":
         client = QueueClient(root)
-        pace = Pace(seconds=0.5, senders=2)
+        pace = SubmitPace(seconds=0.5, senders=2)
         ended = submit_run(
             run, settings(max_instances=2), pace, lambda _: client, store, sleep=lambda _: time.sleep(0.02)
         )

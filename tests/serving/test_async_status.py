@@ -146,7 +146,7 @@ def _never_at_zero(emulated: Emulated) -> None:
         (_never_at_zero, ["never_sleeps"]),
     ],
 )
-def test_every_part_of_the_scaling_that_is_missing_is_named_and_deploy_mends_it(
+def test_every_part_of_the_scaling_that_is_missing_is_named_and_deploy_fixes_it(
     emulated: Emulated, damage: Callable[[Emulated], None], codes: list[str]
 ) -> None:
     damage(emulated)

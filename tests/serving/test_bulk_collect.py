@@ -16,7 +16,7 @@ from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 
 from batchcast.serving.bulk.collect import collect_run, decide_run
 from batchcast.serving.bulk.run import open_async_run
-from batchcast.serving.bulk.submit import Pace, submit_run
+from batchcast.serving.bulk.submit import SubmitPace, submit_run
 
 PARAMETERS = {
     "PublishUri": PUBLISH,
@@ -43,7 +43,7 @@ def through_the_endpoint(run: SampleRun, broken: Mapping[str, bytes] | None = No
     submit_run(
         open_async_run(run.store, RUNS, run.run_id),
         settings,
-        Pace(seconds=5, senders=1),
+        SubmitPace(seconds=5, senders=1),
         emulated.client,
         run.store,
         now=emulated.now,
@@ -128,7 +128,7 @@ def test_collecting_what_is_there_holds_the_run_for_the_rest(tmp_path: Path) -> 
     opened = open_async_run(run.store, RUNS, run.run_id)
     item = opened.records[0]
     run.store.delete(f"s3://bucket/async/forecasts/answers/{opened.folder(item)}/{item.line:06d}-0.out")
-    found = collect_run(opened, run.store, now=emulated.now(), error_key="error", whatever_is_there=True)
+    found = collect_run(opened, run.store, now=emulated.now(), error_key="error", allow_partial=True)
     assert (found.unanswered, found.answered) == (1, len(run.items) - 1)
     report = decide_run(opened, run.store, run.contract.encode(), PARAMETERS)
     assert (report["outcome"], report["counts"]["missing"]) == ("HELD", 1)

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from batchcast.serving.bulk.collect import collect_run
 from batchcast.serving.bulk.run import AsyncRun
-from batchcast.serving.bulk.submit import Pace, Progress, submit_run
+from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress, submit_run
 from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.shards.request_text import PLAIN_TEXT
 
 
-def submit(emulated: Emulated, run: AsyncRun, settings: AsyncSettings, pace: Pace, **options: Any) -> Progress:
+def submit(
+    emulated: Emulated, run: AsyncRun, settings: AsyncSettings, pace: SubmitPace, **options: Any
+) -> SubmitProgress:
     options.setdefault("client", emulated.client)
     options.setdefault("store", emulated.store)
     return submit_run(run, settings, pace, now=emulated.now, sleep=emulated.sleep, **options)
@@ -43,10 +45,10 @@ def test_a_hundred_thousand_records_at_20_x_4_lose_none_and_the_endpoint_sleeps_
     began, paid = emulated.now(), emulated.endpoint.instance_seconds
     ages: list[float] = []
 
-    def watch(_: Progress) -> None:
+    def watch(_: SubmitProgress) -> None:
         ages.append(emulated.endpoint.oldest_age)
 
-    ended = submit(emulated, run, settings, Pace(seconds=30, senders=1), on_progress=watch)
+    ended = submit(emulated, run, settings, SubmitPace(seconds=30, senders=1), on_progress=watch)
     assert (ended.answered, ended.failed, ended.in_flight) == (100_000, 0, 0)
     assert emulated.endpoint.totals.expired == 0
     assert set(model.calls.values()) == {1}
@@ -62,7 +64,7 @@ def test_the_answers_become_the_outputs_of_the_shards() -> None:
     emulated = Emulated(CountingModel(1))
     settings = emulated.deploy()
     run = bulk_run(emulated.store, records=25, shards=4)
-    submit(emulated, run, settings, Pace(seconds=1, senders=1))
+    submit(emulated, run, settings, SubmitPace(seconds=1, senders=1))
     collect(emulated, run)
     lines = lines_of(emulated.store, run)
     assert [line["item_id"] for line in lines] == [record.item_id for record in run.records]
@@ -73,7 +75,7 @@ def test_requests_are_called_after_their_record() -> None:
     emulated = Emulated(CountingModel(1))
     settings = emulated.deploy()
     run = bulk_run(emulated.store, records=2, shards=1)
-    submit(emulated, run, settings, Pace(seconds=1, senders=1))
+    submit(emulated, run, settings, SubmitPace(seconds=1, senders=1))
     messages = emulated.account.messages[str(settings.success_topic)]
     assert [message["inferenceId"] for message in messages] == ["run0aaaaaaaa-000000", "run0aaaaaaaa-000001"]
 
@@ -86,7 +88,7 @@ def test_a_long_record_goes_by_the_bucket() -> None:
     emulated.store.write(
         "s3://bucket/runs/run0aaaaaaaa/input/r0/part-00000.jsonl", PLAIN_TEXT.request(["item-0"], [long]) + b"\n"
     )
-    assert submit(emulated, run, settings, Pace(seconds=1, senders=1)).answered == 1
+    assert submit(emulated, run, settings, SubmitPace(seconds=1, senders=1)).answered == 1
     assert emulated.store.read("s3://bucket/runs/run0aaaaaaaa/async/input/part-00000/000000.json") == long
 
 
@@ -95,7 +97,7 @@ def test_a_record_that_fails_once_is_sent_again_and_one_that_goes_on_failing_is_
     emulated = Emulated(model)
     settings = emulated.deploy()
     run = bulk_run(emulated.store, records=10, shards=2)
-    ended = submit(emulated, run, settings, Pace(seconds=1, senders=1, attempts=2))
+    ended = submit(emulated, run, settings, SubmitPace(seconds=1, senders=1, attempts=2))
     assert (ended.answered, ended.failed) == (9, 1)
     assert (model.calls["item-3"], model.calls["item-5"]) == (2, 2)
     collect(emulated, run)
@@ -112,7 +114,7 @@ def test_what_expired_is_sent_again_whether_the_endpoint_says_so_or_not(told: bo
     emulated.fall_asleep()
     run = bulk_run(emulated.store, records=3, shards=1)
     # So short that all of it expires while the endpoint wakes.
-    ended = submit(emulated, run, settings, Pace(seconds=1, ttl=300, timeout=60, senders=1, attempts=4))
+    ended = submit(emulated, run, settings, SubmitPace(seconds=1, ttl=300, timeout=60, senders=1, attempts=4))
     assert emulated.endpoint.totals.expired >= 3
     assert (ended.answered, emulated.endpoint.totals.completed) == (3, 3)
 
@@ -169,7 +171,7 @@ def test_a_killed_submitter_goes_on_and_every_record_is_there_once(at: int, afte
     emulated = Emulated(model)
     settings = emulated.deploy(max_instances=1)
     run = bulk_run(emulated.store, records=120, shards=3)
-    pace = Pace(seconds=30, senders=1)
+    pace = SubmitPace(seconds=30, senders=1)
 
     def client(service: str) -> Any:
         inner = emulated.client(service)
@@ -190,7 +192,7 @@ def test_a_submitter_killed_at_its_journal_goes_on(at: int, after: bool) -> None
     emulated = Emulated(model)
     settings = emulated.deploy(max_instances=1)
     run = bulk_run(emulated.store, records=120, shards=3)
-    pace = Pace(seconds=30, senders=1)
+    pace = SubmitPace(seconds=30, senders=1)
     store = Fragile(emulated.store, ("put_if",), at, after)
     assert _killed(lambda: submit(emulated, run, settings, pace, store=store))
     assert submit(emulated, run, settings, pace).answered == 120
@@ -203,7 +205,7 @@ def test_a_killed_collector_goes_on(at: int, after: bool) -> None:
     emulated = Emulated(CountingModel(1))
     settings = emulated.deploy()
     run = bulk_run(emulated.store, records=30, shards=3)
-    submit(emulated, run, settings, Pace(seconds=1, senders=1))
+    submit(emulated, run, settings, SubmitPace(seconds=1, senders=1))
     store = Fragile(emulated.store, ("write",), at, after)
     assert _killed(lambda: collect_run(run, store, now=emulated.now(), error_key="error"))
     collect(emulated, run)
@@ -230,7 +232,7 @@ def test_several_senders_send_every_record_once() -> None:
     def client(service: str) -> Any:
         return Locked() if service == "sagemaker-runtime" else emulated.client(service)
 
-    assert submit(emulated, run, settings, Pace(seconds=1, senders=4), client=client).answered == 200
+    assert submit(emulated, run, settings, SubmitPace(seconds=1, senders=4), client=client).answered == 200
     assert set(model.calls.values()) == {1}
     assert 1 < most[1] <= 4
 
@@ -245,7 +247,7 @@ def test_several_senders_send_every_record_once() -> None:
 def test_what_may_wait_is_served_in_half_of_its_time_to_live(
     seconds: float, ttl: int, concurrency: int, most: int, instances: int
 ) -> None:
-    pace = Pace(seconds=seconds, ttl=ttl, timeout=3600)
+    pace = SubmitPace(seconds=seconds, ttl=ttl, timeout=3600)
     window = pace.window(settings_of(concurrency=concurrency, max_instances=most), instances)
     assert window >= 1
     served_in = window * seconds / (max(1, instances) * concurrency)
@@ -259,11 +261,11 @@ def test_two_submitters_of_one_run_meet() -> None:
     other = run.journal(emulated.store)
     other.read()
 
-    def interfere(_: Progress) -> None:
+    def interfere(_: SubmitProgress) -> None:
         other.write([])
 
     with pytest.raises(ServiceError, match="somebody else"):
-        submit(emulated, run, settings, Pace(seconds=300, senders=1, ttl=600), on_progress=interfere)
+        submit(emulated, run, settings, SubmitPace(seconds=300, senders=1, ttl=600), on_progress=interfere)
 
 
 @pytest.mark.parametrize(
@@ -271,4 +273,4 @@ def test_two_submitters_of_one_run_meet() -> None:
 )
 def test_a_pace_outside_the_limits_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
-        Pace(**{"seconds": 30, **wrong})
+        SubmitPace(**{"seconds": 30, **wrong})

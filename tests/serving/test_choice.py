@@ -115,13 +115,13 @@ def test_what_is_chosen_meets_the_needs_and_nothing_else_that_does_is_much_cheap
 
 
 def test_the_command_shows_every_way_and_the_rule() -> None:
-    arguments = ["choose", "--items", "100000", "--seconds", "30"]
+    arguments = ["plan", "--items", "100000", "--seconds", "30"]
     told = CliRunner().invoke(root, arguments, catch_exceptions=False).stdout
     assert all(name in told for name in WAYS)
     assert "hybrid: Batch Transform, ad-hoc requests" in told
     assert "The rule that decided: async costs $" in told
     document = json.loads(CliRunner().invoke(root, [*arguments, "--json"], catch_exceptions=False).stdout)
-    assert document["name"] == "hybrid"
+    assert document["choice"]["name"] == "hybrid"
 
 
 REFERENCE = inputs()

@@ -21,7 +21,7 @@ from batchcast.local.sample import SAMPLE, SAMPLE_RUN_DATE, bakery_records
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from batchcast.serving.adhoc.records import build_records
-from batchcast.serving.adhoc.request import follow, send
+from batchcast.serving.adhoc.request import follow_request, send
 from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
@@ -116,7 +116,7 @@ def forecast(*arguments: str) -> Result:
 def test_the_command_sends_the_record_and_prints_a_plot_and_the_weeks(weekly: dict[str, bytes], tmp_path: Path) -> None:
     page, picture = tmp_path / "new" / "page.html", tmp_path / "new" / "picture.png"
     with naive_server() as (url, seen):
-        ended = forecast("17/101", "--url", url, "--html", str(page), "--png", str(picture))
+        ended = forecast("17/101", "--model-url", url, "--html", str(page), "--png", str(picture))
     assert ended.exit_code == 0, ended.output
     assert f"Forecast by {url}; history up to 30 Mar 2019." in ended.stdout
     assert f"Page: {page}\nPicture: {picture}\n" in ended.stderr
@@ -131,7 +131,7 @@ def test_the_command_sends_the_record_and_prints_a_plot_and_the_weeks(weekly: di
 
 def test_json_has_every_day(tmp_path: Path) -> None:
     with naive_server() as (url, _):
-        ended = forecast("17/101", "--url", url, "--horizon", "7", "--json")
+        ended = forecast("17/101", "--model-url", url, "--horizon", "7", "--json")
     (item,) = json.loads(ended.stdout)["items"]
     assert list(item["forecast"]) == [f"2019-{day}" for day in ("03-31", *(f"04-0{n}" for n in range(1, 7)))]
 
@@ -139,7 +139,7 @@ def test_json_has_every_day(tmp_path: Path) -> None:
 @pytest.mark.parametrize("server", [{"status": 500}, {"broken": True}])
 def test_a_model_that_fails_ends_with_its_exit_code(server: dict[str, Any]) -> None:
     with naive_server(**server) as (url, _):
-        ended = forecast("17/101", "--url", url)
+        ended = forecast("17/101", "--model-url", url)
     assert isinstance(ended.exception, ModelError)
     assert "17/101" in str(ended.exception)
 
@@ -147,9 +147,9 @@ def test_a_model_that_fails_ends_with_its_exit_code(server: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--url", "http://x", "--endpoint", "y"],
+        ["--model-url", "http://x", "--endpoint", "y"],
         ["--history", str(SAMPLE / "history")],
-        ["--url", "http://x", "--no-wait"],
+        ["--model-url", "http://x", "--no-wait"],
         ["--ttl", "60"],
         ["--model", "m"],
         ["--endpoint", "y", "--workspace", "."],
@@ -163,7 +163,7 @@ def test_a_file_that_could_not_be_written_is_refused_before_anything_is_asked(tm
     (tmp_path / "file").write_text("")
     for option in ("--html", "--png"):
         with naive_server() as (url, seen):
-            ended = forecast("17/101", "--url", url, option, str(tmp_path / "file" / "x"))
+            ended = forecast("17/101", "--model-url", url, option, str(tmp_path / "file" / "x"))
         assert (ended.exit_code, seen) == (2, [])
         assert "no directory that can be written to" in ended.output
 
@@ -185,7 +185,7 @@ def through(emulated: Emulated, body: bytes, ttl: int = 21_600) -> bytes:
     settings = emulated.deploy()
     emulated.fall_asleep()
     request = send(body, settings, emulated.client, emulated.store, ttl=ttl, timeout=900, now=emulated.now())
-    return follow(request, emulated.store, now=emulated.now, sleep=emulated.sleep)
+    return follow_request(request, emulated.store, now=emulated.now, sleep=emulated.sleep)
 
 
 def test_a_sleeping_endpoint_answers_in_about_ten_minutes() -> None:

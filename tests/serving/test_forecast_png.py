@@ -96,4 +96,4 @@ def test_without_matplotlib_the_remedy_is_named() -> None:
     ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "the picture needs matplotlib, which is not installed" in ended.stderr
-    assert "batchcast[plot]" in ended.stderr
+    assert "pip install matplotlib" in ended.stderr

@@ -16,8 +16,8 @@ from parity_model import Handler, answer_of, forecast_of
 
 from batchcast.cli.main import root
 from batchcast.serving.parity.page import parity_page
-from batchcast.serving.parity.parity import Parity, Tolerance, compare_all, numbers_of
-from batchcast.serving.parity.sample import SampledRecord, stratified
+from batchcast.serving.parity.parity import NumberTolerance, Parity, compare_all, numbers_of
+from batchcast.serving.parity.sample import SampledRecord, draw_shard_sample
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
@@ -69,7 +69,7 @@ def checked(url: str, mode: str, folder: Path, *more: str) -> Result:
     sample.write_text("".join(json.dumps({"item_id": item}) + "\n" for item in ITEMS))
     server = Path(__file__).with_name("parity_model.py")
     command = f"{sys.executable} {server} {{port}} {mode}"
-    arguments = ["parity", "--url", url, "--model-command", command, "--sample", str(sample), "--json", *more]
+    arguments = ["parity", "--model-url", url, "--model-command", command, "--sample", str(sample), "--json", *more]
     return CliRunner().invoke(root, arguments, catch_exceptions=False)
 
 
@@ -118,7 +118,7 @@ def test_the_first_differences_are_told_in_words(serve: Callable[[str], str], tm
     sample.write_text("".join(f'{{"item_id": "item-{number}"}}\n' for number in range(12)))
     server = Path(__file__).with_name("parity_model.py")
     command = f"{sys.executable} {server} {{port}} locale"
-    arguments = ["parity", "--url", url, "--model-command", command, "--sample", str(sample)]
+    arguments = ["parity", "--model-url", url, "--model-command", command, "--sample", str(sample)]
     told = CliRunner().invoke(root, arguments, catch_exceptions=False).stdout
     assert "Batch answers 12 of them otherwise: 36 locale. The first differences:" in told
     (line,) = [line for line in told.splitlines() if line.startswith("  item-1 ")]
@@ -128,7 +128,7 @@ def test_the_first_differences_are_told_in_words(serve: Callable[[str], str], tm
 
 
 def test_a_command_without_a_place_for_the_port_is_refused_before_the_endpoint_is_asked() -> None:
-    arguments = ["parity", "--url", "http://127.0.0.1:1", "--model-command", "python serve.py"]
+    arguments = ["parity", "--model-url", "http://127.0.0.1:1", "--model-command", "python serve.py"]
     problem = CliRunner().invoke(root, arguments).exception
     assert isinstance(problem, ConfigError)
     assert "--model-command: 'python serve.py' has no {port}" in str(problem)
@@ -146,7 +146,7 @@ def answers(items: Sequence[str], mode: str = "") -> list[RealTimeAnswer]:
 
 def compared(first: Any, second: Any, batch: Any) -> Parity:
     sample = [SampledRecord(item_id=item, body=b"{}", stratum="spread") for item in ITEMS]
-    return compare_all(sample, first, second, batch, Tolerance())
+    return compare_all(sample, first, second, batch, NumberTolerance())
 
 
 def batch_of(mode: str = "") -> dict[str, bytes | None]:
@@ -233,7 +233,7 @@ def record(item: str, days: int, *, null: bool = False, promo: bool = False) -> 
 def test_every_stratum_is_in_the_sample() -> None:
     records = [record(f"plain-{number:03d}", 50) for number in range(200)]
     records += [record("long", 400), record("new", 1), record("null", 50, null=True), record("promo", 50, promo=True)]
-    sample = stratified(records, 20, parse_contract(CONTRACT.encode(), where="model.toml"))
+    sample = draw_shard_sample(records, 20, parse_contract(CONTRACT.encode(), where="model.toml"))
     assert len(sample) == 20
     assert len({each.item_id for each in sample}) == 20
     strata = {each.item_id: each.stratum for each in sample}
@@ -245,9 +245,9 @@ def test_every_stratum_is_in_the_sample() -> None:
 
 
 def test_a_sample_larger_than_the_records_is_all_of_them() -> None:
-    assert len(stratified([record("a", 3), record("b", 2)], 100, None)) == 2
+    assert len(draw_shard_sample([record("a", 3), record("b", 2)], 100, None)) == 2
 
 
 def test_a_record_without_an_id_is_refused() -> None:
     with pytest.raises(DataError, match="item_id"):
-        stratified([b'{"rows": []}'], 1, None)
+        draw_shard_sample([b'{"rows": []}'], 1, None)

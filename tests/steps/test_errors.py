@@ -11,7 +11,7 @@ from batchcast.steps.store.objects import conflict, missing
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (DataError(Problem("a", "one.", "here", "Mend it."), Problem("b", "two.")), DataError),
+        (DataError(Problem("a", "one.", "here", "Fix it."), Problem("b", "two.")), DataError),
         (missing("s3://bucket/key"), DataError),
         (conflict("s3://bucket/key"), ServiceError),
     ],

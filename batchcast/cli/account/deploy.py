@@ -11,14 +11,14 @@ import click
 from batchcast.account.deploy_settings import deploy_options
 from batchcast.session.session import session_options
 
-__all__ = ["deploy"]
+__all__ = ["deploy_command"]
 
 
 @click.command()
 @deploy_options
 @session_options
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and write nothing.")
-def deploy(
+def deploy_command(
     settings_file: Path | None,
     stack: str | None,
     workspace: Path | None,

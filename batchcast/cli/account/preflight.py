@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchcast.account.preflight import Finding
     from batchcast.pipelines.parameters import Parameters
 
-__all__ = ["preflight"]
+__all__ = ["preflight_command"]
 
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -38,7 +38,7 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 )
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
-def preflight(
+def preflight_command(
     parameters: tuple[str, ...],
     name: str | None,
     stack: str | None,

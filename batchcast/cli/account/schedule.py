@@ -16,7 +16,7 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.pipelines.schedule.times import Occurrence
 
-__all__ = ["schedule"]
+__all__ = ["schedule_command"]
 
 _PREVIEWED = 10
 _AFTER_CREATION = 3
@@ -26,11 +26,11 @@ _name = click.option(
 
 
 @click.group()
-def schedule() -> None:
-    """Let the pipeline start by itself."""
+def schedule_command() -> None:
+    """Start the pipeline on a schedule."""
 
 
-@schedule.command()
+@schedule_command.command()
 @click.option("--cron", required=True, metavar="'cron(…)'", help="For example 'cron(30 3 ? * SUN *)'.")
 @click.option("--timezone", default="UTC", show_default=True, help="For example Europe/Berlin.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of every run.")
@@ -40,7 +40,7 @@ def schedule() -> None:
 @click.option("--pipeline", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
 @_name
 @session_options
-def create(
+def create_command(
     cron: str,
     timezone: str,
     parameters: tuple[str, ...],
@@ -79,10 +79,10 @@ def create(
     click.echo("\n".join(_times(cron, timezone, _AFTER_CREATION)))
 
 
-@schedule.command()
+@schedule_command.command("show")
 @_name
 @session_options
-def show(name: str, **where: Any) -> None:
+def schedule_show_command(name: str, **where: Any) -> None:
     """Print what the schedule does and when it runs next."""
     from batchcast.account.schedule import get_schedule
 
@@ -98,13 +98,13 @@ def show(name: str, **where: Any) -> None:
         click.echo("\n".join(_times(cron, zone, _AFTER_CREATION)))
 
 
-@schedule.command()
+@schedule_command.command()
 @click.option("--cron", metavar="'cron(…)'", help="An expression, instead of that of the schedule.")
 @click.option("--timezone", default="UTC", show_default=True, help="The time zone of --cron.")
 @click.option("--count", type=click.IntRange(1, 1000), default=_PREVIEWED, show_default=True, help="How many times.")
 @_name
 @session_options
-def preview(cron: str | None, timezone: str, count: int, name: str, **where: Any) -> None:
+def preview_command(cron: str | None, timezone: str, count: int, name: str, **where: Any) -> None:
     """Print the next times, local and UTC, and what changes of clocks do to them.
 
     The next time that a change of clocks concerns is printed in any case, if it is within a year. With --cron nothing
@@ -118,10 +118,10 @@ def preview(cron: str | None, timezone: str, count: int, name: str, **where: Any
     click.echo("\n".join(_times(cron, timezone, count)))
 
 
-@schedule.command()
+@schedule_command.command()
 @_name
 @session_options
-def pause(name: str, **where: Any) -> None:
+def pause_command(name: str, **where: Any) -> None:
     """Start nothing until it is resumed; a run that has started goes on."""
     from batchcast.account.schedule import set_state
 
@@ -129,10 +129,10 @@ def pause(name: str, **where: Any) -> None:
     click.echo(f"Schedule {name} is paused.")
 
 
-@schedule.command()
+@schedule_command.command()
 @_name
 @session_options
-def resume(name: str, **where: Any) -> None:
+def resume_command(name: str, **where: Any) -> None:
     """Start runs again; those that were missed stay missed."""
     from batchcast.account.schedule import set_state
 
@@ -140,10 +140,10 @@ def resume(name: str, **where: Any) -> None:
     click.echo(f"Schedule {name} is resumed.")
 
 
-@schedule.command()
+@schedule_command.command()
 @_name
 @session_options
-def delete(name: str, **where: Any) -> None:
+def delete_command(name: str, **where: Any) -> None:
     """Delete the schedule; the pipeline and its runs stay."""
     from batchcast.account.schedule import delete_schedule
 

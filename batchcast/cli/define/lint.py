@@ -15,7 +15,7 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["lint"]
+__all__ = ["lint_command"]
 
 _REFUSED = ConfigError.exit_code
 
@@ -29,7 +29,7 @@ _REFUSED = ConfigError.exit_code
     help="Hold it against what `tune` measured of the model.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
-def lint(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
+def lint_command(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
     """Check a pipeline definition without running it.
 
     FILE is any pipeline's definition, the answer of describe-pipeline, or a CloudFormation template (JSON or YAML)

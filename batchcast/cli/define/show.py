@@ -10,7 +10,7 @@ import click
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["parameters", "show"]
+__all__ = ["parameters_command", "show_command"]
 
 # Stands for the execution id in resolved requests, which only the service can give.
 EXAMPLE_RUN_ID = "runid0000000"
@@ -24,7 +24,7 @@ EXAMPLE_RUN_ID = "runid0000000"
     "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="The file of `deploy`."
 )
 @session_options
-def show(
+def show_command(
     overrides: tuple[str, ...],
     requests: bool,
     diff: bool,
@@ -41,7 +41,7 @@ def show(
     from batchcast.pipelines.defaults import with_defaults
     from batchcast.pipelines.definition import DEFINITION_FILE
     from batchcast.pipelines.parameters import check_parameters, parse_overrides
-    from batchcast.pipelines.requests import resolve
+    from batchcast.pipelines.requests import resolve_requests
 
     _check_options(requests, diff, settings_file, workspace=workspace, region=region, profile=profile)
     if diff:
@@ -52,7 +52,7 @@ def show(
     definition = json.loads(DEFINITION_FILE.read_text())
     if requests:
         check_parameters(values)
-        found = resolve(definition, values, EXAMPLE_RUN_ID)
+        found = resolve_requests(definition, values, EXAMPLE_RUN_ID)
         printed: object = [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
     else:
         printed = with_defaults(definition, values)
@@ -90,7 +90,7 @@ def _changes(session: Session, settings_file: Path | None, defaults: tuple[str, 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
-def parameters(as_json: bool) -> None:
+def parameters_command(as_json: bool) -> None:
     """Print the table of pipeline parameters."""
     from dataclasses import asdict
 

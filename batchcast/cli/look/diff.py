@@ -14,7 +14,7 @@ from batchcast.session.session import session_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["diff"]
+__all__ = ["diff_command"]
 
 _MOVERS = 10
 _SHOWN_ITEMS = 5
@@ -28,7 +28,7 @@ _SHOWN_ITEMS = 5
 )
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def diff(run_a: str, run_b: str, name: str, as_json: bool, **where: Any) -> None:
+def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any) -> None:
     """Compare two runs: parameters, inputs, counts, forecasts."""
     from batchcast.runs.compare import compare_runs
     from batchcast.runs.run_record import find_run

@@ -11,7 +11,7 @@ import click
 
 from batchcast.steps.errors import ConfigError
 
-__all__ = ["doctor"]
+__all__ = ["doctor_command"]
 
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -22,7 +22,7 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
     "--workspace", type=click.Path(path_type=Path, file_okay=False), help="Where runs would be kept; else this folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
-def doctor(call_aws: bool, workspace: Path | None, as_json: bool) -> None:
+def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> None:
     """Look for what of this machine would stop a run, with the remedy.
 
     Ends with 2 when something would. Nothing is changed, and without --aws nothing is called.

@@ -1,4 +1,4 @@
-"""`async`: an endpoint for forecasts between the weekly runs, that sleeps at zero instances."""
+"""`async`: an endpoint for forecasts between the weekly runs, that scales to zero instances."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from batchcast.steps.errors import ConfigError, CoverageError, Problem
 if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
     from batchcast.serving.bulk.run import AsyncRun
-    from batchcast.serving.bulk.submit import Pace, Progress
+    from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress
     from batchcast.serving.endpoint.settings import AsyncSettings
 
-__all__ = ["async_"]
+__all__ = ["async_command"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _NAME = BuildSettings().pipeline_name
 
 
 @click.group("async")
-def async_() -> None:
-    """Ad-hoc and bulk forecasts on an asynchronous endpoint that sleeps at zero instances."""
+def async_command() -> None:
+    """Ad-hoc and bulk forecasts on an asynchronous endpoint that scales to zero instances."""
 
 
 def _endpoint_option(command: _Command) -> _Command:
@@ -65,7 +65,7 @@ def _run_options(command: _Command) -> _Command:
     return command
 
 
-@async_.command()
+@async_command.command("deploy")
 @_endpoint_option
 @click.option("--model", required=True, help="Name of the SageMaker model.")
 @click.option("--instance-type", required=True, metavar="TYPE", help="For example ml.m5.4xlarge.")
@@ -78,8 +78,8 @@ def _run_options(command: _Command) -> _Command:
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="On endpoint and configuration; repeatable.")
 @_account_options
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and send nothing.")
-def deploy(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
-    """Create the endpoint with all that lets it sleep and wake, or mend it."""
+def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
+    """Create the endpoint with all that lets it scale to zero and out again, or fix it."""
     from batchcast.serving.endpoint.endpoint import deploy_async
     from batchcast.serving.endpoint.settings import AsyncSettings
 
@@ -93,16 +93,16 @@ def deploy(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
     done = deploy_async(settings, session.client)
     click.echo(
         f"Endpoint {settings.endpoint} in {session.region}: {done}. It has 0 to {settings.max_instances} instances, "
-        f"wakes for a single request in about ten minutes and sleeps about 20 minutes after the last."
+        f"answers a single request from zero in about ten minutes and is back at zero about 20 minutes after the last."
     )
 
 
-@async_.command()
+@async_command.command("status")
 @_endpoint_option
 @_account_options
 @click.option("--price-per-hour", type=float, help="USD an instance hour, instead of the price table's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: Any) -> None:
+def async_status_command(endpoint: str, price_per_hour: float | None, as_json: bool, **where: Any) -> None:
     """Instances, queue, whether its scaling is whole, and what it cost since Monday.
 
     Exit code 2 when something keeps it from waking, growing or sleeping.
@@ -125,11 +125,11 @@ def status(endpoint: str, price_per_hour: float | None, as_json: bool, **where: 
         sys.exit(ConfigError.exit_code)
 
 
-@async_.command()
+@async_command.command()
 @_endpoint_option
 @_account_options
 @click.option("--discard-queue", is_flag=True, help="Even when requests wait or are being served.")
-def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
+def teardown_command(endpoint: str, discard_queue: bool, **where: Any) -> None:
     """Remove the endpoint, its configurations, its scaling and its alarm, and see that they are gone.
 
     Objects on S3 stay.
@@ -150,7 +150,7 @@ def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
     click.echo("\n".join([*(f"Removed {each}" for each in removed), f"Looked again: nothing is left of {endpoint}."]))
 
 
-@async_.command()
+@async_command.command()
 @_run_options
 @_endpoint_option
 @click.option("--seconds", type=float, required=True, help="Seconds a record takes, as far as is known.")
@@ -159,15 +159,15 @@ def teardown(endpoint: str, discard_queue: bool, **where: Any) -> None:
 @click.option("--attempts", type=int, default=2, show_default=True, help="Times a record is sent at most.")
 @click.option("--senders", type=int, default=8, show_default=True, help="Requests sent at once.")
 @_account_options
-def submit(run_id: str, name: str, endpoint: str, region: str | None, profile: str | None, **pace: Any) -> None:
+def submit_command(run_id: str, name: str, endpoint: str, region: str | None, profile: str | None, **pace: Any) -> None:
     """Send the records of a run, as fast as the endpoint can serve them and no faster.
 
     Stays until all are answered; ended anywhere and started again it goes on. `async collect` publishes the answers.
     """
-    from batchcast.serving.bulk.submit import Pace, submit_run
+    from batchcast.serving.bulk.submit import SubmitPace, submit_run
     from batchcast.serving.endpoint.endpoint import read_async_settings
 
-    wanted = Pace(**pace)
+    wanted = SubmitPace(**pace)
     session = open_session(region=region, profile=profile)
     _, run = _run_of(session, name, run_id)
     if not run.records:
@@ -180,11 +180,11 @@ def submit(run_id: str, name: str, endpoint: str, region: str | None, profile: s
     click.echo(f"Publish them with `async collect --shards {run_id}`.", err=True)
 
 
-@async_.command()
+@async_command.command()
 @_run_options
-@click.option("--now", "whatever_is_there", is_flag=True, help="Decide without the answers that are not there yet.")
+@click.option("--now", "allow_partial", is_flag=True, help="Decide without the answers that are not there yet.")
 @_account_options
-def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> None:
+def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -> None:
     """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
     from batchcast.steps.outcome.reused_answers import is_decided
 
@@ -194,7 +194,7 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
     if report is not None:
         click.echo(f"Decided already; the report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.", err=True)
     else:
-        report = _collected(session, past, run, whatever_is_there=whatever_is_there)
+        report = _collected(session, past, run, allow_partial=allow_partial)
     counts = report["counts"]
     click.echo(
         f"Run {run_id}: {report['outcome']}. {counts['ok']:,} of {counts['expected']:,} items have a forecast.\n"
@@ -204,13 +204,13 @@ def collect(run_id: str, name: str, whatever_is_there: bool, **where: Any) -> No
         raise CoverageError(Problem("held", str(report["cause"]), run_id, "failed_records.jsonl says why."))
 
 
-def _collected(session: Session, past: PastRun, run: AsyncRun, *, whatever_is_there: bool) -> dict[str, Any]:
+def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial: bool) -> dict[str, Any]:
     from batchcast.runs.run_contract import contract_of_run
     from batchcast.serving.bulk.collect import collect_run, decide_run, error_key_of
 
     uri, contract = contract_of_run(session, past)
     error_key = error_key_of(contract, uri)
-    found = collect_run(run, session.store, now=time.time(), error_key=error_key, whatever_is_there=whatever_is_there)
+    found = collect_run(run, session.store, now=time.time(), error_key=error_key, allow_partial=allow_partial)
     click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
     return decide_run(run, session.store, contract, past.parameters)
 
@@ -243,13 +243,12 @@ def _requests(settings: AsyncSettings) -> list[dict[str, Any]]:
     return [{"service": service, "method": method, "request": request} for service, method, request in calls]
 
 
-def _fit(records: int, settings: AsyncSettings, pace: Pace) -> str:
+def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:
     from batchcast.planner.arithmetic.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
 
     if pace.ttl <= FULL_CAPACITY_MINUTES * 60:
-        what = (
-            f"{pace.ttl} s; until a sleeping endpoint has all its instances, {FULL_CAPACITY_MINUTES * 60:.0f} s pass."
-        )
+        seconds = FULL_CAPACITY_MINUTES * 60
+        what = f"{pace.ttl} s; from zero to all instances an endpoint needs {seconds:.0f} s."
         raise ConfigError(Problem("pace", what, "--ttl", "Leave it out: what waits longer than that is lost."))
     slots, ttl_hours = settings.max_instances * settings.concurrency, pace.ttl / 3600
     hours = FULL_CAPACITY_MINUTES / 60 + records * pace.seconds / slots / 3600
@@ -267,7 +266,7 @@ def _fit(records: int, settings: AsyncSettings, pace: Pace) -> str:
     )
 
 
-def _show(progress: Progress) -> None:
+def _show(progress: SubmitProgress) -> None:
     click.echo(
         f"{progress.answered:,} of {progress.records:,} answered, {progress.in_flight:,} unanswered, "
         f"{progress.failed:,} lost, {progress.instances} instances",

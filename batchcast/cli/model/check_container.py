@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from batchcast.container_check import Judge
     from batchcast.engine.server.model_server import ModelSource
 
-__all__ = ["check_container"]
+__all__ = ["check_container_command"]
 
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
 
 
 @click.command("check-container")
-@click.option("--url", metavar="URL", help="A container that is already running.")
-@click.option("--command", metavar="'CMD … {port}'", help="Starts a container on {port}; it is ended again.")
+@click.option("--model-url", "url", metavar="URL", help="A container that is already running.")
+@click.option(
+    "--model-command", "command", metavar="'CMD … {port}'", help="Starts a container on {port}; it is ended again."
+)
 @click.option(
     "--sample",
     type=click.Path(path_type=Path),
@@ -45,7 +47,7 @@ RECORDS = 8
     help="How long to wait for /ping; SageMaker waits about half an hour.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
-def check_container(
+def check_container_command(
     url: str | None,
     command: str | None,
     sample: Path | None,
@@ -79,11 +81,11 @@ def _source(url: str | None, command: str | None) -> ModelSource:
     from batchcast.session.served_model import command_with_port
 
     if (url is None) == (command is None):
-        remedy = "Give --url of a running container, or --command that starts one."
-        raise ConfigError(Problem("model", "exactly one of --url and --command is needed.", remedy=remedy))
+        remedy = "Give --model-url of a running container, or --model-command that starts one."
+        raise ConfigError(Problem("model", "exactly one of --model-url and --model-command is needed.", remedy=remedy))
     if command is None:
         return ModelUrl(url=url or "")
-    return command_with_port(command, "--command")
+    return command_with_port(command, "--model-command")
 
 
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
 
-__all__ = ["forecast"]
+__all__ = ["forecast_command"]
 
 
 @click.command()
@@ -37,7 +37,7 @@ __all__ = ["forecast"]
 @click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
 @click.option("--horizon", type=click.IntRange(1), default=31, show_default=True, help="Steps to forecast.")
 @click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
-@click.option("--url", metavar="URL", help="Ask a container that runs.")
+@click.option("--model-url", "url", metavar="URL", help="Ask a container that runs.")
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
 @click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
@@ -49,7 +49,7 @@ __all__ = ["forecast"]
 @click.option("--png", type=OutputFile(), help="Write the plots as this picture too.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
-def forecast(
+def forecast_command(
     items: tuple[str, ...], html: Path | None, png: Path | None, as_json: bool, no_wait: bool, **given: Any
 ) -> None:
     """Forecast some items now: the records of the weekly run, sent one by one.
@@ -94,7 +94,7 @@ def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
     """Refuse what does not go together, all of it at once."""
     problems = []
     if given["endpoint"] and given["url"]:
-        problems.append(Problem("endpoint", "both --endpoint and --url.", remedy="Give one of them."))
+        problems.append(Problem("endpoint", "both --endpoint and --model-url.", remedy="Give one of them."))
     for name, value in (("--no-wait", no_wait), ("--ttl", given["ttl"]), ("--timeout", given["timeout"])):
         if value and not given["endpoint"]:
             problems.append(Problem("endpoint", f"{name} without --endpoint.", remedy="Leave it out."))
@@ -194,7 +194,7 @@ def _followed(
 ) -> dict[str, bytes]:
     from rich.console import Console
 
-    from batchcast.serving.adhoc.request import follow
+    from batchcast.serving.adhoc.request import follow_request
     from batchcast.serving.endpoint.endpoint import instances_of
 
     session = source.session
@@ -206,10 +206,10 @@ def _followed(
         def show() -> None:
             count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))
             minutes = (time.monotonic() - began) / 60
-            state = f"{count} instances" if count else "asleep; it wakes in about ten minutes"
+            state = f"{count} instances" if count else "at zero instances; the first starts in about ten minutes"
             status.update(f"waiting for {minutes:.0f} min, endpoint {given['endpoint']}: {state}")
 
-        return {record.item_id: follow(request, session.store, on_poll=show) for record, request in requests}
+        return {record.item_id: follow_request(request, session.store, on_poll=show) for record, request in requests}
 
 
 def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
@@ -237,7 +237,7 @@ def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
         return ModelUrl(url=given["url"])
     if given["workspace"] is None:
         if given["history"]:
-            remedy = "Give --endpoint, --url, or the --workspace of a local run."
+            remedy = "Give --endpoint, --model-url, or the --workspace of a local run."
             raise ConfigError(Problem("model", "nothing says which model to ask.", remedy=remedy))
         return sample_model()
     models = read_models(given["workspace"])

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from batchcast.serving.realtime import Ask
     from batchcast.steps.contract.model_contract import ModelContract
 
-__all__ = ["parity"]
+__all__ = ["parity_command"]
 
 _FIRST = 10
 
 
 @click.command()
 @click.option("--endpoint", metavar="NAME", help="The real-time endpoint.")
-@click.option("--url", metavar="URL", help="A container that runs, instead of an endpoint.")
+@click.option("--model-url", "url", metavar="URL", help="A container that runs, instead of an endpoint.")
 @click.option("--against", "run_id", metavar="RUN_ID", help="A run whose answers are compared, and whose records sent.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Start this server and run a transform job on it.")
 @click.option(
@@ -51,21 +51,21 @@ _FIRST = 10
 @click.option("--html", type=OutputFile(), help="Write the report to this file.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
+def parity_command(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
     """Compare the answers of an endpoint with those of batch, record by record.
 
     The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: not the same.
     """
     from batchcast.serving.parity.batch_side import answers_by_job, answers_outside_batch
     from batchcast.serving.parity.page import parity_page
-    from batchcast.serving.parity.parity import Tolerance, compare_all, name_batch_effects
-    from batchcast.serving.parity.sample import stratified
+    from batchcast.serving.parity.parity import NumberTolerance, compare_all, name_batch_effects
+    from batchcast.serving.parity.sample import draw_shard_sample
     from batchcast.serving.realtime import ask_all
     from batchcast.steps.store.objects import whole_file
 
     ask = _endpoint_side(given)
     lines, answers, contract = _batch_side(given)
-    sample = stratified(lines, records, contract)
+    sample = draw_shard_sample(lines, records, contract)
     bodies = [record.body for record in sample]
     _say(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice")
     first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
@@ -73,7 +73,7 @@ def parity(records: int, concurrency: int, html: Path | None, as_json: bool, **g
     if command:
         _say("Running a transform job on the same records")
         answers = answers_by_job(command, sample, concurrency=concurrency)
-    tolerance = Tolerance(relative=given["relative"], absolute=given["absolute"])
+    tolerance = NumberTolerance(relative=given["relative"], absolute=given["absolute"])
     found = compare_all(sample, first, second, answers, tolerance)
     if command and not found.matches:
         _say("They differ: asking the same server outside of a batch")
@@ -93,8 +93,8 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
     from batchcast.session.session import open_session
 
     if (given["endpoint"] is None) == (given["url"] is None):
-        remedy = "Give --endpoint NAME, or --url of a container that runs."
-        raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --url is needed.", remedy=remedy))
+        remedy = "Give --endpoint NAME, or --model-url of a container that runs."
+        raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --model-url is needed.", remedy=remedy))
     if given["url"]:
         return ask_url(given["url"])
     # With --workspace the run is one of this machine; an endpoint is on AWS all the same.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.planner.plan.measured_run import PastPlan
+    from batchcast.serving.choice import Choice
 
-__all__ = ["plan"]
+__all__ = ["plan_command"]
 
 
 @click.command()
@@ -27,26 +29,34 @@ __all__ = ["plan"]
 @click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="With --run: of the local engine.")
 @click.option("--profile", help="With --run: a profile of ~/.aws/config.")
 @click.option("--deadline", type=click.FloatRange(0, min_open=True), metavar="HOURS", help="Find what ends in time.")
+@click.option(
+    "--answer-within", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Of an ad-hoc request."
+)
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Find what costs no more.")
 @click.option("--formula", "plain", is_flag=True, help="The plain formula alone: no start-up spread, no other costs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to explore the plan with."
 )
-def plan(
+def plan_command(
     run_id: str | None,
     calibrate: bool,
     name: str | None,
     workspace: Path | None,
     profile: str | None,
     deadline: float | None,
+    answer_within: float | None,
     budget: float | None,
     plain: bool,
     as_json: bool,
     html: Path | None,
     **given: Any,
 ) -> None:
-    """What the run costs and when it ends, beside the ways around it."""
+    """Estimate cost and duration of a run, and compare alternatives.
+
+    The last lines choose between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
+    --ad-hoc 0: no ad-hoc requests at all.
+    """
     from batchcast.planner.plan.plan import make_plan
 
     today, options = date.today(), PlanOptions(**given, on_this_machine=workspace is not None)
@@ -66,6 +76,9 @@ def plan(
     found = _search(inputs, table, deadline, budget) if deadline or budget else {}
     if found:
         document["search"] = {title: [_candidate(one) for one in rows] for title, rows in found.items()}
+    choice = None if plain else _choose(inputs, deadline, answer_within)
+    if choice:
+        document["choice"] = choice if isinstance(choice, str) else asdict(choice)
     if html:
         from batchcast.planner.plan.page import write_page
 
@@ -74,6 +87,7 @@ def plan(
         click.echo(json.dumps(document, indent=1))
     else:
         _show(made, past, found, html, plain=plain)
+        _show_choice(choice, inputs.ad_hoc_requests)
 
 
 def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html: Path | None, *, plain: bool) -> None:
@@ -92,6 +106,26 @@ def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html
         console.print(candidates_table(rows) if rows else "Nothing does, with up to 100 instances of any priced type.")
     if html:
         console.print(f"\nPage: {html}")
+
+
+def _choose(inputs: Any, deadline: float | None, answer_within: float | None) -> Choice | str:
+    """The way that is the cheapest of those that do what is asked for, or why there is none."""
+    from batchcast.serving.choice import Needs, choose_way
+
+    try:
+        return choose_way(inputs, Needs(deadline_hours=deadline, answer_minutes=answer_within))
+    except ConfigError as error:
+        return str(error)
+
+
+def _show_choice(choice: Choice | str | None, ad_hoc_requests: int) -> None:
+    from batchcast.cli.console import stdout_console
+    from batchcast.cli.plan.choice_table import print_choice
+
+    if isinstance(choice, str):
+        click.echo(choice)
+    elif choice:
+        print_choice(stdout_console(), choice, ad_hoc_requests)
 
 
 def _past(options: PlanOptions, table: Any, today: date, run_id: str, *, name: str | None, **where: Any) -> PastPlan:

@@ -9,17 +9,17 @@ import click
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["prices"]
+__all__ = ["prices_command"]
 
 
 @click.group()
-def prices() -> None:
+def prices_command() -> None:
     """The price table: show it, or bring it up to date."""
 
 
-@prices.command()
+@prices_command.command("show")
 @click.option("--region", default="us-east-1", show_default=True)
-def show(region: str) -> None:
+def prices_show_command(region: str) -> None:
     """The rates of a region with date, confidence and source."""
     from rich.table import Table
 
@@ -41,7 +41,7 @@ def show(region: str) -> None:
         console.print(f"{name}: {known.sources[name]}", style="dim")
 
 
-@prices.command()
+@prices_command.command()
 @click.option("--region", required=True, help="As AWS spells it: eu-west-1.")
 @click.option(
     "--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin. Default: the API."
@@ -49,7 +49,7 @@ def show(region: str) -> None:
 @click.option("--table", type=click.Path(path_type=Path, dir_okay=False), help="The table to change, instead of ours.")
 @click.option("--yes", is_flag=True, help="Write without asking; the diff is printed either way.")
 @click.option("--profile", help="For the API: a profile of ~/.aws/config.")
-def refresh(region: str, offer_file: Any, table: Path | None, yes: bool, profile: str | None) -> None:
+def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool, profile: str | None) -> None:
     """Read the prices of a region anew and show what changes, for review.
 
     Without credentials: download index.csv of the region from below

@@ -1,4 +1,4 @@
-"""`simulate`: the transform job played through, record by record."""
+"""`simulate`: simulate the transform job, record by record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
 
-__all__ = ["simulate"]
+__all__ = ["simulate_command"]
 
 
 @click.command()
@@ -18,8 +18,8 @@ __all__ = ["simulate"]
 @click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How often it is played.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same luck.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def simulate(runs: int, seed: int, as_json: bool, **given: Any) -> None:
-    """Play the transform job through, record by record."""
+def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
+    """Simulate the transform job."""
     options = PlanOptions(**given)
     inputs = plan_inputs(options, price_table(options), date.today())
     document = _played(inputs, runs, seed)

@@ -16,7 +16,7 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Tuning
 
-__all__ = ["tune"]
+__all__ = ["tune_command"]
 
 _LEVELS = "1,2,4,8,16"
 
@@ -53,11 +53,11 @@ _LEVELS = "1,2,4,8,16"
 )
 @click.option("--json", "as_json", is_flag=True, help="The document on stdout instead of the table.")
 @session_options
-def tune(output: Path, as_json: bool, levels: str, vary: tuple[str, ...], **given: Any) -> None:
+def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...], **given: Any) -> None:
     """Measure the model's concurrency and write tuning.json.
 
     Every level gets the same records. It stops where more requests in flight bring nothing or break something,
-    looks between the levels, and recommends the smallest concurrency within 3 % of the best. `plan`, `start` and
+    looks between the levels, and recommendes the smallest concurrency within 3 % of the best. `plan`, `start` and
     `local` take the file with --tuning.
     """
     from batchcast.pipelines.tuning import write_tuning
@@ -98,7 +98,7 @@ def _print(tuning: Tuning, output: Path) -> None:
     from rich.table import Table
 
     from batchcast.cli.console import stdout_console
-    from batchcast.planner.tune.recommend import execution_parameters
+    from batchcast.planner.tune.recommend import recommend_execution_parameters
 
     console = stdout_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -128,9 +128,8 @@ def _print(tuning: Tuning, output: Path) -> None:
     console.print("\n[bold]Give the job[/]")
     for name, value in tuning.parameters.model_dump(by_alias=True).items():
         console.print(f"  {name} = {value}", highlight=False)
-    console.print(
-        f"The container should answer GET /execution-parameters with {json.dumps(execution_parameters(tuning))}"
-    )
+    wanted = json.dumps(recommend_execution_parameters(tuning))
+    console.print(f"The container should answer GET /execution-parameters with {wanted}")
     console.print(f"Wrote {output}.")
 
 

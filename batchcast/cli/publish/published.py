@@ -16,7 +16,7 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.runs.published import PublishedRun
 
-__all__ = ["clear_workspace", "prune", "published", "rollback"]
+__all__ = ["clear_workspace", "prune_command", "published_command", "rollback_command"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def _publish_options(command: _Command) -> _Command:
 @click.command()
 @_publish_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def published(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
+def published_command(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
     """List the published runs."""
     from batchcast.cli.console import echo
     from batchcast.runs.published import list_damaged, list_published
@@ -60,7 +60,7 @@ def published(publish_uri: str | None, name: str, as_json: bool, **where: Any) -
 @click.command()
 @click.option("--to", metavar="RUN_ID", help="The run to name; the one that was replaced by default.")
 @_publish_options
-def rollback(to: str | None, publish_uri: str | None, name: str, **where: Any) -> None:
+def rollback_command(to: str | None, publish_uri: str | None, name: str, **where: Any) -> None:
     """Let readers see an earlier published run again."""
     from batchcast.runs.published import rollback as go_back
 
@@ -73,7 +73,7 @@ def rollback(to: str | None, publish_uri: str | None, name: str, **where: Any) -
 @click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest runs stay.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @_publish_options
-def prune(keep: int, dry_run: bool, publish_uri: str | None, name: str, **where: Any) -> None:
+def prune_command(keep: int, dry_run: bool, publish_uri: str | None, name: str, **where: Any) -> None:
     """Remove old published runs, never the one readers see.
 
     Publications whose manifest is damaged go too. In a workspace, so does what its runs left behind that nothing

@@ -17,7 +17,7 @@ from batchcast.session.session import Session, session_options
 if TYPE_CHECKING:
     from batchcast.runs.backfill import BackfilledDate
 
-__all__ = ["backfill"]
+__all__ = ["backfill_command"]
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -38,7 +38,7 @@ def _days(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 @click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
-def backfill(
+def backfill_command(
     first: datetime,
     last: datetime,
     every: int,

@@ -18,7 +18,7 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
 
-__all__ = ["list_", "logs", "start", "status", "stop", "wait"]
+__all__ = ["list_command", "logs_command", "start_command", "status_command", "stop_command", "wait_command"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MOST_LISTED = 20
@@ -47,7 +47,7 @@ def _of_one_run(command: _Command) -> _Command:
 @_name
 @session_options
 @_json
-def start(
+def start_command(
     parameters: tuple[str, ...],
     budget: float | None,
     items: int | None,
@@ -98,7 +98,7 @@ def start(
 @click.command()
 @_of_one_run
 @_json
-def status(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
+def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     """Show how a run stands: steps, shards done, when it ends, why it failed.
 
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
@@ -116,7 +116,7 @@ def status(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
 @click.command()
 @_of_one_run
 @_json
-def wait(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
+def wait_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     """Follow a run to its end; its exit code is the run's.
 
     Without RUN_ID the run that was started last. Interrupting it leaves a run on AWS as it is; throttling, broken
@@ -133,7 +133,7 @@ def wait(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
 @click.command()
 @_of_one_run
 @click.option("--step", metavar="NAME", help="Of this step only.")
-def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
+def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
     """Print the logs of a run's jobs, step by step.
 
     Without RUN_ID those of the run that was started last.
@@ -160,7 +160,7 @@ def logs(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
 
 @click.command()
 @_of_one_run
-def stop(run_id: str | None, name: str, **where: Any) -> None:
+def stop_command(run_id: str | None, name: str, **where: Any) -> None:
     """Stop a run; nothing of it is published.
 
     Without RUN_ID the run that was started last.
@@ -179,10 +179,10 @@ def stop(run_id: str | None, name: str, **where: Any) -> None:
 
 @click.command(name="list")
 @_name
-@click.option("--most", type=click.IntRange(1, 1000), default=_MOST_LISTED, show_default=True, help="How many runs.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=_MOST_LISTED, show_default=True, help="How many runs.")
 @session_options
 @_json
-def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
+def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
     """List the runs, the newest first."""
     from rich.table import Table
 
@@ -190,7 +190,7 @@ def list_(name: str, most: int, as_json: bool, **where: Any) -> None:
     from batchcast.runs.start import list_runs
 
     session = open_session(**where)
-    found = list(list_runs(session.client("sagemaker"), name, most))
+    found = list(list_runs(session.client("sagemaker"), name, limit))
     if as_json:
         rows = [
             {"run_id": one.run_id, "status": one.status, "started": one.started.isoformat(), "label": one.label}

@@ -64,7 +64,7 @@ def local_command(
     Without options it forecasts the bakery sample. It uses 2 instances with 4 concurrent transforms unless
     told otherwise, where SageMaker would use the definition's defaults.
     """
-    from batchcast.cli.console import RunDisplay, print_result
+    from batchcast.cli.console import RunDisplay, print_next, print_result
     from batchcast.local.run import local_run, run_local
     from batchcast.pipelines.parameters import parse_overrides
 
@@ -86,6 +86,7 @@ def local_command(
         click.echo(json.dumps(document, indent=1))
     else:
         print_result(document)
+        print_next(document["run_id"], workspace)
     sys.exit(exit_code)
 
 

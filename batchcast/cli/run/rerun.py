@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import Session, session_options
+from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["rerun"]
+__all__ = ["rerun_command"]
 
 
 @click.command()
@@ -29,7 +29,7 @@ __all__ = ["rerun"]
 @click.option("--no-wait", is_flag=True, help="On AWS: print the run id and leave the execution running.")
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
-def rerun(
+def rerun_command(
     run_id: str,
     parameters: tuple[str, ...],
     items: Path | None,
@@ -51,7 +51,7 @@ def rerun(
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)
-    if no_wait and where["workspace"]:
+    if no_wait and isinstance(session, WorkspaceSession):
         what = "an execution in a workspace runs in the process that starts it."
         raise ConfigError(Problem("no_wait", what, "--no-wait", "Leave it out."))
     values = _values(session, name, run_id, overrides, items)

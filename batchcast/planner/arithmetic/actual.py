@@ -18,7 +18,15 @@ import numpy.typing as npt
 from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, late_by
 
-__all__ = ["Calibration", "Comparison", "TransformRun", "calibrate", "compare", "recalibrated", "without_overheads"]
+__all__ = [
+    "Calibration",
+    "PlanComparison",
+    "TransformRun",
+    "calibrate",
+    "compare_with_plan",
+    "recalibrated",
+    "without_overheads",
+]
 
 
 _LEAST_SECONDS = 1e-6
@@ -61,7 +69,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class PlanComparison:
     """One number of the plan beside what happened; `within` says whether P5 to P95 held it."""
 
     name: str
@@ -142,10 +150,10 @@ def without_overheads(conditions: Conditions, calibration: Calibration) -> Condi
     return conditions if calibration.overheads else replace(conditions, shard_overhead=0.0, request_overhead=0.0)
 
 
-def compare(planned: Estimate, usd_per_second: float, run: TransformRun) -> list[Comparison]:
+def compare_with_plan(planned: Estimate, usd_per_second: float, run: TransformRun) -> list[PlanComparison]:
     """Wall-clock, billed time and cost; `usd_per_second` is of all instances together."""
     return [
-        Comparison(
+        PlanComparison(
             name="transform wall-clock",
             planned=planned.wall_p50 / 3600,
             p5=planned.wall_p5 / 3600,
@@ -153,7 +161,7 @@ def compare(planned: Estimate, usd_per_second: float, run: TransformRun) -> list
             actual=run.wall / 3600,
             unit="h",
         ),
-        Comparison(
+        PlanComparison(
             name="transform billed",
             planned=planned.billed_p50 / 3600,
             p5=planned.billed_p5 / 3600,
@@ -161,7 +169,7 @@ def compare(planned: Estimate, usd_per_second: float, run: TransformRun) -> list
             actual=run.billed / 3600,
             unit="h",
         ),
-        Comparison(
+        PlanComparison(
             name="transform cost",
             planned=planned.billed_p50 * usd_per_second,
             p5=planned.billed_p5 * usd_per_second,

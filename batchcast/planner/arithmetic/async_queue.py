@@ -1,7 +1,7 @@
-"""An asynchronous endpoint that sleeps at zero instances: waking, expiry of waiting requests, falling asleep.
+"""An asynchronous endpoint that scales to zero instances: scaling out, expiry of waiting requests, scaling in.
 
 A request that waits longer than RequestTTLSeconds is dropped; its default and maximum are both 6 hours (API reference,
-InvokeEndpointAsync). From zero instances target tracking wakes nobody for a short queue, so a step policy on
+InvokeEndpointAsync). From zero instances target tracking adds no instance for a short queue, so a step policy on
 HasBacklogWithoutCapacity brings the first instance and target tracking the others after it. Minutes are medians:
 alarms are evaluated once a minute on metrics a minute old (developer guide, "Autoscale an asynchronous endpoint").
 """
@@ -24,7 +24,7 @@ REQUEST_TTL_HOURS = 6.0
 PROVISION_MINUTES = 7.0
 # Two datapoints of the alarm and a minute until they are there.
 WAKE_MINUTES = 3.0
-# The first instance wakes and starts, then one scaling activity at a time brings the rest.
+# The first instance is added and starts, then one scaling activity at a time brings the rest.
 FULL_CAPACITY_MINUTES = 2 * (WAKE_MINUTES + PROVISION_MINUTES)
 # Target tracking lets go after 15 datapoints below its low mark, a minute late.
 SCALE_IN_MINUTES = 16.0
@@ -35,7 +35,7 @@ SUBMITS_A_SECOND = 50.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHoc:
-    """One request to a sleeping endpoint, its own seconds not included."""
+    """One request to an endpoint at zero instances, its own seconds not included."""
 
     wait_minutes: float
     billed_minutes: float

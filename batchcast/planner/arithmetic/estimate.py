@@ -90,7 +90,7 @@ def estimate(
 def drain_of(capacity: Sequence[float], concurrency: int, seconds_cv: float) -> Drain:
     """The drain at a concurrency. Slots run dry while the last records of a shard are answered.
 
-    Played through on sampled shards (`simulate.shard_seconds`), so it holds for any curve; `capacity` is
+    Simulated on sampled shards (`simulate.shard_seconds`), so it holds for any curve; `capacity` is
     C(1) … C(concurrency). 0 for records that all take the same time.
     """
     if concurrency == 1 or seconds_cv == 0:

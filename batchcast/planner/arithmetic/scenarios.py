@@ -4,7 +4,7 @@ endpoint_sequential   an endpoint that is always on, one request after the other
 endpoint_concurrent   the same endpoint, a client that keeps several requests in flight
 endpoint_ephemeral    the same endpoint, created for the job and deleted after it
 batch                 the pipeline: build shards, transform job, validate and publish
-async                 an asynchronous endpoint that sleeps at zero instances, fed at the pace it can serve
+async                 an asynchronous endpoint that scales to zero instances, fed at the pace it can serve
 hybrid                batch for the weekly run, a sleeping asynchronous endpoint for ad-hoc requests
 """
 
@@ -180,7 +180,7 @@ def asynchronous(inputs: PlanInputs) -> Scenario:
 
 
 def hybrid(inputs: PlanInputs) -> Scenario:
-    """The batch run, and a sleeping endpoint that each ad-hoc request wakes by itself: the dearest case."""
+    """The batch run, and an endpoint that each ad-hoc request scales out from zero: the most expensive case."""
     weekly = batch(inputs)
     each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60
     ad_hoc_hours = inputs.ad_hoc_requests * each

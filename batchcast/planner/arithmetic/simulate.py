@@ -1,4 +1,4 @@
-"""A transform job played through, record by record: shards on instances, requests on slots, drains at a shard's end.
+"""A transform job simulated, record by record: shards on instances, requests on slots, drains at a shard's end.
 
 An instance works on one shard at a time, sends its records in order and keeps up to `concurrency` of them in flight.
 With k requests in flight a server does C(k) seconds of work a second and shares it evenly, so every request advances at

@@ -13,7 +13,7 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, join_uri, split_uri
 
 if TYPE_CHECKING:
-    from batchcast.planner.arithmetic.actual import Calibration, Comparison, TransformRun
+    from batchcast.planner.arithmetic.actual import Calibration, PlanComparison, TransformRun
     from batchcast.planner.arithmetic.inputs import PlanInputs
     from batchcast.planner.plan.options import PlanOptions
     from batchcast.runs.run_record import PastRun
@@ -37,7 +37,7 @@ class PastPlan:
     """A run beside its plan, what it says, and the inputs of the next plan."""
 
     facts: RunFacts
-    compared: Sequence[Comparison]
+    compared: Sequence[PlanComparison]
     calibration: Calibration
     learnt: PlanInputs
 
@@ -73,7 +73,7 @@ def _assignment(found: Calibration) -> str:
     return f"; the busiest instance had {found.busiest_share:.2g} times an even share of them"
 
 
-def _compared(one: Comparison) -> dict[str, Any]:
+def _compared(one: PlanComparison) -> dict[str, Any]:
     numbers = {name: getattr(one, name) for name in ("name", "unit", "planned", "p5", "p95", "actual")}
     return {**numbers, "error_percent": one.error_percent, "within": one.within}
 
@@ -114,7 +114,7 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     Without --seconds and --tuning the seconds a record are those the run itself shows, so that only the rest of the
     plan is tested.
     """
-    from batchcast.planner.arithmetic.actual import calibrate, compare, recalibrated, without_overheads
+    from batchcast.planner.arithmetic.actual import calibrate, compare_with_plan, recalibrated, without_overheads
     from batchcast.planner.arithmetic.estimate import drain_of
     from batchcast.planner.arithmetic.scenarios import transform_estimate
 
@@ -135,7 +135,7 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     return PastPlan(
         facts=facts,
         calibration=calibration,
-        compared=compare(
+        compared=compare_with_plan(
             transform_estimate(planned), inputs.instances * inputs.rate.of("Tsform") / 3600, facts.transform
         ),
         learnt=replace(inputs, workload=measured, conditions=recalibrated(inputs.conditions, calibration)),

@@ -1,4 +1,4 @@
-"""The plan: all scenarios side by side, with the warnings, the formula and the claims it disproves."""
+"""The plan: all scenarios side by side, with the warnings and the formula."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import SCENARIOS, Costs, Scenario
-from batchcast.planner.plan.claims import Claim, claims
-from batchcast.planner.plan.warnings import cautions
+from batchcast.planner.plan.warnings import warnings_of
 from batchcast.planner.prices.prices import PriceTable, price_warnings
 
 __all__ = ["Plan", "make_plan", "plain_scenarios", "plan"]
@@ -19,13 +18,12 @@ __all__ = ["Plan", "make_plan", "plain_scenarios", "plan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`warnings` by scenario name; those of the prices hold for all. `claims` is empty for the plain formula."""
+    """`warnings` by scenario name; those of the prices hold for all."""
 
     inputs: PlanInputs
     scenarios: Sequence[Scenario]
     warnings: Mapping[str, Sequence[str]]
     price_warnings: Sequence[str]
-    claims: Sequence[Claim]
 
     def document(self) -> dict[str, Any]:
         """As `plan --json` prints it."""
@@ -34,10 +32,6 @@ class Plan:
             "scenarios": [self._scenario(scenario) for scenario in self.scenarios],
             "weeks_per_month": formula.WEEKS_PER_MONTH,
             "costs": {scenario.name: _costs(scenario.costs) for scenario in self.scenarios},
-            "claims": [
-                {"name": claim.name, "says": claim.says, "verdict": claim.verdict, "evidence": claim.evidence}
-                for claim in self.claims
-            ],
         }
 
     def _scenario(self, scenario: Scenario) -> dict[str, Any]:
@@ -74,9 +68,8 @@ def make_plan(inputs: PlanInputs, table: PriceTable, today: date, *, plain: bool
     return Plan(
         inputs=inputs,
         scenarios=scenarios,
-        warnings={scenario.name: cautions(scenario, inputs) for scenario in scenarios},
+        warnings={scenario.name: warnings_of(scenario, inputs) for scenario in scenarios},
         price_warnings=price_warnings(table, inputs.region, rates, today),
-        claims=[] if plain else claims(inputs),
     )
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchcast.planner.arithmetic import formula
-from batchcast.planner.arithmetic.actual import Comparison
+from batchcast.planner.arithmetic.actual import PlanComparison
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
@@ -20,7 +20,7 @@ __all__ = ["candidates_table", "comparison_table", "hours_text", "print_plan"]
 
 
 def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
-    """Scenarios, what the batch run is made of, warnings, claims, formula and price."""
+    """Scenarios, what the batch run is made of, warnings, formula and price."""
     inputs = plan.inputs
     workload = inputs.workload
     console.print(
@@ -31,8 +31,7 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     console.print(_scenarios_table(plan, plain))
     if not plain:
         console.print(_parts(next(one for one in plan.scenarios if one.name == "batch"), inputs))
-        _print_list(console, "Keep in mind", list(_warnings(plan)))
-        _print_claims(console, plan)
+        _print_list(console, "Warnings", list(_warnings(plan)))
     console.print(_formula(inputs))
     console.print(_price(inputs), style="dim")
 
@@ -55,7 +54,7 @@ def candidates_table(candidates: Sequence[Candidate]) -> Table:
     return table
 
 
-def comparison_table(compared: Sequence[Comparison]) -> Table:
+def comparison_table(compared: Sequence[PlanComparison]) -> Table:
     """The plan beside what happened."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range"):
@@ -135,20 +134,6 @@ def _print_list(console: Console, heading: str, texts: Sequence[str]) -> None:
         console.print(f"[bold yellow]{heading}[/]")
         console.print(Group(*(Padding(f"- {text}", (0, 0, 0, 1)) for text in texts)))
         console.print()
-
-
-def _print_claims(console: Console, plan: Plan) -> None:
-    if not plan.claims:
-        return
-    console.print("[bold]Often said, and what the formula gives for this job[/]")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 1))
-    table.add_column(style="red", no_wrap=True)
-    table.add_column(ratio=2)
-    table.add_column(ratio=3)
-    for claim in plan.claims:
-        table.add_row(claim.verdict, f"“{claim.says}”", claim.evidence)
-    console.print(table)
-    console.print()
 
 
 def _formula(inputs: PlanInputs) -> str:

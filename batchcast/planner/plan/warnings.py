@@ -11,14 +11,14 @@ from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario
 from batchcast.planner.arithmetic.workload import share_slower_than
 
-__all__ = ["cautions"]
+__all__ = ["warnings_of"]
 
 # Below this share of what perfect scaling would give, more requests in flight are mostly waiting.
 _SATURATED = 0.8
 _REAL_TIME_SECONDS = 60
 
 
-def cautions(scenario: Scenario, inputs: PlanInputs) -> list[str]:
+def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
     """The warnings of one scenario."""
     sources = {
         "endpoint_sequential": (_not_in_a_week, _real_time_limit),
@@ -157,4 +157,4 @@ def _ad_hoc(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
     del scenario
     wait = async_queue.AD_HOC.wait_minutes + inputs.workload.seconds / 60
     each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60 * inputs.rate.of("AsyncInf")
-    yield f"an ad-hoc request to the sleeping endpoint takes about {wait:.1f} minutes and costs ${each:.2f}."
+    yield f"an ad-hoc request to the endpoint at zero instances takes about {wait:.1f} minutes and costs ${each:.2f}."

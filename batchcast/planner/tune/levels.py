@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Exchange", "MeasuredLevel", "Rig", "Usage", "measured_level", "seconds_alone"]
+__all__ = ["Exchange", "LoadTarget", "MeasuredLevel", "Usage", "measured_level", "seconds_alone"]
 
 _SPANS_A_BLOCK = 4
 
@@ -45,7 +45,7 @@ class Usage:
     others_percent: float = 0.0
 
 
-class Rig(Protocol):
+class LoadTarget(Protocol):
     """Something that answers requests: a server, an endpoint, or a double of one in virtual time."""
 
     def run(self, concurrency: int, records: Sequence[int]) -> Sequence[Exchange]:

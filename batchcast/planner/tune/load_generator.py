@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelServer
     from batchcast.planner.tune.levels import Exchange, Usage
 
-__all__ = ["ClosedLoop", "GroupUsage", "SideBySide", "Slot", "endpoint_slots", "server_slots"]
+__all__ = ["ClosedLoop", "GroupUsage", "LoadOnInstances", "Slot", "endpoint_slots", "server_slots"]
 
 JSON_TYPE = "application/json"
 
@@ -29,7 +29,7 @@ class Slot(Protocol):
         ...
 
 
-class Sight(NamedTuple):
+class ResourceUsage(NamedTuple):
     """Processor seconds so far of the server and of everybody else but us; percent of the memory the server holds."""
 
     server: float
@@ -46,7 +46,7 @@ class GroupUsage:
         self._page = _system_value("SC_PAGE_SIZE")
         self._memory = _system_value("SC_PHYS_PAGES") * self._page
 
-    def now(self) -> Sight:
+    def now(self) -> ResourceUsage:
         """Everything used so far."""
         seconds, held = 0.0, 0
         for directory in Path("/proc").iterdir():
@@ -54,7 +54,7 @@ class GroupUsage:
                 seconds += (int(fields[11]) + int(fields[12])) / self._ticks
                 held += int(fields[21]) * self._page
         own = sum(os.times()[:2])
-        return Sight(seconds, self._machine_seconds() - seconds - own, 100 * held / self._memory)
+        return ResourceUsage(seconds, self._machine_seconds() - seconds - own, 100 * held / self._memory)
 
     def _machine_seconds(self) -> float:
         user, nice, system, _idle, _wait, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:9]
@@ -62,7 +62,7 @@ class GroupUsage:
 
 
 class ClosedLoop:
-    """`batchcast.planner.tune.levels.Rig` over slots: `open_slot` gives each thread its own connection."""
+    """`batchcast.planner.tune.levels.LoadTarget` over slots: `open_slot` gives each thread its own connection."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class ClosedLoop:
                 with lock:
                     exchanges.append(exchange)
 
-    def _note_usage(self, before: Sight | None, wall: float) -> None:
+    def _note_usage(self, before: ResourceUsage | None, wall: float) -> None:
         from batchcast.planner.tune.levels import Usage
 
         if self._group and before:
@@ -123,8 +123,8 @@ class ClosedLoop:
             )
 
 
-class SideBySide:
-    """`levels.Rig` over several instances behind one address: each is sent as many requests as the first.
+class LoadOnInstances:
+    """`levels.LoadTarget` over several instances behind one address: each is sent as many requests as the first.
 
     Which instance answers is not ours to say, so what the first sees stands for one instance of all of them.
     """

@@ -1,4 +1,4 @@
-"""Run the tuner's levels against one server, endpoint or other rig."""
+"""Run the tuner's levels against one server, endpoint or other load_target."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from batchcast.steps.errors import ModelError, Problem
 if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelServer, ModelSource
     from batchcast.pipelines.tuning import Served
-    from batchcast.planner.tune.levels import MeasuredLevel, Rig
+    from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
     from batchcast.planner.tune.load_generator import ClosedLoop
     from batchcast.planner.tune.search import Limits, Measurements
 
 __all__ = [
-    "Records",
+    "SampleRecords",
     "Say",
     "TuneOptions",
     "limits_of",
@@ -58,7 +58,7 @@ class TuneOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class SampleRecords:
     """The records to measure with, and what is known of all there are."""
 
     sample: Sequence[bytes]
@@ -66,14 +66,14 @@ class Records:
     payload_mb: int
 
 
-def records_of(options: TuneOptions) -> Records:
+def records_of(options: TuneOptions) -> SampleRecords:
     """From the file that was given, else the bakery sample's. Raises ConfigError for a file without records."""
     from batchcast.local.sample import bakery_records, read_sample_file
     from batchcast.planner.tune.sample import payload_limit_mb, stratified
 
     whole = read_sample_file(options.records) if options.records else bakery_records()
     largest = max(map(len, whole))
-    return Records(
+    return SampleRecords(
         sample=stratified(whole, options.sample), largest_bytes=largest, payload_mb=payload_limit_mb(largest)
     )
 
@@ -96,24 +96,24 @@ def started_server(source: ModelSource) -> Iterator[ModelServer]:
             server.stop()
 
 
-def server_rig(server: ModelServer, options: TuneOptions, records: Records) -> ClosedLoop:
+def server_rig(server: ModelServer, options: TuneOptions, records: SampleRecords) -> ClosedLoop:
     """Slots at a server, warmed up: what its first requests load is not measured."""
     from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
 
     group = GroupUsage(server.group) if server.group else None
-    rig = ClosedLoop(server_slots(server, limits_of(options, records).timeout), records.sample, group)
-    rig.run(1, [0, 0])
-    return rig
+    load_target = ClosedLoop(server_slots(server, limits_of(options, records).timeout), records.sample, group)
+    load_target.run(1, [0, 0])
+    return load_target
 
 
 def measured_server(
-    server: ModelServer, options: TuneOptions, records: Records, say: Say
+    server: ModelServer, options: TuneOptions, records: SampleRecords, say: Say
 ) -> tuple[Measurements, Served]:
     """The levels of a server, and what it says of itself."""
     return measured_levels(server_rig(server, options, records), options, records, say), _served(server)
 
 
-def measured_levels(rig: Rig, options: TuneOptions, records: Records, say: Say) -> Measurements:
+def measured_levels(load_target: LoadTarget, options: TuneOptions, records: SampleRecords, say: Say) -> Measurements:
     """Up the levels, back, and between; every block is told to `say`, and a busy machine too."""
     from batchcast.planner.tune.search import measure
 
@@ -121,7 +121,7 @@ def measured_levels(rig: Rig, options: TuneOptions, records: Records, say: Say) 
         failed = f", {level.failures} failed" if level.failures else ""
         say(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
 
-    results = measure(rig, len(records.sample), limits_of(options, records), on_level)
+    results = measure(load_target, len(records.sample), limits_of(options, records), on_level)
     if results.others_percent > _BUSY_PERCENT:
         say(
             f"  mind: other programs took up to {results.others_percent:.0f} % of this machine's processors meanwhile; "
@@ -130,7 +130,7 @@ def measured_levels(rig: Rig, options: TuneOptions, records: Records, say: Say) 
     return results
 
 
-def limits_of(options: TuneOptions, records: Records) -> Limits:
+def limits_of(options: TuneOptions, records: SampleRecords) -> Limits:
     """The levels asked for, within what the payload allows and the pipeline's own timeout."""
     from batchcast.pipelines.parameters import Parameters
     from batchcast.planner.tune.recommend import payload_cap

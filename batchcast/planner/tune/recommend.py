@@ -29,7 +29,7 @@ from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted
 
-__all__ = ["Measurement", "execution_parameters", "payload_cap", "recommend"]
+__all__ = ["Measurement", "payload_cap", "recommend", "recommend_execution_parameters"]
 
 _MEMORY_PERCENT = 85.0
 # An attempt is given up after three times the 99 % latency: a hang then costs minutes, and nobody slow is cut off.
@@ -101,7 +101,7 @@ def recommend(measured: Measurement) -> Tuning:
     )
 
 
-def execution_parameters(tuning: Tuning) -> dict[str, int | str]:
+def recommend_execution_parameters(tuning: Tuning) -> dict[str, int | str]:
     """What the container should answer on GET /execution-parameters, in the container's spelling."""
     settings = tuning.parameters
     return {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchcast.planner.arithmetic.capacity import Capacity, Throughput, fit_capacity
-from batchcast.planner.tune.levels import Exchange, MeasuredLevel, Rig, Usage, measured_level, seconds_alone
+from batchcast.planner.tune.levels import Exchange, LoadTarget, MeasuredLevel, Usage, measured_level, seconds_alone
 from batchcast.steps.errors import ModelError, Problem
 
 __all__ = ["Limits", "Measurements", "chosen_concurrency", "fitted", "measure", "rates_in_turns", "stop_reason"]
@@ -88,10 +88,10 @@ class Measurements:
 
 
 def measure(
-    rig: Rig, records: int, limits: Limits, on_level: Callable[[MeasuredLevel], None] = lambda _: None
+    target: LoadTarget, records: int, limits: Limits, on_level: Callable[[MeasuredLevel], None] = lambda _: None
 ) -> Measurements:
     """Run the levels on a sample of `records` records. Raises ModelError when one request at a time already fails."""
-    bench = _Bench(rig, records, limits.block_seconds, on_level)
+    bench = _Bench(target, records, limits.block_seconds, on_level)
     tried, reason = limits.ladder()
     done: list[int] = []
     for concurrency in tried:
@@ -115,18 +115,18 @@ def measure(
     )
 
 
-def rates_in_turns(rigs: Sequence[tuple[Rig, int, float]], records: int, block_seconds: float) -> list[float]:
-    """Answers a second of each rig, run one after the other again and again, forwards and backwards.
+def rates_in_turns(targets: Sequence[tuple[LoadTarget, int, float]], records: int, block_seconds: float) -> list[float]:
+    """Answers a second of each target, run one after the other again and again, forwards and backwards.
 
-    A rig comes with its concurrency and about how many answers a second it gives.
+    A target comes with its concurrency and about how many answers a second it gives.
     """
-    answered, seconds = [0] * len(rigs), [0.0] * len(rigs)
+    answered, seconds = [0] * len(targets), [0.0] * len(targets)
     for turn in range(_TURNS):
-        order = range(len(rigs)) if turn % 2 == 0 else range(len(rigs) - 1, -1, -1)
+        order = range(len(targets)) if turn % 2 == 0 else range(len(targets) - 1, -1, -1)
         for place in order:
-            rig, concurrency, rate = rigs[place]
+            target, concurrency, rate = targets[place]
             count = max(_WAVES * concurrency, min(_MOST_REQUESTS, int(rate * block_seconds)))
-            block = rig.run(concurrency, [number % records for number in range(count)])
+            block = target.run(concurrency, [number % records for number in range(count)])
             answered[place] += len(block)
             seconds[place] += max(one.ended for one in block) - min(one.began for one in block)
     return [count / spent for count, spent in zip(answered, seconds, strict=True)]
@@ -159,8 +159,10 @@ def chosen_concurrency(measurements: Measurements, curve: Capacity, cap: int) ->
 class _Bench:
     """The blocks run so far, by concurrency."""
 
-    def __init__(self, rig: Rig, records: int, block_seconds: float, on_level: Callable[[MeasuredLevel], None]) -> None:
-        self._rig = rig
+    def __init__(
+        self, target: LoadTarget, records: int, block_seconds: float, on_level: Callable[[MeasuredLevel], None]
+    ) -> None:
+        self._rig = target
         self._block_seconds = block_seconds
         self._records = records
         self._blocks: dict[int, list[Sequence[Exchange]]] = {}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchcast.planner.tune.measure import (
-    Records,
+    SampleRecords,
     Say,
     TuneOptions,
     limits_of,
@@ -47,12 +47,12 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _from_command(options: TuneOptions, records: Records, say: Say) -> Tuning:
+def _from_command(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     variants = measured_variants(options, records, say)
     return _recommended(options, records, options.model_command or "", "local", variants)
 
 
-def _from_url(options: TuneOptions, records: Records, say: Say) -> Tuning:
+def _from_url(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     from batchcast.engine.server.model_server import ModelUrl
 
     with started_server(ModelUrl(url=options.model_url or "")) as server:
@@ -60,34 +60,34 @@ def _from_url(options: TuneOptions, records: Records, say: Say) -> Tuning:
     return _recommended(options, records, options.model_url or "", "local", [found])
 
 
-def _from_endpoint(options: TuneOptions, records: Records, say: Say) -> Tuning:
+def _from_endpoint(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     from batchcast.session.session import open_session
 
     session = open_session(options.workspace, region=options.region, profile=options.profile)
     return endpoint_tuning(session, options, records, say)
 
 
-def endpoint_tuning(session: Session, options: TuneOptions, records: Records, say: Say) -> Tuning:
+def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     """Measure a real-time endpoint of the session's account: a level is requests in flight on each of its instances."""
     from batchcast.pipelines.tuning import Served, image_identity
-    from batchcast.planner.tune.load_generator import ClosedLoop, SideBySide, endpoint_slots
+    from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
 
     deployed = session.client("sagemaker").describe_endpoint(EndpointName=options.endpoint)
     variants = deployed["ProductionVariants"]
     slots = endpoint_slots(session.client("sagemaker-runtime"), options.endpoint or "")
     count = max(1, sum(variant["CurrentInstanceCount"] for variant in variants))
     say(f"{count} instances: {count} times a level's requests are in flight")
-    rig = SideBySide([ClosedLoop(slots, records.sample) for _ in range(count)])
-    found = variant_of({}, measured_levels(rig, options, records, say), Served(source="absent"))
+    load_target = LoadOnInstances([ClosedLoop(slots, records.sample) for _ in range(count)])
+    found = variant_of({}, measured_levels(load_target, options, records, say), Served(source="absent"))
     images = [image for variant in variants for image in variant.get("DeployedImages", [])]
     digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
     return _recommended(options, records, options.endpoint or "", "endpoint", [found], digest)
 
 
-def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
+def _from_canary(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     from batchcast.pipelines.tuning import Served
     from batchcast.planner.tune.canary_jobs import measured_by_canaries
-    from batchcast.planner.tune.tuned_run import image_of
+    from batchcast.planner.tune.tuned_run import find_model_image
     from batchcast.session.session import open_session
 
     if not options.runs_uri:
@@ -104,10 +104,10 @@ def _from_canary(options: TuneOptions, records: Records, say: Say) -> Tuning:
     )
     found = variant_of({}, results, Served(source="absent"))
     model = session.client("sagemaker").describe_model(ModelName=options.canary)
-    return _recommended(options, records, options.canary or "", "transform-canary", [found], image_of(model))
+    return _recommended(options, records, options.canary or "", "transform-canary", [found], find_model_image(model))
 
 
-SOURCES: Mapping[str, Callable[[TuneOptions, Records, Say], Tuning]] = {
+SOURCES: Mapping[str, Callable[[TuneOptions, SampleRecords, Say], Tuning]] = {
     "model_command": _from_command,
     "model_url": _from_url,
     "endpoint": _from_endpoint,
@@ -117,7 +117,7 @@ SOURCES: Mapping[str, Callable[[TuneOptions, Records, Say], Tuning]] = {
 
 def _recommended(
     options: TuneOptions,
-    records: Records,
+    records: SampleRecords,
     name: str,
     where: str,
     variants: Sequence[MeasuredVariant],

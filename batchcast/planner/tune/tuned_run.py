@@ -11,7 +11,7 @@ from batchcast.pipelines.tuning import check_tuning_fits, image_identity, read_t
 from batchcast.runs.start import run_parameters
 from batchcast.session.session import Session, WorkspaceSession
 
-__all__ = ["image_of", "tuned_run"]
+__all__ = ["find_model_image", "tuned_run"]
 
 
 def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrides: Mapping[str, str]) -> Parameters:
@@ -26,13 +26,13 @@ def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrid
     check_tuning_fits(
         tuning,
         instance_type=values.transform_instance_type,
-        image_digest=image_of(model),
+        image_digest=find_model_image(model),
         on_this_machine=isinstance(session, WorkspaceSession),
     )
     return values
 
 
-def image_of(model: Mapping[str, Any]) -> str | None:
+def find_model_image(model: Mapping[str, Any]) -> str | None:
     """The identity of the image in DescribeModel's answer; None for several containers, and without an image."""
     containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
     images = [image_identity(one["Image"]) for one in containers if "Image" in one]

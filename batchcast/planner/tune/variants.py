@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batchcast.planner.tune.measure import Records, Say, TuneOptions, measured_server, server_rig, started_server
+from batchcast.planner.tune.measure import SampleRecords, Say, TuneOptions, measured_server, server_rig, started_server
 
 if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelCommand
@@ -34,7 +34,7 @@ class MeasuredVariant:
     items_per_second: float
 
 
-def measured_variants(options: TuneOptions, records: Records, say: Say) -> list[MeasuredVariant]:
+def measured_variants(options: TuneOptions, records: SampleRecords, say: Say) -> list[MeasuredVariant]:
     """Each variant's levels. Several are at last run in turns, so that a busy hour hits all of them alike."""
     command = options.model_command or ""
     found = []
@@ -80,14 +80,14 @@ def _source(command: str, settings: Mapping[str, str]) -> ModelCommand:
 
 
 def _in_turns(
-    command: str, variants: Sequence[MeasuredVariant], options: TuneOptions, records: Records
+    command: str, variants: Sequence[MeasuredVariant], options: TuneOptions, records: SampleRecords
 ) -> list[MeasuredVariant]:
     from batchcast.planner.tune.search import rates_in_turns
 
     with ExitStack() as started:
-        rigs = []
+        load_targets = []
         for one in variants:
             server = started.enter_context(started_server(_source(command, one.settings)))
-            rigs.append((server_rig(server, options, records), one.concurrency, one.items_per_second))
-        rates = rates_in_turns(rigs, len(records.sample), options.block_seconds)
+            load_targets.append((server_rig(server, options, records), one.concurrency, one.items_per_second))
+        rates = rates_in_turns(load_targets, len(records.sample), options.block_seconds)
     return [replace(one, items_per_second=rate) for one, rate in zip(variants, rates, strict=True)]

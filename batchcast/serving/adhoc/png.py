@@ -32,7 +32,7 @@ def check_png(items: int) -> None:
 
     if find_spec("matplotlib") is None:
         what = "the picture needs matplotlib, which is not installed."
-        raise ConfigError(Problem("png", what, "--png", "pip install 'batchcast[plot]', or use --html."))
+        raise ConfigError(Problem("png", what, "--png", "pip install matplotlib, or use --html."))
     if items > _MOST_PANELS:
         what = f"{items} items; a picture holds {_MOST_PANELS}."
         raise ConfigError(Problem("png", what, "--png", "Use --html, or fewer items."))

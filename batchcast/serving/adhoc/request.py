@@ -1,4 +1,4 @@
-"""One record through an asynchronous endpoint: send it, follow it, bring its answer."""
+"""One record through an asynchronous endpoint: send it, follow_request it, bring its answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ModelError, Problem, ServiceError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["AdHocRequest", "follow", "send"]
+__all__ = ["AdHocRequest", "follow_request", "send"]
 
 _POLL_SECONDS = 5.0
 _LATE_SECONDS = 300.0
@@ -51,7 +51,7 @@ def send(
     )
 
 
-def follow(
+def follow_request(
     request: AdHocRequest,
     store: ObjectStore,
     *,

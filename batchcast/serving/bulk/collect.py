@@ -15,7 +15,7 @@ from typing import Any
 
 from batchcast.pipelines.step_configuration import fill_arguments
 from batchcast.runs.decide import decide_stored_run
-from batchcast.serving.bulk.request_tracker import Fates, fates_of
+from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.model_contract import parse_contract
@@ -41,36 +41,36 @@ class Collection:
 
 
 def collect_run(
-    run: AsyncRun, store: ObjectStore, *, now: float, error_key: str, whatever_is_there: bool = False
+    run: AsyncRun, store: ObjectStore, *, now: float, error_key: str, allow_partial: bool = False
 ) -> Collection:
     """Write the output of every shard whose records all have an answer or were given up.
 
-    `whatever_is_there` writes the other shards too, without their unanswered records. Raises ServiceError when some
+    `allow_partial` writes the other shards too, without their unanswered records. Raises ServiceError when some
     are unanswered otherwise; what could be written is written then.
     """
-    fates = fates_of(run, run.journal(store).read(), store)
-    fates.look(now)
+    tracker = track_requests(run, run.journal(store).read(), store)
+    tracker.poll(now)
     shards: defaultdict[str, list[RunRecord]] = defaultdict(list)
     for record in run.records:
         shards[record.shard].append(record)
     written, unanswered = 0, 0
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         for shard, records in sorted(shards.items()):
-            absent = [each for each in records if each.index not in fates.answered and each.index not in fates.lost]
+            absent = [each for each in records if each.index not in tracker.answered and each.index not in tracker.lost]
             unanswered += len(absent)
-            if absent and not whatever_is_there:
+            if absent and not allow_partial:
                 continue
-            there = [each for each in records if each.index in fates.answered or each.index in fates.lost]
+            there = [each for each in records if each.index in tracker.answered or each.index in tracker.lost]
             # Without ids in the lines, each must be in its place.
             there = there if run.manifest.request_text.enveloped else records
-            lines = pool.map(lambda each: _line(store, each, fates, error_key, run.manifest.request_text), there)
+            lines = pool.map(lambda each: _line(store, each, tracker, error_key, run.manifest.request_text), there)
             store.write(output_uri(run.runs_uri, run.run_id, 0, shard), b"".join(lines))
             written += 1
-    if unanswered and not whatever_is_there:
+    if unanswered and not allow_partial:
         what = f"{unanswered:,} of {len(run.records):,} records have no answer yet."
         remedy = f"Run `async submit --shards {run.run_id}` until it ends, or collect --now what is there."
         raise ServiceError(Problem("unanswered", what, run.run_id, remedy))
-    return Collection(answered=len(fates.answered), failed=len(fates.lost), unanswered=unanswered, shards=written)
+    return Collection(answered=len(tracker.answered), failed=len(tracker.lost), unanswered=unanswered, shards=written)
 
 
 def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -102,12 +102,12 @@ def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments
     )
 
 
-def _line(store: ObjectStore, record: RunRecord, fates: Fates, error_key: str, text: RequestText) -> bytes:
+def _line(store: ObjectStore, record: RunRecord, tracker: RequestTracker, error_key: str, text: RequestText) -> bytes:
     """A line of the output object: the answer's own text, as the transform's join has it."""
-    if record.index in fates.answered:
-        answer = _one_line(store.read(fates.answered[record.index]), error_key)
+    if record.index in tracker.answered:
+        answer = _one_line(store.read(tracker.answered[record.index]), error_key)
     else:
-        answer = _error(_failure(store, fates, record), error_key)
+        answer = _error(_failure(store, tracker, record), error_key)
     if not text.enveloped:
         return answer + b"\n"
     identity = json.dumps(record.item_id, ensure_ascii=False).encode()
@@ -123,9 +123,9 @@ def _one_line(body: bytes, error_key: str) -> bytes:
     return text if b"\n" not in text else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _failure(store: ObjectStore, fates: Fates, record: RunRecord) -> str:
-    attempts = fates.attempts.get(record.index, 0)
-    uri = fates.failures.get(record.index)
+def _failure(store: ObjectStore, tracker: RequestTracker, record: RunRecord) -> str:
+    attempts = tracker.attempts.get(record.index, 0)
+    uri = tracker.failures.get(record.index)
     said = store.read(uri).decode("utf-8", "replace") if uri else "it expired in the queue or was never finished"
     return f"no answer in {attempts} attempts: {said}"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from batchcast.serving.bulk.run import AsyncRun, Sent
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Fates", "fates_of"]
+__all__ = ["RequestTracker", "track_requests"]
 
 
-class Fates:
+class RequestTracker:
     """By record: `answered` and where; `lost` without an answer; `open` while either can come. `attempts` counts
     requests; `failures` has where a failure lies."""
 
@@ -29,7 +29,7 @@ class Fates:
             self.open[sent.index] = sent
             self.lost.discard(sent.index)
 
-    def look(self, now: float) -> None:
+    def poll(self, now: float) -> None:
         """Find answers and failures of what is open. What is past its deadline without either is lost."""
         there = self._there(uri for sent in self.open.values() for uri in (sent.output, sent.failure))
         for index, sent in list(self.open.items()):
@@ -53,11 +53,11 @@ class Fates:
         return {stored.uri for folder in sorted(folders) for stored in self._store.list(folder + "/")}
 
 
-def fates_of(run: AsyncRun, sent: Iterable[Sent], store: ObjectStore) -> Fates:
+def track_requests(run: AsyncRun, sent: Iterable[Sent], store: ObjectStore) -> RequestTracker:
     """Those of the run's records by what was sent; what was sent of shards that have their output is of no matter."""
     wanted = {record.index for record in run.records}
-    fates = Fates(store)
+    tracker = RequestTracker(store)
     for each in sent:
         if each.index in wanted:
-            fates.add(each)
-    return fates
+            tracker.add(each)
+    return tracker

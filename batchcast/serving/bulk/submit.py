@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.serving.bulk.request_tracker import Fates, fates_of
+from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
 from batchcast.serving.bulk.run import AsyncRun, Journal, RunRecord, Sent, ShardReader
 from batchcast.serving.endpoint.endpoint import Client, Sleep, instances_of
 from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL, MAX_INLINE_BYTES, TIMEOUT_RANGE, TTL_RANGE
@@ -22,7 +22,7 @@ from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Pace", "Progress", "invoke_async", "submit_run"]
+__all__ = ["SubmitPace", "SubmitProgress", "invoke_async", "submit_run"]
 
 _BATCH = 50
 _POLL_RANGE = (1.0, 30.0)
@@ -31,7 +31,7 @@ _LATE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class SubmitPace:
     """How fast a run may be sent. `seconds` a record takes, `ttl` it may wait, `timeout` the model may take.
 
     `attempts` at a record in all; `senders` requests are sent at once.
@@ -73,7 +73,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class SubmitProgress:
     """How far a submission is: records of the run, and of these answered, given up, and unanswered requests."""
 
     records: int
@@ -86,33 +86,33 @@ class Progress:
 def submit_run(
     run: AsyncRun,
     settings: AsyncSettings,
-    pace: Pace,
+    pace: SubmitPace,
     client: Client,
     store: ObjectStore,
     *,
     now: Callable[[], float] = time.time,
     sleep: Sleep = time.sleep,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-) -> Progress:
+    on_progress: Callable[[SubmitProgress], None] = lambda _: None,
+) -> SubmitProgress:
     """Send every record that has no answer yet, and stay until each has one or was tried `pace.attempts` times.
 
     Ended anywhere and started again it goes on; at most the last batch is sent twice.
     """
     journal = run.journal(store)
-    fates = fates_of(run, journal.read(), store)
-    waiting = _Waiting(run.records, fates, pace.attempts)
+    tracker = track_requests(run, journal.read(), store)
+    waiting = _Waiting(run.records, tracker, pace.attempts)
     sender = _Sender(run, settings, pace, client, store, now)
     try:
         while True:
-            fates.look(now())
+            tracker.poll(now())
             instances = _instances(client, settings.endpoint)
-            room = pace.window(settings, instances) - len(fates.open)
-            if fates.oldest(now()) > pace.ttl / 2:
+            room = pace.window(settings, instances) - len(tracker.open)
+            if tracker.oldest(now()) > pace.ttl / 2:
                 room = 0
-            sent_now = _send(waiting, room, sender, journal, fates)
-            progress = _progress(run, fates, instances)
+            sent_now = _send(waiting, room, sender, journal, tracker)
+            progress = _progress(run, tracker, instances)
             on_progress(progress)
-            if not fates.open and not sent_now:
+            if not tracker.open and not sent_now:
                 return progress
             sleep(pace.poll_seconds)
     finally:
@@ -135,11 +135,11 @@ def invoke_async(
 class _Waiting:
     """Records still to be sent, those to be sent again first."""
 
-    def __init__(self, records: Sequence[RunRecord], fates: Fates, attempts: int) -> None:
+    def __init__(self, records: Sequence[RunRecord], tracker: RequestTracker, attempts: int) -> None:
         self._records = {record.index: record for record in records}
-        self._fates = fates
+        self._fates = tracker
         self._attempts = attempts
-        self._fresh: Iterator[RunRecord] = (each for each in records if each.index not in fates.attempts)
+        self._fresh: Iterator[RunRecord] = (each for each in records if each.index not in tracker.attempts)
 
     def take(self, count: int) -> list[tuple[RunRecord, int]]:
         """Up to so many, each with the number of its attempt (from 0)."""
@@ -163,7 +163,7 @@ class _Sender:
         self,
         run: AsyncRun,
         settings: AsyncSettings,
-        pace: Pace,
+        pace: SubmitPace,
         client: Client,
         store: ObjectStore,
         now: Callable[[], float],
@@ -205,13 +205,13 @@ class _Sender:
         )
 
 
-def _send(waiting: _Waiting, room: int, sender: _Sender, journal: Journal, fates: Fates) -> int:
+def _send(waiting: _Waiting, room: int, sender: _Sender, journal: Journal, tracker: RequestTracker) -> int:
     sent = 0
     while room > sent and (batch := waiting.take(min(_BATCH, room - sent))):
         placed = sender.send(batch)
         journal.write(placed)
         for each in placed:
-            fates.add(each)
+            tracker.add(each)
         sent += len(batch)
     return sent
 
@@ -221,11 +221,11 @@ def _instances(client: Client, endpoint: str) -> int:
     return instances
 
 
-def _progress(run: AsyncRun, fates: Fates, instances: int) -> Progress:
-    return Progress(
+def _progress(run: AsyncRun, tracker: RequestTracker, instances: int) -> SubmitProgress:
+    return SubmitProgress(
         records=len(run.records),
-        answered=len(fates.answered),
-        failed=len(fates.lost),
-        in_flight=len(fates.open),
+        answered=len(tracker.answered),
+        failed=len(tracker.lost),
+        in_flight=len(tracker.open),
         instances=instances,
     )

@@ -236,7 +236,7 @@ def scaling_policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
 
 
 def wake_alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
-    """The alarm that wakes the endpoint; empty without it."""
+    """The alarm that scales the endpoint out from zero; empty without it."""
     name = f"{endpoint}-has-backlog-without-capacity"
     found: list[dict[str, Any]] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return found

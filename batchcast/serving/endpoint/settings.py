@@ -1,4 +1,4 @@
-"""What an asynchronous endpoint that sleeps at zero instances is made of, and the exact requests for it.
+"""What an asynchronous endpoint that scales to zero instances is made of, and the exact requests for it.
 
 Developer guide, "Asynchronous inference" and "Autoscale an asynchronous endpoint" (read 2023-03). Target tracking alone
 never starts an instance for a queue of up to its target: a step policy on HasBacklogWithoutCapacity does.
@@ -21,7 +21,7 @@ VARIANT = "main"
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 TRACKING_POLICY = "backlog-per-instance"
-STEP_POLICY = "wake-from-zero"
+STEP_POLICY = "scale-out-from-zero"
 # Ten minutes of too little work before instances go, two between additions: the developer guide's values. Both are 300
 # where a policy says nothing.
 _SCALE_IN_COOLDOWN, _SCALE_OUT_COOLDOWN, _WAKE_COOLDOWN = 600, 120, 300
@@ -78,7 +78,7 @@ class AsyncSettings:
 
     @property
     def alarm(self) -> str:
-        """The alarm that wakes the endpoint."""
+        """The alarm that scales the endpoint out from zero."""
         return f"{self.endpoint}-has-backlog-without-capacity"
 
     def config(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
         each["PolicyName"]: each for each in scaling_policies(client("application-autoscaling"), settings.resource)
     }
     for name, wanted in ((TRACKING_POLICY, settings.tracking_policy()), (STEP_POLICY, settings.step_policy())):
-        effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing wakes it for a short queue"
+        effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing starts it for a short queue"
         if name not in policies:
             yield Problem("policy_missing", f"policy {name} is missing: {effect}.", settings.endpoint, remedy)
             continue
@@ -92,10 +92,10 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
     alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
     arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
     if not alarms or arn not in alarms[0].get("AlarmActions", ()):
-        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing wakes it for a short queue."
+        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing starts it for a short queue."
         yield Problem("alarm_missing", what, settings.endpoint, remedy)
     elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
-        what = f"alarm {settings.alarm} is not as deployed: it wakes late or never."
+        what = f"alarm {settings.alarm} is not as deployed: it scales out late or never."
         yield Problem("alarm_differs", what, settings.endpoint, remedy)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "Difference",
-    "Tolerance",
+    "AnswerDifference",
+    "NumberTolerance",
     "Unparsable",
     "find_differences",
     "largest_distance",
@@ -25,7 +25,7 @@ _COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+|-?\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
+class NumberTolerance:
     """Numbers are equal when they differ by less than either."""
 
     relative: float = 1e-6
@@ -37,7 +37,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class AnswerDifference:
     """`where` is the path in the answer; `expected` is what the endpoint says and `found` what batch says."""
 
     item_id: str
@@ -51,14 +51,16 @@ class Difference:
         return f"{self.item_id}{place}: {self.kind}: endpoint {self.expected}, batch {self.found}"
 
 
-def find_differences(item: str, one: object, other: object, where: str, tolerance: Tolerance) -> Iterator[Difference]:
+def find_differences(
+    item: str, one: object, other: object, where: str, tolerance: NumberTolerance
+) -> Iterator[AnswerDifference]:
     """Every difference of two values of one item; `where` is their place in the answer."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in [*one, *(key for key in other if key not in one)]:
             place = f"{where}.{key}" if where else str(key)
             if key not in one or key not in other:
                 told = ("there", "absent") if key in one else ("absent", "there")
-                yield Difference(item, "schema", place, *told)
+                yield AnswerDifference(item, "schema", place, *told)
             else:
                 yield from find_differences(item, one[key], other[key], place, tolerance)
     elif isinstance(one, list) and isinstance(other, list):
@@ -66,19 +68,19 @@ def find_differences(item: str, one: object, other: object, where: str, toleranc
     else:
         kind = _kind(one, other, tolerance)
         if kind:
-            yield Difference(item, kind, where, short_text(one), short_text(other))
+            yield AnswerDifference(item, kind, where, short_text(one), short_text(other))
 
 
 def _list_differences(
-    item: str, one: list[Any], other: list[Any], where: str, tolerance: Tolerance
-) -> Iterator[Difference]:
+    item: str, one: list[Any], other: list[Any], where: str, tolerance: NumberTolerance
+) -> Iterator[AnswerDifference]:
     if len(one) != len(other):
-        yield Difference(item, "length", where, f"{len(one)} entries", f"{len(other)} entries")
+        yield AnswerDifference(item, "length", where, f"{len(one)} entries", f"{len(other)} entries")
         return
     order = _order(one, other)
     if order is not None:
         first = next(number for number, place in enumerate(order) if place != number)
-        yield Difference(item, "order", f"{where}[{first}]", short_text(one[first]), short_text(other[first]))
+        yield AnswerDifference(item, "order", f"{where}[{first}]", short_text(one[first]), short_text(other[first]))
     for number, place in enumerate(order or range(len(one))):
         yield from find_differences(item, one[number], other[place], f"{where}[{number}]", tolerance)
 
@@ -111,7 +113,7 @@ def _without_numbers(value: object) -> str:
     return _canonical(bare(value))
 
 
-def _kind(one: object, other: object, tolerance: Tolerance) -> str:
+def _kind(one: object, other: object, tolerance: NumberTolerance) -> str:
     """What is different about two values; empty for nothing."""
     if _is_number(one) and _is_number(other):
         assert isinstance(one, int | float)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchcast.serving.parity.answer_differences import (
-    Difference,
-    Tolerance,
+    AnswerDifference,
+    NumberTolerance,
     Unparsable,
     find_differences,
     largest_distance,
@@ -25,7 +25,15 @@ from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.series import ITEM_ID_KEY
 
-__all__ = ["Compared", "Difference", "Parity", "Tolerance", "compare_all", "name_batch_effects", "numbers_of"]
+__all__ = [
+    "AnswerDifference",
+    "Compared",
+    "NumberTolerance",
+    "Parity",
+    "compare_all",
+    "name_batch_effects",
+    "numbers_of",
+]
 
 _DECIMALS = range(9)
 
@@ -38,7 +46,7 @@ class Compared:
     record: SampledRecord
     endpoint: object
     batch: object
-    differences: tuple[Difference, ...]
+    differences: tuple[AnswerDifference, ...]
     noise: float | None
     distance: float | None
 
@@ -48,18 +56,18 @@ class Parity:
     """The verdict. `contradictions` are differences of the endpoint to itself."""
 
     compared: Sequence[Compared]
-    tolerance: Tolerance
-    general: tuple[Difference, ...] = ()
-    contradictions: tuple[Difference, ...] = field(default=())
+    tolerance: NumberTolerance
+    general: tuple[AnswerDifference, ...] = ()
+    contradictions: tuple[AnswerDifference, ...] = field(default=())
 
     @property
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[AnswerDifference]:
         """All of them, those of all answers first."""
         return [*self.general, *(each for one in self.compared for each in one.differences)]
 
-    def firsts(self) -> list[tuple[Difference, int]]:
+    def firsts(self) -> list[tuple[AnswerDifference, int]]:
         """The first difference of each kind of each item, and how many more of that kind the item has."""
-        found: dict[tuple[str, str], list[Difference]] = {}
+        found: dict[tuple[str, str], list[AnswerDifference]] = {}
         for each in self.differences:
             found.setdefault((each.item_id, each.kind), []).append(each)
         return [(each[0], len(each) - 1) for each in found.values()]
@@ -80,7 +88,7 @@ def compare_all(
     first: Sequence[RealTimeAnswer],
     second: Sequence[RealTimeAnswer],
     batch: Mapping[str, bytes | None],
-    tolerance: Tolerance,
+    tolerance: NumberTolerance,
 ) -> Parity:
     """Compare the endpoint's first answers with its second ones, and with those of batch by item id.
 
@@ -125,18 +133,18 @@ def _compare(
     record: SampledRecord,
     asked: RealTimeAnswer,
     answered: bytes | None,
-    tolerance: Tolerance,
+    tolerance: NumberTolerance,
     known: Mapping[str, object],
     noise: float | None,
 ) -> Compared:
     item, expected = record.item_id, read_json(asked.body)
     found = None if answered is None else read_json(answered)
     if asked.status >= 300:
-        differences = [Difference(item, "status", "", f"status {asked.status}", short_text(found))]
+        differences = [AnswerDifference(item, "status", "", f"status {asked.status}", short_text(found))]
     elif answered is None:
-        differences = [Difference(item, "missing", "", short_text(expected), "no answer")]
+        differences = [AnswerDifference(item, "missing", "", short_text(expected), "no answer")]
     elif isinstance(found, Unparsable) or isinstance(expected, Unparsable):
-        differences = [Difference(item, "unparsable", "", short_text(expected), short_text(found))]
+        differences = [AnswerDifference(item, "unparsable", "", short_text(expected), short_text(found))]
     else:
         differences = _named(item, expected, found, known, tolerance)
     distance = largest_distance(expected, found)
@@ -151,15 +159,15 @@ def _compare(
 
 
 def _named(
-    item: str, expected: object, found: object, known: Mapping[str, object], tolerance: Tolerance
-) -> list[Difference]:
+    item: str, expected: object, found: object, known: Mapping[str, object], tolerance: NumberTolerance
+) -> list[AnswerDifference]:
     """The differences, or one for all of them where one thing explains them."""
     differences = list(find_differences(item, expected, found, "", tolerance))
     if not differences:
         return []
     owner = _owner(item, found, known, tolerance)
     if owner is not None:
-        return [Difference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
+        return [AnswerDifference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
     if all(each.kind == "value" for each in differences):
         mine, theirs = dict(numbers(expected, "")), dict(numbers(found, ""))
         decimals = _rounded_to(mine, theirs, tolerance)
@@ -173,7 +181,7 @@ def _named(
     return differences
 
 
-def _owner(item: str, found: object, known: Mapping[str, object], tolerance: Tolerance) -> str | None:
+def _owner(item: str, found: object, known: Mapping[str, object], tolerance: NumberTolerance) -> str | None:
     """The item whose answer this is, where it is another's."""
     echoed = found.get(ITEM_ID_KEY) if isinstance(found, dict) else None
     if isinstance(echoed, str) and echoed != item:
@@ -194,7 +202,7 @@ def _rounded(decimals: int) -> str:
     return f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
 
 
-def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: Tolerance) -> int | None:
+def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: NumberTolerance) -> int | None:
     """To how many decimals the one numbers are the other ones rounded; None when they are not."""
     pairs = [(one, rounded[place]) for place, one in exact.items() if place in rounded]
     for decimals in _DECIMALS:
@@ -203,10 +211,10 @@ def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolera
     return None
 
 
-def _headers(answers: Sequence[RealTimeAnswer]) -> Iterator[Difference]:
+def _headers(answers: Sequence[RealTimeAnswer]) -> Iterator[AnswerDifference]:
     """A batch job that joins record and answer needs JSON, and takes the answer for what the job says."""
     kinds = Counter(answer.content_type.partition(";")[0].strip() for answer in answers if answer.status < 300)
     for kind, count in kinds.items():
         if kind != "application/json":
             what = f"Content-Type {kind or 'unset'} in {count} answers"
-            yield Difference("(all)", "headers", "", what, "application/json is what the job asks for")
+            yield AnswerDifference("(all)", "headers", "", what, "application/json is what the job asks for")

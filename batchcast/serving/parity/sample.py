@@ -13,7 +13,7 @@ from batchcast.steps.contract.template import RowList
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import BODY_KEY, PLAIN_TEXT
 
-__all__ = ["SampledRecord", "stratified"]
+__all__ = ["SampledRecord", "draw_shard_sample"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class SampledRecord:
     stratum: str
 
 
-def stratified(records: Sequence[bytes], count: int, contract: ModelContract | None) -> list[SampledRecord]:
+def draw_shard_sample(records: Sequence[bytes], count: int, contract: ModelContract | None) -> list[SampledRecord]:
     """Up to `count` records, each once: longest, shortest, with nulls, with events ahead, new, and evenly spread ones.
 
     Without the contract file only what needs no knowledge of the record. Raises DataError for records without an id.

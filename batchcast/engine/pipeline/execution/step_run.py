@@ -40,7 +40,7 @@ def run_step(step: Step, context: ExecutionContext, attempt: int, report: Report
     """Run a step to its end. `report` takes members of the step's record as they become known.
 
     `attempt` counts from 1, over retries and over retried executions. If its job exists already, a process died while
-    it ran, and it is gone on with.
+    it ran, and it is resumed.
     """
     try:
         if step.type == "Condition":

@@ -73,7 +73,7 @@ function render() {
   $("legend").innerHTML = legend(shown, scatter);
   $("chart").innerHTML = Chart[state.view](shown, Math.max(280, $("chart").clientWidth));
   showFormula(row);
-  $("mind").innerHTML = cautions(row).map((words) => `<li>${words}</li>`).join("");
+  $("mind").innerHTML = warningsOf(row).map((words) => `<li>${words}</li>`).join("");
   showTable(shown);
   showComparison(shown, row);
   writeFragment();
@@ -100,7 +100,7 @@ function showFigures(shown, row) {
     figure("time", hoursText(row.wall), `${hoursText(row.wallP5)} to ${hoursText(row.wallP95)} (P5 to P95)`) +
     figure("cost", moneyText(row.cost * shown.factor),
       `${state.unit === "month" ? "a month" : "a week"}, ${moneyText(row.costP5 * shown.factor)} to ${moneyText(row.costP95 * shown.factor)}`) +
-    figure(share >= 0 ? "saved" : "dearer", share >= 0 ? `${share} % less` : `${-share} % more`,
+    figure(share >= 0 ? "saved" : "costlier", share >= 0 ? `${share} % less` : `${-share} % more`,
       `than the endpoint 24/7, ${moneyText(endpoint * shown.factor)}`);
   const fitting = shown.rows.filter(shown.fits).map((r) => r.instances);
   const limits = [state.deadline && `within ${hoursText(state.deadline)}`, state.budget && `for at most ${moneyText(state.budget)}`]
@@ -135,7 +135,7 @@ function showFormula(row) {
     `$${prices.transform} = ${moneyText(cost)} a week;  × ${data.weeks_per_month} = ${moneyText(cost * data.weeks_per_month)} a month`;
 }
 
-// How the input files go round the instances: what planner/cautions.py says of it.
+// How the input files go round the instances: what planner/warnings.py says of it.
 function fileCautions() {
   const said = [];
   const { instances } = state;
@@ -152,7 +152,7 @@ function fileCautions() {
   return said;
 }
 
-function cautions(row) {
+function warningsOf(row) {
   const said = fileCautions();
   const speed = data.capacity[state.concurrency - 1];
   if (data.cap.tested === null && state.concurrency > 1)
@@ -161,7 +161,7 @@ function cautions(row) {
     said.push(`Saturated: ${state.concurrency} requests in flight do the work of ${speed.toFixed(1)}.`);
   const even = (data.endpoint.hours / state.instances - data.cold_start_minutes / 60) * 3600 * state.instances * state.concurrency / data.inputs.items;
   said.push(row.cost > data.endpoint.cost
-    ? `Dearer than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a record.`
+    ? `More expensive than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a record.`
     : `Cheaper than the endpoint that is always on, up to ${secondsText(even)} a record by the plain formula.`);
   const whole = (data.inputs.items * state.seconds) / 3600;
   said.push(`An endpoint client with one request at a time needs ${hoursText(whole)}, with ${data.endpoint.requests} in flight ` +

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from batchcast.runs.published import PublishedRun
 
-__all__ = ["Connection", "connect"]
+__all__ = ["PipelineClient", "connect"]
 
 _WORKSPACE_OPTIONS = ("history", "model_command", "model_url")
 
 
-class Connection:
+class PipelineClient:
     """One pipeline by name, in an account or in a workspace. The methods are the same in both."""
 
     def __init__(self, session: Session, pipeline_name: str) -> None:
@@ -147,10 +147,10 @@ def connect(
     region: str | None = None,
     profile: str | None = None,
     pipeline_name: str = "batchcast",
-) -> Connection:
+) -> PipelineClient:
     """The workspace if one is named, else the AWS account whose credentials boto3 finds.
 
     Raises ConfigError without a region or for an unknown profile.
     """
     session = open_session(None if workspace is None else Path(workspace), region=region, profile=profile)
-    return Connection(session, pipeline_name)
+    return PipelineClient(session, pipeline_name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.pipelines.parameters import declared_parameters
-from batchcast.pipelines.sdk_sandbox import offline_sdk
+from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.pipelines.step_configuration import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
 from batchcast.steps.arguments import NONE

@@ -1,0 +1,1 @@
+"""The SageMaker Python SDK as a compiler."""
