@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from batchcast.local.inputs import DOWNLOADED
 from batchcast.runs.published import list_damaged, list_published
@@ -95,16 +94,15 @@ def _resumed(session: WorkspaceSession, pipeline_name: str, run_id: str) -> str:
 
 
 def _clear_run(session: WorkspaceSession, pipeline_name: str, arn: str, *, dry_run: bool) -> Leftover:
-    client: Any = session.client("sagemaker")
     run_id = arn.rsplit("/", 1)[-1]
     run = find_run(session, pipeline_name, run_id)
     objects = list(session.store.list(join_uri(run.parameters["RunsUri"], run_id) + "/"))
-    size = sum(each.size for each in objects) + sum(_size(folder) for folder in client.job_folders(run_id))
+    size = sum(each.size for each in objects) + sum(_size(folder) for folder in session.engine.job_folders(run_id))
     if not dry_run:
         for each in objects:
             session.store.delete(each.uri)
         _remove_empty(session.store.path(join_uri(run.parameters["RunsUri"], run_id)))
-        client.forget_execution(arn)
+        session.engine.forget_execution(arn)
     return Leftover(what=f"run {run_id}", size=size)
 
 
