@@ -123,17 +123,20 @@ def _row_list(text: str, place: Value) -> RowList:
 
 def _check_travel(request: Request, table: TomlTable, *, paired: bool) -> None:
     """What Batch Transform cannot do (developer guide, "Associate prediction results with input records")."""
-    if request.content_type not in _JSON_TYPES and request.mode == "line":
-        what = f"{request.content_type} cannot travel in lines: a request of it has several, or none."
-        table.problem(what, 'Write mode = "object".')
+    if request.content_type not in _JSON_TYPES:
+        if request.mode == "line":
+            what = f"{request.content_type} cannot travel in lines: a request of it has several, or none."
+        else:
+            what = f"body is JSON, and content_type is {request.content_type}, which no request is written in yet."
+        table.problem(what, f"Use {' or '.join(_JSON_TYPES)}; accept may be any.")
     if request.mode == "object" and paired:
         table.problem("an object is paired by its name, not by envelope or position.", "Leave pairing out.")
     if request.enveloped and request.accept != request.content_type:
         what = f"the service joins input and answer of one type only, and these are {request.content_type} and "
         table.problem(f"{what}{request.accept}.", 'Write pairing = "position".')
-    if request.several and request.mode == "line" and request.content_type == "application/jsonlines":
+    if request.several and request.content_type == "application/jsonlines":
         what = "a line of application/jsonlines is one series, and the service sends a line a request."
-        table.problem(what, 'Write content_type = "application/json", or mode = "object".')
+        table.problem(what, 'Write content_type = "application/json".')
 
 
 def _check_lists(request: Request, table: TomlTable) -> None:
