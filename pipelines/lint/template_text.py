@@ -66,7 +66,7 @@ def read_body(definition: Any, where: str) -> tuple[Any, Problem | None]:
         return json.loads(_BARE_REFERENCE.sub(r"\1 1", text)), None
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("{") and not _REFERENCE.search(text):
-            return None, Problem("definition", f"the body is not JSON: {error}.", where, "Mend it.")
+            return None, Problem("definition", f"the body is not JSON: {error}.", where, "Fix it.")
         return None, Problem("not_checked", "the definition is no JSON before it is filled in.", where, _NOT_READ)
 
 
@@ -122,4 +122,4 @@ def _parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         what = f"is neither JSON nor YAML: {str(error).splitlines()[0]}."
-        raise ConfigError(Problem("definition", what, where, "Mend it.")) from error
+        raise ConfigError(Problem("definition", what, where, "Fix it.")) from error

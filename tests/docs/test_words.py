@@ -23,11 +23,10 @@ REPLACED = {
     r"\bclosed_loop\b": "load generator",
     r"\bfates_of\b": "request tracker",
     r"\bpointer_or_wreck\b": "pointer or corrupt",
-    r"\bsent_records\b": "input records",
     r"\bstep_texts\b": "step configuration",
     r"\battended_run\b": "run_and_wait",
     r"\bwhatever_is_there\b": "allow_partial",
-    r"\b(SideBySide|Rig|Sight)\b": "load target",
+    r"\bSideBySide\b": "load target",
 }
 FOLDERS = {"batchcast": ".py", "pipelines": ".py", "steps": ".py", "docs": ".md", "infra": ".yaml"}
 
