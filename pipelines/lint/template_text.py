@@ -12,7 +12,7 @@ from typing import Any
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["filled_later", "parse_document", "read_body", "template_string", "unwrapped"]
+__all__ = ["filled_later", "parse_template_text", "read_body", "template_string", "unwrapped"]
 
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 # A reference that stands outside quotation marks is a number or the like.
@@ -20,7 +20,7 @@ _BARE_REFERENCE = re.compile(r"(?<=[:\[,])(\s*)\$\{[^}]+\}(?=\s*[,\]}])")
 _NOT_READ = "Give lint the definition itself, as `describe-pipeline` or `pipeline.definition()` prints it."
 
 
-def parse_document(data: bytes, where: str) -> Any:
+def parse_template_text(data: bytes, where: str) -> Any:
     """JSON, else YAML with CloudFormation's short forms. Raises ConfigError when it is neither."""
     try:
         return json.loads(data)

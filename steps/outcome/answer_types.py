@@ -9,10 +9,10 @@ from typing import Any
 
 from batchcast.steps.contract.request import Request
 
-__all__ = ["decode_answer"]
+__all__ = ["decode_stored_answer"]
 
 
-def decode_answer(data: bytes, request: Request) -> object:
+def decode_stored_answer(data: bytes, request: Request) -> object:
     """JSON as it is, JSON lines as a list, CSV as a list of rows, Parquet as a list of objects.
 
     A request of one series whose answer is one line of JSON lines has that for an answer. A row of CSV is an object

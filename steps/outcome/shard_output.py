@@ -25,7 +25,7 @@ from batchcast.steps.contract.answer import (
     split_answers,
 )
 from batchcast.steps.contract.request import Request
-from batchcast.steps.outcome.answer_types import decode_answer
+from batchcast.steps.outcome.answer_types import decode_stored_answer
 from batchcast.steps.outcome.ledger import LedgerRow
 
 __all__ = [
@@ -224,7 +224,7 @@ def _all(item_ids: Sequence[str], fault: Fault) -> dict[str, Reading]:
 def _whole(data: bytes, request: Request) -> Document:
     digest = hashlib.sha256(data).hexdigest()
     try:
-        return Document(line=1, sha256=digest, answer=decode_answer(data, request))
+        return Document(line=1, sha256=digest, answer=decode_stored_answer(data, request))
     except (ValueError, RecursionError) as error:
         return Document(line=1, sha256=digest, problem=f"not {request.accept}: {error}")
 

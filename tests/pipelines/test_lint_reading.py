@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchcast.pipelines.lint.lint import ADVICE, lint
-from batchcast.pipelines.lint.template_text import parse_document
+from batchcast.pipelines.lint.template_text import parse_template_text
 from batchcast.steps.errors import ConfigError
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "lint"
@@ -37,7 +37,7 @@ EXPECTED = {
 
 def case(name: str) -> Any:
     """A file as the command reads it."""
-    return parse_document((CASES / f"{name}.json").read_bytes(), name)
+    return parse_template_text((CASES / f"{name}.json").read_bytes(), name)
 
 
 def found(document: Any) -> set[tuple[str, str]]:
@@ -141,14 +141,14 @@ Resources:
 
 
 def test_a_template_in_yaml_is_read_with_its_short_forms() -> None:
-    document = parse_document((YAML % body_text()).encode(), "template.yaml")
+    document = parse_template_text((YAML % body_text()).encode(), "template.yaml")
     assert found(document) == {("cron", "S.ScheduleExpression")}
 
 
 @pytest.mark.parametrize("data", [b"{", b"a: [", b"\xff\xfe", b"text"])
 def test_what_is_neither_json_nor_yaml_is_refused(data: bytes) -> None:
     with pytest.raises(ConfigError):
-        parse_document(data, "file")
+        parse_template_text(data, "file")
 
 
 @pytest.mark.parametrize(

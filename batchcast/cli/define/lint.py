@@ -53,11 +53,11 @@ def lint_command(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Pat
 
 def _definition(file: BinaryIO | None) -> Any:
     from batchcast.pipelines.definition import DEFINITION_FILE
-    from batchcast.pipelines.lint.template_text import parse_document
+    from batchcast.pipelines.lint.template_text import parse_template_text
 
     if file is None:
         return json.loads(DEFINITION_FILE.read_bytes())
-    return parse_document(file.read(), file.name)
+    return parse_template_text(file.read(), file.name)
 
 
 def _values(pairs: Iterable[str]) -> dict[str, str]:
