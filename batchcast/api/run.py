@@ -72,7 +72,7 @@ class Run:
     def logs(self, step: str | None = None) -> Iterator[str]:
         """The lines that the containers of the run's jobs wrote, step by step; of `step` alone where it is named."""
         from batchcast.runs.follow import view
-        from batchcast.runs.logs import job_log
+        from batchcast.runs.watch.logs import job_log
 
         for one in view(self._session.client("sagemaker"), self._record().arn).steps:
             if one.job and step in (None, one.name):

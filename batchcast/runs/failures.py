@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.runs.follow import ExecutionView, StepView, error_of
-from batchcast.runs.logs import data_log
+from batchcast.runs.watch.logs import data_log
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, CoverageError, ServiceError
 from batchcast.steps.outcome.data_log import failed_requests

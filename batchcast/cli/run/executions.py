@@ -140,7 +140,7 @@ def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) 
     """
     from batchcast.cli.console import echo
     from batchcast.runs.follow import view
-    from batchcast.runs.logs import job_log
+    from batchcast.runs.watch.logs import job_log
 
     session = open_session(**where)
     run = _run(session, name, run_id)

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from batchcast.runs.data_log import with_answers
 from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, outcome_of
 from batchcast.runs.progress import ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import pointer_warning, start_run, stop_run
+from batchcast.runs.watch.data_log import with_answers
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.start_lock import start_lock
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs

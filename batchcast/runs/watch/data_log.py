@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from batchcast.runs.follow import ExecutionView
-from batchcast.runs.logs import data_log
+from batchcast.runs.watch.logs import data_log
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.outcome.data_log import FailedRequest, failed_requests
