@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import signal
 import sys
@@ -13,9 +14,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from emulators.containers import frame_models, series_models, tensor_models
-from emulators.containers.forecast import RefusedError, Reply
+from emulators.containers.forecast import RefusedError, Reply, Trained
 
-FAMILIES: dict[str, Callable[[bytes, str], Reply]] = {
+FAMILIES: dict[str, Callable[[bytes, str, Trained], Reply]] = {
     name: getattr(module, name) for module in (series_models, frame_models, tensor_models) for name in module.__all__
 }
 
@@ -26,7 +27,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
-    family: Callable[[bytes, str], Reply]
+    trained = Trained()
+    family: Callable[[bytes, str, Trained], Reply]
 
     def do_GET(self) -> None:
         self._send(200 if self.path == "/ping" else 404, Reply(body=b""))
@@ -34,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
-            self._send(200, type(self).family(body, self.headers.get("Content-Type", "")))
+            self._send(200, type(self).family(body, self.headers.get("Content-Type", ""), self.trained))
         except RefusedError as error:
             self._send(error.status, _error(str(error)))
         except (ValueError, KeyError) as error:
@@ -60,7 +62,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("family", choices=sorted(FAMILIES))
     parser.add_argument("--port", type=int, required=True)
+    for field in dataclasses.fields(Trained):
+        parser.add_argument(f"--{field.name}", type=int, default=field.default)
     options = parser.parse_args()
+    Handler.trained = Trained(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Trained)})
     Handler.family = staticmethod(FAMILIES[options.family])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()

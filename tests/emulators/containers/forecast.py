@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["QUANTILES", "RefusedError", "Reply", "expect", "mean_forecast", "numbers", "quantile_forecasts"]
+__all__ = [
+    "QUANTILES",
+    "RefusedError",
+    "Reply",
+    "Trained",
+    "expect",
+    "mean_forecast",
+    "numbers",
+    "quantile_forecasts",
+]
 
 QUANTILES = ("0.1", "0.5", "0.9")
 
@@ -17,6 +26,16 @@ class RefusedError(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What was fixed when the model was trained: steps ahead, values of a window, dynamic features, categories."""
+
+    steps: int = 6
+    window: int = 8
+    features: int = 0
+    categories: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

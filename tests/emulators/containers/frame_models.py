@@ -9,6 +9,7 @@ from typing import Any
 from emulators.containers.forecast import (
     RefusedError,
     Reply,
+    Trained,
     expect,
     mean_forecast,
     numbers,
@@ -17,11 +18,8 @@ from emulators.containers.forecast import (
 
 __all__ = ["autogluon", "csv_row", "mlflow", "prophet", "prophet_lines"]
 
-STEPS = 6
-CONTEXT = 8
 
-
-def autogluon(body: bytes, content_type: str) -> Reply:
+def autogluon(body: bytes, content_type: str, trained: Trained) -> Reply:
     """AutoGluon (Cloud): a long data frame of many items as Parquet, a data frame as the answer."""
     import pandas as pd
 
@@ -35,26 +33,26 @@ def autogluon(body: bytes, content_type: str) -> Reply:
         ordered = part.sort_values("timestamp")
         target = [None if pd.isna(value) else float(value) for value in ordered["target"]]
         step = ordered["timestamp"].diff().iloc[-1]
-        dates = [ordered["timestamp"].iloc[-1] + number * step for number in range(1, STEPS + 1)]
-        rows = {"item_id": item, "timestamp": dates, "mean": mean_forecast(target, STEPS)}
-        found.append(pd.DataFrame({**rows, **quantile_forecasts(target, STEPS)}))
+        dates = [ordered["timestamp"].iloc[-1] + number * step for number in range(1, trained.steps + 1)]
+        rows = {"item_id": item, "timestamp": dates, "mean": mean_forecast(target, trained.steps)}
+        found.append(pd.DataFrame({**rows, **quantile_forecasts(target, trained.steps)}))
     buffer = io.BytesIO()
     pd.concat(found, ignore_index=True).to_parquet(buffer, index=False)
     return Reply(body=buffer.getvalue(), content_type="application/x-parquet")
 
 
-def prophet(body: bytes, content_type: str) -> Reply:
+def prophet(body: bytes, content_type: str, trained: Trained) -> Reply:
     """A hand-written server around Prophet: rows of `ds` and `y` in, rows of `ds`, `yhat` and its bounds out."""
-    return Reply(body=json.dumps(_prophet_rows(body, content_type)).encode())
+    return Reply(body=json.dumps(_prophet_rows(body, content_type, trained)).encode())
 
 
-def prophet_lines(body: bytes, content_type: str) -> Reply:
+def prophet_lines(body: bytes, content_type: str, trained: Trained) -> Reply:
     """The same with a row of the answer a line."""
-    rows = _prophet_rows(body, content_type)
+    rows = _prophet_rows(body, content_type, trained)
     return Reply(body="".join(f"{json.dumps(row)}\n" for row in rows).encode(), content_type="application/jsonlines")
 
 
-def _prophet_rows(body: bytes, content_type: str) -> list[dict[str, Any]]:
+def _prophet_rows(body: bytes, content_type: str, trained: Trained) -> list[dict[str, Any]]:
     import pandas as pd
 
     if content_type != "application/json":
@@ -66,7 +64,7 @@ def _prophet_rows(body: bytes, content_type: str) -> list[dict[str, Any]]:
         expect(row, "row", required=["ds", "y"])
     dates = [pd.Timestamp(row["ds"]) for row in rows]
     target = numbers([row["y"] for row in rows], "y")
-    bounds = quantile_forecasts(target, STEPS)
+    bounds = quantile_forecasts(target, trained.steps)
     return [
         {
             "ds": str(dates[-1] + step * (dates[-1] - dates[-2])),
@@ -74,11 +72,11 @@ def _prophet_rows(body: bytes, content_type: str) -> list[dict[str, Any]]:
             "yhat_lower": bounds["0.1"][step - 1],
             "yhat_upper": bounds["0.9"][step - 1],
         }
-        for step, value in enumerate(mean_forecast(target, STEPS), 1)
+        for step, value in enumerate(mean_forecast(target, trained.steps), 1)
     ]
 
 
-def mlflow(body: bytes, content_type: str) -> Reply:
+def mlflow(body: bytes, content_type: str, trained: Trained) -> Reply:
     """An MLflow scoring server: exactly one of four envelopes, `params` beside it."""
     if content_type != "application/json":
         raise RefusedError(f"content type {content_type!r}", 415)
@@ -95,14 +93,14 @@ def mlflow(body: bytes, content_type: str) -> Reply:
     return Reply(body=json.dumps({"predictions": mean_forecast(target, int(request["params"]["horizon"]))}).encode())
 
 
-def csv_row(body: bytes, content_type: str) -> Reply:
+def csv_row(body: bytes, content_type: str, trained: Trained) -> Reply:
     """XGBoost's kind: a row of numbers, the last values of a series; a number a line as the answer."""
     if content_type != "text/csv":
         raise RefusedError(f"content type {content_type!r}", 415)
     found = []
     for line in body.decode().splitlines():
         values = [float(cell) if cell else None for cell in line.split(",")]
-        if len(values) != CONTEXT:
-            raise RefusedError(f"a row has {len(values)} features; the model was trained with {CONTEXT}")
+        if len(values) != trained.window:
+            raise RefusedError(f"a row has {len(values)} features; the model was trained with {trained.window}")
         found.append(mean_forecast(values, 1)[0])
     return Reply(body="".join(f"{value}\n" for value in found).encode(), content_type="text/csv")

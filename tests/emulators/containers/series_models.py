@@ -1,6 +1,6 @@
-"""Containers that are sent whole series: DeepAR, GluonTS, Chronos-2.
+"""Containers that are sent whole series: DeepAR and Chronos-2.
 
-DeepAR: developer guide, "DeepAR Inference Formats". GluonTS: `gluonts.shell serve`. Chronos-2: the notebook
+DeepAR: developer guide, "DeepAR Inference Formats". Chronos-2: the notebook
 "deploy-chronos-to-amazon-sagemaker" of amazon-science/chronos-forecasting. All as read on 2026-11-28.
 """
 
@@ -11,24 +11,30 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from emulators.containers.forecast import RefusedError, Reply, expect, mean_forecast, numbers, quantile_forecasts
+from emulators.containers.forecast import (
+    RefusedError,
+    Reply,
+    Trained,
+    expect,
+    mean_forecast,
+    numbers,
+    quantile_forecasts,
+)
 
-__all__ = ["chronos", "deepar", "deepar_lines", "gluonts"]
+__all__ = ["chronos", "deepar", "deepar_lines"]
 
-TRAINED_STEPS = 6
-CATEGORIES = 1
 _FREQUENCY = {"D": timedelta(days=1), "1D": timedelta(days=1), "h": timedelta(hours=1), "W-SUN": timedelta(days=7)}
 _MOST_SERIES = 1000
 
 
-def deepar_lines(body: bytes, content_type: str) -> Reply:
+def deepar_lines(body: bytes, content_type: str, trained: Trained) -> Reply:
     """Batch Transform of DeepAR: JSON lines in and out, the horizon fixed at training."""
     _content_type(content_type, "application/jsonlines")
-    lines = [json.dumps(_deepar_prediction(json.loads(line))) for line in body.splitlines()]
+    lines = [json.dumps(_deepar_prediction(json.loads(line), trained)) for line in body.splitlines()]
     return Reply(body="".join(f"{line}\n" for line in lines).encode(), content_type="application/jsonlines")
 
 
-def deepar(body: bytes, content_type: str) -> Reply:
+def deepar(body: bytes, content_type: str, trained: Trained) -> Reply:
     """Real-time inference of DeepAR."""
     _content_type(content_type, "application/json")
     request = expect(json.loads(body), "body", required=["instances"], optional=["configuration"])
@@ -38,30 +44,11 @@ def deepar(body: bytes, content_type: str) -> Reply:
         required=[],
         optional=["num_samples", "output_types", "quantiles"],
     )
-    predictions = [_deepar_prediction(one) for one in _list(request["instances"], "instances")]
+    predictions = [_deepar_prediction(one, trained) for one in _list(request["instances"], "instances")]
     return Reply(body=json.dumps({"predictions": predictions}).encode())
 
 
-def gluonts(body: bytes, content_type: str) -> Reply:
-    """`gluonts.shell`: the instances of DeepAR without a trained category, and a configuration that must be there."""
-    _content_type(content_type, "application/json")
-    request = expect(json.loads(body), "body", required=["instances", "configuration"])
-    expect(request["configuration"], "configuration", required=["num_samples", "output_types", "quantiles"])
-    predictions = []
-    for one in _list(request["instances"], "instances"):
-        instance = expect(one, "instance", required=["start", "target"], optional=["item_id", "feat_dynamic_real"])
-        _start(instance["start"])
-        target = numbers(instance["target"], "target")
-        predictions.append(
-            {
-                "mean": mean_forecast(target, TRAINED_STEPS),
-                "quantiles": quantile_forecasts(target, TRAINED_STEPS),
-            }
-        )
-    return Reply(body=json.dumps({"predictions": predictions}).encode())
-
-
-def chronos(body: bytes, content_type: str) -> Reply:
+def chronos(body: bytes, content_type: str, trained: Trained) -> Reply:
     """JumpStart's Chronos-2: up to 1,000 series a request, covariates of the past and the future."""
     _content_type(content_type, "application/json")
     request = expect(json.loads(body), "body", required=["inputs", "parameters"])
@@ -113,19 +100,23 @@ def _covariates(series: Mapping[str, Any], name: str) -> Mapping[str, object]:
     return found
 
 
-def _deepar_prediction(one: object) -> dict[str, Any]:
-    instance = expect(one, "instance", required=["start", "target", "cat", "dynamic_feat"])
+def _deepar_prediction(one: object, trained: Trained) -> dict[str, Any]:
+    named = {"cat": trained.categories, "dynamic_feat": trained.features}
+    instance = expect(one, "instance", required=["start", "target", *(name for name in named if named[name])])
     if not isinstance(instance["start"], str) or len(instance["start"]) != len("2009-11-01 00:00:00"):
         raise RefusedError(f"start is {instance['start']!r}, not YYYY-MM-DD HH:MM:SS")
     _start(instance["start"])
     target = numbers(instance["target"], "target", nan_text=True)
-    category = instance["cat"]
-    if not isinstance(category, list) or len(category) != CATEGORIES or not all(type(one) is int for one in category):
-        raise RefusedError(f"cat is {category!r}, not a list of {CATEGORIES} whole number")
-    for place, feature in enumerate(_list(instance["dynamic_feat"], "dynamic_feat")):
-        numbers(feature, f"dynamic_feat[{place}]", length=len(target) + TRAINED_STEPS)
-    mean = mean_forecast(target, TRAINED_STEPS)
-    return {"quantiles": quantile_forecasts(target, TRAINED_STEPS), "mean": mean}
+    category = instance.get("cat", [])
+    if not isinstance(category, list) or [type(each) for each in category] != [int] * trained.categories:
+        raise RefusedError(f"cat is {category!r}, not a list of {trained.categories} whole numbers")
+    features = instance.get("dynamic_feat", [])
+    if not isinstance(features, list) or len(features) != trained.features:
+        raise RefusedError(f"dynamic_feat is not a list of {trained.features} lists")
+    for place, feature in enumerate(features):
+        numbers(feature, f"dynamic_feat[{place}]", length=len(target) + trained.steps)
+    mean = mean_forecast(target, trained.steps)
+    return {"quantiles": quantile_forecasts(target, trained.steps), "mean": mean}
 
 
 def _start(text: object) -> datetime:
