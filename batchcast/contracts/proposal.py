@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
-__all__ = ["Proposal", "propose"]
+__all__ = ["Proposal", "find_frequency", "propose"]
 
 # Names that columns of such a kind have, the likeliest first.
 _TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "time", "period", "start")
@@ -42,7 +42,12 @@ class Proposal:
 
 
 def propose(
-    history: Path, *, item_id: Sequence[str] = (), timestamp: str | None = None, target: str | None = None
+    history: Path,
+    *,
+    item_id: Sequence[str] = (),
+    timestamp: str | None = None,
+    target: str | None = None,
+    known: Sequence[str] = (),
 ) -> Proposal:
     """Read the schema and, of ids, timestamp and target, the values; what is given is taken as it is.
 
@@ -58,10 +63,11 @@ def propose(
     said = [f"an item is named by {', '.join(ids)}", f"{when} is the timestamp", f"{what} is what is forecast"]
     others = [name for name in schema.names if name not in {*ids, when, what}]
     covariates = [name for name in others if _is_number(schema.field(name).type) or _is_flag(schema.field(name).type)]
-    known = _known_later(dataset, what, covariates)
+    _check_given(schema, known)
+    known = tuple(known) or _known_later(dataset, what, covariates)
     past = tuple(name for name in covariates if name not in known)
     if known:
-        said.append(f"{', '.join(known)} go on after the last {what}, so they are known for the future")
+        said.append(f"{', '.join(known)} are known for the future: they are named so, or go on after the last {what}")
     if past:
         said.append(f"{', '.join(past)} end with {what}, so they are taken as not known in advance")
     texts = tuple(name for name in others if name not in covariates)
@@ -70,6 +76,21 @@ def propose(
     return Proposal(
         item_id=ids, timestamp=when, target=what, known=known, past=past, texts=texts, assumptions=tuple(said)
     )
+
+
+def find_frequency(history: Path, proposal: Proposal) -> str | None:
+    """The alias of the grid that the rows lie on, as a run infers it; None where there is none that is known."""
+    from batchcast.steps.contract.frequency import infer_frequency
+
+    rows = _open(history).head(_ROWS_READ, columns=[proposal.timestamp])
+    moments = rows[proposal.timestamp].drop_null()
+    counted = pc.value_counts(pc.cast(moments, pa.timestamp("s"), safe=False))
+    seconds = counted.field("values").cast(pa.int64()).to_numpy()
+    order = seconds.argsort()
+    try:
+        return infer_frequency(seconds[order], counted.field("counts").to_numpy()[order]).alias
+    except ValueError:
+        return None
 
 
 def _open(history: Path) -> ds.Dataset:

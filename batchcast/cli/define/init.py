@@ -1,0 +1,81 @@
+"""`init`: a first contract for a history and a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from batchcast.steps.errors import ConfigError, Problem
+
+__all__ = ["init"]
+
+# The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
+FAMILY_NAMES = (
+    *("deepar", "chronos-2", "gluonts", "autogluon", "mlflow"),
+    *("tf-serving", "torchserve", "prophet", "custom"),
+)
+
+
+@click.command()
+@click.option("--model", "family", type=click.Choice(FAMILY_NAMES), required=True, help="The kind of container.")
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Parquet history: a folder or a file.",
+)
+@click.option("--item-id", multiple=True, metavar="COLUMN", help="Column that names a series; repeat for more.")
+@click.option("--timestamp", metavar="COLUMN", help="Column of the dates; else found.")
+@click.option("--target", metavar="COLUMN", help="Column that is forecast; else found.")
+@click.option("--known", multiple=True, metavar="COLUMN", help="Column known for the future; repeat for more.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where the files go.  [default: this folder]",
+)
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+def init(
+    family: str,
+    history: Path,
+    item_id: tuple[str, ...],
+    timestamp: str | None,
+    target: str | None,
+    known: tuple[str, ...],
+    output: Path,
+    force: bool,
+) -> None:
+    """Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.
+
+    The columns' roles are read from the Parquet schema and rows; what cannot be told is asked for by an option.
+    """
+    from batchcast.contracts.families import FAMILIES
+    from batchcast.contracts.first_contract import FirstContract, deploy_text, write_out
+    from batchcast.contracts.proposal import find_frequency, propose
+    from batchcast.steps.contract.model_contract import parse_contract
+    from batchcast.steps.store.objects import whole_file
+
+    chosen = FAMILIES[family]
+    proposal = propose(history, item_id=item_id, timestamp=timestamp, target=target, known=known)
+    frequency = find_frequency(history, proposal)
+    text = write_out(FirstContract(proposal=proposal, family=chosen, frequency=frequency, season=None))
+    parse_contract(text.encode())
+    files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}
+    there = [path for path in files if path.exists()]
+    if there and not force:
+        what = f"{', '.join(map(str, there))} is there already."
+        raise ConfigError(Problem("init", what, "--output", "Give --force to write over it, or another --output."))
+    output.mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():
+        with whole_file(path, output) as stream:
+            stream.write(content.encode())
+    click.echo(f"{output / 'model.toml'}: the contract of {chosen.title}. Assumed:")
+    said = [
+        *proposal.assumptions,
+        f"rows are {frequency} apart" if frequency else "the frequency is inferred by each run",
+    ]
+    for line in [*said, *chosen.notes]:
+        click.echo(f"  {line}")
+    click.echo("Next, one record before a run:")
+    click.echo(f"  check-model --history {history} --contract {output / 'model.toml'} --model-command '… {{port}}'")

@@ -1,0 +1,96 @@
+"""A first `model.toml` and `deploy.toml`: the proposal for a history and the container's family, written out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchcast.contracts.families import ContainerFamily
+from batchcast.contracts.proposal import Proposal
+
+__all__ = ["FirstContract", "deploy_text", "write_out"]
+
+_TEMPLATES = ("body", "record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstContract:
+    """What goes into the file. `frequency` and `season` (steps) are those of the history, None where none was found."""
+
+    proposal: Proposal
+    family: ContainerFamily
+    frequency: str | None
+    season: int | None
+
+
+def write_out(contract: FirstContract) -> str:
+    """The text of `model.toml`, which batchcast reads as it stands; every assumption is a comment above its key."""
+    tables = {
+        "series": _series(contract),
+        "request": contract.family.request(contract.proposal),
+        "outputs": contract.family.outputs(contract.proposal),
+        "answer": contract.family.answer,
+    }
+    lines = [f"# The contract of {contract.family.title}: what it takes and what it gives.", ""]
+    lines += [f"# {note}" for note in contract.family.notes]
+    lines += ["#", "# Read from the history:", *(f"#   {line}" for line in contract.proposal.assumptions)]
+    for name, table in tables.items():
+        if table:
+            lines += ["", f"[{name}]", *(line for key, value in table.items() for line in _lines(key, value))]
+    return "\n".join(lines) + "\n"
+
+
+def deploy_text(pipeline_name: str) -> str:
+    """The text of `deploy.toml`: what `deploy` needs of an account, to be filled in."""
+    return "\n".join(
+        [
+            "# What `deploy --settings deploy.toml` needs. With `deploy --stack NAME` roles and bucket come from the stack.",
+            f"pipeline_name = {json.dumps(pipeline_name)}",
+            'contract = "model.toml"',
+            "",
+            "[parameters]",
+            '# HistoryUri = "s3://BUCKET/history/"',
+            '# RunsUri = "s3://BUCKET/batchcast/runs"',
+            '# PublishUri = "s3://BUCKET/batchcast/published"',
+            '# ModelName = "MODEL"',
+            "",
+        ]
+    )
+
+
+def _series(contract: FirstContract) -> dict[str, Any]:
+    proposal = contract.proposal
+    table: dict[str, Any] = {
+        "item_id": list(proposal.item_id),
+        "timestamp": proposal.timestamp,
+        "targets": [proposal.target],
+    }
+    if contract.frequency is not None:
+        table["frequency"] = contract.frequency
+    if contract.season is not None:
+        table["season"] = contract.season
+    return table | dict(contract.family.series)
+
+
+def _lines(key: str, value: Any) -> Iterator[str]:
+    if key in _TEMPLATES:
+        yield f"{key} = '''{value}'''"
+    elif isinstance(value, Mapping):
+        inside = ", ".join(f"{name} = {_value(one)}" for name, one in value.items())
+        yield f"{_key(key)} = {{ {inside} }}"
+    else:
+        yield f"{_key(key)} = {_value(value)}"
+
+
+def _key(key: str) -> str:
+    plain = key.replace("_", "").replace("-", "")
+    return key if plain.isascii() and plain.isalnum() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    # A JSON text, list or number is a TOML one; a text with quotes reads better as a literal one.
+    if isinstance(value, str) and '"' in value and "'" not in value:
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False)
