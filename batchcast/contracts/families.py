@@ -148,7 +148,7 @@ FAMILIES: Mapping[str, ContainerFamily] = {
         series={"timestamp_format": "%Y-%m-%d %H:%M:%S"},
         notes=(
             "The horizon is fixed at training: ForecastHorizon has to be the prediction_length of the training job.",
-            "The model's environment needs DEEPAR_INFERENCE_CONFIG with output_types quantiles, quantiles 0.1, 0.5, 0.9.",
+            "The model's environment needs DEEPAR_INFERENCE_CONFIG with the quantiles 0.1, 0.5 and 0.9.",
             'A model trained with categories needs "cat": [$column] with a column of whole numbers.',
         ),
     ),

@@ -46,7 +46,7 @@ def deploy_text(pipeline_name: str) -> str:
     """The text of `deploy.toml`: what `deploy` needs of an account, to be filled in."""
     return "\n".join(
         [
-            "# What `deploy --settings deploy.toml` needs. With `deploy --stack NAME` roles and bucket come from the stack.",
+            "# What `deploy --settings deploy.toml` needs; with `--stack NAME` roles and bucket come from the stack.",
             f"pipeline_name = {json.dumps(pipeline_name)}",
             'contract = "model.toml"',
             "",

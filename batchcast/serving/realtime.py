@@ -76,7 +76,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
-def ask_url(url: str) -> Ask:
+def ask_url(url: str, *, content_type: str = _JSON, accept: str = _JSON) -> Ask:
     """Ask a container that runs somewhere: POST /invocations below `url`. Raises ConfigError for no http URL."""
     if not url.startswith(("http://", "https://")):
         raise ConfigError(
@@ -85,12 +85,12 @@ def ask_url(url: str) -> Ask:
     place = f"{url.rstrip('/').removesuffix('/invocations')}/invocations"
 
     def ask(record: bytes) -> RealTimeAnswer:
-        headers = {"Content-Type": _JSON, "Accept": _JSON}
+        headers = {"Content-Type": content_type, "Accept": accept}
         request = urllib.request.Request(place, data=record, headers=headers, method="POST")  # noqa: S310
         try:
             with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                content_type = answer.headers.get("Content-Type", "")
-                return RealTimeAnswer(status=answer.status, body=answer.read(), content_type=content_type)
+                kind = answer.headers.get("Content-Type", "")
+                return RealTimeAnswer(status=answer.status, body=answer.read(), content_type=kind)
         except urllib.error.HTTPError as error:
             with error:
                 kind = error.headers.get("Content-Type", "")

@@ -19,6 +19,7 @@ PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date",
 
 Fill = Literal["none", "null", "zero", "last"]
 Aggregate = Literal["sum", "mean", "last"]
+Nulls = Literal["null", "quarantine", "zero", "nan", "drop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +27,12 @@ class Series:
     """How to read the Parquet history: which columns name an item, its moments and what is forecast.
 
     `timestamp_format` None writes the timestamp as its type has it: a date as 2026-01-31, a timestamp as
-    2026-01-31T00:00:00. `frequency` None is inferred, `season` None follows from it. `timezone` is the zone that
-    instants are read in. `min_history`, `max_history` and `largest_gap` are in steps; `largest_gap` None is a year.
-    `fill` None makes a missing step a fault, `aggregate` None several rows a step; `off_grid` says what a fault of
-    the grid does. `run_date_share` is the share of the items that RunDate `auto` must reach.
+    2026-01-31T00:00:00; else it is "date", "timestamp", "epoch_ms" or a text for strftime. `nulls` says how a missing
+    value of a target is written, or that its item is quarantined. `frequency` None is inferred, `season` None follows
+    from it. `timezone` is the zone that instants are read in. `min_history`, `max_history` and `largest_gap` are in
+    steps; `largest_gap` None is a year. `fill` None makes a missing step a fault, `aggregate` None several rows a step;
+    `off_grid` says what a fault of the grid does. `run_date_share` is the share of the items that RunDate `auto` must
+    reach.
     """
 
     item_id: tuple[str, ...]
@@ -40,13 +43,13 @@ class Series:
     timezone: str | None = None
     min_history: int = 1
     max_history: int | None = None
-    nulls: Literal["null", "quarantine"] = "null"
+    nulls: Nulls = "null"
     fill: Fill | None = None
     aggregate: Aggregate | None = None
     off_grid: Literal["quarantine", "refuse"] = "quarantine"
     largest_gap: int | None = None
     run_date_share: float = 0.5
-    timestamp_format: Literal["date", "timestamp"] | None = None
+    timestamp_format: str | None = None
 
 
 def read_series(table: TomlTable) -> Series:
@@ -59,13 +62,13 @@ def read_series(table: TomlTable) -> Series:
         timezone=_timezone(table),
         min_history=table.integer("min_history", default=1, minimum=1),
         max_history=_steps(table, "max_history"),
-        nulls=table.choice("nulls", ("null", "quarantine"), default="null"),
+        nulls=table.choice("nulls", ("null", "quarantine", "zero", "nan", "drop"), default="null"),
         fill=table.choice("fill", ("none", "null", "zero", "last"), default=None),
         aggregate=table.choice("aggregate", ("sum", "mean", "last"), default=None),
         off_grid=table.choice("off_grid", ("quarantine", "refuse"), default="quarantine"),
         largest_gap=_steps(table, "largest_gap"),
         run_date_share=_share(table),
-        timestamp_format=table.choice("timestamp_format", ("date", "timestamp"), default=None),
+        timestamp_format=_timestamp_format(table),
     )
     columns = [*history.item_id, history.timestamp, *history.targets]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
@@ -84,6 +87,17 @@ def _check_together(history: Series, table: TomlTable) -> None:
     if history.timestamp_format == "date" and history.frequency is not None and history.frequency.below_day:
         what = f'timestamp_format = "date" drops the time of day, and the frequency is {history.frequency.alias}.'
         table.problem(what, 'Write "timestamp".')
+
+
+def _timestamp_format(table: TomlTable) -> str | None:
+    if "timestamp_format" not in table:
+        return None
+    text = table.text("timestamp_format")
+    if text not in ("date", "timestamp", "epoch_ms") and "%" not in text:
+        remedy = 'Use date, timestamp, epoch_ms, or a text for strftime such as "%Y-%m-%d %H:%M:%S".'
+        table.problem(f"timestamp_format = {text!r} is not known.", remedy)
+        return None
+    return text
 
 
 def _frequency(table: TomlTable) -> Frequency | None:

@@ -26,8 +26,8 @@ class JsonColumn:
     the texts do not depend on it.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, null: str = "null") -> None:
+        self._prefix, self._null = prefix, null
         self._until_retry = 0
 
     def texts(self, column: pa.Array) -> list[pa.Array | str]:
@@ -35,16 +35,16 @@ class JsonColumn:
         if self._until_retry == 0:
             encoded = column.dictionary_encode("encode")
             if 2 * len(encoded.dictionary) <= len(column):
-                distinct = pc.binary_join_element_wise(self._prefix, json_texts(encoded.dictionary), "")
+                distinct = pc.binary_join_element_wise(self._prefix, json_texts(encoded.dictionary, self._null), "")
                 return [distinct.take(encoded.indices)]
             self._until_retry = _RETRY_CHUNKS
         self._until_retry -= 1
-        texts = json_texts(column)
+        texts = json_texts(column, self._null)
         return [self._prefix, texts] if self._prefix else [texts]
 
 
-def json_texts(values: pa.Array) -> pa.Array:
-    """The JSON text of every value, as an array of strings without nulls."""
+def json_texts(values: pa.Array, null: str = "null") -> pa.Array:
+    """The JSON text of every value, as an array of strings without nulls; `null` is written for what has none."""
     kind = values.type
     if pa.types.is_string(kind):
         quoted = [None if text is None else encode_basestring(text) for text in values.to_pylist()]
@@ -57,7 +57,7 @@ def json_texts(values: pa.Array) -> pa.Array:
         texts = _quoted(values.cast(pa.string()))
     else:
         texts = values.cast(pa.string())
-    return texts.fill_null("null") if texts.null_count else texts
+    return texts.fill_null(null) if texts.null_count else texts
 
 
 def _quoted(texts: pa.Array) -> pa.Array:

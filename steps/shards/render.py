@@ -61,6 +61,9 @@ class RecordRenderer:
     def records(self, chunk: Chunk) -> Iterator[bytes]:
         """The JSON text of every record of the chunk, in its order, without a newline."""
         past = chunk.keys < self._axis.history_end
+        if self._history.nulls == "drop":
+            kept = ~past | self._known(chunk)
+            chunk, past = chunk.where(kept), past[kept]
         periods: dict[Period, Chunk] = {"history": chunk.where(past), "both": chunk}
         if self._has_future:
             periods["future"] = chunk.where(~past)
@@ -137,7 +140,10 @@ class RecordRenderer:
         # A row's end, the comma and the next one's beginning are part of the first column.
         separator = f"{part.row[-1]},{part.row[0]}"
         before = [separator, *part.row[2:-1:2]]
-        columns = [JsonColumn(str(text)) for text in before]
+        columns = [
+            JsonColumn(str(text), self._null_text(column.name))
+            for text, column in zip(before, part.columns, strict=True)
+        ]
 
         def arrays(periods: Periods) -> Texts:
             chunk = periods[part.period]
@@ -157,7 +163,24 @@ class RecordRenderer:
         if name == ITEM_ID_KEY:
             ids = pa.array(["/".join(self._names[place]) for place in chunk.places.tolist()], pa.string())
             return ids.take(pa.array(chunk.records))
-        return chunk.columns[name]
+        column = chunk.columns[name]
+        if self._history.nulls == "zero" and name in self._history.targets:
+            if pa.types.is_floating(column.type):
+                column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+            column = column.fill_null(0)
+        return column
+
+    def _null_text(self, name: str) -> str:
+        return '"NaN"' if self._history.nulls == "nan" and name in self._history.targets else "null"
+
+    def _known(self, chunk: Chunk) -> npt.NDArray[np.bool_]:
+        """Which rows have a value of every target."""
+        found = np.ones(len(chunk.keys), dtype=bool)
+        for name in self._history.targets:
+            column = chunk.columns[name]
+            valid = pc.is_finite(column) if pa.types.is_floating(column.type) else pc.is_valid(column)
+            found &= valid.fill_null(False).to_numpy(zero_copy_only=False)
+        return found
 
     def _dates(self, chunk: Chunk) -> pa.Array:
         return self._formatted(self._axis.array(chunk.keys))
@@ -168,6 +191,13 @@ class RecordRenderer:
                 return dates.cast(pa.date32())
             case "timestamp" if pa.types.is_date(dates.type):
                 return dates.cast(pa.timestamp("s"))
+            case "epoch_ms":
+                return dates.cast(pa.timestamp("ms")).cast(pa.int64())
+            case str(pattern) if "%" in pattern:
+                # Moments recur from item to item: each is written once.
+                encoded = dates.dictionary_encode()
+                texts = pc.strftime(encoded.dictionary.cast(pa.timestamp("s")), pattern)
+                return texts.take(encoded.indices)
         return dates
 
     def _texts_of_the_run(self) -> dict[str, str]:

@@ -233,8 +233,10 @@ def test_works_with(name: str, run_pipeline: Callable[..., Ended], tmp_path: Pat
         *("--contract", str(tmp_path / "model.toml"), "--model-command", shlex.join(server)),
         *("-p", f"ForecastHorizon={case.steps}", "-p", f"RunDate={LAST_DAY:%Y-%m-%d}"),
     )
-    assert ended.document["outcome"] == "COMPLETE", ended.stderr
-    published = read_forecasts(DirectoryStore(tmp_path / "workspace" / "s3"), "s3://batchcast/published")
+    assert ended.stdout, ended.stderr
+    assert ended.document["outcome"] == "COMPLETE", ended.document["cause"]
+    store = DirectoryStore(tmp_path / "workspace" / "s3")
+    published = read_forecasts("s3://batchcast/published", store=store)
     found = published.sort_values(["item_id", "forecast_date"]).reset_index(drop=True)
     wanted = expected(rows, case)
     assert pd.to_datetime(found["forecast_date"]).tolist() == pd.to_datetime(wanted["forecast_date"]).tolist()

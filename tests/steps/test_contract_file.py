@@ -130,7 +130,7 @@ def test_the_columns_to_read_are_the_targets_and_those_of_the_rows_once_each() -
         ("min_history = 28", "min_histor = 28", ["'min_histor' is not known. Did you mean 'min_history'?"]),
         ("min_history = 28", "min_history = 0", ["min_history = 0 is below 1"]),
         ("min_history = 28", "min_history = true", ["min_history = True is not a whole number"]),
-        ('nulls = "quarantine"', 'nulls = "drop"', ["nulls = 'drop' is not known", "Use null, quarantine."]),
+        ('nulls = "quarantine"', 'nulls = "droop"', ["nulls = 'droop' is not known", "Use null, quarantine"]),
         ('targets = ["sales", "returns"]', 'targets = ["day"]', ["column 'day' is named twice"]),
         (
             'targets = ["sales", "returns"]',

@@ -1,0 +1,120 @@
+"""`check-model`: one request a kind of item, before a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchcast.steps.errors import ConfigError, ModelError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.serving.adhoc.model_check import CheckedAnswer
+
+__all__ = ["check_model_command"]
+
+_REQUEST_SHOWN = 400
+_ROWS_SHOWN = 3
+
+
+@click.command()
+@click.option("--history", type=click.Path(path_type=Path, exists=True), required=True, help="Parquet history.")
+@click.option(
+    "--contract", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The model.toml to check."
+)
+@click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}.")
+@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@click.option("--item", "items", multiple=True, metavar="ITEM_ID", help="An item to send; repeat for more.")
+@click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.  [default: ForecastHorizon's]")
+@click.option("--run-date", default="auto", show_default=True, help="The last day of history that is used.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of text.")
+def check_model_command(
+    history: Path,
+    contract: Path,
+    model_command: str | None,
+    model_url: str | None,
+    items: tuple[str, ...],
+    horizon: int | None,
+    run_date: str,
+    as_json: bool,
+) -> None:
+    """Send a model one request a kind of item, and show what its answer holds.
+
+    The longest and the shortest history, the one with most empty values and with most zeros are sent as a run would
+    send them. Each path of model.toml is followed in the answer, and the rows are shown that would be published.
+    Ends with 4 when an answer could not be published.
+    """
+    from batchcast.pipelines.parameters import Parameters
+    from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
+    from batchcast.serving.adhoc.records import build_records
+    from batchcast.steps.contract.model_contract import read_contract
+
+    declared = read_contract(contract)
+    kinds = dict.fromkeys(items, "named by --item") or pick_kinds(history, declared)
+    built = build_records(
+        list(kinds),
+        history=str(history),
+        contract=contract.read_bytes(),
+        run_date=run_date,
+        forecast_horizon=horizon or Parameters.model_fields["forecast_horizon"].default,
+    )
+    answers = _answers(model_command, model_url, [record.body for record in built.records], built)
+    checked = [
+        check_answer(record.item_id, kinds[record.item_id], record.body, answer, built)
+        if isinstance(answer, bytes)
+        else _refused(record.item_id, kinds[record.item_id], record.body, answer)
+        for record, answer in zip(built.records, answers, strict=True)
+    ]
+    if as_json:
+        documents = [asdict(one) | {"request": one.request.decode("utf-8", "replace")} for one in checked]
+        click.echo(json.dumps(documents, indent=1, default=str))
+    else:
+        for one in checked:
+            _print(one)
+    sys.exit(ModelError.exit_code if any(one.problem for one in checked) else 0)
+
+
+def _answers(command: str | None, url: str | None, bodies: list[bytes], built: Any) -> list[bytes | str]:
+    """The body of each answer, or what the model said instead."""
+    from batchcast.engine.server.model_server import ModelUrl
+    from batchcast.serving.realtime import ask_all, ask_url
+    from batchcast.session.served_model import command_with_port, served_model
+
+    if (command is None) == (url is None):
+        what = "nothing says which model to ask." if command is None else "both --model-command and --model-url."
+        raise ConfigError(Problem("model", what, remedy="Give --model-command or --model-url."))
+    source = ModelUrl(url=url) if url else command_with_port(str(command), "--model-command")
+    request = built.contract.request
+    with served_model(source) as place:
+        asked = ask_url(place, content_type=request.content_type, accept=request.accept)
+        found = ask_all(asked, bodies, concurrency=1)
+    return [
+        answer.body if 200 <= answer.status < 300 else f"status {answer.status}: {answer.body[:300]!r}"
+        for answer in found
+    ]
+
+
+def _refused(item_id: str, kind: str, request: bytes, said: str) -> CheckedAnswer:
+    from batchcast.serving.adhoc.model_check import CheckedAnswer
+
+    return CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=said, problem=f"the model refused: {said}")
+
+
+def _print(one: CheckedAnswer) -> None:
+    click.secho(f"{one.item_id}  ({one.kind})", bold=True)
+    text = one.request.decode("utf-8", "replace")
+    more = f"… {len(one.request):,} bytes in all" if len(text) > _REQUEST_SHOWN else ""
+    click.echo(f"  request  {text[:_REQUEST_SHOWN]}{more}")
+    click.echo(f"  answer   {one.answer}")
+    for name, found in one.found.items():
+        click.echo(f"  {name:10} {found}")
+    for row in one.rows[:_ROWS_SHOWN]:
+        click.echo(f"  publish  {row}")
+    if len(one.rows) > _ROWS_SHOWN:
+        click.echo(f"           … {len(one.rows)} rows")
+    if one.problem:
+        click.secho(f"  problem  {one.problem}", fg="red")
