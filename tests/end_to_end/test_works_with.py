@@ -53,7 +53,7 @@ def json_body(body: str) -> str:
     return f"content_type = \"application/json\"\nbody = '''{body}'''\n"
 
 
-DEEPAR = '{"start": $start_time, "target": $target_time_series, "cat": [$kind], "dynamic_feat": [$both($promo)]}'
+DEEPAR = '{"start": $start_time, "target": $target_time_series, "dynamic_feat": [$both($promo)]}'
 CHRONOS = '{"target": $target_time_series, "past_covariates": {"promo": $history($promo)}, '
 CHRONOS += '"future_covariates": {"promo": $future($promo)}}'
 CHRONOS_BODY = '{"inputs": $records, "parameters": {"prediction_length": $horizon, "quantile_levels": [0.1, 0.5, 0.9]}}'
@@ -74,11 +74,11 @@ def quantiles(path: str) -> str:
 CASES: dict[str, Case] = {
     "DeepAR, JSON lines": Case(
         family="deepar_lines",
-        trained={"features": 1, "categories": 1},
+        trained={"features": 1},
         contract=contract(
             f"content_type = \"application/jsonlines\"\nbody = '''{DEEPAR}'''\n",
             quantiles("quantiles.{}"),
-            series=MIDNIGHT + 'static = ["kind"]\n',
+            series=MIDNIGHT,
         ),
         columns={"sales": 1.0, **QUANTILES},
     ),
@@ -115,17 +115,6 @@ CASES: dict[str, Case] = {
         ),
         columns={"sales": 1.0, **QUANTILES},
     ),
-    "AutoGluon, Parquet": Case(
-        family="autogluon",
-        contract=contract(
-            'content_type = "application/x-parquet"\nmode = "object"\nitems_per_request = 4\nbody = "$records"\n'
-            "record = '''$history({\"item_id\": $item_id, \"timestamp\": $date, \"target\": $sales})'''\n",
-            quantiles("{}"),
-            'item_id = "item_id"\ntimestamps = "timestamp"\n',
-            series='timestamp_format = "timestamp"\n',
-        ),
-        columns={"sales": 1.0, **QUANTILES},
-    ),
     "Prophet, rows": Case(
         family="prophet",
         contract=contract(
@@ -140,7 +129,7 @@ CASES: dict[str, Case] = {
     "Prophet, JSON lines out": Case(
         family="prophet_lines",
         contract=contract(
-            json_body('$history({"ds": $date, "y": $sales})') + 'accept = "application/jsonlines"\n',
+            json_body('$history({"ds": $date, "y": $sales})') + 'accept = "application/jsonlines"\nmode = "object"\n',
             'sales = "[*].yhat"\n',
             'timestamps = "[*].ds"\n',
             series=MIDNIGHT,
@@ -165,13 +154,6 @@ CASES: dict[str, Case] = {
         family="kserve", contract=contract(json_body(KSERVE), 'sales = "outputs[0].data"\n', "", CONTEXT)
     ),
     "a strict server": Case(family="strict", contract=contract(json_body(STRICT), 'sales = "result.points"\n')),
-    "CSV in and out": Case(
-        family="csv_row",
-        steps=1,
-        contract=contract(
-            'content_type = "text/csv"\nbody = "$target_time_series"\n', 'sales = "[0][0]"\n', "", CONTEXT
-        ),
-    ),
     "one number an item": Case(
         family="one_number",
         steps=1,
@@ -185,22 +167,19 @@ CASES: dict[str, Case] = {
 
 
 def write_history(folder: Path) -> pd.DataFrame:
-    """Sales of 60 days, a promotion that is known for the days to forecast, and a whole number that stays the same."""
+    """Sales of 60 days, and a promotion that is known for the days to forecast."""
     days = pd.date_range(LAST_DAY - pd.Timedelta(days=59), LAST_DAY + pd.Timedelta(days=STEPS), freq="D")
     rows = pd.DataFrame(
         [
-            (item, day, 10.0 + number + (3 * number + place) % 11, place % 5, number % 3)
+            (item, day, 10.0 + number + (3 * number + place) % 11, place % 5)
             for number, item in enumerate(ITEMS)
             for place, day in enumerate(days)
         ],
-        columns=["item", "date", "sales", "promo", "kind"],
+        columns=["item", "date", "sales", "promo"],
     )
     rows.loc[rows["date"] > LAST_DAY, "sales"] = np.nan
     folder.mkdir()
-    kinds = rows.drop_duplicates("item")[["item", "kind"]]
-    kinds.to_parquet(folder.parent / "items.parquet", index=False)
-    written = rows.drop(columns="kind")
-    written["date"] = written["date"].dt.date
+    written = rows.assign(date=rows["date"].dt.date)
     written.sample(frac=1.0, random_state=1).to_parquet(folder / "part-0.parquet", index=False)
     return rows[rows["date"] <= LAST_DAY]
 

@@ -89,7 +89,7 @@ def _rows(value: object) -> list[Any]:
     return value
 
 
-def _json(body: bytes, content_type: str, trained: Trained) -> Any:
+def _json(body: bytes, content_type: str) -> Any:
     if content_type != "application/json":
         raise RefusedError(f"content type {content_type!r}", 415)
     return json.loads(body)
