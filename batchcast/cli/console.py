@@ -188,7 +188,7 @@ def print_result(document: Mapping[str, Any]) -> None:
     _print_records(console, document)
     if score := document["score"]:
         console.print(
-            f"Scored on {score['items']} items, {score['days']} days each: "
+            f"Scored on {score['items']} items, {score['days']} steps each: "
             f"WAPE [bold]{score['wape_model']:.3f}[/] (seasonal naive {score['wape_naive']:.3f})"
         )
     forecasts = document.get("published_path") or document["published"] or "nothing published"

@@ -46,6 +46,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "prune": ("publish.published:prune_command", "Remove old published runs, never the one readers see."),
     },
     "Define and check": {
+        "init": (
+            "define.init:init_command",
+            "Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.",
+        ),
         "show": ("define.show:show_command", "Print the pipeline definition, or the job requests it resolves to."),
         "parameters": ("define.show:parameters_command", "Print the table of pipeline parameters."),
         "lint": ("define.lint:lint_command", "Check a pipeline definition without running it."),
@@ -60,6 +64,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "check-container": (
             "model.check_container:check_container_command",
             "Check whether a model container is compatible with Batch Transform.",
+        ),
+        "check-model": (
+            "model.check_model:check_model_command",
+            "Send a model one request a kind of item, and show what its answer holds.",
         ),
         "forecast": ("model.forecast:forecast_command", "Forecast some items now."),
         "parity": (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
+from batchcast.local.sample import SAMPLES, sample_file
 from batchcast.pipelines.defaults import with_defaults
 from batchcast.pipelines.definition import DEFINITION_FILE, for_request, write_definition
 from batchcast.session.session import LOCAL_START_SECONDS
@@ -60,6 +60,7 @@ class LocalRun:
     start_seconds: float
     faults: Path | None
     overrides: Mapping[str, str]
+    sample: str = "bakery"
 
 
 def local_run(
@@ -73,17 +74,19 @@ def local_run(
     start_seconds: float = LOCAL_START_SECONDS,
     faults: Path | None = None,
     tuning: Path | None = None,
+    sample: str = "bakery",
 ) -> LocalRun:
-    """What is given, and the bakery sample for what is not. Raises ConfigError where the sample is not installed."""
+    """What is given, and the sample for what is not. Raises ConfigError where the sample is not installed."""
     return LocalRun(
         workspace=workspace.resolve(),
-        history=history or str(sample_file("history")),
-        contract=contract or sample_file("model.toml"),
+        history=history or str(sample_file("history", sample)),
+        contract=contract or sample_file("model.toml", sample),
         model_command=model_command,
         model_url=model_url,
         start_seconds=start_seconds,
         faults=faults,
-        overrides={**({} if history else {"RunDate": SAMPLE_RUN_DATE}), **_read_tuning(tuning, overrides), **overrides},
+        overrides={**({} if history else SAMPLES[sample]), **_read_tuning(tuning, overrides), **overrides},
+        sample=sample,
     )
 
 
@@ -168,11 +171,11 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
     )
 
 
-def sample_model() -> ModelCommand:
-    """The server of the bakery sample's model."""
+def sample_model(sample: str = "bakery") -> ModelCommand:
+    """The server of a sample's model."""
     from batchcast.engine.server.model_server import ModelCommand
 
-    return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py")), "--port", "{port}"]))
+    return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py", sample)), "--port", "{port}"]))
 
 
 def _model_source(run: LocalRun) -> ModelSource:
@@ -183,7 +186,7 @@ def _model_source(run: LocalRun) -> ModelSource:
     if run.model_url:
         return ModelUrl(url=run.model_url)
     if run.model_command is None:
-        return sample_model()
+        return sample_model(run.sample)
     command = run.model_command
     if "{port}" not in command:
         what = f"{command!r} has no {{port}}."

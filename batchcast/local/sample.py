@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
 
-__all__ = ["SAMPLE", "SAMPLE_RUN_DATE", "bakery_records", "read_sample_file", "sample_file"]
+__all__ = ["SAMPLE", "SAMPLES", "SAMPLE_RUN_DATE", "bakery_records", "read_sample_file", "sample_file"]
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
 # The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
 SAMPLE_RUN_DATE = "2019-03-30"
+# Sample -> the parameters its run has unless told otherwise; both runs forecast what is known, and score themselves.
+SAMPLES: Mapping[str, Mapping[str, str]] = {
+    SAMPLE.name: {"RunDate": SAMPLE_RUN_DATE},
+    "grocery": {"RunDate": "2017-11-19", "ForecastHorizon": "6"},
+}
 
 _RUN_ID = "sample000000"
 
 
-def sample_file(name: str) -> Path:
-    """A file or folder of the bakery sample. Raises ConfigError for a package that was installed, which has none."""
-    path = SAMPLE / name
+def sample_file(name: str, sample: str = SAMPLE.name) -> Path:
+    """A file or folder of a sample. Raises ConfigError for a package that was installed, which has none."""
+    path = SAMPLE.with_name(sample) / name
     if not path.exists():
-        what = "the bakery sample is a part of the source, not of the installed package."
+        what = f"the {sample} sample is a part of the source, not of the installed package."
         remedy = "Name your own history, contract and model, or run this in a checkout of batchcast."
         raise ConfigError(Problem("sample", what, str(path), remedy))
     return path

@@ -8,7 +8,7 @@ import click
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["init"]
+__all__ = ["FAMILY_NAMES", "init_command"]
 
 # The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
 FAMILY_NAMES = (
@@ -17,7 +17,7 @@ FAMILY_NAMES = (
 )
 
 
-@click.command()
+@click.command("init")
 @click.option("--model", "family", type=click.Choice(FAMILY_NAMES), required=True, help="The kind of container.")
 @click.option(
     "--history",
@@ -36,7 +36,7 @@ FAMILY_NAMES = (
     help="Where the files go.  [default: this folder]",
 )
 @click.option("--force", is_flag=True, help="Write over files that are there.")
-def init(
+def init_command(
     family: str,
     history: Path,
     item_id: tuple[str, ...],

@@ -21,7 +21,7 @@ _REQUEST_SHOWN = 400
 _ROWS_SHOWN = 3
 
 
-@click.command()
+@click.command("check-model")
 @click.option("--history", type=click.Path(path_type=Path, exists=True), required=True, help="Parquet history.")
 @click.option(
     "--contract", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The model.toml to check."

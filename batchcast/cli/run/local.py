@@ -19,7 +19,14 @@ __all__ = ["local_command"]
 
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the bakery sample unless given.")
+@click.option(
+    "--sample",
+    type=click.Choice(["bakery", "grocery"]),
+    default="bakery",
+    show_default=True,
+    help="The sample that stands for what is not given.",
+)
+@click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
 @click.option("--contract", type=click.Path(path_type=Path), help="The model.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @click.option("--model-url", metavar="URL", help="A model server that is already running.")
@@ -48,6 +55,7 @@ __all__ = ["local_command"]
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
 def local_command(
     parameters: tuple[str, ...],
+    sample: str,
     history: str | None,
     contract: Path | None,
     model_command: str | None,
@@ -61,8 +69,8 @@ def local_command(
 ) -> None:
     """Run the whole pipeline on this machine, with real model servers and no AWS.
 
-    Without options it forecasts the bakery sample. It uses 2 instances with 4 concurrent transforms unless
-    told otherwise, where SageMaker would use the definition's defaults.
+    Without options it forecasts the bakery sample, daily; --sample grocery is weekly, with quantiles. It uses
+    2 instances with 4 concurrent transforms unless told otherwise, where SageMaker would use the definition's defaults.
     """
     from batchcast.cli.console import RunDisplay, print_next, print_result
     from batchcast.local.run import local_run, run_local
@@ -78,6 +86,7 @@ def local_command(
         start_seconds=start_seconds,
         faults=faults,
         tuning=tuning,
+        sample=sample,
     )
     document, exit_code = run_local(run, RunDisplay)
     if keep_runs is not None and document["published"]:

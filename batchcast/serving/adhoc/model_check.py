@@ -9,10 +9,10 @@ from typing import Any
 
 from batchcast.serving.adhoc.records import AdHocRecords
 from batchcast.steps.contract.answer import AnswerError, Expected, read_answer, split_answers
-from batchcast.steps.contract.answer_format import decode_answer
 from batchcast.steps.contract.answer_path import compile_path, describe_value, shorten
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.answer_types import decode_stored_answer
 
 __all__ = ["CheckedAnswer", "check_answer", "expected_of", "pick_kinds"]
 
@@ -79,7 +79,7 @@ def check_answer(item_id: str, kind: str, request: bytes, answer: bytes, built: 
     shown = shorten(answer.decode("utf-8", "replace"), _SHOWN)
     seen = CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=shown)
     try:
-        document = decode_answer(answer, built.contract.request.accept)
+        document = decode_stored_answer(answer, built.contract.request)
         (one,) = split_answers(document, outputs, 1)
     except (ValueError, RecursionError, AnswerError) as error:
         detail = error.detail if isinstance(error, AnswerError) else str(error)

@@ -65,9 +65,10 @@ def _prophet_rows(body: bytes, content_type: str, trained: Trained) -> list[dict
     dates = [pd.Timestamp(row["ds"]) for row in rows]
     target = numbers([row["y"] for row in rows], "y")
     bounds = quantile_forecasts(target, trained.steps)
+    later = pd.date_range(dates[-1], periods=trained.steps + 1, freq=pd.infer_freq(pd.DatetimeIndex(dates)))[1:]
     return [
         {
-            "ds": str(dates[-1] + step * (dates[-1] - dates[-2])),
+            "ds": str(later[step - 1]),
             "yhat": value,
             "yhat_lower": bounds["0.1"][step - 1],
             "yhat_upper": bounds["0.9"][step - 1],
