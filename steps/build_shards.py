@@ -3,8 +3,7 @@
     survey the items ─▶ frequency and run date ─▶ count the rows ─▶ choose ─▶ plan the shards ─▶ scatter the rows to
     buckets ─▶ bucket by bucket: sort, check, render, write ─▶ records.parquet, baseline.parquet ─▶ manifest.json, last
 
-The bytes written depend on the rows alone: not on how they are split over files, on their order, or on the number
-of processes. Memory depends on the size of a record and the number of items, not on the number of rows.
+The bytes written depend on the rows alone, not on files, order or processes; memory on a record's size and the items.
 """
 
 from __future__ import annotations
@@ -48,10 +47,9 @@ __all__ = ["build_shards", "main"]
 
 MARKER = "_batchcast"
 Numbers = npt.NDArray[np.int64]
+# What is rendered in one go: smaller chunks cost calls, larger ones leave the processor's cache.
 _CHUNK_BYTES = 4 << 20
-"""What is rendered in one go: smaller chunks cost calls, larger ones leave the processor's cache."""
-_ROWS_A_PROCESS = 1_000_000
-"""Below it a process costs more time than it saves."""
+_ROWS_A_PROCESS = 1_000_000  # below it a process costs more time than it saves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,15 +76,8 @@ def _chronos(proposal: Proposal) -> dict[str, Any]:
 
 
 def _gluonts(_: Proposal) -> dict[str, Any]:
-    quantiles = json.dumps(list(_QUANTILES))
-    configuration = f'{{"num_samples": 100, "output_types": ["mean", "quantiles"], "quantiles": {quantiles}, '
-    configuration += '"freq": $frequency, "prediction_length": $horizon}'
-    return {
-        "content_type": "application/json",
-        "items_per_request": 16,
-        "body": f'{{"instances": $records, "configuration": {configuration}}}',
-        "record": '{"start": $start_time, "target": $target_time_series}',
-    }
+    body = '{"start": $start_time, "target": $target_time_series}'
+    return {"content_type": "application/jsonlines", "body": body}
 
 
 def _autogluon(proposal: Proposal) -> dict[str, Any]:
@@ -161,12 +154,15 @@ FAMILIES: Mapping[str, ContainerFamily] = {
         notes=("64 series a request suit a GPU; `tune` measures what yours sustains.",),
     ),
     "gluonts": ContainerFamily(
-        title="GluonTS's serving shell",
+        title="GluonTS's serving shell in batch",
         request=_gluonts,
         outputs=lambda proposal: _quantile_columns(proposal.target, "quantiles.{}"),
-        answer={"records": "predictions"},
+        answer={},
         series={"timestamp_format": "%Y-%m-%d %H:%M:%S"},
-        notes=("With SAGEMAKER_BATCH=true it takes JSON lines instead: an instance a line, no configuration.",),
+        notes=(
+            "The model's environment needs INFERENCE_CONFIG with freq and the quantiles 0.1, 0.5 and 0.9.",
+            "The horizon is the predictor's: ForecastHorizon has to be its prediction_length.",
+        ),
     ),
     "autogluon": ContainerFamily(
         title="AutoGluon (Cloud), a data frame as Parquet",

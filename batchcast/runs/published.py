@@ -1,7 +1,4 @@
-"""Read what was published, go back to an earlier run, and remove old ones.
-
-Everything follows `latest.json`: a reader sees one whole run, before and after the pointer moves.
-"""
+"""Read what was published, go back to an earlier run, and remove old ones: everything follows `latest.json`."""
 
 from __future__ import annotations
 
@@ -36,8 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DamagedRun", "PublishedRun", "list_damaged", "list_published", "prune", "read_forecasts", "rollback"]
 
-PRUNED_NAME = "_PRUNED.json"
-"""A run with this object is being removed; whoever prunes next finishes it."""
+PRUNED_NAME = "_PRUNED.json"  # a run with this object is being removed; whoever prunes next finishes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,10 +265,10 @@ def _run(manifest: dict[str, Any], uri: str, current: str | None) -> PublishedRu
 
 
 def _listed(store: ObjectStore, publish_uri: str, run_id: str) -> PublishedRun:
-    runs = {run.run_id: run for run in list_published(publish_uri, store=store)}
-    if run_id not in runs:
+    found = next((run for run in list_published(publish_uri, store=store) if run.run_id == run_id), None)
+    if found is None:
         raise _not_published(store, publish_uri, run_id)
-    return runs[run_id]
+    return found
 
 
 def _not_published(store: ObjectStore, publish_uri: str, run: str) -> DataError:
@@ -297,7 +293,7 @@ def _replaced(store: ObjectStore, publish_uri: str, pointer: Pointer | None) -> 
 
 
 def _pointer_or_corrupt(store: ObjectStore, publish_uri: str) -> tuple[Pointer | None, str | None]:
-    """The pointer, or (None, its etag) when what lies there is no pointer: naming a run fixes it."""
+    """The pointer, or (None, its etag) when what lies there is none: naming a run fixes it."""
     try:
         return read_pointer(store, publish_uri)
     except DataError:

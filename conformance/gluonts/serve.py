@@ -16,7 +16,7 @@ from gluonts.shell.serve import Settings, make_flask_app
 
 
 def main() -> None:
-    """The predictor is made anew for each request, from its `configuration`."""
+    """In a transform job (SAGEMAKER_BATCH=true) the predictor is made of INFERENCE_CONFIG, and takes JSON lines."""
     with tempfile.TemporaryDirectory() as folder:
         app = make_flask_app(ServeEnv(Path(folder)), SeasonalNaivePredictor, Settings(model_server_workers=1))
         waitress.serve(app, listen=f"127.0.0.1:{sys.argv[1]}")
