@@ -123,7 +123,7 @@ def test_it_is_said_beforehand_what_would_expire_and_what_cannot_be_served_in_ti
     assert "5 instances would do without" in told
     problem = call(*slow, "--ttl", "1200").exception
     assert isinstance(problem, ConfigError)
-    assert "--ttl: 1200 s; until an endpoint at zero instances has all its instances, 1200 s pass" in str(problem)
+    assert "--ttl: 1200 s; from zero to all instances an endpoint needs 1200 s" in str(problem)
 
 
 @pytest.mark.parametrize("command", ["deploy", "status", "teardown", "submit", "collect"])

@@ -70,7 +70,7 @@ def test_rollback_goes_to_the_run_before_or_to_the_one_named(workspace: Path) ->
 
 def test_prune_removes_the_oldest_and_says_which(workspace: Path) -> None:
     removed = call(workspace, "prune", "--keep", "2").stdout
-    assert removed == "Removed run run0 of 2026-01-04.\nRemoved run run1 of 2026-01-11.\n"
+    assert removed == "Removed the published run run0 of 2026-01-04.\nRemoved the published run run1 of 2026-01-11.\n"
     assert call(workspace, "prune", "--keep", "2").stdout == "Nothing to remove.\n"
 
 

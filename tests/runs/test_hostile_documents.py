@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from memory_store import MemoryStore
 from sample_run import PUBLISH, SampleRun
 
-from batchcast.cli.publish.published import prune as prune_command
-from batchcast.cli.publish.published import published as published_command
+from batchcast.cli.publish.published import prune_command, published_command
 from batchcast.engine import LocalSageMaker, ModelUrl
 from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
 from batchcast.session.workspace_models import read_models

@@ -57,7 +57,7 @@ def _definition(file: BinaryIO | None) -> Any:
 
     if file is None:
         return json.loads(DEFINITION_FILE.read_bytes())
-    return parse_template_text(file.read(), file.name)
+    return parse_template_text(file.read(), getattr(file, "name", "standard input"))
 
 
 def _values(pairs: Iterable[str]) -> dict[str, str]:
