@@ -24,11 +24,11 @@ from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Run", "publish_run"]
+__all__ = ["PublishRun", "publish_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class PublishRun:
     """What the step works on: its arguments, what the build promised, and where to read and write."""
 
     arguments: PublishArguments
@@ -57,7 +57,7 @@ class Run:
 
 
 def publish_run(
-    run: Run, found: Reconciliation, decision: Decision, last_run: LastRun | None, checked: CheckedForecasts
+    run: PublishRun, found: Reconciliation, decision: Decision, last_run: LastRun | None, checked: CheckedForecasts
 ) -> tuple[Publication, int]:
     """Publish the usable forecasts; also the number of items filled up from the last published run."""
     columns, publish_uri = run.expected.columns, run.arguments.publish_uri
@@ -92,7 +92,7 @@ def publish_run(
     return publish(run.store, publish_uri, table, manifest, keep_pointer=_keep_pointer(run, last_run)), filled
 
 
-def _keep_pointer(run: Run, last_run: LastRun | None) -> str:
+def _keep_pointer(run: PublishRun, last_run: LastRun | None) -> str:
     """Why `latest.json` must not name this run: a run of a few chosen items would hide all others from the readers."""
     if last_run is None or not run.has_chosen_items or not run.covers_less(last_run):
         return ""

@@ -36,7 +36,7 @@ from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
-from batchcast.steps.run_publication import Run, publish_run
+from batchcast.steps.run_publication import PublishRun, publish_run
 from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
 from batchcast.steps.store.environment import open_store
@@ -87,7 +87,7 @@ def validate_and_publish(
     return decision, summary
 
 
-def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
+def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision, str]:
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
     outputs = _outputs(paths.input("output"))
@@ -124,7 +124,7 @@ def _decide_and_publish(run: Run, read_logs: ReadLogs) -> tuple[Decision, str]:
     return decision, _summary(decision, found, publication, checked.flags)
 
 
-def _score(run: Run, found: Reconciliation, points: Array, compared: Comparison) -> dict[str, Any] | None:
+def _score(run: PublishRun, found: Reconciliation, points: Array, compared: Comparison) -> dict[str, Any] | None:
     """The errors of points and quantiles against the actual values that are known by now; None without any."""
     targets = run.expected.targets
     scored = score(points, compared, targets)
@@ -133,7 +133,9 @@ def _score(run: Run, found: Reconciliation, points: Array, compared: Comparison)
     return scored | {"quantiles": score_quantiles(found.values, compared.actual, run.contract.outputs, targets)}
 
 
-def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None) -> Run:
+def _open(
+    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None
+) -> PublishRun:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     if manifest.run_id != arguments.run_id:
@@ -153,7 +155,7 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         parse_frequency(manifest.frequency),
         contract.request,
     )
-    return Run(
+    return PublishRun(
         arguments=arguments,
         paths=paths,
         store=store,
@@ -174,7 +176,7 @@ def _outputs(directory: Path) -> dict[tuple[int, str], Path]:
     }
 
 
-def _reconcile(run: Run, outputs: Mapping[tuple[int, str], Path]) -> Reconciliation:
+def _reconcile(run: PublishRun, outputs: Mapping[tuple[int, str], Path]) -> Reconciliation:
     def read_output(number: int, shard: str) -> bytes | None:
         path = outputs.get((number, f"{shard}.out"))
         return path.read_bytes() if path else None
@@ -187,7 +189,7 @@ def _reconcile(run: Run, outputs: Mapping[tuple[int, str], Path]) -> Reconciliat
     return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again)
 
 
-def _explained(run: Run, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> Reconciliation:
+def _explained(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> Reconciliation:
     """The same with what the jobs' logs say of the records that have no answer."""
     records = {shard.name: shard.records for shard in run.manifest.shards}
     records |= {row.shard: (retry_members(row.shard) or (0, 1))[1] for row in found.rows if row.round and row.shard}
@@ -195,7 +197,7 @@ def _explained(run: Run, found: Reconciliation, requests: Mapping[str, FailedReq
 
 
 def _check(
-    run: Run,
+    run: PublishRun,
     found: Reconciliation,
     points: Array,
     outputs: Mapping[tuple[int, str], Path],
@@ -229,7 +231,7 @@ def _check(
     )
 
 
-def _tolerance(run: Run) -> Tolerance:
+def _tolerance(run: PublishRun) -> Tolerance:
     return Tolerance(
         max_failed_records=run.arguments.max_failed_records,
         max_failed_percent=run.arguments.max_failed_percent,
@@ -253,7 +255,7 @@ def _summary(decision: Decision, found: Reconciliation, publication: Publication
     return f"{what}{warning}; published at {publication.uri}; {publication.pointer_note}\n"
 
 
-def _write_reports(run: Run, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:
+def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:
     """The reports, `report.json` last: what it sums up is there when it is."""
     directory = run.paths.output("report")
     directory.mkdir(parents=True, exist_ok=True)

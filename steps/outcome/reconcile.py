@@ -16,7 +16,7 @@ from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
 from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
-from batchcast.steps.outcome.shard_output import Fault, Reading, ShardStatus, Usable, read_shard
+from batchcast.steps.outcome.shard_output import Reading, RecordFault, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
@@ -183,7 +183,7 @@ def _sent_again(retry_shards: Collection[str], retry: Sequence[int]) -> Iterator
 
 
 def _retryable(reading: Reading) -> bool:
-    return isinstance(reading, Fault) and reading.reason in RETRYABLE
+    return isinstance(reading, RecordFault) and reading.reason in RETRYABLE
 
 
 def _values(readings: Mapping[int, Reading], items: int, expected: Expected) -> npt.NDArray[np.float64]:
@@ -237,8 +237,8 @@ def _row(row: LedgerRow, reading: Reading, good: Status) -> LedgerRow:
 
 def _after_retry(first: Reading, second: Reading, together: int) -> Reading:
     """The reading of a record that was sent again, `together` records in one shard."""
-    if not (isinstance(first, Fault) and isinstance(second, Fault) and second.reason in RETRYABLE):
+    if not (isinstance(first, RecordFault) and isinstance(second, RecordFault) and second.reason in RETRYABLE):
         return second
     if together == 1:
-        return Fault(reason="no_answer_after_retry", detail=f"{first.detail}; then alone: {second.detail}")
+        return RecordFault(reason="no_answer_after_retry", detail=f"{first.detail}; then alone: {second.detail}")
     return replace(second, detail=f"{first.detail}; then among {together}: {second.detail}")

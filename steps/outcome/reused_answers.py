@@ -18,7 +18,7 @@ from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
-from batchcast.steps.outcome.shard_output import Document, Fault, Reading, read_again, read_documents
+from batchcast.steps.outcome.shard_output import Document, Reading, RecordFault, read_again, read_documents
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
@@ -32,7 +32,7 @@ def read_carried(
 ) -> dict[str, CarriedAnswer]:
     """The answers of these items in the run `resume_from`, which may itself have carried them over.
 
-    An answer that is gone, changed or not what this run asks for is a Fault, and no reason to stop.
+    An answer that is gone, changed or not what this run asks for is a RecordFault, and no reason to stop.
     Raises DataError when an item is not ok in that run's ledger: then the two runs do not belong together.
     """
     wanted = set(item_ids)
@@ -121,7 +121,9 @@ def _read(store: ObjectStore, uri: str, rows: list[LedgerRow], expected: Expecte
 def _reading(row: LedgerRow, documents: list[Document], uri: str, expected: Expected) -> Reading:
     document, reading = read_again(documents, row, uri, expected)
     if document is None or reading is None:
-        return Fault(reason="answer_changed", detail=f"{uri} no longer holds its answer")
+        return RecordFault(reason="answer_changed", detail=f"{uri} no longer holds its answer")
     if document.sha256 != row.answer_sha256:
-        return Fault(reason="answer_changed", detail=f"{uri} line {document.line} is another answer than was accepted")
+        return RecordFault(
+            reason="answer_changed", detail=f"{uri} line {document.line} is another answer than was accepted"
+        )
     return reading

@@ -30,8 +30,8 @@ from batchcast.steps.outcome.ledger import LedgerRow
 
 __all__ = [
     "Document",
-    "Fault",
     "Reading",
+    "RecordFault",
     "ShardReading",
     "ShardStatus",
     "Usable",
@@ -68,7 +68,7 @@ class Usable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class RecordFault:
     """Why a record has no usable answer; `reason` is one of `batchcast.steps.outcome.ledger.REASONS`."""
 
     reason: str
@@ -76,7 +76,7 @@ class Fault:
     sha256: str = ""
 
 
-Reading = Usable | Fault
+Reading = Usable | RecordFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     output object). One reading an item, in their order."""
     every = [item for items in requests for item in items]
     if data is None:
-        absent = Fault(reason="no_output", detail=f"{name}.out does not exist")
+        absent = RecordFault(reason="no_output", detail=f"{name}.out does not exist")
         return ShardReading(status="missing", readings=(absent,) * len(every))
     documents = read_documents(data, expected.request)
     readings: dict[str, Reading] = {}
@@ -113,14 +113,16 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     for document, owner in zip(documents, _owners(documents, requests, expected.request), strict=True):
         where = f"{name}.out line {document.line}"
         found = _read_request(document, requests[owner] if owner is not None else (), where, expected)
-        mismatches += [one.detail for one in found.values() if isinstance(one, Fault) and one.reason == "wrong_id"]
+        mismatches += [
+            one.detail for one in found.values() if isinstance(one, RecordFault) and one.reason == "wrong_id"
+        ]
         if owner is None:
             continue
         for item in requests[owner]:
-            again = Fault(reason="answered_twice", detail=where, sha256=document.sha256)
+            again = RecordFault(reason="answered_twice", detail=where, sha256=document.sha256)
             readings[item] = again if item in readings else found[item]
     kind = "short_output" if len(documents) <= len(requests) else "long_output"
-    absent = Fault(reason=kind, detail=f"{name}.out holds {len(documents)} answers to {len(requests)} requests")
+    absent = RecordFault(reason=kind, detail=f"{name}.out holds {len(documents)} answers to {len(requests)} requests")
     return ShardReading(
         status=_status(documents, len(requests)),
         readings=tuple(readings.get(item, absent) for item in every),
@@ -143,7 +145,7 @@ def read_again(
     try:
         answer = pick_answer(answer, expected.outputs, row.position, row.item_id)
     except AnswerError as error:
-        return document, Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+        return document, RecordFault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
     return document, _read(answer, row.item_id, document, where, expected)
 
 
@@ -179,7 +181,9 @@ def _owners_by_id(documents: Sequence[Document], requests: Sequence[Sequence[str
 def _read_request(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
     """What a document holds for each of the items of a request; under "" what is no item's here."""
     if document.problem:
-        return _all(item_ids, Fault(reason="unparsable", detail=f"{where}: {document.problem}", sha256=document.sha256))
+        return _all(
+            item_ids, RecordFault(reason="unparsable", detail=f"{where}: {document.problem}", sha256=document.sha256)
+        )
     if expected.request.enveloped and document.item_ids != tuple(item_ids):
         return _wrong_id(document, item_ids, _named(document.item_ids), where)
     if not item_ids:
@@ -189,7 +193,7 @@ def _read_request(document: Document, item_ids: Sequence[str], where: str, expec
     except AnswerError as error:
         # Sent alone each may well be answered: one bad series can spoil the request of all.
         reason = error.reason if len(item_ids) == 1 else "spoiled_request"
-        return _all(item_ids, Fault(reason=reason, detail=f"{where}: {error.detail}", sha256=document.sha256))
+        return _all(item_ids, RecordFault(reason=reason, detail=f"{where}: {error.detail}", sha256=document.sha256))
     names = [answered_item(answer, expected.outputs) for answer in answers]
     if len(item_ids) > 1 and set(names) == set(item_ids):
         answers = [answers[names.index(item)] for item in item_ids]
@@ -204,20 +208,20 @@ def _read(answer: object, item_id: str, document: Document, where: str, expected
     try:
         return Usable(values=read_answer(answer, expected), sha256=document.sha256)
     except AnswerError as error:
-        return Fault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+        return RecordFault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
 
 
 def _wrong_id(document: Document, item_ids: Sequence[str], found: str, where: str) -> dict[str, Reading]:
     place = f"{_named(item_ids)} was expected" if item_ids else "that is no record in its place"
     what = f"{where}: answers {found}; {place}"
-    return _all(item_ids or [""], Fault(reason="wrong_id", detail=what, sha256=document.sha256))
+    return _all(item_ids or [""], RecordFault(reason="wrong_id", detail=what, sha256=document.sha256))
 
 
 def _named(item_ids: Sequence[str]) -> str:
     return repr(item_ids[0]) + (f" and {len(item_ids) - 1} more" if len(item_ids) > 1 else "") if item_ids else "''"
 
 
-def _all(item_ids: Sequence[str], fault: Fault) -> dict[str, Reading]:
+def _all(item_ids: Sequence[str], fault: RecordFault) -> dict[str, Reading]:
     return dict.fromkeys(item_ids, fault)
 
 

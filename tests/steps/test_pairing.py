@@ -9,7 +9,7 @@ from datetime import date
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.contract.request import PLAIN_REQUEST
-from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_shard
+from batchcast.steps.outcome.shard_output import RecordFault, ShardReading, Usable, read_shard
 
 OUTPUTS = Outputs(columns=(Output(name="sales", path="mean", target="sales"),), records="predictions", item_id="id")
 ALONE = replace(OUTPUTS, records=None)
@@ -46,4 +46,4 @@ def test_several_answers_in_a_body_go_by_id_and_a_spoiled_request_takes_no_other
     lines = [json.dumps({"item_id": items, "SageMakerOutput": answer}) for items, answer in answers]
     found = read_shard("p", "\n".join(lines).encode(), [items for items, _ in answers], expected)
     assert reasons(found) == ["ok", "ok", "spoiled_request", "spoiled_request", "ok"]
-    assert isinstance(found.readings[2], Fault)
+    assert isinstance(found.readings[2], RecordFault)

@@ -18,7 +18,7 @@ from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
-from batchcast.steps.outcome.shard_output import Fault, Usable
+from batchcast.steps.outcome.shard_output import RecordFault, Usable
 from batchcast.steps.shards.layout import retry_shard
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
 
@@ -97,7 +97,7 @@ class World:
         answers = {}
         for item, fate in self.fates.items():
             good = Usable(values=np.full((2, 1), self.level[item]), sha256="x")
-            reading = good if fate.before == "carried" else Fault(reason="answer_changed", detail="")
+            reading = good if fate.before == "carried" else RecordFault(reason="answer_changed", detail="")
             answers[item] = CarriedAnswer(row=LedgerRow(**{**_fields(row), "item_id": item}), reading=reading)
         return answers
 

@@ -13,7 +13,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.contract.request import PLAIN_REQUEST
 from batchcast.steps.outcome.ledger import REASONS
-from batchcast.steps.outcome.shard_output import Fault, ShardReading, Usable, read_documents, read_shard
+from batchcast.steps.outcome.shard_output import RecordFault, ShardReading, Usable, read_documents, read_shard
 
 EXPECTED = Expected.of(
     Outputs(columns=(Output(name="sales", path="mean", target="sales"),), item_id="item_id"), date(2026, 2, 26), 2
@@ -74,7 +74,7 @@ def test_an_unreadable_line_is_named_with_its_place() -> None:
     found = read(line("a"), line("b")[:-9], line("c"), line("d"))
     assert (found.status, reasons(found)) == ("garbled", ["ok", "unparsable", "ok", "ok"])
     fault = found.readings[1]
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, RecordFault)
     assert fault.detail.startswith("p.jsonl.out line 2: not JSON in UTF-8: ")
 
 
