@@ -122,7 +122,7 @@ def _score(report: Mapping[str, Any]) -> str:
         return ""
     model, naive = score["wape_model"], score["wape_naive"]
     bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
-    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} days known by now."
+    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} steps known by now."
     targets = "".join(
         f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
         for name, each in score["by_target"].items()
