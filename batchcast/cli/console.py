@@ -173,7 +173,7 @@ def print_result(document: Mapping[str, Any]) -> None:
     """The result of a run as tables on stdout."""
     console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
-    words = f": {document['flagged']}" if document["flagged"] else ""
+    words = f": {cell(document['flagged'])}" if document["flagged"] else ""
     console.print(
         f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]{words}",
         soft_wrap=True,

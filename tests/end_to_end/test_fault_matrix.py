@@ -252,8 +252,8 @@ def assert_accounted_for(ended: EndedRun, case: Case) -> None:
     replay = {line["item_id"]: line for line in ended.failed_records}
     assert replay.keys() == case.lost.keys()
     for item, line in replay.items():
-        sent = ended.store.read(line["contract"]).splitlines()[line["line"]]
-        assert json.loads(sent) == line["record"]
+        sent = json.loads(ended.store.read(line["contract"]).splitlines()[line["line"]])
+        assert (sent["item_id"], sent["body"]) == (item, line["record"])
         assert line["record"]["item_id"] == item
 
 

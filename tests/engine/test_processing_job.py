@@ -150,7 +150,7 @@ def test_on_a_remote_store_inputs_are_downloaded_and_the_job_has_the_credentials
     request = job(code, f"{IN}/data/x/one.txt", inputs={"data": "s3://b/in/"})
     # The job fails, so that everything it was given stays.
     assert ended(local(tmp_path, store=RemoteStore(store)), request)["ProcessingJobStatus"] == "Failed"
-    assert log_of(tmp_path) == f"1 {len(SECRET)} ['AWS_SECRET_ACCESS_KEY']\n"
+    assert log_of(tmp_path) == f"1 {len(SECRET)} ['AWS_SECRET_ACCESS_KEY', 'BATCHCAST_JOB_LOGS']\n"
     assert [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
 
 

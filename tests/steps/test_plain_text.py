@@ -27,6 +27,8 @@ def test_the_console_prints_no_escape_sequence_of_an_id_or_a_message(capsys: pyt
         "counts": None,
         "published": "s3://b/p/",
         "visible": False,
+        "flagged": HOSTILE,
+        "approved": None,
         "pointer": f"latest.json stays at run {HOSTILE}",
         "quarantined": [row],
         "failed": [{**row, "answer": {"what": "ClientError: 400", "message": HOSTILE}}],

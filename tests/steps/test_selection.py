@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def store_run(made: Build, run_id: str, statuses: dict[str, Status]) -> None:
     (run / "report").mkdir(exist_ok=True)
     rows = [LedgerRow(item_id=item, status=status, run_id=run_id) for item, status in statuses.items()]
     write_ledger(rows, run / "report/ledger.parquet")
-    (run / "report/report.json").write_text('{"outcome": "HELD", "mismatches": []}')
+    report = {"outcome": "HELD", "cause": "", "cause_kind": "coverage", "counts": {}, "published": None}
+    report |= {"pointer_moved": False, "pointer_note": "", "quarantined": [], "failed": [], "mismatches": []}
+    (run / "report/report.json").write_text(json.dumps(report))
 
 
 @pytest.mark.parametrize(
