@@ -141,6 +141,7 @@ Resources:
 
 
 def test_a_template_in_yaml_is_read_with_its_short_forms() -> None:
+    pytest.importorskip("yaml", reason="an optional extra, which is not among the oldest libraries")
     document = parse_template_text((YAML % body_text()).encode(), "template.yaml")
     assert found(document) == {("cron", "S.ScheduleExpression")}
 
