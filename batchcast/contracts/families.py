@@ -34,8 +34,13 @@ class ContainerFamily:
     notes: tuple[str, ...]
 
 
+def _object(values: Mapping[str, str]) -> str:
+    """A JSON object whose values are placeholders."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in values.items()) + "}"
+
+
 def _columns(names: tuple[str, ...], period: str) -> str:
-    return "{" + ", ".join(f"{json.dumps(name)}: ${period}({_column(name)})" for name in names) + "}"
+    return _object({name: f"${period}({_column(name)})" for name in names})
 
 
 def _column(name: str) -> str:
@@ -83,13 +88,12 @@ def _gluonts(_: Proposal) -> dict[str, Any]:
 def _autogluon(proposal: Proposal) -> dict[str, Any]:
     columns = {"item_id": "$item_id", "timestamp": _column(proposal.timestamp), "target": _column(proposal.target)}
     covariates = {name: _column(name) for name in (*proposal.known, *proposal.past)}
-    row = ", ".join(f"{json.dumps(name)}: {value}" for name, value in {**columns, **covariates}.items())
     return {
         "content_type": "application/x-parquet",
         "mode": "object",
         "items_per_request": 256,
         "body": "$records",
-        "record": f"$history({{{row}}})",
+        "record": f"$history({_object({**columns, **covariates})})",
     }
 
 
@@ -105,23 +109,16 @@ def _mlflow(proposal: Proposal) -> dict[str, Any]:
 
 def _prophet(proposal: Proposal) -> dict[str, Any]:
     row = {"ds": _column(proposal.timestamp), "y": _column(proposal.target)}
-    return {
-        "content_type": "application/json",
-        "body": f"$history({{{', '.join(f'{json.dumps(key)}: {value}' for key, value in row.items())}}})",
-    }
+    return {"content_type": "application/json", "body": f"$history({_object(row)})"}
 
 
 def _custom(proposal: Proposal) -> dict[str, Any]:
     names = (proposal.timestamp, proposal.target, *proposal.known, *proposal.past)
-    row = ", ".join(f"{json.dumps(name)}: {_column(name)}" for name in names)
-    future = ""
+    body = {"history": f"$history({_object({name: _column(name) for name in names})})"}
     if proposal.known:
         known = (proposal.timestamp, *proposal.known)
-        future = f', "future": $future({{{", ".join(f"{json.dumps(name)}: {_column(name)}" for name in known)}}})'
-    return {
-        "content_type": "application/json",
-        "body": f'{{"history": $history({{{row}}}){future}, "horizon": $horizon}}',
-    }
+        body["future"] = f"$future({_object({name: _column(name) for name in known})})"
+    return {"content_type": "application/json", "body": _object({**body, "horizon": "$horizon"})}
 
 
 def _body(text: str) -> Callable[[Proposal], Mapping[str, Any]]:

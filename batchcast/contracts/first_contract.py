@@ -17,12 +17,11 @@ _TEMPLATES = ("body", "record")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstContract:
-    """What goes into the file. `frequency` and `season` (steps) are those of the history, None where none was found."""
+    """What goes into the file. `frequency` is that of the history, None where none was found."""
 
     proposal: Proposal
     family: ContainerFamily
     frequency: str | None
-    season: int | None
 
 
 def write_out(contract: FirstContract) -> str:
@@ -69,8 +68,6 @@ def _series(contract: FirstContract) -> dict[str, Any]:
     }
     if contract.frequency is not None:
         table["frequency"] = contract.frequency
-    if contract.season is not None:
-        table["season"] = contract.season
     return table | dict(contract.family.series)
 
 

@@ -59,7 +59,7 @@ def init_command(
     chosen = FAMILIES[family]
     proposal = propose(history, item_id=item_id, timestamp=timestamp, target=target, known=known)
     frequency = find_frequency(history, proposal)
-    text = write_out(FirstContract(proposal=proposal, family=chosen, frequency=frequency, season=None))
+    text = write_out(FirstContract(proposal=proposal, family=chosen, frequency=frequency))
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}
     there = [path for path in files if path.exists()]

@@ -14,7 +14,7 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.answer_types import decode_stored_answer
 
-__all__ = ["CheckedAnswer", "check_answer", "expected_of", "pick_kinds"]
+__all__ = ["CheckedAnswer", "check_answer", "pick_kinds"]
 
 _SHOWN = 300
 
@@ -68,14 +68,10 @@ def pick_kinds(history: Path, contract: ModelContract) -> dict[str, str]:
     return found
 
 
-def expected_of(built: AdHocRecords) -> Expected:
-    """What an answer has to be."""
-    return Expected.of(built.contract.outputs, built.run_date, built.forecast_horizon, built.frequency)
-
-
 def check_answer(item_id: str, kind: str, request: bytes, answer: bytes, built: AdHocRecords) -> CheckedAnswer:
     """Follow every path of the contract in the answer to one item, and read it as the publishing step would."""
-    expected, outputs = expected_of(built), built.contract.outputs
+    outputs = built.contract.outputs
+    expected = Expected.of(outputs, built.run_date, built.forecast_horizon, built.frequency)
     shown = shorten(answer.decode("utf-8", "replace"), _SHOWN)
     seen = CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=shown)
     try:
