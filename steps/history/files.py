@@ -114,33 +114,32 @@ def read_unit(
     Raises DataError naming the file and, where one is to blame, the column.
     """
     file = unit.file
-    try:
-        with reading(file.name):
-            for table in _raw_tables(unit, columns, rows, ids):
-                plain = []
-                for column in columns:
-                    stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
-                    target = None if column in ids else types[column]
-                    plain.append(_checked_column(stored, column, target, file))
-                yield pa.table(plain, names=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        what = f"cannot be read: {error}."
-        raise DataError(Problem("unreadable", what, file.name, "Write the file again.")) from error
+    with reading(file.name):
+        for table in _raw_tables(unit, columns, rows, ids):
+            plain = []
+            for column in columns:
+                stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
+                target = None if column in ids else types[column]
+                plain.append(_checked_column(stored, column, target, file))
+            yield pa.table(plain, names=list(columns))
 
 
 def _raw_tables(unit: Unit, columns: Sequence[str], rows: int, ids: Sequence[str]) -> Iterator[pa.Table]:
     parquet = _open_parquet(unit.file.path, [name for name in ids if name not in unit.file.path_values])
     stored = [name for name in columns if name not in unit.file.path_values] or parquet.schema_arrow.names[:1]
     gathered: list[pa.RecordBatch] = []
-    count = 0
+    count = total = 0
     for batch in parquet.iter_batches(rows, list(unit.groups), stored, use_threads=False):
         gathered.append(batch)
         count += batch.num_rows
         if count >= rows:
             yield pa.Table.from_batches(gathered)
-            gathered, count = [], 0
+            gathered, count, total = [], 0, total + count
     if gathered:
         yield pa.Table.from_batches(gathered)
+    if total + count != unit.rows:
+        # Arrow ends a column early without an error where the head of a damaged page says so.
+        raise pa.ArrowInvalid(f"{total + count} rows are there of {unit.rows}")
 
 
 def _path_column(file: HistoryFile, column: str, table: pa.Table) -> pa.ChunkedArray:
@@ -192,18 +191,18 @@ def _roles(contract: ModelContract) -> dict[str, str]:
 
 
 def _open_file(path: Path, name: str, contract: ModelContract) -> tuple[HistoryFile, pa.Schema]:
-    try:
-        with reading(name):
+    with reading(name):
+        try:
             parquet = _open_parquet(path)
             rows = tuple(parquet.metadata.row_group(n).num_rows for n in range(parquet.num_row_groups))
             stored, metadata = parquet.schema_arrow, parquet.metadata.metadata
             instants = _instants(parquet)
-    except UnicodeDecodeError as error:
-        what = f"has a column whose name is not UTF-8: {error.object!r}."
-        raise DataError(Problem("not_parquet", what, name, "Write the file with another column name.")) from error
-    except (OSError, pa.ArrowException) as error:
-        what, remedy = other_format(path)
-        raise DataError(Problem("not_parquet", f"{what}: {error}.", name, remedy)) from error
+        except UnicodeDecodeError as error:
+            what = f"has a column whose name is not UTF-8: {error.object!r}."
+            raise DataError(Problem("not_parquet", what, name, "Write the file with another column name.")) from error
+        except (OSError, pa.ArrowException) as error:
+            what, remedy = other_format(path)
+            raise DataError(Problem("not_parquet", f"{what}: {error}.", name, remedy)) from error
     table = table_format(metadata)
     if table is not None:
         what = f"is a data file of {table}, a table format: its rows may be deleted or replaced by other files."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.errors import BatchcastError, DataError, Problem
 
 __all__ = ["keep_reading_note", "open_reading_note", "reading"]
 
@@ -47,7 +47,20 @@ def open_reading_note(path: Path) -> int:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Note the file for as long as it is read."""
+    """Note the file for as long as it is read. Raises DataError in place of whatever the reader raises."""
+    with _noted(name):
+        try:
+            yield
+        except BatchcastError:
+            raise
+        except Exception as error:
+            # Arrow has no one error for a damaged file: a name or a date in it is at times the interpreter's to refuse.
+            what = f"cannot be read: {error or type(error).__name__}."
+            raise DataError(Problem("unreadable", what, name, "Write the file again.")) from error
+
+
+@contextmanager
+def _noted(name: str) -> Iterator[None]:
     if _descriptor is None:
         yield
         return

@@ -85,6 +85,13 @@ def test_a_flipped_bit_in_a_page_with_a_checksum_is_refused(tmp_path: Path) -> N
     assert "a.parquet" in refused(build(tmp_path, DAILY_CONTRACT, None))
 
 
+def test_a_file_that_gives_fewer_rows_than_its_footer_says_is_refused(tmp_path: Path) -> None:
+    write(history(tmp_path) / "whole.parquet", daily_rows(["z"], 100))
+    shutil.copy(FIXTURES / "rows-missing.parquet", history(tmp_path) / "short.parquet")
+    message = refused(build(tmp_path, DAILY_CONTRACT, None))
+    assert "short.parquet: cannot be read: 0 rows are there of 300" in message
+
+
 def test_a_column_name_that_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "latin1-column.parquet", history(tmp_path) / "latin.parquet")
     assert "latin.parquet: has a column whose name is not UTF-8" in refused(build(tmp_path, DAILY_CONTRACT, None))
