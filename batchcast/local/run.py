@@ -50,7 +50,10 @@ LOCAL_ROLE = "arn:aws:iam::000000000000:role/batchcast"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalRun:
-    """What a local run is made of: `history` is a directory or an s3:// URI, the model a command or a URL."""
+    """What a local run is made of: `history` is a directory or an s3:// URI, the model a command or a URL.
+
+    `sample` names the sample that history and contract are of: its model is never asked about others.
+    """
 
     workspace: Path
     history: str
@@ -60,7 +63,7 @@ class LocalRun:
     start_seconds: float
     faults: Path | None
     overrides: Mapping[str, str]
-    sample: str = "bakery"
+    sample: str | None = None
 
 
 def local_run(
@@ -86,7 +89,7 @@ def local_run(
         start_seconds=start_seconds,
         faults=faults,
         overrides={**({} if history else SAMPLES[sample]), **_read_tuning(tuning, overrides), **overrides},
-        sample=sample,
+        sample=None if history or contract else sample,
     )
 
 
@@ -179,19 +182,12 @@ def sample_model(sample: str = "bakery") -> ModelCommand:
 
 
 def _model_source(run: LocalRun) -> ModelSource:
-    from batchcast.engine.server.model_server import ModelCommand, ModelUrl
+    """The one that is given, or the sample's for what is the sample's own."""
+    from batchcast.session.served_model import model_server
 
-    if run.model_url and run.model_command:
-        raise ConfigError(Problem("model", "both --model-command and --model-url.", remedy="Give one of them."))
-    if run.model_url:
-        return ModelUrl(url=run.model_url)
-    if run.model_command is None:
+    if run.sample is not None and run.model_command is None and run.model_url is None:
         return sample_model(run.sample)
-    command = run.model_command
-    if "{port}" not in command:
-        what = f"{command!r} has no {{port}}."
-        raise ConfigError(Problem("model", what, "--model-command", "Write {port} where the server takes its port."))
-    return ModelCommand(command=command)
+    return model_server(run.model_command, run.model_url)
 
 
 def _faults(run: LocalRun) -> FaultPlan:

@@ -13,7 +13,7 @@ from batchcast.steps.errors import ConfigError, ModelError, Problem
 if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelCommand, ModelSource
 
-__all__ = ["command_with_port", "served_model"]
+__all__ = ["command_with_port", "model_server", "served_model"]
 
 
 @contextmanager
@@ -64,3 +64,13 @@ def command_with_port(command: str, option: str) -> ModelCommand:
         remedy = "Write {port} where the server takes its port."
         raise ConfigError(Problem("model", f"{command!r} has no {{port}}.", option, remedy))
     return ModelCommand(command=command)
+
+
+def model_server(command: str | None, url: str | None) -> ModelSource:
+    """The server of --model-command or --model-url. Raises ConfigError unless exactly one of them is given."""
+    from batchcast.engine.server.model_server import ModelUrl
+
+    if (command is None) == (url is None):
+        what = "nothing says which model to ask." if command is None else "both --model-command and --model-url."
+        raise ConfigError(Problem("model", what, remedy="Give one of --model-command and --model-url."))
+    return ModelUrl(url=url) if url is not None else command_with_port(str(command), "--model-command")

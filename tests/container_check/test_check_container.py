@@ -72,8 +72,11 @@ def check_container(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "exactly one of --model-url and --model-command is needed"),
-        (["--model-url", "http://127.0.0.1:1", "--model-command", "serve {port}"], "exactly one of"),
+        ([], "nothing says which model to ask"),
+        (
+            ["--model-url", "http://127.0.0.1:1", "--model-command", "serve {port}"],
+            "both --model-command and --model-url",
+        ),
         (["--model-command", "serve.py 8080"], "has no {port}"),
         (["--model-command", "serve.py '{port}"], "No closing quotation"),
         (["--model-url", "http://127.0.0.1:1", "--contract", CONTRACT], "--contract is given without --sample"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.compute as pc
-from command import ROOT, RUN_DATE, small_bakery, write_history
+from command import LAST_WEEK, LAST_WEEK_SERVER, ROOT, RUN_DATE, small_bakery, write_history
 
 from batchcast.engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
 from batchcast.local.run import LOCAL_DEFAULTS, LOCAL_ROLE
@@ -28,14 +26,13 @@ from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 COMMITTED_SETTINGS = BuildSettings()
-_SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
-MODEL = ModelCommand(command=f"{_SERVER} {{port}}")
+MODEL = ModelCommand(command=LAST_WEEK[1])
 """Forecasts the last week once more."""
 
 
 def refusing_model(item: str) -> ModelCommand:
     """A model that answers 400 to this item."""
-    return ModelCommand(command=f"{_SERVER} {{port}} {item}")
+    return ModelCommand(command=f"{LAST_WEEK_SERVER} {{port}} {item}")
 
 
 ITEMS = sorted(

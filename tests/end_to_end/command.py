@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).resolve().parents[2]
 HISTORY = ROOT / "examples" / "bakery" / "history"
 ITEMS = 12
+LAST_WEEK_SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("last_week_model.py"))])
+LAST_WEEK = ("--model-command", f"{LAST_WEEK_SERVER} {{port}}")
+"""The model of runs on a history that is not the sample's own: the last week once more."""
 FIRST_DAY, RUN_DATE, LAST_DAY = date(2018, 12, 1), date(2019, 3, 30), date(2019, 4, 30)
 
 

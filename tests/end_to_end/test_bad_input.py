@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import HISTORY, Ended
+from command import HISTORY, LAST_WEEK, Ended
 
 Run = Callable[..., Ended]
 
@@ -21,8 +21,10 @@ Run = Callable[..., Ended]
         (["-p", "ForcastHorizon=7"], 2, "Did you mean ForecastHorizon?"),
         (["-p", "ForecastHorizon=soon"], 2, "ForecastHorizon: 'soon' is not a whole number"),
         (["-p", "MaxConcurrentTransforms=20", "-p", "MaxPayloadInMB=6"], 2, "120 MB"),
-        (["--history", "no-such-directory"], 2, "no-such-directory"),
-        (["--history", __file__], 2, "is not a Parquet file"),
+        (["--history", "no-such-directory", *LAST_WEEK], 2, "no-such-directory"),
+        (["--history", __file__, *LAST_WEEK], 2, "is not a Parquet file"),
+        (["--history", str(HISTORY)], 2, "Give one of --model-command and --model-url."),
+        (["--contract", str(HISTORY.with_name("model.toml"))], 2, "Give one of --model-command and --model-url."),
         (["--contract", "no-such-file.toml"], 2, "no-such-file.toml"),
         (["--model-command", "python serve.py"], 2, "{port}"),
     ],
@@ -81,7 +83,7 @@ def test_a_wrong_data_set_is_a_data_error_that_names_the_place(
     directory = tmp_path / "history"
     directory.mkdir()
     make(directory)
-    ended = run_pipeline("local", "--history", str(directory))
+    ended = run_pipeline("local", "--history", str(directory), *LAST_WEEK)
     assert ended.exit_code == 3, ended.stdout + ended.stderr
     assert [word for word in said if word not in ended.stdout] == []
 
@@ -95,7 +97,7 @@ def test_a_model_command_that_exits_at_once_is_a_model_error_with_its_last_words
 
 def test_an_empty_directory_is_a_data_error(run_pipeline: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    ended = run_pipeline("local", "--history", str(tmp_path / "empty"))
+    ended = run_pipeline("local", "--history", str(tmp_path / "empty"), *LAST_WEEK)
     assert ended.exit_code == 3
     assert "No S3 objects found" in ended.stdout
 

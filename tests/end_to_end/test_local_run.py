@@ -17,6 +17,7 @@ import pytest
 from command import (
     ITEMS,
     LAST_DAY,
+    LAST_WEEK,
     RUN_DATE,
     Ended,
     command_line,
@@ -56,7 +57,7 @@ def test_instances_and_concurrency_do_not_change_a_byte_of_the_forecasts(
     for instances, concurrency in ((3, 4), (1, 1)):
         workspace = tmp_path / f"workspace-{instances}"
         ended = run_pipeline(
-            *("local", "--json", "--history", str(history), "--workspace", str(workspace), *ON_RUN_DATE),
+            *("local", "--json", "--history", str(history), *LAST_WEEK, "--workspace", str(workspace), *ON_RUN_DATE),
             *("-p", f"TransformInstanceCount={instances}", "-p", f"MaxConcurrentTransforms={concurrency}"),
         )
         assert ended.document["outcome"] == "COMPLETE"
@@ -69,7 +70,7 @@ def test_a_run_takes_what_was_measured_here_or_of_its_instance_type(
     run_pipeline: Run, history: Path, tmp_path: Path, where: str, instance_type: str
 ) -> None:
     path = write_tuning_document(tmp_path / "tuning.json", where=where, instance_type=instance_type)
-    ended = run_pipeline("local", "--json", "--history", str(history), *ON_RUN_DATE, "--tuning", str(path))
+    ended = run_pipeline("local", "--json", "--history", str(history), *LAST_WEEK, *ON_RUN_DATE, "--tuning", str(path))
     assert "2 instances x 5 concurrent transforms" in ended.stderr
     assert ended.document["outcome"] == "COMPLETE"
 
@@ -86,7 +87,16 @@ def test_what_was_measured_of_another_instance_type_runs_nothing(run_pipeline: R
 def test_a_run_killed_at_any_moment_goes_on_and_publishes_once(
     run_pipeline: Run, history: Path, tmp_path: Path, seed: int
 ) -> None:
-    arguments = ("local", "--json", "--history", str(history), "--workspace", str(tmp_path / "w"), *ON_RUN_DATE)
+    arguments = (
+        "local",
+        "--json",
+        "--history",
+        str(history),
+        *LAST_WEEK,
+        "--workspace",
+        str(tmp_path / "w"),
+        *ON_RUN_DATE,
+    )
     dice = random.Random(seed)
     for _ in range(2):
         process = subprocess.Popen(
@@ -133,7 +143,7 @@ def test_bad_series_are_named_and_only_a_tolerance_lets_the_rest_be_published(
     run_pipeline: Run, defective_history: Path, poison: Path, tmp_path: Path, tolerance: int, exit_code: int
 ) -> None:
     ended = run_pipeline(
-        *("local", "--json", "--history", str(defective_history), "--faults", str(poison), *ON_RUN_DATE),
+        *("local", "--json", "--history", str(defective_history), *LAST_WEEK, "--faults", str(poison), *ON_RUN_DATE),
         *("-p", "MaxPayloadInMB=1", "-p", f"MaxFailedRecords={tolerance}"),
         *("-p", "SystemicFailurePercent=25", "-p", "MaxConcurrentTransforms=1", "-p", "RecordsPerShard=2"),
     )

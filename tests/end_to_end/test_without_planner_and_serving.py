@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from command import ITEMS, ROOT, RUN_DATE
+from command import ITEMS, LAST_WEEK, ROOT, RUN_DATE
 
 DELETED = ("planner", "serving", "cli/plan", "cli/model")
 
@@ -22,7 +22,7 @@ def test_the_local_run_works_in_a_copy_without_planner_and_serving(tmp_path: Pat
     shutil.copy(ROOT / "run_pipeline.py", copy)
     for name in DELETED:
         shutil.rmtree(copy / "batchcast" / name)
-    command = [sys.executable, "run_pipeline.py", "local", "--json", "--history", str(history)]
+    command = [sys.executable, "run_pipeline.py", "local", "--json", "--history", str(history), *LAST_WEEK]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [*command, "--workspace", str(tmp_path / "workspace"), "-p", f"RunDate={RUN_DATE}"],

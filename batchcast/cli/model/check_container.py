@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batchcast.container_check import Judge
-    from batchcast.engine.server.model_server import ModelSource
 
 __all__ = ["check_container_command"]
 
@@ -63,8 +62,9 @@ def check_container_command(
     from batchcast.cli.model.container_report import container_document, print_container_report
     from batchcast.container_check import CheckLimits
     from batchcast.container_check import check_container as examine
+    from batchcast.session.served_model import model_server
 
-    source = _source(url, command)
+    source = model_server(command, url)
     records, judge = _records_and_judge(sample, contract)
     with _progress() as show:
         report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
@@ -74,18 +74,6 @@ def check_container_command(
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.compatible else ModelError.exit_code)
-
-
-def _source(url: str | None, command: str | None) -> ModelSource:
-    from batchcast.engine.server.model_server import ModelUrl
-    from batchcast.session.served_model import command_with_port
-
-    if (url is None) == (command is None):
-        remedy = "Give --model-url of a running container, or --model-command that starts one."
-        raise ConfigError(Problem("model", "exactly one of --model-url and --model-command is needed.", remedy=remedy))
-    if command is None:
-        return ModelUrl(url=url or "")
-    return command_with_port(command, "--model-command")
 
 
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:

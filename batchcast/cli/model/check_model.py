@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.model_check import CheckedAnswer
@@ -80,14 +80,10 @@ def check_model_command(
 
 def _answers(command: str | None, url: str | None, bodies: list[bytes], built: Any) -> list[bytes | str]:
     """The body of each answer, or what the model said instead."""
-    from batchcast.engine.server.model_server import ModelUrl
     from batchcast.serving.realtime import ask_all, ask_url
-    from batchcast.session.served_model import command_with_port, served_model
+    from batchcast.session.served_model import model_server, served_model
 
-    if (command is None) == (url is None):
-        what = "nothing says which model to ask." if command is None else "both --model-command and --model-url."
-        raise ConfigError(Problem("model", what, remedy="Give --model-command or --model-url."))
-    source = ModelUrl(url=url) if url else command_with_port(str(command), "--model-command")
+    source = model_server(command, url)
     request = built.contract.request
     with served_model(source) as place:
         asked = ask_url(place, content_type=request.content_type, accept=request.accept)

@@ -71,6 +71,7 @@ def local_command(
 
     Without options it forecasts the bakery sample, daily; --sample grocery is weekly, with quantiles. It uses
     2 instances with 4 concurrent transforms unless told otherwise, where SageMaker would use the definition's defaults.
+    A history or contract of your own needs your model, too: --model-command or --model-url.
     """
     from batchcast.cli.console import RunDisplay, print_next, print_result
     from batchcast.local.run import local_run, run_local
