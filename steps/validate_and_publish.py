@@ -43,12 +43,14 @@ from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
 
-__all__ = ["main", "validate_and_publish"]
+__all__ = ["HIDDEN_FILE", "main", "validate_and_publish"]
 
 ReadLogs = Callable[[], list[str] | None]
 """Reads what the service wrote about the run's requests; None where that cannot be read."""
 
 REPORT_FILE = "report.json"
+HIDDEN_FILE = "not_visible.json"
+"""Is there only for a run that is published and not what readers see: the account's rule tells people of it."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -261,7 +263,10 @@ def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str,
     directory.mkdir(parents=True, exist_ok=True)
     write_ledger(found.rows, directory / "ledger.parquet")
     write_failed_records(run.store, run.arguments.runs_uri, found.rows, directory / "failed_records.jsonl", run.sent)
-    for name, data in (("report.html", page.encode()), (REPORT_FILE, to_json(summary))):
+    files = {"report.html": page.encode(), REPORT_FILE: to_json(summary)}
+    if summary["published"] and not summary["pointer_moved"]:
+        files = {HIDDEN_FILE: to_json({"run_id": summary["run_id"], "why": summary["pointer_note"]}), **files}
+    for name, data in files.items():
         with whole_file(directory / name, directory) as stream:
             stream.write(data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from batchcast.account.roles import Access, denied
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.run_lock import find_holder, in_the_way
-from batchcast.runs.start import list_runs
+from batchcast.runs.start import list_runs, pointer_problem
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
@@ -227,24 +227,12 @@ def _lock(run: _Run) -> Iterator[Line]:
 
 
 def _pointer(run: _Run) -> Iterator[Line]:
-    from batchcast.steps.publish.publication import read_pointer
-
-    pointer, _ = read_pointer(run.session.store, run.values.publish_uri)
-    if pointer is None:
-        yield "ok", "nothing is published yet.", ""
-    elif run.values.run_date != "auto" and pointer.run_date.isoformat() > run.values.run_date:
-        what = f"latest.json names run {pointer.run_id} of {pointer.run_date}, later than RunDate: it will not move."
-        yield "warning", what, "The forecasts will lie beside it, under their own run date."
+    values = run.values
+    found = pointer_problem(run.session.store, values.publish_uri, values.run_date, datetime.now(UTC).date())
+    if found is None:
+        yield "ok", "nothing keeps latest.json from naming the run.", ""
     else:
-        yield from _pointer_date(pointer.run_id, pointer.run_date.isoformat())
-
-
-def _pointer_date(run_id: str, run_date: str) -> Iterator[Line]:
-    if run_date > (datetime.now(UTC) + timedelta(days=1)).isoformat():
-        what = f"latest.json names run {run_id} of {run_date}, a date to come: no run of today moves it."
-        yield "warning", what, "Let it name another run: `rollback --to RUN_ID`."
-    else:
-        yield "ok", f"latest.json names run {run_id} of {run_date}.", ""
+        yield "warning", f"{found.where}: {found.what}", found.remedy
 
 
 def _estimate(run: _Run) -> Iterator[Line]:

@@ -17,14 +17,14 @@ from batchcast.runs.deployed import deployed_pipeline
 from batchcast.runs.follow import ENDED
 from batchcast.session.session import Session, pages
 from batchcast.steps.arguments import AUTO
-from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
+from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
 __all__ = [
     "Listed",
     "default_label",
     "list_runs",
-    "pointer_warning",
+    "pointer_problem",
     "required_pipeline",
     "run_parameters",
     "start_run",
@@ -107,28 +107,29 @@ def started_status(client: Any, arn: str, label: str) -> str:
     return status
 
 
-def pointer_warning(store: ObjectStore, publish_uri: str, run_date: str, today: date) -> str | None:
+def pointer_problem(store: ObjectStore, publish_uri: str, run_date: str, today: date) -> Problem | None:
     """Why a run of this date (ISO, or `auto`) would be published and not be seen, None when nothing is in its way.
 
-    Says nothing to an identity that may not read the pointer.
+    Raises ServiceError for an identity that may not read the pointer.
     """
-    from batchcast.steps.publish.publication import read_pointer
+    from batchcast.steps.publish.publication import pointer_uri, read_pointer
 
     try:
         pointer, _ = read_pointer(store, publish_uri)
     except DataError as error:
-        return f"Readers find no run now. {error.problems[0]}"
-    except ServiceError:
-        return None
+        return error.problems[0]
     if pointer is None:
         return None
-    named = f"latest.json names run {pointer.run_id} of {pointer.run_date}"
+    named = f"names run {pointer.run_id} of {pointer.run_date}"
     if pointer.run_date.isoformat()[:10] > (today + _CLOCKS_APART).isoformat():
-        what = f"{named}, a date in the future: until then every run is published and none becomes visible"
-        return f"{what}. `published` lists the runs, `rollback --to RUN_ID` lets readers see another one."
-    if run_date != AUTO and run_date < pointer.run_date.isoformat():
-        return f"{named}: this run is of {run_date}, and will be published without becoming what readers see."
-    return None
+        what = f"{named}, a date in the future: until then every run is published and none becomes visible."
+        remedy = "`published` lists the runs, `rollback --to RUN_ID` lets readers see another one."
+    elif run_date != AUTO and run_date < pointer.run_date.isoformat():
+        what = f"{named}: this run is of {run_date}, and will be published without becoming what readers see."
+        remedy = "`rollback --to` its run id lets them see it."
+    else:
+        return None
+    return Problem("pointer", what, pointer_uri(publish_uri), remedy)
 
 
 def stop_run(client: Any, arn: str) -> None:

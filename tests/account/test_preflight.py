@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import boto3
@@ -22,6 +22,7 @@ from batchcast.cli.main import root
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.publish.lock import take_lock
+from batchcast.steps.publish.publication import point_at
 
 MODEL_ROLE = f"arn:aws:iam::{ACCOUNT}:role/demand-model"
 QUOTAS = {
@@ -133,6 +134,13 @@ def with_broken_pointer(session: AwsSession, _: ScriptedRun) -> None:
     session.store.write(f"s3://{BUCKET}/batchcast/published/latest.json", b"{}")
 
 
+def with_pointer_at(run_date: date) -> Spoil:
+    """latest.json names a run of that date."""
+    return lambda session, _: point_at(
+        session.store, f"s3://{BUCKET}/batchcast/published", "runaaaaaaaaa", run_date, None, None
+    )
+
+
 def with_lock_of(run_id: str, status: str) -> Spoil:
     """A run has the publish prefix; `status` of its execution."""
 
@@ -188,7 +196,8 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             "warning",
             "runbbbbbbbbb ended Stopped without giving it back",
         ),
-        (with_broken_pointer, "published", "error", "latest.json: is damaged: it has no 'run_id'"),
+        (with_pointer_at(date(2062, 2, 9)), "published", "warning", "2062-02-09, a date in the future: until then"),
+        (with_broken_pointer, "published", "warning", "latest.json: is damaged: it has no 'run_id'"),
     ],
 )
 def test_each_obstacle_is_named_with_its_remedy(

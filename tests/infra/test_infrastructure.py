@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from batchcast.cli.main import root
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import BatchcastError
 from batchcast.steps.store.s3 import S3Store
+from batchcast.steps.validate_and_publish import HIDDEN_FILE
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
 MOST = {
@@ -120,7 +122,7 @@ def test_whoever_publishes_to_the_topic_is_named_in_its_policy() -> None:
     }
     statement = resources["NotificationsPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
     named = {one["Fn::GetAtt"][0] for one in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
-    assert rules == named == {"FailedRule", "RecoveredRule"}
+    assert rules == named == {"FailedRule", "RecoveredRule", "HiddenRule"}
 
 
 def template() -> dict[str, Any]:
@@ -140,7 +142,24 @@ def test_the_rules_name_what_the_pipeline_has(account: Recorder) -> None:
     model = boto3.client("sagemaker", region_name=REGION).meta.service_model
     known = set(model.shape_for("PipelineExecutionStatus").enum)
     assert {name for pattern in patterns for name in pattern.get("currentPipelineExecutionStatus", [])} <= known
-    assert {arn for pattern in patterns for arn in pattern["pipelineArn"]} == {f"{PREFIX}:pipeline/batchcast"}
+    about_runs = [pattern for pattern in patterns if "object" not in pattern]
+    assert {arn for pattern in about_runs for arn in pattern["pipelineArn"]} == {f"{PREFIX}:pipeline/batchcast"}
+
+
+def test_a_run_that_readers_do_not_see_is_told_of(account: Recorder) -> None:
+    create(LEAST)
+    (pattern,) = [
+        found
+        for one in boto3.client("events", region_name=REGION).list_rules()["Rules"]
+        if (found := json.loads(one["EventPattern"]))["source"] == ["aws.s3"]
+    ]
+    (key,) = pattern["detail"]["object"]["key"]
+    report = f"batchcast/runs/{RUN_ID}/report"
+    assert fnmatch.fnmatchcase(f"{report}/{HIDDEN_FILE}", key["wildcard"])
+    assert not fnmatch.fnmatchcase(f"{report}/report.json", key["wildcard"])
+    assert pattern["detail"]["bucket"] == {"name": [BUCKET]}
+    bucket = template()["Resources"]["Bucket"]["Properties"]
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
 
 
 def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

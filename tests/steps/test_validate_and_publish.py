@@ -17,6 +17,7 @@ from batchcast.steps.errors import ConfigError, DataError
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.outcome.last_run import forecasts_of, read_last_run, values_of
 from batchcast.steps.outcome.ledger import read_ledger
+from batchcast.steps.validate_and_publish import HIDDEN_FILE
 
 PART = "part-00001.jsonl"
 
@@ -157,6 +158,8 @@ def test_an_older_run_date_publishes_without_moving_the_pointer(run: SampleRun) 
     assert report["outcome"] == "COMPLETE"
     assert not report["pointer_moved"]
     assert run.run_id in report["pointer_note"]
+    assert json.loads(older.report_file(HIDDEN_FILE).read_bytes())["why"] == report["pointer_note"]
+    assert not run.report_file(HIDDEN_FILE).exists()
     assert json.loads(run.store.read(f"{PUBLISH}latest.json"))["run_id"] == run.run_id
 
 

@@ -45,6 +45,7 @@ def approve(run_id: str, reason: str, name: str, as_reference: bool, **where: An
     from datetime import UTC, datetime
 
     from batchcast.runs.approve import approve_run
+    from batchcast.runs.outcome import pointer_lines
     from batchcast.runs.run_contract import contract_of_run
     from batchcast.steps.outcome.approval import Approval
 
@@ -53,6 +54,8 @@ def approve(run_id: str, reason: str, name: str, as_reference: bool, **where: An
     approval = Approval(by=_user(session), at=_moment(now), reason=reason, as_reference=as_reference)
     report = approve_run(run, contract_of_run(session, run)[1], approval, now)
     click.echo(f"Run {run_id} is published at {report['published']}; {report['pointer_note']}.")
+    for line in pointer_lines({**report, "visible": report["pointer_moved"], "pointer": report["pointer_note"]}):
+        click.echo(line)
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ import click
 
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
@@ -69,7 +70,7 @@ def start_command(
     from batchcast.planner.plan.run_estimate import check_budget
     from batchcast.planner.tune.tuned_run import tuned_run
     from batchcast.runs.run_lock import check_no_overlap
-    from batchcast.runs.start import pointer_warning, required_pipeline, run_parameters, start_run, started_status
+    from batchcast.runs.start import pointer_problem, required_pipeline, run_parameters, start_run, started_status
 
     overrides = parse_overrides(parameters)
     session = open_session(**where)
@@ -82,9 +83,9 @@ def start_command(
         _stay(session, name, values.service_values(), as_json=as_json)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)
-    warning = pointer_warning(session.store, values.publish_uri, values.run_date, datetime.now(UTC).date())
-    if warning:
-        echo(warning, err=True)
+    with suppress(ServiceError):  # this identity may not read it
+        if problem := pointer_problem(session.store, values.publish_uri, values.run_date, datetime.now(UTC).date()):
+            echo(str(problem), err=True)
     arn = start_run(client, name, values.service_values(), once=True)
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,13 +14,13 @@ from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepV
 from batchcast.runs.outcome import INTERRUPTED, outcome_of
 from batchcast.runs.progress import ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
-from batchcast.runs.start import pointer_warning, start_run, stop_run
+from batchcast.runs.start import pointer_problem, start_run, stop_run
 from batchcast.runs.watch.data_log import with_answers
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.start_lock import start_lock
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs
 from batchcast.session.workspace_models import check_model
-from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
 from batchcast.steps.store.objects import ObjectStore, join_uri
 
@@ -167,9 +167,10 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
 
 
 def _warn_of_pointer(session: Session, values: Mapping[str, str], display: Display) -> None:
-    warning = pointer_warning(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
-    if warning:
-        display.say(warning)
+    with suppress(ServiceError):  # this identity may not read it
+        problem = pointer_problem(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
+        if problem:
+            display.say(str(problem))
 
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
