@@ -14,8 +14,6 @@ from pathlib import Path
 
 import batchcast.steps
 
-__all__ = ["bundle", "content_key"]
-
 _ENTRY = b"""import sys
 
 from batchcast.steps.__main__ import main

@@ -6,8 +6,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["defaults_of", "with_defaults"]
-
 _TYPES: Mapping[str, type] = {"Integer": int, "Float": float}
 
 

@@ -16,8 +16,6 @@ from batchcast.pipelines.settings import BuildSettings
 from batchcast.pipelines.transform_requests import with_request
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
-__all__ = ["COMMITTED", "DEFINITION_FILE", "build", "complete_definition", "for_request", "write_definition"]
-
 # The definition that is committed, deployed and run on a laptop.
 DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
 

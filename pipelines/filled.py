@@ -18,8 +18,6 @@ from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
-__all__ = ["define"]
-
 
 def define(
     settings: BuildSettings | None = None,

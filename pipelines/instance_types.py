@@ -6,8 +6,6 @@ from functools import cache
 
 from batchcast.engine.requests.service_model import committed_model
 
-__all__ = ["of_processing", "of_transform"]
-
 
 @cache
 def of_transform() -> frozenset[str]:

@@ -11,8 +11,6 @@ from batchcast.engine.transform.rules import payload_in_flight
 from batchcast.steps.arguments import ALL
 from batchcast.steps.errors import Problem
 
-__all__ = ["idle_instances", "rule_problems", "rule_texts"]
-
 
 def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
     """Every broken rule; a rule is passed over when one of its parameters is absent (it was wrong by itself)."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from batchcast.pipelines.parameter_rules import rule_texts
 from batchcast.pipelines.parameters import DeclaredParameter, declared_parameters
 
-__all__ = ["parameter_page"]
-
 _HEAD = """\
 # Pipeline parameters
 

@@ -12,20 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from batchcast.pipelines import instance_types
 from batchcast.steps.arguments import ALL, AUTO, NONE, is_moment
 
-__all__ = [
-    "Decimal",
-    "Folder",
-    "History",
-    "Items",
-    "ModelName",
-    "ProcessingType",
-    "ResumeFrom",
-    "RunDate",
-    "RunLabel",
-    "TransformType",
-    "Whole",
-]
-
 # A value that travels as a job's argument: API reference, ContainerArgument (botocore 1.44.8).
 ARGUMENT_MAX_CHARACTERS = 256
 _S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/][^\s]*)?/?")

@@ -20,8 +20,6 @@ from batchcast.pipelines.parameter_rules import rule_problems
 from batchcast.steps.arguments import ALL, AUTO, NONE
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["DeclaredParameter", "Parameters", "check_parameters", "declared_parameters", "parse_overrides"]
-
 
 def service_name(field: str) -> str:
     """`max_payload_in_mb` -> `MaxPayloadInMB`: how SageMaker and the pipeline spell it."""

@@ -10,8 +10,6 @@ from typing import Any
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["image_of", "regions"]
-
 
 def image_of(region: str) -> str:
     """The image's URI. Raises ConfigError for a region the table does not have."""

@@ -12,15 +12,6 @@ from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, p
 from batchcast.engine.requests.members import is_expression
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = [
-    "OPERATIONS",
-    "JobRequest",
-    "declared_in",
-    "resolve_jobs",
-    "resolve_requests",
-    "walk_steps",
-]
-
 # The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.
 OPERATIONS: Mapping[str, str] = {
     "AutoML": "CreateAutoMLJob",

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["BuildSettings", "read_settings"]
-
 # Starts the bundle argv[1] if argv[2] is its SHA-256; its own code cannot vouch for itself.
 # One line, for the service's pattern of an entrypoint knows no other.
 VERIFIED_START = (

@@ -9,8 +9,6 @@ from batchcast.pipelines.parameters import Parameters, declared_parameters
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.publish_arguments import PublishArguments
 
-__all__ = ["BUILD_SHARDS", "TEXTS", "VALIDATE_AND_PUBLISH", "fill_arguments"]
-
 _Arguments = TypeVar("_Arguments", BuildArguments, PublishArguments)
 
 

@@ -9,8 +9,6 @@ from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.shards.request_text import BODY_KEY
 
-__all__ = ["transform_request", "with_request"]
-
 
 def with_request(job: Mapping[str, Any], request: Request = PLAIN_REQUEST) -> dict[str, Any]:
     """The arguments of a transform job with what the contract's `[request]` decides."""

@@ -14,27 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import whole_file
 
-__all__ = [
-    "Assignment",
-    "CapacityKind",
-    "Caps",
-    "ColdStart",
-    "Curve",
-    "Duration",
-    "JobSettings",
-    "Level",
-    "Measured",
-    "Model",
-    "Sample",
-    "Served",
-    "Tuning",
-    "Variant",
-    "check_tuning_fits",
-    "image_identity",
-    "read_tuning",
-    "write_tuning",
-]
-
 # The form of a capacity curve.
 CapacityKind = Literal["ideal", "assumed", "knee", "usl", "measured"]
 

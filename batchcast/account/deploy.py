@@ -26,17 +26,6 @@ from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 from batchcast.steps.store.objects import ObjectMissingError, join_uri, split_uri
 
-__all__ = [
-    "Call",
-    "Deployment",
-    "Package",
-    "apply",
-    "definition_uri",
-    "locate_objects",
-    "package",
-    "plan_deployment",
-]
-
 # A longer definition is sent by its S3 location, as the SageMaker Python SDK 3.27 does too.
 _MAX_INLINE_BYTES = 100 * 1024
 

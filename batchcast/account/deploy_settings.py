@@ -32,8 +32,6 @@ from batchcast.session.session import LOCAL_REGION
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
 
-__all__ = ["DERIVED", "OPTIONS", "DeploySettings", "deploy_options", "read_deploy_settings"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 # Build settings that follow from the code, the contract file and the session.
 DERIVED = ("code_uri", "contract_uri", "region")

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Difference", "differences"]
-
 # Members of a list are the same thing when they have the same name, wherever they stand.
 _NAMES = ("Name", "InputName", "OutputName", "PropertyFileName", "Key")
 _SHOWN_CHARACTERS = 120

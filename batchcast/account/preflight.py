@@ -19,8 +19,6 @@ from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 
-__all__ = ["Finding", "preflight"]
-
 Level = Literal["ok", "warning", "error"]
 # Says in words what a run costs and takes; raises ConfigError for what it lacks. The planner's, or anybody's.
 Estimate = Callable[[Parameters], str]

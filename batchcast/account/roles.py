@@ -9,8 +9,6 @@ from typing import Self
 from batchcast.session.session import Session, pages
 from batchcast.steps.store.objects import split_uri
 
-__all__ = ["Access", "denied"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:

@@ -17,8 +17,6 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Schedule", "delete_schedule", "get_schedule", "put_schedule", "set_state"]
-
 # EventBridge Scheduler user guide, "Adding context attributes", read 2023-11.
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
 # What it becomes, to check the parameters with.

@@ -12,8 +12,6 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Stack", "read_stack", "stack_option"]
-
 _Command = TypeVar("_Command")
 _NEEDED = (
     "BucketName",

@@ -20,8 +20,6 @@ from batchcast.steps.store.objects import split_uri
 if TYPE_CHECKING:
     from sagemaker.mlops.workflow.pipeline import Pipeline
 
-__all__ = ["get_pipeline"]
-
 
 def get_pipeline(
     region: str | None = None,

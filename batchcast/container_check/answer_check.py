@@ -14,8 +14,6 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period, Value, value_at
 
-__all__ = ["forecast_judge"]
-
 
 def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | None]:
     """A function from a record and its answer to what is wrong with the answer, None for nothing.

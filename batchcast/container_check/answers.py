@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["AnsweredRecords", "Judge", "compare_answers", "judge_json"]
-
 Judge = Callable[[bytes, bytes], str | None]
 """What is wrong with the answer (second) to a record (first), in words; None for a good answer."""
 

@@ -31,8 +31,6 @@ from batchcast.container_check.report import CheckFinding, ContainerReport, Load
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import ModelSource, StartError
 
-__all__ = ["check_container"]
-
 _LEAST_TIMEOUT_SECONDS = 60
 _MOST_TIMEOUT_SECONDS = 3600
 _TIMEOUT_FACTOR = 10

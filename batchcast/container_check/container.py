@@ -25,8 +25,6 @@ from batchcast.engine.server.model_server import (
     start_model_server,
 )
 
-__all__ = ["JSON_HEADERS", "CheckLimits", "Container", "Outcome"]
-
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept": "application/json"}
 """What the pipeline's transform jobs send."""
 

@@ -12,8 +12,6 @@ from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
 from batchcast.engine.transform.execution_parameters import ExecutionParameters, ask_container
 
-__all__ = ["ask_parameters", "check_ping"]
-
 _PINGS = 5
 
 

@@ -14,8 +14,6 @@ from batchcast.engine.limits import BYTES_PER_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import StartError
 from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES
 
-__all__ = ["accepted_payload", "check_bad_record", "check_empty_body", "check_oversized_body", "recover"]
-
 """The smaller reading of a megabyte: AWS does not say which the service uses."""
 
 _RETRY_SECONDS = 0.1

@@ -17,8 +17,6 @@ from batchcast.container_check.container import Container
 from batchcast.container_check.report import CheckFinding, LoadLevel, Verdict
 from batchcast.engine.server.http_exchange import Connection
 
-__all__ = ["LEVELS", "answers_in_turn", "check_concurrency", "measure_level", "useful_level"]
-
 LEVELS = (1, 2, 4, 8)
 # A server with several worker processes gives a connection to one of them for good: how the connections of one set
 # happen to lie says little of the next, and a job has a set of its own.

@@ -8,15 +8,6 @@ from batchcast.container_check.answers import AnsweredRecords, Judge, compare_an
 from batchcast.container_check.container import JSON_HEADERS, Container
 from batchcast.container_check.report import CheckFinding
 
-__all__ = [
-    "answer_each",
-    "check_content_types",
-    "check_determinism",
-    "check_keep_alive",
-    "check_multi_record",
-    "check_trailing_newline",
-]
-
 _SLOW_FIRST = 10
 _SLOW_FIRST_SECONDS = 1.0
 _REPEATS = 3

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CheckFinding", "ContainerReport", "LoadLevel", "RecommendedSettings", "Verdict"]
-
 Verdict = Literal["works", "note", "risk", "breaks"]
 """A contract that is kept; good to know; what a job may suffer from; what fails a job."""
 

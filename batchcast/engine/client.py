@@ -29,8 +29,6 @@ from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
-__all__ = ["LocalSageMaker"]
-
 Answer = dict[str, Any]
 
 # Their request is checked where jobs are made, those of pipelines too.

@@ -11,8 +11,6 @@ from batchcast.steps.errors import ConfigError, Problem, ServiceError
 NOT_EMULATED = "not_emulated"
 """The code of what only the engine refuses."""
 
-__all__ = ["NOT_EMULATED", "NotEmulatedError", "ServiceException", "not_emulated", "storage_error"]
-
 _FREE = "Free some space"
 _STORAGE: Mapping[int, tuple[str, str]] = {
     errno.ENOSPC: ("disk_full", _FREE),

@@ -28,8 +28,6 @@ from typing import Any, Literal, get_args
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["NO_FAULTS", "Effect", "Fault", "FaultPlan", "parse_fault_plan"]
-
 Effect = Literal["latency", "status", "reset", "truncated", "garbage", "crash", "slow_ping", "no_output", "stop"]
 EVERY_ATTEMPT = (1, 1_000_000)
 

@@ -14,8 +14,6 @@ from batchcast.engine.resource_name import arn, now
 from batchcast.engine.state import Record, RecordFolder
 from batchcast.steps.errors import BatchcastError, ServiceError
 
-__all__ = ["JobEnd", "JobRun", "Jobs"]
-
 IN_PROGRESS = "InProgress"
 _POLL_SECONDS = 0.05
 _MAX_FAILURE_REASON = 1024

@@ -5,15 +5,6 @@ Source: API reference, CreateTransformJob, ModelClientConfig and TransformResour
 
 from __future__ import annotations
 
-__all__ = [
-    "BYTES_PER_MB",
-    "DEFAULT_INVOCATION_TIMEOUT_SECONDS",
-    "DEFAULT_PAYLOAD_IN_MB",
-    "MAX_INSTANCE_COUNT",
-    "MAX_PAYLOAD_IN_MB",
-    "SMALLEST_MB_BYTES",
-]
-
 MAX_PAYLOAD_IN_MB = 100
 """The largest MaxPayloadInMB, and the most that it may be times MaxConcurrentTransforms."""
 

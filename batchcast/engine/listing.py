@@ -14,8 +14,6 @@ from typing import Any
 
 from batchcast.engine.errors import ServiceException
 
-__all__ = ["Listing", "listed"]
-
 Summary = dict[str, Any]
 
 

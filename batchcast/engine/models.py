@@ -9,8 +9,6 @@ from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.resource_name import arn, now, resource_id
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["create_model", "delete_model", "describe_model", "model_summaries"]
-
 
 def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """Raises ServiceException for a name that is taken, NotEmulatedError for a model that no server is declared for."""

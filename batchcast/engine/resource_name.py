@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["ACCOUNT", "REGION", "arn", "now", "resource_id"]
-
 REGION = "local"
 ACCOUNT = "000000000000"
 

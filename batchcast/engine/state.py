@@ -21,8 +21,6 @@ from batchcast.steps.errors import DataError
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import whole_file
 
-__all__ = ["Record", "RecordFolder"]
-
 Record = dict[str, Any]
 
 _LOOKER_SECONDS = 0.05

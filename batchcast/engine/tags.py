@@ -9,8 +9,6 @@ from batchcast.engine.errors import ServiceException
 from batchcast.engine.resource_name import arn, resource_id
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["add_tags", "delete_tags", "list_tags"]
-
 _MOST_TAGS = 50
 
 

@@ -23,8 +23,6 @@ from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Workspace"]
-
 _STATE = "state"
 # A model that is only declared was never created: its description has to have a time all the same.
 _PIPELINE = {"PipelineName": str, "PipelineDefinition": str, "LastModifiedTime": str}

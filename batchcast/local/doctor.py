@@ -15,8 +15,6 @@ from typing import Any, Literal
 
 from batchcast.local.sample import SAMPLE
 
-__all__ = ["HealthLine", "examine"]
-
 Grade = Literal["ok", "warning", "error"]
 _PYTHONS = ((3, 11), (3, 12))
 # What the commands need; the floors of pyproject.toml, which a test compares.

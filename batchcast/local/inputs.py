@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from batchcast.engine import ModelSource
     from batchcast.session.session import WorkspaceSession
 
-__all__ = ["DOWNLOADED", "LocalInputs", "check_undisturbed", "history_directory"]
-
 DOWNLOADED = "history-from-s3"
 """The folder of a workspace with the copies of histories that lie on S3."""
 _ONE_FILE = "history-of-one-file"

@@ -16,8 +16,6 @@ from batchcast.session.start_lock import start_lock
 from batchcast.steps.errors import DataError
 from batchcast.steps.store.objects import join_uri
 
-__all__ = ["Leftover", "clear_leftovers"]
-
 _UNFINISHED = ("Executing", "Stopping")
 
 

@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from batchcast.runs.watch.run_and_wait import OpenDisplay
     from batchcast.session.session import WorkspaceSession
 
-__all__ = [
-    "LOCAL_DEFAULTS",
-    "LOCAL_ROLE",
-    "PIPELINE_NAME",
-    "LocalRun",
-    "deploy_local",
-    "local_run",
-    "run_local",
-    "sample_model",
-]
-
 LOCAL_DEFAULTS = {
     "HistoryUri": "s3://history/",
     "RunsUri": "s3://batchcast/runs",

@@ -11,8 +11,6 @@ from pathlib import Path
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
 
-__all__ = ["SAMPLE", "SAMPLES", "SAMPLE_RUN_DATE", "bakery_records", "read_sample_file", "sample_file"]
-
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
 # The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
 SAMPLE_RUN_DATE = "2019-03-30"

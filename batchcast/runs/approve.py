@@ -18,8 +18,6 @@ from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
 
-__all__ = ["approve_run", "reject_run"]
-
 
 def approve_run(run: PastRun, contract: bytes, approval: Approval, now: datetime) -> dict[str, Any]:
     """Publish the forecasts of a held run as they are; its new report.

@@ -14,8 +14,6 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.publish.publication import read_publication
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["BackfilledDate", "backfill", "backfill_dates", "backfill_parameters"]
-
 Attend = Callable[[Mapping[str, str]], tuple[dict[str, Any], int]]
 """Runs one execution with these parameters to its end; the result's document and the exit code."""
 

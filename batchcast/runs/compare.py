@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from batchcast.steps.outcome.ledger import LedgerRow
 
-__all__ = ["compare_fates", "compare_forecasts", "compare_inputs", "compare_runs", "compare_values"]
-
 _NAMED = 20
 _GOOD = ("ok", "carried")
 

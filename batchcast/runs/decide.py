@@ -15,8 +15,6 @@ from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.store.objects import ObjectStore, join_uri, key_path
 from batchcast.steps.validate_and_publish import validate_and_publish
 
-__all__ = ["decide_stored_run"]
-
 
 def decide_stored_run(
     store: ObjectStore, arguments: PublishArguments, contract: bytes, *, approval: Approval | None = None

@@ -8,8 +8,6 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError
 
-__all__ = ["deployed_pipeline"]
-
 
 def deployed_pipeline(session: Session, name: str) -> dict[str, Any] | None:
     """DescribePipeline's answer; None when there is no such pipeline."""

@@ -15,8 +15,6 @@ from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, CoverageError, ServiceError
 from batchcast.steps.outcome.data_log import failed_requests
 
-__all__ = ["Failure", "failure_lines", "failures"]
-
 _NAMED_SHARDS = 5
 _DESCRIBE = {
     "processing-job": ("describe_processing_job", "ProcessingJobName"),

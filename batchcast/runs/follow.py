@@ -11,18 +11,6 @@ from typing import Any
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import BatchcastError, ServiceError, parse_error
 
-__all__ = [
-    "AWS_PACE",
-    "ENDED",
-    "WORKSPACE_PACE",
-    "ExecutionView",
-    "Pace",
-    "StepView",
-    "error_of",
-    "follow",
-    "view",
-]
-
 # DescribePipelineExecution, PipelineExecutionStatus (botocore 1.44, 2026-11).
 ENDED = frozenset({"Succeeded", "Failed", "Stopped", "CompletedWithFailures"})
 

@@ -12,8 +12,6 @@ from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
-__all__ = ["INTERRUPTED", "flag_lines", "outcome_of", "pointer_lines"]
-
 INTERRUPTED = 130
 _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
 

@@ -12,8 +12,6 @@ from batchcast.steps.shards.manifest import MANIFEST_FILE
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["ShardCounts", "StepProgress", "count_shards", "shard_records"]
-
 _ROUNDS = {"Transform": 0, "TransformRetry": 1}
 _OBJECTS_A_PAGE = 1000
 # One listing call in so many seconds, whatever the number of shards: 480 calls in ten hours.

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DamagedRun", "PublishedRun", "list_damaged", "list_published", "prune", "read_forecasts", "rollback"]
-
 PRUNED_NAME = "_PRUNED.json"  # a run with this object is being removed; whoever prunes next finishes it
 
 

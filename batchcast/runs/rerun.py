@@ -14,8 +14,6 @@ from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.selection import parse_item_ids
 from batchcast.steps.store.objects import ObjectStore, join_uri
 
-__all__ = ["put_items", "rerun_of_items", "rerun_of_the_rest"]
-
 _RUNNING = ("Executing", "Stopping")
 
 

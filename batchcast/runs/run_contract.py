@@ -7,8 +7,6 @@ import json
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session
 
-__all__ = ["contract_of_run"]
-
 
 def contract_of_run(session: Session, run: PastRun) -> tuple[str, bytes]:
     """Its URI and its bytes; the definition of the execution names it. Raises ObjectMissingError when it is gone."""

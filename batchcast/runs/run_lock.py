@@ -12,8 +12,6 @@ from batchcast.session.session import Session, WorkspaceSession
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.publish.lock import PublishLock, free_lock, held_by, lock_uri, read_lock
 
-__all__ = ["Holder", "check_no_overlap", "find_holder", "in_the_way"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:

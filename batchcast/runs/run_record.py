@@ -21,8 +21,6 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["PastRun", "find_run", "latest_run"]
-
 _NAMED_RUNS = 5
 
 

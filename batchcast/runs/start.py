@@ -20,18 +20,6 @@ from batchcast.steps.arguments import AUTO
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = [
-    "Listed",
-    "default_label",
-    "list_runs",
-    "pointer_problem",
-    "required_pipeline",
-    "run_parameters",
-    "start_run",
-    "started_status",
-    "stop_run",
-]
-
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82
 _CLOCKS_APART = timedelta(days=1)

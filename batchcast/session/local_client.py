@@ -18,8 +18,6 @@ from batchcast.session.workspace_services import log_answers, object_answers
 if TYPE_CHECKING:
     from batchcast.engine import LocalSageMaker
 
-__all__ = ["local_client"]
-
 _Answers = Callable[[str, Mapping[str, Any]], Any]
 # What the parameters are handed on by, from the event that has them to the one that is answered.
 _PARAMETERS = "batchcast_parameters"

@@ -13,8 +13,6 @@ from batchcast.steps.errors import ConfigError, ModelError, Problem
 if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelCommand, ModelSource
 
-__all__ = ["command_with_port", "model_server", "served_model"]
-
 
 @contextmanager
 def served_model(model: ModelSource) -> Iterator[str]:

@@ -11,8 +11,6 @@ from typing import Any
 
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
-__all__ = ["TranslatingClient", "action", "error_code"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Kind:

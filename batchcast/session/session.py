@@ -22,17 +22,6 @@ from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 if TYPE_CHECKING:
     from batchcast.engine import FaultPlan
 
-__all__ = [
-    "LOCAL_REGION",
-    "LOCAL_START_SECONDS",
-    "AwsSession",
-    "Session",
-    "WorkspaceSession",
-    "open_session",
-    "pages",
-    "session_options",
-]
-
 # What stands for the region in a workspace.
 LOCAL_REGION = REGION
 # A person waits: not the half hour that SageMaker gives a container.

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from batchcast.steps.errors import Problem, ServiceError
 
-__all__ = ["start_lock"]
-
 _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 

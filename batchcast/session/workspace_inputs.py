@@ -18,8 +18,6 @@ from batchcast.session.workspace_models import read_models
 from batchcast.steps.arguments import ALL
 from batchcast.steps.store.objects import DirectoryStore
 
-__all__ = ["changed_inputs", "describe_inputs", "run_inputs"]
-
 _MARK = "batchcast inputs "
 _NAMES = {
     "history": "the history",

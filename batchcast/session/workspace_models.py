@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from batchcast.engine import ModelSource
     from batchcast.session.session import WorkspaceSession
 
-__all__ = ["MODELS_FILE", "check_model", "declare_model", "read_models"]
-
 MODELS_FILE = "models.toml"
 _KEYS = ("command", "url")
 

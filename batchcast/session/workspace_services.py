@@ -14,8 +14,6 @@ from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, StoredObject
 
-__all__ = ["log_answers", "object_answers"]
-
 Answer = dict[str, Any]
 _Answer = Callable[[Mapping[str, Any]], Answer]
 

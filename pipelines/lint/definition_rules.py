@@ -19,8 +19,6 @@ from batchcast.pipelines.lint.property_rules import property_problems
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem
 
-__all__ = ["StepDeclaration", "definition_problems"]
-
 # API reference, CreatePipeline and StartPipelineExecution (botocore 1.44.8); the number of steps is a default quota.
 _MAX_CHARACTERS = 1_048_576
 _MAX_PARAMETERS = 200

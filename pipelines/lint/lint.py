@@ -19,8 +19,6 @@ from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["ADVICE", "check_requests", "lint"]
-
 # What the service takes, and what then does not do what it seems to; all other findings it refuses.
 ADVICE = frozenset(
     {

@@ -12,8 +12,6 @@ from batchcast.engine.pipeline.expressions import Reference
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem
 
-__all__ = ["property_problems"]
-
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_\-]*)|\[(\d+)\]|\[['\"](.+?)['\"]\]")
 
 

@@ -15,8 +15,6 @@ from batchcast.pipelines.requests import JobRequest
 from batchcast.steps.arguments import ALL, NONE
 from batchcast.steps.errors import Problem
 
-__all__ = ["documented_problems"]
-
 # Flags of BuildShards that name an object it opens, and the value that names none.
 _USED_BY_THE_STEP = {"--resume-from": NONE, "--items-uri": ALL, "--publish-uri": NONE}
 

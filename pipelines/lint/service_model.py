@@ -17,8 +17,6 @@ from batchcast.engine.requests.members import is_expression
 from batchcast.engine.requests.service_model import MODEL_FILE, Violation, violations, with_documented_limits
 from batchcast.steps.errors import Problem
 
-__all__ = ["engine_model_text", "request_problems"]
-
 # A pipeline step's job is named by the service.
 _NAMED_BY_SERVICE = {
     "CreateAutoMLJob": "AutoMLJobName",

@@ -19,8 +19,6 @@ from batchcast.pipelines.schedule.cron import parse_cron
 from batchcast.pipelines.schedule.times import time_zone
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["definitions_in", "is_template", "schedule_problems"]
-
 _PIPELINE = "AWS::SageMaker::Pipeline"
 # CloudFormation template reference, read 2026-11: where the type keeps its targets.
 _TARGETS = {"AWS::Events::Rule": "Targets", "AWS::Scheduler::Schedule": "Target"}

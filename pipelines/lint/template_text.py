@@ -12,8 +12,6 @@ from typing import Any
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["filled_later", "parse_template_text", "read_body", "template_string", "unwrapped"]
-
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 # A reference that stands outside quotation marks is a number or the like.
 _BARE_REFERENCE = re.compile(r"(?<=[:\[,])(\s*)\$\{[^}]+\}(?=\s*[,\]}])")

@@ -11,8 +11,6 @@ from batchcast.pipelines.requests import JobRequest
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import Problem
 
-__all__ = ["measured_problems"]
-
 # API reference, ModelClientConfig (botocore 1.44.8).
 
 

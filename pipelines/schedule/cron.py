@@ -14,8 +14,6 @@ from datetime import date, datetime, time, timedelta
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Cron", "parse_cron"]
-
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
 _WEEKDAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}

@@ -15,8 +15,6 @@ from zoneinfo import ZoneInfo, available_timezones
 from batchcast.pipelines.schedule.cron import Cron
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Occurrence", "next_irregular", "next_runs", "time_zone"]
-
 # Clocks change twice a year. An hourly schedule has so many times in it; of one that runs oftener the next weeks do.
 _YEAR = timedelta(days=366)
 _MOST_LOOKED_AT = 9000

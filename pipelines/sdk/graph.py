@@ -18,8 +18,6 @@ from batchcast.pipelines.step_configuration import BUILD_SHARDS, TEXTS, VALIDATE
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 
-__all__ = ["NO_TELEMETRY", "compile_graph", "pipeline_parts"]
-
 _MODEL_CLIENT_CONFIG = ("InvocationsTimeoutInSeconds", "InvocationsMaxRetries")
 _CONTENT_TYPE = "application/json"
 _CONTAINER = ContainerPaths()

@@ -12,8 +12,6 @@ from typing import Any
 from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["condition_problems", "holds"]
-
 _ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
     "GreaterThan": operator.gt,
     "GreaterThanOrEqualTo": operator.ge,

@@ -9,8 +9,6 @@ from typing import Any
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy
 from batchcast.engine.pipeline.parameters import ParameterDeclaration
 
-__all__ = ["COMPLETED", "TRIGGERS", "Branch", "Definition", "Dependency", "PropertyFile", "Step"]
-
 COMPLETED = "Completed"
 TRIGGERS = (COMPLETED, "Failed", "Stopped", "Any")
 

@@ -20,8 +20,6 @@ from batchcast.engine.pipeline.parameters import ParameterDeclaration, parse_par
 from batchcast.engine.pipeline.step_graph import graph_problems
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["parse_definition"]
-
 VERSION = "2020-12-01"
 
 _JOB_KEYS = frozenset(

@@ -14,8 +14,6 @@ from typing import Any
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["Reference", "Scope", "evaluate", "expression_problems", "references", "text_of"]
-
 _STEP_GET = re.compile(r"Steps\.(?P<step>[A-Za-z0-9\-_]+)\.(?P<path>.+)")
 _NAMED_GET = re.compile(r"(?P<kind>Parameters|Execution)\.(?P<name>[A-Za-z0-9\-_]+)")
 _PROPERTY_PART = re.compile(

@@ -15,8 +15,6 @@ from typing import Any
 from batchcast.engine.errors import ServiceException
 from batchcast.steps.errors import Problem
 
-__all__ = ["ParameterDeclaration", "Scalar", "parameter_values", "parse_parameter"]
-
 Scalar = str | int | float | bool
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

@@ -12,15 +12,6 @@ from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError
 
-__all__ = [
-    "create_pipeline",
-    "delete_pipeline",
-    "describe_pipeline",
-    "find_pipeline",
-    "pipeline_summaries",
-    "update_pipeline",
-]
-
 _KEPT = ("PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration", "Tags")
 _DESCRIBED = (*_KEPT[:-1], "PipelineName", "PipelineDefinition", "CreationTime", "LastModifiedTime")
 

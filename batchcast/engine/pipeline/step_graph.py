@@ -14,17 +14,6 @@ from batchcast.engine.pipeline.expressions import references
 from batchcast.engine.requests.members import values_at
 from batchcast.steps.errors import Problem
 
-__all__ = [
-    "ENDED",
-    "StepState",
-    "ancestors",
-    "final_status",
-    "graph_problems",
-    "predecessors",
-    "ready_steps",
-    "unmet",
-]
-
 EXECUTION_VARIABLES = (
     "StartDateTime",
     "CurrentDateTime",

@@ -15,8 +15,6 @@ from typing import Any
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri, key_path
 
-__all__ = ["InputError", "private_path", "stage_inputs", "upload_outputs"]
-
 _OPT_ML = "/opt/ml"
 
 

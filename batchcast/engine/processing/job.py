@@ -24,8 +24,6 @@ from batchcast.engine.server.guarded_process import kill_group, start_guarded, s
 from batchcast.steps.store.job_logs import LOGS_VARIABLE
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["ProcessingResult", "run_processing_job"]
-
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
 STOP_GRACE_SECONDS = 10.0
 

@@ -11,8 +11,6 @@ from batchcast.engine.requests.refusal import refuse, refused_members
 from batchcast.engine.requests.request_check import check_request, refuse_as_service
 from batchcast.steps.errors import Problem
 
-__all__ = ["DESCRIBED_ONLY", "REFUSED", "check_processing_request"]
-
 DESCRIBED_ONLY = frozenset(
     {
         "AppSpecification.ImageUri",

@@ -11,8 +11,6 @@ from typing import Any
 from batchcast.engine.requests.members import known_member
 from batchcast.steps.errors import Problem
 
-__all__ = ["processing_problems"]
-
 _ROOT = "/opt/ml/processing/"
 _PLACES = (("ProcessingInputs", "InputName", "S3Input"), ("ProcessingOutputConfig.Outputs", "OutputName", "S3Output"))
 

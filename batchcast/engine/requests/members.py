@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["is_expression", "known_member", "values_at"]
-
 
 def is_expression(value: Any) -> bool:
     """Whether the value is computed by the service: `Get`, `Std:Join`, `Std:JsonGet`."""

@@ -10,8 +10,6 @@ from batchcast.engine.requests.members import values_at
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
-__all__ = ["refuse", "refuse_keys", "refused_members"]
-
 
 def refuse(problems: Iterable[Problem]) -> None:
     """Raises NotEmulatedError with all of the problems, if there are any."""

@@ -14,8 +14,6 @@ from batchcast.engine.errors import ServiceException
 from batchcast.engine.requests.service_model import PYTHON_TYPES, Violation, committed_model, violations
 from batchcast.steps.errors import Problem
 
-__all__ = ["check_request", "idempotency_tokens", "refuse_as_service"]
-
 _BY_THE_CLIENT = ("unknown_member", "missing_member", "wrong_type")
 
 

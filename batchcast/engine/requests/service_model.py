@@ -17,8 +17,6 @@ from typing import Any
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 
-__all__ = ["MODEL_FILE", "PYTHON_TYPES", "Violation", "committed_model", "violations", "with_documented_limits"]
-
 MODEL_FILE = Path(__file__).with_name("service_model.json")
 PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
     "structure": (Mapping,),

@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["kill_group", "start_guarded", "stop_group"]
-
 
 def start_guarded(
     command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: BinaryIO

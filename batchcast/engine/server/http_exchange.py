@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import cast
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Connection", "NoAnswerError"]
-
 MAX_ANSWER_BYTES = 1 << 29
 """The largest body of an answer, which is held in memory; the service publishes no limit, this is our pick."""
 

@@ -24,18 +24,6 @@ from batchcast.engine.server.guarded_process import kill_group, start_guarded, s
 from batchcast.engine.server.http_exchange import Connection, NoAnswerError
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = [
-    "START_DEADLINE_SECONDS",
-    "ModelCommand",
-    "ModelServer",
-    "ModelSource",
-    "ModelUrl",
-    "StartError",
-    "free_ports",
-    "start_model_server",
-    "wait_until_ready",
-]
-
 PING_TIMEOUT_SECONDS = 2.0
 PING_INTERVAL_SECONDS = 1.0
 START_DEADLINE_SECONDS = 1800.0

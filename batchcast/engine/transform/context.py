@@ -13,8 +13,6 @@ from batchcast.engine.transform.plan import TransformOptions, TransformPlan
 from batchcast.engine.transform.progress import TransformTally
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Blame", "FailedFile", "TransformContext"]
-
 Blame = Literal["ClientError", "AlgorithmError"]
 
 

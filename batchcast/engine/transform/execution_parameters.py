@@ -14,14 +14,6 @@ from typing import Any, Literal
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.http_exchange import Connection, NoAnswerError
 
-__all__ = [
-    "CONTAINER_SPELLING",
-    "ExecutionParameters",
-    "ask_container",
-    "left_to_container",
-    "parameters_in_force",
-]
-
 Strategy = Literal["SingleRecord", "MultiRecord"]
 
 CONTAINER_SPELLING: Mapping[Strategy, str] = {"SingleRecord": "SINGLE_RECORD", "MultiRecord": "MULTI_RECORD"}

@@ -14,8 +14,6 @@ from batchcast.engine.transform.invocation import Invoker, RecordFailedError
 from batchcast.engine.transform.log import message_lines
 from batchcast.steps.errors import DataError
 
-__all__ = ["FileTransform"]
-
 _AHEAD_BYTES = 64 << 20
 
 

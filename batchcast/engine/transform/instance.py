@@ -22,8 +22,6 @@ from batchcast.engine.transform.log import DataLog
 from batchcast.engine.transform.share import ShareTransform
 from batchcast.engine.transform.slots import Slots
 
-__all__ = ["TransformInstance"]
-
 
 class TransformInstance:
     """`run` in a thread of its own; `abort` from any thread ends it within moments."""

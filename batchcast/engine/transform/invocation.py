@@ -20,8 +20,6 @@ from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.data.packing import MiniBatch
 from batchcast.engine.transform.log import DataLog, message_lines
 
-__all__ = ["Invoker", "RecordFailedError"]
-
 _CHUNK_BYTES = 1 << 20
 _EXIT_IS_SEEN_WITHIN_SECONDS = 0.5
 

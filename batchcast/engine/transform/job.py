@@ -24,8 +24,6 @@ from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.engine.transform.progress import TransformProgress, TransformTally
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["TransformResult", "run_transform_job"]
-
 _SECONDS_BETWEEN_LOOKS = 0.02
 _MAX_REASON_CHARACTERS = 1024
 

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["DataLog", "job_log_folder", "message_lines"]
-
 _MAX_MESSAGE_LINES = 100
 
 

@@ -12,8 +12,6 @@ from batchcast.engine.transform.data.data_processing import DataProcessing, data
 from batchcast.engine.transform.data.packing import Packing
 from batchcast.engine.transform.execution_parameters import CONTAINER_SPELLING, ExecutionParameters
 
-__all__ = ["TransformOptions", "TransformPlan", "transform_plan"]
-
 # API reference, ModelClientConfig. The CDK documents other defaults (60 s, no retry); the API decides.
 DEFAULT_MAX_RETRIES = 3
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["TransformProgress", "TransformTally"]
-
 _SECONDS_BETWEEN_REPORTS = 0.1
 
 

@@ -13,8 +13,6 @@ from batchcast.engine.transform.data.input import check_input
 from batchcast.engine.transform.rules import transform_problems
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["DESCRIBED_ONLY", "REFUSED", "check_transform_request"]
-
 DESCRIBED_ONLY = frozenset(
     {
         "ExperimentConfig",

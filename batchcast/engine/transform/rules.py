@@ -15,8 +15,6 @@ from batchcast.engine.transform.data.data_processing import CSV, FILTERED_TYPES,
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import Problem
 
-__all__ = ["payload_in_flight", "transform_problems"]
-
 _DATA_PROCESSING = "DataProcessing"
 _WHOLE = "$"
 

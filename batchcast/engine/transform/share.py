@@ -13,8 +13,6 @@ from batchcast.engine.transform.file import FileTransform
 from batchcast.engine.transform.invocation import Invoker
 from batchcast.engine.transform.slots import Slots
 
-__all__ = ["ShareTransform"]
-
 Drain = Callable[[Connection], None]
 
 

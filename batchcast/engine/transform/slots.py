@@ -8,8 +8,6 @@ from types import TracebackType
 
 from batchcast.engine.server.http_exchange import Connection
 
-__all__ = ["Slots"]
-
 
 class Slots:
     """A context manager; at its end every connection is closed."""

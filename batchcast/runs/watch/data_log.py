@@ -12,8 +12,6 @@ from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.outcome.data_log import FailedRequest, failed_requests
 
-__all__ = ["with_answers"]
-
 
 def with_answers(
     failed: Iterable[Mapping[str, Any]], session: Session, execution: ExecutionView

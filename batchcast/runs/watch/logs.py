@@ -11,8 +11,6 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError
 
-__all__ = ["LogLine", "data_log", "job_log"]
-
 # Developer guide, "Log groups and streams that Amazon SageMaker AI sends to CloudWatch Logs", read 2023-03.
 _GROUPS = {"processing-job": "/aws/sagemaker/ProcessingJobs", "transform-job": "/aws/sagemaker/TransformJobs"}
 # Every line of a data-log has it, and no line of a container.

@@ -27,8 +27,6 @@ from batchcast.steps.store.objects import ObjectStore, join_uri
 if TYPE_CHECKING:
     from batchcast.engine import LocalSageMaker
 
-__all__ = ["Display", "OpenDisplay", "ProgressOf", "run_and_wait", "show_nothing", "start_in_workspace", "wait_for_run"]
-
 # Whether a process has died is asked of every execution and job of the workspace.
 _TAKE_OVER_SECONDS = 1.0
 

@@ -13,8 +13,6 @@ from batchcast.runs.progress import StepProgress, count_shards, shard_records
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session, WorkspaceSession
 
-__all__ = ["run_status", "status_lines"]
-
 
 def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str, Any], int]:
     """The document of `status --json`, and the exit code: 0 while the run goes on, then as `wait` ends.

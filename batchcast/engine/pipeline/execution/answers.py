@@ -15,14 +15,6 @@ from batchcast.engine.resource_name import arn
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = [
-    "describe_definition",
-    "describe_execution",
-    "execution_steps",
-    "execution_summaries",
-    "parameters_of_execution",
-]
-
 _DESCRIBED = (
     "PipelineExecutionDisplayName",
     "PipelineExecutionDescription",

@@ -14,15 +14,6 @@ from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = [
-    "forget_execution",
-    "interrupted",
-    "resume_execution",
-    "retry_execution",
-    "start_execution",
-    "stop_execution",
-]
-
 # An execution's record tells its end a moment before its owner lets go of it.
 _ENDING_SECONDS = 5.0
 

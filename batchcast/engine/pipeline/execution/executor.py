@@ -24,8 +24,6 @@ from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["Executor", "start_executor"]
-
 _POLL_SECONDS = 0.05
 _MAX_STEP_REASON = 1024
 _MAX_EXECUTION_REASON = 1300

@@ -18,8 +18,6 @@ from batchcast.engine.resource_name import arn, now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["EXECUTING", "execution_arn", "execution_variables", "find_execution", "new_execution"]
-
 EXECUTING = "Executing"
 """The status of a record until its execution has ended; Stopping is told from the request to stop beside it."""
 

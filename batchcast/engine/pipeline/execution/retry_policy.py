@@ -13,8 +13,6 @@ from typing import Any
 from batchcast.engine.errors import ServiceException
 from batchcast.steps.errors import Problem
 
-__all__ = ["RetryCount", "RetryPolicy", "creation_exception", "failure_exception", "parse_retry_policy"]
-
 SERVICE_FAULT = "Step.SERVICE_FAULT"
 THROTTLING = "Step.THROTTLING"
 JOB_INTERNAL_ERROR = "SageMaker.JOB_INTERNAL_ERROR"

@@ -15,8 +15,6 @@ from batchcast.engine.pipeline.step_graph import ancestors, predecessors, unmet
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 
-__all__ = ["reused_steps"]
-
 
 def reused_steps(
     workspace: Workspace, pipeline: str, definition: Definition, config: Mapping[str, Any] | None

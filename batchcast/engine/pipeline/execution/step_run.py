@@ -16,8 +16,6 @@ from batchcast.engine.pipeline.execution.step_values import ExecutionContext, sc
 from batchcast.engine.pipeline.expressions import evaluate, text_of
 from batchcast.steps.errors import BatchcastError
 
-__all__ = ["StepEnd", "run_step"]
-
 _STATUS_OF_JOB = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped"}
 _MAX_JOB_NAME = 63
 _HASH_LENGTH = 10

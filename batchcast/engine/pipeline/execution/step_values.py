@@ -18,8 +18,6 @@ from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import join_uri
 
-__all__ = ["ExecutionContext", "job_of", "scope", "step_states"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionContext:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["dump_row", "load_row"]
-
 _FIELD = re.compile(r'"((?:[^"]|"")*)"(?=,|$)|([^,"]*)(?=,|$)')
 _NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s')
 

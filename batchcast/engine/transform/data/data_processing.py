@@ -13,8 +13,6 @@ from batchcast.engine.transform.data.csv_row import dump_row, load_row
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 
-__all__ = ["CSV", "FILTERED_TYPES", "DataProcessing", "ProcessingError", "data_processing", "media_type"]
-
 CSV = "text/csv"
 FILTERED_TYPES = (CSV, "application/json", "application/jsonlines")
 _OUTPUT_KEY = "SageMakerOutput"

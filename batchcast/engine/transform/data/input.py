@@ -11,8 +11,6 @@ from batchcast.engine.errors import ServiceException
 from batchcast.steps.errors import DataError
 from batchcast.steps.store.objects import ObjectStore, split_uri
 
-__all__ = ["InputObject", "check_input", "input_objects", "instance_share"]
-
 _Object = TypeVar("_Object")
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["JsonPath", "PathError", "parse_json_path"]
-
 _NAME = r"'[^']*'|\"[^\"]*\""
 _INDEX = r"-?\d+"
 _SLICE = rf"(?:{_INDEX})?\s*:\s*(?:{_INDEX})?"

@@ -12,8 +12,6 @@ from collections.abc import Collection
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["dump_json", "load_json", "load_members"]
-
 
 class _Number(str):
     """A JSON number as it was written."""

@@ -13,8 +13,6 @@ from typing import BinaryIO, Literal, cast
 from batchcast.engine.limits import BYTES_PER_MB
 from batchcast.engine.transform.data.data_processing import DataProcessing
 
-__all__ = ["MiniBatch", "Packing", "PackingError", "mini_batches"]
-
 _PIECE_BYTES = 1 << 20
 _NOT_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
