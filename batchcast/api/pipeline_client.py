@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from batchcast.runs.published import PublishedRun
 
-__all__ = ["PipelineClient", "connect"]
-
 _WORKSPACE_OPTIONS = ("history", "model_command", "model_url")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
     from batchcast.runs.watch.run_and_wait import Display, ProgressOf
 
-__all__ = ["Run"]
-
 
 class Run:
     """A run by its id. What is asked of it is looked up when it is asked: the object keeps nothing.

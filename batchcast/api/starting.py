@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from batchcast.session.session import Session, WorkspaceSession
 
-__all__ = ["start_with"]
-
 
 def start_with(session: Session, pipeline_name: str, values: Mapping[str, str]) -> str:
     """Start a run with these parameters; its id. The same label and parameters are one run on AWS.

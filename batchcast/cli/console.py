@@ -24,8 +24,6 @@ from batchcast.runs.outcome import flag_lines, pointer_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
 
-__all__ = ["RunDisplay", "cell", "echo", "print_next", "print_result", "stdout_console"]
-
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
 # With fewer characters there is no room for a bar beside what it says in words.

@@ -12,8 +12,6 @@ from batchcast import __version__
 from batchcast.steps.errors import BatchcastError
 from batchcast.steps.plain_text import plain_text
 
-__all__ = ["main", "root"]
-
 # Section -> name -> (module:attribute below batchcast.cli, one line for the overview, which a test holds against the
 # command's own help).
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {

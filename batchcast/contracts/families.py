@@ -14,8 +14,6 @@ from typing import Any
 
 from batchcast.contracts.proposal import Proposal
 
-__all__ = ["FAMILIES", "ContainerFamily"]
-
 _QUANTILES = ("0.1", "0.5", "0.9")
 
 

@@ -10,8 +10,6 @@ from typing import Any
 from batchcast.contracts.families import ContainerFamily
 from batchcast.contracts.proposal import Proposal
 
-__all__ = ["FirstContract", "deploy_text", "write_out"]
-
 _TEMPLATES = ("body", "record")
 
 

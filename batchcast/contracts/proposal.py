@@ -17,8 +17,6 @@ import pyarrow.dataset as ds
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
-__all__ = ["Proposal", "find_frequency", "propose"]
-
 # Names that columns of such a kind have, the likeliest first.
 _TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "time", "period", "start")
 _TARGETS = ("sales", "demand", "target", "y", "quantity", "qty", "units", "units_sold", "volume", "load", "value")

@@ -13,8 +13,6 @@ from batchcast.planner.arithmetic import async_queue, formula, scenarios
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["WAYS", "Choice", "Needs", "Way", "choose_way"]
-
 # A job runs by itself, a submission only as long as somebody lets it, an endpoint that is always on wants watching:
 # of ways that cost about the same the first is chosen.
 WAYS = {

@@ -17,8 +17,6 @@ from typing import Any
 from batchcast.session.service_errors import error_code
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
-__all__ = ["TIMEOUT_SECONDS", "Ask", "RealTimeAnswer", "ask_all", "ask_endpoint", "ask_url"]
-
 # API reference, InvokeEndpoint: a model has 60 s to answer; a client should wait 70.
 TIMEOUT_SECONDS = 70.0
 _JSON = "application/json"

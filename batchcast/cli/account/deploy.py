@@ -11,8 +11,6 @@ import click
 from batchcast.account.deploy_settings import deploy_options
 from batchcast.session.session import session_options
 
-__all__ = ["deploy_command"]
-
 
 @click.command()
 @deploy_options

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from batchcast.account.preflight import Finding
     from batchcast.pipelines.parameters import Parameters
 
-__all__ = ["preflight_command"]
-
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 

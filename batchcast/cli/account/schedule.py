@@ -16,8 +16,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.pipelines.schedule.times import Occurrence
 
-__all__ = ["schedule_command"]
-
 _PREVIEWED = 10
 _AFTER_CREATION = 3
 _name = click.option(

@@ -8,8 +8,6 @@ import click
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["FAMILY_NAMES", "init_command"]
-
 # The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
 FAMILY_NAMES = (
     *("deepar", "chronos-2", "gluonts", "autogluon", "mlflow"),

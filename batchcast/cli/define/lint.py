@@ -15,8 +15,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["lint_command"]
-
 _REFUSED = ConfigError.exit_code
 
 

@@ -10,8 +10,6 @@ import click
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["parameters_command", "show_command"]
-
 # Stands for the execution id in resolved requests, which only the service can give.
 EXAMPLE_RUN_ID = "runid0000000"
 

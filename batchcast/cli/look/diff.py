@@ -14,8 +14,6 @@ from batchcast.session.session import session_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["diff_command"]
-
 _MOVERS = 10
 _SHOWN_ITEMS = 5
 

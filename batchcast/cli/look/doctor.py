@@ -11,8 +11,6 @@ import click
 
 from batchcast.steps.errors import ConfigError
 
-__all__ = ["doctor_command"]
-
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress
     from batchcast.serving.endpoint.settings import AsyncSettings
 
-__all__ = ["async_command"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _NAME = BuildSettings().pipeline_name
 

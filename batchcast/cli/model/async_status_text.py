@@ -9,8 +9,6 @@ import click
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.serving.endpoint.status import AsyncStatus
 
-__all__ = ["print_status", "status_document", "usd_per_hour"]
-
 
 def usd_per_hour(settings: AsyncSettings, region: str, price_per_hour: float | None) -> float | None:
     """USD an instance hour; None where nobody said and the table has no such type in the region."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from batchcast.container_check import Judge
 
-__all__ = ["check_container_command"]
-
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
 

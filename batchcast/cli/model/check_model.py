@@ -15,8 +15,6 @@ from batchcast.steps.errors import ModelError
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.model_check import CheckedAnswer
 
-__all__ = ["check_model_command"]
-
 _REQUEST_SHOWN = 400
 _ROWS_SHOWN = 3
 

@@ -11,8 +11,6 @@ import click
 if TYPE_CHECKING:
     from batchcast.container_check import ContainerReport
 
-__all__ = ["container_document", "print_container_report"]
-
 _MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]", "breaks": "[red]✗[/]"}
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
 
-__all__ = ["forecast_command"]
-
 
 @click.command()
 @click.argument("items", nargs=-1, required=True, metavar="ITEM…")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from batchcast.serving.adhoc.plot import PlottedForecast, terminal_plot, week_table
 
-__all__ = ["print_forecasts"]
-
 _MOST_COLUMNS = 110
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from batchcast.serving.realtime import Ask
     from batchcast.steps.contract.model_contract import ModelContract
 
-__all__ = ["parity_command"]
-
 _FIRST = 10
 
 
@@ -56,9 +54,10 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
 
     The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: not the same.
     """
+    from batchcast.serving.parity.answer_differences import NumberTolerance
     from batchcast.serving.parity.batch_side import answers_by_job, answers_outside_batch
     from batchcast.serving.parity.page import parity_page
-    from batchcast.serving.parity.parity import NumberTolerance, compare_all, name_batch_effects
+    from batchcast.serving.parity.parity import compare_all, name_batch_effects
     from batchcast.serving.parity.sample import draw_shard_sample
     from batchcast.serving.realtime import ask_all
     from batchcast.steps.store.objects import whole_file

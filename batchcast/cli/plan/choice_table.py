@@ -10,8 +10,6 @@ from rich.table import Table
 if TYPE_CHECKING:
     from batchcast.serving.choice import Choice
 
-__all__ = ["print_choice"]
-
 
 def print_choice(console: Console, choice: Choice, ad_hoc_requests: int) -> None:
     """What each way costs and takes, what is against it, and which rule decided."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from batchcast.planner.plan.measured_run import PastPlan
     from batchcast.serving.choice import Choice
 
-__all__ = ["plan_command"]
-
 
 @click.command()
 @plan_options

@@ -9,8 +9,6 @@ import click
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["prices_command"]
-
 
 @click.group()
 def prices_command() -> None:

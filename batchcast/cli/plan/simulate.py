@@ -10,8 +10,6 @@ import click
 
 from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
 
-__all__ = ["simulate_command"]
-
 
 @click.command()
 @plan_options

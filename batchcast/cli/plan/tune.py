@@ -16,8 +16,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Tuning
 
-__all__ = ["tune_command"]
-
 _LEVELS = "1,2,4,8,16"
 
 

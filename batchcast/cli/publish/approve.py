@@ -13,8 +13,6 @@ from batchcast.session.session import Session, session_options
 if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
 
-__all__ = ["approve", "reject"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 

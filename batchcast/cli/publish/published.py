@@ -16,8 +16,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.runs.published import PublishedRun
 
-__all__ = ["clear_workspace", "prune_command", "published_command", "rollback_command"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 

@@ -17,8 +17,6 @@ from batchcast.session.session import Session, session_options
 if TYPE_CHECKING:
     from batchcast.runs.backfill import BackfilledDate
 
-__all__ = ["backfill_command"]
-
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 

@@ -19,8 +19,6 @@ from batchcast.steps.errors import ConfigError, Problem, ServiceError
 if TYPE_CHECKING:
     from batchcast.runs.run_record import PastRun
 
-__all__ = ["list_command", "logs_command", "start_command", "status_command", "stop_command", "wait_command"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _MOST_LISTED = 20
 _name = click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")

@@ -14,8 +14,6 @@ from batchcast.session.session import LOCAL_START_SECONDS
 if TYPE_CHECKING:
     from batchcast.local.run import LocalRun
 
-__all__ = ["local_command"]
-
 
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")

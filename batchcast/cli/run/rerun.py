@@ -14,8 +14,6 @@ from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["rerun_command"]
-
 
 @click.command()
 @click.argument("run_id")

@@ -18,17 +18,6 @@ import numpy.typing as npt
 from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, late_by
 
-__all__ = [
-    "Calibration",
-    "PlanComparison",
-    "TransformRun",
-    "calibrate",
-    "compare_with_plan",
-    "recalibrated",
-    "without_overheads",
-]
-
-
 _LEAST_SECONDS = 1e-6
 """Less than that between two outputs is no time."""
 _UNEVEN_SHARDS, _UNEVEN_SHARE = 1.0, 1.1

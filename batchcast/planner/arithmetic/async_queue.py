@@ -10,16 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = [
-    "AD_HOC",
-    "FULL_CAPACITY_MINUTES",
-    "REQUEST_TTL_HOURS",
-    "SCALE_IN_MINUTES",
-    "AdHoc",
-    "expired_requests",
-    "instances_to_finish",
-]
-
 REQUEST_TTL_HOURS = 6.0
 PROVISION_MINUTES = 7.0
 # Two datapoints of the alarm and a minute until they are there.

@@ -24,8 +24,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.pipelines.tuning import CapacityKind
 
-__all__ = ["Capacity", "Throughput", "assumed_capacity", "fit_capacity", "ideal_capacity"]
-
 Array = npt.NDArray[np.float64]
 # Above this error neither shape describes the server.
 MAX_RMSE_PERCENT = 5.0

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
 
-__all__ = ["PRIOR", "Conditions", "LogNormal", "on_this_machine"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogNormal:

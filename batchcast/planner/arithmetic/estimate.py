@@ -21,8 +21,6 @@ import numpy as np
 from batchcast.planner.arithmetic.conditions import Conditions
 from batchcast.planner.arithmetic.simulate import shard_seconds
 
-__all__ = ["Drain", "Estimate", "drain_of", "estimate", "late_by", "late_variance"]
-
 _Z95 = NormalDist().inv_cdf(0.95)
 _DRAIN_SHARDS = 150
 _DRAIN_WAVES = 8

@@ -15,16 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = [
-    "COLD_START_MINUTES",
-    "HOURS_PER_WEEK",
-    "WEEKS_PER_MONTH",
-    "PlainHours",
-    "always_on",
-    "break_even_seconds",
-    "for_the_job",
-]
-
 HOURS_PER_WEEK = 168
 # 4.33 is the usual shorthand for 52 / 12; with 52 / 12 itself a month costs 0.08 % more.
 WEEKS_PER_MONTH = 4.33

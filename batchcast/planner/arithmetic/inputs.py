@@ -15,8 +15,6 @@ from batchcast.planner.arithmetic.workload import Workload
 from batchcast.planner.prices.prices import Fees, Rate
 from batchcast.steps.shards.plan import plan_shards, shard_sizes
 
-__all__ = ["AD_HOC_REQUESTS", "ENDPOINT_INSTANCES", "ENDPOINT_REQUESTS", "PlanInputs"]
-
 # The usual endpoint that a weekly batch is compared with: three instances for availability, a client of 20 threads.
 ENDPOINT_INSTANCES = 3
 ENDPOINT_REQUESTS = 20

@@ -21,17 +21,6 @@ from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, drain_of, estimate
 from batchcast.planner.arithmetic.inputs import PlanInputs
 
-__all__ = [
-    "REQUESTS_A_SHARD",
-    "SCENARIOS",
-    "Costs",
-    "Scenario",
-    "batch",
-    "processing_hours",
-    "title",
-    "transform_estimate",
-]
-
 # A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
 PROCESSING_MB_A_SECOND = 100.0
 PROCESSING_STEPS = 2

@@ -17,16 +17,6 @@ from batchcast.planner.arithmetic.scenarios import Scenario, batch
 from batchcast.planner.prices.instance_types import physical_cores, vcpus
 from batchcast.planner.prices.prices import Rate
 
-__all__ = [
-    "Candidate",
-    "cheapest_within_deadline",
-    "concurrency_cap",
-    "configurations",
-    "fastest_within_budget",
-    "pareto",
-    "type_choices",
-]
-
 _LEVELS = (1, 2, 4, 8, 16, 32, 64)
 
 

@@ -17,8 +17,6 @@ import numpy.typing as npt
 from batchcast.engine.transform.data.input import instance_share
 from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
 
-__all__ = ["Job", "Outcomes", "shard_seconds", "simulate"]
-
 Array = npt.NDArray[np.float64]
 # Runs are drawn together as long as their records fit this many numbers (8 bytes each).
 _NUMBERS_AT_ONCE = 4_000_000

@@ -10,8 +10,6 @@ from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
 if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Curve, Tuning
 
-__all__ = ["capacity_of", "conditions_of"]
-
 
 def capacity_of(curve: Curve) -> Capacity:
     """The measured capacity curve."""

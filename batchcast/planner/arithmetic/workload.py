@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["ASSUMED_SECONDS_CV", "Workload", "share_slower_than"]
-
 # Forecast models spend more on long histories than on short ones; half the mean is a usual spread.
 ASSUMED_SECONDS_CV = 0.5
 

@@ -20,8 +20,6 @@ from batchcast.steps.history.files import ParquetHistory, open_history, read_uni
 from batchcast.steps.history.items import count_rows, merge_items, survey_items
 from batchcast.steps.history.run_date import find_axis
 
-__all__ = ["HistorySize", "measure_history"]
-
 _LOOKED_AT_ROWS = 20_000
 _PERIODS: tuple[Period, ...] = ("history", "future")
 # Ids, dates of the run and brackets of one record.

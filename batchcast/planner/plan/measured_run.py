@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from batchcast.planner.plan.options import PlanOptions
     from batchcast.runs.run_record import PastRun
 
-__all__ = ["PastPlan", "RunFacts", "past_plan", "run_facts", "write_calibration"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from batchcast.planner.plan.history import HistorySize
     from batchcast.planner.prices.prices import PriceTable
 
-__all__ = ["PlanOptions", "plan_inputs", "plan_options", "price_table"]
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 # A record of a year of hourly rows is about 1 MB, an answer of 31 days about 2 kB.
 _ASSUMED_RECORD_MB = 1.0

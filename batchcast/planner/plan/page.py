@@ -21,8 +21,6 @@ from batchcast.planner.plan.plan import Plan
 from batchcast.planner.prices.prices import STALE_DAYS
 from batchcast.steps.store.objects import whole_file
 
-__all__ = ["MOST_INSTANCES", "page_data", "render_page", "write_page"]
-
 MOST_INSTANCES = 40
 _MOST_CONCURRENCY = 64
 _SECONDS_RANGE = (0.01, 30.0)

@@ -13,8 +13,6 @@ from batchcast.planner.arithmetic.scenarios import SCENARIOS, Costs, Scenario
 from batchcast.planner.plan.warnings import warnings_of
 from batchcast.planner.prices.prices import PriceTable, price_warnings
 
-__all__ = ["Plan", "make_plan", "plain_scenarios", "plan"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

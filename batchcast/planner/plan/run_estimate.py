@@ -12,8 +12,6 @@ from batchcast.steps.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from batchcast.planner.arithmetic.scenarios import Scenario
 
-__all__ = ["check_budget", "estimate_run"]
-
 
 def estimate_run(values: Parameters, *, region: str, **workload: Any) -> Scenario:
     """The planner's estimate of the batch run; `workload` are fields of `PlanOptions`, None where not known.

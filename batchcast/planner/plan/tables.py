@@ -16,8 +16,6 @@ from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, t
 from batchcast.planner.arithmetic.search import Candidate
 from batchcast.planner.plan.plan import Plan
 
-__all__ = ["candidates_table", "comparison_table", "hours_text", "print_plan"]
-
 
 def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     """Scenarios, what the batch run is made of, warnings, formula and price."""

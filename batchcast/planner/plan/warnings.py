@@ -11,8 +11,6 @@ from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario
 from batchcast.planner.arithmetic.workload import share_slower_than
 
-__all__ = ["warnings_of"]
-
 # Below this share of what perfect scaling would give, more requests in flight are mostly waiting.
 _SATURATED = 0.8
 _REAL_TIME_SECONDS = 60

@@ -11,8 +11,6 @@ from collections.abc import Collection
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["check_transform_type", "memory_gib", "physical_cores", "vcpus"]
-
 _NAME = re.compile(r"ml\.(?P<family>[a-z]+\d[a-z-]*)\.(?P<size>large|(?P<times>\d*)xlarge)")
 _ARM = re.compile(r"ml\.[cmrtx]\d+g[a-z]*\..*")
 _GIB_A_VCPU = {"c4": 1.875, "c": 2.0, "m": 4.0, "r": 8.0, "g4dn": 4.0, "g5": 4.0, "g6": 4.0, "g6e": 8.0}

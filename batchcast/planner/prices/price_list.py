@@ -19,8 +19,6 @@ from itertools import chain, islice
 from batchcast.planner.prices.prices import COMPONENTS, Component, PriceTable, Rate
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
-__all__ = ["ListedPrice", "Offer", "changes", "merge", "offer_of_csv", "offer_of_query"]
-
 _USAGE_TYPE = re.compile(r"(?:[A-Z0-9]+-)?(Host|Tsform|Processing|AsyncInf):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
 _CSV_PREAMBLE = 5
 

@@ -17,22 +17,6 @@ from typing import Any, Literal
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = [
-    "COMPONENTS",
-    "DEFAULT_REGION",
-    "PRICES_FILE",
-    "STALE_DAYS",
-    "Component",
-    "Fees",
-    "PriceTable",
-    "Rate",
-    "dump_prices",
-    "fees_of",
-    "load_prices",
-    "price_warnings",
-    "rate_of",
-]
-
 Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
 # The words of the usage types `USE1-Tsform:ml.m5.4xlarge`, by what they pay for.
 COMPONENTS: Mapping[Component, str] = {

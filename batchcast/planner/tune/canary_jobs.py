@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from batchcast.planner.tune.search import Limits, Measurements
     from batchcast.session.session import Session
 
-__all__ = ["measured_by_canaries"]
-
 _ENDED = ("Completed", "Failed", "Stopped")
 _POLL_SECONDS = 15.0
 _LOCAL_POLL_SECONDS = 0.1

@@ -17,8 +17,6 @@ from batchcast.planner.arithmetic.estimate import drain_of
 from batchcast.planner.arithmetic.workload import ASSUMED_SECONDS_CV
 from batchcast.planner.tune.levels import MeasuredLevel
 
-__all__ = ["SHARDS", "canary_level", "failed_level", "records_a_shard", "seconds_a_record"]
-
 SHARDS = 4
 _WAVES = 4
 _Z99 = 2.326

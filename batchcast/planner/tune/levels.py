@@ -15,8 +15,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Exchange", "LoadTarget", "MeasuredLevel", "Usage", "measured_level", "seconds_alone"]
-
 _SPANS_A_BLOCK = 4
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from batchcast.engine.server.model_server import ModelServer
     from batchcast.planner.tune.levels import Exchange, Usage
 
-__all__ = ["ClosedLoop", "GroupUsage", "LoadOnInstances", "Slot", "endpoint_slots", "server_slots"]
-
 JSON_TYPE = "application/json"
 
 

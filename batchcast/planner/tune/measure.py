@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from batchcast.planner.tune.load_generator import ClosedLoop
     from batchcast.planner.tune.search import Limits, Measurements
 
-__all__ = [
-    "SampleRecords",
-    "Say",
-    "TuneOptions",
-    "limits_of",
-    "measured_levels",
-    "measured_server",
-    "records_of",
-    "server_rig",
-    "started_server",
-]
-
 Say = Callable[[str], None]
 _BUSY_PERCENT = 10.0
 # A person waits: look four times a second whether the server answers, and give up after 7.5 minutes, not 30.

@@ -29,8 +29,6 @@ from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted
 
-__all__ = ["Measurement", "payload_cap", "recommend", "recommend_execution_parameters"]
-
 _MEMORY_PERCENT = 85.0
 # An attempt is given up after three times the 99 % latency: a hang then costs minutes, and nobody slow is cut off.
 _TIMEOUT_P99 = 3

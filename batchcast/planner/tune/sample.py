@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from batchcast.engine.limits import SMALLEST_MB_BYTES
 
-__all__ = ["payload_limit_mb", "sample_digest", "stratified"]
-
 # Whether the service's MB is 10**6 or 2**20 bytes is not published; with this room both readings hold.
 _PAYLOAD_ROOM = 1.05
 

@@ -15,8 +15,6 @@ from batchcast.planner.arithmetic.capacity import Capacity, Throughput, fit_capa
 from batchcast.planner.tune.levels import Exchange, LoadTarget, MeasuredLevel, Usage, measured_level, seconds_alone
 from batchcast.steps.errors import ModelError, Problem
 
-__all__ = ["Limits", "Measurements", "chosen_concurrency", "fitted", "measure", "rates_in_turns", "stop_reason"]
-
 # Two doublings that bring less than this are flat.
 _FLAT = 1.05
 _DECLINE = 0.9

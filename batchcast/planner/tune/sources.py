@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Tuning
     from batchcast.session.session import Session
 
-__all__ = ["SOURCES", "chosen_source", "endpoint_tuning"]
-
 _LOCAL_TYPE = "local"
 
 

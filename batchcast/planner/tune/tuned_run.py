@@ -11,8 +11,6 @@ from batchcast.pipelines.tuning import check_tuning_fits, image_identity, read_t
 from batchcast.runs.start import run_parameters
 from batchcast.session.session import Session, WorkspaceSession
 
-__all__ = ["find_model_image", "tuned_run"]
-
 
 def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrides: Mapping[str, str]) -> Parameters:
     """The parameters of a run with what the measurement in `path` sets, under the overrides.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Served
     from batchcast.planner.tune.search import Measurements
 
-__all__ = ["MeasuredVariant", "measured_variants"]
-
 _THREADS = "OMP_NUM_THREADS"
 # Libraries that compute in threads take as many as there are processors, for every request: the most frequent mistake.
 _ONE_THREAD = {_THREADS: "1"}

@@ -15,8 +15,6 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, StoredObject, split_uri
 
-__all__ = ["copy_items"]
-
 _ENDINGS = (".parquet", ".parq", ".pq")
 
 

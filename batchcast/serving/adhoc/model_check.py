@@ -14,8 +14,6 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.answer_types import decode_stored_answer
 
-__all__ = ["CheckedAnswer", "check_answer", "pick_kinds"]
-
 _SHOWN = 300
 
 

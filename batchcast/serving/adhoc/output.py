@@ -11,8 +11,6 @@ import click
 
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page
 
-__all__ = ["forecast_document", "write_files"]
-
 
 def write_files(plots: Sequence[PlottedForecast], told: str, *, html: Path | None, png: Path | None) -> None:
     """Write page and picture where they are asked for; `told` says whose forecast it is."""

@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-__all__ = ["OutputFile"]
-
 
 class OutputFile(click.Path):
     """The type of an option that names such a file: refused before the work where it could not be written after it."""

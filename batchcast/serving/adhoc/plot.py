@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["PlottedForecast", "forecast_page", "terminal_plot", "week_table"]
-
 _SHOWN_STEPS = 56
 _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
 # Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.

@@ -13,8 +13,6 @@ from batchcast.steps.store.objects import whole_file
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.plot import PlottedForecast
 
-__all__ = ["DPI", "check_png", "write_png"]
-
 DPI = 144
 # In inches: one column of panels where they are few, else two that are narrower.
 _WIDTH_OF_ONE, _WIDTH_OF_TWO, _HEIGHT_EACH, _HEIGHT_AROUND = 10.0, 14.0, 3.1, 1.0

@@ -25,8 +25,6 @@ from batchcast.steps.shards.manifest import read_baseline, read_records
 from batchcast.steps.shards.sent_records import SentRecord, SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
-__all__ = ["AdHocRecord", "AdHocRecords", "build_records"]
-
 _ITEMS = "s3://ad-hoc/items.txt"
 _RUN_ID = "adhoc0000000"
 # SageMaker's own limit of an asynchronous contract is 1 GB; a record beyond what a batch takes is no ad-hoc record.

@@ -14,8 +14,6 @@ from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ModelError, Problem, ServiceError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["AdHocRequest", "follow_request", "send"]
-
 _POLL_SECONDS = 5.0
 _LATE_SECONDS = 300.0
 

@@ -25,8 +25,6 @@ from batchcast.steps.shards.layout import output_uri
 from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["Collection", "collect_run", "decide_run", "error_key_of"]
-
 _READERS = 16
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from batchcast.serving.bulk.run import AsyncRun, Sent
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["RequestTracker", "track_requests"]
-
 
 class RequestTracker:
     """By record: `answered` and where; `lost` without an answer; `open` while either can come. `attempts` counts

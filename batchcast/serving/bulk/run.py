@@ -21,8 +21,6 @@ from batchcast.steps.shards.layout import output_uri, shard_uri
 from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
 
-__all__ = ["AsyncRun", "Journal", "RunRecord", "Sent", "ShardReader", "open_async_run"]
-
 _DIGITS = 8
 
 

@@ -22,8 +22,6 @@ from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
-__all__ = ["SubmitPace", "SubmitProgress", "invoke_async", "submit_run"]
-
 _BATCH = 50
 _POLL_RANGE = (1.0, 30.0)
 # A failure or an answer is looked for so long after the last moment it can be written.

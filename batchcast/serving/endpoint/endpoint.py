@@ -15,18 +15,6 @@ from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, VARIANT, A
 from batchcast.session.service_errors import error_code
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
-__all__ = [
-    "Client",
-    "Sleep",
-    "deploy_async",
-    "instances_of",
-    "read_async_settings",
-    "scalable_target",
-    "scaling_policies",
-    "teardown_async",
-    "wake_alarms",
-]
-
 Client = Callable[[str], Any]
 Sleep = Callable[[float], None]
 _POLL_SECONDS = 15.0

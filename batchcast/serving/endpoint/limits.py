@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_TIMEOUT", "DEFAULT_TTL", "MAX_INLINE_BYTES", "TIMEOUT_RANGE", "TTL_RANGE"]
-
 # Longer bodies are sent by their place in S3.
 MAX_INLINE_BYTES = 128_000
 # Seconds a request may wait in the queue, and seconds the model may take.

@@ -15,8 +15,6 @@ from typing import Any
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import join_uri, split_uri
 
-__all__ = ["DIMENSION", "NAMESPACE", "STEP_POLICY", "TRACKING_POLICY", "VARIANT", "AsyncSettings"]
-
 VARIANT = "main"
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"

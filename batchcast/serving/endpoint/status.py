@@ -19,8 +19,6 @@ from batchcast.serving.endpoint.endpoint import (
 from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, AsyncSettings
 from batchcast.steps.errors import Problem
 
-__all__ = ["AsyncStatus", "async_status"]
-
 # Scaling activities that changed nothing (API reference, ScalingActivity).
 _WITHOUT_EFFECT = ("Failed", "Overridden", "Unfulfilled")
 

@@ -10,17 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "AnswerDifference",
-    "NumberTolerance",
-    "Unparsable",
-    "find_differences",
-    "largest_distance",
-    "numbers",
-    "read_json",
-    "short_text",
-]
-
 _COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+|-?\d+,\d+")
 
 

@@ -32,8 +32,6 @@ from batchcast.steps.shards.request_text import PLAIN_TEXT
 from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
 
-__all__ = ["answers_by_job", "answers_of_run", "answers_outside_batch", "records_of_run"]
-
 _MODEL, _JOB = "parity", "parity"
 _POLL_SECONDS = 0.05
 _ENDED = ("Completed", "Failed", "Stopped")

@@ -13,8 +13,6 @@ from batchcast.serving.parity.parity import Compared, Parity, numbers_of
 from batchcast.steps.report.charts import forecast_chart
 from batchcast.steps.report.style import STYLE
 
-__all__ = ["parity_page"]
-
 _LISTED, _PLOTS = 200, 6
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 200, 44, 8, 10, 26
 _FLOOR, _CEILING = -16, 1

@@ -25,16 +25,6 @@ from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.series import ITEM_ID_KEY
 
-__all__ = [
-    "AnswerDifference",
-    "Compared",
-    "NumberTolerance",
-    "Parity",
-    "compare_all",
-    "name_batch_effects",
-    "numbers_of",
-]
-
 _DECIMALS = range(9)
 
 

@@ -13,8 +13,6 @@ from batchcast.steps.contract.template import RowList
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import BODY_KEY, PLAIN_TEXT
 
-__all__ = ["SampledRecord", "draw_shard_sample"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledRecord:
