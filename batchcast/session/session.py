@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from batchcast.engine.resource_name import REGION
-from batchcast.session.local_client import local_client
+from batchcast.session.local_session import local_session
 from batchcast.session.service_errors import TranslatingClient
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 if TYPE_CHECKING:
+    import boto3
+
     from batchcast.engine import FaultPlan
 
 # What stands for the region in a workspace.
@@ -130,8 +132,12 @@ class WorkspaceSession:
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = local_client(self.engine, service)
+            self._clients[service] = self._boto_session.client(service)
         return TranslatingClient(self._clients[service], service)
+
+    @cached_property
+    def _boto_session(self) -> boto3.Session:
+        return local_session(self.engine)
 
     @property
     def store(self) -> DirectoryStore:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
+from batchcast.engine.resource_name import ACCOUNT
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, StoredObject
 
@@ -48,6 +49,12 @@ def log_answers(root: Path) -> Callable[[str, Mapping[str, Any]], Answer]:
             "GetLogEvents": logs.events_of_stream,
         },
     )
+
+
+def identity_answers() -> Callable[[str, Mapping[str, Any]], Answer]:
+    """What answers STS: the account that the engine's ARNs name."""
+    identity = {"UserId": ACCOUNT, "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
+    return _dispatch("sts", {"GetCallerIdentity": lambda _: identity})
 
 
 def _dispatch(service: str, answers: Mapping[str, _Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:

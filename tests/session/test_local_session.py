@@ -10,10 +10,14 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 from local_pipeline import ROLE, definition, local, processing, store_of, transform
 
+import batchcast as bc
 from batchcast.engine import NotEmulatedError
-from batchcast.session.local_client import local_client
 
 QUICK = {"Delay": 1, "MaxAttempts": 20}
+
+
+def local_client(engine: bc.LocalSageMaker, service: str = "sagemaker") -> Any:
+    return bc.local_session(engine).client(service)
 
 
 @pytest.fixture
@@ -101,7 +105,7 @@ def test_what_is_not_there_is_the_engine_s_refusal(tmp_path: Path) -> None:
     with pytest.raises(NotEmulatedError, match="s3: ServerSideEncryption"):
         local_client(engine, "s3").put_object(Bucket="b", Key="k", Body=b"", ServerSideEncryption="aws:kms")
     with pytest.raises(NotEmulatedError, match="a workspace has no iam"):
-        local_client(engine, "iam")
+        local_client(engine, "iam").list_roles()
 
 
 def test_objects_are_those_of_the_store(tmp_path: Path) -> None:
