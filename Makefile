@@ -26,7 +26,7 @@ test-browser: .venv/dev.installed
 
 # Environments with locks of their own: two serving stacks (multi-model-server needs Java 17), Studio's SDK, and what the
 # processing image has.
-CONFORMANCE := $(addprefix conformance/, multi-model-server inference-server gluonts studio processing-image)
+CONFORMANCE := $(addprefix conformance/, multi-model-server inference-server gluonts studio processing-image sdk-2 airflow)
 
 test-conformance: .venv/dev.installed $(CONFORMANCE:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance

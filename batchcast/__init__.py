@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchcast.pipelines.settings import BuildSettings
     from batchcast.planner.plan.plan import plan
     from batchcast.runs.published import read_forecasts, rollback
-    from batchcast.session.local_session import local_session
+    from batchcast.session.local_session import local_aws, local_session
     from batchcast.steps.errors import (
         BatchcastError,
         ConfigError,
@@ -56,6 +56,7 @@ __all__ = [
     "define",
     "get_pipeline",
     "lint",
+    "local_aws",
     "local_session",
     "plan",
     "read_forecasts",
@@ -74,6 +75,7 @@ _MODULES = {
     "define": "pipelines.filled",
     "get_pipeline": "account.studio_pipeline",
     "lint": "pipelines.lint.lint",
+    "local_aws": "session.local_session",
     "local_session": "session.local_session",
     "plan": "planner.plan.plan",
     "read_forecasts": "runs.published",

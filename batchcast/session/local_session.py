@@ -1,4 +1,4 @@
-"""boto3 on this machine: a session whose clients are botocore's own, answered by the local engine and not by AWS.
+"""boto3 on this machine: clients that are botocore's own, answered by the local engine and not by AWS.
 
 A client is botocore's in everything but the last step: it validates parameters, fills in tokens, paginates, waits and
 raises `client.exceptions`; then the engine, or the workspace's objects and logs, answer in place of the network.
@@ -8,11 +8,12 @@ What they do not have is refused as NotEmulatedError, whichever method of whiche
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from batchcast.engine.errors import ServiceException, not_emulated
-from batchcast.engine.resource_name import REGION
 from batchcast.session.workspace_services import identity_answers, log_answers, object_answers
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 _Answers = Callable[[str, Mapping[str, Any]], Any]
 # What the parameters are handed on by, from the event that has them to the one that is answered.
 _PARAMETERS = "batchcast_parameters"
+# Known to every SDK.
+_REGION = "us-east-1"
 
 
-def local_session(engine: LocalSageMaker) -> boto3.Session:
+def local_session(engine: LocalSageMaker, region: str = _REGION) -> boto3.Session:
     """A boto3 session for whatever takes one: `sagemaker.Session(boto_session=…)`, awswrangler, a script of your own.
 
     Its clients of `sagemaker`, `s3`, `logs` and `sts` are answered by `engine`. It needs no credentials and reads no
-    AWS configuration; nothing leaves the machine. Any call of another service raises NotEmulatedError.
+    AWS configuration; nothing leaves the machine. Any call of another service raises NotEmulatedError. `region` is what
+    its clients take for theirs: an SDK looks up hosts and images by it, the engine's own resources have none.
     """
     import boto3
     import botocore.session
@@ -39,16 +43,50 @@ def local_session(engine: LocalSageMaker) -> boto3.Session:
     session = botocore.session.Session(session_vars={"profile": (None, None, None, None), **nowhere})
     session.set_credentials("local", "local")
     session.set_default_client_config(Config(retries={"total_max_attempts": 1}, ignore_configured_endpoint_urls=True))
-    answers: Mapping[str, _Answers] = {
+    events = session.get_component("event_emitter")
+    for event, handler in _handlers(engine):
+        events.register_first(event, handler)
+    return boto3.Session(botocore_session=session, region_name=region)
+
+
+@contextmanager
+def local_aws(engine: LocalSageMaker, region: str = _REGION) -> Iterator[None]:
+    """Every boto3 session that is made inside is answered as `local_session` is, whoever makes it.
+
+        with local_aws(LocalSageMaker(Path("workspace"), models={"my-model": "python serve.py --port {port}"})):
+            boto3.client("sagemaker").create_transform_job(...)
+
+    For libraries that make sessions of their own: the SageMaker SDK's logs, Airflow's operators. Credentials and region
+    stand in the environment as long as it lasts; profiles and configured endpoints are not seen. One at a time.
+    """
+    from botocore import handlers
+
+    settings = {"ACCESS_KEY_ID": "local", "SECRET_ACCESS_KEY": "local", "DEFAULT_REGION": region, "REGION": region}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    ours = [(*handler, handlers.REGISTER_FIRST) for handler in _handlers(engine)]
+    with (
+        patch.dict(os.environ, {**kept, **{f"AWS_{name}": value for name, value in settings.items()}, **nowhere}, clear=True),
+        patch.object(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *ours]),
+        patch("boto3.DEFAULT_SESSION", None),
+    ):
+        yield
+
+
+def _handlers(engine: LocalSageMaker) -> list[tuple[str, Callable[..., Any]]]:
+    services = {
         "sagemaker": engine.call,
         "s3": object_answers(engine.store),
         "logs": log_answers(engine.workspace / "logs"),
         "sts": identity_answers(),
+        "iam": _denied,
     }
-    events = session.get_component("event_emitter")
-    events.register_first("before-parameter-build", _keep_parameters)
-    events.register_first("before-call", _answering(answers))
-    return boto3.Session(botocore_session=session, region_name=REGION)
+    return [("before-parameter-build", _keep_parameters), ("before-call", _answering(services))]
+
+
+def _denied(operation: str, _: Mapping[str, Any]) -> None:
+    """What a caller without rights in IAM is told: an SDK that checks roles then goes on without."""
+    raise ServiceException("AccessDenied", f"The local engine has no IAM that could answer {operation}; any role does.")
 
 
 class _Received(NamedTuple):

@@ -137,7 +137,7 @@ class WorkspaceSession:
 
     @cached_property
     def _boto_session(self) -> boto3.Session:
-        return local_session(self.engine)
+        return local_session(self.engine, LOCAL_REGION)
 
     @property
     def store(self) -> DirectoryStore:

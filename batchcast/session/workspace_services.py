@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -33,6 +34,11 @@ def object_answers(store: ObjectStore) -> Callable[[str, Mapping[str, Any]], Ans
             "GetObject": objects.get,
             "PutObject": objects.put,
             "DeleteObject": objects.delete,
+            "DeleteObjects": objects.delete_many,
+            "CreateMultipartUpload": objects.begin_upload,
+            "UploadPart": objects.keep_part,
+            "CompleteMultipartUpload": objects.end_upload,
+            "AbortMultipartUpload": objects.forget_upload,
             "ListObjectsV2": objects.list,
         },
     )
@@ -72,6 +78,7 @@ class _Objects:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._uploads: dict[str, dict[int, bytes]] = {}
 
     def head_bucket(self, request: Mapping[str, Any]) -> Answer:
         _take(request, "Bucket")
@@ -95,14 +102,45 @@ class _Objects:
 
     def put(self, request: Mapping[str, Any]) -> Answer:
         uri = _uri(_take(request, "Bucket", "Key", "Body", "ContentType", "ChecksumAlgorithm"))
-        body = request.get("Body", b"")
-        read = body.read() if hasattr(body, "read") else body
-        self._store.write(uri, read.encode() if isinstance(read, str) else bytes(read))
-        return {}
+        self._store.write(uri, _bytes(request.get("Body", b"")))
+        return {"ETag": f'"{self._find(uri, "404", "Not Found").version}"'}
 
     def delete(self, request: Mapping[str, Any]) -> Answer:
         self._store.delete(_uri(_take(request, "Bucket", "Key")))
         return {}
+
+    def delete_many(self, request: Mapping[str, Any]) -> Answer:
+        keys = [each["Key"] for each in _take(request, "Bucket", "Delete", "ChecksumAlgorithm")["Delete"]["Objects"]]
+        for key in keys:
+            self._store.delete(_uri({"Bucket": request["Bucket"], "Key": key}))
+        return {"Deleted": [{"Key": key} for key in keys]}
+
+    def begin_upload(self, request: Mapping[str, Any]) -> Answer:
+        upload = uuid.uuid4().hex
+        self._uploads[upload] = {}
+        return {**_take(request, "Bucket", "Key", "ContentType", "ChecksumAlgorithm"), "UploadId": upload}
+
+    def keep_part(self, request: Mapping[str, Any]) -> Answer:
+        _take(request, "Bucket", "Key", "UploadId", "PartNumber", "Body", "ChecksumAlgorithm", "ContentLength")
+        self._upload(request)[request["PartNumber"]] = _bytes(request["Body"])
+        return {"ETag": f'"{request["PartNumber"]}"'}
+
+    def end_upload(self, request: Mapping[str, Any]) -> Answer:
+        _take(request, "Bucket", "Key", "UploadId", "MultipartUpload")
+        parts = self._upload(request)
+        data = b"".join(parts[each["PartNumber"]] for each in request["MultipartUpload"]["Parts"])
+        self.forget_upload(request)
+        return self.put({"Bucket": request["Bucket"], "Key": request["Key"], "Body": data})
+
+    def forget_upload(self, request: Mapping[str, Any]) -> Answer:
+        self._upload(request)
+        del self._uploads[request["UploadId"]]
+        return {}
+
+    def _upload(self, request: Mapping[str, Any]) -> dict[int, bytes]:
+        if request["UploadId"] not in self._uploads:
+            raise ServiceException("NoSuchUpload", "The specified upload does not exist.")
+        return self._uploads[request["UploadId"]]
 
     def list(self, request: Mapping[str, Any]) -> Answer:
         """One page in key order; the token is the last key of the page before."""
@@ -155,6 +193,11 @@ def _take(request: Mapping[str, Any], *known: str) -> Mapping[str, Any]:
         if name not in known:
             raise not_emulated("a directory does not do that.", where=f"s3: {name}", remedy="Leave it out locally.")
     return request
+
+
+def _bytes(body: Any) -> bytes:
+    read = body.read() if hasattr(body, "read") else body
+    return read.encode() if isinstance(read, str) else bytes(read)
 
 
 def _uri(request: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ HEAVY = {"boto3", "botocore", "click", "numpy", "pandas", "pyarrow", "pydantic",
 SURFACE = {
     "BatchcastError", "BuildSettings", "ConfigError", "PipelineClient", "CoverageError", "DataError", "LocalSageMaker",
     "ModelError", "Parameters", "Problem", "Run", "ServiceError", "__version__", "connect", "define", "get_pipeline",
-    "lint", "local_session", "plan", "read_forecasts", "rollback",
+    "lint", "local_aws", "local_session", "plan", "read_forecasts", "rollback",
 }  # fmt: skip
 METHODS = {
     "PipelineClient": {"deploy", "pipeline_name", "read_forecasts", "region", "rollback", "run", "runs", "start"},

@@ -36,7 +36,7 @@ def put_pipeline(client: Any, name: str = "p") -> None:
 
 def test_it_is_botocore_s_client(sagemaker: Any) -> None:
     assert sagemaker.meta.service_model.service_name == "sagemaker"
-    assert sagemaker.meta.region_name == "local"
+    assert sagemaker.meta.region_name == "us-east-1"
     put_pipeline(sagemaker)
     described = sagemaker.describe_pipeline(PipelineName="p")
     assert described["ResponseMetadata"]["HTTPStatusCode"] == 200
@@ -104,8 +104,8 @@ def test_what_is_not_there_is_the_engine_s_refusal(tmp_path: Path) -> None:
         local_client(engine, "s3").put_bucket_policy(Bucket="b", Policy="{}")
     with pytest.raises(NotEmulatedError, match="s3: ServerSideEncryption"):
         local_client(engine, "s3").put_object(Bucket="b", Key="k", Body=b"", ServerSideEncryption="aws:kms")
-    with pytest.raises(NotEmulatedError, match="a workspace has no iam"):
-        local_client(engine, "iam").list_roles()
+    with pytest.raises(NotEmulatedError, match="a workspace has no events"):
+        local_client(engine, "events").list_rules()
 
 
 def test_objects_are_those_of_the_store(tmp_path: Path) -> None:
