@@ -23,7 +23,7 @@ from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
 from batchcast.engine.requests.refusal import refuse, refused_members
 from batchcast.engine.requests.request_check import check_request, idempotency_tokens
-from batchcast.engine.server.model_server import ModelSource
+from batchcast.engine.server.model_server import ModelSource, model_source
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.workspace import Workspace
@@ -51,7 +51,8 @@ _PROCESSING_JOBS = Listing(
 class LocalSageMaker:
     """`workspace` is the directory that everything lies in, so that another process can describe and resume it.
 
-    `models` maps a model's name, or a container image, to the server that stands for it. `store` is `<workspace>/s3`
+    `models` maps a model's name, or a container image, to the server that stands for it: the command that starts it,
+    with `{port}`, or the URL of one that runs. `store` is `<workspace>/s3`
     unless given. `faults` are planned for the requests of transform jobs; `step_faults` for a pipeline's steps: the
     exception types (`SageMaker.CAPACITY_ERROR`, …) that the first attempts of the step with that name meet. `options`
     are the switches of transform jobs; their `time_scale` also scales what retry policies wait.
@@ -65,7 +66,7 @@ class LocalSageMaker:
     def __init__(
         self,
         workspace: Path,
-        models: Mapping[str, ModelSource],
+        models: Mapping[str, ModelSource | str],
         store: ObjectStore | None = None,
         faults: FaultPlan = NO_FAULTS,
         *,
@@ -75,7 +76,7 @@ class LocalSageMaker:
         self._step_faults = step_faults or {}
         self._workspace = Workspace(
             workspace,
-            models=models,
+            models={name: model_source(given) for name, given in models.items()},
             store=store or DirectoryStore(workspace / "s3"),
             faults=faults,
             options=options or TransformOptions(),

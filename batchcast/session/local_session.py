@@ -61,12 +61,15 @@ def local_aws(engine: LocalSageMaker, region: str = _REGION) -> Iterator[None]:
     """
     from botocore import handlers
 
-    settings = {"ACCESS_KEY_ID": "local", "SECRET_ACCESS_KEY": "local", "DEFAULT_REGION": region, "REGION": region}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    settings = {
+        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"),
+        **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), region),
+        **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
+    }
     ours = [(*handler, handlers.REGISTER_FIRST) for handler in _handlers(engine)]
     with (
-        patch.dict(os.environ, {**kept, **{f"AWS_{name}": value for name, value in settings.items()}, **nowhere}, clear=True),
+        patch.dict(os.environ, {**kept, **settings}, clear=True),
         patch.object(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, *ours]),
         patch("boto3.DEFAULT_SESSION", None),
     ):

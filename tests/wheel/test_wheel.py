@@ -6,9 +6,7 @@ import json
 import os
 import resource
 import shlex
-import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,6 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "wheel" / "bin" / "python"
-SOURCE = ("batchcast", "pipelines", "steps", "pyproject.toml", "README.md", "LICENSE")
 IMPORT_CPU_SECONDS = 0.15
 
 
@@ -41,21 +38,6 @@ def site_packages(cwd: Path) -> set[str]:
 def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder outside the checkout."""
     return tmp_path_factory.mktemp("away")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution of a copy: both follow the links to the folders at the top."""
-    copy = tmp_path_factory.mktemp("source") / "batchcast"
-    copy.mkdir()
-    for name in SOURCE:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, copy)
-    run(sys.executable, "-m", "build", "--no-isolation", copy, cwd=copy)
-    (built,) = (copy / "dist").glob("*.whl")
-    return built
 
 
 @pytest.fixture(scope="module")

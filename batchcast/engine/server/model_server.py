@@ -63,6 +63,13 @@ class ModelUrl:
 ModelSource = ModelCommand | ModelUrl
 
 
+def model_source(given: ModelSource | str) -> ModelSource:
+    """A text is the URL of a running server, or else a command line with `{port}` in it."""
+    if not isinstance(given, str):
+        return given
+    return ModelUrl(url=given) if given.startswith(("http://", "https://")) else ModelCommand(command=given)
+
+
 class StartError(Exception):
     """The server exited, or did not answer /ping in time."""
 

@@ -1,4 +1,4 @@
-"""What every client's script works on: an engine, rows of houses as CSV, and the two programs of a pipeline around them."""
+"""What every client's script works on: an engine, rows of houses as CSV, a pipeline's programs."""
 
 from __future__ import annotations
 

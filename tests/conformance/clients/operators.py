@@ -7,9 +7,10 @@ import logging
 import sys
 from typing import Any
 
-import batchcast as bc
 import boto3
 from house_prices import IMAGE, INPUT, OUTPUT, ROLE, engine
+
+import batchcast as bc
 
 _RESOURCES = {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}}
 
@@ -92,7 +93,7 @@ def main(workspace: str) -> None:
         try:
             SageMakerStartPipelineOperator(task_id="f", pipeline_params={"Expected": "many"}, **pipeline).execute({})
             failed = ""
-        except Exception as error:  # noqa: BLE001 - Airflow's own, whichever
+        except Exception as error:
             failed = f"{type(error).__name__}: {error}"
     seen = {
         "processing": processed["Processing"]["ProcessingJobStatus"],

@@ -6,9 +6,10 @@ import json
 import sys
 from typing import Any
 
-import batchcast as bc
 import boto3
 from house_prices import IMAGE, INPUT, OUTPUT, ROLE, engine
+
+import batchcast as bc
 
 NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 MODEL = {"PrimaryContainer": {"Image": IMAGE}, "ExecutionRoleArn": ROLE}
@@ -118,7 +119,7 @@ def run(houses: Any, **parameters: Any) -> Any:
     try:
         execution.wait(delay=1, max_attempts=60)
         ended = "waited"
-    except Exception as error:  # noqa: BLE001 - the SDK's and botocore's own differ by version
+    except Exception as error:
         ended = type(error).__name__
     steps = {step["StepName"]: step["StepStatus"] for step in execution.list_steps()}
     return {"ended": ended, "status": execution.describe()["PipelineExecutionStatus"], "steps": steps}

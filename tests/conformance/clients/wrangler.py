@@ -6,9 +6,10 @@ import json
 import sys
 
 import awswrangler as wr
-import batchcast as bc
 import pandas as pd
 from house_prices import engine
+
+import batchcast as bc
 
 
 def main(workspace: str) -> None:
