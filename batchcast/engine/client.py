@@ -23,7 +23,7 @@ from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
 from batchcast.engine.requests.refusal import refuse, refused_members
 from batchcast.engine.requests.request_check import check_request, idempotency_tokens
-from batchcast.engine.server.model_server import ModelSource, model_source
+from batchcast.engine.server.model_server import ModelSource, to_model_source
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.workspace import Workspace
@@ -76,7 +76,7 @@ class LocalSageMaker:
         self._step_faults = step_faults or {}
         self._workspace = Workspace(
             workspace,
-            models={name: model_source(given) for name, given in models.items()},
+            models={name: to_model_source(given) for name, given in models.items()},
             store=store or DirectoryStore(workspace / "s3"),
             faults=faults,
             options=options or TransformOptions(),

@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from batchcast.engine import LocalSageMaker
 
-__all__ = ["local_sagemaker", "sagemaker_models"]
-
 
 @pytest.fixture
 def sagemaker_models() -> Mapping[str, str]:

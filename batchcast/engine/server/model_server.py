@@ -63,7 +63,7 @@ class ModelUrl:
 ModelSource = ModelCommand | ModelUrl
 
 
-def model_source(given: ModelSource | str) -> ModelSource:
+def to_model_source(given: ModelSource | str) -> ModelSource:
     """A text is the URL of a running server, or else a command line with `{port}` in it."""
     if not isinstance(given, str):
         return given
