@@ -36,24 +36,31 @@ class PipelineClient:
         *,
         contract: str | Path | None = None,
         parameters: Mapping[str, object] | None = None,
+        stack: str | None = None,
         **options: Any,
     ) -> str:
         """Create the pipeline, or update what has changed; what was done, in words.
 
         `contract` is the model.toml, `parameters` become the defaults of the pipeline. In an account `options` are
-        those of `deploy` on the command line: `pipeline_role_arn`, `processing_role_arn` and `bucket` are needed. In a
-        workspace they are `history`, `model_command` and `model_url`, and the bakery sample stands in for what is not
-        given.
+        those of `deploy` on the command line: `pipeline_role_arn`, `processing_role_arn` and `bucket` are needed, and
+        come from the CloudFormation stack named `stack` where it made them. In a workspace `options` are `history`,
+        `model_command` and `model_url`, and the bakery sample stands in for what is not given.
         """
         overrides = {name: str(value) for name, value in (parameters or {}).items()}
         if isinstance(self._session, WorkspaceSession):
-            return self._deploy_local(self._session, contract, overrides, options)
+            given = options if stack is None else {**options, "stack": stack}
+            return self._deploy_local(self._session, contract, overrides, given)
         from batchcast.account.deploy import apply, package, plan_deployment
         from batchcast.account.deploy_settings import read_deploy_settings
+        from batchcast.account.stack import read_stack
 
+        made = None if stack is None else read_stack(self._session, stack)
+        if made and made.outputs["PipelineName"] != self.pipeline_name:
+            what = f"its roles are for the pipeline {made.outputs['PipelineName']!r}, this is {self.pipeline_name!r}."
+            raise ConfigError(Problem("stack", what, made.name, "Give connect that pipeline_name."))
         given = {**options, "contract": contract, "pipeline_name": self.pipeline_name}
         given["defaults"] = tuple(f"{name}={value}" for name, value in overrides.items())
-        settings = read_deploy_settings(None, given, region=self._session.region)
+        settings = read_deploy_settings(None, given, region=self._session.region, stack=made)
         packed = package(settings)
         deployment = plan_deployment(self._session, settings, packed)
         apply(self._session, deployment)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import boto3
 import pytest
 from strict import Recorder
 from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
@@ -16,6 +18,8 @@ def test_a_workspace_refuses_what_it_has_not(tmp_path: Path) -> None:
         bc.connect(tmp_path).deploy(pipeline_role_arn=ROLE, bucket=BUCKET)
     with pytest.raises(bc.ConfigError, match="pipeline 'other'"):
         bc.connect(tmp_path, pipeline_name="other").deploy()
+    with pytest.raises(bc.ConfigError, match="a workspace has no stack"):
+        bc.connect(tmp_path).deploy(stack="forecasts")
     with pytest.raises(bc.ConfigError, match="no pipeline 'batchcast' in local"):
         bc.connect(tmp_path).start()
 
@@ -40,6 +44,22 @@ def test_an_account_is_deployed_to_and_started(account: Recorder) -> None:
     assert [each.run_id for each in place.runs()] == [run.run_id]
     with pytest.raises(bc.DataError, match="no_report"):
         run.report()
+
+
+def test_a_stack_gives_what_a_deployment_needs(account: Recorder) -> None:
+    pytest.importorskip("sagemaker")
+    from stack import LEAST, STACK, create
+
+    outputs = create(LEAST)
+    place = bc.connect(region=REGION)
+    told = place.deploy(stack=STACK, contract=CONTRACT, parameters={"ModelName": "demand-model"})
+    assert told.startswith("Pipeline batchcast in eu-central-1: created.")
+    deployed = boto3.client("sagemaker", region_name=REGION).describe_pipeline(PipelineName="batchcast")
+    assert deployed["RoleArn"] == outputs["PipelineRoleArn"]
+    definition = json.loads(deployed["PipelineDefinition"])
+    assert definition["Steps"][0]["Arguments"]["RoleArn"] == outputs["ProcessingRoleArn"]
+    with pytest.raises(bc.ConfigError, match="for the pipeline 'batchcast', this is 'other'"):
+        bc.connect(region=REGION, pipeline_name="other").deploy(stack=STACK, contract=CONTRACT)
 
 
 def test_the_definition_is_linted_and_planned_by_one_import() -> None:

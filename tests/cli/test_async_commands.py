@@ -10,33 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sample_run
-from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint, answering_endpoint
-from botocore import handlers
+from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint
 from click.testing import CliRunner, Result
-from strict import Recorder
 from team import BUCKET, DEFAULTS, REGION
 
-from batchcast.account.deploy import Package
-from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
 from batchcast.serving.bulk import submit
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError, CoverageError
-
-
-@pytest.fixture
-def endpoint(
-    account: Recorder,
-    session: AwsSession,
-    settings: DeploySettings,
-    packed: Package,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> AnsweringEndpoint:
-    """A run whose shards are built, and a model; the endpoint is yet to be deployed."""
-    answering = answering_endpoint(session, settings, packed, tmp_path)
-    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", answering)])
-    return answering
 
 
 def call(*arguments: str) -> Result:

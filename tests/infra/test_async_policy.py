@@ -11,21 +11,21 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint, answering_endpoint
-from botocore import handlers
+from answering_endpoint import MODEL, OUTPUT, AnsweringEndpoint
 from click.testing import CliRunner
 from sample_run import CONTRACT
 from stack import LEAST, allows, create, needed, statements_of_policy, texts
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION
 
-from batchcast.account.deploy import Package
-from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
 from batchcast.session.session import AwsSession
 
 # Needed beside the call that is made: the role of the scaling, and what Application Auto Scaling asks of its caller.
 NOT_CALLED = {"iam:CreateServiceLinkedRole", "sagemaker:UpdateEndpointWeightsAndCapacities"}
+
+# The stack makes the bucket before anything is put into it.
+pytestmark = pytest.mark.usefixtures("outputs")
 
 
 @pytest.fixture
@@ -33,20 +33,6 @@ def outputs(account: Recorder) -> Mapping[str, str]:
     """Of the stack, in an account that has the role of the model."""
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
     return create({**LEAST, "ModelRoleName": "demand-model", "RealTimeEndpointName": "live"})
-
-
-@pytest.fixture
-def endpoint(
-    outputs: Mapping[str, str],
-    session: AwsSession,
-    settings: DeploySettings,
-    packed: Package,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> AnsweringEndpoint:
-    answering = answering_endpoint(session, settings, packed, tmp_path)
-    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", answering)])
-    return answering
 
 
 def call(*arguments: str) -> None:
