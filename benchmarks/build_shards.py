@@ -30,33 +30,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SAMPLE_SECONDS = 0.1
-CONTRACT = """
-[series]
-item_id = ["item"]
-timestamp = "date"
-targets = ["sales"]
-nulls = "null"
+sys.path.insert(0, str(REPOSITORY / "tests" / "fixtures"))
 
-[request]
-body = '''
+from contract_text import contract_text  # noqa: E402
+
+SAMPLE_SECONDS = 0.1
+COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
+EVENTS = ['summer "sale"', "café\\weeks", "大売り出し"]
+
+
+def contract(columns: str) -> str:
+    """The model.toml; `columns` are those of a row of the history."""
+    body = f"""
 {{
   "request_type": "iterative_forecast",
   "item_id": $item_id,
   "historical_rows": $history({{{columns}}}),
   "forecast_days": $horizon
 }}
-'''
-
-[outputs]
-sales = "forecast[*].sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
 """
-COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
-EVENTS = ['summer "sale"', "café\\weeks", "大売り出し"]
+    return contract_text(body, series='nulls = "null"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +131,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
     (root / "processing/input/contract").mkdir(parents=True)
     (root / "processing/input/history").symlink_to(history)
     columns = ", ".join(f'"{name}": ${name}' for name in COLUMNS)
-    (root / "processing/input/contract/model.toml").write_text(CONTRACT.format(columns=columns))
+    (root / "processing/input/contract/model.toml").write_text(contract(columns))
     flags = {
         "run-id": "benchmark000",
         "run-date": "auto",

@@ -30,24 +30,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "tests" / "fixtures"))
+
+from contract_text import contract_text  # noqa: E402
+
 RESULTS = REPOSITORY / "benchmarks" / "results" / "recovery.md"
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published"
 RUN_DATE, DAYS, HISTORY_DAYS = date(2026, 11, 22), 31, 35
-CONTRACT = """
-[series]
-item_id = ["item"]
-timestamp = "date"
-targets = ["sales"]
-[request]
-body = '''{"item_id": $item_id, "sales": $history($sales)}'''
-[outputs]
-sales = "forecast[*].daily_sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
-minimum = 0.0
-"""
+CONTRACT = contract_text(
+    '{"item_id": $item_id, "sales": $history($sales)}',
+    sales="forecast[*].daily_sales",
+    answer='timestamps = "forecast[*].date"\nminimum = 0.0',
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,38 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contract_text import contract_text
 
 from batchcast.container_check.answer_check import forecast_judge
 from batchcast.steps.contract.model_contract import parse_contract
 
 BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.toml").read_bytes()
-ARRAYS = b"""
-[series]
-item_id = ["store"]
-timestamp = "date"
-targets = ["sales"]
-[request]
-body = '''{"item_id": $item_id, "past": $history($sales)}'''
-[outputs]
-sales = "mean"
-
-[answer]
-item_id = "item_id"
-"""
-HISTORY_ONLY = b"""
-[series]
-item_id = ["store"]
-timestamp = "date"
-targets = ["sales"]
-[request]
-body = '''{"item_id": $item_id, "rows": $history({"day": $date, "sales": $sales}), "days": $horizon}'''
-[outputs]
-sales = "forecast[*].sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
-"""
+ARRAYS = contract_text(
+    '{"item_id": $item_id, "past": $history($sales)}', item_id=["store"], sales="mean", answer=""
+).encode()
+HISTORY_ONLY = contract_text(
+    '{"item_id": $item_id, "rows": $history({"day": $date, "sales": $sales}), "days": $horizon}', item_id=["store"]
+).encode()
 RUN_DATE = date(2026, 1, 31)
 
 

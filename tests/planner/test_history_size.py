@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from contract_text import contract_text
 
 from batchcast.cli.plan.plan import plan_command
 from batchcast.cli.plan.simulate import simulate_command
@@ -16,27 +17,11 @@ from batchcast.planner.plan.history import measure_history
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
-CONTRACT = b"""
-[series]
-item_id = ["item"]
-timestamp = "date"
-targets = ["sales"]
-min_history = 3
-[request]
-body = '''
-{
-  "item_id": $item_id,
-  "rows": $history({"date": $date, "sales": $sales}),
-  "future": $future({"date": $date, "promo": $promo})
-}
-'''
-[outputs]
-sales = "forecast[*].sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
-"""
+CONTRACT = contract_text(
+    '{"item_id": $item_id, "rows": $history({"date": $date, "sales": $sales}), '
+    '"future": $future({"date": $date, "promo": $promo})}',
+    series="min_history = 3",
+)
 DAYS = {"a": 40, "b": 20, "c": 5, "short": 2}
 LAST = date(2026, 3, 1)
 
@@ -53,7 +38,7 @@ def history(tmp_path: Path) -> Path:
     for part in (rows[::2], rows[1::2]):
         columns = dict(zip(("item", "date", "sales", "promo"), map(list, zip(*part, strict=True)), strict=True))
         pq.write_table(pa.table(columns), directory / f"part-{len(part)}.parquet")
-    (tmp_path / "model.toml").write_bytes(CONTRACT)
+    (tmp_path / "model.toml").write_text(CONTRACT)
     return directory
 
 
@@ -62,14 +47,14 @@ def source(history: Path) -> list[str]:
 
 
 def test_items_and_rows_are_counted_as_the_build_counts_them(history: Path) -> None:
-    size = measure_history(history, parse_contract(CONTRACT), forecast_horizon=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT.encode()), forecast_horizon=2, run_date=LAST)
     assert size.items == 3
     assert sorted(size.rows.tolist()) == [5, 20, 40]
     assert size.later.tolist() == [2, 2, 2]
 
 
 def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> None:
-    size = measure_history(history, parse_contract(CONTRACT), forecast_horizon=2, run_date=LAST)
+    size = measure_history(history, parse_contract(CONTRACT.encode()), forecast_horizon=2, run_date=LAST)
     row = len(json.dumps({"date": "2026-03-01", "sales": 11.0}, separators=(",", ":"))) + 1
     future = len(json.dumps({"date": "2026-03-01", "promo": 1}, separators=(",", ":"))) + 1
     expected = (np.mean([5, 20, 40]) * row + 2 * future) / 1e6
@@ -78,7 +63,7 @@ def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> No
 
 def test_a_wrong_data_set_is_refused_as_in_a_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no Parquet file"):
-        measure_history(tmp_path, parse_contract(CONTRACT), forecast_horizon=2)
+        measure_history(tmp_path, parse_contract(CONTRACT.encode()), forecast_horizon=2)
 
 
 def test_the_command_counts_the_records_of_a_history(history: Path) -> None:

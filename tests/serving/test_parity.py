@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from contract_text import contract_text
 from parity_model import Handler, answer_of, forecast_of
 
 from batchcast.cli.main import root
@@ -23,26 +24,12 @@ from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 
 ITEMS = [f"item-{number}" for number in range(6)]
-CONTRACT = """
-[series]
-item_id = ["store"]
-timestamp = "date"
-targets = ["sales"]
-[request]
-body = '''
-{
-  "item_id": $item_id,
-  "past": $history({"date": $date, "sales": $sales}),
-  "ahead": $future({"date": $date, "promo": $promo})
-}
-'''
-[outputs]
-sales = "forecast[*].daily_sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
-"""
+CONTRACT = contract_text(
+    '{"item_id": $item_id, "past": $history({"date": $date, "sales": $sales}), '
+    '"ahead": $future({"date": $date, "promo": $promo})}',
+    item_id=["store"],
+    sales="forecast[*].daily_sales",
+)
 
 
 @pytest.fixture

@@ -11,28 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from contract_text import contract_text
 
 from batchcast.steps.__main__ import main
 from batchcast.steps.shards.manifest import Manifest, read_baseline, read_manifest, read_records
 
 __all__ = ["DAILY_CONTRACT", "Build", "build", "build_arguments", "build_environment", "daily_rows", "write_files"]
 
-DAILY_CONTRACT = """
-[series]
-item_id = ["item"]
-timestamp = "date"
-targets = ["sales"]
-
-[request]
-body = '''{"item_id": $item_id, "rows": $history({"date": $date, "sales": $sales})}'''
-
-[outputs]
-sales = "forecast[*].sales"
-
-[answer]
-item_id = "item_id"
-timestamps = "forecast[*].date"
-"""
+DAILY_CONTRACT = contract_text()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,24 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from contract_text import contract_text
 from shard_build import DAILY_CONTRACT, build, daily_rows
 
 ITEMS = [f"item-{n:02d}" for n in range(20)]
 FUTURE = DAILY_CONTRACT.replace(")}'''", '), "future_rows": $future({"date": $date, "promo": $promo})}\'\'\'')
 NOTES = DAILY_CONTRACT.replace('{"date": $date,', '{"note": $note, "date": $date,')
-ARRAYS = """
-[series]
-item_id = ["item"]
-timestamp = "date"
-targets = ["sales"]
-[request]
-body = '''{"start": $start_time, "target": $target_time_series, "item_id": $item_id}'''
-[outputs]
-sales = "mean"
-
-[answer]
-item_id = "item_id"
-"""
+ARRAYS = contract_text(
+    '{"start": $start_time, "target": $target_time_series, "item_id": $item_id}', sales="mean", answer=""
+)
 
 
 def with_series(*lines: str, contract: str = DAILY_CONTRACT) -> str:
