@@ -165,7 +165,7 @@ def prune(
     removed = []
     for run in chosen:
         with suppress(ObjectMissingError):  # another prune was faster
-            store.write(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME))
+            store.put_if(run.uri + PRUNED_NAME, store.read(run.uri + MANIFEST_NAME), None)
             if _remove(store, publish_uri, run.uri):
                 removed.append(run)
     return removed
@@ -187,7 +187,7 @@ def _remove(store: ObjectStore, publish_uri: str, prefix: str) -> bool:
     identity = publication_identity(prefix + MANIFEST_NAME)
     if pointer is not None and identity is not None and pointer.run_id == identity[1]:
         # A rollback chose it just then; it looks for the manifest after it moved the pointer.
-        store.write(prefix + MANIFEST_NAME, manifest)
+        store.put_if(prefix + MANIFEST_NAME, manifest, None)
         store.delete(prefix + PRUNED_NAME)
         return False
     for stored in list(store.list(prefix)):

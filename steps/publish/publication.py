@@ -185,7 +185,8 @@ def publish(
 
     `forecasts` is sorted by item and step; `manifest` needs `run_id` and `run_date`. With a reason in `keep_pointer`
     the pointer stays where it is.
-    Raises DataError when the run was published before with other content: what is published does not change.
+    Raises DataError when the run was published before with other content: what is published does not change. An account
+    lets nobody overwrite and this step delete: the rare attempt that would have to ends with `access_denied`.
     """
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
@@ -195,15 +196,23 @@ def publish(
     if not _published_already(store, prefix, marker):
         kept = {prefix + name for name, _, _ in files}
         for name, _, data in files:
-            store.write(prefix + name, data)
+            _write_once(store, prefix + name, data)
         for stray in list(store.list(prefix)):
             if stray.uri not in kept:
                 store.delete(stray.uri)
-        store.write(prefix + MANIFEST_NAME, marker)
+        _write_once(store, prefix + MANIFEST_NAME, marker)
     moved, note = False, f"latest.json stays where it is: {keep_pointer}"
     if not keep_pointer:
         moved, note = move_pointer(store, publish_uri, run_id, run_date)
     return Publication(uri=prefix, pointer_moved=moved, pointer_note=note)
+
+
+def _write_once(store: ObjectStore, uri: str, data: bytes) -> None:
+    """Create the object. What an attempt that was cut off left there is replaced, where the store lets an object be."""
+    try:
+        store.put_if(uri, data, None)
+    except ConflictError:
+        store.put_if(uri, data, store.read_tagged(uri)[1])
 
 
 def move_pointer(store: ObjectStore, publish_uri: str, run_id: str, run_date: date) -> tuple[bool, str]:

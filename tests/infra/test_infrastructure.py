@@ -6,10 +6,12 @@ import dataclasses
 import fnmatch
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow as pa
 import pytest
 from botocore import handlers
 from cfnlint.api import lint_file
@@ -17,16 +19,31 @@ from cfnlint.decode import decode
 from click.testing import CliRunner
 from golden import matches_golden
 from scripted_run import PREFIX, RUN_ID, ScriptedRun, step
-from stack import LEAST, STACK, TEMPLATE, allows, create, needed, statements_of_policy, statements_of_role, texts
+from stack import (
+    LEAST,
+    STACK,
+    TEMPLATE,
+    allows,
+    context_of,
+    create,
+    needed,
+    statements_of_bucket,
+    statements_of_policy,
+    statements_of_role,
+    texts,
+)
 from strict import Recorder
 from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
 
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
+from batchcast.runs.published import list_published
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import BatchcastError
-from batchcast.steps.store.s3 import S3Store
+from batchcast.steps.publish.lock import end_lock, take_lock
+from batchcast.steps.publish.publication import pointer_uri, publication_uri, publish
+from batchcast.steps.store.objects import ObjectStore
 from batchcast.steps.validate_and_publish import HIDDEN_FILE
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d"
@@ -60,7 +77,7 @@ NOT_CALLED = {
     "kms:Decrypt",
     "kms:GenerateDataKey",
     "kms:DescribeKey",
-    "s3:DeleteObject",
+    "sts:AssumeRole",
 }
 
 
@@ -90,7 +107,7 @@ def test_the_bucket_is_closed_and_runs_expire_and_forecasts_do_not() -> None:
     assert rules["unfinished-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
     expiring = {rule["Prefix"]["Fn::Sub"] for rule in rules.values() if "ExpirationInDays" in rule}
     assert expiring == {"${Prefix}/runs/", "${Prefix}/async/"}
-    (statement,) = template()["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statement = template()["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
@@ -173,7 +190,7 @@ def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def test_no_policy_allows_everything_where_an_arn_can_stand(account: Recorder) -> None:
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
     outputs = create(MOST)
-    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn")]
+    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn", "PruneRoleArn")]
     policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn")]
     found = [one for arn in roles for one in statements_of_role(arn)]
     found += [one for arn in policies for one in statements_of_policy(arn)]
@@ -183,28 +200,86 @@ def test_no_policy_allows_everything_where_an_arn_can_stand(account: Recorder) -
     assert not [each for one in found for each in texts(one["Action"]) if each.endswith("*")]
 
 
-def test_the_role_of_the_steps_may_do_what_the_steps_do_and_where(account: Recorder, tmp_path: Path) -> None:
+def test_the_role_of_the_steps_may_do_what_the_steps_do_and_where(
+    account: Recorder, session: AwsSession, tmp_path: Path
+) -> None:
     outputs = create(LEAST)
     statements = statements_of_role(outputs["ProcessingRoleArn"])
     account.calls.clear()
-    store, file = S3Store(boto3.client("s3", region_name=REGION)), tmp_path / "file"
+    store, file = session.store, tmp_path / "file"
     file.write_bytes(b"x" * 10_000_000)
-    for place in ("runs/run/report/report.json", "published/latest.json"):
-        uri = f"s3://{BUCKET}/batchcast/{place}"
-        store.put_if(uri, b"1", None)
-        store.write(uri, b"2")
-        store.upload(file, uri)
-        store.read(uri)
-        store.exists(uri)
-        list(store.list(uri))
-    store.delete(f"s3://{BUCKET}/batchcast/published/forecasts/part-00000.parquet")
+    uri = f"s3://{BUCKET}/batchcast/runs/run/report/report.json"
+    store.put_if(uri, b"1", None)
+    store.write(uri, b"2")
+    store.upload(file, uri)
+    store.read(uri)
+    store.exists(uri)
+    list(store.list(uri))
     list(store.list(f"s3://{BUCKET}/history/"))
+    assert len(account.calls) == 10
     for service, operation, request in account.calls:
         assert allows(statements, *needed(service, operation, request)), (operation, request.get("Key"))
     for place in ("history/part.parquet", "batchcast/code/app.pyz", "other/x"):
         assert not allows(statements, "s3:PutObject", f"arn:aws:s3:::{BUCKET}/{place}")
-    for place in ("runs/run/x", "published/latest.json"):
-        assert not allows(statements, "s3:DeleteObject", f"arn:aws:s3:::{BUCKET}/batchcast/{place}")
+    assert not [one for one in statements if "s3:DeleteObject" in texts(one["Action"])]
+
+
+PUBLISH = f"s3://{BUCKET}/batchcast/published"
+
+
+def publish_weeks(store: ObjectStore, weeks: int) -> None:
+    """So many runs, one a week, each with the lock of the prefix."""
+    now = datetime.now(UTC)
+    for number in range(weeks):
+        run_id, week = f"run{number}", date(2026, 11, 1) + timedelta(weeks=number)
+        manifest = {"run_id": run_id, "run_date": week.isoformat(), "outcome": "COMPLETE", "counts": {"ok": 1}}
+        take_lock(store, PUBLISH, run_id=run_id, run_label="w", now=now)
+        for _ in ("an attempt", "a second one"):
+            publish(store, PUBLISH, pa.table({"sales": [1.0]}), {**manifest, "previous": None})
+        end_lock(store, PUBLISH, run_id)
+
+
+def refused(account: Recorder, statements: list[dict[str, Any]], role: str) -> set[tuple[str, str]]:
+    """Those of the calls on S3 that role and bucket do not let through, conditions and all."""
+    calls = [(*needed(*one), context_of(one[2], role)) for one in account.calls if one[0] == "s3"]
+    assert calls
+    return {(action, key) for action, key, context in calls if not allows(statements, action, key, context)}
+
+
+def test_publishing_needs_no_right_to_overwrite_or_delete(account: Recorder, session: AwsSession) -> None:
+    outputs = create(LEAST)
+    role, store = outputs["ProcessingRoleArn"], session.store
+    statements = [*statements_of_role(role), *statements_of_bucket()]
+    account.calls.clear()
+    publish_weeks(store, 2)
+    assert refused(account, statements, role) == set()
+    account.calls.clear()
+    file = f"{publication_uri(PUBLISH, date(2026, 11, 1), 'run0')}part-00000.parquet"
+    store.write(file, b"other")
+    store.put_if(file, b"other again", store.read_tagged(file)[1])
+    store.write(pointer_uri(PUBLISH), b"{}")
+    store.delete(file)
+    assert refused(account, statements, role) == {
+        ("s3:PutObject", file.replace("s3://", "arn:aws:s3:::")),
+        ("s3:PutObject", pointer_uri(PUBLISH).replace("s3://", "arn:aws:s3:::")),
+        ("s3:DeleteObject", file.replace("s3://", "arn:aws:s3:::")),
+    }
+
+
+def test_the_prune_role_alone_removes_what_is_published(account: Recorder, session: AwsSession) -> None:
+    outputs = create(LEAST)
+    role, store = outputs["PruneRoleArn"], session.store
+    publish_weeks(store, 4)
+    account.calls.clear()
+    run("prune", "--keep", "1", "--publish-uri", PUBLISH)
+    assert [one.run_id for one in list_published(PUBLISH, store=store)] == ["run3"]
+    bucket, everything = statements_of_bucket(), {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    assert refused(account, [*statements_of_role(role), *bucket], role) == set()
+    administrator = refused(account, [everything, *bucket], f"arn:aws:iam::{ACCOUNT}:role/administrator")
+    assert {action for action, _ in administrator} == {"s3:DeleteObject"}
+    for who in (role, f"arn:aws:iam::{ACCOUNT}:root"):
+        version = f"arn:aws:s3:::{BUCKET}/batchcast/published/forecasts/x"
+        assert not allows([everything, *bucket], "s3:DeleteObjectVersion", version, context_of({}, who))
 
 
 def test_the_role_of_the_model_reads_records_and_writes_answers_and_nothing_else(account: Recorder) -> None:
@@ -218,7 +293,7 @@ def test_the_role_of_the_model_reads_records_and_writes_answers_and_nothing_else
 
 def every_statement(outputs: Mapping[str, str]) -> list[dict[str, Any]]:
     """Those of all roles and policies of the stack."""
-    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn")]
+    roles = [outputs[name] for name in ("PipelineRoleArn", "ProcessingRoleArn", "SchedulerRoleArn", "PruneRoleArn")]
     policies = [outputs[name] for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn")]
     found = [one for arn in roles for one in statements_of_role(arn)]
     return found + [one for arn in policies for one in statements_of_policy(arn)]

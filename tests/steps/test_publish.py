@@ -75,8 +75,8 @@ def test_the_manifest_comes_after_the_data_and_the_pointer_last(store: Directory
     writes = [entry for entry in watched.operations if entry.startswith(("write", "put_if"))]
     prefix = publication_uri(PUBLISH, WEEK, "a")
     assert writes == [
-        f"write {prefix}part-00000.parquet",
-        f"write {prefix}{MANIFEST_NAME}",
+        f"put_if {prefix}part-00000.parquet",
+        f"put_if {prefix}{MANIFEST_NAME}",
         f"put_if {pointer_uri(PUBLISH)}",
     ]
 
@@ -120,9 +120,11 @@ def test_a_published_run_is_never_overwritten_with_other_forecasts(store: Direct
 
 def test_what_a_crashed_attempt_left_over_is_cleared_before_the_manifest(store: DirectoryStore) -> None:
     prefix = publication_uri(PUBLISH, WEEK, "a")
-    store.write(prefix + "part-00007.parquet", b"from an attempt that crashed")
+    for name in ("part-00000.parquet", "part-00007.parquet"):
+        store.write(prefix + name, b"from an attempt that crashed")
     publish(store, PUBLISH, table(1.0), manifest("a"))
     assert not store.exists(prefix + "part-00007.parquet")
+    assert current_level(store) == ("a", 1.0)
 
 
 def test_a_large_table_is_cut_into_files_of_a_fixed_number_of_rows(
