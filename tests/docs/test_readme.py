@@ -49,9 +49,8 @@ def shape(text: str, directory: Path) -> list[str]:
         line.rstrip() for line in text.strip().splitlines() if "executing: " not in line and "Going on" not in line
     ]
     without_ids = [re.sub(r"(Run |run_id=|runs/|status )[a-z0-9]{12}", r"\1ID", line) for line in lines]
-    return [
-        re.sub(r"\b\d+\.\d/s|\b\d+\.\d( s)?$|\b\d+\.\d s", "N", line) for line in without_ids if "starting" not in line
-    ]
+    started = [line for line in without_ids if "starting" not in line]
+    return [re.sub(r" *\b\d+\.\d(/s| s\b|$)", " N", line) for line in started]
 
 
 SHOWN = [(command, output) for command, output in console_blocks() if output.strip()]

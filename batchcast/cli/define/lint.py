@@ -6,20 +6,18 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
 import click
 
 from batchcast.steps.errors import ConfigError, Problem
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 _REFUSED = ConfigError.exit_code
+_Finding = tuple[str, Problem]
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"), required=False)
+@click.argument("files", metavar="[FILE]...", type=click.File("rb"), nargs=-1)
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter.")
 @click.option(
     "--tuning",
@@ -27,35 +25,36 @@ _REFUSED = ConfigError.exit_code
     help="Hold it against what `tune` measured of the model.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
-def lint_command(file: BinaryIO | None, parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
-    """Check a pipeline definition without running it.
+def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
+    """Check pipeline definitions without running them.
 
-    FILE is any pipeline's definition, the answer of describe-pipeline, or a CloudFormation template (JSON or YAML)
+    A FILE is any pipeline's definition, the answer of describe-pipeline, or a CloudFormation template (JSON or YAML)
     with pipelines and what starts them; `-` reads stdin; without FILE it is this pipeline's own. What could not be
     checked is listed as that. Exit code 2 when SageMaker would refuse it, 0 when it is
     clean or there is only advice.
     """
+    from batchcast.pipelines.definition import DEFINITION_FILE
     from batchcast.pipelines.lint.lint import ADVICE
     from batchcast.pipelines.lint.lint import lint as findings_of
+    from batchcast.pipelines.lint.template_text import parse_template_text
     from batchcast.pipelines.tuning import read_tuning
 
-    found = findings_of(_definition(file), _values(parameters), read_tuning(tuning) if tuning else None)
-    refused = [problem for problem in found if problem.code not in ADVICE]
-    advice = [problem for problem in found if problem.code in ADVICE]
+    values, measured = _values(parameters), read_tuning(tuning) if tuning else None
+    texts = {getattr(file, "name", "standard input"): file.read() for file in files} or {
+        DEFINITION_FILE.name: DEFINITION_FILE.read_bytes()
+    }
+    found = [
+        (name, problem)
+        for name, text in texts.items()
+        for problem in findings_of(parse_template_text(text, name), values, measured)
+    ]
+    refused = [one for one in found if one[1].code not in ADVICE]
+    advice = [one for one in found if one[1].code in ADVICE]
     if as_json:
         click.echo(json.dumps([*_rows("refused", refused), *_rows("advice", advice)], indent=1))
     else:
-        _print(refused, advice)
+        _print(refused, advice, named=len(texts) > 1)
     sys.exit(_REFUSED if refused else 0)
-
-
-def _definition(file: BinaryIO | None) -> Any:
-    from batchcast.pipelines.definition import DEFINITION_FILE
-    from batchcast.pipelines.lint.template_text import parse_template_text
-
-    if file is None:
-        return json.loads(DEFINITION_FILE.read_bytes())
-    return parse_template_text(file.read(), getattr(file, "name", "standard input"))
 
 
 def _values(pairs: Iterable[str]) -> dict[str, str]:
@@ -68,24 +67,22 @@ def _values(pairs: Iterable[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _rows(kind: str, problems: Iterable[Problem]) -> list[dict[str, str]]:
+def _rows(kind: str, found: Iterable[_Finding]) -> list[dict[str, str]]:
     return [
-        {"kind": kind, "code": one.code, "where": one.where, "what": one.what, "remedy": one.remedy} for one in problems
+        {"file": name, "kind": kind, "code": one.code, "where": one.where, "what": one.what, "remedy": one.remedy}
+        for name, one in found
     ]
 
 
-def _print(refused: Sequence[Problem], advice: Sequence[Problem]) -> None:
+def _print(refused: Sequence[_Finding], advice: Sequence[_Finding], *, named: bool) -> None:
     from batchcast.cli.console import stdout_console
 
     console = stdout_console()
-    _print_findings(console, "SageMaker would refuse", refused)
-    _print_findings(console, "SageMaker takes, and it may not do what it seems to", advice)
+    kinds = {"SageMaker would refuse": refused, "SageMaker takes, and it may not do what it seems to": advice}
+    for title, found in kinds.items():
+        if found:
+            console.print(f"[bold]{title}[/] ({len(found)})")
+        for name, problem in found:
+            click.echo(f"  {name}: {problem}" if named else f"  {problem}")
     if not refused and not advice:
         console.print("Nothing found.")
-
-
-def _print_findings(console: Console, title: str, problems: Sequence[Problem]) -> None:
-    if problems:
-        console.print(f"[bold]{title}[/] ({len(problems)})")
-    for problem in problems:
-        click.echo(f"  {problem}")
