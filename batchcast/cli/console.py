@@ -20,7 +20,7 @@ from rich.text import Text
 
 from batchcast.runs.failures import failure_lines
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.outcome import flag_lines, pointer_lines
+from batchcast.runs.outcome import flag_lines, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
 
@@ -184,6 +184,8 @@ def print_result(document: Mapping[str, Any]) -> None:
     if document["counts"]:
         console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
     _print_records(console, document)
+    for line in request_lines(document):
+        echo(line)
     if score := document["score"]:
         console.print(
             f"Scored on {score['items']} items, {score['days']} steps each: "

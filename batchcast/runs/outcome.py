@@ -43,13 +43,14 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "outcome": report and report["outcome"],
         "cause": str(error) if error else report and report["cause"],
         "counts": report and {name: report["counts"][name] for name in _COUNTS},
+        "requests": report and report.get("requests"),
         "published": report and report["published"],
         "visible": report["pointer_moved"] if report and report["published"] else None,
         "pointer": report["pointer_note"] if report and report["published"] else None,
         "quarantined": report["quarantined"] if report else [],
         "failed": report["failed"] if report else [],
         "score": report and report["score"],
-        # A report of an older version has neither.
+        # A report of an older version has neither, and no requests.
         "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
         "approved": report and report.get("approved"),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
@@ -77,6 +78,14 @@ def flag_lines(document: Mapping[str, Any]) -> list[str]:
     if approved := document["approved"]:
         lines.append(f"Approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     return lines
+
+
+def request_lines(document: Mapping[str, Any]) -> list[str]:
+    """What the run was sent in; empty where no report says it."""
+    if not (requests := document["requests"]):
+        return []
+    retry = f", and {requests['retry']:,} more in the retry round" if requests["retry"] else ""
+    return [f"Requests:  {requests['first']:,}{retry}"]
 
 
 def _place(store: ObjectStore, uri: str) -> str:

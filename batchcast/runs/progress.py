@@ -1,16 +1,23 @@
-"""How far a transform is: its output objects counted against the manifest's shards."""
+"""How far a transform is, in records: its outputs, or its requests, counted against what the manifest promises."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from batchcast.runs.follow import StepView
 from batchcast.session.session import Session
-from batchcast.steps.shards.manifest import MANIFEST_FILE
+from batchcast.steps.errors import DataError
+from batchcast.steps.shards.layout import retry_members
+from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
+
+if TYPE_CHECKING:
+    from batchcast.engine import LocalSageMaker
 
 _ROUNDS = {"Transform": 0, "TransformRetry": 1}
 _OBJECTS_A_PAGE = 1000
@@ -32,20 +39,54 @@ class StepProgress:
 def count_shards(store: ObjectStore, runs_uri: str, run_id: str, step: str, records: Mapping[str, int]) -> StepProgress:
     """Count the outputs of a transform step; one listing call for every thousand shards.
 
-    `records` has the number of records by shard for the first round. In the retry round a shard is one record.
+    `records` has the number of records by shard for the first round; in the retry round its shards are listed.
     """
-    retry_round = _ROUNDS[step]
-    done = _names(store, join_uri(runs_uri, run_id, "output", f"r{retry_round}") + "/")
+    done = _names(store, join_uri(runs_uri, run_id, "output", f"r{_ROUNDS[step]}") + "/")
     done = {name.removesuffix(".out") for name in done}
-    if retry_round:
-        sent = _names(store, join_uri(runs_uri, run_id, "input", f"r{retry_round}") + "/")
-        records = dict.fromkeys(sent, 1)
+    if _ROUNDS[step]:
+        records = _retry_records(store, runs_uri, run_id)
     return StepProgress(
         files_done=len(done),
         files_total=len(records),
         records_done=sum(records.get(name, 0) for name in done),
         records_total=sum(records.values()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """`progress_of` for a workspace, whose engine counts requests; what each round sends is read once."""
+
+    engine: LocalSageMaker
+    store: ObjectStore
+    runs_uri: str
+    _sent: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict, init=False)
+
+    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
+        """None for a step that is no transform."""
+        if not step.job or ":transform-job/" not in step.job:
+            return None
+        done = self.engine.transform_progress(step.job.rsplit("/", 1)[-1])
+        if (run_id, step.name) not in self._sent:
+            with suppress(DataError, ObjectMissingError):  # missing or damaged: the step that needs it says so
+                self._sent[run_id, step.name] = self._read(run_id, step.name)
+        records, requests = self._sent.get((run_id, step.name), (None, 1))
+        return StepProgress(
+            files_done=done.files_done,
+            files_total=done.files_total,
+            # Requests hold nearly equally many records; when all are done, so are these.
+            records_done=done.records_done * records // requests if records else done.records_done,
+            records_total=records,
+        )
+
+    def _read(self, run_id: str, step: str) -> tuple[int, int]:
+        """The records and the requests of a round."""
+        if _ROUNDS[step]:
+            records = sum(_retry_records(self.store, self.runs_uri, run_id).values())
+            return records, records
+        uri = join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE)
+        totals = Manifest.from_json(self.store.read(uri), where=uri).totals
+        return totals.records, totals.requests
 
 
 class ShardCounts:
@@ -97,6 +138,12 @@ def shard_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, i
     manifest = parse_document(data, {"shards": list}, code="manifest", where=uri, remedy="Start a new run.")
     shards = [shard for shard in manifest["shards"] if isinstance(shard, dict)]
     return {str(shard.get("name")): int(shard.get("records") or 0) for shard in shards}
+
+
+def _retry_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, int]:
+    """Shard of the retry round to its number of records."""
+    members = {name: retry_members(name) for name in _names(store, join_uri(runs_uri, run_id, "input", "r1") + "/")}
+    return {name: found[1] for name, found in members.items() if found}
 
 
 def _names(store: ObjectStore, prefix: str) -> set[str]:

@@ -66,7 +66,8 @@ class LedgerRow:
     failed       the model's answer cannot be used, or there was none when it was sent alone either
     missing      there is no answer
     `shard`, `line` and `position` (from 0) say where its record lies under `<run_id>/input/r<round>/`: in which
-    request, and where in it; the first two are None when it was not sent. `answer_sha256` is the digest of its output
+    request, and where in it; the first two are None when it was not sent. So the requests that the retry round spent
+    are the different lines of round 1. `answer_sha256` is the digest of its output
     line, "" when there is none.
     """
 

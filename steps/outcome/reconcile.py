@@ -60,6 +60,11 @@ class Reconciliation:
         return tally(self.rows, len(self.values))
 
     @property
+    def retry_requests(self) -> int:
+        """The requests that the retry round has sent."""
+        return len({(row.shard, row.line) for row in self.rows if row.round and row.status != "carried"})
+
+    @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Which items have a forecast of the model."""
         return np.array([row.status in ("ok", "carried") for row in self.rows], dtype=bool)

@@ -66,6 +66,7 @@ def report(
         "rejected": None,
         "score": score,
         "carried_forward": carried_forward,
+        "requests": {"first": manifest.totals.requests, "retry": found.retry_requests},
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
         "parameters": {**manifest.parameters, **dataclasses.asdict(arguments)},
     }

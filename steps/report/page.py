@@ -102,7 +102,9 @@ def _coverage(report: Mapping[str, Any]) -> str:
     tiles = [_tile("expected", counts["expected"], "items expected")]
     words = {"ok": "have a forecast", "quarantined": "quarantined", "failed": "failed", "missing": "missing"}
     tiles += [_tile(name, count, words[name]) for name, count in parts.items()]
-    notes = []
+    requests = report["requests"]
+    notes = [f"{requests['first']:,} requests were sent to the model"]
+    notes[0] += f", and {requests['retry']:,} more in the retry round." if requests["retry"] else "."
     if counts["carried"]:
         notes.append(f"{counts['carried']:,} of the forecasts are carried over from an earlier run.")
     if report["carried_forward"]:

@@ -128,7 +128,7 @@ class Shard:
 class Totals:
     """items = records + quarantined + carried. `bytes` and `rows` (history and future) are those of the shards.
 
-    `later_items` begin after the run date; they are no items of this run.
+    The records are sent in so many `requests`. `later_items` begin after the run date; they are no items of this run.
     """
 
     items: int
@@ -138,6 +138,7 @@ class Totals:
     bytes: int
     rows: int
     later_items: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class Manifest:
                     raise TypeError(wrong)
                 document["run_date"] = parse_moment(document["run_date"])
                 parse_frequency(document.get("frequency", DAILY.alias))
-                document["totals"] = Totals(**document["totals"])
+                document["totals"] = Totals(**{"requests": document["totals"]["records"], **document["totals"]})
                 document["request_text"] = RequestText(**document.get("request_text", {}))
                 document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
                 return cls(**document)

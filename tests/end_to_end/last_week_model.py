@@ -13,7 +13,9 @@ from typing import Any
 
 
 def forecast(record: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one record."""
+    """The answer to one record. Raises ValueError for one that is refused."""
+    if record["item_id"] in sys.argv[2:]:
+        raise ValueError(f"cannot read promo of {record['item_id']}")
     rows = record["historical_rows"]
     last, week = date.fromisoformat(rows[-1]["date"]), [row["sales"] or 0.0 for row in rows[-7:]]
     days = range(record["forecast_days"])
@@ -30,10 +32,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         record = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if record["item_id"] in sys.argv[2:]:
-            self._answer(400, f"cannot read promo of {record['item_id']}".encode())
-        else:
+        try:
             self._answer(200, json.dumps(forecast(record)).encode())
+        except ValueError as error:
+            self._answer(400, str(error).encode())
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)

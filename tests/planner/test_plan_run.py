@@ -120,6 +120,7 @@ def manifest() -> bytes:
         bytes=SHARDS * 64_000_000,
         rows=0,
         later_items=0,
+        requests=SHARDS * RECORDS,
     )
     return Manifest(
         run_id=RUN,

@@ -230,6 +230,17 @@ def test_progress_is_shards_with_an_output_and_ends_when_the_rate_says(
     assert "    3 of 4 shards, 75 of 100 records, 75 an hour, ends about " in lines[3]
 
 
+def test_a_file_of_the_retry_round_counts_the_records_in_it(session: AwsSession, script: ScriptedRun) -> None:
+    script.steps = [step("TransformRetry", "Executing", start=900)]
+    put(session, "manifest/manifest.json", manifest(4, 25))
+    for name in ("record-000003", "records-000004-3", "records-000010-3"):
+        put(session, f"input/r1/{name}.jsonl", {})
+    put(session, "output/r1/records-000004-3.jsonl.out", {})
+    document, _ = run_status(session, find_run_of(session), BEGAN)
+    assert (document["progress"]["shards_done"], document["progress"]["shards_total"]) == (1, 3)
+    assert (document["progress"]["records_done"], document["progress"]["records_total"]) == (3, 7)
+
+
 def test_a_run_of_3000_shards_costs_twelve_calls(account: Recorder, session: AwsSession, script: ScriptedRun) -> None:
     script.steps = [step("Transform", "Executing", start=900)]
     put(session, "manifest/manifest.json", manifest(3000, 32))

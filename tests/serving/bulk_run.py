@@ -28,7 +28,9 @@ def bulk_run(store: MemoryStore, records: int, shards: int, run_id: str = "run0a
         text = b"".join(enveloped(f"item-{number}") + b"\n" for number in mine)
         store.write(f"{RUNS}{run_id}/input/r0/{name}", text)
         made += [RunRecord(number, f"item-{number}", name, line) for line, number in enumerate(mine)]
-    totals = Totals(items=records, records=records, quarantined=0, carried=0, bytes=0, rows=records, later_items=0)
+    totals = Totals(
+        items=records, records=records, quarantined=0, carried=0, bytes=0, rows=records, later_items=0, requests=records
+    )
     manifest = Manifest(
         run_id=run_id,
         run_date=date(2026, 11, 22),

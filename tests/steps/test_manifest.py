@@ -33,7 +33,7 @@ MANIFEST = Manifest(
     parameters={"forecast_horizon": 31, "run_date": "auto"},
     contract_sha256="0" * 64,
     code_version="1" * 12,
-    totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0),
+    totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0, requests=1),
     quarantined_by_reason={"too_short": 1},
     shards=(Shard(name="part-00000.jsonl", records=1, bytes=9, sha256="2" * 64, first_item="a", last_item="a"),),
 )

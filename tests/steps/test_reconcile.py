@@ -77,7 +77,9 @@ class World:
             Shard(name=name, records=len(items), bytes=0, sha256="", first_item=items[0], last_item=items[-1])
             for name, items in self.shards.items()
         )
-        totals = Totals(items=len(self.fates), records=0, quarantined=0, carried=0, bytes=0, rows=0, later_items=0)
+        totals = Totals(
+            items=len(self.fates), records=0, quarantined=0, carried=0, bytes=0, rows=0, later_items=0, requests=0
+        )
         return Manifest(
             run_id="run",
             run_date=date(2026, 2, 26),

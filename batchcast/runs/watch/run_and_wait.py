@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, outcome_of
-from batchcast.runs.progress import ShardCounts, StepProgress
+from batchcast.runs.progress import JobProgress, ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import pointer_problem, start_run, stop_run
 from batchcast.runs.watch.data_log import with_answers
@@ -20,12 +20,7 @@ from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.start_lock import start_lock
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs
 from batchcast.session.workspace_models import check_model
-from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
-from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
-from batchcast.steps.store.objects import ObjectStore, join_uri
-
-if TYPE_CHECKING:
-    from batchcast.engine import LocalSageMaker
+from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 # Whether a process has died is asked of every execution and job of the workspace.
 _TAKE_OVER_SECONDS = 1.0
@@ -108,7 +103,7 @@ def wait_for_run(session: Session, arn: str, runs_uri: str, *, display: OpenDisp
 
 def _progress(session: Session, runs_uri: str) -> ProgressOf:
     if isinstance(session, WorkspaceSession):
-        return _JobProgress(session.engine, session.store, runs_uri)
+        return JobProgress(session.engine, session.store, runs_uri)
     return ShardCounts(session, runs_uri)
 
 
@@ -238,30 +233,3 @@ def _check_unchanged(session: WorkspaceSession, arn: str) -> None:
 def _parameters_of(client: Any, arn: str) -> dict[str, str]:
     listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
     return {each["Name"]: each["Value"] for each in listed.get("PipelineParameters", [])}
-
-
-@dataclass(frozen=True, slots=True)
-class _JobProgress:
-    """How far a transform job in a workspace is; what there is to do stands in the manifest of the first round."""
-
-    engine: LocalSageMaker
-    store: ObjectStore
-    runs_uri: str
-
-    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
-        if not step.job or ":transform-job/" not in step.job:
-            return None
-        done = self.engine.transform_progress(step.job.rsplit("/", 1)[-1])
-        return StepProgress(
-            files_done=done.files_done,
-            files_total=done.files_total,
-            records_done=done.records_done,
-            records_total=self._records(run_id) if step.name == "Transform" else done.files_total,
-        )
-
-    def _records(self, run_id: str) -> int | None:
-        try:
-            data = self.store.read(join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE))
-            return Manifest.from_json(data, where=run_id).totals.records
-        except DataError:  # missing or damaged: the step that needs it says so
-            return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcast.runs.failures import failure_lines, failures
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import flag_lines, outcome_of, pointer_lines
+from batchcast.runs.outcome import flag_lines, outcome_of, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress, count_shards, shard_records
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session, WorkspaceSession
@@ -50,6 +50,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
     lines += failure_lines(document)
     if document["cause"]:
         lines.append(str(document["cause"]))
+    lines += request_lines(document)
     if document["published"]:
         lines.append(f"Forecasts: {document['published']}")
     lines += [*flag_lines(document), *pointer_lines(document)]
