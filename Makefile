@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-wheel test-browser test-conformance test-oldest check mutants kills fuzz lock docs definition
+.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants kills fuzz lock docs definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -46,6 +46,13 @@ check: .venv/dev.installed
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# The account's template with a security linter, whose pins are not those of the development environment. It asks nobody.
+CHECKOV := .venv/checkov
+
+test-template: .venv/dev.installed $(CHECKOV)/installed
+	@$(BIN)/cfn-lint infra/batchcast.yaml
+	@$(CHECKOV)/bin/checkov --quiet --compact --skip-download --framework cloudformation --file infra/batchcast.yaml
+
 # Changes one operator, constant or comparison at a time in five modules that decide, and wants the tests to notice.
 mutants: .venv/dev.installed
 	@$(BIN)/python tests/mutation/mutants.py
@@ -64,7 +71,7 @@ lock: .venv/uv.installed
 	        --output-file locks/run.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra plot --group test --resolution lowest-direct \
 	        --output-file locks/oldest.lock
-	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file locks/uv.lock
+	@for each in uv checkov; do echo $$each | $(BIN)/uv pip compile $(LOCK) - --output-file locks/$$each.lock; done
 	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
@@ -101,6 +108,9 @@ $(OLDEST)/installed: locks/oldest.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 $(WHEEL)/installed: locks/run.lock .venv/uv.installed
+	$(ENVIRONMENT)
+
+$(CHECKOV)/installed: locks/checkov.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed

@@ -85,6 +85,14 @@ def test_the_linter_has_nothing_to_say() -> None:
     assert lint_file(TEMPLATE) == []
 
 
+def test_what_a_linter_is_told_to_pass_over_has_its_reason() -> None:
+    resources = template()["Resources"].values()
+    skipped = [one for each in resources for one in each.get("Metadata", {}).get("checkov", {}).get("skip", [])]
+    assert skipped
+    assert [one for one in skipped if len(one.get("comment", "")) < 20] == []
+    assert "cfn-lint" not in TEMPLATE.read_text()
+
+
 @pytest.mark.parametrize("parameters", [LEAST, MOST], ids=["least", "most"])
 def test_it_deploys_with_the_least_and_with_everything(account: Recorder, parameters: dict[str, str]) -> None:
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
