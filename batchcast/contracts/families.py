@@ -85,7 +85,7 @@ def _gluonts(_: Proposal) -> dict[str, Any]:
 
 def _autogluon(proposal: Proposal) -> dict[str, Any]:
     columns = {"item_id": "$item_id", "timestamp": _column(proposal.timestamp), "target": _column(proposal.target)}
-    covariates = {name: _column(name) for name in (*proposal.known, *proposal.past)}
+    covariates = {name: _column(name) for name in proposal.past}
     return {
         "content_type": "application/x-parquet",
         "mode": "object",
@@ -162,10 +162,31 @@ FAMILIES: Mapping[str, ContainerFamily] = {
     "autogluon": ContainerFamily(
         title="AutoGluon (Cloud), a data frame as Parquet",
         request=_autogluon,
-        outputs=lambda proposal: _quantile_columns(proposal.target, "{}"),
-        answer={"item_id": "item_id", "timestamps": "timestamp"},
+        outputs=lambda proposal: _quantile_columns(proposal.target, "[*].{}"),
+        answer={"group_by": "item_id", "timestamps": "[*].timestamp"},
         series={"timestamp_format": "timestamp"},
-        notes=("A request is an S3 object of its own: 256 items in each.",),
+        notes=(
+            "A request is an S3 object of its own: 256 items in each.",
+            "The predictor is trained with item_id and timestamp as id_column and timestamp_column, and target.",
+            "Covariates that are known for the future cannot be sent to it in a table of the history.",
+        ),
+    ),
+    "xgboost": ContainerFamily(
+        title="XGBoost or another tabular model: a row of the last values as CSV, a number a line",
+        request=lambda _: {
+            "content_type": "text/csv",
+            "mode": "object",
+            "items_per_request": 256,
+            "body": "$records",
+            "record": "[$target_time_series]",
+        },
+        outputs=_path("@"),
+        answer={"records": "@"},
+        series={"max_history": 8, "min_history": 8},
+        notes=(
+            "A number is the forecast of one step: ForecastHorizon is 1.",
+            "8 values are sent, without a label: write the features of your model as `record`, in their order.",
+        ),
     ),
     "mlflow": ContainerFamily(
         title="an MLflow scoring server",

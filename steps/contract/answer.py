@@ -83,18 +83,33 @@ def split_answers(document: object, outputs: Outputs, records: int) -> list[obje
 
     Raises AnswerError where the body is an error, or holds another number of answers.
     """
-    if outputs.records is None:
-        if records != 1:
-            raise AnswerError("wrong_shape", f"{records} records were sent, and [answer] declares no records")
-        return [document]
-    found = compile_path(outputs.records)(document)
+    if outputs.records is None and outputs.group_by is None and records != 1:
+        raise AnswerError("wrong_shape", f"{records} records were sent, and [answer] declares no records")
+    found = _answers(document, outputs)
     if not isinstance(found, list):
         _raise_error_answer(document, outputs)
-        raise AnswerError("wrong_shape", f"records = {explain_path(outputs.records, document)}")
+        raise AnswerError("wrong_shape", f"records = {explain_path(outputs.records or '@', document)}")
     if len(found) != records:
-        what = f"{outputs.records} holds {len(found)} answers; {records} records were sent"
+        what = f"{outputs.group_by or outputs.records} holds {len(found)} answers; {records} records were sent"
         raise AnswerError("wrong_shape", what)
     return found
+
+
+def _answers(document: object, outputs: Outputs) -> object:
+    """The list of the answers in a body, or what is there in its place."""
+    if outputs.group_by is None:
+        return [document] if outputs.records is None else compile_path(outputs.records)(document)
+    rows = compile_path(outputs.records or "@")(document)
+    if not isinstance(rows, list):
+        return rows
+    groups: dict[object, list[object]] = {}
+    for number, row in enumerate(rows, 1):
+        name = row.get(outputs.group_by) if isinstance(row, dict) else None
+        if name is None:
+            what = f"group_by = {outputs.group_by}: row {number} is {describe_value(row)}"
+            raise AnswerError("wrong_shape", what)
+        groups.setdefault(str(name), []).append(row)
+    return [*groups.values()]
 
 
 def pick_answer(document: object, outputs: Outputs, position: int, item_id: str) -> object:
@@ -102,7 +117,7 @@ def pick_answer(document: object, outputs: Outputs, position: int, item_id: str)
 
     Raises AnswerError when there is none.
     """
-    found = [document] if outputs.records is None else compile_path(outputs.records)(document)
+    found = _answers(document, outputs)
     answers = found if isinstance(found, list) else []
     named = [answer for answer in answers if answered_item(answer, outputs) == item_id]
     if not named and position >= len(answers):
@@ -181,14 +196,16 @@ def _moment(value: object, wanted: str) -> str | None:
 def _parsed_moment(value: object) -> datetime | None:
     """A text as ISO 8601 writes it, or a number of seconds or milliseconds since 1970; the zone is left out."""
     try:
-        if isinstance(value, str):
-            return datetime.fromisoformat(value).replace(tzinfo=None)
+        if isinstance(value, datetime):  # as Parquet has it
+            return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None)
+        if isinstance(value, str | date):
+            return datetime.fromisoformat(str(value)).replace(tzinfo=None)
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if abs(value) >= _LEAST_MILLISECONDS else value
             return _EPOCH + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         pass
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else None
+    return None
 
 
 def _checked(columns: Sequence[Sequence[object]], expected: Expected) -> Values:

@@ -73,7 +73,7 @@ def describe_value(value: Any) -> str:
 
 def shorten(value: Any, characters: int) -> str:
     """Text as it is, other values as JSON, cut to so many characters."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     # JSON can name half a character, as in a text that was cut; no report could be written with one.
     text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= characters else text[: characters - 1] + "…"

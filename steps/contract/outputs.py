@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +33,15 @@ class Output:
 class Outputs:
     """The columns in the order of the file, and where the rest of an answer lies; each path is JMESPath.
 
-    `records` finds the list of the records' answers in a body; None: the body is the one answer. `item_id` and
+    `records` finds the list of the records' answers in a body; None: the body is the one answer. `group_by` is the key
+    that says whose a row is, where an item's answer is all of its rows in that list, or in the body. `item_id` and
     `timestamps` (the first, or one a step) are compared where they are declared. A value at `error` is a failed record.
     `minimum` and `maximum` bound every value.
     """
 
     columns: tuple[Output, ...]
     records: str | None = None
+    group_by: str | None = None
     item_id: str | None = None
     timestamps: str | None = None
     error: str = "error"
@@ -71,10 +74,12 @@ def read_outputs(table: TomlTable, answer: TomlTable, series: Series) -> Outputs
     columns = tuple(
         output for name, value in table.items() if (output := _output(name, value, table, series)) is not None
     )
+    group_by = answer.text("group_by") if "group_by" in answer else None
     outputs = Outputs(
         columns=columns,
         records=_path(answer, "records"),
-        item_id=_path(answer, "item_id"),
+        group_by=group_by,
+        item_id=_path(answer, "item_id") or (f"[0].{json.dumps(group_by)}" if group_by else None),
         timestamps=_path(answer, "timestamps"),
         error=_path(answer, "error") or "error",
         minimum=answer.number("minimum"),

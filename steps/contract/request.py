@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchcast.steps.contract.series import Series
+from batchcast.steps.contract.table import read_table
 from batchcast.steps.contract.template import Part, RowList, TemplateError, Value, parse_template
 from batchcast.steps.contract.toml_table import TomlTable
 
-__all__ = ["CONTENT_TYPES", "PLACEHOLDERS", "PLAIN_REQUEST", "Request", "read_request"]
+__all__ = ["CONTENT_TYPES", "PARQUET", "PLACEHOLDERS", "PLAIN_REQUEST", "Request", "read_request"]
 
 PLACEHOLDERS = (
     "item_id",
@@ -27,8 +28,9 @@ _LISTS = ("record", "records")
 _OF_THE_RUN = ("future_timestamps", "run_date", "horizon", "frequency")
 
 
-CONTENT_TYPES = ("application/json", "application/jsonlines", "text/csv", "application/x-parquet")
-_JSON_TYPES = CONTENT_TYPES[:2]
+PARQUET = "application/x-parquet"
+CONTENT_TYPES = ("application/json", "application/jsonlines", "text/csv", PARQUET)
+_JSON_TYPES, _TABLE_TYPES = CONTENT_TYPES[:2], CONTENT_TYPES[2:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,11 @@ class Request:
     def several(self) -> bool:
         """Whether a request may hold several items."""
         return self.items_per_request > 1
+
+    @property
+    def tabular(self) -> bool:
+        """Whether a request is a table."""
+        return self.content_type in _TABLE_TYPES
 
     @property
     def series(self) -> tuple[Part, ...]:
@@ -87,6 +94,7 @@ def read_request(table: TomlTable, series: Series) -> Request:
     )
     _check_travel(request, table, paired=paired)
     _check_lists(request, table)
+    _check_table(request, table)
     _check_columns(request, table, series)
     return request
 
@@ -123,12 +131,9 @@ def _row_list(text: str, place: Value) -> RowList:
 
 def _check_travel(request: Request, table: TomlTable, *, paired: bool) -> None:
     """What Batch Transform cannot do (developer guide, "Associate prediction results with input records")."""
-    if request.content_type not in _JSON_TYPES:
-        if request.mode == "line":
-            what = f"{request.content_type} cannot travel in lines: a request of it has several, or none."
-        else:
-            what = f"body is JSON, and content_type is {request.content_type}, which no request is written in yet."
-        table.problem(what, f"Use {' or '.join(_JSON_TYPES)}; accept may be any.")
+    if request.tabular and request.mode == "line":
+        what = f"{request.content_type} cannot travel in lines: a request of it has several, or none."
+        table.problem(what, 'Write mode = "object", or send JSON.')
     if request.mode == "object" and paired:
         table.problem("an object is paired by its name, not by envelope or position.", "Leave pairing out.")
     if request.enveloped and request.accept != request.content_type:
@@ -159,11 +164,32 @@ def _check_lists(request: Request, table: TomlTable) -> None:
                 table.problem(what, "Put it into record.")
 
 
+def _check_table(request: Request, table: TomlTable) -> None:
+    if not request.tabular or not request.series:
+        return
+    key = "body" if request.record is None else "record"
+    if request.record is not None and [part for part in request.body if part] != [Value("records")]:
+        table.problem("a table has nothing around its rows.", 'Write body = "$records".')
+    try:
+        found = read_table(request.series)
+    except TemplateError as error:
+        table.problem(f"{key} {error.what}", error.remedy)
+        return
+    if request.content_type == PARQUET and (found.names is None or found.rows is None):
+        what = f"{key} is a table without names, and Parquet has a row a row of history with named columns."
+        table.problem(what, 'Write $history({"name": $column, …}).')
+
+
 def _check_columns(request: Request, table: TomlTable, series: Series) -> None:
-    if request.series and not any(part.period in ("history", "both") for part in request.row_lists):
+    # A tabular model is asked for rows to predict; lags are columns of these.
+    periods = ("history", "both", "future") if request.tabular else ("history", "both")
+    if request.series and not any(part.period in periods for part in request.row_lists):
         table.problem("nothing in it carries the history.", 'Write $target_time_series or $history({"y": $column}).')
     for part in request.row_lists:
         for column in part.sources:
-            if part.period != "history" and column in series.targets:
+            # In a table of both, the future's targets are empty.
+            if (
+                part.period == "future" or (part.period == "both" and not request.tabular)
+            ) and column in series.targets:
                 remedy = "Leave it out: what is forecast is not known in the future."
                 table.problem(f"the target {column!r} cannot be read from the future.", remedy)

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from batchcast.steps.contract.request import PARQUET
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.answer_types import readable_text
 from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.shards.layout import shard_uri
 from batchcast.steps.shards.sent_records import SentRecord, SentRecords
@@ -87,9 +89,12 @@ def _failed_line(runs_uri: str, row: LedgerRow, record: bytes | None) -> bytes:
         "detail": row.detail,
         "contract": contract_uri(runs_uri, row),
     }
-    # The record goes in as it is: parsing it could change its numbers. What is no line of JSON goes in as text.
+    # The record goes in as it is: parsing it could change its numbers. What is no line of JSON goes in as text, and
+    # Parquet as its rows.
     body = b"null"
-    if record is not None:
+    if record is not None and record.startswith(b"PAR1"):
+        body = readable_text(record, PARQUET).encode()
+    elif record is not None:
         body = record if _is_json_line(record) else json.dumps(record.decode("utf-8", "replace")).encode()
     return json.dumps(head, ensure_ascii=False).encode()[:-1] + b', "record": ' + body + b"}\n"
 

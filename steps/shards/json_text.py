@@ -1,9 +1,10 @@
-"""The JSON text of Arrow columns, exact and computed column by column.
+"""The text of Arrow columns in JSON, and in CSV, exact and computed column by column.
 
 Integers stay integers; a float is the shortest text that reads back as the same float and always looks like one
 (18.0, never 18; float32 by its own precision); decimals keep their digits; a date is "2026-01-31" and a timestamp
 "2026-01-31T00:00:00", with a fraction (of the column's unit) only where it is not zero. Null, NaN and infinity are
-null. Text is written as it is, escaped only where JSON demands it. Dates must lie in the years 1 to 9999.
+null. Text is written as it is, escaped only where JSON demands it. Dates must lie in the years 1 to 9999. CSV is the
+same without the quotes around a date, and with text in quotes where a comma, a quote or a line break is in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from json.encoder import encode_basestring
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from batchcast.steps.contract.table import csv_field
 
 __all__ = ["JsonColumn", "json_texts"]
 
@@ -26,8 +29,8 @@ class JsonColumn:
     the texts do not depend on it.
     """
 
-    def __init__(self, prefix: str, null: str = "null") -> None:
-        self._prefix, self._null = prefix, null
+    def __init__(self, prefix: str, null: str = "null", *, csv: bool = False) -> None:
+        self._prefix, self._null, self._csv = prefix, null, csv
         self._until_retry = 0
 
     def texts(self, column: pa.Array) -> list[pa.Array | str]:
@@ -35,33 +38,31 @@ class JsonColumn:
         if self._until_retry == 0:
             encoded = column.dictionary_encode("encode")
             if 2 * len(encoded.dictionary) <= len(column):
-                distinct = pc.binary_join_element_wise(self._prefix, json_texts(encoded.dictionary, self._null), "")
+                texts = json_texts(encoded.dictionary, self._null, csv=self._csv)
+                distinct = pc.binary_join_element_wise(self._prefix, texts, "")
                 return [distinct.take(encoded.indices)]
             self._until_retry = _RETRY_CHUNKS
         self._until_retry -= 1
-        texts = json_texts(column, self._null)
+        texts = json_texts(column, self._null, csv=self._csv)
         return [self._prefix, texts] if self._prefix else [texts]
 
 
-def json_texts(values: pa.Array, null: str = "null") -> pa.Array:
-    """The JSON text of every value, as an array of strings without nulls; `null` is written for what has none."""
+def json_texts(values: pa.Array, null: str = "null", *, csv: bool = False) -> pa.Array:
+    """The JSON or CSV text of every value, an array of strings without nulls; `null` is written for what has none."""
     kind = values.type
     if pa.types.is_string(kind):
-        quoted = [None if text is None else encode_basestring(text) for text in values.to_pylist()]
+        written = csv_field if csv else encode_basestring
+        quoted = [None if text is None else written(text) for text in values.to_pylist()]
         texts = pa.array(quoted, pa.string())
     elif pa.types.is_floating(kind):
         texts = _float_texts(values)
     elif pa.types.is_timestamp(kind):
-        texts = _quoted(_timestamp_texts(values))
-    elif pa.types.is_date(kind):
-        texts = _quoted(values.cast(pa.string()))
+        texts = _timestamp_texts(values)
     else:
         texts = values.cast(pa.string())
+    if not csv and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        texts = pc.binary_join_element_wise('"', texts, '"', "")
     return texts.fill_null(null) if texts.null_count else texts
-
-
-def _quoted(texts: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise('"', texts, '"', "")
 
 
 def _float_texts(values: pa.Array) -> pa.Array:

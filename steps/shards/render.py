@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.contract.request import Request
+from batchcast.steps.contract.request import PARQUET, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.contract.table import Table, csv_field, read_table
 from batchcast.steps.contract.template import Part, Period, RowList, Value
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
+from batchcast.steps.shards.parquet_rows import write_rows
 from batchcast.steps.shards.request_text import RequestText
 
 __all__ = ["RecordRenderer", "least_bytes_a_row"]
@@ -48,6 +50,10 @@ class RecordRenderer:
         id_types: Sequence[pa.DataType],
     ) -> None:
         self._history = contract.series
+        self._table: Table | None = read_table(contract.request.series) if contract.request.tabular else None
+        self._parquet = contract.request.content_type == PARQUET
+        self._csv = self._table is not None
+        self._quoted = csv_field if self._csv else _quoted
         self._axis = axis
         self._names = names
         self._id_types = id_types
@@ -56,10 +62,10 @@ class RecordRenderer:
         # What changes from record to record, and the fixed text before each of it and at the end.
         self._values: list[Callable[[Periods], Texts]] = []
         self._literals: list[bytes] = []
-        self._compile(contract.request.series)
+        self._compile(contract.request.series if self._table is None else self._table.csv_parts())
 
     def records(self, chunk: Chunk) -> Iterator[bytes]:
-        """The JSON text of every record of the chunk, in its order, without a newline."""
+        """The text of every record of the chunk, in its order, without a newline; or its Parquet file."""
         past = chunk.keys < self._axis.history_end
         if self._history.nulls == "drop":
             kept = ~past | self._known(chunk)
@@ -67,14 +73,35 @@ class RecordRenderer:
         periods: dict[Period, Chunk] = {"history": chunk.where(past), "both": chunk}
         if self._has_future:
             periods["future"] = chunk.where(~past)
+        if self._table is not None and self._table.rows is not None and self._parquet:
+            return self._files(self._table, periods[self._table.rows.period])
         pieces: list[Texts] = []
         for literal, value in zip(self._literals, self._values, strict=False):
             pieces += [itertools.repeat(literal), value(periods)]
         pieces.append(itertools.repeat(self._literals[-1]))
         return map(b"".join, zip(*pieces, strict=False))
 
+    def _files(self, table: Table, chunk: Chunk) -> Iterator[bytes]:
+        columns = [
+            pa.repeat(cell[0], len(chunk.keys)) if isinstance(cell, tuple) else self._column(cell.name, chunk)
+            for cell in table.cells
+            if not isinstance(cell, RowList)
+        ]
+        rows = pa.table(columns, names=list(table.names or ()))
+        return (write_rows(rows.slice(begin, end - begin)) for begin, end in itertools.pairwise(chunk.starts.tolist()))
+
     def request_text(self, request: Request) -> RequestText:
         """How these records become requests."""
+        if self._table is not None:
+            return RequestText(
+                suffix=".parquet" if self._parquet else ".csv",
+                enveloped=False,
+                several=request.several,
+                by_object=True,
+                parquet=self._parquet,
+                head="" if self._parquet else self._table.header,
+                separator="",
+            )
         head, tail = "", ""
         for part in request.body if request.record is not None else ():
             text = part if isinstance(part, str) else ""
@@ -106,11 +133,19 @@ class RecordRenderer:
                 case Value():
                     value = self._values_of(part.name)
                 case RowList():
-                    literal, value, after = f"{literal}[{part.row[0]}", self._arrays(part), f"{part.row[-1]}]"
+                    opening, comma, closing = self._frame(part)
+                    literal, after = f"{literal}{opening}{part.row[0]}", f"{part.row[-1]}{closing}"
+                    value = self._arrays(part, f"{part.row[-1]}{comma}{part.row[0]}")
             self._literals.append(literal.encode())
             self._values.append(value)
             literal = after
         self._literals.append(literal.encode())
+
+    def _frame(self, part: RowList) -> tuple[str, str, str]:
+        """What stands around and between the rows."""
+        if not self._csv:
+            return "[", ",", "]"
+        return "", "" if part.row[-1] else ",", ""
 
     def _values_of(self, name: str) -> Callable[[Periods], Texts]:
         match name:
@@ -123,25 +158,24 @@ class RecordRenderer:
         return self._id_values(self._history.item_id.index(name))
 
     def _item_ids(self, periods: Periods) -> Texts:
-        return [_quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]
+        return [self._quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]
 
     def _id_values(self, number: int) -> Callable[[Periods], Texts]:
         def values(periods: Periods) -> Texts:
-            text = str if pa.types.is_integer(self._id_types[number]) else _quoted
+            text = str if pa.types.is_integer(self._id_types[number]) else self._quoted
             return [text(self._names[place][number]).encode() for place in periods["history"].places.tolist()]
 
         return values
 
     def _moments(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> Texts:
         found = self._dates(chunk).take(pa.array(rows))
-        return [text.encode() for text in json_texts(found).to_pylist()]
+        return [text.encode() for text in json_texts(found, csv=self._csv).to_pylist()]
 
-    def _arrays(self, part: RowList) -> Callable[[Periods], Texts]:
+    def _arrays(self, part: RowList, separator: str) -> Callable[[Periods], Texts]:
         # A row's end, the comma and the next one's beginning are part of the first column.
-        separator = f"{part.row[-1]},{part.row[0]}"
         before = [separator, *part.row[2:-1:2]]
         columns = [
-            JsonColumn(str(text), self._null_text(column.name))
+            JsonColumn(str(text), self._null_text(column.name), csv=self._csv)
             for text, column in zip(before, part.columns, strict=True)
         ]
 
@@ -164,14 +198,25 @@ class RecordRenderer:
             ids = pa.array(["/".join(self._names[place]) for place in chunk.places.tolist()], pa.string())
             return ids.take(pa.array(chunk.records))
         column = chunk.columns[name]
-        if self._history.nulls == "zero" and name in self._history.targets:
-            if pa.types.is_floating(column.type):
-                column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+        target = name in self._history.targets
+        if (self._parquet or (target and self._history.nulls == "zero")) and pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+        if target and self._history.nulls == "zero":
             column = column.fill_null(0)
+        elif target and self._history.nulls == "nan" and self._parquet and pa.types.is_floating(column.type):
+            column = column.fill_null(np.nan)
+        if self._csv and target:
+            # A table of history and future has no target in the future, whatever the history knows of it.
+            column = pc.if_else(pa.array(chunk.keys < self._axis.history_end), column, pa.scalar(None, column.type))
         return column
 
     def _null_text(self, name: str) -> str:
-        return '"NaN"' if self._history.nulls == "nan" and name in self._history.targets else "null"
+        if self._history.nulls == "nan" and name in self._history.targets:
+            return "NaN" if self._csv else '"NaN"'
+        if self._table is None:
+            return "null"
+        # A line with nothing in it is no row to most readers.
+        return '""' if len(self._table.cells) == 1 and self._table.rows else ""
 
     def _known(self, chunk: Chunk) -> npt.NDArray[np.bool_]:
         """Which rows have a value of every target."""
@@ -204,17 +249,20 @@ class RecordRenderer:
         """What is the same in every record, by its placeholder."""
         axis = self._axis
         keys = axis.keys(np.arange(axis.forecast_horizon + 1))
-        run_date, *later = json_texts(self._formatted(axis.array(keys))).to_pylist()
+        run_date, *later = json_texts(self._formatted(axis.array(keys)), csv=self._csv).to_pylist()
         return {
             "run_date": run_date,
             "future_timestamps": f"[{','.join(later)}]",
             "horizon": str(axis.forecast_horizon),
-            "frequency": _quoted(axis.frequency.alias),
+            "frequency": self._quoted(axis.frequency.alias),
         }
 
 
 def least_bytes_a_row(contract: ModelContract) -> int:
     """What a row of history adds to a record at the very least: names, separators, and a byte a value."""
+    if contract.request.tabular:  # Parquet packs a row into less than a byte; a cell of CSV has a comma or a line's end
+        per_cell = 0 if contract.request.content_type == PARQUET else 1
+        return per_cell * sum(len(part.columns) for part in contract.row_lists("history"))
     return sum(part.fixed_bytes + len(part.columns) for part in contract.row_lists("history"))
 
 

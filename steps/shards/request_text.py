@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batchcast.steps.shards.parquet_rows import cut_file, join_files
+
 __all__ = ["BODY_KEY", "PLAIN_TEXT", "RequestText"]
 
 BODY_KEY = "body"
@@ -22,19 +24,23 @@ _OPEN, _ID = b'{"body":', b',"item_id":'
 class RequestText:
     """`suffix` ends the objects' names. `enveloped`: a line carries the ids; `several`: as a list.
 
-    `by_object`: an object is one request. `head`, `separator` and `tail` stand around and between the records.
+    `by_object`: an object is one request; `parquet`: it is a Parquet file with a row group a record, and a record is
+    the file it would be alone. `head`, `separator` and `tail` stand around and between the records.
     """
 
     suffix: str = ".jsonl"
     enveloped: bool = True
     several: bool = False
     by_object: bool = False
+    parquet: bool = False
     head: str = ""
     separator: str = ","
     tail: str = ""
 
     def request(self, item_ids: Sequence[str], records: Sequence[bytes]) -> bytes:
         """One request, without a newline after it."""
+        if self.parquet:
+            return join_files(records)
         parts = [self.head.encode(), self.separator.encode().join(records), self.tail.encode()]
         if not self.enveloped:
             return b"".join(parts)
@@ -43,6 +49,8 @@ class RequestText:
 
     def size(self, item_ids: Sequence[str], records: int) -> int:
         """The bytes of a request with these items whose records have so many bytes together."""
+        if self.parquet:
+            return records  # each with a footer of its own, of which the request has one
         empty = len(self.request(item_ids, [b""] * len(item_ids)))
         return empty + records
 
@@ -59,6 +67,8 @@ class RequestText:
 
     def record(self, request: bytes, sizes: Sequence[int], place: int) -> bytes:
         """The record at a place of a request whose records have these sizes."""
+        if self.parquet:
+            return cut_file(request, place)
         start = (len(_OPEN) if self.enveloped else 0) + len(self.head.encode())
         start += sum(sizes[:place]) + place * len(self.separator.encode())
         return request[start : start + sizes[place]]

@@ -31,16 +31,18 @@ def test_the_command_names_every_family() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "family", "server", "items"),
+    ("make", "family", "server", "items", "steps"),
     [
-        (histories.daily_two_ids, "deepar", "deepar_lines", 6),
-        (histories.weekly_plain, "chronos-2", "chronos", 4),
-        (histories.hourly_known, "chronos-2", "chronos", 2),
-        (histories.monthly_text_id, "prophet", "prophet", 2),
+        (histories.daily_two_ids, "deepar", "deepar_lines", 6, 6),
+        (histories.weekly_plain, "chronos-2", "chronos", 4, 6),
+        (histories.hourly_known, "chronos-2", "chronos", 2, 6),
+        (histories.monthly_text_id, "prophet", "prophet", 2, 6),
+        (histories.weekly_plain, "autogluon", "autogluon", 4, 6),
+        (histories.weekly_plain, "xgboost", "csv_row", 4, 1),
     ],
 )
 def test_a_first_contract_runs_without_an_edit(
-    make: Callable[[Path], Path], family: str, server: str, items: int, tmp_path: Path
+    make: Callable[[Path], Path], family: str, server: str, items: int, steps: int, tmp_path: Path
 ) -> None:
     history = make(tmp_path / "history")
     made = command("init", "--model", family, "--history", str(history), "--output", str(tmp_path))
@@ -48,10 +50,10 @@ def test_a_first_contract_runs_without_an_edit(
     assert "Assumed:" in made.stdout
     model = ["--model-command", shlex.join([sys.executable, str(CONTAINERS), server, "--port", "{port}"])]
     given = ["--history", str(history), "--contract", str(tmp_path / "model.toml"), *model]
-    checked = command("check-model", *given, "--horizon", "6", "--json")
+    checked = command("check-model", *given, "--horizon", str(steps), "--json")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert all(one["problem"] is None and len(one["rows"]) == 6 for one in json.loads(checked.stdout))
-    ended = command("local", "--json", "--workspace", str(tmp_path / "w"), "-p", "ForecastHorizon=6", *given)
+    assert all(one["problem"] is None and len(one["rows"]) == steps for one in json.loads(checked.stdout))
+    ended = command("local", "--json", "--workspace", str(tmp_path / "w"), "-p", f"ForecastHorizon={steps}", *given)
     assert ended.stdout, ended.stderr
     document = json.loads(ended.stdout)
     assert (document["outcome"], document["counts"]["ok"]) == ("COMPLETE", items), document["cause"]

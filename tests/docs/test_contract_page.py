@@ -33,7 +33,18 @@ def test_the_tables_have_every_source_answer_key_check_and_reason() -> None:
     assert {f"${name}" for name in PLACEHOLDERS} <= first_cells("The template")
     assert first_cells("What is left out, and why") == {str(reason) for reason in QuarantineReason}
     documented = first_cells("How the answer is read") - {"[outputs]", "[answer]", "[checks]"}
-    known = {"path", "quantile", "target", "records", "item_id", "timestamps", "error", "minimum", "maximum"}
+    known = {
+        "path",
+        "quantile",
+        "target",
+        "records",
+        "group_by",
+        "item_id",
+        "timestamps",
+        "error",
+        "minimum",
+        "maximum",
+    }
     assert documented == known | set(CHECKS) | {"missing_forecasts"}
     assert all(f"`{name}`" in PAGE for name in PUBLISHED_COLUMNS)
 

@@ -63,6 +63,9 @@ KSERVE = '{"inputs": [{"name": "x", "shape": [1, 8], "datatype": "FP64", "data":
 STRICT = '{"series": {"values": $target_time_series, "first_day": $start_time}, "horizon": $horizon}'
 
 
+AUTOGLUON = '$history({"item_id": $item_id, "timestamp": $date, "target": $sales})'
+
+
 def quantiles(path: str) -> str:
     """The outputs of a container that gives levels; `path` has {} where the level goes."""
     lines = ['sales = "mean"']
@@ -152,6 +155,39 @@ CASES: dict[str, Case] = {
     ),
     "KServe V2": Case(
         family="kserve", contract=contract(json_body(KSERVE), 'sales = "outputs[0].data"\n', "", CONTEXT)
+    ),
+    "AutoGluon, Parquet": Case(
+        family="autogluon",
+        contract=contract(
+            'content_type = "application/x-parquet"\nmode = "object"\nitems_per_request = 4\nbody = "$records"\n'
+            f"record = '{AUTOGLUON}'\n",
+            quantiles("[*].{}").replace('"mean"', '"[*].mean"'),
+            'group_by = "item_id"\ntimestamps = "[*].timestamp"\n',
+            series='timestamp_format = "timestamp"\n',
+        ),
+        columns={"sales": 1.0, **QUANTILES},
+    ),
+    "AutoGluon, CSV": Case(
+        family="autogluon_csv",
+        contract=contract(
+            'content_type = "text/csv"\nmode = "object"\nitems_per_request = 4\nbody = "$records"\n'
+            f"record = '{AUTOGLUON}'\n",
+            quantiles("[*].{}").replace('"mean"', '"[*].mean"'),
+            'group_by = "item_id"\ntimestamps = "[*].timestamp"\n',
+            series='timestamp_format = "timestamp"\n',
+        ),
+        columns={"sales": 1.0, **QUANTILES},
+    ),
+    "XGBoost, CSV in and out": Case(
+        family="csv_row",
+        steps=1,
+        contract=contract(
+            'content_type = "text/csv"\nmode = "object"\nitems_per_request = 4\nbody = "$records"\n'
+            'record = "[$target_time_series]"\n',
+            'sales = "@"\n',
+            'records = "@"\n',
+            series=CONTEXT,
+        ),
     ),
     "a strict server": Case(family="strict", contract=contract(json_body(STRICT), 'sales = "result.points"\n')),
     "one number an item": Case(

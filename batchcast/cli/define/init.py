@@ -11,7 +11,7 @@ from batchcast.steps.errors import ConfigError, Problem
 # The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
 FAMILY_NAMES = (
     *("deepar", "chronos-2", "gluonts", "autogluon", "mlflow"),
-    *("tf-serving", "torchserve", "prophet", "custom"),
+    *("tf-serving", "torchserve", "prophet", "xgboost", "custom"),
 )
 
 

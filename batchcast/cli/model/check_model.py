@@ -50,6 +50,7 @@ def check_model_command(
     from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
     from batchcast.serving.adhoc.records import build_records
     from batchcast.steps.contract.model_contract import read_contract
+    from batchcast.steps.outcome.answer_types import readable_text
 
     declared = read_contract(contract)
     kinds = dict.fromkeys(items, "named by --item") or pick_kinds(history, declared)
@@ -67,12 +68,13 @@ def check_model_command(
         else _refused(record.item_id, kinds[record.item_id], record.body, answer)
         for record, answer in zip(built.records, answers, strict=True)
     ]
+    sent = built.contract.request.content_type
     if as_json:
-        documents = [asdict(one) | {"request": one.request.decode("utf-8", "replace")} for one in checked]
+        documents = [asdict(one) | {"request": readable_text(one.request, sent)} for one in checked]
         click.echo(json.dumps(documents, indent=1, default=str))
     else:
         for one in checked:
-            _print(one)
+            _print(one, sent)
     sys.exit(ModelError.exit_code if any(one.problem for one in checked) else 0)
 
 
@@ -98,9 +100,11 @@ def _refused(item_id: str, kind: str, request: bytes, said: str) -> CheckedAnswe
     return CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=said, problem=f"the model refused: {said}")
 
 
-def _print(one: CheckedAnswer) -> None:
+def _print(one: CheckedAnswer, content_type: str) -> None:
+    from batchcast.steps.outcome.answer_types import readable_text
+
     click.secho(f"{one.item_id}  ({one.kind})", bold=True)
-    text = one.request.decode("utf-8", "replace")
+    text = readable_text(one.request, content_type)
     more = f"… {len(one.request):,} bytes in all" if len(text) > _REQUEST_SHOWN else ""
     click.echo(f"  request  {text[:_REQUEST_SHOWN]}{more}")
     click.echo(f"  answer   {one.answer}")

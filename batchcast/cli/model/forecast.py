@@ -214,8 +214,10 @@ def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> di
     from batchcast.serving.realtime import ask_all, ask_url
     from batchcast.session.served_model import served_model
 
+    request = built.contract.request
     with served_model(_local_model(given, source)) as url:
-        found = ask_all(ask_url(url), [record.body for record in built.records], concurrency=2)
+        asked = ask_url(url, content_type=request.content_type, accept=request.accept)
+        found = ask_all(asked, [record.body for record in built.records], concurrency=2)
     problems = [
         Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
         for record, answer in zip(built.records, found, strict=True)
@@ -262,10 +264,11 @@ def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Plotted
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.steps.arguments import parse_moment
     from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, read_answer, split_answers
+    from batchcast.steps.outcome.answer_types import decode_stored_answer
 
     expected = Expected.of(built.contract.outputs, built.run_date, built.forecast_horizon, built.frequency)
     try:
-        document = json.loads(answer)
+        document = decode_stored_answer(answer, built.contract.request)
         (found,) = split_answers(document, expected.outputs, 1)
         echoed = answered_item(found, expected.outputs)
         if echoed not in (None, record.item_id):

@@ -12,7 +12,7 @@ from batchcast.steps.contract.answer import AnswerError, Expected, read_answer, 
 from batchcast.steps.contract.answer_path import compile_path, describe_value, shorten
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.outcome.answer_types import decode_stored_answer
+from batchcast.steps.outcome.answer_types import decode_stored_answer, readable_text
 
 _SHOWN = 300
 
@@ -70,7 +70,7 @@ def check_answer(item_id: str, kind: str, request: bytes, answer: bytes, built: 
     """Follow every path of the contract in the answer to one item, and read it as the publishing step would."""
     outputs = built.contract.outputs
     expected = Expected.of(outputs, built.run_date, built.forecast_horizon, built.frequency)
-    shown = shorten(answer.decode("utf-8", "replace"), _SHOWN)
+    shown = shorten(readable_text(answer, built.contract.request.accept), _SHOWN)
     seen = CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=shown)
     try:
         document = decode_stored_answer(answer, built.contract.request)

@@ -21,6 +21,7 @@ from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.folders import history_folder
+from batchcast.steps.outcome.answer_types import decode_body
 from batchcast.steps.shards.manifest import read_baseline, read_records
 from batchcast.steps.shards.sent_records import SentRecord, SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
@@ -128,7 +129,8 @@ def _record(
     moments: Sequence[date],
     frequency: Frequency,
 ) -> AdHocRecord:
-    document = json.loads(sent.record)
+    tabular = contract.request.tabular
+    document = decode_body(sent.body, contract.request.content_type) if tabular else json.loads(sent.record)
     item, target = sent.item_id, contract.series.targets[0]
     own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
     days = {name: {moments[row["step"] - 1]: row[name] for row in own} for name in ("naive", "actual")}
@@ -143,7 +145,7 @@ def _record(
 
 
 def _history(
-    document: Mapping[str, Any], contract: ModelContract, target: str, run_date: date, frequency: Frequency
+    document: object, contract: ModelContract, target: str, run_date: date, frequency: Frequency
 ) -> Iterator[tuple[date, float]]:
     """The target by moment as the record tells it; one without moments ends at the run date."""
     for part in contract.row_lists("history"):
@@ -151,11 +153,12 @@ def _history(
         if values is None:
             continue
         texts = part.values(document, contract.series.timestamp)
-        if texts is None:
-            moments = frequency.before(run_date, len(values))
-        else:
-            times = [datetime.fromisoformat(text) for text in texts]
+        try:
+            times = [datetime.fromisoformat(str(text)) for text in texts or ()]
             moments = [time if frequency.below_day else time.date() for time in times]
+        except ValueError:  # as the contract writes them, they are none
+            moments = []
+        moments = moments or frequency.before(run_date, len(values))
         yield from ((moment, float(v)) for moment, v in zip(moments, values, strict=True) if v is not None)
         return
 

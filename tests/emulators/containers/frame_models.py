@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulators.containers.forecast import (
     RefusedError,
@@ -16,7 +16,10 @@ from emulators.containers.forecast import (
     quantile_forecasts,
 )
 
-__all__ = ["autogluon", "csv_row", "mlflow", "prophet", "prophet_lines"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["autogluon", "autogluon_csv", "csv_row", "mlflow", "prophet", "prophet_lines"]
 
 
 def autogluon(body: bytes, content_type: str, trained: Trained) -> Reply:
@@ -25,20 +28,39 @@ def autogluon(body: bytes, content_type: str, trained: Trained) -> Reply:
 
     if content_type != "application/x-parquet":
         raise RefusedError(f"content type {content_type!r}", 415)
-    frame = pd.read_parquet(io.BytesIO(body))
+    buffer = io.BytesIO()
+    _autogluon(pd.read_parquet(io.BytesIO(body)), trained).to_parquet(buffer)
+    return Reply(body=buffer.getvalue(), content_type="application/x-parquet")
+
+
+def autogluon_csv(body: bytes, content_type: str, trained: Trained) -> Reply:
+    """The same as CSV, without a line of its index."""
+    import pandas as pd
+
+    if content_type != "text/csv":
+        raise RefusedError(f"content type {content_type!r}", 415)
+    frame = pd.read_csv(io.BytesIO(body)).assign(timestamp=lambda rows: pd.to_datetime(rows["timestamp"]))
+    text = _autogluon(frame, trained).reset_index().to_csv(index=False)
+    return Reply(body=text.encode(), content_type="text/csv")
+
+
+def _autogluon(frame: pd.DataFrame, trained: Trained) -> pd.DataFrame:
+    """As `TimeSeriesPredictor.predict`: mean and quantiles, indexed by item_id and timestamp."""
+    import pandas as pd
+
     if list(frame.columns) != ["item_id", "timestamp", "target"]:
         raise RefusedError(f"the columns are {list(frame.columns)}, not item_id, timestamp, target")
+    if not pd.api.types.is_datetime64_any_dtype(frame["timestamp"]):
+        raise RefusedError(f"timestamp is {frame['timestamp'].dtype}")
     found = []
-    for item, part in frame.groupby("item_id", sort=False):
+    for item, part in frame.groupby("item_id", sort=True):
         ordered = part.sort_values("timestamp")
         target = [None if pd.isna(value) else float(value) for value in ordered["target"]]
         step = ordered["timestamp"].diff().iloc[-1]
         dates = [ordered["timestamp"].iloc[-1] + number * step for number in range(1, trained.steps + 1)]
         rows = {"item_id": item, "timestamp": dates, "mean": mean_forecast(target, trained.steps)}
         found.append(pd.DataFrame({**rows, **quantile_forecasts(target, trained.steps)}))
-    buffer = io.BytesIO()
-    pd.concat(found, ignore_index=True).to_parquet(buffer, index=False)
-    return Reply(body=buffer.getvalue(), content_type="application/x-parquet")
+    return pd.concat(found).set_index(["item_id", "timestamp"])
 
 
 def prophet(body: bytes, content_type: str, trained: Trained) -> Reply:
