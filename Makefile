@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants kills fuzz lock docs definition
+.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -56,6 +56,10 @@ test-template: .venv/dev.installed $(CHECKOV)/installed
 # Changes one operator, constant or comparison at a time in five modules that decide, and wants the tests to notice.
 mutants: .venv/dev.installed
 	@$(BIN)/python tests/mutation/mutants.py
+
+# Takes one numbered behaviour of the engine away at a time, and wants its own tests to fail.
+behaviours: .venv/dev.installed
+	@$(BIN)/python tests/mutation/behaviours.py
 
 # What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.
 definition: .venv/dev.installed

@@ -31,6 +31,16 @@ def test_e75_a_capacity_error_is_tried_again_as_the_policy_says(tmp_path: Path) 
     assert steps["A"]["AttemptCount"] == 3
 
 
+def test_e75_a_policy_is_used_up_by_its_attempts(tmp_path: Path) -> None:
+    """E75: MaxAttempts counts what comes after the first (same page)."""
+    execution, steps = run(
+        local(tmp_path, step_faults={"A": [CAPACITY] * 3}),
+        processing("A", "pass", RetryPolicies=[policy(CAPACITY, MaxAttempts=2)]),
+    )
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    assert steps["A"]["AttemptCount"] == 3
+
+
 def test_e75_an_algorithm_error_is_never_tried_again(tmp_path: Path) -> None:
     """E75, second half: developer guide, "Retry Policy for Pipeline Steps": no exception type stands for it."""
     count = "import os; open(os.environ['COUNT'], 'a').write('x'); raise SystemExit(1)"

@@ -122,11 +122,11 @@ def test_e09_every_file_is_the_work_of_one_instance_by_its_place_in_key_order(tm
 def test_e47_an_output_for_each_input_named_by_the_rest_of_its_key(tmp_path: Path) -> None:
     """E47: documented; that a slash at the end of S3OutputPath does not matter is our pick."""
     case = TransformCase(tmp_path)
-    case.put(a=b"1\n", b=b"2\n")
+    case.put(**{"a": b"1\n", "b/a": b"2\n"})
     case.run(S3OutputPath="s3://b/out")
-    assert case.outputs() == {"a.out": b"1\n", "b.out": b"2\n"}
+    assert case.outputs() == {"a.out": b"1\n", "b/a.out": b"2\n"}
     case.run(S3OutputPath="s3://b/out/")
-    assert case.outputs() == {"a.out": b"1\n", "b.out": b"2\n"}
+    assert case.outputs() == {"a.out": b"1\n", "b/a.out": b"2\n"}
 
 
 def test_e48_a_prefix_that_is_a_whole_key_gives_the_base_name(tmp_path: Path) -> None:

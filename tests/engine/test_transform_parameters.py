@@ -138,14 +138,15 @@ def test_r02_an_environment_for_a_server_that_runs_already_is_refused(tmp_path: 
 
 
 def test_e28_as_many_requests_as_allowed_are_in_flight_and_no_more(tmp_path: Path) -> None:
-    """E28: documented. The model answers once four requests are there, which they would never be with fewer slots."""
+    """E28: documented. The model answers once four requests are there, which they would never be with fewer slots, and
+    a moment later, in which a fifth would come."""
     case = TransformCase(tmp_path)
     case.put(a=b"1\n2\n3\n4\n5\n6\n7\n8\n")
     four = threading.Barrier(4, timeout=10)
 
-    def meet(call: Call) -> bytes:
+    def meet(call: Call) -> Reply:
         four.wait()
-        return call.body
+        return Reply(body=call.body, seconds=0.1)
 
     assert case.run(meet, MaxConcurrentTransforms=4).status == "Completed"
     assert case.model.most_in_flight == 4

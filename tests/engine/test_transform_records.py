@@ -82,10 +82,12 @@ def test_e15_without_a_strategy_records_are_batched(tmp_path: Path) -> None:
 def test_e16_a_batch_takes_as_many_records_as_fit(tmp_path: Path) -> None:
     """E16: documented; that the limit itself fits and that a MB is 2**20 bytes are our picks."""
     case = TransformCase(tmp_path)
-    lines = [bytes([letter]) * int(0.4 * MB) for letter in b"abcd"]
+    lines = [bytes([letter]) * int(0.4 * MB) for letter in b"abc"]
+    lines.append(b"d" * (MB - 1 - len(lines[2])))  # with the one before it, and the newline, the limit itself
+    lines.append(b"e")
     case.put(a=b"\n".join(lines))
     case.run(BatchStrategy="MultiRecord", MaxPayloadInMB=1)
-    assert case.model.bodies == [b"\n".join(lines[:2]), b"\n".join(lines[2:])]
+    assert case.model.bodies == [b"\n".join(lines[:2]), b"\n".join(lines[2:4]), b"e"]
 
 
 def test_e17_a_batch_never_mixes_files(tmp_path: Path) -> None:
