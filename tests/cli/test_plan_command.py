@@ -66,6 +66,15 @@ def test_the_pipeline_s_own_defaults_are_used() -> None:
     assert (inputs["usd_per_hour"], inputs["region"]) == (0.922, "us-east-1")
 
 
+def test_no_more_records_go_into_a_request_than_fit_the_payload() -> None:
+    job = [*JOB, "--items-per-request", "64", "--max-payload", "6"]
+    large = json.loads(run(plan_command, *job, "--record-mb", "1", "--json"))["inputs"]
+    small = json.loads(run(plan_command, *job, "--record-mb", "0.01", "--json"))["inputs"]
+    assert (large["items_per_request"], large["requests"]) == (5, large["items"] / 5)
+    assert (small["items_per_request"], small["requests"]) == (64, -(-small["items"] // 64))
+    assert f" in {small['requests']:,} requests of 64 " in run(plan_command, *job, "--record-mb", "0.01")
+
+
 def test_a_given_price_is_used_where_the_table_has_none() -> None:
     job = [*JOB, "--region", "eu-west-3", "--formula", "--json"]
     with pytest.raises(ConfigError, match="--price-per-hour"):

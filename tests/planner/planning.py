@@ -31,6 +31,7 @@ def reference_inputs(**changes: Any) -> PlanInputs:
     table = load_prices()
     rate = table.rates["us-east-1"]["ml.m5.4xlarge"]
     workload = {"items": 100_000, "seconds": 30.0, "seconds_cv": 0.5, "record_mb": 1.0, "answer_mb": 0.002}
+    workload["items_per_request"] = 1
     workload |= {name: changes.pop(name) for name in list(changes) if name in workload}
     inputs = PlanInputs(
         workload=Workload(**workload),

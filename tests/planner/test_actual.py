@@ -25,7 +25,7 @@ def run_of(*, shards: int = 50, instances: int = 5, records: int = 64, m: int = 
     starts = 200.0 * rng.lognormal(0, 0.1, instances)
     outputs = np.concatenate([starts[i] + np.cumsum(took[i::instances]) for i in range(instances)])
     return TransformRun(
-        records=shards * records,
+        requests=shards * records,
         instances=instances,
         shards=shards,
         provision=240.0,
@@ -47,7 +47,7 @@ def test_the_next_plan_is_right_with_what_the_run_taught() -> None:
     found = calibrate(run, capacity=KNEE.at(8), drain=drain, conditions=PRIOR)
     assert found.seconds is not None
     planned = estimate(
-        items=run.records,
+        items=run.requests,
         seconds=found.seconds,
         seconds_cv=0.5,
         instances=run.instances,
@@ -73,7 +73,7 @@ def test_one_shard_an_instance_cannot_tell_the_start_from_the_work() -> None:
 
 def test_a_server_that_is_there_at_once_has_no_start() -> None:
     even = TransformRun(
-        records=400, instances=1, shards=4, provision=0.0, billed=40.0, outputs=[10.0, 20.0, 30.0, 40.0]
+        requests=400, instances=1, shards=4, provision=0.0, billed=40.0, outputs=[10.0, 20.0, 30.0, 40.0]
     )
     found = calibrate(even, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=QUIET)
     assert found.start == pytest.approx(0, abs=1e-6)
@@ -82,7 +82,7 @@ def test_a_server_that_is_there_at_once_has_no_start() -> None:
 
 def test_retried_attempts_and_overheads_are_taken_off() -> None:
     outputs = [10.0, 20.0, 30.0, 40.0]
-    run = TransformRun(records=400, instances=1, shards=4, provision=0.0, billed=40.0, outputs=outputs)
+    run = TransformRun(requests=400, instances=1, shards=4, provision=0.0, billed=40.0, outputs=outputs)
     conditions = replace(QUIET, shard_overhead=2.0, request_overhead=0.01, failure_rate=0.5, max_retries=1)
     found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
     assert found.seconds == pytest.approx((8.0 / 100 - 0.01) / 1.5)
@@ -90,7 +90,7 @@ def test_retried_attempts_and_overheads_are_taken_off() -> None:
 
 def test_a_run_quicker_than_the_assumed_overheads_has_none_of_them() -> None:
     outputs = [0.2, 0.4, 0.6, 0.8]
-    run = TransformRun(records=400, instances=1, shards=4, provision=0.0, billed=0.8, outputs=outputs)
+    run = TransformRun(requests=400, instances=1, shards=4, provision=0.0, billed=0.8, outputs=outputs)
     conditions = replace(QUIET, shard_overhead=0.5, request_overhead=0.002)
     found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
     assert found.seconds == pytest.approx(0.002)
@@ -104,7 +104,7 @@ def test_a_run_quicker_than_the_assumed_overheads_has_none_of_them() -> None:
 
 
 def test_outputs_that_appear_at_once_tell_nothing() -> None:
-    run = TransformRun(records=400, instances=1, shards=4, provision=0.0, billed=5.0, outputs=[5.0] * 4)
+    run = TransformRun(requests=400, instances=1, shards=4, provision=0.0, billed=5.0, outputs=[5.0] * 4)
     found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=QUIET)
     assert (found.start, found.seconds) == (None, None)
     assert "4 outputs that appeared at once" in found.evidence
@@ -119,7 +119,7 @@ def test_whatever_the_outputs_a_record_takes_time_or_nothing_is_said(
     outputs: list[float], instances: int, records: int
 ) -> None:
     run = TransformRun(
-        records=records, instances=instances, shards=len(outputs), provision=1.0, billed=1e5, outputs=outputs
+        requests=records, instances=instances, shards=len(outputs), provision=1.0, billed=1e5, outputs=outputs
     )
     found = calibrate(run, capacity=4.0, drain=Drain(mean=0.5, sigma=0.1), conditions=PRIOR)
     assert found.seconds is None or found.seconds > 0
@@ -135,7 +135,7 @@ def uneven_run(instances: int, shards: int, most: int) -> TransformRun:
     starts = 200.0 * rng.lognormal(0, 0.1, instances)
     outputs = np.concatenate([starts[i] + np.cumsum(took[of_instance == i]) for i in range(instances)])
     return TransformRun(
-        records=shards * 64,
+        requests=shards * 64,
         instances=instances,
         shards=shards,
         provision=240.0,
@@ -154,7 +154,7 @@ def test_the_last_output_tells_what_the_busiest_instance_had_and_the_next_plan_c
     assert found.seconds == pytest.approx(30, rel=0.03)
     learnt = replace(recalibrated(PRIOR, found), shard_overhead=0.0)
     planned = estimate(
-        items=run.records,
+        items=run.requests,
         seconds=30.0,
         seconds_cv=0.0,
         instances=20,
@@ -171,7 +171,7 @@ def test_the_last_output_tells_what_the_busiest_instance_had_and_the_next_plan_c
 
 def test_a_late_start_is_no_busy_instance_and_a_single_one_has_no_share() -> None:
     outputs = [*np.arange(10.0, 60.0, 1.0), *np.arange(13.0, 63.0, 1.0)]
-    run = TransformRun(records=100, instances=2, shards=100, provision=0.0, billed=63.0, outputs=outputs)
+    run = TransformRun(requests=100, instances=2, shards=100, provision=0.0, billed=63.0, outputs=outputs)
     nothing = Drain(mean=0.0, sigma=0.0)
     assert calibrate(run, capacity=1.0, drain=nothing, conditions=PRIOR).busiest_share == 1.0
     alone = replace(run, instances=1, outputs=list(np.arange(1.0, 101.0)))

@@ -168,7 +168,7 @@ def test_a_run_is_held_against_its_plan_and_teaches_the_next(tmp_path: Path, whe
     document = past.document()
     assert document["compared"][0]["name"] == "transform wall-clock"
     assert document["calibration"]["provision_seconds"] == 200.0
-    assert "30 s a record" in past.words()
+    assert "30 s a request" in past.words()
 
 
 def test_without_seconds_those_of_the_run_itself_are_planned_with(tmp_path: Path) -> None:

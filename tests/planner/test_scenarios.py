@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,25 @@ def test_the_plan_has_the_six_ways_in_order_with_every_number() -> None:
         assert one["p5"] <= one["wall_hours"] <= one["p95"]
         assert one["cost_usd_month"] == pytest.approx(4.33 * one["cost_usd"])
         assert sum(document["costs"][one["name"]].values()) == pytest.approx(one["cost_usd"])
+
+
+def test_requests_of_several_records_take_what_as_many_requests_of_one_do() -> None:
+    several = reference_inputs(items_per_request=64, records_per_shard=640)
+    alone = reference_inputs(items=-(-100_000 // 64), record_mb=64.0, answer_mb=0.128, records_per_shard=10)
+    assert several.shards == alone.shards == 160
+    for plain in (True, False):
+        for one, other in zip(made(several, plain=plain).scenarios, made(alone, plain=plain).scenarios, strict=True):
+            # The last request of 100,000 is half full.
+            assert (one.compute_hours, one.p95) == pytest.approx((other.compute_hours, other.p95), rel=1e-3)
+            assert one.cost_usd == pytest.approx(other.cost_usd, rel=2e-3)
+
+
+def test_the_seconds_of_a_request_are_those_of_the_records_in_it() -> None:
+    rows = np.arange(1, 1001)
+    inputs = reference_inputs(items=1000, items_per_request=64, rows=rows)
+    seconds = inputs.shard_seconds
+    assert sum(map(len, seconds)) == inputs.workload.requests == 16
+    assert sum(shard.sum() for shard in seconds) == pytest.approx(30.0 * 1000 / 64)
 
 
 def test_the_formula_alone_gives_the_reference_job() -> None:

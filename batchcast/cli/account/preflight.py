@@ -27,7 +27,8 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 @click.option("--name", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
 @stack_option
 @click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run.")
-@click.option("--seconds", type=float, help="For the estimate: seconds a record takes alone.")
+@click.option("--items-per-request", type=click.IntRange(1), help="For the estimate: records of a request.")
+@click.option("--seconds", type=float, help="For the estimate: seconds a request takes alone.")
 @click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
 @click.option(
     "--tuning",
@@ -41,6 +42,7 @@ def preflight_command(
     name: str | None,
     stack: str | None,
     items: int | None,
+    items_per_request: int | None,
     seconds: float | None,
     price_per_hour: float | None,
     tuning: Path | None,
@@ -69,8 +71,8 @@ def preflight_command(
     def estimate(values: Parameters) -> str:
         from batchcast.planner.plan.run_estimate import estimate_run
 
-        workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
-        found = estimate_run(values, region=session.region, **workload)
+        workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds}
+        found = estimate_run(values, region=session.region, price_per_hour=price_per_hour, tuning=tuning, **workload)
         return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
 
     found = list(check(session, pipeline, values, estimate))

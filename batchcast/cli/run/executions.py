@@ -36,7 +36,8 @@ def _of_one_run(command: _Command) -> _Command:
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Refuse a run that costs more.")
 @click.option("--items", type=click.IntRange(1), help="For --budget: records of the run.")
-@click.option("--seconds", type=float, help="For --budget: seconds a record takes alone.")
+@click.option("--items-per-request", type=click.IntRange(1), help="For --budget: records of a request.")
+@click.option("--seconds", type=float, help="For --budget: seconds a request takes alone.")
 @click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
 @click.option(
     "--tuning",
@@ -50,6 +51,7 @@ def start_command(
     parameters: tuple[str, ...],
     budget: float | None,
     items: int | None,
+    items_per_request: int | None,
     seconds: float | None,
     price_per_hour: float | None,
     tuning: Path | None,
@@ -75,8 +77,8 @@ def start_command(
     pipeline = required_pipeline(session, name)
     values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
     if budget is not None:
-        workload = {"items": items, "seconds": seconds, "price_per_hour": price_per_hour, "tuning": tuning}
-        check_budget(values, budget, region=session.region, **workload)
+        workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds}
+        check_budget(values, budget, region=session.region, price_per_hour=price_per_hour, tuning=tuning, **workload)
     if isinstance(session, WorkspaceSession):
         _stay(session, name, values.service_values(), as_json=as_json)
     client = session.client("sagemaker")

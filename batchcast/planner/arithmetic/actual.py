@@ -28,7 +28,7 @@ _UNEVEN_SHARDS, _UNEVEN_SHARE = 1.0, 1.1
 class TransformRun:
     """One transform job that completed. Seconds; `outputs` since TransformStartTime, in any order."""
 
-    records: int
+    requests: int
     instances: int
     shards: int
     provision: float
@@ -80,7 +80,7 @@ class PlanComparison:
 
 
 def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: Conditions) -> Calibration:
-    """Read start and seconds a record off the outputs; `capacity` and `drain` are those of the job's concurrency."""
+    """Read start and seconds a request off the outputs; `capacity` and `drain` are those of the job's concurrency."""
     at_work = min(run.instances, run.shards)
     if len(run.outputs) < 2 * at_work:
         evidence = f"{len(run.outputs)} outputs of {at_work} instances: at least two each are needed to tell the start"
@@ -93,7 +93,7 @@ def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: C
     if each < _LEAST_SECONDS:
         evidence = f"{len(times)} outputs that appeared at once: no shard can be told from the next"
         return Calibration(provision=run.provision, start=None, seconds=None, evidence=evidence)
-    in_turn = run.records / run.shards / capacity + drain.mean
+    in_turn = run.requests / run.shards / capacity + drain.mean
     seconds = (each - conditions.shard_overhead) / in_turn - conditions.request_overhead
     overheads = seconds > 0
     return Calibration(

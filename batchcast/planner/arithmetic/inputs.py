@@ -55,31 +55,34 @@ class PlanInputs:
 
     @property
     def shard_sizes(self) -> npt.NDArray[np.int64]:
-        """Records of each input object of the transform job."""
-        items = self.workload.items
+        """Requests of each input object of the transform job."""
+        requests = self.workload.requests
         if self.files is not None:
-            return items // self.files + (np.arange(self.files) < items % self.files)
+            return requests // self.files + (np.arange(self.files) < requests % self.files)
         return shard_sizes(
-            items,
+            requests,
             instances=self.instances,
             concurrency=self.concurrency,
-            records_per_shard=self.records_per_shard,
+            records_per_shard=-(-self.records_per_shard // self.workload.items_per_request),
         )
 
     @property
     def shard_seconds(self) -> list[npt.NDArray[np.float64]]:
-        """The expected seconds of every record, shard by shard, in the order in which they are sent."""
-        seconds = np.full(self.workload.items, self.workload.seconds)
+        """The expected seconds of every request, shard by shard, in the order in which they are sent."""
+        together = self.workload.items_per_request
         if self.rows is None or self.files is not None:
+            seconds = np.full(self.workload.requests, self.workload.seconds)
             return np.split(seconds, np.cumsum(self.shard_sizes)[:-1])
-        seconds *= self.rows / self.rows.mean()
+        seconds = self.workload.seconds / together * self.rows / self.rows.mean()
         plan = plan_shards(
             self.rows,
             instances=self.instances,
             concurrency=self.concurrency,
             records_per_shard=self.records_per_shard,
+            items_per_request=together,
         )
-        return np.split(seconds[plan.order], plan.starts[1:-1])
+        shards = np.split(seconds[plan.order], plan.starts[1:-1])
+        return [np.add.reduceat(shard, np.arange(0, len(shard), together)) for shard in shards]
 
     @property
     def shards(self) -> int:
@@ -100,6 +103,8 @@ class PlanInputs:
         """The inputs as the JSON output shows them."""
         return {
             "items": self.workload.items,
+            "items_per_request": self.workload.items_per_request,
+            "requests": self.workload.requests,
             "seconds": self.workload.seconds,
             "seconds_cv": self.workload.seconds_cv,
             "record_mb": self.workload.record_mb,

@@ -72,7 +72,7 @@ def transform_estimate(inputs: PlanInputs) -> Estimate:
     workload = inputs.workload
     speed = inputs.speed(inputs.concurrency)
     return estimate(
-        items=workload.items,
+        items=workload.requests,
         seconds=workload.seconds,
         seconds_cv=workload.seconds_cv,
         instances=inputs.instances,
@@ -103,11 +103,11 @@ def endpoint_concurrent(inputs: PlanInputs) -> Scenario:
 
 
 def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
-    """A real-time endpoint that lives as long as the job; its client hands out single records, so nothing drains."""
-    workload, instances = inputs.workload, min(inputs.endpoint_instances, inputs.workload.items)
+    """A real-time endpoint that lives as long as the job; its client hands out single requests, so nothing drains."""
+    workload, instances = inputs.workload, min(inputs.endpoint_instances, inputs.workload.requests)
     speed = inputs.speed(inputs.concurrency)
     hours = estimate(
-        items=workload.items,
+        items=workload.requests,
         seconds=workload.seconds,
         seconds_cv=workload.seconds_cv,
         instances=instances,
@@ -160,8 +160,8 @@ def asynchronous(inputs: PlanInputs) -> Scenario:
         costs=Costs(
             instances=instance_hours * inputs.rate.of("AsyncInf"),
             data=_endpoint_data(inputs),
-            # Each record is put by the client and read by the endpoint, each answer the other way round.
-            requests=2 * workload.items * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
+            # Each request is put by the client and read by the endpoint, each answer the other way round.
+            requests=2 * workload.requests * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
         ),
         p5=wall * math.exp(-spread),
         p95=wall * math.exp(spread),

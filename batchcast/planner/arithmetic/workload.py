@@ -1,4 +1,4 @@
-"""What is to be forecast: how many records, how long each takes the model, how large they are."""
+"""What is to be forecast: how many records, in which requests, how long each of these takes the model, how large."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ ASSUMED_SECONDS_CV = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """`seconds` is the mean time of one record with one request in flight, `seconds_cv` its coefficient of variation.
+    """`seconds` is the mean time of one request with no other in flight, `seconds_cv` its coefficient of variation.
 
-    `record_mb` and `answer_mb` are mean sizes in MB (10**6 bytes). Raises ConfigError for what cannot be.
+    A request holds `items_per_request` records. `record_mb` and `answer_mb` are mean sizes in MB (10**6 bytes) of one
+    record and its answer. Raises ConfigError for what cannot be.
     """
 
     items: int
@@ -23,6 +24,7 @@ class Workload:
     seconds_cv: float
     record_mb: float
     answer_mb: float
+    items_per_request: int = 1
 
     def __post_init__(self) -> None:
         wrong = [
@@ -40,9 +42,14 @@ class Workload:
             raise ConfigError(*wrong)
 
     @property
+    def requests(self) -> int:
+        """How many requests the records are sent in."""
+        return math.ceil(self.items / self.items_per_request)
+
+    @property
     def request_hours(self) -> float:
         """The whole work, one request after the other."""
-        return self.items * self.seconds / 3600
+        return self.requests * self.seconds / 3600
 
     @property
     def gb_in(self) -> float:
@@ -56,7 +63,7 @@ class Workload:
 
 
 def share_slower_than(limit: float, mean: float, cv: float) -> float:
-    """The share of records, lognormal around `mean`, that take longer than `limit` seconds."""
+    """The share of requests, lognormal around `mean`, that take longer than `limit` seconds."""
     if cv == 0:
         return float(mean > limit)
     sigma = math.sqrt(math.log1p(cv * cv))

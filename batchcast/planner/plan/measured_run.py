@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ class RunFacts:
 
     run_id: str
     parameters: Mapping[str, str]
+    items: int
     record_mb: float
     transform: TransformRun
     step_seconds: Mapping[str, float]
@@ -43,7 +45,7 @@ class PastPlan:
         """What the run says, in a line."""
         found = self.calibration
         start = "" if found.start is None else f", start {found.start:.3g} s"
-        seconds = "" if found.seconds is None else f", {found.seconds:.3g} s a record"
+        seconds = "" if found.seconds is None else f", {found.seconds:.3g} s a request"
         return f"Measured: provisioning {found.provision:.3g} s{start}{seconds} ({found.evidence}){_assignment(found)}."
 
     def document(self) -> dict[str, Any]:
@@ -93,9 +95,10 @@ def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
     return RunFacts(
         run_id=run.run_id,
         parameters=run.parameters,
+        items=manifest.totals.records,
         record_mb=manifest.totals.bytes / max(1, manifest.totals.records) / SMALLEST_MB_BYTES,
         transform=TransformRun(
-            records=manifest.totals.records,
+            requests=manifest.totals.requests,
             instances=int(run.parameters["TransformInstanceCount"]),
             shards=len(manifest.shards),
             provision=(started - began).total_seconds(),
@@ -109,7 +112,7 @@ def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
 def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions], PlanInputs]) -> PastPlan:
     """The run beside the plan of its parameters; `fill` turns options into inputs.
 
-    Without --seconds and --tuning the seconds a record are those the run itself shows, so that only the rest of the
+    Without --seconds and --tuning the seconds a request are those the run itself shows, so that only the rest of the
     plan is tested.
     """
     from batchcast.planner.arithmetic.actual import calibrate, compare_with_plan, recalibrated, without_overheads
@@ -126,7 +129,7 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
         conditions=inputs.conditions,
     )
     if not known and calibration.seconds is None:
-        raise ConfigError(Problem("plan", f"{calibration.evidence}.", "--seconds", "Give the seconds a record takes."))
+        raise ConfigError(Problem("plan", f"{calibration.evidence}.", "--seconds", "Give the seconds a request takes."))
     measured = replace(inputs.workload, seconds=calibration.seconds or inputs.workload.seconds)
     conditions = without_overheads(inputs.conditions, calibration)
     planned = inputs if known else replace(inputs, workload=measured, conditions=conditions)
@@ -145,7 +148,8 @@ def _options_of(facts: RunFacts, options: PlanOptions, seconds: float | None) ->
     parameters = facts.parameters
     return replace(
         options,
-        items=facts.transform.records,
+        items=facts.items,
+        items_per_request=math.ceil(facts.items / max(1, facts.transform.requests)),
         seconds=seconds,
         record_mb=options.record_mb or max(facts.record_mb, 1e-6),
         instance_type=options.instance_type or parameters["TransformInstanceType"],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchcast.planner.arithmetic.workload import Workload
     from batchcast.planner.plan.history import HistorySize
     from batchcast.planner.prices.prices import PriceTable
+    from batchcast.steps.contract.model_contract import ModelContract
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 # A record of a year of hourly rows is about 1 MB, an answer of 31 days about 2 kB.
@@ -47,6 +48,7 @@ class PlanOptions:
     concurrency: int | None = None
     max_payload: int | None = None
     records_per_shard: int | None = None
+    items_per_request: int | None = None
     files: int | None = None
     region: str | None = None
     price_per_hour: float | None = None
@@ -71,7 +73,7 @@ def plan_options(command: _Command) -> _Command:
             click.option("--contract", type=file, help="The model.toml of that history."),
             click.option("--run-date", metavar="DATE", help="Last day of that history to use. Default: its last."),
             click.option("--horizon", type=click.IntRange(1), help="Steps to forecast. Default: the pipeline's."),
-            click.option("--seconds", type=float, help="Seconds a record takes alone, one request in flight."),
+            click.option("--seconds", type=float, help="Seconds a request takes, one in flight."),
             click.option("--seconds-cv", type=float, help="Their standard deviation by their mean. Assumed: 0.5."),
             click.option(
                 "--record-mb", type=float, help="Size of a record in MB. Assumed: 1, or the largest measured."
@@ -82,6 +84,9 @@ def plan_options(command: _Command) -> _Command:
             click.option("--concurrency", type=click.IntRange(1), help="Requests in flight an instance."),
             click.option("--max-payload", type=click.IntRange(1, 100), help="MaxPayloadInMB. Default: the pipeline's."),
             click.option("--records-per-shard", type=click.IntRange(0), help="Default: by the shard rule."),
+            click.option(
+                "--items-per-request", type=click.IntRange(1), help="Records of one. Default: the contract's, or 1."
+            ),
             click.option("--files", type=click.IntRange(1), help="Input files that exist already, of equal size."),
             click.option("--region", help="Default: us-east-1."),
             click.option("--price-per-hour", type=float, help="USD an instance hour, instead of the table's."),
@@ -114,10 +119,12 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     from batchcast.planner.arithmetic.tuned import capacity_of
     from batchcast.planner.prices.instance_types import check_transform_type
     from batchcast.planner.prices.prices import DEFAULT_REGION, fees_of, rate_of
+    from batchcast.steps.contract.model_contract import read_contract
 
     defaults = {name: field.default for name, field in Parameters.model_fields.items()}
     tuning = read_tuning(options.tuning) if options.tuning else None
-    size = _history_size(options, options.horizon or defaults["forecast_horizon"])
+    contract = None if options.contract is None else read_contract(options.contract)
+    size = _history_size(options, contract, options.horizon or defaults["forecast_horizon"])
     instance_type = options.instance_type or defaults["transform_instance_type"]
     check_transform_type(instance_type, instance_types.of_transform())
     if tuning:
@@ -127,16 +134,17 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     processing_type = defaults["processing_instance_type"]
     given = options.price_per_hour if instance_type == processing_type else None
     settings = tuning.parameters if tuning else None
+    max_payload = options.max_payload or (settings.max_payload_in_mb if settings else defaults["max_payload_in_mb"])
+    together = options.items_per_request or (contract.request.items_per_request if contract else 1)
     return inputs.PlanInputs(
-        workload=_workload(options, tuning, size),
+        workload=_workload(options, tuning, size, together, max_payload),
         rows=None if size is None else size.rows,
         region=region,
         instance_type=instance_type,
         instances=options.instances or defaults["transform_instance_count"],
         concurrency=options.concurrency
         or (settings.max_concurrent_transforms if settings else defaults["max_concurrent_transforms"]),
-        max_payload_mb=options.max_payload
-        or (settings.max_payload_in_mb if settings else defaults["max_payload_in_mb"]),
+        max_payload_mb=max_payload,
         rate=rate,
         processing_type=processing_type,
         # Where the table lacks the processing type too, the given price stands for it: it is 0.2 % of the run.
@@ -154,21 +162,19 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     )
 
 
-def _history_size(options: PlanOptions, forecast_horizon: int) -> HistorySize | None:
+def _history_size(options: PlanOptions, contract: ModelContract | None, forecast_horizon: int) -> HistorySize | None:
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
     from batchcast.steps.arguments import parse_moment
-    from batchcast.steps.contract.model_contract import read_contract
 
-    if options.contract is None or options.items is not None:
+    if contract is None or options.items is not None:
         what = "goes with --contract and without --items."
         raise ConfigError(Problem("plan", what, "--history", "Name the model.toml that declares its columns."))
     try:
         run_date = parse_moment(options.run_date) if options.run_date else None
     except ValueError:
         raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
-    contract = read_contract(options.contract)
     with _local_copy(options.history) as directory:
         return measure_history(directory, contract, forecast_horizon=forecast_horizon, run_date=run_date)
 
@@ -193,7 +199,10 @@ def _local_copy(history: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _workload(options: PlanOptions, tuning: Tuning | None, size: HistorySize | None) -> Workload:
+def _workload(
+    options: PlanOptions, tuning: Tuning | None, size: HistorySize | None, together: int, max_payload: int
+) -> Workload:
+    """No more records go into a request than fit MaxPayloadInMB, less the 5 % that BuildShards keeps free."""
     from batchcast.planner.arithmetic import workload
 
     sample = tuning.measured.sample if tuning else None
@@ -203,19 +212,21 @@ def _workload(options: PlanOptions, tuning: Tuning | None, size: HistorySize | N
         Problem("plan", "is needed.", where=name, remedy=remedy)
         for name, value, remedy in (
             ("--items", items, "Give the number of records, or --history."),
-            ("--seconds", seconds, "Give the seconds a record takes alone, or --tuning."),
+            ("--seconds", seconds, "Give the seconds a request takes alone, or --tuning."),
         )
         if value is None
     ]
     if items is None or seconds is None:
         raise ConfigError(*missing)
+    record_mb = _record_mb(options, tuning, size)
     cv = options.seconds_cv if options.seconds_cv is not None else (sample.seconds_cv if sample else None)
     return workload.Workload(
         items=items,
         seconds=seconds,
         seconds_cv=workload.ASSUMED_SECONDS_CV if cv is None else cv,
-        record_mb=_record_mb(options, tuning, size),
+        record_mb=record_mb,
         answer_mb=_ASSUMED_ANSWER_MB if options.answer_mb is None else options.answer_mb,
+        items_per_request=max(1, min(together, int(0.95 * max_payload / max(record_mb, 1e-9)))),
     )
 
 

@@ -97,7 +97,7 @@ def plain_scenarios(inputs: PlanInputs) -> list[Scenario]:
 
 def _plain_job(inputs: PlanInputs, instances: int, usd_per_hour: float) -> formula.PlainHours:
     return formula.for_the_job(
-        items=inputs.workload.items,
+        items=inputs.workload.requests,
         seconds=inputs.workload.seconds,
         instances=instances,
         concurrency=inputs.concurrency,
@@ -107,7 +107,7 @@ def _plain_job(inputs: PlanInputs, instances: int, usd_per_hour: float) -> formu
 
 def _plain_endpoint(inputs: PlanInputs, in_flight: int) -> formula.PlainHours:
     return formula.always_on(
-        items=inputs.workload.items,
+        items=inputs.workload.requests,
         seconds=inputs.workload.seconds,
         requests_in_flight=in_flight,
         instances=inputs.endpoint_instances,

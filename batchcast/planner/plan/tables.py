@@ -14,6 +14,7 @@ from batchcast.planner.arithmetic.actual import PlanComparison
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
+from batchcast.planner.arithmetic.workload import Workload
 from batchcast.planner.plan.plan import Plan
 
 
@@ -22,7 +23,7 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     inputs = plan.inputs
     workload = inputs.workload
     console.print(
-        f"\n{workload.items:,} records of {workload.seconds:g} s"
+        f"\n{workload.items:,} records{_together(workload)} of {workload.seconds:g} s"
         + ("" if plain else f" (± {100 * workload.seconds_cv:.0f} %), {workload.record_mb:.3g} MB each")
         + f", {inputs.instances} x {inputs.instance_type}, {inputs.concurrency} in flight each\n"
     )
@@ -32,6 +33,11 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
         _print_list(console, "Warnings", list(_warnings(plan)))
     console.print(_formula(inputs))
     console.print(_price(inputs), style="dim")
+
+
+def _together(workload: Workload) -> str:
+    several = workload.items_per_request > 1
+    return f" in {workload.requests:,} requests of {workload.items_per_request}" if several else ""
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> Table:
@@ -137,15 +143,15 @@ def _print_list(console: Console, heading: str, texts: Sequence[str]) -> None:
 def _formula(inputs: PlanInputs) -> str:
     workload = inputs.workload
     hours = formula.for_the_job(
-        items=workload.items,
+        items=workload.requests,
         seconds=workload.seconds,
         instances=inputs.instances,
         concurrency=inputs.concurrency,
         usd_per_hour=inputs.rate.of("Tsform"),
     )
     return (
-        f"Formula: {workload.items:,} x {workload.seconds:g} s / ({inputs.instances} x {inputs.concurrency}) / 3600 = "
-        f"{hours.compute_hours:.4f} h; + {formula.COLD_START_MINUTES:g} min = {hours.wall_hours:.4f} h; "
+        f"Formula: {workload.requests:,} x {workload.seconds:g} s / ({inputs.instances} x {inputs.concurrency}) / 3600 "
+        f"= {hours.compute_hours:.4f} h; + {formula.COLD_START_MINUTES:g} min = {hours.wall_hours:.4f} h; "
         f"x {inputs.instances} x ${inputs.rate.of('Tsform'):g} = ${hours.cost_usd:,.2f} a week; "
         f"x {formula.WEEKS_PER_MONTH} = ${hours.cost_usd_month:,.2f} a month."
     )

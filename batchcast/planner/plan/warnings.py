@@ -39,9 +39,9 @@ def _real_time_limit(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
     del scenario
     workload = inputs.workload
     share = share_slower_than(_REAL_TIME_SECONDS, workload.seconds, workload.seconds_cv)
-    if share * workload.items >= 1:
+    if share * workload.requests >= 1:
         yield (
-            f"about {share * workload.items:,.0f} records take longer than the {_REAL_TIME_SECONDS} s in which a "
+            f"about {share * workload.requests:,.0f} requests take longer than the {_REAL_TIME_SECONDS} s in which a "
             "real-time endpoint must answer."
         )
 
@@ -131,22 +131,22 @@ def _timeout(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
     workload, limit = inputs.workload, inputs.conditions.timeout
     slower = inputs.concurrency / inputs.speed(inputs.concurrency)
     share = share_slower_than(limit, workload.seconds * slower, workload.seconds_cv)
-    if share * workload.items >= 1:
+    if share * workload.requests >= 1:
         yield (
-            f"about {share * workload.items:,.0f} records take longer than the timeout of {limit:g} s: each holds its "
-            f"slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file."
+            f"about {share * workload.requests:,.0f} requests take longer than the timeout of {limit:g} s: each holds "
+            f"its slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file."
         )
 
 
 def _queue(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
     del scenario
     workload, speed = inputs.workload, inputs.speed(inputs.concurrency)
-    expired = async_queue.expired_requests(workload.items, workload.seconds, inputs.instances * speed)
+    expired = async_queue.expired_requests(workload.requests, workload.seconds, inputs.instances * speed)
     if expired:
-        enough = async_queue.instances_to_finish(workload.items, workload.seconds, speed)
+        enough = async_queue.instances_to_finish(workload.requests, workload.seconds, speed)
         yield (
-            f"6-hour queue: submitted at once, {expired:,} of {workload.items:,} requests "
-            f"({100 * expired / workload.items:.0f} %) expire unanswered. The row holds for a submitter that waits; "
+            f"6-hour queue: submitted at once, {expired:,} of {workload.requests:,} requests "
+            f"({100 * expired / workload.requests:.0f} %) expire unanswered. The row holds for a submitter that waits; "
             f"otherwise {enough} instances are needed."
         )
 

@@ -130,7 +130,7 @@ function showFormula(row) {
   const { inputs, prices } = data;
   const { compute, wall, cost } = row.ideal;
   $("formula").textContent =
-    `${inputs.items.toLocaleString("en-US")} × ${secondsText(state.seconds)} / (${state.instances} × ${state.concurrency}) / 3600 = ` +
+    `${inputs.requests.toLocaleString("en-US")} × ${secondsText(state.seconds)} / (${state.instances} × ${state.concurrency}) / 3600 = ` +
     `${compute.toFixed(4)} h;  + ${data.cold_start_minutes} min = ${wall.toFixed(4)} h;  × ${state.instances} × ` +
     `$${prices.transform} = ${moneyText(cost)} a week;  × ${data.weeks_per_month} = ${moneyText(cost * data.weeks_per_month)} a month`;
 }
@@ -159,11 +159,11 @@ function warningsOf(row) {
     said.push(`${state.concurrency} requests in flight were never measured with this model; <code>tune</code> measures what they bring.`);
   if (speed < 0.8 * state.concurrency)
     said.push(`Saturated: ${state.concurrency} requests in flight do the work of ${speed.toFixed(1)}.`);
-  const even = (data.endpoint.hours / state.instances - data.cold_start_minutes / 60) * 3600 * state.instances * state.concurrency / data.inputs.items;
+  const even = (data.endpoint.hours / state.instances - data.cold_start_minutes / 60) * 3600 * state.instances * state.concurrency / data.inputs.requests;
   said.push(row.cost > data.endpoint.cost
-    ? `More expensive than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a record.`
-    : `Cheaper than the endpoint that is always on, up to ${secondsText(even)} a record by the plain formula.`);
-  const whole = (data.inputs.items * state.seconds) / 3600;
+    ? `More expensive than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a request.`
+    : `Cheaper than the endpoint that is always on, up to ${secondsText(even)} a request by the plain formula.`);
+  const whole = (data.inputs.requests * state.seconds) / 3600;
   said.push(`An endpoint client with one request at a time needs ${hoursText(whole)}, with ${data.endpoint.requests} in flight ` +
     `${hoursText(whole / data.endpoint.requests)}, if that many are answered as fast as one.`);
   if (data.inputs.quota === null || data.inputs.quota < state.instances)
@@ -262,7 +262,7 @@ function listen() {
 function begin() {
   const { inputs, price } = data;
   $("lead").textContent =
-    `${inputs.items.toLocaleString("en-US")} records, ${inputs.instance_type} in ${inputs.region} at $${data.prices.transform} an hour. ` +
+    `${inputs.items.toLocaleString("en-US")} records in ${inputs.requests.toLocaleString("en-US")} requests, ${inputs.instance_type} in ${inputs.region} at $${data.prices.transform} an hour. ` +
     "Move the two sliders; every number of instances from 1 to 40 is shown at once.";
   $("seconds-min").textContent = secondsText(RANGE[0]);
   $("seconds-max").textContent = secondsText(RANGE[1]);

@@ -7,18 +7,18 @@ const Model = (() => {
 
   // One transform job in seconds: from creation to the end, and what of it is billed.
   function transform(seconds, concurrency, instances) {
-    const { items, seconds_cv: cv } = data.inputs;
+    const { requests, seconds_cv: cv } = data.inputs;
     const { provision, start, attempts, request_overhead: overhead, ...doubt } = data.conditions;
     const capacity = data.capacity[concurrency - 1];
     const drain = data.drain[concurrency - 1];
     const shards = data.shards[concurrency - 1][instances - 1];
-    const record = seconds * attempts + overhead;
+    const request = seconds * attempts + overhead;
     const busiest = Math.min(shards, Math.ceil(shards / instances) * doubt.busiest_share);
-    const records = (busiest * items) / shards;
-    const work = (records * record) / capacity + busiest * (drain.mean * record + doubt.shard_overhead);
+    const sent = (busiest * requests) / shards;
+    const work = (sent * request) / capacity + busiest * (drain.mean * request + doubt.shard_overhead);
     const differ = Math.hypot(
-      (record * cv * Math.sqrt(records)) / capacity,
-      record * drain.sigma * Math.sqrt(busiest),
+      (request * cv * Math.sqrt(sent)) / capacity,
+      request * drain.sigma * Math.sqrt(busiest),
       work * doubt.instance_sigma,
     );
     const late = data.late[Math.min(instances, shards) - 1];
@@ -60,7 +60,7 @@ const Model = (() => {
 
   // The plain formula.
   function ideal(seconds, concurrency, instances) {
-    const compute = (data.inputs.items * seconds) / (instances * concurrency) / 3600;
+    const compute = (data.inputs.requests * seconds) / (instances * concurrency) / 3600;
     const wall = compute + data.cold_start_minutes / 60;
     return { compute, wall, instanceHours: instances * wall, cost: instances * wall * data.prices.transform };
   }
