@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchcast.api.pipeline_client import PipelineClient, connect
     from batchcast.api.run import Run
     from batchcast.engine.client import LocalSageMaker
-    from batchcast.pipelines.filled import define
+    from batchcast.pipelines.definition import define
     from batchcast.pipelines.lint.lint import lint
     from batchcast.pipelines.parameters import Parameters
     from batchcast.pipelines.settings import BuildSettings
@@ -72,7 +72,7 @@ _MODULES = {
     "Parameters": "pipelines.parameters",
     "Run": "api.run",
     "connect": "api.pipeline_client",
-    "define": "pipelines.filled",
+    "define": "pipelines.definition",
     "get_pipeline": "account.studio_pipeline",
     "lint": "pipelines.lint.lint",
     "local_aws": "session.local_session",

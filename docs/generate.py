@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -75,11 +76,38 @@ def fidelity() -> str:
     return "\n".join(rows) + "\n"
 
 
+_PARAMETERS = """\
+# Pipeline parameters
+
+Written by `make docs` from `pipelines/parameters.py`.
+
+Set one with `-p Name=Value`. Integers and floats are passed as text, as StartPipelineExecution takes them; no value
+may be empty. A parameter without a default must be given.
+
+| Parameter | Type | Default | Allowed | Meaning |
+|---|---|---|---|---|
+"""
+
+
+def parameters() -> str:
+    """A row a pipeline parameter, and the rules between them, from their declaration."""
+    from batchcast.pipelines.parameter_rules import rule_texts
+    from batchcast.pipelines.parameters import declared_parameters
+
+    rows = "".join(_row(one) for one in declared_parameters())
+    rules = "".join(f"- {text}\n" for text in rule_texts())
+    return f"{_PARAMETERS}{rows}\n## Rules between parameters\n\n{rules}"
+
+
+def _row(one: Any) -> str:
+    default = "required" if one.default is None else f"`{one.default}`"
+    allowed = one.form if one.minimum is None else f"{one.minimum:,.15g} to {one.maximum:,.15g} {one.unit}"
+    return f"| {one.name} | {one.type} | {default} | {allowed} | {one.help} |\n"
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """File name -> what writes it."""
-    from batchcast.pipelines.parameter_table import parameter_page
-
-    return {"command-line.md": command_line, "fidelity.md": fidelity, "parameters.md": parameter_page}
+    return {"command-line.md": command_line, "fidelity.md": fidelity, "parameters.md": parameters}
 
 
 def main() -> None:

@@ -1,6 +1,10 @@
 """The pipeline's definition: the JSON that SageMaker and the local engine execute, and the contract between them.
 
-`python -m batchcast.pipelines.definition` compiles the committed definitions anew.
+`define` puts a team's settings into the committed definition: what the SDK would compile of them, byte for byte,
+without it. A test holds every setting against the compiler. What is deployed is thus the definition that was reviewed
+and run on a laptop, whatever version of the SDK the machine has, and none at all in a Lambda function.
+
+`python -m batchcast.pipelines.definition` compiles the committed definition anew.
 """
 
 from __future__ import annotations
@@ -11,18 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.pipelines.transform_requests import with_request
+from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
+from batchcast.steps.contract.series import ITEM_ID_KEY
+from batchcast.steps.shards.request_text import BODY_KEY
 
 # The definition that is committed, deployed and run on a laptop.
 DEFINITION_FILE = Path(__file__).with_name("pipeline.json")
-
-# The committed definitions and the settings they are compiled with.
-COMMITTED: Mapping[str, BuildSettings] = {
-    "pipeline.json": BuildSettings(),
-}
 
 
 def build(settings: BuildSettings, request: Request = PLAIN_REQUEST) -> dict[str, Any]:
@@ -63,10 +65,133 @@ def complete_definition(compiled: dict[str, Any], settings: BuildSettings) -> di
     return {key: value for key, value in compiled.items() if value is not None}
 
 
+def with_request(job: Mapping[str, Any], request: Request = PLAIN_REQUEST) -> dict[str, Any]:
+    """The arguments of a transform job with what the contract's `[request]` decides."""
+    parts = transform_request(request)
+    merged = {key: value for key, value in job.items() if key not in ("BatchStrategy", "DataProcessing")} | parts
+    for section, key in (("TransformInput", "SplitType"), ("TransformOutput", "AssembleWith")):
+        merged[section] = {name: value for name, value in job[section].items() if name != key} | parts[section]
+    return merged
+
+
+def transform_request(request: Request) -> dict[str, Any]:
+    """The parts of CreateTransformJob that follow from the request.
+
+    In lines, one line is one request and its answer one line. The join carries the ids past the model, and the output
+    filter drops the history; without it the bytes of a line are sent as they are. An object of its own is not split.
+    """
+    parts: dict[str, Any] = {
+        "TransformInput": {"ContentType": request.content_type},
+        "TransformOutput": {"Accept": request.accept},
+    }
+    if request.mode == "line":
+        parts["BatchStrategy"] = "SingleRecord"
+        parts["TransformInput"]["SplitType"] = "Line"
+        parts["TransformOutput"]["AssembleWith"] = "Line"
+    if request.enveloped:
+        parts["DataProcessing"] = {
+            "InputFilter": f"$.{BODY_KEY}",
+            "OutputFilter": f"$['{ITEM_ID_KEY}','SageMakerOutput']",
+            "JoinSource": "Input",
+        }
+    return parts
+
+
+_TYPES: Mapping[str, type] = {"Integer": int, "Float": float}
+
+
+def defaults_of(definition: Mapping[str, Any]) -> dict[str, str]:
+    """Name to default as text, as StartPipelineExecution would take it; parameters without one are left out."""
+    return {one["Name"]: str(one["DefaultValue"]) for one in definition["Parameters"] if "DefaultValue" in one}
+
+
+def with_defaults(definition: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """A copy of the definition with these values as defaults. They have been checked by `parse_overrides`."""
+    changed: dict[str, Any] = copy.deepcopy(dict(definition))
+    for parameter in changed["Parameters"]:
+        if parameter["Name"] in values:
+            parameter["DefaultValue"] = _TYPES.get(parameter["Type"], str)(values[parameter["Name"]])
+    return changed
+
+
+def define(
+    settings: BuildSettings | None = None,
+    defaults: Mapping[str, object] | None = None,
+    request: Request = PLAIN_REQUEST,
+) -> dict[str, Any]:
+    """The pipeline definition as a dict, with `defaults` of its parameters; reads `pipeline.json` and nothing else.
+
+    Raises ConfigError for a parameter that there is not, and for a value that it cannot have.
+    """
+    settings = settings or BuildSettings()
+    checked = parse_overrides([f"{name}={value}" for name, value in (defaults or {}).items()])
+    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    for step in walk_steps(definition["Steps"]):
+        if step["Type"] == "Processing":
+            step["Arguments"] = _processing(step["Name"], step["Arguments"], settings)
+        elif step["Type"] == "Transform":
+            step["Arguments"] = _transform(step["Arguments"], settings)
+        if "DependsOn" in step and not settings.run_conditions:
+            step["DependsOn"] = [one if isinstance(one, str) else one["Step"] for one in step["DependsOn"]]
+    return with_defaults(for_request(definition, request), checked)
+
+
+def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+    cluster = arguments["ProcessingResources"]["ClusterConfig"]
+    cluster |= {"VolumeSizeInGB": settings.volume_size_in_gb} | _given(VolumeKmsKeyId=settings.volume_kms_key)
+    arguments["AppSpecification"] |= {"ImageUri": settings.image_uri, "ContainerEntrypoint": settings.entrypoint}
+    arguments["RoleArn"] = settings.processing_role_arn
+    shipped = {"code": settings.code_uri, "contract": settings.contract_uri}
+    for each in arguments["ProcessingInputs"]:
+        if each["InputName"] in shipped:
+            each["S3Input"]["S3Uri"] = shipped[each["InputName"]]
+    arguments["ProcessingOutputConfig"] |= _given(KmsKeyId=settings.output_kms_key)
+    arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": settings.max_runtime_in_seconds}
+    if name == "BuildShards" and name in settings.isolated_steps:
+        words = arguments["AppSpecification"]["ContainerArguments"]
+        words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
+    added = _given(Environment=settings.processing_environment, NetworkConfig=_network(name, settings))
+    return _with_after(arguments, "ProcessingOutputConfig", added) | _given(Tags=_tags(settings))
+
+
+def _transform(arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+    arguments["TransformOutput"] |= _given(KmsKeyId=settings.output_kms_key)
+    arguments["TransformResources"] |= _given(VolumeKmsKeyId=settings.volume_kms_key)
+    return _with_after(arguments, "MaxPayloadInMB", _given(Tags=_tags(settings)))
+
+
+def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
+    isolated = step in settings.isolated_steps
+    if not (isolated or settings.encrypt_inter_container_traffic or settings.subnets):
+        return {}
+    vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnets)}
+    return {
+        "EnableNetworkIsolation": isolated,
+        "EnableInterContainerTrafficEncryption": settings.encrypt_inter_container_traffic,
+    } | _given(VpcConfig=vpc if settings.subnets else {})
+
+
+def _tags(settings: BuildSettings) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in settings.tags.items()]
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    """The members that have a value: what is not set is not in a request."""
+    return {name: value for name, value in members.items() if value}
+
+
+def _with_after(arguments: Mapping[str, Any], after: str, added: Mapping[str, Any]) -> dict[str, Any]:
+    """`arguments` with `added` behind the one named, where the compiler puts them."""
+    merged: dict[str, Any] = {}
+    for name, value in arguments.items():
+        merged[name] = value
+        merged |= added if name == after else {}
+    return merged
+
+
 def main() -> None:
-    """Compile the committed definitions and write them beside this file."""
-    for name, settings in COMMITTED.items():
-        Path(__file__).with_name(name).write_text(write_definition(build(settings)))
+    """Compile the committed definition, with the default settings, and write it beside this file."""
+    DEFINITION_FILE.write_text(write_definition(build(BuildSettings())))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
-from batchcast.engine.transform.rules import payload_in_flight
+from batchcast.engine.transform.request import payload_in_flight
 from batchcast.steps.arguments import ALL
 from batchcast.steps.errors import Problem
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from batchcast.pipelines import instance_types
+from batchcast.engine.requests.service_model import committed_model
 from batchcast.steps.arguments import ALL, AUTO, NONE, is_moment
 
 # A value that travels as a job's argument: API reference, ContainerArgument (botocore 1.44.8).
@@ -80,10 +80,17 @@ def _model_name(value: str) -> str:
     return value
 
 
-def _instance_type(known: Callable[[], frozenset[str]], job: str) -> AfterValidator:
+@cache
+def instance_types(kind: str) -> frozenset[str]:
+    """The types of CreateTransformJob or CreateProcessingJob, as the engine has them from the service model."""
+    return frozenset(committed_model()["shapes"][f"{kind}InstanceType"]["enum"])
+
+
+def _instance_type(kind: str, job: str) -> AfterValidator:
     def check(value: str) -> str:
-        if value not in known():
-            near = get_close_matches(value, sorted(known()), n=1, cutoff=0.0)
+        known = instance_types(kind)
+        if value not in known:
+            near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
             raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
         return value
 
@@ -93,8 +100,8 @@ def _instance_type(known: Callable[[], frozenset[str]], job: str) -> AfterValida
 Whole = Annotated[int, _number(r"-?(0|[1-9][0-9]{0,14})", "a whole number")]
 Decimal = Annotated[float, _number(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", "a number of at most four decimals")]
 Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
-TransformType = Annotated[Word, _instance_type(instance_types.of_transform, "Batch Transform")]
-ProcessingType = Annotated[Word, _instance_type(instance_types.of_processing, "Processing")]
+TransformType = Annotated[Word, _instance_type("Transform", "Batch Transform")]
+ProcessingType = Annotated[Word, _instance_type("Processing", "Processing")]
 Folder = Annotated[Word, AfterValidator(_folder)]
 History = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_history)]
 ModelName = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_model_name)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_
 from batchcast.pipelines import parameter_types as types
 from batchcast.pipelines.parameter_rules import rule_problems
 from batchcast.steps.arguments import ALL, AUTO, NONE
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 
 
 def service_name(field: str) -> str:
@@ -233,8 +232,7 @@ def _field_problem(one: Any) -> Problem:
     name = ".".join(str(part) for part in one["loc"])
     known = {declared.name: declared for declared in declared_parameters()}
     if one["type"] == "extra_forbidden":
-        near = get_close_matches(name, known, n=1)
-        remedy = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+        remedy = did_you_mean(name, known, f"Known are: {', '.join(known)}.")
         return Problem("unknown_parameter", "there is no such parameter.", where=name, remedy=remedy)
     if one["type"] == "missing":
         return Problem("parameter_missing", known[name].help, where=name, remedy=f"Give it: -p {name}=…")

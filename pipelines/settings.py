@@ -1,15 +1,21 @@
-"""Build settings: what is fixed when the pipeline is compiled, as opposed to the parameters of a run."""
+"""Build settings: what is fixed when the pipeline is compiled, as opposed to the parameters of a run.
+
+The processing image is the scikit-learn image of the region, which has the pandas and pyarrow that the steps need.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batchcast.steps.container import ContainerPaths
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 
 # Starts the bundle argv[1] if argv[2] is its SHA-256; its own code cannot vouch for itself.
 # One line, for the service's pattern of an entrypoint knows no other.
@@ -113,3 +119,27 @@ def _problem(one: Any) -> Problem:
         known = ", ".join(BuildSettings.model_fields)
         return Problem("setting", "there is no such setting.", where, f"Known are: {known}.")
     return Problem("setting", f"{one['input']!r}: {one['msg']}.", where)
+
+
+def image_of(region: str) -> str:
+    """The image's URI. Raises ConfigError for a region the table does not have."""
+    table = _table()
+    registry = table["registries"].get(region)
+    if registry is None:
+        near = did_you_mean(region, regions())
+        hint = f"{near} Else give" if near else "Give"
+        what = f"no processing image is known for {region!r}."
+        raise ConfigError(Problem("image", what, "--image-uri", f"{hint} --image-uri."))
+    domain = next((name for prefix, name in table["domains"].items() if region.startswith(prefix)), "amazonaws.com")
+    return f"{registry}.dkr.ecr.{region}.{domain}/{table['repository']}:{table['tag']}"
+
+
+def regions() -> list[str]:
+    """Every region of the table."""
+    return list(_table()["registries"])
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(Path(__file__).with_name("processing_images.json").read_text(encoding="utf-8"))
+    return table

@@ -13,7 +13,9 @@ Any other exception is a bug of batchcast and ends with exit code 1 and a traceb
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import ClassVar
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "ModelError",
     "Problem",
     "ServiceError",
+    "did_you_mean",
     "parse_error",
 ]
 
@@ -41,6 +44,12 @@ class Problem:
         where = f"{self.where}: " if self.where else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"[{self.code}] {where}{self.what}{remedy}"
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The remedy for a name that is nearly one of the known."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"Did you mean {near[0]}?" if near else otherwise
 
 
 class BatchcastError(Exception):

@@ -26,8 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from batchcast.account.stack import Stack, stack_option
 from batchcast.pipelines.parameters import parse_overrides
-from batchcast.pipelines.processing_images import image_of
-from batchcast.pipelines.settings import BuildSettings, read_settings
+from batchcast.pipelines.settings import BuildSettings, image_of, read_settings
 from batchcast.session.session import LOCAL_REGION
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.account.differences import Difference, differences
-from batchcast.pipelines.schedule.cron import parse_cron
-from batchcast.pipelines.schedule.times import time_zone
+from batchcast.pipelines.cron import parse_cron, time_zone
 from batchcast.runs.start import required_pipeline, run_parameters
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session

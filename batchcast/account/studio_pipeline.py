@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchcast.account.deploy import locate_objects
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
-from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import complete_definition, for_request, write_definition
+from batchcast.pipelines.definition import complete_definition, for_request, with_defaults, write_definition
 from batchcast.pipelines.sdk.graph import NO_TELEMETRY, pipeline_parts
 from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.steps.contract.model_contract import parse_contract

@@ -107,7 +107,7 @@ class PipelineClient:
         """The deployed pipeline's default."""
         import json
 
-        from batchcast.pipelines.defaults import defaults_of
+        from batchcast.pipelines.definition import defaults_of
         from batchcast.runs.start import required_pipeline
 
         pipeline = required_pipeline(self._session, self.pipeline_name)

@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchcast.container_check.answers import AnsweredRecords, Judge, judge_json
 from batchcast.container_check.container import CheckLimits, Container
-from batchcast.container_check.contract import ask_parameters, check_ping
 from batchcast.container_check.failures import (
     accepted_payload,
     check_bad_record,
@@ -21,13 +19,23 @@ from batchcast.container_check.failures import (
 from batchcast.container_check.load import LEVELS, answers_in_turn, check_concurrency, measure_level, useful_level
 from batchcast.container_check.records import (
     answer_each,
+    ask_parameters,
     check_content_types,
     check_determinism,
     check_keep_alive,
     check_multi_record,
+    check_ping,
     check_trailing_newline,
 )
-from batchcast.container_check.report import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
+from batchcast.container_check.report import (
+    AnsweredRecords,
+    CheckFinding,
+    ContainerReport,
+    Judge,
+    LoadLevel,
+    RecommendedSettings,
+    judge_json,
+)
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import ModelSource, StartError
 

@@ -7,9 +7,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from batchcast.container_check.answers import AnsweredRecords
 from batchcast.container_check.container import Container, Outcome
-from batchcast.container_check.report import CheckFinding, Verdict
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, Verdict
 from batchcast.engine.limits import BYTES_PER_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import StartError
 from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES

@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.container_check.answers import AnsweredRecords, compare_answers
 from batchcast.container_check.container import Container
-from batchcast.container_check.report import CheckFinding, LoadLevel, Verdict
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, LoadLevel, Verdict, compare_answers
 from batchcast.engine.server.http_exchange import Connection
 
 LEVELS = (1, 2, 4, 8)

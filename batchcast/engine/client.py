@@ -5,7 +5,6 @@ Same keyword arguments, same response shapes, same error codes; tests hold them 
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -17,15 +16,13 @@ from batchcast.engine.errors import not_emulated, storage_error
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.jobs import Jobs
 from batchcast.engine.listing import Listing, listed
-from batchcast.engine.operations import OPERATIONS, REFUSED
 from batchcast.engine.pipeline import pipelines
 from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
-from batchcast.engine.requests.refusal import refuse, refused_members
 from batchcast.engine.requests.request_check import check_request, idempotency_tokens
 from batchcast.engine.server.model_server import ModelSource, to_model_source
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.plan import TransformOptions
-from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
@@ -33,7 +30,6 @@ Answer = dict[str, Any]
 
 # Their request is checked where jobs are made, those of pipelines too.
 _CHECKED_BY_JOBS = ("CreateProcessingJob", "CreateTransformJob")
-_METHODS = {re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower(): operation for operation in OPERATIONS}
 _PIPELINES = Listing(answer="PipelineSummaries", name="PipelineName")
 _EXECUTIONS = Listing(answer="PipelineExecutionSummaries", name="PipelineExecutionArn", created="StartTime")
 _STEPS = Listing(answer="PipelineExecutionSteps", name="StepName", created="StartTime")
@@ -117,8 +113,8 @@ class LocalSageMaker:
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """boto3's method for an operation, e.g. `describe_pipeline`, with its keyword arguments."""
-        operation = _METHODS.get(method)
-        if operation is None:
+        operation = "".join(word.capitalize() for word in method.split("_"))
+        if method.startswith("_") or operation not in self._operations:
             raise AttributeError(f"the local engine has no {method!r}")
         return lambda **request: self.call(operation, request)
 
@@ -203,7 +199,6 @@ def _job_operations(jobs: Jobs, listing: Listing) -> Mapping[str, Callable[[Mapp
 
 def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """The request, if the operation allows it; with a token of its own where the caller gave none, as boto3 does."""
-    refuse(refused_members(REFUSED.get(operation, {}), request))
     checked = {**{name: str(uuid.uuid4()) for name in idempotency_tokens(operation)}, **request}
     check_request(operation, checked)
     return checked

@@ -93,13 +93,9 @@ NO_FAULTS = FaultPlan()
 
 _CONDITIONS = frozenset({"containing", "file", "line", "instance", "attempts"})
 _KEYS: Mapping[Effect, frozenset[str]] = {
+    **dict.fromkeys(get_args(Effect), _CONDITIONS),
     "latency": _CONDITIONS | {"seconds"},
     "status": _CONDITIONS | {"status", "body"},
-    "reset": _CONDITIONS,
-    "truncated": _CONDITIONS,
-    "garbage": _CONDITIONS,
-    "crash": _CONDITIONS,
-    "stop": _CONDITIONS,
     "slow_ping": frozenset({"instance", "attempts"}),
     "no_output": frozenset({"file"}),
 }
@@ -134,7 +130,8 @@ def parse_fault_plan(text: str) -> FaultPlan:
         problems += (Problem("fault_plan", what, where=f"fault {number}") for what in _problems(table))
     if problems:
         raise ConfigError(*problems)
-    return FaultPlan(tuple(_fault(table) for table in tables))
+    given = ({**table, "attempts": tuple(table.get("attempts", EVERY_ATTEMPT))} for table in tables)
+    return FaultPlan(tuple(Fault(**each) for each in given))
 
 
 def _problems(table: Mapping[str, Any]) -> Iterator[str]:
@@ -147,21 +144,12 @@ def _problems(table: Mapping[str, Any]) -> Iterator[str]:
             continue
         if key not in allowed:
             yield f"unknown key {key!r}; effect = {effect!r} takes {', '.join(sorted(allowed))}."
-        elif not _is_of(value, _KINDS[key]):
+        elif not isinstance(value, _KINDS[key]) or isinstance(value, bool):
             yield f"{key} = {value!r} has the wrong type."
         elif key == "attempts" and not _is_range(value):
             yield f"attempts = {value!r} is not [first, last] with 1 <= first <= last."
 
 
-def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _is_range(attempts: list[Any]) -> bool:
+def _is_range(attempts: Any) -> bool:
     whole = len(attempts) == 2 and all(isinstance(value, int) for value in attempts)
     return whole and 1 <= attempts[0] <= attempts[1]
-
-
-def _fault(table: Mapping[str, Any]) -> Fault:
-    attempts = table.get("attempts", EVERY_ATTEMPT)
-    return Fault(**{**table, "attempts": (attempts[0], attempts[1])})

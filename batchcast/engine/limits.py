@@ -1,9 +1,12 @@
-"""Limits and defaults of transform jobs that the service's documentation states in prose; its model holds all others.
+"""Limits, defaults and disks of jobs that the service's documentation states in prose; its model holds all others.
 
-Source: API reference, CreateTransformJob, ModelClientConfig and TransformResources (botocore 1.44.8).
+Source: API reference, CreateTransformJob, ModelClientConfig, TransformResources and ProcessingClusterConfig
+(botocore 1.44.8).
 """
 
 from __future__ import annotations
+
+import re
 
 MAX_PAYLOAD_IN_MB = 100
 """The largest MaxPayloadInMB, and the most that it may be times MaxConcurrentTransforms."""
@@ -17,3 +20,16 @@ BYTES_PER_MB = 1 << 20
 
 SMALLEST_MB_BYTES = 10**6
 """The smaller reading, for sizes that have to fit under either."""
+
+
+_LOCAL_STORAGE = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|g7e|p5e?n?|p6-b[23]00|trn[12]n?")
+
+
+def has_local_storage(instance_type: str) -> bool:
+    """Whether the type brings NVMe disks of its own, which take no `VolumeKmsKeyId`.
+
+    Source: API reference, TransformResources and ProcessingClusterConfig (botocore 1.44.8); families as in
+    `volume_size_supported` of the SageMaker Python SDK 3.27.
+    """
+    family = instance_type.removeprefix("ml.").partition(".")[0]
+    return _LOCAL_STORAGE.fullmatch(family) is not None

@@ -5,8 +5,6 @@ Defaults are those of the API reference; where it names none, the newest come fi
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,10 +34,10 @@ def listed(listing: Listing, summaries: Iterable[Summary], request: Mapping[str,
     member = keys.get(request.get("SortBy", "CreationTime"), listing.name)
     descending = request.get("SortOrder", "Descending" if listing.newest_first else "Ascending") == "Descending"
     found.sort(key=lambda each: (each[member], each[listing.name]), reverse=descending)
-    first = _position(request.get("NextToken"))
+    first = _position(request.get("NextToken", "0"))
     last = first + request.get("MaxResults", listing.page_size)
     answer: dict[str, Any] = {listing.answer: found[first:last]}
-    return answer if last >= len(found) else {**answer, "NextToken": _token(last)}
+    return answer if last >= len(found) else {**answer, "NextToken": str(last)}
 
 
 def _passes(listing: Listing, summary: Summary, request: Mapping[str, Any]) -> bool:
@@ -47,18 +45,14 @@ def _passes(listing: Listing, summary: Summary, request: Mapping[str, Any]) -> b
         "NameContains": lambda text: text.lower() in summary[listing.name].lower(),
         "PipelineNamePrefix": lambda text: summary[listing.name].startswith(text),
         "StatusEquals": lambda status: summary[listing.status] == status,
-        "CreationTimeAfter": lambda moment: _moment(summary[listing.created]) > _aware(moment),
-        "CreationTimeBefore": lambda moment: _moment(summary[listing.created]) < _aware(moment),
-        "CreatedAfter": lambda moment: _moment(summary[listing.created]) > _aware(moment),
-        "CreatedBefore": lambda moment: _moment(summary[listing.created]) < _aware(moment),
-        "LastModifiedTimeAfter": lambda moment: _moment(summary["LastModifiedTime"]) > _aware(moment),
-        "LastModifiedTimeBefore": lambda moment: _moment(summary["LastModifiedTime"]) < _aware(moment),
+        "CreationTimeAfter": lambda moment: _aware(summary[listing.created]) > _aware(moment),
+        "CreationTimeBefore": lambda moment: _aware(summary[listing.created]) < _aware(moment),
+        "CreatedAfter": lambda moment: _aware(summary[listing.created]) > _aware(moment),
+        "CreatedBefore": lambda moment: _aware(summary[listing.created]) < _aware(moment),
+        "LastModifiedTimeAfter": lambda moment: _aware(summary["LastModifiedTime"]) > _aware(moment),
+        "LastModifiedTimeBefore": lambda moment: _aware(summary["LastModifiedTime"]) < _aware(moment),
     }
     return all(test(request[name]) for name, test in tests.items() if name in request)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _aware(moment: datetime | str | float) -> datetime:
@@ -69,14 +63,8 @@ def _aware(moment: datetime | str | float) -> datetime:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _token(position: int) -> str:
-    return base64.urlsafe_b64encode(f"from {position}".encode()).decode()
-
-
-def _position(token: str | None) -> int:
-    if token is None:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token).decode().removeprefix("from "))
-    except (ValueError, binascii.Error):
-        raise ServiceException("ValidationException", f"Invalid NextToken: {token!r}") from None
+def _position(token: str) -> int:
+    """A token is the place of its page's first summary."""
+    if not token.isdecimal():
+        raise ServiceException("ValidationException", f"Invalid NextToken: {token!r}")
+    return int(token)

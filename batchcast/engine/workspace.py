@@ -13,13 +13,13 @@ from batchcast.engine.faults import FaultPlan
 from batchcast.engine.jobs import JobEnd, JobRun, Jobs
 from batchcast.engine.processing.job import run_processing_job
 from batchcast.engine.processing.request import check_processing_request
-from batchcast.engine.requests.refusal import refuse_keys
+from batchcast.engine.requests.request_check import refuse_keys
 from batchcast.engine.resource_name import ACCOUNT, REGION, arn
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
 from batchcast.engine.state import Record, RecordFolder
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
-from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import ObjectStore
 
@@ -162,8 +162,8 @@ class Workspace:
     def _check_processing(self, request: Mapping[str, Any]) -> None:
         check_processing_request(request)
         outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
-        places = {f"ProcessingOutputConfig.Outputs[{place}].S3Output": each for place, each in enumerate(outputs)}
-        refuse_keys(self.store, {f"{where}.S3Uri": each["S3Output"]["S3Uri"] for where, each in places.items()})
+        where = "ProcessingOutputConfig.Outputs[{}].S3Output.S3Uri"
+        refuse_keys(self.store, {where.format(at): each["S3Output"]["S3Uri"] for at, each in enumerate(outputs)})
 
     def _run_transform(self, run: JobRun) -> JobEnd:
         def report(progress: TransformProgress) -> None:
@@ -186,7 +186,7 @@ class Workspace:
         return JobEnd(status=result.status, failure_reason=result.failure_reason)
 
     def _run_processing(self, run: JobRun) -> JobEnd:
-        result = run_processing_job(
+        return run_processing_job(
             run.request,
             arn=run.arn,
             store=self.store,
@@ -194,4 +194,3 @@ class Workspace:
             log_folder=self.root / "logs" / "aws" / "sagemaker" / "ProcessingJobs" / run.name,
             stop=run.stop,
         )
-        return JobEnd(status=result.status, failure_reason=result.failure_reason, exit_message=result.exit_message)

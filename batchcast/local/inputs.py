@@ -19,7 +19,7 @@ from batchcast.steps.history.folders import history_folder
 from batchcast.steps.store.objects import DirectoryStore
 
 if TYPE_CHECKING:
-    from batchcast.engine import ModelSource
+    from batchcast.engine.server.model_server import ModelSource
     from batchcast.session.session import WorkspaceSession
 
 DOWNLOADED = "history-from-s3"

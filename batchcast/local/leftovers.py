@@ -12,7 +12,7 @@ from batchcast.local.inputs import DOWNLOADED
 from batchcast.runs.published import list_damaged, list_published
 from batchcast.runs.run_record import find_run
 from batchcast.session.session import WorkspaceSession, pages
-from batchcast.session.start_lock import start_lock
+from batchcast.session.workspace_inputs import start_lock
 from batchcast.steps.errors import DataError
 from batchcast.steps.store.objects import join_uri
 

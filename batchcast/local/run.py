@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcast.local.sample import SAMPLES, sample_file
-from batchcast.pipelines.defaults import with_defaults
-from batchcast.pipelines.definition import DEFINITION_FILE, for_request, write_definition
+from batchcast.pipelines.definition import DEFINITION_FILE, for_request, with_defaults, write_definition
 from batchcast.session.session import LOCAL_START_SECONDS
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
 
 if TYPE_CHECKING:
-    from batchcast.engine import FaultPlan, ModelCommand, ModelSource
+    from batchcast.engine.faults import FaultPlan
+    from batchcast.engine.server.model_server import ModelCommand, ModelSource
     from batchcast.local.inputs import LocalInputs
     from batchcast.runs.watch.run_and_wait import OpenDisplay
     from batchcast.session.session import WorkspaceSession
@@ -102,7 +102,7 @@ def run_local(run: LocalRun, display: OpenDisplay) -> tuple[dict[str, Any], int]
     """
     from batchcast.pipelines.parameters import check_parameters
     from batchcast.runs.watch.run_and_wait import run_and_wait
-    from batchcast.session.start_lock import start_lock
+    from batchcast.session.workspace_inputs import start_lock
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
     with ExitStack() as starting:
@@ -118,7 +118,7 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
     for what is not there, and ServiceError while a run goes on that would see its inputs change.
     """
     from batchcast.pipelines.parameters import check_parameters
-    from batchcast.session.start_lock import start_lock
+    from batchcast.session.workspace_inputs import start_lock
 
     defaults = {**LOCAL_DEFAULTS, **run.overrides}
     values = check_parameters(defaults).service_values()
@@ -180,7 +180,7 @@ def _model_source(run: LocalRun) -> ModelSource:
 
 
 def _faults(run: LocalRun) -> FaultPlan:
-    from batchcast.engine import FaultPlan, parse_fault_plan
+    from batchcast.engine.faults import FaultPlan, parse_fault_plan
 
     if run.faults is None:
         return FaultPlan()

@@ -1,22 +1,52 @@
-"""Release a run that is held because its forecasts look wrong, or close it for good."""
+"""Release a run that is held because its forecasts look wrong, or close it for good.
+
+ValidateAndPublish then runs here, on what the run has left in the store: outside the pipeline, and without a transform.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from batchcast.runs.decide import decide_stored_run
 from batchcast.runs.run_record import PastRun
+from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.model_contract import CONTRACT_FILE
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.publish.lock import locked
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments
-from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
+from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri, key_path
+from batchcast.steps.validate_and_publish import validate_and_publish
+
+
+def decide_stored_run(
+    store: ObjectStore, arguments: PublishArguments, contract: bytes, *, approval: Approval | None = None
+) -> dict[str, Any]:
+    """Decide the run on its manifest and outputs; the report, which then lies where a pipeline puts it."""
+    base = join_uri(arguments.runs_uri, arguments.run_id)
+    with tempfile.TemporaryDirectory(prefix="decide-run-") as folder:
+        paths = ContainerPaths(root=Path(folder))
+        for name in ("manifest", "output"):
+            for stored in store.list(join_uri(base, name) + "/"):
+                target = key_path(paths.input(name), stored.uri.removeprefix(join_uri(base, name) + "/"))
+                store.download(stored.uri, target)
+        for directory in (paths.input("contract"), paths.output("report"), paths.output("retry")):
+            directory.mkdir(parents=True)
+        (paths.input("contract") / CONTRACT_FILE).write_bytes(contract)
+        _, summary = validate_and_publish(arguments, paths, store, approval=approval)
+        sys.stderr.write(summary)
+        report: dict[str, Any] = json.loads((paths.output("report") / "report.json").read_bytes())
+        for path in sorted(paths.output("report").iterdir(), key=lambda path: path.name == "report.json"):
+            store.upload(path, join_uri(base, "report", path.name))
+    return report
 
 
 def approve_run(run: PastRun, contract: bytes, approval: Approval, now: datetime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 if TYPE_CHECKING:
-    from batchcast.engine import LocalSageMaker
+    from batchcast.engine.client import LocalSageMaker
 
 _ROUNDS = {"Transform": 0, "TransformRetry": 1}
 _OBJECTS_A_PAGE = 1000

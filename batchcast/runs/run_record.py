@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batchcast.pipelines.defaults import defaults_of
+from batchcast.pipelines.definition import defaults_of
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, Problem
@@ -114,3 +114,13 @@ def _past_run(session: Session, arn: str) -> PastRun:
     for page in pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn):
         parameters |= {each["Name"]: each["Value"] for each in page.get("PipelineParameters", [])}
     return PastRun(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)
+
+
+def contract_of_run(session: Session, run: PastRun) -> tuple[str, bytes]:
+    """Its URI and its bytes; the definition of the execution names it. Raises ObjectMissingError when it is gone."""
+    described = session.client("sagemaker").describe_pipeline_definition_for_execution(PipelineExecutionArn=run.arn)
+    steps = json.loads(described["PipelineDefinition"])["Steps"]
+    build = next(step for step in steps if step["Name"] == "BuildShards")
+    inputs = build["Arguments"]["ProcessingInputs"]
+    uri = str(next(each["S3Input"]["S3Uri"] for each in inputs if each["InputName"] == "contract"))
+    return uri, session.store.read(uri)

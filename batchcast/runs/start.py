@@ -11,14 +11,26 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from batchcast.pipelines.defaults import defaults_of
+from batchcast.pipelines.definition import defaults_of
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
-from batchcast.runs.deployed import deployed_pipeline
 from batchcast.runs.follow import ENDED
+from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.arguments import AUTO
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.store.objects import ObjectStore
+
+
+def deployed_pipeline(session: Session, name: str) -> dict[str, Any] | None:
+    """DescribePipeline's answer; None when there is no such pipeline."""
+    try:
+        answer: dict[str, Any] = session.client("sagemaker").describe_pipeline(PipelineName=name)
+    except ConfigError as error:
+        if error_code(error) == "ResourceNotFound":
+            return None
+        raise
+    return answer
+
 
 _TOKEN_LENGTH = 64
 _MAX_DISPLAY_NAME = 82

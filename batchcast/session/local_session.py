@@ -19,7 +19,7 @@ from batchcast.session.workspace_services import identity_answers, log_answers, 
 if TYPE_CHECKING:
     import boto3
 
-    from batchcast.engine import LocalSageMaker
+    from batchcast.engine.client import LocalSageMaker
 
 _Answers = Callable[[str, Mapping[str, Any]], Any]
 # What the parameters are handed on by, from the event that has them to the one that is answered.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from batchcast.engine import LocalSageMaker
+    from batchcast.engine.client import LocalSageMaker
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def local_sagemaker(tmp_path: Path, sagemaker_models: Mapping[str, str]) -> Iter
 
     `local_sagemaker.store` has its objects, as `boto3.client("s3")` has them.
     """
-    from batchcast.engine import LocalSageMaker
+    from batchcast.engine.client import LocalSageMaker
     from batchcast.session.local_session import local_aws
 
     engine = LocalSageMaker(tmp_path / "sagemaker", sagemaker_models)

@@ -22,7 +22,7 @@ from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 if TYPE_CHECKING:
     import boto3
 
-    from batchcast.engine import FaultPlan
+    from batchcast.engine.faults import FaultPlan
 
 # What stands for the region in a workspace.
 LOCAL_REGION = REGION
@@ -120,7 +120,9 @@ class WorkspaceSession:
     def __init__(
         self, workspace: Path, *, faults: FaultPlan | None = None, start_seconds: float = LOCAL_START_SECONDS
     ) -> None:
-        from batchcast.engine import FaultPlan, LocalSageMaker, TransformOptions
+        from batchcast.engine.client import LocalSageMaker
+        from batchcast.engine.faults import FaultPlan
+        from batchcast.engine.transform.plan import TransformOptions
         from batchcast.session.workspace_models import read_models
 
         self.workspace = workspace.resolve()

@@ -18,7 +18,7 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import whole_file
 
 if TYPE_CHECKING:
-    from batchcast.engine import ModelSource
+    from batchcast.engine.server.model_server import ModelSource
     from batchcast.session.session import WorkspaceSession
 
 MODELS_FILE = "models.toml"
@@ -27,7 +27,7 @@ _KEYS = ("command", "url")
 
 def read_models(workspace: Path) -> Mapping[str, ModelSource]:
     """The servers by model name; empty without the file. Raises ConfigError with everything that is wrong in it."""
-    from batchcast.engine import ModelCommand, ModelUrl
+    from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 
     path = workspace / MODELS_FILE
     if not path.exists():
@@ -48,7 +48,7 @@ def read_models(workspace: Path) -> Mapping[str, ModelSource]:
 
 def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
     """Let the server stand for the model `name`; what the file says of other models stays."""
-    from batchcast.engine import ModelCommand
+    from batchcast.engine.server.model_server import ModelCommand
 
     lines = []
     for each, server in {**read_models(workspace), name: source}.items():

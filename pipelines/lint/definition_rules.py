@@ -7,17 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from batchcast.engine.pipeline.conditions import condition_problems
+from batchcast.engine.pipeline.definition import EXECUTION_VARIABLES, STEP_NAME, TRIGGERS
 from batchcast.engine.pipeline.execution.retry_policy import parse_retry_policy
 from batchcast.engine.pipeline.expressions import Reference, expression_problems, references
 from batchcast.engine.requests.members import is_expression
-from batchcast.pipelines.lint.property_rules import property_problems
+from batchcast.pipelines.lint.property_rules import output_names, property_problems
 from batchcast.pipelines.requests import OPERATIONS
-from batchcast.steps.errors import Problem
+from batchcast.steps.errors import Problem, did_you_mean
 
 # API reference, CreatePipeline and StartPipelineExecution (botocore 1.44.8); the number of steps is a default quota.
 _MAX_CHARACTERS = 1_048_576
@@ -26,19 +26,8 @@ _MAX_STEPS = 50
 _MAX_VALUE_CHARACTERS = 1024
 _MAX_MESSAGE_CHARACTERS = 3072
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9\-_]{1,256}")
-_STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
-_TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
 # SageMaker Python SDK 3.27, sagemaker.core.workflow.execution_variables.
-_EXECUTION_VARIABLES = (
-    "StartDateTime",
-    "CurrentDateTime",
-    "PipelineName",
-    "PipelineArn",
-    "PipelineExecutionId",
-    "PipelineExecutionArn",
-    "TrainingJobName",
-    "ProcessingJobName",
-)
+_VARIABLES = (*EXECUTION_VARIABLES, "TrainingJobName")
 # Developer guide, "Condition step" and "Fail step", limitations (read 2026-11); sagemaker-python-sdk#3565.
 _ENDS: Mapping[str, str] = {
     "Condition": "is a condition, which no step may name as what it waits for; put the step into a branch",
@@ -85,12 +74,12 @@ def definition_problems(definition: Mapping[str, Any], steps: list[StepDeclarati
     parameters = definition.get("Parameters", [])
     for parameter in parameters:
         yield from _parameter_limits(parameter)
-    names = {parameter["Name"] for parameter in definition.get("Parameters", [])}
+    names = {parameter["Name"] for parameter in parameters}
     by_name = {step.name: step for step in steps}
     for step in steps:
         yield from _references(step, names, by_name)
         yield from _dependencies(step, by_name)
-        yield from property_problems(step.name, step.references, {one.name: one.body for one in steps})
+        yield from property_problems(step.name, step.references, {name: one.body for name, one in by_name.items()})
         yield from _step_options(step)
         if step.type == "Condition":
             yield from condition_problems(step.arguments.get("Conditions"), f"{step.name}.Conditions")
@@ -103,11 +92,6 @@ def definition_problems(definition: Mapping[str, Any], steps: list[StepDeclarati
 
 def _safe_references(value: Any) -> tuple[Reference, ...]:
     return () if any(expression_problems(value, "")) else tuple(references(value))
-
-
-def _property_files(step: StepDeclaration) -> list[str]:
-    files = step.body.get("PropertyFiles") or []
-    return [str(file.get("PropertyFileName")) for file in files if isinstance(file, Mapping)]
 
 
 def _sizes(definition: Mapping[str, Any], steps: list[StepDeclaration]) -> Iterator[Problem]:
@@ -141,24 +125,28 @@ def _references(step: StepDeclaration, parameters: set[str], steps: Mapping[str,
     for one in step.references:
         if one.kind == "Parameters" and one.name not in parameters:
             yield _unknown("unknown_parameter", f"Parameters.{one.name}", one.name, parameters, step.name)
-        elif one.kind == "Execution" and one.name not in _EXECUTION_VARIABLES:
-            yield _unknown("unknown_variable", f"Execution.{one.name}", one.name, _EXECUTION_VARIABLES, step.name)
+        elif one.kind == "Execution" and one.name not in _VARIABLES:
+            yield _unknown("unknown_variable", f"Execution.{one.name}", one.name, _VARIABLES, step.name)
         elif one.kind in ("Properties", "PropertyFiles") and one.name not in steps:
             yield _unknown("unknown_step", f"Steps.{one.name}", one.name, steps, step.name)
         elif one.kind == "PropertyFiles":
-            files = _property_files(steps[one.name])
+            declared = steps[one.name].body.get("PropertyFiles") or []
+            files = [str(file.get("PropertyFileName")) for file in declared if isinstance(file, Mapping)]
             if one.path not in files:
                 yield _unknown("unknown_property_file", f"{one.name}'s {one.path}", one.path, files, step.name)
-    for name in {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}:
+    for name in _read_steps(step):
         if step.triggers.get(name, "Completed") != "Completed":
             what = f"reads a property of {name}, which has none when it failed, but runs on {step.triggers[name]}."
             remedy = "Build the value from parameters and the execution id."
             yield Problem("reads_failed_step", what, step.name, remedy)
 
 
+def _read_steps(step: StepDeclaration) -> set[str]:
+    return {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}
+
+
 def _unknown(code: str, what: str, name: str, known: Any, where: str) -> Problem:
-    near = get_close_matches(name, list(known), n=1)
-    return Problem(code, f"{what} does not exist.", where, f"Did you mean {near[0]}?" if near else "")
+    return Problem(code, f"{what} does not exist.", where, did_you_mean(name, known))
 
 
 def _dependencies(step: StepDeclaration, steps: Mapping[str, StepDeclaration]) -> Iterator[Problem]:
@@ -167,8 +155,8 @@ def _dependencies(step: StepDeclaration, steps: Mapping[str, StepDeclaration]) -
             yield _unknown("unknown_step", f"the step {name} of DependsOn", name, steps, step.name)
         elif steps[name].type in _ENDS:
             yield Problem("depends_on_end", f"{name} {_ENDS[steps[name].type]}.", f"{step.name}.DependsOn")
-        elif trigger not in _TRIGGERS:
-            yield Problem("trigger", f"{trigger!r} is no outcome.", step.name, f"Use one of {', '.join(_TRIGGERS)}.")
+        elif trigger not in TRIGGERS:
+            yield Problem("trigger", f"{trigger!r} is no outcome.", step.name, f"Use one of {', '.join(TRIGGERS)}.")
         elif steps[name].type == "Transform" and trigger == "Completed":
             what = (
                 f"never runs when {name} fails, and one failing record is enough for that: what was computed is lost."
@@ -190,7 +178,7 @@ def _nested_conditions(steps: list[Any]) -> Iterator[Problem]:
 
 
 def _step_options(step: StepDeclaration) -> Iterator[Problem]:
-    if not _STEP_NAME.fullmatch(step.name):
+    if not STEP_NAME.fullmatch(step.name):
         what = f"{len(step.name)} characters, or others than letters, digits, - and _."
         yield Problem("step_name", what, step.name, "Use 1 to 64 of them.")
     if step.type not in _CHECKED_TYPES:
@@ -218,9 +206,7 @@ def _message(step: StepDeclaration) -> Iterator[Problem]:
 
 def _property_outputs(step: StepDeclaration) -> Iterator[Problem]:
     """A property file lies in an output of its step."""
-    config = step.arguments.get("ProcessingOutputConfig")
-    outputs = config.get("Outputs") if isinstance(config, Mapping) else None
-    names = [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]
+    names = output_names(step.body)
     known = [name for name in names if isinstance(name, str)]
     for file in step.body.get("PropertyFiles") or ():
         name = file.get("OutputName") if isinstance(file, Mapping) else None
@@ -241,7 +227,7 @@ def _shared_output(step: StepDeclaration, required: set[str]) -> Iterator[Proble
 
 def _cycle(steps: list[StepDeclaration]) -> Iterator[Problem]:
     known = {step.name for step in steps}
-    graph = {step.name: {name for name in (*step.triggers, *_needed_steps(step)) if name in known} for step in steps}
+    graph = {step.name: {*step.triggers, *_read_steps(step)} & known for step in steps}
     for step in steps:
         if step.type == "Condition":
             for branch in ("IfSteps", "ElseSteps"):
@@ -251,10 +237,6 @@ def _cycle(steps: list[StepDeclaration]) -> Iterator[Problem]:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         yield Problem("cycle", f"{' -> '.join(reversed(error.args[1]))} wait for each other.", "definition")
-
-
-def _needed_steps(step: StepDeclaration) -> set[str]:
-    return {one.name for one in step.references if one.kind in ("Properties", "PropertyFiles")}
 
 
 def _parameters_without_effect(definition: Mapping[str, Any], steps: list[StepDeclaration]) -> Iterator[Problem]:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values
+from batchcast.engine.pipeline.parameters import Scalar, parameter_values
 from batchcast.pipelines.lint.definition_rules import StepDeclaration, definition_problems
-from batchcast.pipelines.lint.request_rules import documented_problems
+from batchcast.pipelines.lint.request_rules import documented_problems, measured_problems
 from batchcast.pipelines.lint.service_model import request_problems
 from batchcast.pipelines.lint.template_rules import definitions_in, is_template, schedule_problems
 from batchcast.pipelines.lint.template_text import filled_later, unwrapped
-from batchcast.pipelines.lint.tuning_rules import measured_problems
 from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import ConfigError, Problem
@@ -63,7 +62,9 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: T
     steps = [StepDeclaration.of(step) for step in walk_steps(definition["Steps"])]
     problems += definition_problems(definition, steps)
     try:
-        values = _values(declared, parameters or {})
+        given = [{"Name": name, "Value": value} for name, value in (parameters or {}).items()]
+        has_value = {key: one for key, one in declared.items() if one.default is not None or key in (parameters or {})}
+        values = parameter_values(has_value, given)
     except ServiceException as error:
         return [*problems, Problem("parameter", f"{error.message}.", "parameters")]
     return problems + check_requests(definition, values, _SAMPLE_RUN_ID, tuning)
@@ -160,8 +161,3 @@ def _is_dependencies(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, str) or (isinstance(one, Mapping) and isinstance(one.get("Step"), str)) for one in value
     )
-
-
-def _values(declared: Mapping[str, ParameterDeclaration], given: Mapping[str, str]) -> dict[str, Scalar]:
-    has_value = {name: one for name, one in declared.items() if one.default is not None or name in given}
-    return parameter_values(has_value, [{"Name": name, "Value": value} for name, value in given.items()])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 from batchcast.engine.pipeline.expressions import Reference
+from batchcast.pipelines.lint.service_model import botocore_model
 from batchcast.pipelines.requests import OPERATIONS
-from batchcast.steps.errors import Problem
+from batchcast.steps.errors import Problem, did_you_mean
 
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_\-]*)|\[(\d+)\]|\[['\"](.+?)['\"]\]")
 
@@ -31,7 +30,7 @@ def property_problems(
 
 
 def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[Problem]:
-    model = _service_shapes()
+    model = botocore_model()
     operation = OPERATIONS[step["Type"]].replace("Create", "Describe", 1)
     shape = model["shapes"][model["operations"][operation]["output"]["shape"]]
     trail: list[str] = []
@@ -39,12 +38,16 @@ def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[P
         name, index, key = match.groups()
         if shape["type"] == "structure" and name:
             if name not in shape["members"]:
-                yield _unknown(f"{one.name} has no property {'.'.join([*trail, name])}", name, shape["members"], where)
+                what = f"{one.name} has no property {'.'.join([*trail, name])}."
+                yield Problem("unknown_property", what, where, did_you_mean(name, shape["members"]))
                 return
             shape = model["shapes"][shape["members"][name]["shape"]]
         elif shape["type"] == "list" and (index or key):
             if key and trail[-1:] == ["Outputs"]:
-                yield from _output(one.name, key, step, where)
+                names = output_names(step)
+                if all(isinstance(name, str) for name in names) and key not in names:
+                    what = f"{one.name} has no output {key}."
+                    yield Problem("unknown_output", what, where, did_you_mean(key, names))
             shape = model["shapes"][shape["member"]["shape"]]
         elif shape["type"] == "map" and (key or name):
             shape = model["shapes"][shape["value"]["shape"]]
@@ -54,22 +57,8 @@ def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[P
         trail += [name] if name else []
 
 
-def _output(step_name: str, output: str, step: Mapping[str, Any], where: str) -> Iterator[Problem]:
+def output_names(step: Mapping[str, Any]) -> list[Any]:
+    """What a step says its outputs are called."""
     config = step["Arguments"].get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
-    names = [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]
-    if all(isinstance(name, str) for name in names) and output not in names:
-        yield _unknown(f"{step_name} has no output {output}", output, names, where, code="unknown_output")
-
-
-def _unknown(what: str, name: str, known: Iterable[Any], where: str, code: str = "unknown_property") -> Problem:
-    near = get_close_matches(name, list(known), n=1)
-    return Problem(code, f"{what}.", where, f"Did you mean {near[0]}?" if near else "")
-
-
-@cache
-def _service_shapes() -> Mapping[str, Any]:
-    import botocore.loaders
-
-    model: Mapping[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
-    return model
+    return [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]

@@ -1,21 +1,25 @@
 """A request against the service model of the botocore that is installed, and the engine's part of it as a file.
 
-`python -m batchcast.pipelines.lint.service_model` writes the file anew. A member that a newer botocore brings is a
-change in it: the engine then has to handle it, or to refuse it by name.
+`python -m batchcast.pipelines.lint.service_model` writes the file anew, for the operations that are in it.
+A member that a newer botocore brings is a change in it: the engine then has to handle it, or to refuse it by name.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from batchcast.engine.operations import OPERATIONS
 from batchcast.engine.requests.members import is_expression
-from batchcast.engine.requests.service_model import MODEL_FILE, Violation, violations, with_documented_limits
-from batchcast.steps.errors import Problem
+from batchcast.engine.requests.service_model import (
+    MODEL_FILE,
+    Violation,
+    committed_model,
+    violations,
+    with_documented_limits,
+)
+from batchcast.steps.errors import Problem, did_you_mean
 
 # A pipeline step's job is named by the service.
 _NAMED_BY_SERVICE = {
@@ -60,15 +64,19 @@ def request_problems(operation: str, request: Mapping[str, Any], where: str) -> 
 
 def engine_model_text() -> str:
     """The part of the installed botocore's service model that the engine's operations need, a shape a line."""
-    model = _botocore_model()
-    operations = {name: {"input": {"shape": model["operations"][name]["input"]["shape"]}} for name in OPERATIONS}
+    model = botocore_model()
+    operations = {
+        name: {"input": {"shape": model["operations"][name]["input"]["shape"]}}
+        for name in committed_model()["operations"]
+    }
     shapes: dict[str, Any] = {}
     waiting = [each["input"]["shape"] for each in operations.values()]
     while waiting:
         name = waiting.pop()
         if name not in shapes:
             shapes[name] = _kept(model["shapes"][name])
-            waiting += _referred(shapes[name])
+            parts = [shapes[name][key] for key in ("member", "key", "value") if key in shapes[name]]
+            waiting += [each["shape"] for each in (*shapes[name].get("members", {}).values(), *parts)]
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(shapes[name])}" for name in sorted(shapes))
     return f'{{"operations": {json.dumps(operations, indent=1)},\n"shapes": {{\n{lines}\n}}}}\n'
 
@@ -87,13 +95,9 @@ def _reference(member: Mapping[str, Any]) -> dict[str, Any]:
     return {key: member[key] for key in _KEPT_OF_A_MEMBER if key in member}
 
 
-def _referred(shape: Mapping[str, Any]) -> Iterator[str]:
-    children = [*shape.get("members", {}).values(), *(shape[key] for key in ("member", "key", "value") if key in shape)]
-    return (each["shape"] for each in children)
-
-
 @cache
-def _botocore_model() -> Mapping[str, Any]:
+def botocore_model() -> Mapping[str, Any]:
+    """The whole service model of the botocore that is installed."""
     import botocore.loaders
 
     model: Mapping[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
@@ -102,13 +106,14 @@ def _botocore_model() -> Mapping[str, Any]:
 
 @cache
 def _installed_model() -> Mapping[str, Any]:
-    return with_documented_limits(_botocore_model())
+    return with_documented_limits(botocore_model())
 
 
 def _problem(violation: Violation, root: str) -> Problem:
     """In the linter's words."""
     code, value, expected = violation.code, violation.value, violation.expected
-    where = _where(root, violation.path)
+    steps = (step if step.startswith("[") else f".{step}" for step in violation.path if not step.startswith(":"))
+    where = root + "".join(steps)
     amount = f"{violation.measure} {violation.unit}".strip()
     match code:
         case "wrong_type":
@@ -128,18 +133,11 @@ def _problem(violation: Violation, root: str) -> Problem:
             return Problem(code, f"{amount}; SageMaker needs {expected}.", where, f"Use at least {expected}.")
 
 
-def _where(root: str, path: Sequence[str]) -> str:
-    steps = (step if step.startswith("[") else f".{step}" for step in path if not step.startswith(":"))
-    return root + "".join(steps)
-
-
 def _nearest(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean {near[0]}?"
-    return (
+    few = (
         f"Known are: {', '.join(known)}." if len(known) <= 30 else f"{len(known)} values are known, none of them near."
     )
+    return did_you_mean(name, known, few)
 
 
 def main() -> None:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.parameters import parameter_values
+from batchcast.pipelines.cron import parse_cron, time_zone
 from batchcast.pipelines.lint.template_text import filled_later, read_body, template_string
 from batchcast.pipelines.requests import declared_in
-from batchcast.pipelines.schedule.cron import parse_cron
-from batchcast.pipelines.schedule.times import time_zone
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 
 _PIPELINE = "AWS::SageMaker::Pipeline"
 # CloudFormation template reference, read 2026-11: where the type keeps its targets.
@@ -43,7 +41,8 @@ def schedule_problems(template: Mapping[str, Any]) -> Iterator[Problem]:
     """Each schedule and rule: its time, the pipeline it names, and the parameters that it would start it with."""
     names = {key: template_string(each.get("PipelineName"), {}) or "" for key, each in _resources(template, _PIPELINE)}
     known = {key: definition for key, definition, _ in definitions_in(template)}
-    for kind, logical_id, properties in _schedules(template):
+    schedules = ((kind, *found) for kind in _TARGETS for found in _resources(template, kind))
+    for kind, logical_id, properties in schedules:
         targets = list(_pipeline_targets(kind, logical_id, properties, names))
         if targets:
             yield from _times(properties, logical_id)
@@ -76,11 +75,8 @@ def _parameters(target: Mapping[str, Any], definition: Any, where: str) -> Itera
     given = {str(one["Name"]): template_string(one.get("Value"), {}) for one in entries}
     for name in given:
         if name not in declared and not wrong:
-            near = get_close_matches(name, declared, n=1)
-            remedy = f"Did you mean {near[0]}?" if near else ""
-            yield Problem(
-                "schedule_parameter", f"the pipeline has no parameter {name}: no start succeeds.", where, remedy
-            )
+            what = f"the pipeline has no parameter {name}: no start succeeds."
+            yield Problem("schedule_parameter", what, where, did_you_mean(name, declared))
     for name, one in declared.items():
         if one.default is None and name not in given:
             what = f"{name} has no default and is not given: no start succeeds."
@@ -111,12 +107,6 @@ def _times(properties: Mapping[str, Any], where: str) -> Iterator[Problem]:
         except ConfigError as error:
             (one,) = error.problems
             yield Problem("time_zone", one.what, f"{where}.ScheduleExpressionTimezone", one.remedy)
-
-
-def _schedules(template: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for kind in _TARGETS:
-        for logical_id, properties in _resources(template, kind):
-            yield kind, logical_id, properties
 
 
 def _pipeline_targets(

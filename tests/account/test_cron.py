@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 
 import pytest
 
-from batchcast.pipelines.schedule.cron import parse_cron
+from batchcast.pipelines.cron import parse_cron
 from batchcast.steps.errors import ConfigError
 
 FIRST, LAST = date(2026, 1, 1), date(2029, 1, 1)

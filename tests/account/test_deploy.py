@@ -22,7 +22,7 @@ from batchcast.account.differences import differences
 from batchcast.cli.main import root
 from batchcast.pipelines import definition
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.runs.deployed import deployed_pipeline
+from batchcast.runs.start import deployed_pipeline
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import BatchcastError, ConfigError, ServiceError
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchcast.pipelines.schedule.cron import parse_cron
-from batchcast.pipelines.schedule.times import Occurrence, next_irregular, next_runs, time_zone
+from batchcast.pipelines.cron import Occurrence, next_irregular, next_runs, parse_cron, time_zone
 from batchcast.steps.errors import ConfigError
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney")

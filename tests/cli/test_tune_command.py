@@ -114,7 +114,8 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def canary_workspace(tmp_path: Path, *words: str) -> Path:
-    from batchcast.engine import LocalSageMaker, ModelCommand
+    from batchcast.engine.client import LocalSageMaker
+    from batchcast.engine.server.model_server import ModelCommand
 
     workspace = tmp_path / "workspace"
     workspace.mkdir()

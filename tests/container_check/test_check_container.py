@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from batchcast.cli.model.container_report import container_document, print_container_report
-from batchcast.container_check import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
+from batchcast.container_check.report import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
 from batchcast.local.sample import read_sample_file
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError

@@ -13,13 +13,9 @@ from pathlib import Path
 import pytest
 from faulty_container import DEFECTS, serving
 
-from batchcast.container_check import (
-    CheckFinding,
-    CheckLimits,
-    ContainerReport,
-    RecommendedSettings,
-    check_container,
-)
+from batchcast.container_check.check import check_container
+from batchcast.container_check.container import CheckLimits
+from batchcast.container_check.report import CheckFinding, ContainerReport, RecommendedSettings
 from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 from batchcast.steps.errors import ConfigError
 

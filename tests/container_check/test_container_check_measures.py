@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.container_check.answers import compare_answers, judge_json
 from batchcast.container_check.load import LEVELS, check_concurrency, useful_level
-from batchcast.container_check.report import LoadLevel
+from batchcast.container_check.report import LoadLevel, compare_answers, judge_json
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -14,11 +14,13 @@ import pandas as pd
 import pyarrow.compute as pc
 from command import LAST_WEEK, LAST_WEEK_SERVER, ROOT, RUN_DATE, small_bakery, write_history
 
-from batchcast.engine import FaultPlan, LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.faults import FaultPlan
+from batchcast.engine.server.model_server import ModelCommand
+from batchcast.engine.transform.plan import TransformOptions
 from batchcast.local.run import LOCAL_DEFAULTS, LOCAL_ROLE
 from batchcast.pipelines.bundle import bundle
-from batchcast.pipelines.definition import write_definition
-from batchcast.pipelines.filled import define
+from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.runs.follow import ExecutionView, view
 from batchcast.runs.published import read_forecasts

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 from bakery_run import ITEMS, Edit, EndedRun, bakery_history, expected_forecasts, run_bakery
 
-from batchcast.engine import FaultPlan
-from batchcast.engine.faults import Fault
+from batchcast.engine.faults import Fault, FaultPlan
 
 POISON, BESIDE = "2/101", "5/110"
 SHARD = "part-00000.jsonl"

@@ -14,7 +14,7 @@ from typing import Any
 
 from command import RUN_DATE, command_line
 
-from batchcast.engine import LocalSageMaker
+from batchcast.engine.client import LocalSageMaker
 from batchcast.steps.store.objects import DirectoryStore
 
 RUNS = "s3://batchcast/runs"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from many_series import CONTRACT, SERVER, STEPS, item_name, many_rows, run_many, write_rows
 
-from batchcast.engine import ModelCommand
+from batchcast.engine.server.model_server import ModelCommand
 from batchcast.session.served_model import served_model
 
 ITEMS, TOGETHER, POISON = 10_000, 64, 4_711

@@ -13,7 +13,7 @@ from pathlib import Path
 from bakery_run import ITEMS, MODEL, run_bakery
 from command import RUN_DATE, Ended, command_line
 
-from batchcast.engine import LocalSageMaker
+from batchcast.engine.client import LocalSageMaker
 from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.outcome import outcome_of
 from batchcast.steps.errors import ServiceError

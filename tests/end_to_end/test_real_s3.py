@@ -20,7 +20,7 @@ from command import RUN_DATE
 from local_pipeline import local, transform
 from seaweed import Seaweed, running_seaweed
 
-from batchcast.engine import LocalSageMaker
+from batchcast.engine.client import LocalSageMaker
 from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.follow import ExecutionView
 from batchcast.runs.published import read_forecasts

@@ -21,8 +21,9 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast import engine
-from batchcast.engine import LocalSageMaker, ModelCommand, ModelUrl, NotEmulatedError, ServiceException
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.errors import NotEmulatedError, ServiceException
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 
 TOKEN = "t" * 32
 
@@ -268,16 +269,6 @@ def test_an_unknown_model_fails_the_step_that_names_it(tmp_path: Path) -> None:
     assert reason.startswith(
         "ClientError: Failed to invoke sagemaker:CreateTransformJob. Error Details: Could not find"
     )
-
-
-@pytest.mark.parametrize("name", engine.__all__)
-def test_the_package_has_what_it_lists(name: str) -> None:
-    assert getattr(engine, name) is not None
-
-
-def test_the_package_has_nothing_else() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        engine.Nothing  # noqa: B018
 
 
 def test_tags_are_those_of_the_creation_and_those_that_were_added(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scripted_model import Reply
 from transform_case import TransformCase
 
-from batchcast.engine.transform.data.csv_row import dump_row, load_row
+from batchcast.engine.transform.data.data_processing import dump_row, load_row
 from batchcast.engine.transform.data.json_path import PathError, parse_json_path
 from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from local_pipeline import Json, ended, fail, local, processing, start, steps_of
 
-from batchcast.engine import ServiceException
+from batchcast.engine.errors import ServiceException
 
 PARAMETERS: list[Json] = [
     {"Name": "HistoryUri", "Type": "String"},

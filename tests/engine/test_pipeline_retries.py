@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from local_pipeline import ended, local, processing, run, start, statuses, steps_of, store_of, transform, under_run
 
-from batchcast.engine import ServiceException, TransformOptions
+from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.execution.retry_policy import RetryCount, RetryPolicy
+from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.store.objects import DirectoryStore
 
 CAPACITY = "SageMaker.CAPACITY_ERROR"

@@ -21,7 +21,7 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast.engine import ServiceException
+from batchcast.engine.errors import ServiceException
 
 OK = "pass"
 BAD = "raise SystemExit(3)"

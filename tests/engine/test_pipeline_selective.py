@@ -23,7 +23,8 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast.engine import LocalSageMaker, ServiceException
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.errors import ServiceException
 
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
 WRITE = "import os; open(os.environ['OPT_ML'] + '/processing/output/report/report.json', 'w').write('{\"n\": 1}')"

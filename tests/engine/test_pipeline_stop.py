@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from local_pipeline import Json, ended, local, processing, start, statuses, steps_of, store_of, transform
 
-from batchcast.engine import LocalSageMaker, ServiceException
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.errors import ServiceException
 
 SLEEP = "import time; time.sleep(60)"
 

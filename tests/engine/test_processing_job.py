@@ -13,7 +13,8 @@ import pytest
 from local_pipeline import Json, local, processing, store_of
 from memory_store import MemoryStore
 
-from batchcast.engine import LocalSageMaker, NotEmulatedError, ServiceException
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.processing.data import InputError, stage_inputs
 from batchcast.steps.store.objects import DirectoryStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from scripted_model import Call, Reply
 from transform_case import TransformCase
 
-from batchcast.engine.transform.progress import TransformProgress
+from batchcast.engine.transform.context import TransformProgress
 
 
 def test_e45_without_assembly_answers_are_joined_as_they_are(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from scripted_model import ScriptedModel
 from transform_case import transform_request
 
-from batchcast.engine import LocalSageMaker
+from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.server.model_server import ModelUrl
 from batchcast.engine.transform.request import check_transform_request

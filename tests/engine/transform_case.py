@@ -12,9 +12,9 @@ from scripted_model import Call, Reply, ScriptedModel
 
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.server.model_server import ModelSource, ModelUrl
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.job import TransformResult, run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
-from batchcast.engine.transform.progress import TransformProgress
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore
 

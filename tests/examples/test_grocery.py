@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
-from batchcast.engine import ModelCommand
+from batchcast.engine.server.model_server import ModelCommand
 from batchcast.session.served_model import served_model
 
 GROCERY = Path(__file__).resolve().parents[2] / "examples" / "grocery"

@@ -41,7 +41,7 @@ TARGETS = {
         "steps/history/partition.py",
         ["tests/steps/test_partition.py", "tests/steps/test_build_shards_exact.py"],
     ),
-    "batchcast.pipelines.schedule.cron": ("pipelines/schedule/cron.py", ["tests/account/test_cron.py"]),
+    "batchcast.pipelines.cron": ("pipelines/cron.py", ["tests/account/test_cron.py"]),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batchcast.pipelines.filled import define
+from batchcast.pipelines.definition import define
 from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import Problem

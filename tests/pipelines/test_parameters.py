@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from batchcast.engine.requests.storage import has_local_storage
-from batchcast.pipelines.instance_types import of_processing, of_transform
+from batchcast.engine.limits import has_local_storage
 from batchcast.pipelines.parameter_rules import idle_instances
+from batchcast.pipelines.parameter_types import instance_types
 from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -210,8 +210,8 @@ def test_the_instance_types_are_those_of_the_service() -> None:
     import botocore.loaders
 
     shapes = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")["shapes"]
-    assert of_transform() == set(shapes["TransformInstanceType"]["enum"])
-    assert of_processing() == set(shapes["ProcessingInstanceType"]["enum"])
+    assert instance_types("Transform") == set(shapes["TransformInstanceType"]["enum"])
+    assert instance_types("Processing") == set(shapes["ProcessingInstanceType"]["enum"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchcast.pipelines.processing_images import image_of, regions
+from batchcast.pipelines.settings import image_of, regions
 from batchcast.steps.errors import ConfigError
 
 

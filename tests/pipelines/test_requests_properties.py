@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from batchcast.engine.processing.request import check_processing_request
 from batchcast.engine.transform.request import check_transform_request
-from batchcast.pipelines.instance_types import of_processing, of_transform
 from batchcast.pipelines.lint.lint import check_requests, lint
+from batchcast.pipelines.parameter_types import instance_types
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
 from batchcast.pipelines.requests import resolve_requests
 from batchcast.steps.errors import ConfigError
@@ -57,8 +57,8 @@ def accepted(draw: st.DrawFn) -> dict[str, str]:
         "ModelName": draw(st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,20}[a-zA-Z0-9])?", fullmatch=True)),
         "RunDate": draw(st.just("auto") | st.dates().map(str)),
         "RunLabel": draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}", fullmatch=True)),
-        "TransformInstanceType": draw(st.sampled_from(sorted(of_transform()))),
-        "ProcessingInstanceType": draw(st.sampled_from(sorted(of_processing()))),
+        "TransformInstanceType": draw(st.sampled_from(sorted(instance_types("Transform")))),
+        "ProcessingInstanceType": draw(st.sampled_from(sorted(instance_types("Processing")))),
         "MaxConcurrentTransforms": str(concurrency),
         "MaxPayloadInMB": str(draw(st.integers(1, 100 // concurrency))),
         "SystemicFailurePercent": str(systemic / 10),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.watch.data_log import with_answers
+from batchcast.runs.watch.logs import with_answers
 from batchcast.session.service_errors import TranslatingClient
 from batchcast.session.session import WorkspaceSession
 from batchcast.steps.outcome.data_log import FailedRequest, failed_requests

@@ -17,7 +17,8 @@ from memory_store import MemoryStore
 from sample_run import PUBLISH, SampleRun
 
 from batchcast.cli.publish.published import prune_command, published_command
-from batchcast.engine import LocalSageMaker, ModelUrl
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.server.model_server import ModelUrl
 from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.errors import BatchcastError, ConfigError, DataError

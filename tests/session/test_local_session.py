@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ParamValidationError, WaiterError
 from local_pipeline import ROLE, definition, local, processing, store_of, transform
 
 import batchcast as bc
-from batchcast.engine import NotEmulatedError
+from batchcast.engine.errors import NotEmulatedError
 
 QUICK = {"Delay": 1, "MaxAttempts": 20}
 

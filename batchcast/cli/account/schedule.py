@@ -14,7 +14,7 @@ from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.pipelines.schedule.times import Occurrence
+    from batchcast.pipelines.cron import Occurrence
 
 _PREVIEWED = 10
 _AFTER_CREATION = 3
@@ -158,8 +158,7 @@ def _needed(option: str, value: str | None) -> str:
 
 def _times(cron: str, timezone: str, count: int) -> Iterator[str]:
     """So many times that run, and the first after them that a change of clocks concerns, if there is one in a year."""
-    from batchcast.pipelines.schedule.cron import parse_cron
-    from batchcast.pipelines.schedule.times import next_irregular, next_runs, time_zone
+    from batchcast.pipelines.cron import next_irregular, next_runs, parse_cron, time_zone
 
     parsed, zone = parse_cron(cron), time_zone(timezone)
     found = list(next_runs(parsed, zone, datetime.now(UTC), count))

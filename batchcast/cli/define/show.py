@@ -36,8 +36,7 @@ def show_command(
     With -p and without --requests the definition is printed with these values as its defaults.
     --diff compares with what is deployed and needs the account; the others need nothing.
     """
-    from batchcast.pipelines.defaults import with_defaults
-    from batchcast.pipelines.definition import DEFINITION_FILE
+    from batchcast.pipelines.definition import DEFINITION_FILE, with_defaults
     from batchcast.pipelines.parameters import check_parameters, parse_overrides
     from batchcast.pipelines.requests import resolve_requests
 

@@ -203,7 +203,7 @@ def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -
 
 
 def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial: bool) -> dict[str, Any]:
-    from batchcast.runs.run_contract import contract_of_run
+    from batchcast.runs.run_record import contract_of_run
     from batchcast.serving.bulk.collect import collect_run, decide_run, error_key_of
 
     uri, contract = contract_of_run(session, past)

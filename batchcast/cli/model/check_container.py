@@ -16,7 +16,7 @@ from batchcast.steps.errors import ConfigError, ModelError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchcast.container_check import Judge
+    from batchcast.container_check.report import Judge
 
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
@@ -58,8 +58,8 @@ def check_container_command(
     settings to give the job. Exit code 0: fit, 4: unfit.
     """
     from batchcast.cli.model.container_report import container_document, print_container_report
-    from batchcast.container_check import CheckLimits
-    from batchcast.container_check import check_container as examine
+    from batchcast.container_check.check import check_container as examine
+    from batchcast.container_check.container import CheckLimits
     from batchcast.session.served_model import model_server
 
     source = model_server(command, url)
@@ -75,8 +75,8 @@ def check_container_command(
 
 
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
-    from batchcast.container_check import judge_json
     from batchcast.container_check.answer_check import forecast_judge
+    from batchcast.container_check.report import judge_json
     from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
     from batchcast.steps.contract.model_contract import read_contract
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from batchcast.container_check import ContainerReport
+    from batchcast.container_check.report import ContainerReport
 
 _MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]", "breaks": "[red]✗[/]"}
 

@@ -120,7 +120,7 @@ class _Source:
 
 
 def _source(given: Mapping[str, Any]) -> _Source:
-    from batchcast.runs.run_contract import contract_of_run
+    from batchcast.runs.run_record import contract_of_run
     from batchcast.session.session import open_session
     from batchcast.steps.store.objects import DirectoryStore
 

@@ -103,8 +103,7 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
 
 def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
     """The records, the answers that are there already, and the contract file where it is known."""
-    from batchcast.runs.run_contract import contract_of_run
-    from batchcast.runs.run_record import find_run
+    from batchcast.runs.run_record import contract_of_run, find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
     from batchcast.session.served_model import command_with_port
     from batchcast.session.session import open_session

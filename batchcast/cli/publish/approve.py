@@ -44,7 +44,7 @@ def approve(run_id: str, reason: str, name: str, as_reference: bool, **where: An
 
     from batchcast.runs.approve import approve_run
     from batchcast.runs.outcome import pointer_lines
-    from batchcast.runs.run_contract import contract_of_run
+    from batchcast.runs.run_record import contract_of_run
     from batchcast.steps.outcome.approval import Approval
 
     session, run = _open(run_id, name, where)

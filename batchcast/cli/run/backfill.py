@@ -75,7 +75,7 @@ def backfill_command(
 def _defaults(session: Session, name: str) -> Mapping[str, str]:
     """The deployed pipeline's. In a workspace those of `local` fill the gaps, and a laptop stands for the fleet."""
     from batchcast.local.run import LOCAL_DEFAULTS
-    from batchcast.pipelines.defaults import defaults_of
+    from batchcast.pipelines.definition import defaults_of
     from batchcast.session.session import LOCAL_REGION
 
     deployed = session.client("sagemaker").describe_pipeline(PipelineName=name)

@@ -1,16 +1,26 @@
-"""A pipeline definition as the engine works with it: parameters, and steps that know what they wait for."""
+"""A pipeline definition as the engine works with it: parameters, and steps in their order.
+
+What cannot be ordered, what may start, what never will. Sources: SageMaker developer guide, "Define a pipeline" (read
+2023-03); run conditions as the SageMaker Python SDK 3.27 renders them (`sagemaker.mlops.workflow.step_dependency`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy
+from batchcast.engine.pipeline.expressions import references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration
+from batchcast.engine.requests.members import values_at
+from batchcast.steps.errors import Problem
 
 COMPLETED = "Completed"
 TRIGGERS = (COMPLETED, "Failed", "Stopped", "Any")
+STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +73,136 @@ class Definition:
     parameters: Mapping[str, ParameterDeclaration]
     steps: Mapping[str, Step]
     experiment: Mapping[str, Any] | None = None
+
+
+EXECUTION_VARIABLES = (
+    "StartDateTime",
+    "CurrentDateTime",
+    "PipelineName",
+    "PipelineArn",
+    "PipelineExecutionId",
+    "PipelineExecutionArn",
+    "ProcessingJobName",
+)
+_STATUS_OF_TRIGGER = {COMPLETED: ("Succeeded",), "Failed": ("Failed",), "Stopped": ("Stopped",)}
+ENDED = ("Succeeded", "Failed", "Stopped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """How far a step that has started has come; `outcome` is set for a Condition step that succeeded."""
+
+    status: str
+    outcome: bool | None = None
+
+
+def ready_steps(definition: Definition, states: Mapping[str, StepState], selected: Set[str]) -> list[str]:
+    """The steps of `selected` that may start now, in the order written. `states` has the steps that have started.
+
+    A step waits for all of its dependencies and for the Condition step of its branch; it never starts when one of
+    them ended otherwise than it asks for, or never started itself. After a Fail step nothing starts any more.
+    """
+    if _is_failing(definition, states):
+        return []
+    return [
+        step.name
+        for step in definition.steps.values()
+        if step.name in selected and step.name not in states and not unmet(step, states)
+    ]
+
+
+def unmet(step: Step, states: Mapping[str, StepState]) -> set[str]:
+    """The steps that `step` waits for and that have not ended as it asks for."""
+    waiting = {dependency.step for dependency in step.dependencies if not _is_met(dependency, states)}
+    if step.branch is not None and not _is_taken(step.branch, states):
+        waiting.add(step.branch.condition)
+    return waiting
+
+
+def final_status(definition: Definition, states: Mapping[str, StepState]) -> str:
+    """The execution's status once nothing runs and nothing is ready: Succeeded, CompletedWithFailures or Failed.
+
+    A step that did not succeed is handled when another could start after it, by a trigger other than Completed.
+    """
+    unsuccessful = {name for name, state in states.items() if state.status != "Succeeded"}
+    handled = {dependency.step for name in states for dependency in definition.steps[name].dependencies}
+    if _is_failing(definition, states) or unsuccessful - handled:
+        return "Failed"
+    return "CompletedWithFailures" if unsuccessful else "Succeeded"
+
+
+def predecessors(step: Step) -> set[str]:
+    """The steps that `step` waits for."""
+    before = {dependency.step for dependency in step.dependencies}
+    return before | {step.branch.condition} if step.branch else before
+
+
+def ancestors(definition: Definition, names: Set[str]) -> set[str]:
+    """Every step that one of `names` waits for, directly or not."""
+    found: set[str] = set()
+    left = set(names)
+    while left:
+        before = predecessors(definition.steps[left.pop()]) - found
+        found |= before
+        left |= before
+    return found
+
+
+def _is_failing(definition: Definition, states: Mapping[str, StepState]) -> bool:
+    return any(definition.steps[name].type == "Fail" and state.status in ENDED for name, state in states.items())
+
+
+def _is_met(dependency: Dependency, states: Mapping[str, StepState]) -> bool:
+    state = states.get(dependency.step)
+    return state is not None and state.status in _STATUS_OF_TRIGGER.get(dependency.trigger, ENDED)
+
+
+def _is_taken(branch: Branch, states: Mapping[str, StepState]) -> bool:
+    condition = states.get(branch.condition)
+    return condition is not None and condition.status == "Succeeded" and condition.outcome is branch.outcome
+
+
+def graph_problems(definition: Definition) -> Iterator[Problem]:
+    """What cannot be: references to nothing, steps that wait for one that none can follow, or for each other."""
+    for step in definition.steps.values():
+        yield from _reference_problems(definition, step)
+        for dependency in step.dependencies:
+            target = definition.steps.get(dependency.step)
+            what = None
+            if target is None:
+                what = f"depends on {dependency.step}, which is no step."
+            elif target.type == "Fail":
+                what = f"depends on the Fail step {dependency.step}; nothing can follow one."
+            elif target.type == "Condition":
+                what = f"depends on the condition {dependency.step}; put it into one of the branches."
+            if what:
+                yield Problem("definition", what, where=f"step {step.name}")
+        outputs = list(values_at(step.arguments, "ProcessingOutputConfig.Outputs[].OutputName"))
+        for file in step.property_files:
+            if file.output_name not in outputs:
+                what = f"property file {file.name} lies in output {file.output_name}, which the step does not have."
+                yield Problem("definition", what, where=f"step {step.name}")
+    try:
+        TopologicalSorter({name: predecessors(step) for name, step in definition.steps.items()}).prepare()
+    except CycleError as error:
+        names = ", ".join(sorted(set(error.args[1])))
+        yield Problem("definition", f"the steps {names} wait for each other.", where="Steps")
+
+
+def _reference_problems(definition: Definition, step: Step) -> Iterator[Problem]:
+    where = f"step {step.name}"
+    for reference in references(step.arguments):
+        target = definition.steps.get(reference.name)
+        what = None
+        if reference.kind == "Parameters" and reference.name not in definition.parameters:
+            what = f"parameter {reference.name} is not declared."
+        elif reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:
+            what = f"execution variable {reference.name} has no value in this engine."
+        elif reference.kind == "PropertyFiles" and target is not None and not _has_file(target, reference.path):
+            what = f"step {reference.name} has no property file {reference.path}."
+        if what:
+            yield Problem("definition", what, where=where)
+
+
+def _has_file(step: Step, name: str) -> bool:
+    return any(file.name == name for file in step.property_files)

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError
 from batchcast.engine.pipeline.conditions import condition_problems
-from batchcast.engine.pipeline.definition import COMPLETED, TRIGGERS, Branch, Definition, Dependency, PropertyFile, Step
+from batchcast.engine.pipeline.definition import (
+    COMPLETED,
+    STEP_NAME,
+    TRIGGERS,
+    Branch,
+    Definition,
+    Dependency,
+    PropertyFile,
+    Step,
+    graph_problems,
+)
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
 from batchcast.engine.pipeline.expressions import expression_problems, references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, parse_parameter
-from batchcast.engine.pipeline.step_graph import graph_problems
 from batchcast.steps.errors import ConfigError, Problem
 
 VERSION = "2020-12-01"
@@ -48,7 +56,6 @@ _INSTEAD: Mapping[str, str] = {
     "QualityCheck": "Run the check in a Processing step.",
     "ClarifyCheck": "Run the check in a Processing step.",
 }
-_STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _TOP_KEYS = frozenset({"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"})
 
 
@@ -121,7 +128,7 @@ class _Reader:
             return
         body = self._object(value, where, _STEP_KEYS[type_], required=("Name", "Type", "Arguments"))
         name = body.get("Name")
-        if not isinstance(name, str) or not _STEP_NAME.fullmatch(name):
+        if not isinstance(name, str) or not STEP_NAME.fullmatch(name):
             self._problem(f"{where}.Name", f"{name!r} is no step name.", "Use 1 to 64 letters, digits, - and _.")
             return
         where = f"{where} ({name})"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchcast.engine.jobs import JobEnd
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
 from batchcast.steps.store.job_logs import LOGS_VARIABLE
@@ -32,15 +33,6 @@ _MESSAGE_CHARACTERS = 1024
 _OPT_ML = re.compile(r"(?<![\w./-])/opt/ml(?=/|$)")
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _PYTHON = ("python", "python3")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessingResult:
-    """How the job ended: status Completed, Failed or Stopped."""
-
-    status: str
-    failure_reason: str | None = None
-    exit_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +50,7 @@ def run_processing_job(
     log_folder: Path,
     stop: threading.Event,
     stop_grace_seconds: float = STOP_GRACE_SECONDS,
-) -> ProcessingResult:
+) -> JobEnd:
     """Run a checked CreateProcessingJob request to its end; everything in `workdir` is made anew.
 
     Outputs are uploaded only when every host exited 0; `workdir` stays when the job failed, to be looked at.
@@ -73,19 +65,19 @@ def run_processing_job(
     try:
         stage_inputs(request.get("ProcessingInputs", []), store, roots)
     except InputError as error:
-        return ProcessingResult(status="Failed", failure_reason=str(error))
+        return JobEnd(status="Failed", failure_reason=str(error))
     status, code = _run_hosts(request, hosts, store, log_folder, stop, stop_grace_seconds)
     try:
         message = _exit_message(roots)
     except UnicodeDecodeError:
-        return ProcessingResult(status="Failed", failure_reason="ClientError: /opt/ml/output/message is not UTF-8.")
+        return JobEnd(status="Failed", failure_reason="ClientError: /opt/ml/output/message is not UTF-8.")
     if status == "Failed":
         reason = f"AlgorithmError: See job logs for more information, exit code: {code}"
-        return ProcessingResult(status=status, failure_reason=reason, exit_message=message)
+        return JobEnd(status=status, failure_reason=reason, exit_message=message)
     if status == "Completed":
         upload_outputs(outputs, store, roots)
     shutil.rmtree(workdir)
-    return ProcessingResult(status=status, exit_message=message)
+    return JobEnd(status=status, exit_message=message)
 
 
 def _lay_out(

@@ -1,24 +1,38 @@
-"""The engine's answer to a request that breaks the service model.
+"""The engine's answer to a request that breaks the service model, and to one that only the engine refuses.
 
 Two rounds, as with the real client: what botocore refuses before sending (unknown, missing or wrongly typed members)
 is a `ParamValidationError`; what the service refuses (lengths, ranges, patterns, enumerations) is a
-`ValidationException`. Each round reports everything it found.
+`ValidationException`. Each round reports everything it found. What SageMaker takes and the engine does not is found by
+its path and refused by name.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
+from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError, ServiceException
+from batchcast.engine.requests.members import values_at
 from batchcast.engine.requests.service_model import PYTHON_TYPES, Violation, committed_model, violations
-from batchcast.steps.errors import Problem
+from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
 _BY_THE_CLIENT = ("unknown_member", "missing_member", "wrong_type")
 
 
 def check_request(operation: str, request: Mapping[str, Any]) -> None:
-    """Raises ServiceException `ParamValidationError` or `ValidationException`, with every violation of its kind."""
+    """Raises ServiceException `ParamValidationError` or `ValidationException`, with every violation of its kind.
+
+    Before that NotEmulatedError, with every member that the engine refuses whole.
+    """
+    refuse(
+        Problem(NOT_EMULATED, "is not emulated locally.", where=path, remedy=remedy)
+        for path, remedy in refused_members().get(operation, {}).items()
+        if any(True for _ in values_at(request, path))
+    )
     found = list(violations(committed_model(), operation, request))
     refused = [_botocore_text(each) for each in found if each.code in _BY_THE_CLIENT]
     if refused:
@@ -70,3 +84,37 @@ _CONSTRAINTS = {
     "below_minimum": "have {what} greater than or equal to {expected}",
     "above_maximum": "have {what} less than or equal to {expected}",
 }
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raises NotEmulatedError with all of the problems, if there are any."""
+    found = tuple(problems)
+    if found:
+        raise NotEmulatedError(*found)
+
+
+def refuse_keys(store: ObjectStore, uris: Mapping[str, str]) -> None:
+    """Raises NotEmulatedError for each prefix, by the member that has it, below which a directory holds no object."""
+    if isinstance(store, DirectoryStore):
+        refuse(
+            Problem("not_emulated", f"{uri}: a directory cannot hold keys with empty names, `.` or `..`.", where, _KEYS)
+            for where, uri in uris.items()
+            if not _can_hold(store, uri)
+        )
+
+
+_KEYS = "Write s3://bucket/name/name/."
+
+
+def _can_hold(store: DirectoryStore, prefix: str) -> bool:
+    try:
+        store.path(join_uri(prefix, "name"))
+    except ConfigError:
+        return False
+    return True
+
+
+@cache
+def refused_members() -> Mapping[str, Mapping[str, str]]:
+    """Operation to the paths of members that the engine refuses whole, and what to do instead."""
+    return tomllib.loads(Path(__file__).with_name("refused.toml").read_text(encoding="utf-8"))

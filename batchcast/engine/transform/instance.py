@@ -19,8 +19,7 @@ from batchcast.engine.transform.execution_parameters import (
 )
 from batchcast.engine.transform.invocation import Invoker
 from batchcast.engine.transform.log import DataLog
-from batchcast.engine.transform.share import ShareTransform
-from batchcast.engine.transform.slots import Slots
+from batchcast.engine.transform.share import ShareTransform, Slots
 
 
 class TransformInstance:

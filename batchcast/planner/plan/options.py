@@ -112,7 +112,7 @@ def price_table(options: PlanOptions) -> PriceTable:
 
 def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInputs:
     """Defaults filled in from the pipeline's parameters. Raises ConfigError for what is missing or impossible."""
-    from batchcast.pipelines import instance_types
+    from batchcast.pipelines.parameter_types import instance_types
     from batchcast.pipelines.parameters import Parameters
     from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
     from batchcast.planner.arithmetic import inputs
@@ -126,7 +126,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     contract = None if options.contract is None else read_contract(options.contract)
     size = _history_size(options, contract, options.horizon or defaults["forecast_horizon"])
     instance_type = options.instance_type or defaults["transform_instance_type"]
-    check_transform_type(instance_type, instance_types.of_transform())
+    check_transform_type(instance_type, instance_types("Transform"))
     if tuning:
         check_tuning_fits(tuning, instance_type=instance_type, on_this_machine=options.on_this_machine)
     region = options.region or DEFAULT_REGION

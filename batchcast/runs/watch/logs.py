@@ -1,15 +1,22 @@
-"""The log of a job: what its container wrote, and what the service says about a transform's requests."""
+"""The log of a job: what its container wrote, and what the service says about a transform's requests.
+
+With it, what the model said to a record that was sent alone, for the failed records of a run's document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
+from batchcast.runs.follow import ExecutionView
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
-from batchcast.steps.errors import ConfigError
+from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.outcome.data_log import FailedRequest, failed_requests
 
 # Developer guide, "Log groups and streams that Amazon SageMaker AI sends to CloudWatch Logs", read 2023-03.
 _GROUPS = {"processing-job": "/aws/sagemaker/ProcessingJobs", "transform-job": "/aws/sagemaker/TransformJobs"}
@@ -56,3 +63,22 @@ def data_log(session: Session, job_arn: str) -> list[str]:
 def _kind_and_name(job_arn: str) -> tuple[str, str]:
     kind, _, name = job_arn.rsplit(":", 1)[-1].partition("/")
     return kind, name
+
+
+def with_answers(
+    failed: Iterable[Mapping[str, Any]], session: Session, execution: ExecutionView
+) -> list[dict[str, Any]]:
+    """The failed records of a report, each with `answer`: what the model said to it alone, None where no log tells.
+
+    A log that may not be read, or is gone, tells nothing: the records are named all the same.
+    """
+    rows = [dict(row) for row in failed]
+    retry = execution.step("TransformRetry")
+    found: Mapping[str, FailedRequest] = {}
+    if retry is not None and retry.job is not None and any(row["round"] == 1 for row in rows):
+        with suppress(ConfigError, ServiceError):
+            found = failed_requests(data_log(session, retry.job))
+    for row in rows:
+        request = found.get(row["shard"]) if row["round"] == 1 else None
+        row["answer"] = request and {"what": request.what, "message": request.message}
+    return rows

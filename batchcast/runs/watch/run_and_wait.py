@@ -15,10 +15,9 @@ from batchcast.runs.outcome import INTERRUPTED, outcome_of
 from batchcast.runs.progress import JobProgress, ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import pointer_problem, start_run, stop_run
-from batchcast.runs.watch.data_log import with_answers
+from batchcast.runs.watch.logs import with_answers
 from batchcast.session.session import Session, WorkspaceSession
-from batchcast.session.start_lock import start_lock
-from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs
+from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs, start_lock
 from batchcast.session.workspace_models import check_model
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 

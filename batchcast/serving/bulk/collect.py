@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchcast.pipelines.step_configuration import fill_arguments
-from batchcast.runs.decide import decide_stored_run
+from batchcast.runs.approve import decide_stored_run
 from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
 from batchcast.serving.bulk.run import AsyncRun, RunRecord
 from batchcast.steps.arguments import NONE

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.engine import LocalSageMaker, ModelCommand, TransformOptions
+from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
-from batchcast.pipelines.transform_requests import with_request
+from batchcast.engine.server.model_server import ModelCommand
+from batchcast.engine.transform.plan import TransformOptions
+from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import ask_all, ask_url
 from batchcast.session.served_model import served_model

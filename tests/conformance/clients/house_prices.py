@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from batchcast.engine import LocalSageMaker, ModelCommand
+from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.server.model_server import ModelCommand
 
 ROLE = "arn:aws:iam::000000000000:role/houses"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/houses:1"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from batchcast.engine.errors import ServiceException
+from batchcast.engine.pipeline.definition import ENDED
 from batchcast.engine.pipeline.execution.executor import start_executor
 from batchcast.engine.pipeline.execution.record import EXECUTING, execution_arn, find_execution, new_execution
 from batchcast.engine.pipeline.pipelines import find_pipeline
-from batchcast.engine.pipeline.step_graph import ENDED
 from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace

@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from batchcast.engine.errors import storage_error
-from batchcast.engine.pipeline.definition import Definition, Step
+from batchcast.engine.pipeline.definition import ENDED, Definition, Step, final_status, ready_steps
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.execution.record import execution_arn, execution_variables
 from batchcast.engine.pipeline.execution.step_run import StepEnd, run_step
 from batchcast.engine.pipeline.execution.step_values import ExecutionContext, step_states
 from batchcast.engine.pipeline.parameters import parameter_values
-from batchcast.engine.pipeline.step_graph import ENDED, final_status, ready_steps
 from batchcast.engine.resource_name import now
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace

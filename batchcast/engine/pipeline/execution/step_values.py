@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from batchcast.engine.pipeline.definition import Definition
+from batchcast.engine.pipeline.definition import Definition, StepState
 from batchcast.engine.pipeline.expressions import Scope
 from batchcast.engine.pipeline.parameters import Scalar
-from batchcast.engine.pipeline.step_graph import StepState
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError, Problem

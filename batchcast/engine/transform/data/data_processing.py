@@ -1,15 +1,16 @@
 """DataProcessing of a transform job: InputFilter, then the model, then JoinSource, then OutputFilter.
 
 Source: API reference, DataProcessing; developer guide, "Associate Prediction Results with Input Records" (2023-03).
+A CSV record is as RFC 4180 has it, without line breaks inside, which a transform job cannot carry.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.engine.transform.data.csv_row import dump_row, load_row
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 
@@ -123,3 +124,29 @@ def data_processing(request: Mapping[str, Any]) -> DataProcessing | None:
 def media_type(text: str) -> str:
     """A Content-Type without its parameters, in lower case."""
     return text.partition(";")[0].strip().lower()
+
+
+_FIELD = re.compile(r'"((?:[^"]|"")*)"(?=,|$)|([^,"]*)(?=,|$)')
+_NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s')
+
+
+def load_row(text: bytes) -> list[str]:
+    """The fields. Raises ValueError, e.g. for a quote inside an unquoted field."""
+    line = text.decode("utf-8").removesuffix("\r")
+    fields = []
+    position = 0
+    while True:
+        match = _FIELD.match(line, position)
+        if match is None:
+            raise ValueError('bare " in non quoted field, or a quoted field that does not end')
+        quoted, plain = match.groups()
+        fields.append(plain if quoted is None else quoted.replace('""', '"'))
+        if match.end() == len(line):
+            return fields
+        position = match.end() + 1
+
+
+def dump_row(fields: list[str]) -> bytes:
+    """The record; a field is quoted only where it must be."""
+    quoted = ('"{}"'.format(field.replace('"', '""')) if _NEEDS_QUOTES.search(field) else field for field in fields)
+    return ",".join(quoted).encode("utf-8")

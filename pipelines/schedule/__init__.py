@@ -1,1 +1,0 @@
-"""When a schedule starts a pipeline."""
