@@ -104,10 +104,10 @@ class _Examination:
             seconds = self._container.start()
         except StartError as error:
             remedy = "See the command's output, and answer GET /ping with 200 once the model is loaded."
-            self._findings.append(CheckFinding(check="start", verdict="breaks", what=f"{error}.", remedy=remedy))
+            self._findings.append(CheckFinding("start", "breaks", f"{error}.", remedy))
             return False
         what = f"It answers /ping {seconds:,.1f} s after its start." if self._container.is_ours else "It is running."
-        self._findings.append(CheckFinding(check="start", verdict="works", what=what))
+        self._findings.append(CheckFinding("start", "works", what))
         return True
 
     def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
@@ -150,7 +150,7 @@ class _Examination:
                 return payload
         what = "Good records are answered after every bad one."
         if not any(finding.check == "recovery" for finding in self._findings):
-            self._findings.append(CheckFinding(check="recovery", verdict="works", what=what))
+            self._findings.append(CheckFinding("recovery", "works", what))
         return payload
 
     def _bad_record(self, sample: AnsweredRecords, name: str, body: bytes, in_flight: int) -> list[CheckFinding]:
@@ -163,11 +163,11 @@ class _Examination:
         seconds = self._container.terminate()
         if seconds is not None:
             what = f"It ends {seconds:.1f} s after SIGTERM."
-            self._findings.append(CheckFinding(check="stop", verdict="works", what=what))
+            self._findings.append(CheckFinding("stop", "works", what))
             return
         what = f"It goes on for {self._container.limits.stop:g} s after SIGTERM and has to be killed."
         remedy = "End on SIGTERM; in a Dockerfile, use the exec form of ENTRYPOINT."
-        self._findings.append(CheckFinding(check="stop", verdict="risk", what=what, remedy=remedy))
+        self._findings.append(CheckFinding("stop", "risk", what, remedy))
 
 
 def _settings(sample: AnsweredRecords, levels: Sequence[LoadLevel], payload: int) -> RecommendedSettings:

@@ -32,7 +32,7 @@ def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) 
 
     if takes(in_mb):
         what = f"A record of {in_mb} MB is answered in {outcomes[in_mb].seconds:,.3f} s."
-        return in_mb, CheckFinding(check="payload_limit", verdict="works", what=what)
+        return in_mb, CheckFinding("payload_limit", "works", what)
     fits, fails = 0, in_mb
     while fails - fits > 1:
         middle = (fits + fails) // 2
@@ -43,7 +43,7 @@ def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) 
     largest = max(map(len, sample.records))
     remedy = "Raise the container's own limit of a request, which MaxPayloadInMB does not change, or send less."
     verdict: Verdict = "risk" if largest < max(fits, 1) * SMALLEST_MB_BYTES else "breaks"
-    return fits, CheckFinding(check="payload_limit", verdict=verdict, what=what, remedy=remedy)
+    return fits, CheckFinding("payload_limit", verdict, what, remedy)
 
 
 def check_empty_body(container: Container) -> CheckFinding:
@@ -51,11 +51,11 @@ def check_empty_body(container: Container) -> CheckFinding:
     outcome = container.ask(b"")
     if outcome.status is None:
         what = f"An empty body gets {outcome}: {_RETRIED}."
-        return CheckFinding(check="empty_body", verdict="risk", what=what, remedy="Answer it with 400.")
+        return CheckFinding("empty_body", "risk", what, "Answer it with 400.")
     if outcome.status >= 500:
         what = f"An empty body gets {outcome.status}: {_RETRIED}."
-        return CheckFinding(check="empty_body", verdict="note", what=what, remedy="Answer it with 400.")
-    return CheckFinding(check="empty_body", verdict="works", what=f"An empty body gets {outcome.status}.")
+        return CheckFinding("empty_body", "note", what, "Answer it with 400.")
+    return CheckFinding("empty_body", "works", f"An empty body gets {outcome.status}.")
 
 
 def check_oversized_body(container: Container, sample: AnsweredRecords, in_mb: int) -> CheckFinding:
@@ -63,12 +63,12 @@ def check_oversized_body(container: Container, sample: AnsweredRecords, in_mb: i
     outcome = container.ask(sample.records[sample.smallest].ljust(in_mb * BYTES_PER_MB + 1))
     if outcome.answered:
         what = f"A body of more than {in_mb} MB is taken too: MaxPayloadInMB may be higher."
-        return CheckFinding(check="oversized_body", verdict="works", what=what)
+        return CheckFinding("oversized_body", "works", what)
     if outcome.status is not None and outcome.status < 500:
         what = f"A body of more than {in_mb} MB gets {outcome.status}."
-        return CheckFinding(check="oversized_body", verdict="works", what=what)
+        return CheckFinding("oversized_body", "works", what)
     what = f"A body of more than {in_mb} MB gets {outcome}"
-    return CheckFinding(check="oversized_body", verdict="note", what=what, remedy="Read the body, then answer 413.")
+    return CheckFinding("oversized_body", "note", what, "Read the body, then answer 413.")
 
 
 def check_bad_record(
@@ -98,7 +98,7 @@ def _bad_record(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcom
         )
     else:
         verdict, what = "works", f"{name} gets {outcome.status}: its file fails, the others go on."
-    return CheckFinding(check="bad_record", verdict=verdict, what=what, remedy=remedy)
+    return CheckFinding("bad_record", verdict, what, remedy)
 
 
 def _accepted(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> tuple[Verdict, str, str]:
@@ -120,9 +120,7 @@ def _neighbours(name: str, beside: Sequence[Outcome]) -> list[CheckFinding]:
     if not failed:
         return []
     what = f"{name} takes {len(failed)} of {len(beside)} good ones in flight with it: {failed[0]}"
-    return [
-        CheckFinding(check="recovery", verdict="risk", what=what, remedy="Keep a request's failure to that request.")
-    ]
+    return [CheckFinding("recovery", "risk", what, "Keep a request's failure to that request.")]
 
 
 def recover(container: Container, sample: AnsweredRecords, after: str) -> tuple[bool, list[CheckFinding]]:
@@ -143,18 +141,18 @@ def recover(container: Container, sample: AnsweredRecords, after: str) -> tuple[
         return True, []
     what = f"After {after} good records fail for {seconds:.1f} s."
     remedy = "Keep a request's failure to that request: a job's retries follow at once."
-    return True, [CheckFinding(check="recovery", verdict="risk", what=what, remedy=remedy)]
+    return True, [CheckFinding("recovery", "risk", what, remedy)]
 
 
 def _dead(container: Container, after: str, code: int | None, outcome: Outcome) -> tuple[bool, list[CheckFinding]]:
     how = f"the server has exited with code {code}" if code is not None else f"a good record gets {outcome}"
     remedy = "One such record ends an instance: catch the error and answer 400."
-    finding = CheckFinding(check="recovery", verdict="breaks", what=f"After {after} {how}.", remedy=remedy)
+    finding = CheckFinding("recovery", "breaks", f"After {after} {how}.", remedy)
     if not container.is_ours:
         return False, [finding]
     try:
         container.start()
     except StartError as error:
-        again = CheckFinding(check="start", verdict="breaks", what=f"It did not start a second time: {error}")
+        again = CheckFinding("start", "breaks", f"It did not start a second time: {error}")
         return False, [finding, again]
     return True, [finding]

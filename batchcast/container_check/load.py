@@ -179,4 +179,4 @@ def _one_at_a_time(what: str, claimed: int | None) -> CheckFinding:
 
 
 def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
-    return CheckFinding(check="concurrency", verdict=verdict, what=what, remedy=remedy)
+    return CheckFinding("concurrency", verdict, what, remedy)

@@ -24,10 +24,10 @@ def check_ping(container: Container) -> list[CheckFinding]:
     bad = [ping for ping in pings if ping.status != 200]
     if bad:
         what = f"{len(bad)} of {_PINGS} pings after the start were not answered with 200: {bad[0]}"
-        return [CheckFinding(check="ping", verdict="risk", what=what, remedy="Answer /ping from the first 200 on.")]
+        return [CheckFinding("ping", "risk", what, "Answer /ping from the first 200 on.")]
     seconds = statistics.median(ping.seconds for ping in pings)
     what = f"/ping answers 200 in {seconds * 1000:,.1f} ms; the limit is {PING_TIMEOUT_SECONDS:g} s."
-    return [CheckFinding(check="ping", verdict="works", what=what)]
+    return [CheckFinding("ping", "works", what)]
 
 
 def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckFinding]]:
@@ -50,7 +50,7 @@ def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckF
 
 
 def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
-    return CheckFinding(check="execution_parameters", verdict=verdict, what=what, remedy=remedy)
+    return CheckFinding("execution_parameters", verdict, what, remedy)
 
 
 _SLOW_FIRST = 10
@@ -103,16 +103,16 @@ def _single_record(asked: int, bad: Sequence[str], slowest: float) -> CheckFindi
     if bad:
         what = f"{len(bad)} of {asked} records sent alone were not answered as they should be: {bad[0]}"
         remedy = "Each of them would fail its whole file. Look into the container's log, or at the records."
-        return CheckFinding(check="single_record", verdict="breaks", what=what, remedy=remedy)
+        return CheckFinding("single_record", "breaks", what, remedy)
     what = f"{asked} records sent alone are answered well, the slowest in {slowest:,.3f} s."
-    return CheckFinding(check="single_record", verdict="works", what=what)
+    return CheckFinding("single_record", "works", what)
 
 
 def _several_lines(good: Sequence[tuple[bytes, bytes]]) -> list[CheckFinding]:
     if not any(b"\n" in answer.strip(b"\n") for _, answer in good):
         return []
     what = "An answer spreads over several lines: only joined output, which is written anew, has a line a record."
-    return [CheckFinding(check="single_record", verdict="note", what=what, remedy="Answer compact JSON.")]
+    return [CheckFinding("single_record", "note", what, "Answer compact JSON.")]
 
 
 def _slow_first(first: float, slowest: float) -> list[CheckFinding]:
@@ -120,7 +120,7 @@ def _slow_first(first: float, slowest: float) -> list[CheckFinding]:
         return []
     what = f"The very first answer takes {first:,.1f} s, later ones {slowest:,.3f} s at most: /ping answers too early."
     remedy = "Answer /ping with 200 once the model is loaded, or the first requests use up their time-out."
-    return [CheckFinding(check="single_record", verdict="note", what=what, remedy=remedy)]
+    return [CheckFinding("single_record", "note", what, remedy)]
 
 
 def check_trailing_newline(container: Container, sample: AnsweredRecords) -> CheckFinding:
@@ -131,10 +131,10 @@ def check_trailing_newline(container: Container, sample: AnsweredRecords) -> Che
         compare_answers(answer, outcome.body) != "different" or sample.judge(record, outcome.body) is None
     ):
         what = "A record is answered with or without a newline at its end."
-        return CheckFinding(check="trailing_newline", verdict="works", what=what)
+        return CheckFinding("trailing_newline", "works", what)
     what = f"A record with a newline at its end is answered differently: {outcome}"
     remedy = "Ignore white space around the record: AWS does not say whether the service sends the newline."
-    return CheckFinding(check="trailing_newline", verdict="risk", what=what, remedy=remedy)
+    return CheckFinding("trailing_newline", "risk", what, remedy)
 
 
 def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_for: bool) -> CheckFinding:
@@ -149,11 +149,9 @@ def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_f
     elif any(sample.judge(sample.records[place], line) for place, line in zip(places, lines, strict=True)):
         what = f"MultiRecord is answered with {len(lines)} lines, but not with those of the records."
     else:
-        return CheckFinding(
-            check="multi_record", verdict="works", what=f"{len(places)} records in one request: a line each."
-        )
+        return CheckFinding("multi_record", "works", f"{len(places)} records in one request: a line each.")
     remedy = "Set SingleRecord, as batchcast does: MultiRecord is what a job uses when it is told nothing."
-    return CheckFinding(check="multi_record", verdict="risk" if asked_for else "note", what=what, remedy=remedy)
+    return CheckFinding("multi_record", "risk" if asked_for else "note", what, remedy)
 
 
 def check_content_types(container: Container, sample: AnsweredRecords) -> CheckFinding:
@@ -166,7 +164,7 @@ def check_content_types(container: Container, sample: AnsweredRecords) -> CheckF
         good = outcome.answered and sample.judge(record, outcome.body) is None
         (works if good else fails).append(name)
     what = f"Works with {', '.join(works)}." + (f" Not with {', '.join(fails)}." if fails else "")
-    return CheckFinding(check="content_types", verdict="works", what=what)
+    return CheckFinding("content_types", "works", what)
 
 
 def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[CheckFinding, bool]:
@@ -176,17 +174,15 @@ def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[Ch
     failed = [outcome for outcome in outcomes if not outcome.answered]
     if failed:
         what = f"{len(failed)} of {_REPEATS} repeats of a record that was answered before failed: {failed[0]}"
-        return CheckFinding(
-            check="determinism", verdict="breaks", what=what, remedy="Look into the container's log."
-        ), False
+        return CheckFinding("determinism", "breaks", what, "Look into the container's log."), False
     likeness = [compare_answers(answer, outcome.body) for outcome in outcomes]
     if "different" in likeness:
         what = f"{likeness.count('different')} of {_REPEATS} repeats of one record had another answer."
         remedy = "Fix the model's seed: a retry or a rerun would publish other numbers."
-        return CheckFinding(check="determinism", verdict="risk", what=what, remedy=remedy), False
+        return CheckFinding("determinism", "risk", what, remedy), False
     close = " but for the last digits of some numbers" if "close" in likeness else ""
     what = f"{_REPEATS} repeats of one record had the same answer{close}."
-    return CheckFinding(check="determinism", verdict="works", what=what), True
+    return CheckFinding("determinism", "works", what), True
 
 
 def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFinding:
@@ -194,7 +190,7 @@ def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFind
     record = sample.records[sample.smallest]
     if sample.slowest_seconds > _LONG_SECONDS:
         what = "Not measured: a delay of some hundredths of a second does not matter for such long requests."
-        return CheckFinding(check="keep_alive", verdict="note", what=what)
+        return CheckFinding("keep_alive", "note", what)
     kept = container.connect()
     again, anew = [], []
     for _ in range(_KEEP_ALIVE_REQUESTS):  # in turn, so that both meet the same load of the machine
@@ -206,10 +202,10 @@ def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFind
     delay = slower - faster
     if delay < _DELAY_SECONDS or slower < 2 * faster:
         what = "Answers come as fast on a connection that is used again as on a new one."
-        return CheckFinding(check="keep_alive", verdict="works", what=what)
+        return CheckFinding("keep_alive", "works", what)
     what = (
         f"Answers come {delay * 1000:.0f} ms late on a connection that is used again ({slower * 1000:.0f} ms; "
         f"{faster * 1000:.0f} ms on a new one)."
     )
     remedy = "Nagle's algorithm meets delayed acknowledgement: write head and body at once, and set TCP_NODELAY."
-    return CheckFinding(check="keep_alive", verdict="risk", what=what, remedy=remedy)
+    return CheckFinding("keep_alive", "risk", what, remedy)

@@ -13,7 +13,7 @@ Verdict = Literal["works", "note", "risk", "breaks"]
 """A contract that is kept; good to know; what a job may suffer from; what fails a job."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CheckFinding:
     """One thing that was found: `check` is a stable name, `what` has the numbers, `remedy` says what to do."""
 
