@@ -1,15 +1,122 @@
-"""Rules between parameters: each sees plain values and says what contradicts what, with the arithmetic."""
+"""What parameters take: each kind of text and number with its check and message, and the rules between parameters.
+
+A rule sees plain values and says what contradicts what, with the arithmetic.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from difflib import get_close_matches
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
+from batchcast.engine.requests.service_model import committed_model
 from batchcast.engine.transform.request import payload_in_flight
-from batchcast.steps.arguments import ALL
+from batchcast.steps.arguments import ALL, AUTO, NONE, is_moment
 from batchcast.steps.errors import Problem
+
+# A value that travels as a job's argument: API reference, ContainerArgument (botocore 1.44.8).
+ARGUMENT_MAX_CHARACTERS = 256
+_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/][^\s]*)?/?")
+
+
+def _number(pattern: str, kind: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise ValueError(f"is not {kind}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _uri(value: str) -> str:
+    if not _S3_URI.fullmatch(value) or "//" in value.removeprefix("s3://"):
+        raise ValueError("is not a well-formed S3 URI; write s3://bucket/some/prefix")
+    return value
+
+
+def _folder(value: str) -> str:
+    if value.endswith("/"):
+        raise ValueError("ends in '/', and a run would write below an empty name; leave the last '/' out")
+    return _uri(value)
+
+
+def _history(value: str) -> str:
+    if not value.endswith(("/", ".parquet")):
+        raise ValueError(
+            f"is a string prefix that also matches {value}-old/; end it in '/', or name one .parquet object"
+        )
+    return _uri(value)
+
+
+def _run_date(value: str) -> str:
+    if value != AUTO and not is_moment(value):
+        raise ValueError(
+            f"is neither '{AUTO}' nor a date like 2026-11-22, or below a day a time like 2026-11-22T14:00:00"
+        )
+    return value
+
+
+def _run_label(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:+-]*", value):
+        raise ValueError("may hold letters, digits and . _ : + - and begins with a letter or digit")
+    return value
+
+
+def _resume_from(value: str) -> str:
+    if value != NONE and not re.fullmatch(r"[a-z0-9]{12}", value):
+        raise ValueError(f"is neither '{NONE}' nor a run id of 12 characters a-z and 0-9")
+    return value
+
+
+def _items(value: str) -> str:
+    if value == ALL:
+        return value
+    if value.endswith("/"):
+        raise ValueError(f"names a folder; name the one object that lists the item ids, or write '{ALL}'")
+    return _uri(value)
+
+
+def _model_name(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?", value):
+        raise ValueError("may hold letters, digits and inner hyphens: it is the name of a SageMaker model")
+    return value
+
+
+@cache
+def instance_types(kind: str) -> frozenset[str]:
+    """The types of CreateTransformJob or CreateProcessingJob, as the engine has them from the service model."""
+    return frozenset(committed_model()["shapes"][f"{kind}InstanceType"]["enum"])
+
+
+def _instance_type(kind: str, job: str) -> AfterValidator:
+    def check(value: str) -> str:
+        known = instance_types(kind)
+        if value not in known:
+            near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
+            raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
+        return value
+
+    return AfterValidator(check)
+
+
+Whole = Annotated[int, _number(r"-?(0|[1-9][0-9]{0,14})", "a whole number")]
+Decimal = Annotated[float, _number(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", "a number of at most four decimals")]
+Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
+TransformType = Annotated[Word, _instance_type("Transform", "Batch Transform")]
+ProcessingType = Annotated[Word, _instance_type("Processing", "Processing")]
+Folder = Annotated[Word, AfterValidator(_folder)]
+History = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_history)]
+ModelName = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_model_name)]
+RunDate = Annotated[Word, AfterValidator(_run_date)]
+RunLabel = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_run_label)]
+ResumeFrom = Annotated[Word, AfterValidator(_resume_from)]
+Items = Annotated[Word, AfterValidator(_items)]
 
 
 def rule_problems(values: Mapping[str, Any]) -> list[Problem]:

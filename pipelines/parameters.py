@@ -1,23 +1,26 @@
 """The pipeline's parameters, declared once: type, default, bounds, unit and meaning.
 
 The SDK's parameter objects, the defaults in `pipeline.json`, the checks of `-p Name=Value`, the table in
-`docs/reference/parameters.md` and the planner's form derive from `Parameters`.
+`docs/reference/parameters.md` and the planner's form derive from `Parameters`, and so does what each step is told.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
-from batchcast.pipelines import parameter_types as types
+from batchcast.pipelines import parameter_rules as types
 from batchcast.pipelines.parameter_rules import rule_problems
 from batchcast.steps.arguments import ALL, AUTO, NONE
+from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.errors import ConfigError, Problem, did_you_mean
+from batchcast.steps.publish_arguments import PublishArguments
 
 
 def service_name(field: str) -> str:
@@ -243,3 +246,44 @@ def _field_problem(one: Any) -> Problem:
     return Problem(
         "parameter", f"{one['input']!r} {what}.", where=name, remedy=f"{remedy.capitalize()}." if remedy else ""
     )
+
+
+_Arguments = TypeVar("_Arguments", BuildArguments, PublishArguments)
+
+
+def _parameters_of(arguments: type, *, without: str = "") -> tuple[str, ...]:
+    """The pipeline parameters that are fields of a step's arguments, in the order of the fields."""
+    names = {one.flag: one.name for one in declared_parameters()}
+    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(arguments) if field.name != without]
+    return tuple(names[flag] for flag in flags if flag in names)
+
+
+def fill_arguments(arguments: type[_Arguments], **given: Any) -> _Arguments:
+    """A step's arguments: what is given, and for the rest the defaults of the pipeline parameters."""
+    fields = {field.name for field in dataclasses.fields(arguments)}
+    defaults = {name: field.default for name, field in Parameters.model_fields.items() if name in fields}
+    return arguments(**{**defaults, **given})
+
+
+# Parameters that the step gets as a flag each, in this order. PublishUri is the lock of BuildShards, which an isolated
+# step does not take.
+BUILD_SHARDS = _parameters_of(BuildArguments, without="publish_uri")
+VALIDATE_AND_PUBLISH = _parameters_of(PublishArguments)
+# Display name and description in the Studio graph, step by step.
+TEXTS = {
+    "BuildShards": ("Build the records", "Turns the history into shards, one record an item, and a manifest of them."),
+    "Transform": ("Forecast every item", "One request a record; a file with a failing record has no output."),
+    "ValidateAndPublish": (
+        "Account for every record",
+        "Compares the output with the manifest, publishes all or nothing and writes report.json.",
+    ),
+    "Outcome": ("Records to send again?", "Yes when few are missing and the cause is not systemic."),
+    "TransformRetry": (
+        "Send missing records again",
+        "Each missing record alone in its file, so that one bad record costs no other its forecast.",
+    ),
+    "ValidateAndPublishRetry": (
+        "Account for both rounds",
+        "Merges both rounds, publishes all or nothing and writes report.json.",
+    ),
+}

@@ -9,7 +9,7 @@ from typing import Any
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.expressions import Scope, evaluate, expression_problems, references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
-from batchcast.engine.requests.members import is_expression
+from batchcast.engine.requests.request_check import is_expression
 from batchcast.steps.errors import ConfigError, Problem
 
 # The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.

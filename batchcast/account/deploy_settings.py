@@ -1,5 +1,7 @@
 """What a deployment is made of: a TOML file, options that take precedence over it, or both.
 
+With `--stack`, what the CloudFormation stack of infra/batchcast.yaml made, so that nobody copies an ARN by hand.
+
 pipeline_role_arn = "arn:aws:iam::111122223333:role/forecast-pipeline"
 processing_role_arn = "arn:aws:iam::111122223333:role/forecast-processing"
 bucket = "acme-forecasts"
@@ -24,14 +26,77 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from batchcast.account.stack import Stack, stack_option
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.settings import BuildSettings, image_of, read_settings
-from batchcast.session.session import LOCAL_REGION
+from batchcast.session.service_errors import error_code
+from batchcast.session.session import LOCAL_REGION, Session
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_NEEDED = (
+    "BucketName",
+    "DeadLetterQueueArn",
+    "HistoryUri",
+    "PipelineName",
+    "PipelineRoleArn",
+    "Prefix",
+    "ProcessingRoleArn",
+    "SchedulerRoleArn",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """The outputs of one stack, by their names in the template."""
+
+    name: str
+    outputs: Mapping[str, str]
+
+    def deploy_settings(self) -> dict[str, Any]:
+        """What of a deployment follows from the stack; a settings file and options take precedence."""
+        outputs = self.outputs
+        place = f"s3://{outputs['BucketName']}/{outputs['Prefix']}"
+        key = {"output_kms_key": outputs["KmsKeyArn"]} if outputs.get("KmsKeyArn") else {}
+        return {
+            "pipeline_role_arn": outputs["PipelineRoleArn"],
+            "processing_role_arn": outputs["ProcessingRoleArn"],
+            "bucket": outputs["BucketName"],
+            "prefix": outputs["Prefix"],
+            "pipeline_name": outputs["PipelineName"],
+            **key,
+            "parameters": {
+                "HistoryUri": outputs["HistoryUri"],
+                "RunsUri": f"{place}/runs",
+                "PublishUri": f"{place}/published",
+            },
+        }
+
+
+def read_stack(session: Session, name: str) -> Stack:
+    """The stack's outputs. Raises ConfigError when it does not exist, is not complete or is of another template."""
+    try:
+        (found,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ConfigError as error:
+        if error_code(error) != "ValidationError":
+            raise
+        what = f"there is no stack {name!r} in {session.region}."
+        raise ConfigError(Problem("stack", what, "--stack", "docs/on-aws.md has the command that makes it.")) from error
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+    missing = [one for one in _NEEDED if one not in outputs]
+    if missing:
+        what = f"{name} is {found['StackStatus']} and has no output {', '.join(missing)}."
+        remedy = "Wait until it is complete, or update it with this version's infra/batchcast.yaml."
+        raise ConfigError(Problem("stack", what, "--stack", remedy))
+    return Stack(name=name, outputs=outputs)
+
+
+def stack_option(command: _Command) -> _Command:
+    """`--stack` on a click command."""
+    text = "Take roles, bucket, queue and prefixes from the outputs of this CloudFormation stack."
+    return click.option("--stack", metavar="NAME", help=text)(command)
+
+
 # Build settings that follow from the code, the contract file and the session.
 DERIVED = ("code_uri", "contract_uri", "region")
 _IN_A_WORKSPACE = {

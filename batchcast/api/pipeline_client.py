@@ -51,8 +51,7 @@ class PipelineClient:
             given = options if stack is None else {**options, "stack": stack}
             return self._deploy_local(self._session, contract, overrides, given)
         from batchcast.account.deploy import apply, package, plan_deployment
-        from batchcast.account.deploy_settings import read_deploy_settings
-        from batchcast.account.stack import read_stack
+        from batchcast.account.deploy_settings import read_deploy_settings, read_stack
 
         made = None if stack is None else read_stack(self._session, stack)
         if made and made.outputs["PipelineName"] != self.pipeline_name:

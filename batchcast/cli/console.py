@@ -18,9 +18,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column, Table
 from rich.text import Text
 
-from batchcast.runs.failures import failure_lines
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.outcome import flag_lines, pointer_lines, request_lines
+from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
 

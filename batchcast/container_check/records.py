@@ -13,7 +13,7 @@ from batchcast.container_check.container import JSON_HEADERS, Container
 from batchcast.container_check.report import AnsweredRecords, CheckFinding, Judge, Verdict, compare_answers
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
-from batchcast.engine.transform.execution_parameters import ExecutionParameters, ask_container
+from batchcast.engine.transform.plan import ExecutionParameters, ask_container
 
 _PINGS = 5
 

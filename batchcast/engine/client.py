@@ -11,13 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchcast.engine import models, tags
+from batchcast.engine import resources
 from batchcast.engine.errors import not_emulated, storage_error
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.jobs import Jobs
 from batchcast.engine.listing import Listing, listed
 from batchcast.engine.pipeline import pipelines
-from batchcast.engine.pipeline.execution import answers as execution_answers
 from batchcast.engine.pipeline.execution import executions
 from batchcast.engine.requests.request_check import check_request, idempotency_tokens
 from batchcast.engine.server.model_server import ModelSource, to_model_source
@@ -162,26 +161,24 @@ def _operations(
         "StartPipelineExecution": lambda request: executions.start_execution(workspace, request, step_faults),
         "StopPipelineExecution": lambda request: executions.stop_execution(workspace, request),
         "RetryPipelineExecution": lambda request: executions.retry_execution(workspace, request, step_faults),
-        "DescribePipelineExecution": lambda request: execution_answers.describe_execution(workspace, request),
+        "DescribePipelineExecution": lambda request: executions.describe_execution(workspace, request),
         "ListPipelineExecutions": lambda request: listed(
-            _EXECUTIONS, execution_answers.execution_summaries(workspace, request["PipelineName"]), request
+            _EXECUTIONS, executions.execution_summaries(workspace, request["PipelineName"]), request
         ),
         "ListPipelineExecutionSteps": lambda request: listed(
-            _STEPS, execution_answers.execution_steps(workspace, request), request
+            _STEPS, executions.execution_steps(workspace, request), request
         ),
         "ListPipelineParametersForExecution": lambda request: listed(
-            _PARAMETERS, execution_answers.parameters_of_execution(workspace, request), request
+            _PARAMETERS, executions.parameters_of_execution(workspace, request), request
         ),
-        "DescribePipelineDefinitionForExecution": lambda request: execution_answers.describe_definition(
-            workspace, request
-        ),
-        "CreateModel": lambda request: models.create_model(workspace, request),
-        "DescribeModel": lambda request: models.describe_model(workspace, request),
-        "DeleteModel": lambda request: models.delete_model(workspace, request),
-        "ListModels": lambda request: listed(_MODELS, models.model_summaries(workspace), request),
-        "AddTags": lambda request: tags.add_tags(workspace, request),
-        "DeleteTags": lambda request: tags.delete_tags(workspace, request),
-        "ListTags": lambda request: listed(_TAGS, tags.list_tags(workspace, request), request),
+        "DescribePipelineDefinitionForExecution": lambda request: executions.describe_definition(workspace, request),
+        "CreateModel": lambda request: resources.create_model(workspace, request),
+        "DescribeModel": lambda request: resources.describe_model(workspace, request),
+        "DeleteModel": lambda request: resources.delete_model(workspace, request),
+        "ListModels": lambda request: listed(_MODELS, resources.model_summaries(workspace), request),
+        "AddTags": lambda request: resources.add_tags(workspace, request),
+        "DeleteTags": lambda request: resources.delete_tags(workspace, request),
+        "ListTags": lambda request: listed(_TAGS, resources.list_tags(workspace, request), request),
         **_job_operations(transforms, _TRANSFORM_JOBS),
         **_job_operations(processings, _PROCESSING_JOBS),
     }

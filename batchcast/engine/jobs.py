@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from batchcast.engine.errors import ServiceException, storage_error
-from batchcast.engine.resource_name import arn, now
-from batchcast.engine.state import Record, RecordFolder
+from batchcast.engine.state import Record, RecordFolder, arn, now
 from batchcast.steps.errors import BatchcastError, ServiceError
 
 IN_PROGRESS = "InProgress"

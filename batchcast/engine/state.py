@@ -1,4 +1,4 @@
-"""JSON records in a directory: whole or absent, one writer each, and readable by every process.
+"""JSON records in a directory: whole or absent, one writer each, and readable by every process; their names and times.
 
 Who runs a job or an execution holds a lock on its record for as long as it runs. The kernel drops the lock when the
 process dies, so any other process can tell a running record from an interrupted one without asking for a pid.
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -146,3 +147,22 @@ class RecordFolder:
 
 def _encoded(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, indent=1).encode()
+
+
+REGION = "local"
+ACCOUNT = "000000000000"
+
+
+def arn(resource: str, name: str) -> str:
+    """The ARN of a local resource, e.g. of ("transform-job", "x")."""
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}/{name}"
+
+
+def resource_id(resource: str, name: str) -> str:
+    """The name of a record that is one resource's among those of all kinds."""
+    return f"{resource}--{name}"
+
+
+def now() -> str:
+    """The present, as records keep it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

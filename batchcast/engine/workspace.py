@@ -14,9 +14,8 @@ from batchcast.engine.jobs import JobEnd, JobRun, Jobs
 from batchcast.engine.processing.job import run_processing_job
 from batchcast.engine.processing.request import check_processing_request
 from batchcast.engine.requests.request_check import refuse_keys
-from batchcast.engine.resource_name import ACCOUNT, REGION, arn
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
-from batchcast.engine.state import Record, RecordFolder
+from batchcast.engine.state import ACCOUNT, REGION, Record, RecordFolder, arn
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions

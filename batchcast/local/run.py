@@ -172,7 +172,7 @@ def sample_model(sample: str = "bakery") -> ModelCommand:
 
 def _model_source(run: LocalRun) -> ModelSource:
     """The one that is given, or the sample's for what is the sample's own."""
-    from batchcast.session.served_model import model_server
+    from batchcast.session.workspace_models import model_server
 
     if run.sample is not None and run.model_command is None and run.model_url is None:
         return sample_model(run.sample)

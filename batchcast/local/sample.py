@@ -38,7 +38,7 @@ def bakery_records() -> list[bytes]:
 
     Raises ConfigError where the sample is not installed.
     """
-    from batchcast.pipelines.step_configuration import fill_arguments
+    from batchcast.pipelines.parameters import fill_arguments
     from batchcast.steps.arguments import NONE
     from batchcast.steps.build_arguments import BuildArguments
     from batchcast.steps.build_shards import build_shards

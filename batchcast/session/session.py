@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from batchcast.engine.resource_name import REGION
+from batchcast.engine.state import REGION
 from batchcast.session.local_session import local_session
 from batchcast.session.service_errors import TranslatingClient
 from batchcast.steps.errors import ConfigError, Problem

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
-from batchcast.engine.resource_name import ACCOUNT
+from batchcast.engine.state import ACCOUNT
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, StoredObject
 

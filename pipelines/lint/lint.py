@@ -12,8 +12,13 @@ from batchcast.engine.pipeline.parameters import Scalar, parameter_values
 from batchcast.pipelines.lint.definition_rules import StepDeclaration, definition_problems
 from batchcast.pipelines.lint.request_rules import documented_problems, measured_problems
 from batchcast.pipelines.lint.service_model import request_problems
-from batchcast.pipelines.lint.template_rules import definitions_in, is_template, schedule_problems
-from batchcast.pipelines.lint.template_text import filled_later, unwrapped
+from batchcast.pipelines.lint.template_rules import (
+    definitions_in,
+    filled_later,
+    is_template,
+    schedule_problems,
+    unwrapped,
+)
 from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import ConfigError, Problem

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, has_local_storage
 from batchcast.engine.processing.request import processing_problems
-from batchcast.engine.requests.members import known_member
+from batchcast.engine.requests.request_check import known_member
 from batchcast.engine.transform.request import transform_problems
 from batchcast.pipelines.requests import JobRequest
 from batchcast.pipelines.tuning import Tuning

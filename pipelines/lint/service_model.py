@@ -1,4 +1,5 @@
-"""A request against the service model of the botocore that is installed, and the engine's part of it as a file.
+"""A request against the service model of the botocore that is installed, a step's properties against its answers,
+and the engine's part of it as a file.
 
 `python -m batchcast.pipelines.lint.service_model` writes the file anew, for the operations that are in it.
 A member that a newer botocore brings is a change in it: the engine then has to handle it, or to refuse it by name.
@@ -7,11 +8,13 @@ A member that a newer botocore brings is a change in it: the engine then has to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from batchcast.engine.requests.members import is_expression
+from batchcast.engine.pipeline.expressions import Reference
+from batchcast.engine.requests.request_check import is_expression
 from batchcast.engine.requests.service_model import (
     MODEL_FILE,
     Violation,
@@ -19,6 +22,7 @@ from batchcast.engine.requests.service_model import (
     violations,
     with_documented_limits,
 )
+from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem, did_you_mean
 
 # A pipeline step's job is named by the service.
@@ -138,6 +142,59 @@ def _nearest(name: str, known: Sequence[str]) -> str:
         f"Known are: {', '.join(known)}." if len(known) <= 30 else f"{len(known)} values are known, none of them near."
     )
     return did_you_mean(name, known, few)
+
+
+_PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_\-]*)|\[(\d+)\]|\[['\"](.+?)['\"]\]")
+
+
+def property_problems(
+    where: str, references: Iterable[Reference], steps: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """References of the step `where` to a property that the named step does not have, or to an output it lacks."""
+    for one in references:
+        if one.kind != "Properties" or one.name not in steps:
+            continue
+        step = steps[one.name]
+        if step["Type"] in OPERATIONS and step["Type"] != "RegisterModel":
+            yield from _property(one, step, where)
+        elif step["Type"] not in ("Condition", "Fail"):
+            what = f"the property {one.path} of {one.name}, a {step['Type']} step."
+            yield Problem("not_checked", what, where)
+
+
+def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    model = botocore_model()
+    operation = OPERATIONS[step["Type"]].replace("Create", "Describe", 1)
+    shape = model["shapes"][model["operations"][operation]["output"]["shape"]]
+    trail: list[str] = []
+    for match in _PART.finditer(one.path):
+        name, index, key = match.groups()
+        if shape["type"] == "structure" and name:
+            if name not in shape["members"]:
+                what = f"{one.name} has no property {'.'.join([*trail, name])}."
+                yield Problem("unknown_property", what, where, did_you_mean(name, shape["members"]))
+                return
+            shape = model["shapes"][shape["members"][name]["shape"]]
+        elif shape["type"] == "list" and (index or key):
+            if key and trail[-1:] == ["Outputs"]:
+                names = output_names(step)
+                if all(isinstance(name, str) for name in names) and key not in names:
+                    what = f"{one.name} has no output {key}."
+                    yield Problem("unknown_output", what, where, did_you_mean(key, names))
+            shape = model["shapes"][shape["member"]["shape"]]
+        elif shape["type"] == "map" and (key or name):
+            shape = model["shapes"][shape["value"]["shape"]]
+        else:
+            yield Problem("unknown_property", f"{one.name}.{one.path} leads nowhere.", where, "")
+            return
+        trail += [name] if name else []
+
+
+def output_names(step: Mapping[str, Any]) -> list[Any]:
+    """What a step says its outputs are called."""
+    config = step["Arguments"].get("ProcessingOutputConfig")
+    outputs = config.get("Outputs") if isinstance(config, Mapping) else None
+    return [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]
 
 
 def main() -> None:

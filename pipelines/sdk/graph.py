@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.parameters import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.pipelines.step_configuration import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 

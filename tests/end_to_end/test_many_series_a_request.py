@@ -9,7 +9,7 @@ import pytest
 from many_series import CONTRACT, SERVER, STEPS, item_name, many_rows, run_many, write_rows
 
 from batchcast.engine.server.model_server import ModelCommand
-from batchcast.session.served_model import served_model
+from batchcast.session.workspace_models import served_model
 
 ITEMS, TOGETHER, POISON = 10_000, 64, 4_711
 REQUESTS = -(-ITEMS // TOGETHER)

@@ -29,8 +29,7 @@ from local_pipeline import (
 
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.requests.members import values_at
-from batchcast.engine.requests.request_check import refused_members
+from batchcast.engine.requests.request_check import refused_members, values_at
 from batchcast.engine.requests.service_model import MODEL_FILE, committed_model
 from batchcast.engine.requests.service_model import violations as request_violations
 from batchcast.pipelines.lint.service_model import engine_model_text

@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from batchcast.engine.server.model_server import ModelCommand
-from batchcast.session.served_model import served_model
+from batchcast.session.workspace_models import served_model
 
 GROCERY = Path(__file__).resolve().parents[2] / "examples" / "grocery"
 LAST_WEEK = date(2017, 11, 19)

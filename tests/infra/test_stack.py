@@ -11,7 +11,7 @@ from stack import LEAST, STACK, create
 from strict import Recorder
 from team import BUCKET, CONTRACT, REGION
 
-from batchcast.account.stack import read_stack
+from batchcast.account.deploy_settings import read_stack
 from batchcast.cli.main import root
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError

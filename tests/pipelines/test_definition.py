@@ -16,10 +16,9 @@ import pytest
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.lint.lint import lint
-from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.parameters import TEXTS, declared_parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BuildSettings, read_settings
-from batchcast.pipelines.step_configuration import TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILLING = """

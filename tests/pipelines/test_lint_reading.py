@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchcast.pipelines.lint.lint import ADVICE, lint
-from batchcast.pipelines.lint.template_text import parse_template_text
+from batchcast.pipelines.lint.template_rules import parse_template_text
 from batchcast.steps.errors import ConfigError
 
 CASES = Path(__file__).resolve().parents[1] / "fixtures" / "lint"

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from batchcast.engine.limits import has_local_storage
-from batchcast.pipelines.parameter_rules import idle_instances
-from batchcast.pipelines.parameter_types import instance_types
+from batchcast.pipelines.parameter_rules import idle_instances, instance_types
 from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
 from batchcast.steps.errors import ConfigError, Problem
 

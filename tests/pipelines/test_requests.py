@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from batchcast.pipelines.parameters import declared_parameters
+from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.requests import resolve_requests
-from batchcast.pipelines.step_configuration import BUILD_SHARDS, VALIDATE_AND_PUBLISH
 from batchcast.steps.errors import ConfigError
 
 DEFINITION: dict[str, Any] = json.loads(
@@ -120,13 +119,13 @@ def test_a_new_parameter_reaches_its_step_by_a_field_of_the_steps_arguments_alon
     """The flags of the definition and the defaults of who calls the step derive from parameter and field."""
     from dataclasses import make_dataclass
 
-    from batchcast.pipelines import step_configuration
+    from batchcast.pipelines import parameters as declared
     from batchcast.steps.build_arguments import BuildArguments
 
     wider = make_dataclass("Wider", [("max_retry_records", int)], bases=(BuildArguments,), kw_only=True, frozen=True)
-    assert step_configuration._parameters_of(wider) == (*BUILD_SHARDS, "PublishUri", "MaxRetryRecords")
+    assert declared._parameters_of(wider) == (*BUILD_SHARDS, "PublishUri", "MaxRetryRecords")
     given = {"run_id": RUN_ID, "runs_uri": "s3://data/runs", "publish_uri": "none"}
-    assert step_configuration.fill_arguments(wider, **given).max_retry_records == 10_000
+    assert declared.fill_arguments(wider, **given).max_retry_records == 10_000
 
 
 def test_jobs_come_in_the_order_of_the_graph_with_their_operation_and_no_name() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchcast.engine.processing.request import check_processing_request
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.pipelines.lint.lint import check_requests, lint
-from batchcast.pipelines.parameter_types import instance_types
+from batchcast.pipelines.parameter_rules import instance_types
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
 from batchcast.pipelines.requests import resolve_requests
 from batchcast.steps.errors import ConfigError

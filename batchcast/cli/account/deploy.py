@@ -31,8 +31,7 @@ def deploy_command(
     Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
-    from batchcast.account.deploy_settings import read_deploy_settings
-    from batchcast.account.stack import read_stack
+    from batchcast.account.deploy_settings import read_deploy_settings, read_stack
     from batchcast.session.session import open_session
 
     session = open_session(workspace, region=region, profile=profile)

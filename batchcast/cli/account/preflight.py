@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.account.stack import stack_option
+from batchcast.account.deploy_settings import stack_option
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -53,8 +53,8 @@ def preflight_command(
 
     Ends with 2 when something would. What this identity may not look at is a warning.
     """
+    from batchcast.account.deploy_settings import read_stack
     from batchcast.account.preflight import preflight as check
-    from batchcast.account.stack import read_stack
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters

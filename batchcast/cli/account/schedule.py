@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.account.stack import stack_option
+from batchcast.account.deploy_settings import stack_option
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -54,8 +54,8 @@ def create_command(
     Each run has its scheduled time as run label. A start that fails is tried again for an hour, then left to the
     queue.
     """
+    from batchcast.account.deploy_settings import read_stack
     from batchcast.account.schedule import Schedule, put_schedule
-    from batchcast.account.stack import read_stack
     from batchcast.pipelines.parameters import parse_overrides
 
     session = open_session(**where)

@@ -36,7 +36,7 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     from batchcast.pipelines.definition import DEFINITION_FILE
     from batchcast.pipelines.lint.lint import ADVICE
     from batchcast.pipelines.lint.lint import lint as findings_of
-    from batchcast.pipelines.lint.template_text import parse_template_text
+    from batchcast.pipelines.lint.template_rules import parse_template_text
     from batchcast.pipelines.tuning import read_tuning
 
     values, measured = _values(parameters), read_tuning(tuning) if tuning else None

@@ -60,7 +60,7 @@ def check_container_command(
     from batchcast.cli.model.container_report import container_document, print_container_report
     from batchcast.container_check.check import check_container as examine
     from batchcast.container_check.container import CheckLimits
-    from batchcast.session.served_model import model_server
+    from batchcast.session.workspace_models import model_server
 
     source = model_server(command, url)
     records, judge = _records_and_judge(sample, contract)

@@ -81,7 +81,7 @@ def check_model_command(
 def _answers(command: str | None, url: str | None, bodies: list[bytes], built: Any) -> list[bytes | str]:
     """The body of each answer, or what the model said instead."""
     from batchcast.serving.realtime import ask_all, ask_url
-    from batchcast.session.served_model import model_server, served_model
+    from batchcast.session.workspace_models import model_server, served_model
 
     source = model_server(command, url)
     request = built.contract.request

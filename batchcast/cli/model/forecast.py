@@ -212,7 +212,7 @@ def _followed(
 
 def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
     from batchcast.serving.realtime import ask_all, ask_url
-    from batchcast.session.served_model import served_model
+    from batchcast.session.workspace_models import served_model
 
     request = built.contract.request
     with served_model(_local_model(given, source)) as url:

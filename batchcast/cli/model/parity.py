@@ -105,8 +105,8 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     """The records, the answers that are there already, and the contract file where it is known."""
     from batchcast.runs.run_record import contract_of_run, find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
-    from batchcast.session.served_model import command_with_port
     from batchcast.session.session import open_session
+    from batchcast.session.workspace_models import command_with_port
     from batchcast.steps.contract.model_contract import parse_contract, read_contract
 
     if (given["run_id"] is None) == (given["model_command"] is None):

@@ -146,7 +146,7 @@ def _calibrate(past: PastPlan, options: PlanOptions) -> None:
 
 
 def _search(inputs: Any, table: Any, deadline: float | None, budget: float | None) -> dict[str, list[Any]]:
-    from batchcast.pipelines.parameter_types import instance_types
+    from batchcast.pipelines.parameter_rules import instance_types
     from batchcast.planner.arithmetic import search
 
     choices = search.type_choices(inputs, table.rates.get(inputs.region, {}), instance_types("Transform"))

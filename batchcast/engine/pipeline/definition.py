@@ -15,7 +15,7 @@ from typing import Any
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy
 from batchcast.engine.pipeline.expressions import references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration
-from batchcast.engine.requests.members import values_at
+from batchcast.engine.requests.request_check import values_at
 from batchcast.steps.errors import Problem
 
 COMPLETED = "Completed"

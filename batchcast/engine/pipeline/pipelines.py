@@ -7,8 +7,7 @@ from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException, not_emulated
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.resource_name import arn, now, resource_id
-from batchcast.engine.state import Record
+from batchcast.engine.state import Record, arn, now, resource_id
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.requests.members import known_member, values_at
-from batchcast.engine.requests.request_check import check_request, refuse, refuse_as_service
+from batchcast.engine.requests.request_check import check_request, known_member, refuse, refuse_as_service, values_at
 from batchcast.steps.errors import Problem
 
 

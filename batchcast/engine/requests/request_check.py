@@ -1,9 +1,9 @@
-"""The engine's answer to a request that breaks the service model, and to one that only the engine refuses.
+"""Members of requests, and the engine's answer to a request that breaks the service model or that it cannot serve.
 
 Two rounds, as with the real client: what botocore refuses before sending (unknown, missing or wrongly typed members)
 is a `ParamValidationError`; what the service refuses (lengths, ranges, patterns, enumerations) is a
 `ValidationException`. Each round reports everything it found. What SageMaker takes and the engine does not is found by
-its path and refused by name.
+its path and refused by name. In a definition, a value may be an expression that has no value yet.
 """
 
 from __future__ import annotations
@@ -15,10 +15,38 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError, ServiceException
-from batchcast.engine.requests.members import values_at
 from batchcast.engine.requests.service_model import PYTHON_TYPES, Violation, committed_model, violations
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
+
+
+def is_expression(value: Any) -> bool:
+    """Whether the value is computed by the service: `Get`, `Std:Join`, `Std:JsonGet`."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet")
+
+
+def known_member(value: Any, *path: str, default: Any = None) -> Any:
+    """The member at the path, or the default where a member is absent or still an expression on the way."""
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return default
+        value = value[name]
+    return value
+
+
+def values_at(value: Any, path: str) -> Iterator[Any]:
+    """Every value at a path; `[]` after a name stands for each member of a list. Other forms are passed over."""
+    name, _, rest = path.partition(".")
+    key = name.removesuffix("[]")
+    if not isinstance(value, Mapping) or key not in value:
+        return
+    children = value[key] if name.endswith("[]") else [value[key]]
+    for child in children if isinstance(children, list) else ():
+        if rest:
+            yield from values_at(child, rest)
+        else:
+            yield child
+
 
 _BY_THE_CLIENT = ("unknown_member", "missing_member", "wrong_type")
 

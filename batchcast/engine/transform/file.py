@@ -6,12 +6,11 @@ import threading
 from typing import BinaryIO
 
 from batchcast.engine.server.http_exchange import Connection
-from batchcast.engine.transform.context import Blame, TransformContext
+from batchcast.engine.transform.context import Blame, TransformContext, message_lines
 from batchcast.engine.transform.data.data_processing import ProcessingError
 from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.data.packing import MiniBatch, Packing, PackingError, mini_batches
 from batchcast.engine.transform.invocation import Invoker, RecordFailedError
-from batchcast.engine.transform.log import message_lines
 from batchcast.steps.errors import DataError
 
 _AHEAD_BYTES = 64 << 20

@@ -1,25 +1,136 @@
-"""One instance of a transform job: its server from start to stop, and its share of the objects."""
+"""One instance of a transform job: its server from start to stop, and its share of the objects, sent through its slots.
+
+A slot is a thread with a connection of its own; there are as many as the instance may have requests in flight.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 from typing import Any
 
 from batchcast.engine.server.http_exchange import Connection
 from batchcast.engine.server.model_server import ModelServer, StartError, start_model_server, wait_until_ready
-from batchcast.engine.transform.context import TransformContext
+from batchcast.engine.transform.context import DataLog, FailedFile, TransformContext
 from batchcast.engine.transform.data.input import InputObject
-from batchcast.engine.transform.execution_parameters import (
+from batchcast.engine.transform.data.packing import Packing
+from batchcast.engine.transform.file import FileTransform
+from batchcast.engine.transform.invocation import Invoker
+from batchcast.engine.transform.plan import (
     ExecutionParameters,
     ask_container,
     left_to_container,
     parameters_in_force,
 )
-from batchcast.engine.transform.invocation import Invoker
-from batchcast.engine.transform.log import DataLog
-from batchcast.engine.transform.share import ShareTransform, Slots
+
+
+class Slots:
+    """A context manager; at its end every connection is closed."""
+
+    def __init__(self, connections: list[Connection], name: str) -> None:
+        self._connections = connections
+        self._idle = list(connections)
+        self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix=name)
+
+    def in_every_slot(self, work: Callable[[Connection], None]) -> None:
+        """Run the same work in all slots; return when all have ended. Raises what the work raised."""
+        for future in [self._threads.submit(self._in_a_slot, work) for _ in self._connections]:
+            future.result()
+
+    def in_one_slot_each(self, works: Iterable[Callable[[Connection], None]]) -> None:
+        """Run each work in the next slot that is idle; return when all have ended. Raises what a work raised."""
+        for future in [self._threads.submit(self._in_a_slot, work) for work in works]:
+            future.result()
+
+    def _in_a_slot(self, work: Callable[[Connection], None]) -> None:
+        connection = self._idle.pop()
+        try:
+            work(connection)
+        except BaseException:
+            # A bug or a broken store: the other slots need not wait for their answers.
+            for each in self._connections:
+                each.break_off()
+            raise
+        finally:
+            self._idle.append(connection)
+
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for connection in self._connections:
+            connection.close()
+
+
+Drain = Callable[[Connection], None]
+
+
+class ShareTransform:
+    """An object that is split has all slots to itself, record by record; else each slot has an object.
+
+    Whether SageMaker works on several split objects at once is not published; that it does on unsplit ones was seen
+    (sagemaker-python-sdk issue 2084).
+    """
+
+    def __init__(self, job: TransformContext, packing: Packing, invoker: Invoker) -> None:
+        self._job = job
+        self._packing = packing
+        self._invoker = invoker
+
+    def run(self, objects: Sequence[InputObject], slots: Slots) -> None:
+        """Transform all objects, or as many as there is time for until the instance is over."""
+        if self._packing.split == "Line":
+            for source in objects:
+                self._transform(source, slots.in_every_slot)
+        else:
+            slots.in_one_slot_each(self._in_one_slot(source) for source in objects)
+
+    def _in_one_slot(self, source: InputObject) -> Drain:
+        return lambda connection: self._transform(source, lambda drain: drain(connection))
+
+    def _transform(self, source: InputObject, run: Callable[[Drain], None]) -> None:
+        """Send one object; `run` lends the slots that drain it. A dead instance sends none (our pick)."""
+        job = self._job
+        if self._invoker.over.is_set():
+            self._fail(source, None)
+        elif job.options.resume and job.store.exists(source.output_uri):
+            job.outputs.append(source.output_uri)
+        else:
+            self._send(source, run)
+        job.tally.add(files=1)
+
+    def _send(self, source: InputObject, run: Callable[[Drain], None]) -> None:
+        job = self._job
+        partial = job.partial_folder / uuid.uuid4().hex
+        try:
+            with partial.open("wb") as sink:
+                file = FileTransform(job, source, self._packing, self._invoker, sink)
+                run(file.drain)
+            if not file.complete:
+                self._fail(source, file)
+            elif not job.faults.loses_output(source.uri):
+                job.outputs.append(source.output_uri)
+                job.store.upload(partial, source.output_uri)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _fail(self, source: InputObject, file: FileTransform | None) -> None:
+        failure = file.failure if file is not None else None
+        self._job.failed.append(
+            FailedFile(
+                uri=source.uri,
+                blame=failure.blame if failure else "AlgorithmError",
+                reason=failure.what if failure else "not processed: its instance had ended",
+                line=failure.line if failure else 0,
+            )
+        )
 
 
 class TransformInstance:

@@ -15,10 +15,9 @@ from http import HTTPStatus
 from batchcast.engine.faults import Fault
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
 from batchcast.engine.server.model_server import ModelServer
-from batchcast.engine.transform.context import Blame, TransformContext
+from batchcast.engine.transform.context import Blame, DataLog, TransformContext, message_lines
 from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.data.packing import MiniBatch
-from batchcast.engine.transform.log import DataLog, message_lines
 
 _CHUNK_BYTES = 1 << 20
 _EXIT_IS_SEEN_WITHIN_SECONDS = 0.5

@@ -16,10 +16,15 @@ from typing import Any, Literal
 from batchcast.engine.errors import not_emulated
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
-from batchcast.engine.transform.context import FailedFile, TransformContext, TransformProgress, TransformTally
+from batchcast.engine.transform.context import (
+    FailedFile,
+    TransformContext,
+    TransformProgress,
+    TransformTally,
+    job_log_folder,
+)
 from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
 from batchcast.engine.transform.instance import TransformInstance
-from batchcast.engine.transform.log import job_log_folder
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.steps.store.objects import ObjectStore
 

@@ -11,8 +11,13 @@ from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, has_local_storage
-from batchcast.engine.requests.members import is_expression, known_member
-from batchcast.engine.requests.request_check import check_request, refuse_as_service, refuse_keys
+from batchcast.engine.requests.request_check import (
+    check_request,
+    is_expression,
+    known_member,
+    refuse_as_service,
+    refuse_keys,
+)
 from batchcast.engine.transform.data.data_processing import CSV, FILTERED_TYPES, media_type
 from batchcast.engine.transform.data.input import check_input
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path

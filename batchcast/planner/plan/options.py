@@ -112,7 +112,7 @@ def price_table(options: PlanOptions) -> PriceTable:
 
 def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInputs:
     """Defaults filled in from the pipeline's parameters. Raises ConfigError for what is missing or impossible."""
-    from batchcast.pipelines.parameter_types import instance_types
+    from batchcast.pipelines.parameter_rules import instance_types
     from batchcast.pipelines.parameters import Parameters
     from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
     from batchcast.planner.arithmetic import inputs

@@ -134,7 +134,7 @@ def limits_of(options: TuneOptions, records: SampleRecords) -> Limits:
 
 
 def _served(server: ModelServer) -> Served:
-    from batchcast.engine.transform.execution_parameters import CONTAINER_SPELLING, ask_container
+    from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
     from batchcast.pipelines.tuning import Served
 
     connection = server.connect()

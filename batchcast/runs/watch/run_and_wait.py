@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from batchcast.runs.failures import failures
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
-from batchcast.runs.outcome import INTERRUPTED, outcome_of
+from batchcast.runs.outcome import INTERRUPTED, failures, outcome_of
 from batchcast.runs.progress import JobProgress, ShardCounts, StepProgress
 from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.start import pointer_problem, start_run, stop_run

@@ -6,9 +6,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from batchcast.runs.failures import failure_lines, failures
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import flag_lines, outcome_of, pointer_lines, request_lines
+from batchcast.runs.outcome import failure_lines, failures, flag_lines, outcome_of, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress, count_shards, shard_records
 from batchcast.runs.run_record import PastRun
 from batchcast.session.session import Session, WorkspaceSession

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
-from batchcast.pipelines.step_configuration import fill_arguments
+from batchcast.pipelines.parameters import fill_arguments
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.steps.arguments import NONE
 from batchcast.steps.build_arguments import BuildArguments

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.pipelines.step_configuration import fill_arguments
+from batchcast.pipelines.parameters import fill_arguments
 from batchcast.runs.approve import decide_stored_run
 from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
 from batchcast.serving.bulk.run import AsyncRun, RunRecord

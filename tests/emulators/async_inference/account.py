@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.resource_name import arn
+from batchcast.engine.state import arn
 from batchcast.steps.store.objects import ObjectStore
 from emulators.async_inference.endpoint import AsyncConditions, AsyncEndpoint, AsyncModel
 from emulators.async_inference.endpoint_clients import RuntimeClient, SageMakerClient

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.resource_name import arn
+from batchcast.engine.state import arn
 from emulators.async_inference import shapes
 from emulators.async_inference.endpoint import AsyncEndpoint, AsyncRequest
 from emulators.async_inference.request_shape import check_shape

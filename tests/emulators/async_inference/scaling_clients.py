@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.resource_name import ACCOUNT, REGION
+from batchcast.engine.state import ACCOUNT, REGION
 from emulators.async_inference import shapes
 from emulators.async_inference.request_shape import Structure, check_shape
 from emulators.async_inference.scaling import Alarm, EndpointScaling, ScalingPolicy

@@ -16,11 +16,9 @@ from batchcast.engine.errors import storage_error
 from batchcast.engine.pipeline.definition import ENDED, Definition, Step, final_status, ready_steps
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.execution.record import execution_arn, execution_variables
-from batchcast.engine.pipeline.execution.step_run import StepEnd, run_step
-from batchcast.engine.pipeline.execution.step_values import ExecutionContext, step_states
+from batchcast.engine.pipeline.execution.step_run import ExecutionContext, StepEnd, run_step, step_states
 from batchcast.engine.pipeline.parameters import parameter_values
-from batchcast.engine.resource_name import now
-from batchcast.engine.state import Record
+from batchcast.engine.state import Record, now
 from batchcast.engine.workspace import Workspace
 
 _POLL_SECONDS = 0.05

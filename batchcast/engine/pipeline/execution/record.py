@@ -15,11 +15,10 @@ from typing import Any
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.definition import Definition, Step, ancestors, predecessors, unmet
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.pipeline.execution.step_values import step_states
+from batchcast.engine.pipeline.execution.step_run import step_states
 from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.engine.pipeline.parameters import Scalar, parameter_values
-from batchcast.engine.resource_name import arn, now
-from batchcast.engine.state import Record
+from batchcast.engine.state import Record, arn, now
 from batchcast.engine.workspace import Workspace
 
 EXECUTING = "Executing"
