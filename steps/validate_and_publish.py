@@ -100,7 +100,8 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     targets, item_ids = run.expected.targets, run.records["item_id"]
     points = found.values[:, :, list(run.expected.points)]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
-    compared = arrange(read_baseline(paths.input("manifest")), item_ids, targets, len(run.expected.dates))
+    baseline = read_baseline(paths.input("manifest"))
+    compared = arrange(baseline, item_ids, targets, len(run.expected.dates), run.manifest.season)
     checked = _check(run, found, points, outputs, compared, last_run)
     wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]
     decision = decide(found.findings(wrong, None if requests is None else requests.values()), _tolerance(run))

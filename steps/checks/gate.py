@@ -1,8 +1,9 @@
 """Whether a run's forecasts deserve to be read: each measure against what runs of this pipeline have been like.
 
 The limits come from the pipeline's own clean runs: the median of the measure over the last ones, plus eight robust
-standard deviations, at least 0.02 and half the median. While there are fewer than four, fixed limits stand in; they
-were set on weekly runs of the bakery (benchmarks/results/gate.md) and say nothing about a handful of items.
+standard deviations, at least 0.02 (0.1 of a correlation) and half the median. While there are fewer than four, fixed
+limits stand in; they were set on weekly runs of two samples (benchmarks/results/gate.md) and say nothing about a
+handful of items.
 """
 
 from __future__ import annotations
@@ -28,20 +29,24 @@ __all__ = ["Past", "RunMeasures", "gate_flags", "measure_run"]
 _LEAST_PAIRS = 4
 _LEAST_ITEMS = 20
 _DEVIATIONS = 8 * 1.4826
+_FLOORS: Mapping[str, float] = {"shape": 0.1}
 _FLOOR = 0.02
 _FIRST_LIMITS: Mapping[str, Measures] = {
     "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
-    "history": {"level": 0.5, "shape": 0.6, "items": 0.5},
+    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1},
 }
 _KINDS = {
     "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
-    "history": {"items": "history_items", "level": "history_level"},
+    "history": {"far": "history_items", "order": "history_items", "place": "history_shape"},
 }
 _WORDS = {
-    "change": "the values differ by {:.1%}",
-    "level": "the sum differs by {:+.1%}",
-    "shape": "the totals' correlation is 1 - {:.3f}",
-    "items": "the median item differs by {:.1%}",
+    "change": "the values differ by {:.1%} from {other}",
+    "level": "the sum differs by {:+.1%} from {other}",
+    "shape": "the totals' correlation is 1 - {:.3f} with {other}",
+    "place": "the totals' correlation is {:.3f} higher some steps earlier or later in {other}",
+    "items": "the median item differs by {:.1%} from {other}",
+    "order": "the items' levels correlate by 1 - {:.3f} with {other}",
+    "far": "{:.1%} of the items are more than double or less than half of {other}",
 }
 _COPIED = 0.5
 _ITEM_FLOOR = 0.5
@@ -71,7 +76,7 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
         naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
         sides = {
             "last_run": change_from_last_run(mine, last),
-            "history": change_from_history(mine, naive, compared.scale[:, number]),
+            "history": change_from_history(mine, naive, compared.usual[:, :, number], compared.scale[:, number]),
             "copies": {
                 "stale": 0.0 if past.same_date else _stale(mine, last, past.by_step[:, :, number]),
                 "actual": copied_share(mine, actual),
@@ -112,7 +117,7 @@ def _beyond(target: str, side: str, measures: Measures, past: Past, items: int) 
         kind = _KINDS[side].get(name, f"{side}_{name}")
         other = f"run {past.run.run_id}" if past.run and side == "last_run" else "the history"
         whence = f"{known} earlier runs" if known else "too few earlier runs to know better"
-        detail = f"{target}: {_WORDS[name].format(value)} from {other}; the limit is {limit:.3g}, by {whence}"
+        detail = f"{target}: {_WORDS[name].format(value, other=other)}; the limit is {limit:.3g}, by {whence}"
         yield Flag(kind=kind, item_id="", detail=detail, size=abs(value))
 
 
@@ -123,7 +128,7 @@ def _limit(name: str, earlier: Sequence[float], first: Measures) -> tuple[float,
         return first[name], 0
     centre = float(np.median(found))
     spread = _DEVIATIONS * float(np.median(np.abs(found - centre)))
-    return centre + max(spread, _FLOOR, centre / 2), len(found)
+    return centre + max(spread, _FLOORS.get(name, _FLOOR), centre / 2), len(found)
 
 
 def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[Flag]:

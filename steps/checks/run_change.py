@@ -18,8 +18,9 @@ Measures = Mapping[str, float]
 """Name of a measure to its value; 0 is no difference."""
 
 _DISTINCT_VALUES = 3
-_LEAST_DATES = 3
-_LEAST_SEASON = 5
+_LEAST_DATES = 5
+_MOST_MOVED = 3
+_FAR = 2.0
 
 
 def change_from_last_run(values: Array, last: Array) -> Measures | None:
@@ -55,12 +56,14 @@ def item_changes(values: Array, last: Array) -> Array:
     return changes
 
 
-def change_from_history(values: Array, naive: Array, scale: Array) -> Measures | None:
-    """Of one target: `values` and the seasonal `naive` items x steps, `scale` the recent mean of each item's history.
+def change_from_history(values: Array, naive: Array, usual: Array, scale: Array) -> Measures | None:
+    """Of one target: `values`, the seasonal `naive` and the `usual` season items x steps, `scale` the recent mean of
+    each item's history.
 
     `level`: ratio of the sums - 1 to the naive's or to the recent mean's, whichever is nearer: a holiday week moves
-    one of the two. `shape`: 1 - correlation of the totals with the naive's, step by step. `items`: median over the
-    items of the distance of an item's mean from its recent mean, as a share of the latter.
+    one of the two. `shape`: 1 - correlation of the totals with the usual season's, step by step; `place`: by how much
+    that correlation is higher some steps earlier or later. `order`: 1 - correlation of the items' mean, as logarithms,
+    with their recent mean; `far`: the share of the items with less than half of it or more than double.
     """
     shared = np.isfinite(values) & np.isfinite(naive)
     known = shared.any(axis=1) & np.isfinite(scale) & (scale > 0)
@@ -70,13 +73,25 @@ def change_from_history(values: Array, naive: Array, scale: Array) -> Measures |
     steps = np.maximum(shared.sum(axis=1), 1)
     references = (float(np.abs(old).sum()), float((scale * steps)[known].sum()))
     levels = [float(new.sum()) / size - 1 for size in references if size > 0]
-    mean = np.abs(new).sum(axis=1) / steps
-    own = np.abs(mean / np.where(known, scale, 1.0) - 1)[known]
-    found = {"level": min(levels, key=abs), "items": float(np.median(own))}
-    dates = shared.any(axis=0)
-    if dates.sum() >= _LEAST_SEASON and (shape := _shape(new.sum(axis=0)[dates], old.sum(axis=0)[dates])) is not None:
-        found["shape"] = shape
+    ratio = (np.abs(new).sum(axis=1) / steps / np.where(known, scale, 1.0))[known]
+    far = float(((ratio < 1 / _FAR) | (ratio > _FAR)).mean())
+    found = {"level": min(levels, key=abs), "far": far}
+    sizes = np.log(scale[known][ratio > 0])
+    if len(sizes) >= _LEAST_DATES and (order := _shape(np.log(ratio[ratio > 0]) + sizes, sizes)) is not None:
+        found["order"] = order
+    both = np.isfinite(values) & np.isfinite(usual)
+    dates = both.any(axis=0)
+    totals, season = (np.where(both, each, 0.0).sum(axis=0)[dates] for each in (values, usual))
+    if len(totals) >= _LEAST_DATES and (shape := _shape(totals, season)) is not None:
+        moved = [_moved(totals, season, steps) for steps in range(1, min(_MOST_MOVED, len(totals) - _LEAST_DATES) + 1)]
+        found |= {"shape": shape, "place": max([0.0, *(shape - each for pair in moved for each in pair)])}
     return found
+
+
+def _moved(new: Array, old: Array, steps: int) -> list[float]:
+    """`_shape` with the new totals so many steps earlier, and later."""
+    shapes = (_shape(new[steps:], old[:-steps]), _shape(new[:-steps], old[steps:]))
+    return [shape for shape in shapes if shape is not None]
 
 
 def copied_share(values: Array, other: Array) -> float:

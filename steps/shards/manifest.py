@@ -70,8 +70,9 @@ RECORDS_SCHEMA = pa.schema(
         pa.field("carried", pa.bool_(), nullable=False),
     ]
 )
-# A row a record (in a shard or carried), step and target. `naive` is null where the history has no such day,
-# `actual` where the history ends before that day, `scale` where the last 28 days are empty.
+# A row a record (in a shard or carried), step and target; the run date is step 0, and the steps before it are there
+# for what is compared with the history. `naive` is null there and where the history has no such day, `actual` where
+# the history has no value of that day, `scale` where the last 28 days are empty.
 BASELINE_SCHEMA = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),

@@ -276,21 +276,31 @@ def test_the_baseline_is_last_week_the_days_that_came_and_the_size_of_the_values
         run_date="2026-01-30",
         forecast_horizon=9,
     )
-    rows = [row for row in made.baseline if row["item_id"] == "a"]
+    rows = [row for row in made.baseline if row["item_id"] == "a" and row["step"] > 0]
     assert [row["step"] for row in rows] == list(range(1, 10))
     # The 30th is a Friday: step 1 is a Saturday, as the 24th was.
     assert [row["naive"] for row in rows] == [24.0, 25.0, 26.0, 27.0, 28.0, 29.0, 30.0, 24.0, 25.0]
     assert [row["actual"] for row in rows] == [None, 32.0, 33.0, *[None] * 6]
     assert {row["scale"] for row in rows} == {sum(range(3, 31)) / 28}
-    assert [row["item_id"] for row in made.baseline] == ["a"] * 9 + ["b"] * 9
+    before = [row for row in made.baseline if row["item_id"] == "b" and row["step"] <= 0]
+    assert [(row["step"], row["naive"], row["actual"]) for row in before] == [
+        (step, None, 30.0 + step) for step in range(-27, 1)
+    ]
+    assert [row["item_id"] for row in made.baseline] == ["a"] * 37 + ["b"] * 37
+
+
+def test_the_baseline_reaches_back_a_season_before_the_run_whose_last_step_is_known_now(tmp_path: Path) -> None:
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 60)], forecast_horizon=23)
+    assert [row["step"] for row in made.baseline] == list(range(-34, 24))
 
 
 def test_the_baseline_has_nothing_where_the_history_has_nothing(tmp_path: Path) -> None:
     tables = [daily_rows(["old"], 3, first="2025-06-01"), daily_rows(["new"], 1, first="2026-01-30")]
     made = build(tmp_path, with_series('fill = "none"'), tables, forecast_horizon=2)
-    old = [row for row in made.baseline if row["item_id"] == "old"]
+    rows = [row for row in made.baseline if row["step"] > 0]
+    old = [row for row in rows if row["item_id"] == "old"]
     assert [(row["naive"], row["actual"], row["scale"]) for row in old] == [(None, None, None)] * 2
-    new = [row for row in made.baseline if row["item_id"] == "new"]
+    new = [row for row in rows if row["item_id"] == "new"]
     assert [(row["naive"], row["scale"]) for row in new] == [(None, 0.0), (None, 0.0)]
 
 
@@ -300,7 +310,8 @@ def test_the_baseline_has_a_row_a_target_in_order_of_their_names(tmp_path: Path)
         "[answer]", 'lost = "forecast[*].lost"\n[answer]'
     )
     made = build(tmp_path, contract, [table], run_date="2026-01-07", forecast_horizon=2)
-    assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in made.baseline] == [
+    ahead = [row for row in made.baseline if row["step"] > 0]
+    assert [(row["step"], row["target"], row["naive"], row["actual"]) for row in ahead] == [
         (1, "lost", 100.0, 107.0),
         (1, "sales", 0.0, 7.0),
         (2, "lost", 101.0, None),
@@ -312,7 +323,7 @@ def test_the_baseline_of_a_day_with_several_rows_is_their_sum(tmp_path: Path) ->
     hours = [dt.datetime(2026, 1, 1, hour) for hour in range(24)]
     table = pa.table({"item": ["a"] * 24, "date": pa.array(hours, pa.timestamp("s")), "sales": [-1] * 24})
     made = build(tmp_path, with_series('frequency = "D"', 'aggregate = "sum"'), [table], forecast_horizon=7)
-    assert [row["naive"] for row in made.baseline] == [None] * 6 + [-24.0]
+    assert [row["naive"] for row in made.baseline if row["step"] > 0] == [None] * 6 + [-24.0]
     assert {row["scale"] for row in made.baseline} == {24.0}
 
 

@@ -19,6 +19,7 @@ import pytest
 from sample_run import SampleRun, published_objects
 
 from batchcast.steps.checks.flags import find_flags
+from batchcast.steps.checks.gate import Past, gate_flags, measure_run
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.publish.forecast_table import forecast_schema
 
@@ -198,7 +199,9 @@ def weekly_sales(chance: np.random.Generator) -> tuple[Array, Comparison]:
     forecast[1::25] = np.round(forecast[1::25])  # some models answer in whole numbers
     scale = history.mean(axis=1)
     actual = np.full((ITEMS, DAYS, 1), np.nan)
-    return forecast[:, :, None], Comparison(naive=naive[:, :, None], actual=actual, scale=scale[:, None])
+    before, naive = history[:, :, None], naive[:, :, None]
+    compared = Comparison(naive=naive, usual=naive, actual=actual, scale=scale[:, None], before=before)
+    return forecast[:, :, None], compared
 
 
 def flagged(values: Array, compared: Comparison, last: Array | None = None) -> list[tuple[str, str]]:
@@ -280,3 +283,26 @@ def test_the_documentation_counts_what_is_tested_here() -> None:
     assert f"{len(HARMLESS)} harmless ones raise no alarm" in page
     for column in forecast_schema(["sales"]).names:
         assert f"`{column}`" in page or column == "sales"
+
+
+def test_a_first_run_is_held_by_what_the_history_contradicts() -> None:
+    values, compared = weekly_sales(np.random.default_rng(1))
+    swing = 1 + 0.5 * np.sin(np.arange(DAYS) * 2 * np.pi / 7)[:, None]  # one week for all items, so that totals move
+    compared = replace(compared, usual=compared.scale[:, None] * swing, naive=compared.scale[:, None] * swing)
+    values = np.maximum(compared.usual * np.random.default_rng(2).normal(1, 0.1, values.shape), 0)
+    chance = np.random.default_rng(3)
+    some = chance.random((ITEMS, 1, 1)) < 0.2
+    held = {
+        "clean": (values, set()),
+        "half as much again": (values * 1.5, {"history_level"}),
+        "a day early": (np.roll(values, -1, axis=1), {"history_shape"}),
+        "a day late": (np.roll(values, 1, axis=1), {"history_shape"}),
+        "another item's": (chance.permutation(values, axis=0), {"history_items"}),
+        "a part of the items": (np.where(some, values * 0, values), {"history_items"}),
+    }
+    past = Past(run=None, by_date=np.full_like(values, np.nan), by_step=np.full_like(values, np.nan))
+    for name, (damaged, kinds) in held.items():
+        measured = measure_run(damaged, compared, past, ["sales"])
+        found = gate_flags(measured, damaged, past, [str(item) for item in range(ITEMS)], ["sales"])
+        assert kinds <= {flag.kind for flag in found}, name
+        assert kinds or not found, name

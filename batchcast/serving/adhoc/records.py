@@ -132,7 +132,7 @@ def _record(
     tabular = contract.request.tabular
     document = decode_body(sent.body, contract.request.content_type) if tabular else json.loads(sent.record)
     item, target = sent.item_id, contract.series.targets[0]
-    own = [row for row in baseline if row["item_id"] == item and row["target"] == target]
+    own = [row for row in baseline if row["item_id"] == item and row["target"] == target and row["step"] > 0]
     days = {name: {moments[row["step"] - 1]: row[name] for row in own} for name in ("naive", "actual")}
     known = {name: {day: value for day, value in values.items() if value is not None} for name, values in days.items()}
     return AdHocRecord(
