@@ -61,6 +61,19 @@ mutants: .venv/dev.installed
 behaviours: .venv/dev.installed
 	@$(BIN)/python tests/mutation/behaviours.py
 
+# More of what the suite does a little of: N killed runs, and MINUTES of damaged input. A failure prints its seed, and
+# SEED=… repeats it.
+N ?= 100
+MINUTES ?= 10
+
+kills: .venv/dev.installed
+	@BATCHCAST_KILLED_RUNS=$(N) BATCHCAST_KILL_SEED=$(SEED) $(BIN)/python -m pytest -rP -p no:randomly \
+	        tests/end_to_end/test_killed_runs.py
+
+fuzz: .venv/dev.installed
+	@BATCHCAST_FUZZ_MINUTES=$(MINUTES) BATCHCAST_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -rP -p no:randomly \
+	        tests/steps/test_fuzz.py tests/runs/test_fuzz_stored.py
+
 # What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.
 definition: .venv/dev.installed
 	@$(BIN)/python -m batchcast.pipelines.definition

@@ -28,11 +28,11 @@ from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.items import Items, count_rows, find_row, merge_items, survey_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
-from batchcast.steps.history.reading_note import keep_reading_note
 from batchcast.steps.history.run_date import find_axis, plausible_end
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
+from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.shards.account import Account, check_account, refuse_contradictions, write_account
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards

@@ -34,6 +34,7 @@ from batchcast.steps.publish.lock import end_lock
 from batchcast.steps.publish.publication import Publication
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
+from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.run_publication import PublishRun, publish_run
@@ -80,7 +81,8 @@ def validate_and_publish(
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        decision, summary = _decide_and_publish(_open(arguments, paths, store, approval), read_logs)
+        with keep_reading_note(paths.message):
+            decision, summary = _decide_and_publish(_open(arguments, paths, store, approval), read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise

@@ -7,7 +7,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["team_account"]
+pytest_plugins = ["team_account", "fuzzing"]
 
 # The machine that runs the tests may be busy: hypothesis measures no deadlines.
 settings.register_profile("busy machine", deadline=None)

@@ -236,7 +236,7 @@ def _read(file: Path) -> dict[str, Any]:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(Problem("settings_file", f"cannot be read: {error.strerror}.", str(file))) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(Problem("settings_file", f"is not TOML: {error}.", str(file))) from error
     if isinstance(values.get("contract"), str):
         values["contract"] = str(file.parent / values["contract"])

@@ -115,7 +115,7 @@ def parse_fault_plan(text: str) -> FaultPlan:
     """The plan of a TOML text. Raises ConfigError with everything that is wrong in it."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(Problem("fault_plan", f"not TOML: {error}.")) from error
     problems = [
         Problem("fault_plan", f"unknown table {name!r}.", remedy="Use [[fault]] tables.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest, parse_records
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 if TYPE_CHECKING:
@@ -45,10 +44,8 @@ class PastRun:
 
     def records(self) -> pa.Table | None:
         """A row an item, as BuildShards wrote it; None without it."""
-        import pyarrow.parquet as pq
-
         data = self._read("manifest", RECORDS_FILE)
-        return None if data is None else pq.read_table(io.BytesIO(data))
+        return None if data is None else parse_records(data, where=self.run_id)
 
     def report(self) -> dict[str, Any] | None:
         """The last report of the run; None when it never came to one."""
@@ -69,7 +66,7 @@ class PastRun:
         """The rows that belong to the report; empty without one."""
         try:
             uri = ledger_uri(self.parameters["RunsUri"], self.run_id)
-            return read_ledger(io.BytesIO(self.store.read(uri)), where=uri)
+            return read_ledger(self.store.read(uri), where=uri)
         except ObjectMissingError:
             return []
 

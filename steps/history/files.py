@@ -18,7 +18,7 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import EMPTY_TYPE, common_type, role_problem, value_type
 from batchcast.steps.history.folders import find_files, other_format, read_path_values, same_value, table_format
-from batchcast.steps.history.reading_note import reading
+from batchcast.steps.reading_note import reading
 
 __all__ = ["HistoryFile", "ParquetHistory", "Unit", "open_history", "read_unit"]
 

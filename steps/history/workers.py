@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO, TypeVar
 import pyarrow as pa
 
 from batchcast.steps.errors import BatchcastError, Problem, ServiceError, parse_error
-from batchcast.steps.history.reading_note import open_reading_note
+from batchcast.steps.reading_note import open_reading_note
 
 __all__ = ["Advance", "Progress", "Workers"]
 

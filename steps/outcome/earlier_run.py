@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.answer import Expected
@@ -18,7 +16,7 @@ from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
 from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest
+from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest, parse_baseline
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["EarlierRun", "read_earlier_run"]
@@ -94,7 +92,7 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
             ),
             done={row.item_id for row in rows if row.status in ("ok", "carried")},
             unanswered={} if decided else dict(_sent_twice(manifest, rows)),
-            baseline=pq.read_table(io.BytesIO(store.read(join_uri(folder, BASELINE_FILE)))),
+            baseline=parse_baseline(store.read(join_uri(folder, BASELINE_FILE)), where=f"the baseline of {run_id}"),
         )
     except ObjectMissingError as error:
         what = f"run {run_id} cannot be resumed: {error.problems[0].where} is missing."

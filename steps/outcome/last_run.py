@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.publish.forecast_table import moment_array
 from batchcast.steps.publish.publication import Pointer, publication_uri, read_pointer, read_publication
+from batchcast.steps.store.documents import parse_table
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
 __all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of"]
@@ -159,8 +158,8 @@ def _tables(
         return
     names = [*columns, *targets]
     try:
-        yield from [pq.read_table(io.BytesIO(store.read(uri)), columns=names) for uri in last_run.files]
-    except (DataError, OSError, pa.ArrowException) as error:
+        yield from [parse_table(store.read(uri), names, where=uri, remedy="") for uri in last_run.files]
+    except DataError as error:
         sys.stderr.write(f"run {last_run.run_id} is not compared with, a file of it cannot be read: {error}\n")
 
 

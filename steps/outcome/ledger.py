@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.store.documents import parse_table
 
 __all__ = ["MISREAD", "REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
 
@@ -134,14 +134,8 @@ def write_ledger(rows: Sequence[LedgerRow], path: Path) -> None:
     pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
 
 
-def read_ledger(source: Path | BinaryIO, *, where: str = "") -> list[LedgerRow]:
+def read_ledger(source: Path | bytes, *, where: str = "") -> list[LedgerRow]:
     """The rows `write_ledger` wrote. Raises DataError for a damaged file, named by `where`."""
-    try:
-        table = pq.ParquetFile(source).read()
-        if table.schema.names != _SCHEMA.names:
-            raise ValueError(f"its columns are {', '.join(table.schema.names)[:200]}")
-        table = table.cast(_SCHEMA)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        remedy = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
-        raise DataError(Problem("ledger", f"is damaged: {error}.", where or str(source), remedy)) from error
+    remedy = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
+    table = parse_table(source, schema=_SCHEMA, code="ledger", where=where or str(source), remedy=remedy)
     return [LedgerRow(**row) for row in table.to_pylist()]

@@ -6,12 +6,9 @@ the manifest and the outputs that are there, just as the step that did not run w
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import ConfigError, DataError, Problem
@@ -21,7 +18,7 @@ from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, che
 from batchcast.steps.outcome.shard_output import Document, Reading, RecordFault, read_again, read_documents
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.shards.manifest import read_stored_run
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["earlier_ledger", "is_decided", "read_carried"]
@@ -66,7 +63,7 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
     report = _decided_report(store, runs_uri, run_id)
     if report is not None:
         uri = ledger_uri(runs_uri, run_id)
-        rows, mismatches = read_ledger(io.BytesIO(store.read(uri)), where=uri), report["mismatches"]
+        rows, mismatches = read_ledger(store.read(uri), where=uri), report["mismatches"]
     else:
         found = _reconcile_now(store, runs_uri, run_id, expected)
         rows, mismatches = found.rows, found.mismatches
@@ -82,9 +79,7 @@ def _decided_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str,
 
 
 def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:
-    folder = join_uri(runs_uri, run_id, "manifest")
-    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-    records = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+    manifest, records = read_stored_run(store, runs_uri, run_id)
     check_records(manifest, records)
     carried: dict[str, CarriedAnswer] = {}
     if manifest.resume_from is not None:

@@ -27,6 +27,7 @@ from batchcast.steps.contract.answer import (
 from batchcast.steps.contract.request import Request
 from batchcast.steps.outcome.answer_types import decode_stored_answer
 from batchcast.steps.outcome.ledger import LedgerRow
+from batchcast.steps.reading_note import reading
 
 __all__ = [
     "Document",
@@ -107,7 +108,8 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     if data is None:
         absent = RecordFault(reason="no_output", detail=f"{name}.out does not exist")
         return ShardReading(status="missing", readings=(absent,) * len(every))
-    documents = read_documents(data, expected.request)
+    with reading(f"{name}.out", remedy="Correct what the model answers."):
+        documents = read_documents(data, expected.request)
     readings: dict[str, Reading] = {}
     mismatches: list[str] = []
     for document, owner in zip(documents, _owners(documents, requests, expected.request), strict=True):

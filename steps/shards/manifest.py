@@ -24,8 +24,8 @@ from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-from batchcast.steps.store.documents import find_mismatch, parse_document
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table
+from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
 
 __all__ = [
     "BASELINE_FILE",
@@ -39,9 +39,12 @@ __all__ = [
     "Shard",
     "Totals",
     "code_version",
+    "parse_baseline",
+    "parse_records",
     "read_baseline",
     "read_manifest",
     "read_records",
+    "read_stored_run",
     "write_manifest",
     "write_table",
 ]
@@ -50,6 +53,7 @@ SCHEMA = 1
 MANIFEST_FILE = "manifest.json"
 RECORDS_FILE = "records.parquet"
 BASELINE_FILE = "baseline.parquet"
+_REMEDY = "Build the run again, with this version."
 NULL_ITEM = "(null)"
 """The item that rows without an item id are counted under."""
 
@@ -172,8 +176,7 @@ class Manifest:
     def from_json(cls, data: bytes, *, where: str = MANIFEST_FILE) -> Manifest:
         """Raises DataError for a manifest of another schema or a damaged one."""
         try:
-            remedy = "Build the run again."
-            document = parse_document(data, {"schema": int}, code="manifest", where=where, remedy=remedy)
+            document = parse_document(data, {"schema": int}, code="manifest", where=where, remedy=_REMEDY)
             schema = document.pop("schema")
             if schema == SCHEMA:
                 if wrong := find_mismatch(document, _TYPES):
@@ -186,7 +189,7 @@ class Manifest:
                 return cls(**document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             what = f"is not a manifest: {type(error).__name__} {error}."
-            raise DataError(Problem("manifest", what, where, "Build the run again.")) from error
+            raise DataError(Problem("manifest", what, where, _REMEDY)) from error
         what = f"has schema {schema!r}; this version reads schema {SCHEMA}."
         raise DataError(Problem("manifest", what, where, "Build the run again with this version."))
 
@@ -215,12 +218,32 @@ def read_manifest(directory: Path) -> Manifest:
 
 def read_records(directory: Path) -> pa.Table:
     """A row an item, sorted by item id, with RECORDS_SCHEMA."""
-    return _read_table(directory / RECORDS_FILE, RECORDS_SCHEMA)
+    path = directory / RECORDS_FILE
+    return parse_records(path, where=str(path))
+
+
+def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:
+    """The manifest of a run and its records. Raises ObjectMissingError, and DataError for damaged ones."""
+    folder = join_uri(runs_uri, run_id, "manifest")
+    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+    uri = join_uri(folder, RECORDS_FILE)
+    return manifest, parse_records(store.read(uri), where=uri)
+
+
+def parse_records(source: Path | bytes, *, where: str) -> pa.Table:
+    """A row an item, sorted by item id, with RECORDS_SCHEMA. Raises DataError for a damaged file."""
+    return parse_table(source, schema=RECORDS_SCHEMA, code="manifest", where=where, remedy=_REMEDY)
 
 
 def read_baseline(directory: Path) -> pa.Table:
     """A row a record, step and target, sorted so, with BASELINE_SCHEMA."""
-    return _read_table(directory / BASELINE_FILE, BASELINE_SCHEMA)
+    path = directory / BASELINE_FILE
+    return parse_baseline(path, where=str(path))
+
+
+def parse_baseline(source: Path | bytes, *, where: str) -> pa.Table:
+    """A row a record, step and target, sorted so, with BASELINE_SCHEMA. Raises DataError for a damaged file."""
+    return parse_table(source, schema=BASELINE_SCHEMA, code="manifest", where=where, remedy=_REMEDY)
 
 
 def code_version() -> str:
@@ -237,14 +260,3 @@ def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversabl
             yield from _sources(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".py"):
             yield prefix + entry.name, entry
-
-
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(Problem("manifest", f"cannot be read: {error}.", str(path), "Build the run again.")) from error
-    if table.schema.names != schema.names:
-        what = f"has the columns {', '.join(table.schema.names)} instead of {', '.join(schema.names)}."
-        raise DataError(Problem("manifest", what, str(path), "Build the run again with this version."))
-    return table.cast(schema)

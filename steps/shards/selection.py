@@ -161,7 +161,7 @@ def _item_id(line: str, where: str) -> str:
         return line
     try:
         item_id = json.loads(line)[ITEM_ID_KEY]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         item_id = None
     if not isinstance(item_id, str):
         what = f'is not a JSON object with text under "{ITEM_ID_KEY}".'

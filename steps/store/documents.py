@@ -1,15 +1,21 @@
-"""Stored JSON documents, read as what a stranger may have left: empty, cut, foreign, deep, huge, of other types."""
+"""Stored documents and tables, read as what a stranger may have left: empty, cut, foreign, deep, of other types."""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.reading_note import reading
 
-__all__ = ["find_mismatch", "parse_document"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["find_mismatch", "parse_document", "parse_table"]
 
 _MOST_BYTES = 256 << 20
 """A manifest of a million shards is smaller; what is larger is none of ours, and would take the memory of the step."""
@@ -38,6 +44,32 @@ def parse_document(data: bytes, types: Types, *, code: str, where: str, remedy: 
         raise DataError(Problem(code, f"is damaged: {wrong}.", where, remedy))
     assert isinstance(document, dict)
     return document
+
+
+def parse_table(
+    source: Path | bytes,
+    columns: Sequence[str] | None = None,
+    *,
+    schema: pa.Schema | None = None,
+    code: str = "stored_table",
+    where: str,
+    remedy: str,
+) -> pa.Table:
+    """The rows of a Parquet file, some of its columns or those of the schema, which it must have.
+
+    Raises DataError with `code` that names `where`.
+    """
+    import pyarrow.parquet as pq
+
+    with reading(where, code=code, remedy=remedy):
+        opened = io.BytesIO(source) if isinstance(source, bytes) else source
+        file = pq.ParquetFile(opened, page_checksum_verification=True)
+        if schema is not None and file.schema_arrow.names != schema.names:
+            raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)[:200]}")
+        table = file.read(None if columns is None else list(columns))
+        if table.num_rows != file.metadata.num_rows:
+            raise ValueError(f"{table.num_rows} rows are there of {file.metadata.num_rows}")
+        return table if schema is None else table.cast(schema)
 
 
 def find_mismatch(document: Any, types: Types) -> str:

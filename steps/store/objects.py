@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +38,7 @@ __all__ = [
 
 STORE_VARIABLE = "BATCHCAST_OBJECT_STORE"
 _COPY_BYTES = 1 << 20
+_KEY_BYTES, _NAME_BYTES = 1024, 255  # of S3, and of a file's name
 
 
 class ObjectMissingError(DataError):
@@ -63,54 +65,42 @@ class ObjectStore(Protocol):
     @property
     def environment(self) -> Mapping[str, str]:
         """What the environment of another process needs for `open_store` to open this store there."""
-        ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose URI begins with the string `prefix`, keys in byte order."""
-        ...
 
     def read(self, uri: str) -> bytes:
         """The whole object. Raises ObjectMissingError."""
-        ...
 
     def read_tagged(self, uri: str) -> tuple[bytes, str]:
         """The whole object and its etag, for a later `put_if`. Raises ObjectMissingError."""
-        ...
 
     def age(self, uri: str) -> timedelta:
         """How long ago the object was written, both times by the store's own clock. Raises ObjectMissingError."""
-        ...
 
     def open(self, uri: str) -> BinaryIO:
         """A forward-only stream over the object. Raises ObjectMissingError."""
-        ...
 
     def write(self, uri: str, data: bytes) -> None:
         """Create or overwrite the object."""
-        ...
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
         """Write only if the object still has `etag` (None: does not exist yet); its new etag.
 
         Raises ConflictError. A put whose reply was lost is recognised by its bytes and is no conflict.
         """
-        ...
 
     def upload(self, path: Path, uri: str) -> None:
         """Copy a local file to the object."""
-        ...
 
     def download(self, uri: str, path: Path) -> None:
         """Copy the object to a local file, which appears whole or not at all. Raises ObjectMissingError."""
-        ...
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object at exactly this URI."""
-        ...
 
     def delete(self, uri: str) -> None:
         """Remove the object; no error when there is none."""
-        ...
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -133,10 +123,17 @@ def key_path(folder: Path, key: str) -> Path:
     Raises ConfigError for a key that no file can have, or that would lead out of the folder.
     """
     parts = key.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        what = f"a directory cannot hold the key {key!r}."
-        raise ConfigError(Problem("key", what, where=key, remedy="Use non-empty names between the slashes."))
+    sizes = [len(part.encode(errors="surrogatepass")) for part in parts]
+    # A surrogate stands for a byte that is not UTF-8, as every key is.
+    unwritable = not {"", ".", ".."}.isdisjoint(parts) or re.search("[\0\ud800-\udfff]", key)
+    if unwritable or max(sizes) > _NAME_BYTES or sum(sizes) + len(sizes) > _KEY_BYTES:
+        raise _unplaceable(key)
     return folder.joinpath(*parts)
+
+
+def _unplaceable(key: str) -> ConfigError:
+    what = f"a directory cannot hold the key {key[:_NAME_BYTES]!r}."
+    return ConfigError(Problem("key", what, remedy="Use short names between the slashes, and no key below a key."))
 
 
 def missing(uri: str) -> ObjectMissingError:
@@ -164,16 +161,15 @@ class DirectoryStore:
         """The file that holds the object. Raises ConfigError for a key that no file can have."""
         bucket, key = split_uri(uri)
         if bucket.startswith("."):
-            what = f"a directory cannot hold the bucket {bucket!r}."
-            raise ConfigError(Problem("key", what, where=uri, remedy="Begin its name with a letter or a digit."))
-        return key_path(self.root / bucket, key)
+            raise _unplaceable(uri)
+        return key_path(key_path(self.root, bucket), key)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)
-        parents = key.split("/")[:-1]
-        if bucket.startswith(".") or not {"", ".", ".."}.isdisjoint(parents):
-            return  # no file can have such a key
-        folder = self.root.joinpath(bucket, *parents)
+        try:
+            folder = self.path(f"{prefix.rpartition('/')[0]}/x").parent
+        except ConfigError:  # no file can have such a key
+            return
         found = []
         for directory, _, names in os.walk(folder, followlinks=True):
             for name in names:
@@ -181,7 +177,7 @@ class DirectoryStore:
                 candidate = path.relative_to(self.root / bucket).as_posix()
                 if candidate.startswith(key):
                     found.append((candidate, path))
-        for candidate, path in sorted(found, key=lambda pair: pair[0].encode()):
+        for candidate, path in sorted(found, key=lambda pair: os.fsencode(pair[0])):
             with suppress(FileNotFoundError):  # deleted meanwhile
                 status = path.stat()
                 yield StoredObject(
@@ -218,7 +214,7 @@ class DirectoryStore:
             raise missing(uri) from None
 
     def write(self, uri: str, data: bytes) -> None:
-        with whole_file(self.path(uri), self.root / ".tmp", sync=True) as stream:
+        with self._appearing(uri, sync=True) as stream:
             stream.write(data)
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
@@ -230,7 +226,7 @@ class DirectoryStore:
         return _digest(data)
 
     def upload(self, path: Path, uri: str) -> None:
-        with path.open("rb") as source, self._appearing(self.path(uri)) as target:
+        with path.open("rb") as source, self._appearing(uri) as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
 
     def download(self, uri: str, path: Path) -> None:
@@ -241,11 +237,17 @@ class DirectoryStore:
         return self.path(uri).is_file()
 
     def delete(self, uri: str) -> None:
-        self.path(uri).unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self.path(uri).unlink()
 
-    def _appearing(self, path: Path) -> AbstractContextManager[BinaryIO]:
+    @contextmanager
+    def _appearing(self, uri: str, *, sync: bool = False) -> Iterator[BinaryIO]:
         # Temporary files lie outside every bucket so that no listing can meet one.
-        return whole_file(path, self.root / ".tmp")
+        try:
+            with whole_file(self.path(uri), self.root / ".tmp", sync=sync) as stream:
+                yield stream
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise _unplaceable(uri) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -1,105 +1,171 @@
-"""Damaged bytes everywhere a run reads some: refused by name or read right, never a traceback and never a hang.
-
-A round of each target has a seed; the suite runs a few. `make fuzz MINUTES=10` runs rounds until the time is up, and
-`make fuzz SEED=123` repeats the one that was named.
-"""
+"""Damaged bytes everywhere a step reads some: refused by name or read right, never a traceback and never a hang."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
+import functools
+import io
 import random
-import time
-from collections.abc import Callable, Iterator
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from sample_run import CONTRACT, PUBLISH, SampleRun, published_objects
+from fuzzing import PARTS, Rounds, damaged, in_child
+from sample_run import CONTRACT, SampleRun, published_objects
 from shard_build import DAILY_CONTRACT, build_arguments, build_environment, daily_rows, write_files
 
-from batchcast.runs.published import list_published, prune, read_forecasts, rollback
 from batchcast.steps.__main__ import main
+from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import parse_contract
-from batchcast.steps.errors import BatchcastError
+from batchcast.steps.contract.request import CONTENT_TYPES
+from batchcast.steps.errors import BatchcastError, ConfigError, parse_error
+from batchcast.steps.outcome.shard_output import read_shard
+from batchcast.steps.reading_note import keep_reading_note
+from batchcast.steps.shards.selection import parse_item_ids
 
-MINUTES = float(os.environ.get("BATCHCAST_FUZZ_MINUTES", 0))
-SEED = os.environ.get("BATCHCAST_FUZZ_SEED")
-FEW = 3
-pytestmark = pytest.mark.timeout(60 * MINUTES + 300)
 EXIT_CODES = {0, 2, 3, 75}
+PUBLISH_FLAGS = {
+    "run_id": "abc123def456",
+    "run_label": "manual",
+    "round": 0,
+    "runs_uri": "s3://bucket/runs",
+    "publish_uri": "s3://bucket/published",
+    "max_failed_records": 0,
+    "max_failed_percent": 0.0,
+    "systemic_failure_percent": 60.0,
+    "max_retry_records": 10,
+    "resume_from": "none",
+}
+WORDS = [
+    *("", "0", "-1", "9" * 30, "9" * 5000, "1e999", "nan", "inf", "auto", "none", "all", "\0", "\udcff", "\x1b[2J"),
+    *("../..", "s3://", "s3://b", "s3://bucket/../../x", "s3://bucket/runs/", "http://b/k", "0001-01-01", "9999-12-31"),
+    *("2026-01-10", "2026-13-01", "2026-01-10T00:00:00", "--run-id", "-", "ä" * 300),
+]
 
 
-def damaged(data: bytes, dice: random.Random) -> bytes:
-    """The bytes with one to three of: a flipped bit, a cut end, a part removed, repeated or replaced."""
-    changed = bytearray(data)
-    for _ in range(dice.randint(1, 3)):
-        at, size = dice.randrange(len(changed) + 1), dice.randint(1, 40)
-        match dice.randrange(5):
-            case 0 if changed:
-                changed[at % len(changed)] ^= 1 << dice.randrange(8)
-            case 1:
-                del changed[at:]
-            case 2:
-                del changed[at : at + size]
-            case 3:
-                changed[at:at] = changed[at : at + size] * dice.randint(1, 50)
-            case _:
-                changed[at : at + size] = dice.choice(
-                    [b"", b"\0" * size, b"[" * 5000, b"9" * 5000, b"\xff\xfe", b"null"]
-                )
-    return bytes(changed)
+@functools.cache
+def histories() -> list[bytes]:
+    """One history in the encodings, types and page formats that other writers have."""
+    daily = daily_rows(["aä", "b", "c"], 40)
+    dates = daily["date"]
+    delta = {"item": "DELTA_BYTE_ARRAY", "date": "DELTA_BINARY_PACKED", "sales": "DELTA_BINARY_PACKED"}
+    plain = {"item": "DELTA_LENGTH_BYTE_ARRAY", "date": "PLAIN", "sales": "BYTE_STREAM_SPLIT"}
+    written = [
+        (daily, {}),
+        (daily, {"compression": "none", "row_group_size": 30}),
+        (daily, {"compression": "gzip", "use_dictionary": False}),
+        (daily, {"compression": "zstd", "data_page_version": "2.0", "write_page_index": True}),
+        (daily, {"compression": "none", "use_dictionary": False, "write_page_checksum": True}),
+        (daily, {"compression": "none", "use_dictionary": False, "column_encoding": delta}),
+        (daily, {"compression": "none", "use_dictionary": False, "column_encoding": plain}),
+        (daily.set_column(0, "item", daily["item"].dictionary_encode()), {"compression": "none"}),
+        (daily.set_column(0, "item", daily["item"].cast(pa.large_string())), {"compression": "none"}),
+        (daily.set_column(2, "sales", daily["sales"].cast(pa.decimal128(24, 2))), {"compression": "none"}),
+        (daily.append_column("x", pa.array([[1, None], [], None] * 40)), {"compression": "none"}),
+        (daily.set_column(1, "date", dates.cast(pa.timestamp("us"))), {"compression": "none", "store_schema": False}),
+        (
+            daily.set_column(1, "date", dates.cast(pa.timestamp("ns"))),
+            {"compression": "none", "use_deprecated_int96_timestamps": True},
+        ),
+    ]
+    found = []
+    for table, options in written:
+        sink = io.BytesIO()
+        pq.write_table(table, sink, **options)
+        found.append(sink.getvalue())
+    return found
 
 
-def rounds(target: int, tmp_path: Path) -> Iterator[tuple[random.Random, Path]]:
-    """The seeds of this session, each with a folder that is empty. The four targets share the minutes."""
-    if SEED is not None:
-        seeds: Iterator[int] = iter([int(SEED)])
-    else:
-        began = time.time()
-        first = int(began) * 1000 if MINUTES else 0
-        stop = began + 60 * MINUTES / 4
-        seeds = (number for number in range(first, first + 10**6) if number - first < FEW or time.time() < stop)
-        if not MINUTES:
-            seeds = iter(range(FEW))
-    for seed in seeds:
-        if MINUTES and time.time() > stop:
-            return
-        print(f"make fuzz SEED={seed}  # target {target}")  # noqa: T201  shown by pytest when the round fails
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        yield random.Random(seed), folder
+def damaged_parquet(data: bytes, dice: random.Random) -> bytes:
+    """Half of the damage hits the footer, which is small and leads to all the rest."""
+    footer = len(data) - int.from_bytes(data[-8:-4], "little") - 8
+    if dice.randrange(4):
+        changed = bytearray(data)
+        for _ in range(dice.choice([1, 1, 2, 4])):
+            at = dice.randrange(footer if dice.randrange(2) else 0, len(data))
+            changed[at] = changed[at] ^ 1 << dice.randrange(8) if dice.randrange(3) else dice.randrange(256)
+        return bytes(changed)
+    return damaged(data, dice)
 
 
-def test_a_damaged_contract_is_refused_or_read(tmp_path: Path) -> None:
-    for dice, _ in rounds(0, tmp_path):
+def build_from_damaged(dice: random.Random, root: Path) -> None:
+    """The whole step on a history of two files, one of them damaged."""
+    history = root / "processing/input/history"
+    folder = history / dice.choice([".", ".", "date=2026-01-01", "item=b", "sales=3"])
+    write_files(history, [daily_rows(["z"])])
+    folder.mkdir(exist_ok=True)
+    (folder / "damaged.parquet").write_bytes(damaged_parquet(dice.choice(histories()), dice))
+    (root / "processing/input/contract").mkdir(parents=True, exist_ok=True)
+    zone = dice.choice(["", 'timezone = "Europe/Berlin"\n'])
+    (root / "processing/input/contract/model.toml").write_text(DAILY_CONTRACT.replace("[series]", f"[series]\n{zone}"))
+    refused_or_built(root, build_arguments())
+
+
+def refused_or_built(root: Path, arguments: list[str]) -> None:
+    """The step ends well, or with a message in the form of an error, beside no shard."""
+    message = root / "output/message"
+    message.unlink(missing_ok=True)
+    shutil.rmtree(root / "processing/output", ignore_errors=True)
+    code = main(arguments, build_environment(root))
+    assert code in EXIT_CODES
+    assert code == 0 or parse_error(message.read_text()) is not None
+    assert code == 0 or not list(root.glob("processing/output/shards/*"))
+
+
+def test_a_damaged_contract_is_refused_or_read(rounds: Rounds) -> None:
+    for dice, _ in rounds:
         for _ in range(50):
+            rounds.cases += 1
             with contextlib.suppress(BatchcastError):
                 parse_contract(damaged(dice.choice([CONTRACT, DAILY_CONTRACT]).encode(), dice))
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "[" * 400 + "]" * 400])
-def test_a_request_that_no_reader_of_json_takes_is_refused(value: str) -> None:
+def test_json_that_no_reader_takes_is_refused(value: str) -> None:
     with contextlib.suppress(BatchcastError):
         parse_contract(DAILY_CONTRACT.replace('{"item_id"', f'{{"x": {value}, "item_id"').encode())
+    with pytest.raises(ConfigError, match="s3://b/items line 1"):
+        parse_item_ids(f'{{"item_id": {value}}}'.encode(), "s3://b/items")
 
 
-def test_a_damaged_history_is_named_or_read(tmp_path: Path) -> None:
-    for dice, root in rounds(1, tmp_path):
-        history = root / "processing/input/history"
-        write_files(history, [daily_rows(["a", "b"]), daily_rows(["c"])])
+def test_a_damaged_history_is_named_or_read(rounds: Rounds) -> None:
+    rounds.few = 1
+    for dice, root in rounds:
+        in_child(build_from_damaged, dice, root, cases=40)
+        rounds.cases += 40
+
+
+def test_a_damaged_list_of_items_is_refused_or_read(rounds: Rounds) -> None:
+    lists = [b"a\nb\r\nc\n", b'\xef\xbb\xbf{"item_id": "a"}\n{"item_id": "b", "x": [1]}\n']
+    for dice, _ in rounds:
+        for _ in range(50):
+            rounds.cases += 1
+            with contextlib.suppress(BatchcastError):
+                parse_item_ids(damaged(dice.choice(lists), dice), "s3://b/items.jsonl")
+
+
+def test_arguments_that_no_pipeline_passes_are_refused_by_name(rounds: Rounds) -> None:
+    for dice, root in rounds:
+        write_files(root / "processing/input/history", [daily_rows(["a", "b"])])
         (root / "processing/input/contract").mkdir(parents=True)
         (root / "processing/input/contract/model.toml").write_text(DAILY_CONTRACT)
-        file = history / "part-1.parquet"
-        file.write_bytes(damaged(file.read_bytes(), dice))
-        code = main(build_arguments(), build_environment(root))
-        message = root / "output/message"
-        assert code in EXIT_CODES
-        assert code == 0 or message.read_text()
+        for _ in range(10):
+            rounds.cases += 1
+            pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in PUBLISH_FLAGS.items())
+            words = ["validate_and_publish", *(word for pair in pairs for word in pair)]
+            if dice.randrange(3):
+                words = build_arguments()
+            for _ in range(dice.randint(1, 2)):
+                words[dice.randrange(len(words))] = dice.choice(WORDS)
+            refused_or_built(root, words)
+            assert {path.name for path in root.iterdir()} <= {"processing", "output", "s3"}
 
 
-def test_damaged_answers_of_a_model_are_accounted_for(tmp_path: Path) -> None:
-    for dice, root in rounds(2, tmp_path):
+def test_damaged_answers_of_a_model_are_accounted_for(rounds: Rounds) -> None:
+    for dice, root in rounds:
+        rounds.cases += 1
         run = SampleRun(root=root)
         answers = run.answers()
         shard = dice.choice(sorted(answers))
@@ -111,27 +177,40 @@ def test_damaged_answers_of_a_model_are_accounted_for(tmp_path: Path) -> None:
         assert bool(published_objects(run.store)) == (report["outcome"] == "COMPLETE")
 
 
-def looks(run: SampleRun) -> list[Callable[[], object]]:
-    """What readers and operators do with what is published."""
-    return [
-        lambda: read_forecasts(PUBLISH, store=run.store),
-        lambda: list_published(PUBLISH, store=run.store),
-        lambda: rollback(PUBLISH, store=run.store),
-        lambda: prune(PUBLISH, keep=1, store=run.store),
-        lambda: run.step(),
-    ]
+def stored_answer(kind: str) -> bytes:
+    """An answer of two steps in a content type."""
+    table = pa.table({"date": ["2026-01-11", "2026-01-12"], "sales": [1.5, 2.0]})
+    match kind:
+        case "application/x-parquet":
+            sink = io.BytesIO()
+            pq.write_table(table, sink, compression="none")
+            return sink.getvalue()
+        case "text/csv":
+            return b"date,sales\n2026-01-11,1.5\n2026-01-12,2.0\n"
+        case "application/jsonlines":
+            return b'{"date": "2026-01-11", "sales": 1.5}\n{"date": "2026-01-12", "sales": 2}\n'
+    return b'[{"date": "2026-01-11", "sales": 1.5}, {"date": "2026-01-12", "sales": 2}]'
 
 
-def test_damaged_stored_documents_are_named(tmp_path: Path) -> None:
-    pytest.importorskip("batchcast.steps.store.documents", reason="stored documents are read by this module")
-    for dice, root in rounds(3, tmp_path):
-        run = SampleRun(root=root)
-        run.transform()
-        assert run.step()["outcome"] == "COMPLETE"
-        uri = dice.choice([uri for uri in published_objects(run.store) if uri.endswith(".json")])
-        data = run.store.read(uri)
-        replaced = [b"", b"{}", b"[]", b"null", b'"x"', b"[" * 100_000, json.dumps({"run_id": 7}).encode()]
-        run.store.write(uri, dice.choice([damaged(data, dice), *replaced]))
-        for look in looks(run):
-            with contextlib.suppress(BatchcastError):
-                look()
+def read_damaged_answer(dice: random.Random, root: Path) -> None:
+    """One shard of the answers that are objects of their own, in any content type: a reading an item."""
+    kind = dice.choice(CONTENT_TYPES)
+    shape = f'[request]\nmode = "object"\naccept = "{kind}"'
+    text = DAILY_CONTRACT.replace("[request]", shape).replace("forecast[*]", "[*]").replace('item_id = "item_id"\n', "")
+    contract = parse_contract(text.encode())
+    expected = Expected.of(
+        contract.outputs, pa.scalar("2026-01-10").cast(pa.date32()).as_py(), 2, request=contract.request
+    )
+    data = stored_answer(kind)
+    assert [type(one).__name__ for one in read_shard("s", data, [["a"]], expected).readings] == ["Usable"]
+    spoiled = damaged_parquet(data, dice) if kind == "application/x-parquet" else damaged(data, dice)
+    with keep_reading_note(root / "output/message"):
+        readings = read_shard("s", dice.choice([spoiled, spoiled, dice.choice(PARTS)]), [["a"]], expected).readings
+    assert len(readings) == 1
+
+
+def test_damaged_answers_of_any_content_type_have_a_reading(rounds: Rounds) -> None:
+    rounds.few = 1
+    for dice, root in rounds:
+        in_child(read_damaged_answer, dice, root, cases=60)
+        rounds.cases += 60

@@ -254,7 +254,7 @@ def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
         split_uri(uri)
 
 
-@pytest.mark.parametrize("key", ["", "a//b", "../b", "a/./b", "a/"])
+@pytest.mark.parametrize("key", ["", "a//b", "../b", "a/./b", "a/", "a\0", "\udcff", "a" * 256, "a/" * 512 + "b"])
 def test_a_directory_refuses_keys_that_would_leave_it_or_have_no_file(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match="cannot hold the key"):
         DirectoryStore(tmp_path).write(f"{BUCKET}/{key}", b"")

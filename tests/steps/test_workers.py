@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchcast.steps.errors import DataError, Problem, ServiceError, parse_error
-from batchcast.steps.history.reading_note import reading
 from batchcast.steps.history.workers import Advance, Progress, Workers
+from batchcast.steps.reading_note import reading
 
 
 def square(advance: Advance, number: int) -> int:
@@ -70,7 +70,7 @@ def test_a_process_that_aborts_is_a_data_error_that_names_the_file_it_read(tmp_p
 
 def test_the_step_that_aborts_leaves_an_exit_message_that_names_the_file(tmp_path: Path) -> None:
     program = (
-        "import os, pathlib\nfrom batchcast.steps.history.reading_note import keep_reading_note, reading\n"
+        "import os, pathlib\nfrom batchcast.steps.reading_note import keep_reading_note, reading\n"
         f"with keep_reading_note(pathlib.Path({str(tmp_path / 'output/message')!r})):\n"
         "    with reading('good.parquet'): pass\n    with reading('bad.parquet'): os.abort()\n"
     )

@@ -66,7 +66,7 @@ def parse_definition(text: str) -> Definition:
     """
     try:
         document = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(Problem("definition", f"the definition is not JSON: {error}.")) from None
     reader = _Reader()
     definition = reader.definition(document)

@@ -77,7 +77,7 @@ def load_prices(path: Path = PRICES_FILE) -> PriceTable:
         )
     except OSError as error:
         raise ConfigError(Problem("prices", f"cannot be read: {error.strerror}.", where=str(path))) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"is no price table ({error})."
         raise ConfigError(
             Problem("prices", what, where=str(path), remedy="Use the shape of planner/prices.json.")

@@ -9,7 +9,6 @@ take the place of the first ones.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import BinaryIO
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.outcome.reconcile import check_records
 from batchcast.steps.shards.layout import output_uri, shard_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.shards.manifest import Manifest, read_stored_run
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
 
 _DIGITS = 8
@@ -74,11 +73,7 @@ class AsyncRun:
 
 def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
     """Raises ObjectMissingError when the run has no shards, DataError when they are not what its manifest says."""
-    import pyarrow.parquet as pq
-
-    folder = join_uri(runs_uri, run_id, "manifest")
-    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-    table = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+    manifest, table = read_stored_run(store, runs_uri, run_id)
     check_records(manifest, table)
     text = manifest.request_text
     if text.several or text.by_object:

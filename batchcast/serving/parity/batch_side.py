@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 import time
@@ -12,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
@@ -29,7 +27,7 @@ from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
 from batchcast.steps.outcome.shard_output import Document, read_documents
 from batchcast.steps.shards.layout import output_uri, shard_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest
+from batchcast.steps.shards.manifest import Manifest, read_stored_run
 from batchcast.steps.shards.request_text import PLAIN_TEXT
 from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
@@ -135,10 +133,8 @@ def _whole_documents(data: bytes, request: Request) -> list[Document]:
 
 def _run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:
     """The run's manifest, and of its records those in some of its shards."""
-    folder = join_uri(runs_uri, run_id, "manifest")
     try:
-        manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-        table = pq.read_table(io.BytesIO(store.read(join_uri(folder, RECORDS_FILE))))
+        manifest, table = read_stored_run(store, runs_uri, run_id)
     except ObjectMissingError as error:
         what = f"run {run_id} has no shards."
         raise ConfigError(Problem("unknown_run", what, "--against", "Name a run whose shards were built.")) from error

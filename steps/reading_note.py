@@ -19,7 +19,7 @@ _WHAT = (
     "the process ended while it read this file. It is damaged, or one of its columns is encrypted; "
     "after exit code 137 the memory did not suffice."
 )
-_REMEDY = "Write the file again, or leave it out of HistoryUri."
+_REMEDY = "Write the file again, or leave it out."
 _descriptor: int | None = None
 
 
@@ -46,26 +46,26 @@ def open_reading_note(path: Path) -> int:
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
+def reading(name: str, *, code: str = "unreadable", remedy: str = _REMEDY) -> Iterator[None]:
     """Note the file for as long as it is read. Raises DataError in place of whatever the reader raises."""
-    with _noted(name):
+    with _noted(name, remedy):
         try:
             yield
         except BatchcastError:
             raise
         except Exception as error:
             # Arrow has no one error for a damaged file: a name or a date in it is at times the interpreter's to refuse.
-            what = f"cannot be read: {error or type(error).__name__}."
-            raise DataError(Problem("unreadable", what, name, "Write the file again.")) from error
+            what = f"cannot be read: {str(error).rstrip('.') or type(error).__name__}."
+            raise DataError(Problem(code, what, name, remedy)) from error
 
 
 @contextmanager
-def _noted(name: str) -> Iterator[None]:
+def _noted(name: str, remedy: str) -> Iterator[None]:
     if _descriptor is None:
         yield
         return
     descriptor = _descriptor
-    text = str(DataError(Problem("reader_aborted", _WHAT, name, _REMEDY))).encode(errors="backslashreplace")
+    text = str(DataError(Problem("reader_aborted", _WHAT, name, remedy))).encode(errors="backslashreplace")
     os.pwrite(descriptor, text, 0)
     os.ftruncate(descriptor, len(text))
     try:
