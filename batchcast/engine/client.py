@@ -30,6 +30,7 @@ Answer = dict[str, Any]
 # Their request is checked where jobs are made, those of pipelines too.
 _CHECKED_BY_JOBS = ("CreateProcessingJob", "CreateTransformJob")
 _PIPELINES = Listing(answer="PipelineSummaries", name="PipelineName")
+_VERSIONS = Listing(answer="PipelineVersionSummaries", name="PipelineVersionId")
 _EXECUTIONS = Listing(answer="PipelineExecutionSummaries", name="PipelineExecutionArn", created="StartTime")
 _STEPS = Listing(answer="PipelineExecutionSteps", name="StepName", created="StartTime")
 _PARAMETERS = Listing(answer="PipelineParameters", name="Name", created="Name", newest_first=False)
@@ -158,6 +159,9 @@ def _operations(
         "DescribePipeline": lambda request: pipelines.describe_pipeline(workspace, request),
         "DeletePipeline": lambda request: pipelines.delete_pipeline(workspace, request),
         "ListPipelines": lambda request: listed(_PIPELINES, pipelines.pipeline_summaries(workspace), request),
+        "ListPipelineVersions": lambda request: listed(
+            _VERSIONS, pipelines.version_summaries(workspace, request), request
+        ),
         "StartPipelineExecution": lambda request: executions.start_execution(workspace, request, step_faults),
         "StopPipelineExecution": lambda request: executions.stop_execution(workspace, request),
         "RetryPipelineExecution": lambda request: executions.retry_execution(workspace, request, step_faults),

@@ -24,7 +24,7 @@ from batchcast.steps.store.objects import ObjectStore
 
 _STATE = "state"
 # A model that is only declared was never created: its description has to have a time all the same.
-_PIPELINE = {"PipelineName": str, "PipelineDefinition": str, "LastModifiedTime": str}
+_PIPELINE = {"PipelineName": str, "Versions": list, "LastModifiedTime": str}
 _EXECUTION = {
     "PipelineName": str,
     "PipelineExecutionId": str,

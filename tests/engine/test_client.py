@@ -145,6 +145,26 @@ def test_a_running_execution_keeps_the_definition_it_was_started_with(tmp_path: 
     assert set(steps_of(client, newer)) == {"B"}
 
 
+def test_p23_a_definition_is_a_version_that_can_be_described_and_run(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    first = start(client, processing("A", "pass"))
+    ended(client, first)
+    old = client.describe_pipeline(PipelineName="p")["PipelineDefinition"]
+    new = definition(processing("B", "pass"))
+    assert client.update_pipeline(PipelineName="p", PipelineDefinition=new)["PipelineVersionId"] == 2
+    assert client.update_pipeline(PipelineName="p", PipelineDefinition=new)["PipelineVersionId"] == 2
+    assert client.describe_pipeline(PipelineName="p")["PipelineDefinition"] == new
+    assert client.describe_pipeline(PipelineName="p", PipelineVersionId=1)["PipelineDefinition"] == old
+    again = client.start_pipeline_execution(PipelineName="p", PipelineVersionId=1)["PipelineExecutionArn"]
+    assert ended(client, again)["PipelineVersionId"] == 1
+    assert set(steps_of(client, again)) == {"A"}
+    listed = client.list_pipeline_versions(PipelineName="p")["PipelineVersionSummaries"]
+    assert [each["PipelineVersionId"] for each in listed] == [2, 1]
+    assert [each.get("LastExecutionPipelineExecutionArn") for each in listed] == [None, again]
+    with pytest.raises(ServiceException, match="ResourceNotFound: Pipeline version 3 of"):
+        client.start_pipeline_execution(PipelineName="p", PipelineVersionId=3)
+
+
 def test_the_experiment_of_an_execution_is_described(tmp_path: Path) -> None:
     client = local(tmp_path)
     names = {"ExperimentName": {"Get": "Execution.PipelineName"}, "TrialName": {"Get": "Execution.PipelineExecutionId"}}

@@ -131,8 +131,10 @@ def test_what_is_refused_is_a_member_of_the_service_model(operation: str) -> Non
 
 def test_r05_a_refused_member_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotEmulatedError) as refused:
-        local(tmp_path).start_pipeline_execution(PipelineName="p", PipelineVersionId=1, MlflowExperimentName="x")
-    assert "PipelineVersionId: is not emulated locally. Local pipelines have one version" in str(refused.value)
+        local(tmp_path).start_pipeline_execution(
+            PipelineName="p", PipelineVersionAlias="live", MlflowExperimentName="x"
+        )
+    assert "PipelineVersionAlias: is not emulated locally. Local versions have no aliases" in str(refused.value)
     assert "MlflowExperimentName" in str(refused.value)
 
 
@@ -258,6 +260,7 @@ def _pipelines(client: Any, workspace: Path) -> None:
     ended(client, client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"])
     client.describe_pipeline(PipelineName="p")
     client.list_pipelines()
+    client.list_pipeline_versions(PipelineName="p")
     client.delete_pipeline(PipelineName="p")
 
 

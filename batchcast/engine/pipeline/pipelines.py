@@ -1,4 +1,7 @@
-"""Pipelines as resources: create, update, describe, delete, list."""
+"""Pipelines as resources: create, update, describe, delete, list; their versions, one a definition.
+
+An update with another definition makes a version, counted from 1; one with the same text makes none (our pick).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     record = {
         **{key: request[key] for key in _KEPT if key in request},
         "PipelineName": name,
-        "PipelineDefinition": _definition(workspace, request),
+        "Versions": [_version(_definition(workspace, request), moment)],
         "ClientRequestToken": request["ClientRequestToken"],
         "CreationTime": moment,
         "LastModifiedTime": moment,
@@ -39,16 +42,19 @@ def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
 def update_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """Executions that run keep the definition they were started with."""
     record = find_pipeline(workspace, request["PipelineName"])
+    moment = now()
     record |= {key: request[key] for key in _KEPT if key in request}
     if "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request:
-        record["PipelineDefinition"] = _definition(workspace, request)
-    workspace.pipelines.write(record["PipelineName"], record | {"LastModifiedTime": now()})
-    return {"PipelineArn": arn("pipeline", record["PipelineName"])}
+        definition = _definition(workspace, request)
+        if definition != record["Versions"][-1]["PipelineDefinition"]:
+            record["Versions"].append(_version(definition, moment))
+    workspace.pipelines.write(record["PipelineName"], record | {"LastModifiedTime": moment})
+    return {"PipelineArn": arn("pipeline", record["PipelineName"]), "PipelineVersionId": len(record["Versions"])}
 
 
 def describe_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The pipeline, and when it last ran."""
-    record = find_pipeline(workspace, request["PipelineName"])
+    """The pipeline with the definition of one version, the latest unless named, and when it last ran."""
+    record = find_version(workspace, request)
     answer = {key: record[key] for key in _DESCRIBED if key in record}
     last = _last_run(workspace, record["PipelineName"])
     answer |= {"PipelineArn": arn("pipeline", record["PipelineName"]), "PipelineStatus": "Active"}
@@ -88,6 +94,40 @@ def find_pipeline(workspace: Workspace, name_or_arn: str) -> Record:
     if record is None or full != arn("pipeline", name):
         raise ServiceException("ResourceNotFound", f"Pipeline '{full}' does not exist.")
     return record
+
+
+def find_version(workspace: Workspace, request: Mapping[str, Any]) -> Record:
+    """The record of a pipeline with `PipelineDefinition`, `DefinitionTime` and `PipelineVersionId` of the version that
+    the request names, or else of the latest. Raises ServiceException `ResourceNotFound`."""
+    record = find_pipeline(workspace, request["PipelineName"])
+    number = request.get("PipelineVersionId", len(record["Versions"]))
+    if number > len(record["Versions"]):
+        what = f"Pipeline version {number} of '{arn('pipeline', record['PipelineName'])}' does not exist."
+        raise ServiceException("ResourceNotFound", what)
+    version = record["Versions"][number - 1]
+    named = {"PipelineVersionId": number, "DefinitionTime": version["CreationTime"]}
+    return {**record, **named, "PipelineDefinition": version["PipelineDefinition"]}
+
+
+def version_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every version of a pipeline as ListPipelineVersions shows it, with the last execution of each."""
+    record = find_pipeline(workspace, request["PipelineName"])
+    executions = [each for each in workspace.executions.all() if each["PipelineName"] == record["PipelineName"]]
+    for number, version in enumerate(record["Versions"], start=1):
+        pipeline = arn("pipeline", record["PipelineName"])
+        ran = [each for each in executions if each.get("PipelineVersionId") == number]
+        last = max(ran, key=lambda each: str(each["CreationTime"]), default=None)
+        ran_last = f"{pipeline}/execution/{last['PipelineExecutionId']}" if last else None
+        yield {
+            "PipelineArn": pipeline,
+            "PipelineVersionId": number,
+            "CreationTime": version["CreationTime"],
+            **({"LastExecutionPipelineExecutionArn": ran_last} if ran_last else {}),
+        }
+
+
+def _version(definition: str, moment: str) -> dict[str, str]:
+    return {"PipelineDefinition": definition, "CreationTime": moment}
 
 
 def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from batchcast.engine.pipeline.execution.executor import start_executor
 from batchcast.engine.pipeline.execution.record import EXECUTING, execution_arn, find_execution, new_execution
 from batchcast.engine.pipeline.expressions import text_of
 from batchcast.engine.pipeline.parameters import parameter_values
-from batchcast.engine.pipeline.pipelines import find_pipeline
+from batchcast.engine.pipeline.pipelines import find_pipeline, find_version
 from batchcast.engine.state import Record, arn, now
 from batchcast.engine.workspace import Workspace
 
@@ -27,7 +27,7 @@ StepFaults = Mapping[str, Sequence[str]]
 
 def start_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
     """Record a new execution and drive it in the background; the same token again answers with the same execution."""
-    pipeline = find_pipeline(workspace, request["PipelineName"])
+    pipeline = find_version(workspace, request)
     with workspace.executions.exclusive():
         for record in workspace.executions.all():
             if _is_same_call(record, pipeline, request):
@@ -158,6 +158,7 @@ _DESCRIBED = (
     "LastModifiedTime",
     "ParallelismConfiguration",
     "SelectiveExecutionConfig",
+    "PipelineVersionId",
     "RoleArn",
 )
 
