@@ -124,7 +124,7 @@ def run_many(folder: Path, history: Path, contract: str, model_url: str, **param
 
 def write_rows(folder: Path, *parts: pa.Table) -> Path:
     """A Parquet file for each part."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number, part in enumerate(parts):
         pq.write_table(part, folder / f"{number}.parquet")
     return folder

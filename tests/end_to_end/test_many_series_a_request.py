@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from many_series import CONTRACT, SERVER, STEPS, item_name, many_rows, run_many, write_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from many_series import CONTRACT, DAYS, LAST_DAY, SERVER, STEPS, item_name, many_rows, run_many, write_rows
+from two_steps import PUBLISH, RUNS, TwoSteps
 
 from batchcast.engine.server.model_server import ModelCommand
+from batchcast.runs.published import read_forecasts
 from batchcast.session.workspace_models import served_model
+from batchcast.steps.outcome.ledger import read_ledger
 
 ITEMS, TOGETHER, POISON = 10_000, 64, 4_711
 REQUESTS = -(-ITEMS // TOGETHER)
@@ -43,3 +50,55 @@ def test_one_bad_series_in_ten_thousand_costs_itself_and_the_requests_that_are_s
     assert (first.records_total, retry.records_total) == (ITEMS, TOGETHER)
     assert (retry.records_done, retry.files_done) == (TOGETHER - 1, TOGETHER)
     assert ITEMS - TOGETHER - REQUESTS < first.records_done < ITEMS
+
+
+FEW, RUN = 24, "run1"
+WAYS = st.fixed_dictionaries(
+    {
+        "files": st.integers(1, 3),
+        "order": st.randoms(use_true_random=False),
+        "items_per_request": st.integers(1, 7),
+        "travel": st.sampled_from(["", 'pairing = "position"', 'mode = "object"']),
+        "per_shard": st.integers(0, FEW),
+        "instances": st.integers(1, 3),
+        "concurrency": st.integers(1, 4),
+    }
+)
+
+
+def cut_run(root: Path, model_url: str, bad: frozenset[int], way: dict[str, Any]) -> TwoSteps:
+    """A run to its end, of the same rows in any order, cut into files, shards and requests in any way."""
+    rows, places = many_rows(FEW, bad), list(range(FEW * DAYS))
+    way["order"].shuffle(places)
+    contract = CONTRACT.format(items=way["items_per_request"]).replace("[request]", f"[request]\n{way['travel']}")
+    run = TwoSteps(root, contract=contract)
+    (root / "history" / "sales.parquet").unlink()
+    write_rows(root / "history", *(rows.take(places[number :: way["files"]]) for number in range(way["files"])))
+    sizes = {
+        "transform_instance_count": way["instances"],
+        "max_concurrent_transforms": way["concurrency"],
+        "records_per_shard": way["per_shard"],
+    }
+    assert run.build(RUN, run_date=LAST_DAY, forecast_horizon=STEPS, **sizes) == 0
+    tolerated = {"max_failed_records": 3, "max_retry_records": 10_000}
+    for number in (0, 1):
+        run.transform_on_engine(RUN, number, model_url, way["instances"], way["concurrency"])
+        if run.publish(RUN, number, **tolerated)["outcome"] != "RETRY":
+            break
+    return run
+
+
+@settings(max_examples=20)
+@given(bad=st.frozensets(st.integers(0, FEW - 1), max_size=3), way=WAYS)
+def test_no_way_of_cutting_a_run_changes_what_is_published(
+    model_url: str, bad: frozenset[int], way: dict[str, Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = cut_run(Path(folder), model_url, bad, way).store
+        frame = read_forecasts(PUBLISH, store=store)
+        ledger = read_ledger(store.path(f"{RUNS}{RUN}/report/ledger.parquet"))
+    published = {item: rows["sales"].tolist() for item, rows in frame.groupby("item_id")}
+    assert published == {item_name(n): [float(n)] * STEPS for n in range(FEW) if n not in bad}
+    lost = {item_name(n): ("failed", "no_answer_after_retry") for n in bad}
+    expected = {item_name(n): ("ok", "") for n in range(FEW)} | lost
+    assert {row.item_id: (row.status, row.reason) for row in ledger} == expected
