@@ -17,10 +17,11 @@ from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 from tuning_document import write_tuning_document
 
 from batchcast.account.deploy_settings import read_deploy_settings
-from batchcast.engine import LocalSageMaker, ModelUrl
+from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.faults import parse_fault_plan
 from batchcast.engine.pipeline.definition_reader import parse_definition
+from batchcast.engine.server.model_server import ModelUrl
 from batchcast.pipelines.cron import parse_cron
 from batchcast.pipelines.lint.lint import lint
 from batchcast.pipelines.lint.template_rules import parse_template_text
