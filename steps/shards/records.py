@@ -29,7 +29,9 @@ from batchcast.steps.store.objects import whole_file
 __all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
 
 Numbers = npt.NDArray[np.int64]
-
+_Record = tuple[int, str, bytes]
+"""The place of a record, its item id and its text."""
+_Request = list[_Record]
 
 WRITTEN_SCHEMA = pa.schema(
     [
@@ -84,7 +86,7 @@ class RecordWriter:
             for record in self._records(chunk, renderer, names, built, advance)
         )
         for shard, members in itertools.groupby(records, key=lambda record: self._shard_of(record[0])):
-            self._write_shard(shard, members, names, built)
+            self._write_shard(shard, members, built)
         return built
 
     def _shard_of(self, place: int) -> int:
@@ -97,8 +99,8 @@ class RecordWriter:
         names: Mapping[int, tuple[str, ...]],
         built: BuiltRecords,
         advance: Advance,
-    ) -> Iterator[tuple[int, bytes]]:
-        """Places and lines that can be sent; the others go to `built`."""
+    ) -> Iterator[_Record]:
+        """Those that can be sent; the others go to `built`."""
         advance(len(chunk.keys))
         series = self.contract.series
         chunk = newest_steps(merge_rows(chunk, series, self.axis), series, self.axis)
@@ -113,23 +115,17 @@ class RecordWriter:
         kept = fill_steps(chunk.only(good), series, self.axis)
         fits = good[good]
         for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
-            item_ids = ["/".join(names[place])]
-            if not self.request_text.fits(item_ids, len(record), self.max_bytes):
-                size = self.request_text.size(item_ids, len(record))
+            item_id = "/".join(names[place])
+            if not self.request_text.fits([item_id], len(record), self.max_bytes):
+                size = self.request_text.size([item_id], len(record))
                 built.quarantined[place] = too_large(f"{size:,}", self.max_bytes)
                 fits[n] = False
             else:
-                yield place, record
+                yield place, item_id, record
         built.naive.append(seasonal_naive(kept.only(fits), self.contract.series.targets, self.axis))
 
-    def _write_shard(
-        self,
-        number: int,
-        records: Iterator[tuple[int, bytes]],
-        names: Mapping[int, tuple[str, ...]],
-        built: BuiltRecords,
-    ) -> None:
-        requests = self._requests(records, names)
+    def _write_shard(self, number: int, records: Iterator[_Record], built: BuiltRecords) -> None:
+        requests = self._requests(records)
         name = shard_name(number, len(self.shard_starts) - 1, self.request_text)
         if not self.request_text.by_object:
             self._write_object(name, requests, built)
@@ -140,23 +136,24 @@ class RecordWriter:
             own = f"{stem}-{extra}{self.request_text.suffix}" if extra else name
             self._write_object(own, iter([request]), built)
 
-    def _requests(
-        self, records: Iterator[tuple[int, bytes]], names: Mapping[int, tuple[str, ...]]
-    ) -> Iterator[_Request]:
+    def _requests(self, records: Iterator[_Record]) -> Iterator[_Request]:
         """Requests of as many records as are declared, or of fewer, where more would not fit the payload limit."""
         most = self.contract.request.items_per_request
-        request, size = _Request([], [], []), 0
-        for place, record in records:
-            item_id = "/".join(names[place])
-            if request.places and (
-                len(request.places) == most
-                or not self.request_text.fits([*request.item_ids, item_id], size + len(record), self.max_bytes)
+        if most == 1:
+            yield from ([record] for record in records)
+            return
+        request: _Request = []
+        size = 0
+        for one in records:
+            _, item_id, record = one
+            item_ids = [item_id for _, item_id, _ in request]
+            if request and (
+                len(request) == most
+                or not self.request_text.fits([*item_ids, item_id], size + len(record), self.max_bytes)
             ):
                 yield request
-                request, size = _Request([], [], []), 0
-            request.places.append(place)
-            request.item_ids.append(item_id)
-            request.records.append(record)
+                request, size = [], 0
+            request.append(one)
             size += len(record)
         yield request
 
@@ -164,24 +161,17 @@ class RecordWriter:
         digest = hashlib.sha256()
         rows: list[tuple[int, str, int, int, int, str]] = []
         first = last = ""
+        end = b"" if self.request_text.by_object else b"\n"
         with whole_file(self.directory / name, self.directory) as stream:
             for line, request in enumerate(requests):
-                for position, (place, record) in enumerate(zip(request.places, request.records, strict=True)):
+                for position, (place, _, record) in enumerate(request):
                     rows.append((place, name, line, position, len(record), hashlib.sha256(record).hexdigest()))
-                first, last = first or request.item_ids[0], request.item_ids[-1]
-                text = self.request_text.request(request.item_ids, request.records)
-                for piece in (text,) if self.request_text.by_object else (text, b"\n"):
-                    digest.update(piece)
-                    stream.write(piece)
+                first, last = first or request[0][1], request[-1][1]
+                text = self.request_text.request([one[1] for one in request], [one[2] for one in request]) + end
+                digest.update(text)
+                stream.write(text)
             size = stream.tell()
         built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
         built.shards.append(
             Shard(name=name, records=len(rows), bytes=size, sha256=digest.hexdigest(), first_item=first, last_item=last)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    places: list[int]
-    item_ids: list[str]
-    records: list[bytes]

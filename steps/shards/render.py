@@ -7,8 +7,8 @@ record is a slice of that buffer. No Python object is made for a row.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ class RecordRenderer:
         self._table: Table | None = read_table(contract.request.series) if contract.request.tabular else None
         self._parquet = contract.request.content_type == PARQUET
         self._csv = self._table is not None
-        self._quoted = csv_field if self._csv else _quoted
+        self._quoted = csv_field if self._csv else encode_basestring
         self._axis = axis
         self._names = names
         self._id_types = id_types
@@ -276,7 +276,3 @@ def _bodies(rows: pa.Array, chunk: Chunk, *, separator: str) -> Texts:
 
 def _joined(texts: Sequence[pa.Array | str]) -> pa.Array:
     return pc.binary_join_element_wise(*texts, "") if len(texts) > 1 else texts[0]
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

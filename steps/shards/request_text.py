@@ -7,9 +7,9 @@ in every request of a run, so that each can be cut out by the records' sizes, by
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 
 from batchcast.steps.shards.parquet_rows import cut_file, join_files
 
@@ -44,7 +44,8 @@ class RequestText:
         parts = [self.head.encode(), self.separator.encode().join(records), self.tail.encode()]
         if not self.enveloped:
             return b"".join(parts)
-        ids = json.dumps(list(item_ids) if self.several else item_ids[0], ensure_ascii=False, separators=(",", ":"))
+        texts = ",".join(map(encode_basestring, item_ids))
+        ids = f"[{texts}]" if self.several else texts
         return b"".join([_OPEN, *parts, _ID, ids.encode(), b"}"])
 
     def size(self, item_ids: Sequence[str], records: int) -> int:
