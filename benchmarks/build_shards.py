@@ -2,6 +2,7 @@
 
     python benchmarks/build_shards.py --work /tmp/build-shards                # about 2 GB of JSONL: half an hour
     python benchmarks/build_shards.py --work /tmp/build-shards --size 0.05    # a try-out
+    python benchmarks/build_shards.py --work /tmp/build-shards --baseline 2e60f79^    # against another commit
 
 Two seeded histories of eight columns, rows shuffled: `long` has items of 6,000 to 10,000 hourly rows in 14 monthly
 files, `short` has items of 90 daily rows in 3 files. The programs run one after the other, round after round, because
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -36,6 +38,11 @@ from contract_text import contract_text  # noqa: E402
 
 SAMPLE_SECONDS = 0.1
 COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
+FLAGS = """
+--run-id benchmark000 --run-date auto --run-label benchmark --forecast-horizon 31 --transform-instance-count 20
+--max-concurrent-transforms 4 --max-payload-in-mb 6 --records-per-shard 0 --systemic-failure-percent 0 --items-uri all
+--resume-from none --runs-uri s3://bucket/runs --publish-uri none --processes
+"""
 EVENTS = ['summer "sale"', "café\\weeks", "大売り出し"]
 
 
@@ -132,38 +139,17 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
     (root / "processing/input/history").symlink_to(history)
     columns = ", ".join(f'"{name}": ${name}' for name in COLUMNS)
     (root / "processing/input/contract/model.toml").write_text(contract(columns))
-    flags = {
-        "run-id": "benchmark000",
-        "run-date": "auto",
-        "run-label": "benchmark",
-        "forecast-horizon": 31,
-        "transform-instance-count": 20,
-        "max-concurrent-transforms": 4,
-        "max-payload-in-mb": 6,
-        "records-per-shard": 0,
-        "systemic-failure-percent": 0,
-        "items-uri": "all",
-        "resume-from": "none",
-        "runs-uri": "s3://bucket/runs",
-        "publish-uri": "none",
-        "processes": processes,
-    }
-    words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
-    return [
-        "env",
-        f"OPT_ML={root}",
-        f"BATCHCAST_OBJECT_STORE={output}",
-        sys.executable,
-        "-m",
-        "batchcast.steps",
-        "build_shards",
-        *words,
-    ]
+    places = ["env", f"OPT_ML={root}", f"BATCHCAST_OBJECT_STORE={output}"]
+    return [*places, sys.executable, "-m", "batchcast.steps", "build_shards", *FLAGS.split(), str(processes)]
 
 
-def pandas_loop(history: Path, output: Path) -> list[str]:
-    """The command that runs the loop everybody writes first."""
-    return [sys.executable, __file__, "--pandas-loop", str(history), str(output / "records.jsonl")]
+def builder_of(commit: str, work: Path) -> Callable[[Path, Path, int], list[str]]:
+    """What makes the command that runs the step of another commit, with that commit's own contract."""
+    tree = work / "baseline"
+    if not tree.exists():
+        subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=REPOSITORY, check=True)
+    make = runpy.run_path(str(tree / "benchmarks" / "build_shards.py"))["builder"]
+    return lambda history, output, processes: ["env", "-C", str(tree), *make(history, output, processes)]
 
 
 def run_pandas_loop(history: Path, output: Path) -> None:
@@ -233,16 +219,19 @@ def _anonymous_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
-def compare(shape: Shape, size: float, rounds: int, work: Path) -> list[str]:
+def compare(shape: Shape, size: float, rounds: int, work: Path, baseline: str | None) -> list[str]:
     """The lines of the table of one history."""
     history = work / f"history-{shape.name}"
     shutil.rmtree(history, ignore_errors=True)
     rows = make_history(shape, size, history)
     programs: dict[str, Callable[[Path], list[str]]] = {
-        "pandas loop": lambda output: pandas_loop(history, output),
+        "pandas loop": lambda output: [sys.executable, __file__, "--pandas-loop", str(history), str(output / "lines")],
         "build_shards, 1 process": lambda output: builder(history, output, 1),
         "build_shards, 2 processes": lambda output: builder(history, output, 2),
     }
+    if baseline is not None:
+        of_baseline = builder_of(baseline, work)
+        programs[f"build_shards of {baseline}, 1 process"] = lambda output: of_baseline(history, output, 1)
     runs: dict[str, list[Measured]] = {name: [] for name in programs}
     written = 0
     for number in range(rounds):
@@ -280,6 +269,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size (default 1: 2 GB of JSONL)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shape", choices=[shape.name for shape in SHAPES], help="only one of the histories")
+    parser.add_argument("--baseline", metavar="COMMIT", help="measure the step of this commit too, in the same rounds")
     parser.add_argument("--result", type=Path, help="a Markdown file for the table")
     parser.add_argument("--pandas-loop", type=Path, nargs=2, metavar=("HISTORY", "OUTPUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -290,7 +280,7 @@ def main() -> None:
         parser.error("--work is required")
     lines = ["# build_shards against a pandas loop", ""]
     for shape in [shape for shape in SHAPES if options.shape in (None, shape.name)]:
-        lines += compare(shape, options.size, options.rounds, options.work.resolve())
+        lines += compare(shape, options.size, options.rounds, options.work.resolve(), options.baseline)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
     lines.append(f"{machine}, {libraries}; medians of {options.rounds} rounds.")
