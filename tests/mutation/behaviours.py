@@ -29,11 +29,12 @@ def tests_of(behaviour: str) -> list[str]:
 
 def survives(behaviour: str, change: dict[str, str]) -> bool:
     """Whether the behaviour's tests pass without it."""
-    path = ROOT / change["file"]
-    source = path.read_text(encoding="utf-8")
+    found = [path for path in (ROOT / "batchcast" / "engine").rglob("*.py") if change["was"] in path.read_text("utf-8")]
+    source = "".join(path.read_text("utf-8") for path in found)
     if source.count(change["was"]) != 1:
-        raise SystemExit(f"{behaviour}: {change['was']!r} stands {source.count(change['was'])} times in {path}")
-    module = change["file"].removesuffix(".py").replace("/", ".")
+        raise SystemExit(f"{behaviour}: {change['was']!r} stands {source.count(change['was'])} times in the engine")
+    (path,) = found
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     if not _survives(module, path, tests_of(behaviour), Mutant(0, "nothing", ast.parse(source))):
         raise SystemExit(f"{' '.join(tests_of(behaviour))} fail with {path} as it is")
     tree = ast.parse(source.replace(change["was"], change["is"]))
