@@ -13,7 +13,9 @@ from typing import Any
 
 
 def forecast(record: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one record. Raises ValueError for one that is refused."""
+    """The answer to one record, or to the list in `records`. Raises ValueError for one that is refused."""
+    if "records" in record:
+        return {"answers": [forecast(one) for one in record["records"]]}
     if record["item_id"] in sys.argv[2:]:
         raise ValueError(f"cannot read promo of {record['item_id']}")
     rows = record["historical_rows"]

@@ -56,8 +56,10 @@ def lines_exchanged(_: str, data: bytes) -> bytes:
     return second + first
 
 
-def answers_exchanged(_: str, data: bytes) -> bytes:
+def answers_exchanged(output: str, data: bytes) -> bytes:
     first, second = (json.loads(line) for line in data.splitlines())
+    if "SageMakerOutput" not in first:
+        return lines_exchanged(output, data)
     first["SageMakerOutput"], second["SageMakerOutput"] = second["SageMakerOutput"], first["SageMakerOutput"]
     return b"".join(json.dumps(line).encode() + b"\n" for line in (first, second))
 
@@ -69,7 +71,7 @@ def once(edit: Edit) -> Edit:
 
 def poison_garbled(output: str, data: bytes) -> bytes:
     """The line of one item arrives cut, whichever shard it is in."""
-    return first_line_cut(output, data) if record_of(POISON).encode() in data.partition(b"\n")[0] else data
+    return first_line_cut(output, data) if f'"{POISON}"'.encode() in data.partition(b"\n")[0] else data
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from many_series import CONTRACT, DAYS, LAST_DAY, SERVER, STEPS, item_name, many_rows, run_many, write_rows
 from two_steps import PUBLISH, RUNS, TwoSteps
 
-from batchcast.engine.server.model_server import ModelCommand
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 from batchcast.runs.published import read_forecasts
 from batchcast.session.workspace_models import served_model
 from batchcast.steps.outcome.ledger import read_ledger
@@ -82,7 +82,8 @@ def cut_run(root: Path, model_url: str, bad: frozenset[int], way: dict[str, Any]
     assert run.build(RUN, run_date=LAST_DAY, forecast_horizon=STEPS, **sizes) == 0
     tolerated = {"max_failed_records": 3, "max_retry_records": 10_000}
     for number in (0, 1):
-        run.transform_on_engine(RUN, number, model_url, way["instances"], way["concurrency"])
+        model = ModelUrl(url=model_url)
+        run.transform_on_engine(RUN, number, model, instances=way["instances"], concurrency=way["concurrency"])
         if run.publish(RUN, number, **tolerated)["outcome"] != "RETRY":
             break
     return run
