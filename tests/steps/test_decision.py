@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.steps.outcome.decision import Findings, Tolerance, decide
+from batchcast.steps.outcome.decision import Findings, Tolerance, decide, held_error
 from batchcast.steps.outcome.ledger import Tally
 
 
@@ -128,6 +128,9 @@ BOUNDS = [
     ({"ok": 0, "quarantined": 3}, {"max_failed_records": 3, "systemic_failure_percent": 0.0}, "HELD"),
     # an unreadable answer speaks of its own record alone
     ({"ok": 96, "failed": 4, "retryable": 4, "shards": 4, "unreadable": 4}, {"max_retry_records": 2}, "RETRY"),
+    ({"ok": 94, "failed": 6, "retryable": 6, "shards": 4, "unreadable": 6}, {"max_retry_records": 2}, "RETRY"),
+    # where no file is known of, nothing is held against the records
+    ({"ok": 2, "missing": 2, "retryable": 2, "shards": 0, "silent": 0}, {"max_retry_records": 1}, "RETRY"),
     # quarantined records were not sent, and are not among those that the lost files speak of
     (
         {"ok": 6, "quarantined": 90, "missing": 4, "retryable": 4, "shards": 5, "shards_lost": 2},
@@ -193,6 +196,20 @@ def test_the_cause_says_how_many_against_which_limit_why_and_what_to_do() -> Non
         "4 of 100 items have no forecast (1 quarantined, 3 failed, 0 missing); 2 are allowed, mainly because the model "
         "answered with an error (3 items). Rerun the run for what is missing, or raise MaxFailedRecords."
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"), [("abc", "a; b; c"), ("abcd", "a; b; c; and 1 more"), ("a" * 2003, "a; a; a; and 2,000 more")]
+)
+def test_three_of_what_is_wrong_are_named_and_the_others_counted(wrong: str, named: str) -> None:
+    cause = decide(findings(ok=1, wrong=tuple(wrong)), tolerance()).cause
+    assert cause == f"The forecasts look wrong: {named}."
+
+
+def test_the_error_of_a_held_run_has_the_remedy_of_its_cause() -> None:
+    assert "correct the model" in str(held_error("Why.", "model"))
+    assert "correct the data or raise MaxFailedRecords" in str(held_error("Why.", "data"))
+    assert "raise MaxFailedRecords or correct the data" in str(held_error("Why."))
 
 
 counts = st.integers(0, 30)

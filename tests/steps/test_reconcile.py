@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,11 +17,14 @@ from hypothesis import strategies as st
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.errors import DataError
+from batchcast.steps.outcome.data_log import FailedRequest
+from batchcast.steps.outcome.decision import Tolerance, decide
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.shard_output import RecordFault, Usable
 from batchcast.steps.shards.layout import retry_shard
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
+from batchcast.steps.shards.request_text import RequestText
 
 EXPECTED = Expected.of(
     Outputs(columns=(Output(name="sales", path="mean", target="sales"),), item_id="item_id"), date(2026, 2, 26), 2
@@ -66,6 +70,7 @@ class World:
                 "line": places[item][1] if item in places else None,
                 "rows": 1,
                 "quarantine_reason": "too_short" if fate.before == "quarantined" else None,
+                "quarantine_detail": "3 days" if fate.before == "quarantined" else None,
                 "carried": fate.before.startswith("carried"),
             }
             for item, fate in self.fates.items()
@@ -115,13 +120,23 @@ class World:
         level = self.level[item]
         answer: dict[str, object] = {"error": "no"} if fate == "error" else {"mean": [level, level]}
         line = json.dumps({"SageMakerOutput": answer, "item_id": item}).encode() + b"\n"
+        if fate == "misread":
+            line = line.replace(b"mean", b"median")
         return {"garbled": b"{" + line, "lost": None, "nothing": None}.get(fate, line)
 
-    def reconcile(self, number: int) -> Reconciliation:
-        again = [retry_shard(index) for index in range(len(self.fates))] if number else None
-        return reconcile(
-            self.manifest(), self.records(), self.read_output, self.carried(), EXPECTED, retry_shards=again
-        )
+    def reconcile(self, number: int, groups: Mapping[str, list[int]] | None = None) -> Reconciliation:
+        """After the round `number`, in which each record was sent alone or in `groups`."""
+        again = groups or [retry_shard(index) for index in range(len(self.fates))]
+
+        def read_output(number: int, shard: str) -> bytes | None:
+            if number == 0 or groups is None:
+                return self.read_output(number, shard)
+            items = [f"item-{index:03d}" for index in groups[shard]]
+            return b"".join(self._line(item, self.fates[item].alone) or b"" for item in items)
+
+        carried = self.carried()
+        sent = again if number else None
+        return reconcile(self.manifest(), self.records(), read_output, carried, EXPECTED, retry_shards=sent)
 
     def status(self, item: str, number: int) -> str:
         """What the ledger must say of the item."""
@@ -177,6 +192,131 @@ def test_what_is_sent_alone_is_what_the_retry_round_reads_and_nothing_is_sent_tw
     assert retried == set(first.retry)
     for index in retried:
         assert (second.rows[index].shard, second.rows[index].line) == (retry_shard(index), 0)
+
+
+# Three shards of three records: one is answered though not always readably, one has no output, one ends early.
+NINE = [
+    *(Fate("sent", "good", "good"), Fate("sent", "garbled", "good"), Fate("sent", "error", "good")),
+    *(Fate("sent", "good", "nothing"), Fate("sent", "good", "error"), Fate("sent", "good", "good")),
+    *(Fate("sent", "good", "good"), Fate("sent", "lost", "garbled"), Fate("sent", "error", "good")),
+    *(Fate("quarantined", "", ""), Fate("carried", "", ""), Fate("carried badly", "", "")),
+]
+
+
+def test_the_decision_is_made_on_what_the_ledger_says() -> None:
+    found = World(NINE, {1}).reconcile(0).findings(["x", "y"])
+    assert (found.tally.expected, found.tally.ok, found.tally.quarantined) == (12, 3, 1)
+    assert (found.tally.failed, found.tally.missing, found.tally.carried) == (4, 4, 1)
+    assert (found.shards, found.shards_lost) == (3, 2)
+    # The garbled one, the three without output and the one that is cut off; the first of them has an answer.
+    assert (found.retryable, found.unreadable) == (5, 1)
+    # Each lost shard has one record at least that is to blame.
+    assert found.silent == 3
+    assert (found.wrong, found.mismatches) == (("x", "y"), ())
+    assert found.main_reason == "the shard of this record has no output (3 items)"
+    assert found.misread == ""
+
+
+def test_after_the_retry_round_the_silent_records_are_held_against_systemic_failure_percent() -> None:
+    after = World(NINE, {1}).reconcile(1)
+    found = after.findings()
+    assert (found.retryable, found.unreadable, found.shards_lost) == (0, 0, 2)
+    assert [row.item_id for row in after.rows if row.reason == "no_answer_after_retry"] == ["item-003", "item-007"]
+    # An answer that is an error is one; the quarantined one was never asked for: 2 of 11 records.
+    assert found.silent == 2
+    limits = {"max_failed_records": 12, "max_failed_percent": 0.0, "max_retry_records": 9}
+    assert decide(found, Tolerance(**limits, systemic_failure_percent=200 / 11)).outcome == "COMPLETE_WITH_QUARANTINE"
+    held = decide(found, Tolerance(**limits, systemic_failure_percent=18.0))
+    assert (held.outcome, held.cause_kind) == ("HELD", "model")
+
+
+def test_the_rows_say_where_the_record_lies_and_why_there_is_no_forecast() -> None:
+    rows = {row.item_id: row for row in World(NINE, {1}).reconcile(0).rows}
+    assert [(row.shard, row.line, row.position, row.round) for row in list(rows.values())[:4]] == [
+        *(("part-00000.jsonl", line, 0, 0) for line in range(3)),
+        ("part-00001.jsonl", 0, 0, 0),
+    ]
+    assert (rows["item-009"].reason, rows["item-009"].detail, rows["item-009"].run_id) == ("too_short", "3 days", "run")
+    assert (rows["item-010"].run_id, rows["item-010"].shard) == ("earlier", "part-00000.jsonl")
+    usable = World(NINE, {1}).reconcile(0).usable
+    assert usable.tolist() == [row.status in ("ok", "carried") for row in rows.values()]
+    assert usable.sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "requests", "served", "refused"),
+    [
+        ("error", None, True, 0),
+        ("error", [], False, 0),
+        ("good", [], True, 0),
+        ("error", [FailedRequest(what="HTTP: 503"), FailedRequest(what="HTTP: 500")], True, 1),
+    ],
+)
+def test_whether_the_model_was_sent_anything_is_known_from_an_answer_or_from_the_logs(
+    first: str, requests: list[FailedRequest] | None, served: bool, refused: int
+) -> None:
+    found = World([Fate("sent", first, "")], set()).reconcile(0).findings(requests=requests)
+    assert (found.served, found.refused) == (served, refused)
+
+
+@pytest.mark.parametrize(
+    ("fates", "main", "misread"),
+    [
+        (["misread", "misread", "error"], "does not have the form the contract file declares (2 items)", True),
+        (["misread", "error", "error"], "the model answered with an error (2 items)", False),
+        (["misread"], "does not have the form the contract file declares (1 item)", True),
+        (["good"], "", False),
+    ],
+)
+def test_the_commonest_reason_is_told_and_what_the_answer_holds_where_it_is_the_contract(
+    fates: list[str], main: str, misread: bool
+) -> None:
+    found = World([Fate("sent", first, "") for first in fates], set()).reconcile(0).findings()
+    assert found.main_reason.endswith(main)
+    assert bool(found.main_reason) == bool(main)
+    assert ("median" in found.misread) == bool(found.misread) == misread
+
+
+def test_records_that_are_sent_again_together_are_cut_into_shards_of_nearly_equal_size() -> None:
+    retry = [3, 5, 8, 13, 21]
+    assert retry_groups(retry, 2) == {retry_shard(3, 2): [3, 5], retry_shard(8, 3): [8, 13, 21]}
+    assert retry_groups(retry, 5) == retry_groups(retry, 9) == {retry_shard(index): [index] for index in retry}
+    objects = RequestText(suffix=".json", by_object=True)
+    assert retry_groups(retry, 2, objects) == {retry_shard(index, 1, objects.suffix): [index] for index in retry}
+    assert retry_groups([], 2) == {}
+
+
+def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more() -> None:
+    world = World(NINE, {1})
+    first = world.reconcile(0)
+    assert first.retry == [1, 3, 4, 5, 7]
+    groups = retry_groups(first.retry, 2)
+    # Shards of other records, and objects of other names, are none of this run's.
+    again = world.reconcile(1, {**groups, retry_shard(2): [2], "record-x.jsonl": []})
+    rows = {index: again.rows[index] for index in first.retry}
+    assert [(row.shard, row.line, row.round) for row in rows.values()] == [
+        *((retry_shard(1, 2), line, 1) for line in range(2)),
+        *((retry_shard(4, 3), line, 1) for line in range(3)),
+    ]
+    assert [row.status for row in rows.values()] == ["ok", "missing", "failed", "ok", "failed"]
+    assert rows[3].detail.startswith("part-00001.jsonl.out does not exist; then among 2: ")
+    assert again.rows[2].round == 0
+
+
+def test_several_items_of_a_request_are_found_by_their_position() -> None:
+    world = World([Fate("sent", "good", "")] * 4, set())
+    places = {"shard": ["b", "a", "b", "b"], "line": [1, 0, 0, 1], "position": [0, None, None, 1]}
+    records = world.records()
+    for name, values in places.items():
+        index = records.schema.get_field_index(name)
+        records = records.set_column(index, records.field(index), pa.array(values, records.field(index).type))
+    asked: list[str] = []
+    found = reconcile(world.manifest(), records, lambda _, shard: asked.append(shard), {}, EXPECTED, retry_shards=None)
+    assert asked == ["a", "b"]
+    assert [(row.shard, row.line, row.position) for row in found.rows] == [
+        *(("b", 1, 0), ("a", 0, 0), ("b", 0, 0), ("b", 1, 1)),
+    ]
+    assert found.retry == [1, 2, 0, 3]
 
 
 def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
