@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Images of containers often set it; every process would compile each module that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs definition
 
 run: .venv/run.installed

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
 pytest_plugins = ["team_account", "fuzzing"]
+
+# Tests start hundreds of processes, each of which would compile what it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The machine that runs the tests may be busy: hypothesis measures no deadlines.
 settings.register_profile("busy machine", deadline=None)
