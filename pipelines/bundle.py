@@ -4,8 +4,6 @@ Same bytes, same SHA-256: the bundle is stored under its digest, and an unchange
 definition.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile

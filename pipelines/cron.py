@@ -5,8 +5,6 @@ schedule's time zone. What its changes of clocks do to it, "Daylight saving time
 out is skipped, a time that is repeated is run once.
 """
 
-from __future__ import annotations
-
 import calendar
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -7,8 +7,6 @@ and run on a laptop, whatever version of the SDK the machine has, and none at al
 `python -m batchcast.pipelines.definition` compiles the committed definition anew.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Mapping

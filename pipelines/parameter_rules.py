@@ -3,8 +3,6 @@
 A rule sees plain values and says what contradicts what, with the arithmetic.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping

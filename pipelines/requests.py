@@ -1,7 +1,5 @@
 """The job requests that an execution will make, resolved from the definition and the parameters before it starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -3,8 +3,6 @@
 The processing image is the scikit-learn image of the region, which has the pandas and pyarrow that the steps need.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

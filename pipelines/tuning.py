@@ -3,8 +3,6 @@
 A run takes it only for the model and the type it was measured on: another image or type is refused by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal

@@ -4,8 +4,6 @@ A deployment is planned before anything is written: the plan has the exact reque
 under the digest of their content, so that running executions keep theirs and the second deployment does nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -15,8 +15,6 @@ team = "forecasting"
 ModelName = "demand-model"
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

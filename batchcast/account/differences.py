@@ -1,7 +1,5 @@
 """What differs between two JSON documents, by the path of each difference."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What would stop a run, found before it is paid for: the account is read, nothing in it is changed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

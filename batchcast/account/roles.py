@@ -1,7 +1,5 @@
 """Whether a role may do something, by its own policies; bucket and key policies of the resource are not seen."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self

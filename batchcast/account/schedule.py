@@ -3,8 +3,6 @@
 The run label is the scheduled time, so that a run is known by its week however late or often it is delivered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

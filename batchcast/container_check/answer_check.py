@@ -1,7 +1,5 @@
 """Whether an answer is the forecast that a record asked for, judged by the record itself and the contract file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime

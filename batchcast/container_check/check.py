@@ -1,7 +1,5 @@
 """The whole check, in an order in which what may do harm comes last."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

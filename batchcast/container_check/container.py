@@ -1,7 +1,5 @@
 """The container under examination: its process where there is one, and single exchanges with it."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """What no job should send, and what it costs when one does: empty, oversized and bad records, and a good one after."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

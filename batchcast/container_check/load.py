@@ -1,7 +1,5 @@
 """Several requests at once: how many are useful, and are the answers still those of the records?"""
 
-from __future__ import annotations
-
 import math
 import os
 import statistics

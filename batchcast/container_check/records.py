@@ -3,8 +3,6 @@
 Are they answered, in which forms, and always with the same?
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any

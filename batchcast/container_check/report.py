@@ -1,8 +1,6 @@
 """What a check of a container finds, measures and advises, and what is held of an answer: is it what a job needs, and
 the same as another?"""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Sequence

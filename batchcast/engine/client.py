@@ -3,8 +3,6 @@
 Same keyword arguments, same response shapes, same error codes; tests hold them against botocore's service model.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What the engine raises: the service's own refusals, and what only the engine refuses."""
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Mapping
 from pathlib import Path

@@ -19,8 +19,6 @@ exchange, and the server is untouched: `latency` waits before sending and counts
 instance count as too slow, `no_output` loses the output of a file although the job completes, `stop` stops the job.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Jobs of one kind in a workspace: their records, their running, their stopping, their survival of a killed process."""
 
-from __future__ import annotations
-
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping

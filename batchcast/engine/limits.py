@@ -4,8 +4,6 @@ Source: API reference, CreateTransformJob, ModelClientConfig, TransformResources
 (botocore 1.44.8).
 """
 
-from __future__ import annotations
-
 import re
 
 MAX_PAYLOAD_IN_MB = 100

@@ -3,8 +3,6 @@
 Defaults are those of the API reference; where it names none, the newest come first, as the consoles show them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

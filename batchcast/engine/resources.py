@@ -1,7 +1,5 @@
 """Models as resources, and the tags of pipelines, models and jobs by their ARN: create, describe, delete, list."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

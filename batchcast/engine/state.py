@@ -4,8 +4,6 @@ Who runs a job or an execution holds a lock on its record for as long as it runs
 process dies, so any other process can tell a running record from an interrupted one without asking for a pid.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

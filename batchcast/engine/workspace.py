@@ -1,7 +1,5 @@
 """What a local SageMaker works on: a directory with its records, jobs and logs, an object store, and model servers."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

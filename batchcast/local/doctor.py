@@ -1,7 +1,5 @@
 """What of this machine would stop a user, looked at without a network unless an account is asked for."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """What the runs of a workspace left behind and nothing refers to any more."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Records to try a model with: those of the user's file, or of the bakery sample, built as a run builds them."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

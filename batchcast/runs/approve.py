@@ -3,8 +3,6 @@
 ValidateAndPublish then runs here, on what the run has left in the store: outside the pipeline, and without a transform.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys

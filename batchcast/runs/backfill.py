@@ -1,7 +1,5 @@
 """Runs of past dates, one after the other, each published under its own date."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta

@@ -4,8 +4,6 @@ DescribePipelineExecution itself only says that one or multiple steps failed: th
 job's data-log.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

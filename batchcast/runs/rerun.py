@@ -1,7 +1,5 @@
 """What a rerun is started with: the earlier run's parameters, other values where wanted, and what is carried over."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

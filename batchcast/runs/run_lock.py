@@ -1,7 +1,5 @@
 """Runs that would overlap: who has the publish prefix for itself, and whether that run is still going on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Start, stop and list executions of the pipeline, on AWS or in a workspace."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 boto3's exceptions and those of the local engine have the same shape, so one translation serves both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

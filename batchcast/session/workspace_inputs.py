@@ -8,8 +8,6 @@ first of them is touched until the run is recorded; from then on the run's own r
 goes on.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

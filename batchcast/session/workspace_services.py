@@ -1,7 +1,5 @@
 """What the local engine's workspace has beside SageMaker: its objects and logs, as S3 and CloudWatch Logs answer."""
 
-from __future__ import annotations
-
 import io
 import re
 import uuid

@@ -1,7 +1,5 @@
 """Check a pipeline definition, ours or anybody's, without running it and without an account."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

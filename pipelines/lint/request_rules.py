@@ -1,8 +1,6 @@
 """What the service takes and then does differently than a job's request seems to say, beside the documented limits, and
 what `tune` measured of the model, held against the request of a transform job."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations, pairwise

@@ -5,8 +5,6 @@ and the engine's part of it as a file.
 A member that a newer botocore brings is a change in it: the engine then has to handle it, or to refuse it by name.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

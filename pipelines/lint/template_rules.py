@@ -7,8 +7,6 @@ A definition comes as people have it: JSON or YAML, a describe-pipeline answer, 
 CloudFormation fills in later stands in a body as `${Name}`; what cannot be read is said, never passed over.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ The only module that imports `sagemaker`, and only as a compiler: no network, no
 change to the root logger.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

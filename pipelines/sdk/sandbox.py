@@ -1,7 +1,5 @@
 """Run the SageMaker SDK as a mere compiler: no account, no network, and nothing left behind."""
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

@@ -3,8 +3,6 @@
 Source: `sagemaker.core.workflow.conditions` of the SageMaker Python SDK 3.27.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

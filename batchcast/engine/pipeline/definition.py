@@ -4,8 +4,6 @@ What cannot be ordered, what may start, what never will. Sources: SageMaker deve
 2023-03); run conditions as the SageMaker Python SDK 3.27 renders them (`sagemaker.mlops.workflow.step_dependency`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass

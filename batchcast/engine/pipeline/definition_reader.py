@@ -3,8 +3,6 @@
 Source: `Pipeline.definition()` of the SageMaker Python SDK 3.27, schema version 2020-12-01.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping

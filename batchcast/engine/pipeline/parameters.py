@@ -3,8 +3,6 @@
 Source: SageMaker developer guide, "Pipeline Parameters", read 2023-03; StartPipelineExecution of the service model.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

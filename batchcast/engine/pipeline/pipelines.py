@@ -3,8 +3,6 @@
 An update with another definition makes a version, counted from 1; one with the same text makes none (our pick).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Sources: SageMaker developer guide, "Build your own processing container" (2023-
 and ProcessingS3Output.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence

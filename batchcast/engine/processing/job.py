@@ -3,8 +3,6 @@
 Source: SageMaker developer guide, "Build your own processing container", read 2023-03.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -4,8 +4,6 @@ Rules that the documentation states in prose let values pass that are not known 
 Your Own Processing Container", read 2023-03.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ is a `ParamValidationError`; what the service refuses (lengths, ranges, patterns
 its path and refused by name. In a definition, a value may be an expression that has no value yet.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache

@@ -4,8 +4,6 @@ One walk for the engine and the linter. The engine has its operations' part of t
 `make definition` writes from botocore's; the linter walks the model of the botocore that is installed.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

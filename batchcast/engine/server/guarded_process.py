@@ -5,8 +5,6 @@ end of a pipe from its parent. When the parent dies, however it dies, the pipe e
 Standard library only, because the guard runs isolated from every package.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -5,8 +5,6 @@ reading the answer is `http.client`'s. The time limit holds for the whole exchan
 writes and whatever it writes, and another thread can break the exchange off.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import select

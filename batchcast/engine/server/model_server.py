@@ -5,8 +5,6 @@ within 2 s before anything is sent. About one ping a second and about 30 minutes
 (amazon-sagemaker-examples issue 815).
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

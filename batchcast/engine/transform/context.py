@@ -6,8 +6,6 @@ seen in amazon-sagemaker-examples issue 1620 and sagemaker-python-sdk issues 188
 the record.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Sequence

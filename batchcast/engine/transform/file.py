@@ -1,7 +1,5 @@
 """One object on its way through an instance: mini-batches out in order, answers in as they come, output in order."""
 
-from __future__ import annotations
-
 import threading
 from typing import BinaryIO
 

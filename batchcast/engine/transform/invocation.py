@@ -5,8 +5,6 @@ within InvocationsTimeoutInSeconds. Whether the service retries a 4xx and whethe
 published; our picks are no (TransformOptions has a switch for all of them, and one for 429) and no.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass

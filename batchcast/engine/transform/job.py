@@ -1,7 +1,5 @@
 """A transform job from its request to its end: Batch Transform on one machine, an instance a model server."""
 
-from __future__ import annotations
-
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ Source: developer guide, "Use Your Own Inference Code with Batch Transform" (202
 optional and spells the strategies SINGLE_RECORD and MULTI_RECORD.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 With it, what the model said to a record that was sent alone, for the failed records of a run's document.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One execution that is started and followed to its end, on AWS or in a workspace."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress

@@ -1,7 +1,5 @@
 """How a run stands, in one look: steps, shards done, when it ends, and why it failed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any

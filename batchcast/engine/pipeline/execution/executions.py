@@ -3,8 +3,6 @@
 Describe and List calls tell times as text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 

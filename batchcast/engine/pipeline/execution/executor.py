@@ -4,8 +4,6 @@ One thread drives the execution and alone writes its record; each running step h
 the driver through a queue.
 """
 
-from __future__ import annotations
-
 import queue
 import threading
 import traceback

@@ -4,8 +4,6 @@ With a selection of steps: which may be run alone, and what they take over from 
 reference, SelectiveExecutionConfig; developer guide, "Selective execution of pipeline steps".
 """
 
-from __future__ import annotations
-
 import secrets
 import string
 import time

@@ -3,8 +3,6 @@
 Source: SageMaker developer guide, "Retry Policy for Pipeline Steps", read 2023-03.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Its open values come from parameters, execution variables and what earlier steps left.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import threading

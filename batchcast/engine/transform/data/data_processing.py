@@ -4,8 +4,6 @@ Source: API reference, DataProcessing; developer guide, "Associate Prediction Re
 A CSV record is as RFC 4180 has it, without line breaks inside, which a transform job cannot carry.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The input objects of a transform job: which they are, which instance gets each, and what its output is called."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

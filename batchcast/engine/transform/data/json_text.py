@@ -4,8 +4,6 @@ Sorted compact keys are what AWS's notebooks show of joined outputs. Whether the
 or escapes HTML characters is not published; our pick keeps the text of each number and escapes nothing.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection

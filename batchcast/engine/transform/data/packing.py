@@ -1,7 +1,5 @@
 """From the bytes of one object to the requests sent for it: SplitType, BatchStrategy and the payload limit."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import zlib
