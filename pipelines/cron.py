@@ -55,7 +55,7 @@ class Cron:
         day = moment.date()
         while day.year <= _LAST_YEAR:
             if day.year not in self.years or day.month not in self.months:
-                day = _first_of_next_month(day)
+                day = (day.replace(day=28) + timedelta(days=4)).replace(day=1)  # of the next month
                 continue
             if self.on_day(day):
                 yield from (at for each in times if (at := datetime.combine(day, each)) > moment)
@@ -175,10 +175,6 @@ def _nearest_weekday(day: date, wanted: int) -> int | None:
     if weekday == 7:
         return wanted + 1 if wanted < _length(day) else wanted - 2
     return wanted
-
-
-def _first_of_next_month(day: date) -> date:
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
 # Clocks change twice a year. An hourly schedule has so many times in it; of one that runs oftener the next weeks do.

@@ -37,8 +37,9 @@ class Call:
 
     def document(self) -> dict[str, Any]:
         """The call as JSON can show it: a body by its size and digest."""
-        shown = {key: _shown_body(value) if key == "Body" else value for key, value in self.request.items()}
-        return {"service": self.service, "method": self.method, "request": shown}
+        body = self.request.get("Body", b"")
+        shown = {"Body": f"{len(body):,} bytes, SHA-256 {_sha256(body)}"} if body else {}
+        return {"service": self.service, "method": self.method, "request": {**self.request, **shown}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,10 +227,6 @@ def definition_uri(settings: DeploySettings, text: str) -> str:
 
 def _is_long(text: str) -> bool:
     return len(text.encode()) > _MAX_INLINE_BYTES
-
-
-def _shown_body(body: bytes) -> str:
-    return f"{len(body):,} bytes, SHA-256 {_sha256(body)}"
 
 
 def _sha256(data: bytes) -> str:

@@ -175,8 +175,9 @@ def read_deploy_settings(
     written = _read(file) if file else {}
     said = {key: value for key, value in given.items() if value not in (None, ())}
     named = {**made.pop("parameters", {}), **written.pop("parameters", {})}
-    pairs = [f"{name}={value}" for name, value in named.items()]
-    defaults = parse_overrides(_last_of_each([*pairs, *said.pop("defaults", ())]))
+    pairs = [*(f"{name}={value}" for name, value in named.items()), *said.pop("defaults", ())]
+    # An option takes the place of the file's value for the same parameter.
+    defaults = parse_overrides({pair.partition("=")[0]: pair for pair in pairs}.values())
     values = {**(_IN_A_WORKSPACE if local else {}), **made, **written}
     if "tags" in said:
         said["tags"] = dict(_tags(said["tags"]))
@@ -239,11 +240,6 @@ def _read(file: Path) -> dict[str, Any]:
     if isinstance(values.get("contract"), str):
         values["contract"] = str(file.parent / values["contract"])
     return values
-
-
-def _last_of_each(pairs: Iterable[str]) -> list[str]:
-    """An option takes the place of the file's value for the same parameter."""
-    return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
 
 def _tags(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:

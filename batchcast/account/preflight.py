@@ -12,7 +12,7 @@ from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.run_lock import find_holder, in_the_way
 from batchcast.runs.start import list_runs, pointer_problem
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none, error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
@@ -74,12 +74,10 @@ Line = tuple[Level, str, str]
 
 def _described_model(run: _Run) -> dict[str, Any] | None:
     """None when there is no such model."""
-    try:
-        found: dict[str, Any] = run.session.client("sagemaker").describe_model(ModelName=run.values.model_name)
-    except ConfigError as error:
-        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
-            raise
-        return None
+    describe = run.session.client("sagemaker").describe_model
+    found: dict[str, Any] | None = answer_or_none(
+        describe, "ValidationException", "ResourceNotFound", ModelName=run.values.model_name
+    )
     return found
 
 
@@ -161,11 +159,8 @@ def _buckets(run: _Run) -> Iterator[Line]:
         if found == region:
             yield "ok", f"{bucket} is in {region}.", ""
         else:
-            yield (
-                "error",
-                f"{bucket} is in {found}; jobs in {region} cannot use it.",
-                "Use a bucket of the same region.",
-            )
+            what = f"{bucket} is in {found}; jobs in {region} cannot use it."
+            yield "error", what, "Use a bucket of the same region."
 
 
 def _history(run: _Run) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from typing import Any
 from batchcast.account.differences import Difference, differences
 from batchcast.pipelines.cron import parse_cron, time_zone
 from batchcast.runs.start import required_pipeline, run_parameters
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -21,21 +21,8 @@ _EXAMPLE_LABEL = "2026-11-22T03:30:00Z"
 # A run that could not be started within the hour is left to the dead-letter queue: better none than one on Monday.
 _MAX_AGE_SECONDS = 3600
 _MAX_RETRIES = 3
-# Members of GetSchedule's answer that UpdateSchedule wants back: what it is not told, it forgets.
-_KEPT = (
-    "Name",
-    "GroupName",
-    "Description",
-    "ScheduleExpression",
-    "ScheduleExpressionTimezone",
-    "StartDate",
-    "EndDate",
-    "FlexibleTimeWindow",
-    "KmsKeyArn",
-    "ActionAfterCompletion",
-    "State",
-    "Target",
-)
+# Members of GetSchedule's answer that UpdateSchedule does not want back: what it is not told, it forgets.
+_ANSWERED_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +111,11 @@ def _request(session: Session, schedule: Schedule) -> dict[str, Any]:
 
 
 def _find(session: Session, name: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = session.client("scheduler").get_schedule(Name=name)
-    except ConfigError as error:
-        if error_code(error) == "ResourceNotFoundException":
-            return None
-        raise
+    found: dict[str, Any] | None = answer_or_none(
+        session.client("scheduler").get_schedule, "ResourceNotFoundException", Name=name
+    )
     return found
 
 
 def _kept(current: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: current[key] for key in _KEPT if current.get(key) is not None}
+    return {key: value for key, value in current.items() if key not in _ANSWERED_ONLY and value is not None}

@@ -1,16 +1,13 @@
 """The container under examination: its process where there is one, and single exchanges with it."""
 
 import os
-import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
-from batchcast.engine.server.guarded_process import kill_group, start_guarded
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
 from batchcast.engine.server.model_server import (
     PING_INTERVAL_SECONDS,
@@ -72,7 +69,6 @@ class Container:
         self.limits = limits
         self._source = source
         self._log = folder / "container.log"
-        self._process: subprocess.Popen[bytes] | None = None
         self._server: ModelServer | None = None
         self._patience = limits.answer
 
@@ -85,7 +81,10 @@ class Container:
         """Start it, if it is a command, and wait until /ping answers 200; how long that took. Raises StartError."""
         self.close()
         began = time.monotonic()
-        self._server = self._started()
+        port = free_ports(1)[0] if self.is_ours else 0
+        self._server = start_model_server(
+            self._source, port=port, environment={"SAGEMAKER_BATCH": "true"}, log=self._log
+        )
         why = self._ping_until_ready(began + self.limits.start)
         if why:
             raise StartError(why)
@@ -121,35 +120,21 @@ class Container:
 
     def terminate(self) -> float | None:
         """Send SIGTERM to the process group; seconds until the command ended, None when it had to be killed."""
-        assert self._process is not None, "not started here"
+        assert self._server is not None and self._server.group is not None, "not started here"
         began = time.monotonic()
-        os.killpg(self._process.pid, signal.SIGTERM)
+        os.killpg(self._server.group, signal.SIGTERM)
         code = self.exit_code(within=self.limits.stop)
         self.close()
         return None if code is None else time.monotonic() - began
 
     def close(self) -> None:
         """End what was started."""
-        if self._process is not None:
-            kill_group(self._process)
-            self._process = None
+        if self._server is not None:
+            self._server.kill()
 
     def last_lines(self) -> Sequence[str]:
         """The end of what the command printed."""
         return self._log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:] if self._log.exists() else []
-
-    def _started(self) -> ModelServer:
-        if isinstance(self._source, ModelUrl):
-            return start_model_server(self._source, port=0, environment={}, log=self._log)
-        (port,) = free_ports(1)
-        with self._log.open("ab") as output:
-            self._process = start_guarded(
-                [word.replace("{port}", str(port)) for word in shlex.split(self._source.command)],
-                env={**os.environ, **self._source.environment, "SAGEMAKER_BATCH": "true"},
-                cwd=self._source.directory or Path.cwd(),
-                output=output,
-            )
-        return ModelServer("127.0.0.1", port, process=self._process)
 
     def _ping_until_ready(self, deadline: float) -> str:
         """Empty once /ping answered 200, else why it never did."""

@@ -36,7 +36,7 @@ def compare_runs(before: PastRun, after: PastRun) -> dict[str, Any]:
         "parameters": compare_values(before.parameters, after.parameters),
         "build": compare_values(*built),
         "inputs": compare_inputs(before.records(), after.records()),
-        "counts": compare_values(*(_counts(report) for report in reports)),
+        "counts": compare_values(*({"outcome": one["outcome"], **one["counts"]} if one else {} for one in reports)),
         "items": compare_fates(before.ledger(), after.ledger()),
         "forecasts": None if old is None or new is None else compare_forecasts(old, new),
     }
@@ -133,10 +133,6 @@ def _built(manifest: Any) -> dict[str, Any]:
         name: getattr(manifest, name) for name in ("forecast_horizon", "frequency", "contract_sha256", "code_version")
     }
     return {"run_date": manifest.run_date.isoformat(), **named, "shards": len(manifest.shards)}
-
-
-def _counts(report: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {} if report is None else {"outcome": report["outcome"], **report["counts"]}
 
 
 def _published(run: PastRun, report: Mapping[str, Any] | None) -> pd.DataFrame | None:

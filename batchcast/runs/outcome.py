@@ -126,13 +126,10 @@ def _error(client: Any, execution: ExecutionView, report: dict[str, Any] | None)
 def _held(execution: ExecutionView, report: Mapping[str, Any]) -> BatchcastError:
     transform = execution.step("Transform")
     if transform and report["cause_kind"] == "model" and transform.failure_reason.startswith("AlgorithmError"):
-        return ModelError(_model_problem(transform))
+        remedy = "Fix the model's container; `logs --step Transform` prints what it and the job said."
+        what = transform.failure_reason.removeprefix("AlgorithmError: ")
+        return ModelError(Problem("model", what, transform.name, remedy))
     return held_error(report["cause"], report["cause_kind"])
-
-
-def _model_problem(transform: StepView) -> Problem:
-    remedy = "Fix the model's container; `logs --step Transform` prints what it and the job said."
-    return Problem("model", transform.failure_reason.removeprefix("AlgorithmError: "), transform.name, remedy)
 
 
 def _undecided(execution: ExecutionView) -> BatchcastError:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from batchcast.runs.follow import ENDED
 from batchcast.runs.start import default_label
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session, WorkspaceSession
-from batchcast.steps.errors import ConfigError, ServiceError
+from batchcast.steps.errors import ServiceError
 from batchcast.steps.publish.lock import PublishLock, free_lock, held_by, lock_uri, read_lock
 
 
@@ -36,13 +36,9 @@ def find_holder(session: Session, pipeline_name: str, publish_uri: str) -> Holde
     arn = f"{sagemaker.describe_pipeline(PipelineName=pipeline_name)['PipelineArn']}/execution/{lock.run_id}"
     if isinstance(session, WorkspaceSession) and arn in session.engine.interrupted():
         return Holder(lock=lock, status="Stopped")
-    try:
-        status = str(sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
-    except ConfigError as error:
-        if error_code(error) not in ("ResourceNotFound", "ValidationException"):
-            raise
-        status = ""
-    return Holder(lock=lock, status=status)
+    describe = sagemaker.describe_pipeline_execution
+    found = answer_or_none(describe, "ResourceNotFound", "ValidationException", PipelineExecutionArn=arn) or {}
+    return Holder(lock=lock, status=str(found.get("PipelineExecutionStatus", "")))
 
 
 def check_no_overlap(session: Session, pipeline_name: str, values: Mapping[str, str], *, once: bool = False) -> None:

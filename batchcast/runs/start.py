@@ -12,7 +12,7 @@ from typing import Any
 from batchcast.pipelines.definition import defaults_of
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
 from batchcast.runs.follow import ENDED
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session, pages
 from batchcast.steps.arguments import AUTO
 from batchcast.steps.errors import ConfigError, DataError, Problem
@@ -21,12 +21,8 @@ from batchcast.steps.store.objects import ObjectStore
 
 def deployed_pipeline(session: Session, name: str) -> dict[str, Any] | None:
     """DescribePipeline's answer; None when there is no such pipeline."""
-    try:
-        answer: dict[str, Any] = session.client("sagemaker").describe_pipeline(PipelineName=name)
-    except ConfigError as error:
-        if error_code(error) == "ResourceNotFound":
-            return None
-        raise
+    describe = session.client("sagemaker").describe_pipeline
+    answer: dict[str, Any] | None = answer_or_none(describe, "ResourceNotFound", PipelineName=name)
     return answer
 
 
@@ -78,14 +74,16 @@ def start_run(
     `once`: the same parameters with the same run label are one execution, however often they are started; under the
     default label every start is a run of its own all the same.
     """
+    label = values["RunLabel"]
     request: dict[str, Any] = {
         "PipelineName": pipeline_name,
-        "PipelineExecutionDisplayName": _display_name(values["RunLabel"]),
+        # It may have letters, digits and inner hyphens.
+        "PipelineExecutionDisplayName": re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_MAX_DISPLAY_NAME],
         "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
     }
     if description:
         request["PipelineExecutionDescription"] = description
-    if once and values["RunLabel"] != default_label():
+    if once and label != default_label():
         request["ClientRequestToken"] = _token("start", pipeline_name, dict(values))
     return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
 
@@ -145,11 +143,6 @@ def list_runs(client: Any, pipeline_name: str, most: int) -> Iterator[Listed]:
             started=one["StartTime"],
             label=one.get("PipelineExecutionDisplayName", ""),
         )
-
-
-def _display_name(label: str) -> str:
-    """The label in the characters that a display name may have: letters, digits and inner hyphens."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_MAX_DISPLAY_NAME]
 
 
 def default_label() -> str:

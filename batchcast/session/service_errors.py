@@ -3,7 +3,7 @@
 boto3's exceptions and those of the local engine have the same shape, so one translation serves both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,16 @@ def error_code(error: BaseException | None) -> str:
         if code := _response(one).get("Error", {}).get("Code"):
             return str(code)
     return ""
+
+
+def answer_or_none(call: Callable[..., Any], *absent: str, **request: Any) -> Any:
+    """What a client's method answers; None where the service's code is one of `absent`."""
+    try:
+        return call(**request)
+    except ConfigError as error:
+        if error_code(error) not in absent:
+            raise
+        return None
 
 
 def action(service: str, method: str) -> str:

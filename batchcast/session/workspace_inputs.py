@@ -67,7 +67,8 @@ def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[st
     pipeline = session.client("sagemaker").describe_pipeline(PipelineName=pipeline_name)
     definition = pipeline["PipelineDefinition"]
     store = session.store
-    found = {"definition": _digest([definition.encode()]), "history": _history(store, values["HistoryUri"])}
+    history = ((stored.uri, store.path(stored.uri)) for stored in store.list(values["HistoryUri"]))
+    found = {"definition": _digest([definition.encode()]), "history": _listing(history)}
     for name, uri in sorted(set(_fixed_inputs(json.loads(definition)))):
         found[name] = _object(store, uri)
     if values["ItemsUri"] != ALL:
@@ -92,10 +93,6 @@ def changed_inputs(description: str, now: Mapping[str, str]) -> list[str]:
     if not isinstance(then, dict):
         return ["inputs that were not recorded"]
     return [_NAMES.get(key, key) for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-
-
-def _history(store: DirectoryStore, uri: str) -> str:
-    return _listing((stored.uri, store.path(stored.uri)) for stored in store.list(uri))
 
 
 def _listing(files: Iterable[tuple[str, Path]]) -> str:

@@ -93,7 +93,7 @@ def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:
 def served_model(model: ModelSource) -> Iterator[str]:
     """The URL it is asked at. Raises ModelError when the server does not start."""
     import tempfile
-    from threading import Event, Timer
+    from threading import Event
 
     from batchcast.engine.server.model_server import (
         ModelUrl,
@@ -111,17 +111,12 @@ def served_model(model: ModelSource) -> Iterator[str]:
         log = Path(folder) / "model.log"
         (port,) = free_ports(1)
         server = start_model_server(model, port=port, environment={}, log=log)
-        late = Event()
-        timer = Timer(LOCAL_START_SECONDS, late.set)
-        timer.start()
         try:
-            if not wait_until_ready(server, aborted=late, log=log):
-                raise StartError(f"The model does not answer /ping after {LOCAL_START_SECONDS:.0f} s.")
+            wait_until_ready(server, aborted=Event(), log=log, patience=LOCAL_START_SECONDS)
             yield f"http://127.0.0.1:{port}"
         except StartError as error:
             raise ModelError(Problem("model_start", f"{error}", model.command)) from error
         finally:
-            timer.cancel()
             server.stop()
 
 

@@ -246,17 +246,14 @@ class _Graph:
         return [{"Key": key, "Value": value} for key, value in self.settings.tags.items()] or None
 
     def _run_uri(self, path: str) -> Any:
-        return self._join("/", self.parameters["RunsUri"], self._run_id(), path)
+        from sagemaker.core.workflow.functions import Join
+
+        return Join(on="/", values=[self.parameters["RunsUri"], self._run_id(), path])
 
     def _run_id(self) -> Any:
         from sagemaker.core.workflow.execution_variables import ExecutionVariables
 
         return ExecutionVariables.PIPELINE_EXECUTION_ID
-
-    def _join(self, separator: str, *values: Any) -> Any:
-        from sagemaker.core.workflow.functions import Join
-
-        return Join(on=separator, values=list(values))
 
 
 def _processing_input(name: str, uri: Any) -> Any:

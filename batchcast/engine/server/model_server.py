@@ -137,18 +137,15 @@ def start_model_server(source: ModelSource, *, port: int, environment: Mapping[s
     if isinstance(source, ModelUrl):
         return _running_server(source.url)
     arguments = [argument.replace("{port}", str(port)) for argument in _words(source.command)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SAGEMAKER_")}
     with log.open("ab") as output:
         process = start_guarded(
             arguments,
-            env={**_inherited_environment(), **source.environment, **environment},
+            env={**inherited, **source.environment, **environment},
             cwd=source.directory or Path.cwd(),
             output=output,
         )
     return ModelServer("127.0.0.1", port, process=process)
-
-
-def _inherited_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("SAGEMAKER_")}
 
 
 def _words(command: str) -> list[str]:

@@ -85,7 +85,8 @@ class Invoker:
     def _exchange(self, connection: Connection, batch: MiniBatch, timeout: float) -> Answer:
         body: bytes | Iterable[bytes] = batch.body if isinstance(batch.body, bytes) else batch.body()
         if isinstance(body, bytes) and self.chunked:
-            body = _chunks(body)
+            view = memoryview(body)
+            body = (bytes(view[start : start + _CHUNK_BYTES]) for start in range(0, len(view), _CHUNK_BYTES))
         return connection.post("/invocations", body, self.job.plan.headers, timeout=timeout)
 
     def _strike_before(self, fault: Fault, timeout: float) -> tuple[float, Answer | None]:
@@ -132,8 +133,3 @@ def _strike_after(fault: Fault, answer: Answer) -> Answer:
     if fault.effect == "garbage":
         return Answer(answer.status, b"\x00garbage\xff")
     return answer
-
-
-def _chunks(body: bytes) -> Iterable[bytes]:
-    view = memoryview(body)
-    return (bytes(view[start : start + _CHUNK_BYTES]) for start in range(0, len(body), _CHUNK_BYTES))

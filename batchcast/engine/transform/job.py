@@ -60,7 +60,9 @@ def run_transform_job(
     """
     start = datetime.now(UTC)
     plan = transform_plan(request)
-    _check_environment(request, model)
+    if isinstance(model, ModelUrl) and request.get("Environment"):
+        what = "a server that already runs cannot be given an environment."
+        raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
     objects = input_objects(source, request["TransformOutput"]["S3OutputPath"], store)
     job = TransformContext(
@@ -82,12 +84,6 @@ def run_transform_job(
         for uri in job.outputs:
             store.delete(uri)
     return _result(job, instances, start)
-
-
-def _check_environment(request: Mapping[str, Any], model: ModelSource) -> None:
-    if isinstance(model, ModelUrl) and request.get("Environment"):
-        what = "a server that already runs cannot be given an environment."
-        raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
 
 
 def _instances(job: TransformContext, objects: Sequence[InputObject]) -> list[TransformInstance]:

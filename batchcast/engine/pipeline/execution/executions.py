@@ -26,20 +26,16 @@ StepFaults = Mapping[str, Sequence[str]]
 def start_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
     """Record a new execution and drive it in the background; the same token again answers with the same execution."""
     pipeline = find_version(workspace, request)
+    same = {"PipelineName": pipeline["PipelineName"], "ClientRequestToken": request["ClientRequestToken"]}
     with workspace.executions.exclusive():
         for record in workspace.executions.all():
-            if _is_same_call(record, pipeline, request):
+            if all(record[key] == value for key, value in same.items()):
                 return {"PipelineExecutionArn": execution_arn(record)}
         record = new_execution(workspace, pipeline, request)
         lock = _own(workspace, record)
         workspace.executions.create(record["PipelineExecutionId"], record)
     start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
     return {"PipelineExecutionArn": execution_arn(record)}
-
-
-def _is_same_call(record: Record, pipeline: Record, request: Mapping[str, Any]) -> bool:
-    same_token = record["ClientRequestToken"] == request["ClientRequestToken"]
-    return same_token and bool(record["PipelineName"] == pipeline["PipelineName"])
 
 
 def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,7 +174,12 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
         return StepEnd(status="Failed", failure_reason=reason, exception_type=planned[0])
     try:
         resume = jobs.exists(name)
-        lock = jobs.take(name) if resume else jobs.create(_request(step, context, name), execution=context.execution_id)
+        if resume:
+            lock = jobs.take(name)
+        else:
+            member = {f"{step.type}JobName": name}
+            request = {**member, **evaluate(step.arguments, scope(context, **member))}
+            lock = jobs.create(request, execution=context.execution_id)
     except (ServiceException, NotEmulatedError) as error:
         what = error.message if isinstance(error, ServiceException) else str(error)
         reason = f"ClientError: Failed to invoke sagemaker:Create{step.type}Job. Error Details: {what}"
@@ -188,11 +193,6 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
         metadata=metadata,
         exception_type=failure_exception(failure) if failure else None,
     )
-
-
-def _request(step: Step, context: ExecutionContext, job: str) -> dict[str, Any]:
-    member = f"{step.type}JobName"
-    return {member: job, **evaluate(step.arguments, scope(context, **{member: job}))}
 
 
 def _job_name(execution_id: str, step: str, attempt: int) -> str:
