@@ -1,7 +1,5 @@
 """The whole pipeline on this machine, from the definition that SageMaker gets."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import sys
@@ -9,20 +7,24 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from batchcast.engine.faults import FaultPlan, parse_fault_plan
+from batchcast.engine.server.model_server import ModelCommand, ModelSource
+from batchcast.local.inputs import LocalInputs, check_undisturbed, history_directory
 from batchcast.local.sample import SAMPLES, sample_file
+from batchcast.pipelines.bundle import bundle
 from batchcast.pipelines.definition import DEFINITION_FILE, for_request, with_defaults, write_definition
-from batchcast.session.session import LOCAL_START_SECONDS
+from batchcast.pipelines.parameters import Parameters, check_parameters
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
+from batchcast.runs.watch.run_and_wait import OpenDisplay, run_and_wait
+from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
+from batchcast.session.workspace_inputs import start_lock
+from batchcast.session.workspace_models import model_server, read_models
+from batchcast.steps.contract.model_contract import read_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
-
-if TYPE_CHECKING:
-    from batchcast.engine.faults import FaultPlan
-    from batchcast.engine.server.model_server import ModelCommand, ModelSource
-    from batchcast.local.inputs import LocalInputs
-    from batchcast.runs.watch.run_and_wait import OpenDisplay
-    from batchcast.session.session import WorkspaceSession
 
 LOCAL_DEFAULTS = {
     "HistoryUri": "s3://history/",
@@ -86,9 +88,6 @@ def _read_tuning(tuning: Path | None, given: Mapping[str, str]) -> dict[str, str
     """The parameters that were measured, on this machine or for the run's instance type; another type is refused."""
     if tuning is None:
         return {}
-    from batchcast.pipelines.parameters import Parameters
-    from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
-
     measured = read_tuning(tuning)
     instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
     check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True)
@@ -100,10 +99,6 @@ def run_local(run: LocalRun, display: OpenDisplay) -> tuple[dict[str, Any], int]
 
     Raises ConfigError before anything starts. A step's own error is part of the document.
     """
-    from batchcast.pipelines.parameters import check_parameters
-    from batchcast.runs.watch.run_and_wait import run_and_wait
-    from batchcast.session.workspace_inputs import start_lock
-
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
     with ExitStack() as starting:
         starting.enter_context(start_lock(run.workspace))
@@ -117,9 +112,6 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
     The committed definition is used as it is, with the overrides as its defaults: no SDK is needed. Raises ConfigError
     for what is not there, and ServiceError while a run goes on that would see its inputs change.
     """
-    from batchcast.pipelines.parameters import check_parameters
-    from batchcast.session.workspace_inputs import start_lock
-
     defaults = {**LOCAL_DEFAULTS, **run.overrides}
     values = check_parameters(defaults).service_values()
     with ExitStack() as starting:
@@ -128,9 +120,6 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
 
 
 def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> WorkspaceSession:
-    from batchcast.local.inputs import check_undisturbed
-    from batchcast.session.session import WorkspaceSession
-
     inputs, faults = _inputs(run, model_name), _faults(run)
     before = WorkspaceSession(run.workspace)
     check_undisturbed(before, PIPELINE_NAME, inputs)
@@ -142,12 +131,6 @@ def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> Workspa
 
 def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
     """What `deploy` would put on S3, the history and the model. Raises ConfigError for what is not there."""
-    from batchcast.local.inputs import LocalInputs, history_directory
-    from batchcast.pipelines.bundle import bundle
-    from batchcast.pipelines.settings import BuildSettings
-    from batchcast.session.workspace_models import read_models
-    from batchcast.steps.contract.model_contract import read_contract
-
     if not run.contract.is_file():
         raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
     read_contract(run.contract)
@@ -165,23 +148,17 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
 
 def sample_model(sample: str = "bakery") -> ModelCommand:
     """The server of a sample's model."""
-    from batchcast.engine.server.model_server import ModelCommand
-
     return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py", sample)), "--port", "{port}"]))
 
 
 def _model_source(run: LocalRun) -> ModelSource:
     """The one that is given, or the sample's for what is the sample's own."""
-    from batchcast.session.workspace_models import model_server
-
     if run.sample is not None and run.model_command is None and run.model_url is None:
         return sample_model(run.sample)
     return model_server(run.model_command, run.model_url)
 
 
 def _faults(run: LocalRun) -> FaultPlan:
-    from batchcast.engine.faults import FaultPlan, parse_fault_plan
-
     if run.faults is None:
         return FaultPlan()
     if not run.faults.is_file():
@@ -191,8 +168,6 @@ def _faults(run: LocalRun) -> FaultPlan:
 
 def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:
     """The committed definition as it is now, for the contract; executions that were started keep theirs."""
-    from batchcast.steps.contract.model_contract import read_contract
-
     definition = for_request(json.loads(DEFINITION_FILE.read_text()), read_contract(contract).request)
     text = write_definition(with_defaults(definition, defaults) if defaults else definition)
     request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": text}

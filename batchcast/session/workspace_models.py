@@ -6,22 +6,28 @@ command = "python3 serve.py --port {port}"
 url = "http://127.0.0.1:8080"
 """
 
-from __future__ import annotations
-
 import json
 import shlex
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import Any
 
+from batchcast.engine.server.model_server import (
+    ModelCommand,
+    ModelSource,
+    ModelUrl,
+    StartError,
+    free_ports,
+    start_model_server,
+    wait_until_ready,
+)
+from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 from batchcast.steps.store.objects import whole_file
-
-if TYPE_CHECKING:
-    from batchcast.engine.server.model_server import ModelCommand, ModelSource
-    from batchcast.session.session import WorkspaceSession
 
 MODELS_FILE = "models.toml"
 _KEYS = ("command", "url")
@@ -29,8 +35,6 @@ _KEYS = ("command", "url")
 
 def read_models(workspace: Path) -> Mapping[str, ModelSource]:
     """The servers by model name; empty without the file. Raises ConfigError with everything that is wrong in it."""
-    from batchcast.engine.server.model_server import ModelCommand, ModelUrl
-
     path = workspace / MODELS_FILE
     if not path.exists():
         return {}
@@ -50,8 +54,6 @@ def read_models(workspace: Path) -> Mapping[str, ModelSource]:
 
 def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
     """Let the server stand for the model `name`; what the file says of other models stays."""
-    from batchcast.engine.server.model_server import ModelCommand
-
     lines = []
     for each, server in {**read_models(workspace), name: source}.items():
         key, value = ("command", server.command) if isinstance(server, ModelCommand) else ("url", server.url)
@@ -92,18 +94,6 @@ def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:
 @contextmanager
 def served_model(model: ModelSource) -> Iterator[str]:
     """The URL it is asked at. Raises ModelError when the server does not start."""
-    import tempfile
-    from threading import Event
-
-    from batchcast.engine.server.model_server import (
-        ModelUrl,
-        StartError,
-        free_ports,
-        start_model_server,
-        wait_until_ready,
-    )
-    from batchcast.session.session import LOCAL_START_SECONDS
-
     if isinstance(model, ModelUrl):
         yield model.url
         return
@@ -122,8 +112,6 @@ def served_model(model: ModelSource) -> Iterator[str]:
 
 def command_with_port(command: str, option: str) -> ModelCommand:
     """The server that an option's command starts. Raises ConfigError for one that cannot be told its port."""
-    from batchcast.engine.server.model_server import ModelCommand
-
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -136,8 +124,6 @@ def command_with_port(command: str, option: str) -> ModelCommand:
 
 def model_server(command: str | None, url: str | None) -> ModelSource:
     """The server of --model-command or --model-url. Raises ConfigError unless exactly one of them is given."""
-    from batchcast.engine.server.model_server import ModelUrl
-
     if (command is None) == (url is None):
         what = "nothing says which model to ask." if command is None else "both --model-command and --model-url."
         raise ConfigError(Problem("model", what, remedy="Give one of --model-command and --model-url."))
