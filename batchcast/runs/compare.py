@@ -1,19 +1,16 @@
 """What changed between two runs: parameters, inputs, counts, forecasts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.run_record import PastRun
 from batchcast.steps.errors import ConfigError, DataError, Problem
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-    from batchcast.steps.outcome.ledger import LedgerRow
+from batchcast.steps.outcome.ledger import LedgerRow
 
 _NAMED = 20
 _GOOD = ("ok", "carried")
@@ -57,9 +54,6 @@ def compare_inputs(before: pa.Table, after: pa.Table) -> dict[str, Any]:
 
     Only records that both runs sent can be compared: a run has no bytes of what it carried over or quarantined.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     columns = ["item_id", "rows", "bytes", "sha256"]
     both = before.select(columns).join(
         after.select(columns), "item_id", right_suffix="_after", join_type="inner", use_threads=False

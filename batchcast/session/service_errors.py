@@ -3,50 +3,14 @@
 boto3's exceptions and those of the local engine have the same shape, so one translation serves both.
 """
 
+import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a family of error codes is told; `{action}` is the IAM action of the call."""
-
-    error: type[BatchcastError]
-    code: str
-    remedy: str
-
-
-_THROTTLED = _Kind(ServiceError, "throttled", "Wait a minute and run the command again; it does nothing twice.")
-_CREDENTIALS = _Kind(
-    ServiceError, "credentials", "Renew the credentials and run the command again: a run goes on meanwhile."
-)
-_DENIED = _Kind(ConfigError, "access_denied", "Allow {action} to this identity; infra/batchcast.yaml has the policies.")
-_ABSENT = _Kind(ConfigError, "not_found", "Check the name, the account and the region.")
-_REFUSED = _Kind(ConfigError, "refused", "Fix what the message names.")
-_CONFLICT = _Kind(ServiceError, "conflict", "Something else is at work on it: look at it, then run the command again.")
-_LIMIT = _Kind(ServiceError, "limit", "Free some of it, or ask for a higher quota in Service Quotas.")
-_FAULT = _Kind(ServiceError, "service_fault", "Run the command again; it does nothing twice.")
-_NETWORK = _Kind(ServiceError, "network", "Check the network, a proxy or VPC endpoint, and run the command again.")
-_UNSET = _Kind(ConfigError, "aws_settings", "Set AWS_PROFILE or AWS_REGION, or give --profile and --region.")
-
-# Codes of botocore's service models (1.44.8) and of the S3 and STS error lists in their API references.
-_CODES: tuple[tuple[_Kind, str], ...] = (
-    (_THROTTLED, "Throttling ThrottlingException ThrottledException TooManyRequestsException SlowDown"),
-    (_THROTTLED, "RequestLimitExceeded ProvisionedThroughputExceededException"),
-    (_CREDENTIALS, "ExpiredToken ExpiredTokenException RequestExpired InvalidToken AuthFailure"),
-    (_CREDENTIALS, "InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId SignatureDoesNotMatch"),
-    (_DENIED, "AccessDenied AccessDeniedException UnauthorizedOperation AuthorizationError 403"),
-    (_ABSENT, "ResourceNotFound ResourceNotFoundException NotFoundException NoSuchResourceException"),
-    (_ABSENT, "NoSuchBucket NoSuchKey NoSuchEntity 404"),
-    (_REFUSED, "ValidationException ValidationError InvalidParameterException InvalidInput ParamValidationError"),
-    (_CONFLICT, "ConflictException ResourceInUse PreconditionFailed 412"),
-    (_LIMIT, "ResourceLimitExceeded ServiceQuotaExceededException LimitExceededException"),
-    (_FAULT, "InternalFailure InternalServerException InternalError ServiceUnavailable 500 503"),
-)
-_KINDS: Mapping[str, _Kind] = {code: kind for kind, codes in _CODES for code in codes.split()}
 _NO_SETTINGS = ("NoCredentialsError", "NoRegionError", "ProfileNotFound", "PartialCredentialsError")
 _NO_TOKEN = ("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "CredentialRetrievalError")
 
@@ -121,25 +85,32 @@ def _told(error: Exception, service: str, method: str, request: Mapping[str, Any
     kind = _kind(error, name)
     if kind is None:
         return None
+    told, row = {"ConfigError": ConfigError, "ServiceError": ServiceError}, _kinds()[kind]
     message = str(_response(error).get("Error", {}).get("Message", "")) or str(error)
     code = error_code(error)
     what = f"{action(service, method)} said {code}: {message}" if code else f"{action(service, method)}: {message}"
-    remedy = kind.remedy.format(action=action(service, method))
-    return kind.error(Problem(kind.code, what.rstrip(".") + ".", _subject(request), remedy))
+    remedy = row["remedy"].format(action=action(service, method))
+    return told[row["error"]](Problem(kind, what.rstrip(".") + ".", _subject(request), remedy))
 
 
-def _kind(error: Exception, name: str) -> _Kind | None:
+@cache
+def _kinds() -> Mapping[str, Any]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def _kind(error: Exception, name: str) -> str | None:
     if code := error_code(error):
         status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        return _KINDS.get(code) or (_FAULT if status >= 500 else _REFUSED)
+        found = (kind for kind, row in _kinds().items() if code in row.get("codes", ()))
+        return next(found, "service_fault" if status >= 500 else "refused")
     if name in _NO_SETTINGS:
-        return _UNSET
+        return "aws_settings"
     if name in _NO_TOKEN:
-        return _CREDENTIALS
+        return "credentials"
     if name == "ParamValidationError":
-        return _REFUSED
+        return "refused"
     if any(base.__module__.startswith("botocore.") for base in type(error).__mro__):
-        return _NETWORK
+        return "network"
     return None
 
 

@@ -29,7 +29,7 @@ from local_pipeline import (
 
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.requests.request_check import refused_members, values_at
+from batchcast.engine.requests.request_check import refusals, values_at
 from batchcast.engine.requests.service_model import MODEL_FILE, committed_model
 from batchcast.engine.requests.service_model import violations as request_violations
 from batchcast.pipelines.lint.service_model import engine_model_text
@@ -90,7 +90,7 @@ def test_the_committed_model_is_botocores() -> None:
 def test_p04_every_member_of_a_request_is_handled_or_refused_by_name() -> None:
     """A member that botocore gains is neither at first: it has to be put somewhere."""
     known = {path for name, each in OPERATIONS.items() for path in leaves(each["input"]["shape"], name)}
-    refused = {f"{operation}.{path}" for operation, paths in refused_members().items() for path in paths}
+    refused = {f"{operation}.{path}" for operation, paths in refusals()["members"].items() for path in paths}
     below = {
         path
         for path in known
@@ -120,9 +120,9 @@ def test_e68_each_pattern_accepts_what_the_service_model_s_accepts(name: str, te
     assert ("pattern" not in broken) == bool(re.fullmatch(pattern, text))
 
 
-@pytest.mark.parametrize("operation", sorted(refused_members()))
+@pytest.mark.parametrize("operation", sorted(refusals()["members"]))
 def test_what_is_refused_is_a_member_of_the_service_model(operation: str) -> None:
-    for path in refused_members()[operation]:
+    for path in refusals()["members"][operation]:
         shape: Any = MODEL.operation_model(operation).input_shape
         for name in path.split("."):
             shape = shape.members[name.removesuffix("[]")]

@@ -24,6 +24,7 @@ from batchcast.engine.pipeline.definition import (
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
 from batchcast.engine.pipeline.expressions import expression_problems, references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, parse_parameter
+from batchcast.engine.requests.request_check import refusals
 from batchcast.steps.errors import ConfigError, Problem
 
 VERSION = "2020-12-01"
@@ -39,21 +40,6 @@ _STEP_KEYS: Mapping[str, frozenset[str]] = {
     "Fail": _PLAIN_KEYS,
 }
 _LOG = logging.getLogger(__name__)
-_TRAINING = "Train beforehand and name the model."
-_INSTEAD: Mapping[str, str] = {
-    "AutoML": _TRAINING,
-    "Training": _TRAINING,
-    "Tuning": _TRAINING,
-    "Model": "Create the model beforehand and give its name to the transform.",
-    "RegisterModel": "Register the model in a pipeline of its own, on AWS.",
-    "Lambda": "Do its work in a Processing step.",
-    "Callback": "Do its work in a Processing step.",
-    "EMR": "Run it on AWS, or do its work in a Processing step.",
-    "EMRServerless": "Run it on AWS, or do its work in a Processing step.",
-    "NotebookJob": "Run the notebook's code in a Processing step.",
-    "QualityCheck": "Run the check in a Processing step.",
-    "ClarifyCheck": "Run the check in a Processing step.",
-}
 _TOP_KEYS = frozenset({"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"})
 
 
@@ -121,7 +107,7 @@ class _Reader:
         type_ = value.get("Type") if isinstance(value, Mapping) else None
         if not isinstance(type_, str) or type_ not in _STEP_KEYS:
             step = value.get("Name") if isinstance(value, Mapping) else None
-            remedy = _INSTEAD.get(str(type_), f"The local engine runs {', '.join(_STEP_KEYS)}.")
+            remedy = refusals()["steps"].get(str(type_), f"The local engine runs {', '.join(_STEP_KEYS)}.")
             self._not_emulated(f"{where} ({step})", f"step type {type_!r} is not emulated.", remedy)
             return
         body = self._object(value, where, _STEP_KEYS[type_], required=("Name", "Type", "Arguments"))

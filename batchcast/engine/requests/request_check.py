@@ -56,7 +56,7 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
     """
     refuse(
         Problem(NOT_EMULATED, "is not emulated locally.", where=path, remedy=remedy)
-        for path, remedy in refused_members().get(operation, {}).items()
+        for path, remedy in refusals()["members"].get(operation, {}).items()
         if any(True for _ in values_at(request, path))
     )
     found = list(violations(committed_model(), operation, request))
@@ -141,6 +141,6 @@ def _can_hold(store: DirectoryStore, prefix: str) -> bool:
 
 
 @cache
-def refused_members() -> Mapping[str, Mapping[str, str]]:
-    """Operation to the paths of members that the engine refuses whole, and what to do instead."""
+def refusals() -> Mapping[str, Mapping[str, Any]]:
+    """What the engine refuses whole, and what to do instead: `steps` by type, `members` by operation and path."""
     return tomllib.loads(Path(__file__).with_name("refused.toml").read_text(encoding="utf-8"))
