@@ -1,16 +1,17 @@
 """Whether an answer is the forecast that a record asked for, judged by the record itself and the contract file."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from batchcast.steps.contract.answer import AnswerError, Expected, read_answer
+from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, read_answer, split_answers
 from batchcast.steps.contract.answer_path import compile_path
 from batchcast.steps.contract.frequency import DAILY
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
-from batchcast.steps.contract.template import Period, Value, value_at
+from batchcast.steps.contract.template import Part, Period, Value, value_at
+from batchcast.steps.outcome.answer_types import decode_stored_answer
 
 
 def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | None]:
@@ -20,44 +21,71 @@ def forecast_judge(contract: ModelContract) -> Callable[[bytes, bytes], str | No
     """
 
     def judge(record: bytes, answer: bytes) -> str | None:
-        asked, answered = _document(record), _document(answer)
-        if answered is None:
-            return f"the answer is not a JSON object: {answer[:60]!r}"
-        dates = _dates_asked_for(contract, asked or {}) or _dates_answered(contract, answered)
-        frequency = contract.series.frequency or DAILY
-        expected = Expected.of(contract.outputs, frequency.before(dates[0], 2)[0], len(dates), frequency)
+        body = _document(record)
+        sent = _series_sent(contract, body)
         try:
-            read_answer(answered, expected)
+            document = decode_stored_answer(answer, contract.request)
+            answers = split_answers(document, contract.outputs, len(sent))
+            named = {answered_item(one, contract.outputs): one for one in answers}
+            for series, one in zip(sent, answers, strict=True):
+                item = _value(contract.request.series, ITEM_ID_KEY, series)
+                _check_answer(contract, body, series, item, named.get(item, one))
         except AnswerError as error:
             return f"{error.reason}: {error.detail}"
-        if asked and answered.get(ITEM_ID_KEY, asked.get(ITEM_ID_KEY)) != asked.get(ITEM_ID_KEY):
-            return (
-                f"wrong_id: the answer is of item {answered[ITEM_ID_KEY]!r}, the record of {asked.get(ITEM_ID_KEY)!r}"
-            )
+        except (ValueError, RecursionError) as error:
+            return f"the answer cannot be read: {error}: {answer[:60]!r}"
         return None
 
     return judge
 
 
-def _document(text: bytes) -> dict[str, Any] | None:
+def _check_answer(contract: ModelContract, body: Any, series: Any, item: Any, answer: object) -> None:
+    """Raises AnswerError for an answer that is not the series' own forecast."""
+    dates = _dates_asked_for(contract, body, series) or _dates_answered(contract, answer)
+    frequency = contract.series.frequency or DAILY
+    expected = Expected.of(contract.outputs, frequency.before(dates[0], 2)[0], len(dates), frequency)
+    read_answer(answer, expected)
+    echoed = answered_item(answer, contract.outputs)
+    if item is not None and echoed not in (None, item):
+        raise AnswerError("wrong_id", f"the answer is of item {echoed!r}, the record of {item!r}")
+
+
+def _document(text: bytes) -> Any:
+    """The request as JSON, empty for what is none."""
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
+        return {}
 
 
-def _dates_asked_for(contract: ModelContract, record: Mapping[str, Any]) -> list[date]:
-    """The days the record names or counts, empty where it does neither in full."""
-    future = _row_dates(contract, record, "future")
+def _series_sent(contract: ModelContract, body: Any) -> list[Any]:
+    """What the request holds of each of its series."""
+    for part in contract.request.body:
+        if isinstance(part, Value) and part.name in ("record", "records"):
+            found = value_at(body, part.path)
+            return found if part.name == "records" and isinstance(found, list) and found else [found]
+    return [body]
+
+
+def _value(parts: Sequence[Part], name: str, document: Any) -> Any:
+    """What stands for the placeholder in such a document, None where nothing does."""
+    found = (value_at(document, part.path) for part in parts if isinstance(part, Value) and part.name == name)
+    return next(found, None)
+
+
+def _dates_asked_for(contract: ModelContract, body: Any, series: Any) -> list[date]:
+    """The days the request names or counts for a series, empty where it does neither in full."""
+    future = _row_dates(contract, series, "future")
     if future:
         return future
-    history = _row_dates(contract, record, "history")
-    asked = [part.path for part in contract.request.series if isinstance(part, Value) and part.name == "horizon"]
-    days = value_at(record, asked[0]) if asked else None
-    if not history or not isinstance(days, int):
+    history = _row_dates(contract, series, "history")
+    request = contract.request
+    days = _value(request.series, "horizon", series) or _value(request.body, "horizon", body)
+    # Where neither the request nor the answer has dates, any days will do.
+    last = max(history) if history else None if contract.outputs.timestamps else date(2000, 1, 1)
+    if last is None or not isinstance(days, int):
         return []
-    return (contract.series.frequency or DAILY).after(max(history), days)
+    return (contract.series.frequency or DAILY).after(last, days)
 
 
 def _dates_answered(contract: ModelContract, answer: Any) -> list[date]:
@@ -74,9 +102,9 @@ def _dates_answered(contract: ModelContract, answer: Any) -> list[date]:
     return frequency.after(frequency.before(found[0], 2)[0] if found else date(2000, 1, 1), steps)
 
 
-def _row_dates(contract: ModelContract, record: Mapping[str, Any], period: Period) -> list[date]:
+def _row_dates(contract: ModelContract, series: Any, period: Period) -> list[date]:
     for part in contract.request.row_lists:
-        texts = part.values(record, contract.series.timestamp) if part.period == period else None
+        texts = part.values(series, contract.series.timestamp) if part.period == period else None
         if texts is not None:
             return sorted(day for day in map(_day, texts) if day)
     return []

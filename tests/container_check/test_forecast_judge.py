@@ -13,13 +13,16 @@ from contract_text import contract_text
 from batchcast.container_check.answer_check import forecast_judge
 from batchcast.steps.contract.model_contract import parse_contract
 
-BAKERY = (Path(__file__).resolve().parents[2] / "examples" / "bakery" / "model.toml").read_bytes()
+ROOT = Path(__file__).resolve().parents[2] / "examples"
+BAKERY = (ROOT / "bakery" / "model.toml").read_bytes()
 ARRAYS = contract_text(
     '{"item_id": $item_id, "past": $history($sales)}', item_id=["store"], sales="mean", answer=""
 ).encode()
 HISTORY_ONLY = contract_text(
     '{"item_id": $item_id, "rows": $history({"day": $date, "sales": $sales}), "days": $horizon}', item_id=["store"]
 ).encode()
+SEVERAL = (ROOT / "grocery" / "model.toml").read_bytes()
+LINES = ARRAYS.replace(b"[request]", b'[request]\nmode = "object"\naccept = "application/jsonlines"')
 RUN_DATE = date(2026, 1, 31)
 
 
@@ -49,8 +52,8 @@ def test_the_forecast_of_the_days_asked_for_is_good() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"ERROR", "not a JSON object"),
-        (b"[1]", "not a JSON object"),
+        (b"ERROR", "cannot be read"),
+        (b"[1]", "wrong_shape"),
         ({"error": "boom"}, "error_answer: boom"),
         ({"message": "boom"}, "wrong_shape"),
         (bakery_answer(2), "wrong_days: sales: forecast[*].daily_sales holds 2 values; 3 steps"),
@@ -97,3 +100,28 @@ def test_days_that_are_counted_follow_the_declared_frequency() -> None:
     assert judged(weekly, record, {"item_id": "a", "forecast": rows}) is None
     wrong = [{"date": "2025-12-25", "sales": 1.0}, {"date": "2025-12-26", "sales": 1.0}]
     assert "wrong_dates" in (judged(weekly, record, {"item_id": "a", "forecast": wrong}) or "")
+
+
+def levels(steps: int) -> dict[str, list[float]]:
+    return {"0.1": [1.0] * steps, "0.5": [2.0] * steps, "0.9": [3.0] * steps}
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([levels(6), levels(6)], "good"),
+        ([levels(6)], "wrong_shape: predictions holds 1 answers; 2 records were sent"),
+        ([levels(6), levels(5)], "wrong_days: sales"),
+        ([levels(6), {"0.5": [2.0] * 6}], "wrong_shape: sales_p10"),
+    ],
+)
+def test_every_answer_of_a_request_of_several_is_judged(answers: list[Any], said: str) -> None:
+    known = {"display": [0.0] * 6, "mailer": [0.0] * 6}
+    sent = [{"target": [1.0], "past_covariates": {}, "future_covariates": known}] * 2
+    record = {"inputs": sent, "parameters": {"prediction_length": 6}}
+    assert said in (judged(SEVERAL, record, {"predictions": answers}) or "good")
+
+
+def test_an_answer_is_read_by_its_declared_type() -> None:
+    assert judged(LINES, {"item_id": "a", "past": [1]}, b'{"mean": [1.0, 2.0]}\n') is None
+    assert "wrong_shape" in (judged(LINES, {"item_id": "a", "past": [1]}, b'{"mean": [1.0]}\n{"mean": [2.0]}\n') or "")
