@@ -29,6 +29,7 @@ from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.items import Items, count_rows, find_row, merge_items, survey_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from batchcast.steps.history.run_date import find_axis, plausible_end
+from batchcast.steps.history.static_table import StaticTable, read_static_table
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
@@ -61,17 +62,13 @@ class _Opened:
     history: ParquetHistory
     earlier: EarlierRun | None
     wanted: list[str] | None
+    static: StaticTable | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class _Run(_Opened):
     """What is known when the rows were surveyed."""
 
-    arguments: BuildArguments
-    contract: ModelContract
-    history: ParquetHistory
-    earlier: EarlierRun | None
-    wanted: list[str] | None
     axis: DateAxis
 
     @property
@@ -139,8 +136,14 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
     wanted = None if uri is None else read_item_ids(store, uri)
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
-    history = open_history(paths.input("history"), contract)
-    return _Opened(arguments=arguments, contract=contract, history=history, earlier=earlier, wanted=wanted)
+    return _Opened(
+        arguments=arguments,
+        contract=contract,
+        history=open_history(paths.input("history"), contract),
+        earlier=earlier,
+        wanted=wanted,
+        static=read_static_table(paths.input("history"), contract.series),
+    )
 
 
 def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
@@ -152,12 +155,12 @@ def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         run, items, end = _survey(opened, means)
         most = arguments.max_record_bytes
-        selection = select(items, contract, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
+        selection = select(items, contract, run.static, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
         selection = leave_out_implausible(selection, items, run.axis, end)
         account = _write_shards(run, items, selection, means)
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
-            account = _write_shards(run, items, send_again(selection, items, contract, most), means)
+            account = _write_shards(run, items, send_again(selection, items, contract, run.static, most), means)
         locate = partial(_locate, run, means, items)
         if contract.series.off_grid == "refuse":
             refuse_contradictions(account, locate)
@@ -170,15 +173,9 @@ def _survey(opened: _Opened, means: _Means) -> tuple[_Run, Items, int]:
     history, contract, now = opened.history, opened.contract, datetime.now(UTC)
     tasks = [(units, contract, history, means.scratch) for units in means.lanes]
     surveys = means.workers.run(survey_items, tasks, Progress("survey the items", history.rows, "rows"))
-    column = contract.series.timestamp
-    axis = find_axis(
-        surveys,
-        contract.series,
-        history.types[column],
-        run_date=opened.arguments.fixed_run_date,
-        horizon=opened.arguments.forecast_horizon,
-        now=now,
-    )
+    column, asked = contract.series.timestamp, opened.arguments
+    fixed, horizon = asked.fixed_run_date, asked.forecast_horizon
+    axis = find_axis(surveys, contract.series, history.types[column], run_date=fixed, horizon=horizon, now=now)
     if opened.earlier:
         opened.earlier.check_same(
             run_date=axis.run_date,
@@ -262,6 +259,7 @@ def _write(
         contract=run.contract,
         axis=run.axis,
         id_types=tuple(run.history.types[name] for name in run.contract.series.item_id),
+        static=run.static,
         shard_starts=plan.starts,
         request_text=run.request_text,
         max_bytes=run.arguments.max_record_bytes,

@@ -41,7 +41,7 @@ class ModelContract:
     def value_columns(self) -> tuple[str, ...]:
         """The columns that are read beside the ids and the date: targets, then those of the rows, each once."""
         named = [column for part in self.request.row_lists for column in part.sources]
-        own = {*self.series.item_id, self.series.timestamp, ITEM_ID_KEY}
+        own = {*self.series.item_id, *self.series.static, self.series.timestamp, ITEM_ID_KEY}
         return tuple(dict.fromkeys(name for name in (*self.series.targets, *named) if name not in own))
 
 

@@ -100,7 +100,7 @@ def read_request(table: TomlTable, series: Series) -> Request:
 
 
 def _template(table: TomlTable, key: str, series: Series, mode: str) -> tuple[Part, ...]:
-    names = [*PLACEHOLDERS, *series.item_id, *(_LISTS if key == "body" else ())]
+    names = [*PLACEHOLDERS, *series.item_id, *series.static, *(_LISTS if key == "body" else ())]
     text = table.text(key)
     try:
         parts = parse_template(text, list(dict.fromkeys(names)), compact=mode == "line") if text else ()

@@ -16,8 +16,18 @@ from urllib.parse import unquote
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
-__all__ = ["find_files", "history_folder", "other_format", "read_path_values", "same_value", "table_format"]
+__all__ = [
+    "STATIC_FILE",
+    "find_files",
+    "history_folder",
+    "other_format",
+    "read_path_values",
+    "same_value",
+    "table_format",
+]
 
+STATIC_FILE = "_items.parquet"
+"""The table of what is the same in all rows of an item."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _PARTS = {
     "_delta_log": "is a Delta table, whose files also hold deleted rows.",
@@ -62,10 +72,13 @@ def history_folder(history: str, folder: Path) -> Path:
         what, remedy = other_format(path)
         raise ConfigError(Problem("history", f"{what}.", history, remedy))
     folder.mkdir(parents=True, exist_ok=True)
-    link = folder / path.name
-    if not (link.is_symlink() and link.resolve() == path):
+    for file in (path, path.with_name(STATIC_FILE)):
+        link = folder / file.name
+        if link.is_symlink() and link.resolve() == file and file.exists():
+            continue
         link.unlink(missing_ok=True)
-        link.symlink_to(path)
+        if file.exists():
+            link.symlink_to(file)
     return folder
 
 

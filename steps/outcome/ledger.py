@@ -43,6 +43,7 @@ REASONS: Mapping[str, str] = {
     "out_of_range": "quarantined: its history has a value that JSON or the model cannot take",
     "null_cell": "quarantined: its history has an empty or non-finite cell",
     "missing_future": "quarantined: its known future does not cover the forecast days",
+    "no_static": "quarantined: it has no row in the table of static columns",
     "no_answer": "quarantined: it had no answer twice, the second time sent alone",
 }
 """Why a record has no forecast, in the words of the report."""

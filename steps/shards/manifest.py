@@ -114,6 +114,7 @@ class QuarantineReason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NULL_CELL = "null_cell"
     MISSING_FUTURE = "missing_future"
+    NO_STATIC = "no_static"
     NO_ANSWER = "no_answer"
 
 

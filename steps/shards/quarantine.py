@@ -29,6 +29,7 @@ REMEDIES = {
     QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
     QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in model.toml.',
     QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
+    QuarantineReason.NO_STATIC: "Write a row of these items into _items.parquet.",
     QuarantineReason.NO_ANSWER: "Fix the model or these records, then resume the run before that one.",
 }
 """What to do about each reason."""

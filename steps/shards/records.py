@@ -15,6 +15,7 @@ import pyarrow as pa
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.partition import Spill, read_bucket
+from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.baseline import SeasonalNaive, seasonal_naive
 from batchcast.steps.shards.chunk import Chunk, sorted_chunks
@@ -67,6 +68,7 @@ class RecordWriter:
     contract: ModelContract
     axis: DateAxis
     id_types: tuple[pa.DataType, ...]
+    static: StaticTable | None
     shard_starts: Numbers
     request_text: RequestText
     max_bytes: int
@@ -78,7 +80,7 @@ class RecordWriter:
     ) -> BuiltRecords:
         """Write the shards whose records the buckets hold, all of each. `names` are those of the places in them."""
         built = BuiltRecords()
-        renderer = RecordRenderer(self.contract, self.axis, names, self.id_types)
+        renderer = RecordRenderer(self.contract, self.axis, names, self.id_types, self.static)
         records = (
             record
             for bucket in buckets

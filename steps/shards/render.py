@@ -21,6 +21,7 @@ from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.table import Table, csv_field, read_table
 from batchcast.steps.contract.template import Part, Period, RowList, Value
 from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
 from batchcast.steps.shards.parquet_rows import write_rows
@@ -48,6 +49,7 @@ class RecordRenderer:
         axis: DateAxis,
         names: Mapping[int, tuple[str, ...]],
         id_types: Sequence[pa.DataType],
+        static: StaticTable | None = None,
     ) -> None:
         self._history = contract.series
         self._table: Table | None = read_table(contract.request.series) if contract.request.tabular else None
@@ -57,6 +59,7 @@ class RecordRenderer:
         self._axis = axis
         self._names = names
         self._id_types = id_types
+        self._static = static
         self._has_future = any(part.period == "future" for part in contract.request.row_lists)
         self._of_the_run = self._texts_of_the_run()
         # What changes from record to record, and the fixed text before each of it and at the end.
@@ -155,6 +158,8 @@ class RecordRenderer:
                 return lambda periods: self._moments(periods["history"], periods["history"].starts[:-1])
             case "end_time":
                 return lambda periods: self._moments(periods["history"], periods["history"].starts[1:] - 1)
+        if name in self._history.static:
+            return lambda periods: self._written(self._static_values(name, periods["history"]))
         return self._id_values(self._history.item_id.index(name))
 
     def _item_ids(self, periods: Periods) -> Texts:
@@ -168,8 +173,15 @@ class RecordRenderer:
         return values
 
     def _moments(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> Texts:
-        found = self._dates(chunk).take(pa.array(rows))
-        return [text.encode() for text in json_texts(found, csv=self._csv).to_pylist()]
+        return self._written(self._dates(chunk).take(pa.array(rows)))
+
+    def _written(self, values: pa.Array) -> Texts:
+        texts = json_texts(values, "" if self._csv else "null", csv=self._csv)
+        return [text.encode() for text in texts.to_pylist()]
+
+    def _static_values(self, name: str, chunk: Chunk) -> pa.Array:
+        assert self._static is not None
+        return self._static.values(name, [self._names[place] for place in chunk.places.tolist()])
 
     def _arrays(self, part: RowList, separator: str) -> Callable[[Periods], Texts]:
         # A row's end, the comma and the next one's beginning are part of the first column.
@@ -197,6 +209,8 @@ class RecordRenderer:
         if name == ITEM_ID_KEY:
             ids = pa.array(["/".join(self._names[place]) for place in chunk.places.tolist()], pa.string())
             return ids.take(pa.array(chunk.records))
+        if name in self._history.static:
+            return self._static_values(name, chunk).take(pa.array(chunk.records))
         column = chunk.columns[name]
         target = name in self._history.targets
         if (self._parquet or (target and self._history.nulls == "zero")) and pa.types.is_floating(column.type):

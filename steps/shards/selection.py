@@ -16,7 +16,9 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.folders import STATIC_FILE
 from batchcast.steps.history.items import Items
+from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.outcome.earlier_run import EarlierRun
 from batchcast.steps.shards.manifest import QuarantineReason
 from batchcast.steps.shards.quarantine import Quarantine, too_large, too_short
@@ -71,7 +73,13 @@ def parse_item_ids(data: bytes, where: str) -> list[str]:
 
 
 def select(
-    items: Items, contract: ModelContract, *, wanted: Sequence[str] | None, earlier: EarlierRun | None, max_bytes: int
+    items: Items,
+    contract: ModelContract,
+    static: StaticTable | None,
+    *,
+    wanted: Sequence[str] | None,
+    earlier: EarlierRun | None,
+    max_bytes: int,
 ) -> Selection:
     """Choose among all items, or the `wanted`; what the `earlier` run has good forecasts of is carried over.
 
@@ -94,7 +102,7 @@ def select(
             carried.append(place)
         elif item_id in unanswered:
             quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
-        elif (why := _spoiled(place, items, contract, least, max_bytes)) is not None:
+        elif (why := _spoiled(place, items, contract, static, least, max_bytes)) is not None:
             quarantined[place] = why
         else:
             built.append(place)
@@ -105,7 +113,7 @@ def select(
         later=later,
         nameless=items.nameless if listed is None else 0,
     )
-    return selection if built else send_again(selection, items, contract, max_bytes)
+    return selection if built else send_again(selection, items, contract, static, max_bytes)
 
 
 def leave_out_implausible(selection: Selection, items: Items, axis: DateAxis, end: int) -> Selection:
@@ -129,12 +137,14 @@ def leave_out_implausible(selection: Selection, items: Items, axis: DateAxis, en
     )
 
 
-def send_again(selection: Selection, items: Items, contract: ModelContract, max_bytes: int) -> Selection:
+def send_again(
+    selection: Selection, items: Items, contract: ModelContract, static: StaticTable | None, max_bytes: int
+) -> Selection:
     """One of the carried items is sent once more, if any still can be: whatever else is left to do, a transform job
     needs a record."""
     least = least_bytes_a_row(contract)
     for item in selection.carried:
-        if _spoiled(item, items, contract, least, max_bytes) is None:
+        if _spoiled(item, items, contract, static, least, max_bytes) is None:
             return replace(
                 selection,
                 built=np.sort(np.append(selection.built, item)),
@@ -143,13 +153,17 @@ def send_again(selection: Selection, items: Items, contract: ModelContract, max_
     return selection
 
 
-def _spoiled(place: int, items: Items, contract: ModelContract, least_bytes: int, max_bytes: int) -> Quarantine | None:
-    """Why the number of its rows alone keeps an item from being sent; each has `least_bytes` at least."""
+def _spoiled(
+    place: int, items: Items, contract: ModelContract, static: StaticTable | None, least_bytes: int, max_bytes: int
+) -> Quarantine | None:
+    """Why its id, or the number of its rows, alone keeps an item from being sent; each has `least_bytes` at least."""
     rows, dateless = int(items.rows[place]), int(items.dateless[place])
     if dateless:
         return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
     if rows < contract.series.min_history:
         return too_short(rows, contract)
+    if static is not None and items.names[place] not in static.rows:
+        return Quarantine(QuarantineReason.NO_STATIC, f"{STATIC_FILE} has no row of it")
     newest = rows if contract.series.max_history is None else min(rows, contract.series.max_history)
     if contract.series.aggregate is None and newest * least_bytes > max_bytes:
         return too_large(f"{newest} rows and so more than {newest * least_bytes:,}", max_bytes)

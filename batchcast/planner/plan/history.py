@@ -21,6 +21,7 @@ from batchcast.steps.history.items import count_rows, merge_items, survey_items
 from batchcast.steps.history.run_date import find_axis
 
 _LOOKED_AT_ROWS = 20_000
+_STATIC_BYTES = 8.0  # a number or a short text: the table of static columns is not read
 _PERIODS: tuple[Period, ...] = ("history", "future")
 # Ids, dates of the run and brackets of one record.
 _FRAME_BYTES = 200
@@ -66,10 +67,11 @@ def _row_bytes(history: ParquetHistory, contract: ModelContract) -> dict[str, fl
     """Mean JSON bytes of one row, by period, from the first rows of the history."""
     lists = {period: contract.row_lists(period) for period in _PERIODS}
     named = {column for parts in lists.values() for part in parts for column in part.sources}
-    wanted = sorted((named - {ITEM_ID_KEY}) | set(contract.series.item_id))
+    wanted = sorted((named - {ITEM_ID_KEY, *contract.series.static}) | set(contract.series.item_id))
     unit = history.units()[0]
     table = next(iter(read_unit(unit, wanted, history.types, rows=_LOOKED_AT_ROWS))).slice(0, _LOOKED_AT_ROWS)
     widths = {name: _mean_width(table.column(name)) for name in wanted}
+    widths |= dict.fromkeys(contract.series.static, _STATIC_BYTES)
     widths.setdefault(ITEM_ID_KEY, sum(widths[name] for name in contract.series.item_id))
     return {
         period: sum(part.fixed_bytes + sum(widths[column.name] for column in part.columns) for part in parts)
