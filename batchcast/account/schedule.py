@@ -3,13 +3,15 @@
 The run label is the scheduled time, so that a run is known by its week however late or often it is delivered.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from batchcast.account.differences import Difference, differences
 from batchcast.pipelines.cron import parse_cron, time_zone
-from batchcast.runs.start import required_pipeline, run_parameters
+from batchcast.runs.start import required_pipeline, run_parameters, stop_request
 from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
@@ -21,6 +23,7 @@ _EXAMPLE_LABEL = "2026-11-22T03:30:00Z"
 # A run that could not be started within the hour is left to the dead-letter queue: better none than one on Monday.
 _MAX_AGE_SECONDS = 3600
 _MAX_RETRIES = 3
+_MAX_NAME = 64
 # Members of GetSchedule's answer that UpdateSchedule does not want back: what it is not told, it forgets.
 _ANSWERED_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
 
@@ -61,6 +64,32 @@ def put_schedule(session: Session, schedule: Schedule) -> tuple[bool, list[Diffe
     if changes:
         scheduler.update_schedule(**wanted)
     return False, changes
+
+
+def schedule_stop(session: Session, arn: str, at: datetime, scheduler_role_arn: str) -> None:
+    """Have an execution stopped at a time, whatever becomes of this command; the schedule then deletes itself.
+
+    One that was made for it before stands.
+    """
+    partition, (pipeline_name, _, run_id) = arn.split(":")[1], arn.rsplit(":pipeline/", 1)[-1].split("/")
+    name = f"{pipeline_name[: _MAX_NAME - len(run_id) - 6]}-stop-{run_id}"
+    if _find(session, name) is not None:
+        return
+    session.client("scheduler").create_schedule(
+        Name=name,
+        Description=f"Stops run {run_id} if it still goes on.",
+        ScheduleExpression=f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
+        ScheduleExpressionTimezone="UTC",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        ActionAfterCompletion="DELETE",
+        Target={
+            "Arn": f"arn:{partition}:scheduler:::aws-sdk:sagemaker:stopPipelineExecution",
+            "RoleArn": scheduler_role_arn,
+            "Input": json.dumps(stop_request(arn)),
+            # A run that has ended cannot be stopped: that is no failure to tell anybody of.
+            "RetryPolicy": {"MaximumRetryAttempts": _MAX_RETRIES, "MaximumEventAgeInSeconds": _MAX_AGE_SECONDS},
+        },
+    )
 
 
 def get_schedule(session: Session, name: str) -> dict[str, Any]:

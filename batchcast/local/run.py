@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,8 @@ def _read_tuning(tuning: Path | None, given: Mapping[str, str]) -> dict[str, str
     return measured.pipeline_parameters()
 
 
-def run_local(run: LocalRun, display: OpenDisplay) -> tuple[dict[str, Any], int]:
-    """Run (or resume) one execution in the workspace; the `--json` document and the exit code.
+def run_local(run: LocalRun, display: OpenDisplay, stop_after: timedelta | None = None) -> tuple[dict[str, Any], int]:
+    """Run (or resume) one execution in the workspace, that long at most; the `--json` document and the exit code.
 
     Raises ConfigError before anything starts. A step's own error is part of the document.
     """
@@ -103,7 +104,7 @@ def run_local(run: LocalRun, display: OpenDisplay) -> tuple[dict[str, Any], int]
     with ExitStack() as starting:
         starting.enter_context(start_lock(run.workspace))
         session = _put(run, values["ModelName"], {})
-        return run_and_wait(session, PIPELINE_NAME, values, display=display, starting=starting)
+        return run_and_wait(session, PIPELINE_NAME, values, display=display, starting=starting, stop_after=stop_after)
 
 
 def deploy_local(run: LocalRun) -> WorkspaceSession:

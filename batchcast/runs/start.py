@@ -130,7 +130,12 @@ def pointer_problem(store: ObjectStore, publish_uri: str, run_date: str, today: 
 
 def stop_run(client: Any, arn: str) -> None:
     """Ask for the execution to be stopped; its jobs are stopped with it. Asking twice is asking once."""
-    client.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=_token("stop", arn))
+    client.stop_pipeline_execution(**stop_request(arn))
+
+
+def stop_request(arn: str) -> dict[str, str]:
+    """StopPipelineExecution's request."""
+    return {"PipelineExecutionArn": arn, "ClientRequestToken": _token("stop", arn)}
 
 
 def list_runs(client: Any, pipeline_name: str, most: int) -> Iterator[Listed]:

@@ -50,15 +50,37 @@ def is_alive(process_id: int) -> bool:
     return True
 
 
-def test_an_interrupt_ends_the_servers_and_leaves_a_stopped_run_without_output(history: Path, tmp_path: Path) -> None:
-    workspace, started = tmp_path / "workspace", tmp_path / "started"
+def hanging_run(history: Path, workspace: Path, started: Path) -> list[str]:
+    """The command of a run that does not end; each model server leaves its process id in `started`."""
     started.mkdir()
     server = shlex.join([sys.executable, str(Path(__file__).with_name("hanging_model.py"))])
-    command = command_line(
+    return command_line(
         *("local", "--json", "--workspace", str(workspace), "--history", str(history)),
         *("-p", f"RunDate={RUN_DATE}", "-p", "RecordsPerShard=2"),
         *("--model-command", f"{server} {{port}} {HANGING} {shlex.quote(str(started))}"),
     )
+
+
+def test_a_run_that_hangs_is_stopped_after_its_time_and_can_be_finished(history: Path, tmp_path: Path) -> None:
+    workspace, started = tmp_path / "workspace", tmp_path / "started"
+    command = [*hanging_run(history, workspace, started), "--stop-after", str(10 / 3600)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    document = json.loads(ended.stdout)
+    assert (ended.returncode, document["execution"]["status"]) == (130, "Stopped")
+    assert "It had not ended after 0:00:10 and was stopped, as --stop-after says." in document["cause"]
+    assert left_alive([int(path.name) for path in started.iterdir()], time.monotonic() + SECONDS_TO_STOP) == []
+    assert document["published"] is None
+    (started / "healed").touch()
+    command = command_line("rerun", document["run_id"], "--json", "--workspace", str(workspace))
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    finished = json.loads(again.stdout)
+    assert (finished["outcome"], finished["counts"]["ok"]) == ("COMPLETE", finished["counts"]["expected"])
+
+
+def test_an_interrupt_ends_the_servers_and_leaves_a_stopped_run_without_output(history: Path, tmp_path: Path) -> None:
+    workspace, started = tmp_path / "workspace", tmp_path / "started"
+    command = hanging_run(history, workspace, started)
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         wait_for_outputs(workspace, SHARDS_DONE, process)

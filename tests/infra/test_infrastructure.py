@@ -38,6 +38,7 @@ from team import ACCOUNT, BUCKET, DEFAULTS, REGION, ROLE
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
+from batchcast.runs.follow import ENDED
 from batchcast.runs.published import list_published
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import BatchcastError
@@ -125,10 +126,12 @@ def test_an_empty_queue_of_finished_runs_is_what_rings(account: Recorder) -> Non
     assert missed["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["FinishedRuns", "QueueName"]}}]
     assert (missed["MetricName"], missed["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
     assert (missed["ComparisonOperator"], missed["TreatMissingData"]) == ("LessThanThreshold", "breaching")
-    (target,) = resources["FinishedRule"]["Properties"]["Targets"]
-    assert target["Arn"] == {"Fn::GetAtt": ["FinishedRuns", "Arn"]}
-    (statement,) = resources["FinishedRunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == {"Fn::GetAtt": ["FinishedRule", "Arn"]}
+    (statement,) = resources["RunsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    for one in ("Finished", "Begun", "Ended"):
+        (target,) = resources[f"{one}Rule"]["Properties"]["Targets"]
+        assert target["Arn"] == {"Fn::GetAtt": [f"{one}Runs", "Arn"]}
+        assert {"Fn::GetAtt": [f"{one}Rule", "Arn"]} in statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+        assert {"Fn::GetAtt": [f"{one}Runs", "Arn"]} in statement["Resource"]
     seconds = {days: row["Value"] for days, row in template()["Mappings"]["SecondsOf"].items()}
     assert seconds == {str(days): days * 86400 for days in range(1, 15)}
     create({**LEAST, "LongestGapDays": "9"})
@@ -136,6 +139,25 @@ def test_an_empty_queue_of_finished_runs_is_what_rings(account: Recorder) -> Non
     urls = [url for url in sqs.list_queues()["QueueUrls"] if "FinishedRuns" in url]
     found = sqs.get_queue_attributes(QueueUrl=urls[0], AttributeNames=["MessageRetentionPeriod"])["Attributes"]
     assert found["MessageRetentionPeriod"] == str(9 * 86400)
+
+
+def test_a_run_that_does_not_end_rings() -> None:
+    resources = template()["Resources"]
+    alarm = resources["StillRunningAlarm"]["Properties"]
+    difference, *counted = alarm["Metrics"]
+    assert (difference["Expression"], alarm["Threshold"]) == ("FILL(begun, 0) - FILL(ended, 0)", 0)
+    queues = {one["Id"]: one["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Fn::GetAtt"][0] for one in counted}
+    assert queues == {"begun": "BegunRuns", "ended": "EndedRuns"}
+    assert alarm["EvaluationPeriods"] == {"Ref": "LongestRunHours"}
+    # A message has to be there for as long as the alarm looks back, and gone before the next weekly run begins.
+    kept = {resources[name]["Properties"]["MessageRetentionPeriod"] for name in queues.values()}
+    assert kept == {5 * 86400}
+    assert template()["Parameters"]["LongestRunHours"]["MaxValue"] * 3600 < 5 * 86400
+    states = {
+        name: resources[f"{name}Rule"]["Properties"]["EventPattern"]["detail"]["currentPipelineExecutionStatus"]
+        for name in ("Begun", "Ended")
+    }
+    assert states == {"Begun": ["Executing"], "Ended": sorted(ENDED, key=states["Ended"].index)}
 
 
 def test_whoever_publishes_to_the_topic_is_named_in_its_policy() -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from golden import matches_golden
 from scripted_run import ARN, BEGAN, RUN_ID, ScriptedRun, step
 from strict import Recorder
-from team import BUCKET, DEFAULTS, REGION
+from team import ACCOUNT, BUCKET, DEFAULTS, REGION
 
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
@@ -100,6 +100,60 @@ def test_an_earlier_run_of_the_label_is_told(
     if exit_code:
         assert isinstance(ended.exception, ConfigError)
         assert f"`rerun {RUN_ID}`, or give another label." in str(ended.exception)
+
+
+SCHEDULER = f"arn:aws:iam::{ACCOUNT}:role/forecast-scheduler"
+
+
+def stops(account: Recorder) -> list[dict[str, Any]]:
+    """The schedules that were made."""
+    return [request for _, operation, request in account.calls if operation == "CreateSchedule"]
+
+
+def hours_from_now(request: dict[str, Any]) -> float:
+    at = datetime.fromisoformat(request["ScheduleExpression"][3:-1]).replace(tzinfo=UTC)
+    return (at - datetime.now(UTC)).total_seconds() / 3600
+
+
+def test_a_schedule_stops_what_hangs_and_is_made_once(
+    account: Recorder, deployed: AwsSession, script: ScriptedRun
+) -> None:
+    command = ("start", "-p", "RunLabel=2026-11-22", "--stop-after", "12", "--scheduler-role", SCHEDULER)
+    first, again = run(*command), run(*command)
+    assert first.stdout == again.stdout == f"{RUN_ID}\n"
+    (request,) = stops(account)
+    assert matches_golden("stop_schedule", request)
+    assert hours_from_now(request) == pytest.approx(12, abs=0.1)
+    assert "What is left of it at 20" in first.stderr
+
+
+def test_the_plan_says_after_how_long_a_run_must_be_hanging(
+    account: Recorder, deployed: AwsSession, script: ScriptedRun
+) -> None:
+    workload = ("--items", "100000", "--seconds", "30")
+    ended = run("start", *workload, "--scheduler-role", SCHEDULER)
+    assert ended.exit_code == 0
+    (request,) = stops(account)
+    planned = json.loads(
+        run("plan", *workload, "--instances", "20", "--concurrency", "4", "--price-per-hour", "1", "--json").stdout
+    )
+    (batch,) = [one for one in planned["scenarios"] if one["name"] == "batch"]
+    assert hours_from_now(request) == pytest.approx(2 * batch["p95"], rel=0.2)
+
+
+@pytest.mark.parametrize("options", [(), ("--items", "1000", "--seconds", "1")])
+def test_a_start_without_a_bound_says_so(
+    account: Recorder, deployed: AwsSession, script: ScriptedRun, options: tuple[str, ...]
+) -> None:
+    assert "Nothing stops it if it hangs" in run("start", *options).stderr
+    assert stops(account) == []
+
+
+def test_a_bound_without_the_role_for_it_starts_nothing(deployed: AwsSession, script: ScriptedRun) -> None:
+    ended = run("start", "--stop-after", "12")
+    assert isinstance(ended.exception, ConfigError)
+    assert "Give --stack, or --scheduler-role." in str(ended.exception)
+    assert not script.tokens
 
 
 def take(session: AwsSession, run_id: str, label: str) -> None:

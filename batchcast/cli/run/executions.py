@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchcast.account.deploy_settings import stack_option
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
@@ -35,15 +36,23 @@ def _of_one_run(command: _Command) -> _Command:
 @click.command()
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Refuse a run that costs more.")
-@click.option("--items", type=click.IntRange(1), help="For --budget: records of the run.")
-@click.option("--items-per-request", type=click.IntRange(1), help="For --budget: records of a request.")
-@click.option("--seconds", type=float, help="For --budget: seconds a request takes alone.")
+@click.option("--items", type=click.IntRange(1), help="For --budget and --stop-after: records of the run.")
+@click.option("--items-per-request", type=click.IntRange(1), help="For both: records of a request.")
+@click.option("--seconds", type=float, help="For both: seconds a request takes alone.")
 @click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
 @click.option(
     "--tuning",
     type=click.Path(path_type=Path, dir_okay=False),
     help="What `tune` measured of the model; -p still wins over it.",
 )
+@click.option(
+    "--stop-after",
+    type=click.FloatRange(0, min_open=True),
+    metavar="HOURS",
+    help="Stop the run if it goes on for longer.  [default with --items and --seconds: twice the plan's P95]",
+)
+@stack_option
+@click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler stops the run, as --stack has it.")
 @_name
 @session_options
 @_json
@@ -55,6 +64,9 @@ def start_command(
     seconds: float | None,
     price_per_hour: float | None,
     tuning: Path | None,
+    stop_after: float | None,
+    stack: str | None,
+    scheduler_role: str | None,
     name: str,
     as_json: bool,
     **where: Any,
@@ -63,11 +75,13 @@ def start_command(
 
     On AWS the same RunLabel and parameters start the same run, however often: safe to repeat after a broken
     connection. In a workspace each start is a run of its own that lives in this process: the command stays to its
-    end.
+    end. What hangs goes on for days: --stop-after bounds it, on AWS by a schedule that stops the run and deletes
+    itself.
     """
+    from batchcast.account.schedule import schedule_stop
     from batchcast.cli.console import echo
     from batchcast.pipelines.parameters import parse_overrides
-    from batchcast.planner.plan.run_estimate import check_budget
+    from batchcast.planner.plan.run_estimate import check_budget, default_bound
     from batchcast.planner.tune.tuned_run import tuned_run
     from batchcast.runs.run_lock import check_no_overlap
     from batchcast.runs.start import pointer_problem, required_pipeline, run_parameters, start_run, started_status
@@ -76,11 +90,15 @@ def start_command(
     session = open_session(**where)
     pipeline = required_pipeline(session, name)
     values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
+    workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds, "tuning": tuning}
+    workload["price_per_hour"] = price_per_hour
+    planned = None if stop_after else default_bound(values, region=session.region, **workload)
+    bound = timedelta(hours=stop_after) if stop_after else planned
     if budget is not None:
-        workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds}
-        check_budget(values, budget, region=session.region, price_per_hour=price_per_hour, tuning=tuning, **workload)
+        check_budget(values, budget, region=session.region, **workload)
     if isinstance(session, WorkspaceSession):
-        _stay(session, name, values.service_values(), as_json=as_json)
+        _stay(session, name, values.service_values(), bound, as_json=as_json)
+    role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)
     with suppress(ServiceError):  # this identity may not read it
@@ -94,6 +112,12 @@ def start_command(
     else:
         click.echo(run_id)
         click.echo(f"{status}; `wait {run_id}` follows it to its end.", err=True)
+    if bound and role:
+        at = datetime.now(UTC) + bound
+        schedule_stop(session, arn, at, role)
+        click.echo(f"What is left of it at {at:%Y-%m-%d %H:%M} UTC is stopped.", err=True)
+    else:
+        click.echo("Nothing stops it if it hangs: --stop-after with --stack does.", err=True)
 
 
 @click.command()
@@ -217,11 +241,23 @@ def _run(session: Session, name: str, run_id: str | None) -> PastRun:
     return run
 
 
-def _stay(session: WorkspaceSession, name: str, values: dict[str, str], *, as_json: bool) -> None:
+def _stopping_role(session: Session, stack: str | None, given: str | None, *, needed: bool) -> str | None:
+    """The scheduler's role: what is given, else that of the stack."""
+    if given is None and stack is None and needed:
+        what = "a run on AWS is stopped by the scheduler, which needs a role."
+        raise ConfigError(Problem("option", what, "--stop-after", "Give --stack, or --scheduler-role."))
+    from batchcast.account.deploy_settings import read_stack
+
+    return given or (read_stack(session, stack).outputs["SchedulerRoleArn"] if stack else None)
+
+
+def _stay(
+    session: WorkspaceSession, name: str, values: dict[str, str], stop_after: timedelta | None, *, as_json: bool
+) -> None:
     from batchcast.cli.console import RunDisplay
     from batchcast.runs.watch.run_and_wait import run_and_wait
 
-    _tell(*run_and_wait(session, name, values, display=RunDisplay), as_json=as_json)
+    _tell(*run_and_wait(session, name, values, display=RunDisplay, stop_after=stop_after), as_json=as_json)
 
 
 def _tell(document: dict[str, Any], exit_code: int, *, as_json: bool) -> None:

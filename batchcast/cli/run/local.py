@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Afterwards remove all but the N newest runs of the workspace, as `prune --keep N` does.",
 )
+@click.option(
+    "--stop-after",
+    type=click.FloatRange(0, min_open=True),
+    metavar="HOURS",
+    help="Stop the run if it goes on for longer.  [default with --tuning: twice the plan's P95]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
 def local_command(
     parameters: tuple[str, ...],
@@ -63,6 +70,7 @@ def local_command(
     tuning: Path | None,
     workspace: Path,
     keep_runs: int | None,
+    stop_after: float | None,
     as_json: bool,
 ) -> None:
     """Run the whole pipeline on this machine, with real model servers and no AWS.
@@ -87,7 +95,8 @@ def local_command(
         tuning=tuning,
         sample=sample,
     )
-    document, exit_code = run_local(run, RunDisplay)
+    bound = timedelta(hours=stop_after) if stop_after else _planned_bound(run, tuning)
+    document, exit_code = run_local(run, RunDisplay, bound)
     if keep_runs is not None and document["published"]:
         _retain(run, keep_runs)
     if as_json:
@@ -96,6 +105,20 @@ def local_command(
         print_result(document)
         print_next(document["run_id"], workspace)
     sys.exit(exit_code)
+
+
+def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
+    """What the measured speed and the records of the history say; None without a measurement."""
+    if tuning is None:
+        return None
+    from batchcast.local.run import LOCAL_DEFAULTS
+    from batchcast.pipelines.parameters import check_parameters
+    from batchcast.planner.plan.run_estimate import default_bound
+    from batchcast.session.session import LOCAL_REGION
+
+    values = check_parameters({**LOCAL_DEFAULTS, **run.overrides})
+    workload = {"history": run.history, "contract": run.contract, "horizon": values.forecast_horizon}
+    return default_bound(values, region=LOCAL_REGION, tuning=tuning, **workload)
 
 
 def _retain(run: LocalRun, keep: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from batchcast.pipelines.parameters import Parameters
@@ -37,6 +37,18 @@ def estimate_run(values: Parameters, *, region: str, **workload: Any) -> Scenari
         **workload,
     )
     return SCENARIOS["batch"](plan_inputs(options, price_table(options), date.today()))
+
+
+def default_bound(values: Parameters, *, region: str, **workload: Any) -> timedelta | None:
+    """After how long a run must be hanging: twice the plan's P95, which one sound run in twenty takes longer than.
+
+    None where what is known of the workload, as in `estimate_run`, is too little for a plan. It needs no price.
+    """
+    try:
+        found = estimate_run(values, region=region, **{**workload, "price_per_hour": 1.0})
+    except ConfigError:
+        return None
+    return timedelta(hours=2 * found.p95)
 
 
 def check_budget(values: Parameters, budget: float, *, region: str, **workload: Any) -> None:

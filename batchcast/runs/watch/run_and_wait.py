@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
@@ -61,12 +61,14 @@ def run_and_wait(
     *,
     display: OpenDisplay,
     starting: ExitStack | None = None,
+    stop_after: timedelta | None = None,
 ) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
     An execution of the same parameters that was begun before goes on instead: on AWS it never stopped; in a workspace
     it ended with its process, and goes on only when it is made of what lies there now. An interrupt from the keyboard
-    stops an execution in a workspace, and leaves one on AWS running. `starting` has the workspace's start lock where
+    stops an execution in a workspace, and leaves one on AWS running; `stop_after` this time it is stopped as well, in a
+    workspace. `starting` has the workspace's start lock where
     the caller took it. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for
     which no server of the workspace stands.
     """
@@ -77,8 +79,14 @@ def run_and_wait(
         else:
             arn = _begin_on_aws(session, pipeline_name, values, shown)
         held.close()  # from here on the run's own record says that it goes on
-        last = _Following(session, arn, shown, here=isinstance(session, WorkspaceSession)).to_end()
-    return _outcome(session, last, values["RunsUri"])
+        following = _Following(
+            session, arn, shown, here=isinstance(session, WorkspaceSession), stop_after=stop_after or timedelta.max
+        )
+        last = following.to_end()
+    document, exit_code = _outcome(session, last, values["RunsUri"])
+    if following.overdue and last.status == "Stopped":
+        document["cause"] = f"{following.overdue} `rerun {last.run_id}` runs what is left."
+    return document, exit_code
 
 
 def start_in_workspace(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str]) -> str:
@@ -180,7 +188,10 @@ class _Following:
     arn: str
     display: Display
     here: bool = False
+    stop_after: timedelta = timedelta.max
+    began: float = field(default_factory=time.monotonic)
     looked: float = 0.0
+    overdue: str = ""
 
     def to_end(self) -> ExecutionView:
         """The last view. An interrupt from the keyboard stops an execution of this process first."""
@@ -198,7 +209,15 @@ class _Following:
     def _show(self, view: ExecutionView) -> None:
         if isinstance(self.session, WorkspaceSession) and not self.here and not view.ended:
             self._take_over(self.session)
+        if self.here and not view.ended and not self.overdue:
+            self._stop_if_overdue()
         self.display.show(view)
+
+    def _stop_if_overdue(self) -> None:
+        if time.monotonic() - self.began > self.stop_after.total_seconds():
+            self.overdue = f"It had not ended after {self.stop_after} and was stopped, as --stop-after says."
+            self.display.say(self.overdue)
+            stop_run(self.session.client("sagemaker"), self.arn)
 
     def _take_over(self, session: WorkspaceSession) -> None:
         """Go on in this process with what the process that drove it left. Raises ConfigError when that would mix
