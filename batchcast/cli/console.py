@@ -198,16 +198,21 @@ def print_result(document: Mapping[str, Any]) -> None:
         echo(f"Report:    {_from_here(document['report'])}")
 
 
-def print_next(run_id: str, workspace: Path) -> None:
-    """The commands to type next, with the interpreter that has the dependencies."""
+def typed_command() -> str:
+    """What the command line begins with here: the interpreter that has the dependencies, and the script."""
     program = Path(sys.argv[0])
-    words = (
-        [_from_here(sys.executable), _from_here(str(program.resolve()))] if program.suffix == ".py" else ["batchcast"]
-    )
+    if program.suffix != ".py":
+        return "batchcast"
+    return f"{_from_here(sys.executable)} {_from_here(str(program.resolve()))}"
+
+
+def print_next(run_id: str, workspace: Path, *, published: bool) -> None:
+    """The commands to type next: to look at the run, and what is usual after one that published or did not."""
     where = "" if workspace == Path("workspace") else f" --workspace {shlex.quote(str(workspace))}"
     click.echo("\nNext:")
-    for command in (f"status {run_id}", "published", "local -p ForecastHorizon=14", "--help"):
-        click.echo(f"  {' '.join(words)} {command}{where if command != '--help' else ''}")
+    after = ("published", "local -p ForecastHorizon=14") if published else (f"logs {run_id}",)
+    for command in (f"status {run_id}", *after, "--help"):
+        click.echo(f"  {typed_command()} {command}{where if command != '--help' else ''}")
 
 
 def _from_here(path: str) -> str:

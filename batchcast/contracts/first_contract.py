@@ -15,11 +15,10 @@ _TEMPLATES = ("body", "record")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstContract:
-    """What goes into the file. `frequency` is that of the history, None where none was found."""
+    """What goes into the file."""
 
     proposal: Proposal
     family: ContainerFamily
-    frequency: str | None
 
 
 def write_out(contract: FirstContract) -> str:
@@ -64,8 +63,7 @@ def _series(contract: FirstContract) -> dict[str, Any]:
         "timestamp": proposal.timestamp,
         "targets": [proposal.target],
     }
-    if contract.frequency is not None:
-        table["frequency"] = contract.frequency
+    table |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
     return table | dict(contract.family.series)
 
 

@@ -10,12 +10,16 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.steps.contract.frequency import Frequency
 
 # Names that columns of such a kind have, the likeliest first.
 _TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "time", "period", "start")
@@ -28,7 +32,11 @@ _ROWS_READ = 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A reading of the history. `known` are covariates whose values reach beyond the target, `past` the others."""
+    """A reading of the history. `known` are covariates whose values reach beyond the target, `past` the others.
+
+    `frequency` is the alias of the grid that the rows lie on, as a run infers it, None where none is known; `season` is
+    in steps, None where the frequency's own suits.
+    """
 
     item_id: tuple[str, ...]
     timestamp: str
@@ -36,6 +44,8 @@ class Proposal:
     known: tuple[str, ...]
     past: tuple[str, ...]
     texts: tuple[str, ...]
+    frequency: str | None
+    season: int | None
     assumptions: tuple[str, ...]
 
 
@@ -71,24 +81,37 @@ def propose(
     texts = tuple(name for name in others if name not in covariates)
     if texts:
         said.append(f"{', '.join(texts)} are left out: text needs a coding that only the model knows")
+    frequency, steps = _grid(dataset, when)
+    said.append(f"rows are {frequency.alias} apart" if frequency else "the frequency is inferred by each run")
+    season = None
+    if frequency and frequency.season > 1 and steps < 2 * frequency.season:
+        season = 1
+        said.append(f"{steps} steps are less than two seasons of {frequency.season}, so the naive is the last value")
     return Proposal(
-        item_id=ids, timestamp=when, target=what, known=known, past=past, texts=texts, assumptions=tuple(said)
+        item_id=ids,
+        timestamp=when,
+        target=what,
+        known=known,
+        past=past,
+        texts=texts,
+        frequency=frequency.alias if frequency else None,
+        season=season,
+        assumptions=tuple(said),
     )
 
 
-def find_frequency(history: Path, proposal: Proposal) -> str | None:
-    """The alias of the grid that the rows lie on, as a run infers it; None where there is none that is known."""
+def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
+    """The grid, and how many of its steps there are."""
     from batchcast.steps.contract.frequency import infer_frequency
 
-    rows = _open(history).head(_ROWS_READ, columns=[proposal.timestamp])
-    moments = rows[proposal.timestamp].drop_null()
+    moments = dataset.head(_ROWS_READ, columns=[timestamp])[timestamp].drop_null()
     counted = pc.value_counts(pc.cast(moments, pa.timestamp("s"), safe=False))
     seconds = counted.field("values").cast(pa.int64()).to_numpy()
     order = seconds.argsort()
     try:
-        return infer_frequency(seconds[order], counted.field("counts").to_numpy()[order]).alias
+        return infer_frequency(seconds[order], counted.field("counts").to_numpy()[order]), len(seconds)
     except ValueError:
-        return None
+        return None, len(seconds)
 
 
 def _open(history: Path) -> ds.Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import histories
+import pandas as pd
 import pytest
 
 from batchcast.contracts.proposal import propose
@@ -52,3 +53,15 @@ def test_what_is_no_parquet_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"date,sales\n")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         propose(tmp_path)
+
+
+def test_a_history_of_less_than_two_seasons_has_the_last_value_as_its_naive(tmp_path: Path) -> None:
+    dates = pd.date_range("2024-01-07", periods=60, freq="W-SUN")
+    frame = pd.DataFrame({"item_id": "a", "week": dates, "sales": range(60)})
+    frame.to_parquet(tmp_path / "short.parquet")
+    short = propose(tmp_path / "short.parquet")
+    assert (short.frequency, short.season) == ("W-SUN", 1)
+    assert "60 steps are less than two seasons of 52, so the naive is the last value" in short.assumptions
+    longer = pd.date_range("2022-01-02", periods=104, freq="W-SUN")
+    pd.DataFrame({"item_id": "a", "week": longer, "sales": range(104)}).to_parquet(tmp_path / "long.parquet")
+    assert propose(tmp_path / "long.parquet").season is None

@@ -48,16 +48,16 @@ def init_command(
 
     The columns' roles are read from the Parquet schema and rows; what cannot be told is asked for by an option.
     """
+    from batchcast.cli.console import typed_command
     from batchcast.contracts.families import FAMILIES
     from batchcast.contracts.first_contract import FirstContract, deploy_text, write_out
-    from batchcast.contracts.proposal import find_frequency, propose
+    from batchcast.contracts.proposal import propose
     from batchcast.steps.contract.model_contract import parse_contract
     from batchcast.steps.store.objects import whole_file
 
     chosen = FAMILIES[family]
     proposal = propose(history, item_id=item_id, timestamp=timestamp, target=target, known=known)
-    frequency = find_frequency(history, proposal)
-    text = write_out(FirstContract(proposal=proposal, family=chosen, frequency=frequency))
+    text = write_out(FirstContract(proposal=proposal, family=chosen))
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}
     there = [path for path in files if path.exists()]
@@ -69,11 +69,8 @@ def init_command(
         with whole_file(path, output) as stream:
             stream.write(content.encode())
     click.echo(f"{output / 'model.toml'}: the contract of {chosen.title}. Assumed:")
-    said = [
-        *proposal.assumptions,
-        f"rows are {frequency} apart" if frequency else "the frequency is inferred by each run",
-    ]
-    for line in [*said, *chosen.notes]:
+    for line in [*proposal.assumptions, *chosen.notes]:
         click.echo(f"  {line}")
     click.echo("Next, one record before a run:")
-    click.echo(f"  check-model --history {history} --contract {output / 'model.toml'} --model-command '… {{port}}'")
+    command = f"check-model --history {history} --contract {output / 'model.toml'} --model-command '… {{port}}'"
+    click.echo(f"  {typed_command()} {command}")

@@ -103,7 +103,7 @@ def local_command(
         click.echo(json.dumps(document, indent=1))
     else:
         print_result(document)
-        print_next(document["run_id"], workspace)
+        print_next(document["run_id"], workspace, published=bool(document["published"]))
     sys.exit(exit_code)
 
 
