@@ -36,23 +36,15 @@ class JobEnd:
     exit_message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Jobs:
     """`kind` is Transform or Processing, as it stands in the names of the API's members."""
 
-    def __init__(
-        self,
-        kind: str,
-        records: RecordFolder,
-        *,
-        check: Callable[[Mapping[str, Any]], None],
-        run: Callable[[JobRun], JobEnd],
-        broken: dict[str, Exception],
-    ) -> None:
-        self.kind = kind
-        self._records = records
-        self._check = check
-        self._run = run
-        self._broken = broken
+    kind: str
+    records: RecordFolder
+    check: Callable[[Mapping[str, Any]], None]
+    execute: Callable[[JobRun], JobEnd]
+    broken: dict[str, Exception]
 
     def arn(self, name: str) -> str:
         """The job's ARN."""
@@ -64,26 +56,26 @@ class Jobs:
         `execution` is the id of the pipeline execution the job is a step of. Raises ServiceException as the service
         would, `ResourceInUse` for a name that is taken, and NotEmulatedError.
         """
-        self._check(request)
+        self.check(request)
         name = self._name(request)
         moment = now()
         record = {"Request": request, "Status": IN_PROGRESS, "CreationTime": moment, "LastModifiedTime": moment}
         lock = self.take(name)
-        if not self._records.create(name, record if execution is None else {**record, "Execution": execution}):
+        if not self.records.create(name, record if execution is None else {**record, "Execution": execution}):
             lock.close()
             raise self._in_use(name)
         return lock
 
     def take(self, name: str) -> IO[str]:
         """The ownership of a job that nobody runs. Raises ServiceException `ResourceInUse`."""
-        lock = self._records.own(name)
+        lock = self.records.own(name)
         if lock is None:
             raise self._in_use(name)
         return lock
 
     def exists(self, name: str) -> bool:
         """Whether there is such a job, running or not."""
-        return self._records.read(name) is not None
+        return self.records.read(name) is not None
 
     def start(self, request: Mapping[str, Any]) -> str:
         """Create the job and run it in the background; its ARN."""
@@ -99,29 +91,29 @@ class Jobs:
             if record["Status"] != IN_PROGRESS:
                 return record
             record |= {"StartTime": record.get("StartTime", now()), "LastModifiedTime": now()}
-            self._records.write(name, record)
+            self.records.write(name, record)
             end = self._end(name, record["Request"], resume, halted)
             record |= {"Status": end.status, "EndTime": now(), "LastModifiedTime": now()}
             if end.status == "Failed" and end.failure_reason:
                 record["FailureReason"] = end.failure_reason[:_MAX_FAILURE_REASON]
             if end.exit_message:
                 record["ExitMessage"] = end.exit_message
-            self._records.write(name, record)
-            self._records.clear_stop(name)
+            self.records.write(name, record)
+            self.records.clear_stop(name)
             return record
 
     def _end(self, name: str, request: Mapping[str, Any], resume: bool, halted: threading.Event | None) -> JobEnd:
         def is_stopped() -> bool:
-            return (halted is not None and halted.is_set()) or self._records.stop_requested(name)
+            return (halted is not None and halted.is_set()) or self.records.stop_requested(name)
 
         with _watched(is_stopped) as stop:
             try:
-                return self._run(JobRun(name=name, arn=self.arn(name), request=request, resume=resume, stop=stop))
+                return self.execute(JobRun(name=name, arn=self.arn(name), request=request, resume=resume, stop=stop))
             except BatchcastError as error:
                 blame = "InternalServerError" if isinstance(error, ServiceError) else "ClientError"
                 return JobEnd(status="Failed", failure_reason=f"{blame}: {error}")
             except Exception as error:  # the engine stands for the service here: its own failure is the job's
-                if storage_error(error, self._records.folder) is not None:
+                if storage_error(error, self.records.folder) is not None:
                     raise  # not the job's: it is interrupted, and resumed once the disk is well
                 where = "".join(traceback.format_exception(error, limit=-1)).strip()
                 return JobEnd(status="Failed", failure_reason=f"InternalServerError: {where}")
@@ -136,43 +128,43 @@ class Jobs:
             kind = self.kind.lower()
             what = f"The request was rejected because the {kind} job is in status {record['Status']}."
             raise ServiceException("ValidationException", what)
-        self._records.request_stop(name)
-        lock = self._records.own(name)
+        self.records.request_stop(name)
+        lock = self.records.own(name)
         if lock is None:
             return
         with lock:
             record = self.get(name)
             if record["Status"] == IN_PROGRESS:
-                self._records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
-            self._records.clear_stop(name)
+                self.records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
+            self.records.clear_stop(name)
 
     def names_of(self, execution_id: str) -> list[str]:
         """The jobs that are steps of an execution."""
         return [
-            self._name(record["Request"]) for record in self._records.all() if record.get("Execution") == execution_id
+            self._name(record["Request"]) for record in self.records.all() if record.get("Execution") == execution_id
         ]
 
     def forget(self, name: str) -> None:
         """Remove the record of a job that nobody runs."""
-        self._records.delete(name)
+        self.records.delete(name)
 
     def interrupted(self) -> list[str]:
         """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""
         return [
             self.arn(name)
-            for record in self._records.all()
+            for record in self.records.all()
             if record["Status"] == IN_PROGRESS
             and "Execution" not in record
-            and not self._records.is_owned(name := self._name(record["Request"]))
+            and not self.records.is_owned(name := self._name(record["Request"]))
         ]
 
     def resume(self, arn: str) -> bool:
         """Run an interrupted job again in the background; False when it is none, or another process was faster."""
         name = arn.rsplit("/", 1)[-1]
-        record = self._records.read(name)
+        record = self.records.read(name)
         if record is None or record["Status"] != IN_PROGRESS or self.arn(name) != arn:
             return False
-        lock = self._records.own(name)
+        lock = self.records.own(name)
         if lock is None:
             return False
         self._in_background(name, lock, resume=True)
@@ -180,11 +172,11 @@ class Jobs:
 
     def find(self, name: str) -> Record | None:
         """The job's record, or None."""
-        return self._records.read(name)
+        return self.records.read(name)
 
     def get(self, name: str) -> Record:
         """The job's record. Raises ServiceException when there is none."""
-        record = self._records.read(name)
+        record = self.records.read(name)
         if record is None:
             raise ServiceException("ValidationException", f"Could not find requested job with name: {name}")
         return record
@@ -192,8 +184,8 @@ class Jobs:
     def describe(self, name: str) -> dict[str, Any]:
         """What the service's Describe call answers; times as text."""
         record = self.get(name)
-        if record["Status"] == IN_PROGRESS and self.arn(name) in self._broken:
-            raise self._broken[self.arn(name)]
+        if record["Status"] == IN_PROGRESS and self.arn(name) in self.broken:
+            raise self.broken[self.arn(name)]
         renamed = {"StartTime": f"{self.kind}StartTime", "EndTime": f"{self.kind}EndTime"}
         return {
             **{key: value for key, value in record["Request"].items() if key != "Tags"},
@@ -205,7 +197,7 @@ class Jobs:
 
     def summaries(self) -> Iterator[dict[str, Any]]:
         """Every job as the service's List call shows it."""
-        for record in self._records.all():
+        for record in self.records.all():
             name = self._name(record["Request"])
             yield {
                 f"{self.kind}JobName": name,
@@ -222,9 +214,9 @@ class Jobs:
             try:
                 self.run(name, lock, resume=resume)
             except Exception as error:
-                self._broken[self.arn(name)] = storage_error(error, self._records.folder) or error
+                self.broken[self.arn(name)] = storage_error(error, self.records.folder) or error
 
-        self._broken.pop(self.arn(name), None)
+        self.broken.pop(self.arn(name), None)
         threading.Thread(target=run, name=name, daemon=True).start()
 
     def _name(self, request: Mapping[str, Any]) -> str:
@@ -236,7 +228,7 @@ class Jobs:
 
     def _status(self, name: str, record: Record) -> str:
         # Stopping is the time between the request and its effect.
-        waits = record["Status"] == IN_PROGRESS and self._records.stop_requested(name)
+        waits = record["Status"] == IN_PROGRESS and self.records.stop_requested(name)
         return "Stopping" if waits else str(record["Status"])
 
 

@@ -67,21 +67,11 @@ class Workspace:
         self._options = options
         self.broken: dict[str, Exception] = {}
         """Executions and jobs, by ARN, that this process could not go on with; they are interrupted, not ended."""
-        self.jobs: Mapping[str, Jobs] = {
-            "Transform": Jobs(
-                "Transform",
-                RecordFolder(root / _STATE / "transform-jobs", _JOB),
-                check=self._check_transform,
-                run=self._run_transform,
-                broken=self.broken,
-            ),
-            "Processing": Jobs(
-                "Processing",
-                RecordFolder(root / _STATE / "processing-jobs", _JOB),
-                check=self._check_processing,
-                run=self._run_processing,
-                broken=self.broken,
-            ),
+        transforms = RecordFolder(root / _STATE / "transform-jobs", _JOB)
+        processings = RecordFolder(root / _STATE / "processing-jobs", _JOB)
+        self.jobs = {
+            "Transform": Jobs("Transform", transforms, self._check_transform, self._run_transform, self.broken),
+            "Processing": Jobs("Processing", processings, self._check_processing, self._run_processing, self.broken),
         }
 
     def raise_broken(self, arn: str) -> None:

@@ -4,23 +4,18 @@ All runs of the workspace share them. They are therefore read and checked first,
 going on that would see other inputs than it was started with.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from batchcast.engine.server.model_server import ModelSource
+from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import declare_model, read_models
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.history.folders import history_folder
 from batchcast.steps.store.objects import DirectoryStore
-
-if TYPE_CHECKING:
-    from batchcast.engine.server.model_server import ModelSource
-    from batchcast.session.session import WorkspaceSession
 
 DOWNLOADED = "history-from-s3"
 """The folder of a workspace with the copies of histories that lie on S3."""

@@ -1,13 +1,11 @@
 """How far a transform is, in records: its outputs, or its requests, counted against what the manifest promises."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from batchcast.engine.client import LocalSageMaker
 from batchcast.runs.follow import StepView
 from batchcast.session.session import Session
 from batchcast.steps.errors import DataError
@@ -15,9 +13,6 @@ from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
-
-if TYPE_CHECKING:
-    from batchcast.engine.client import LocalSageMaker
 
 _ROUNDS = {"Transform": 0, "TransformRetry": 1}
 _OBJECTS_A_PAGE = 1000

@@ -15,6 +15,7 @@ from batchcast.engine.pipeline.expressions import Reference
 from batchcast.engine.requests.request_check import is_expression
 from batchcast.engine.requests.service_model import (
     MODEL_FILE,
+    TYPES,
     Violation,
     committed_model,
     violations,
@@ -31,19 +32,6 @@ _NAMED_BY_SERVICE = {
     "CreateProcessingJob": "ProcessingJobName",
     "CreateTrainingJob": "TrainingJobName",
     "CreateTransformJob": "TransformJobName",
-}
-_TYPES = {
-    "structure": "an object",
-    "map": "an object",
-    "list": "a list",
-    "string": "text",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "long": "a whole number",
-    "float": "a number",
-    "double": "a number",
-    "timestamp": "a time",
-    "blob": "bytes",
 }
 _KEPT = ("type", "members", "required", "member", "key", "value", "enum", "min", "max", "pattern")
 _KEPT_OF_A_MEMBER = ("shape", "idempotencyToken")
@@ -119,7 +107,7 @@ def _problem(violation: Violation, root: str) -> Problem:
     amount = f"{violation.measure} {violation.unit}".strip()
     match code:
         case "wrong_type":
-            return Problem(code, f"{value!r} is not {_TYPES[expected]}.", where)
+            return Problem(code, f"{value!r} is not {TYPES[expected][1]}.", where)
         case "missing_member":
             return Problem(code, f"{value} is missing.", where, "Give it.")
         case "unknown_member":

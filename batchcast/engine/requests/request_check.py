@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError, ServiceException
-from batchcast.engine.requests.service_model import PYTHON_TYPES, Violation, committed_model, violations
+from batchcast.engine.requests.service_model import TYPES, Violation, committed_model, violations
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
@@ -90,7 +90,7 @@ def _botocore_text(violation: Violation) -> str:
     if violation.code == "unknown_member":
         known = ", ".join(violation.expected)
         return f'Unknown parameter in {place or "input"}: "{value}", must be one of: {known}'
-    names = ", ".join(kind.__name__ for kind in PYTHON_TYPES[violation.expected])
+    names = ", ".join(kind.__name__ for kind in TYPES[violation.expected][0])
     return f"Invalid type for parameter {place}, value: {value!r}, type: {type(value)}, valid types: {names}"
 
 

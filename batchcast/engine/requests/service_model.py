@@ -16,18 +16,19 @@ from typing import Any
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 
 MODEL_FILE = Path(__file__).with_name("service_model.json")
-PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "structure": (Mapping,),
-    "map": (Mapping,),
-    "list": (list, tuple),
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "timestamp": (datetime, str, int, float),
-    "blob": (bytes, bytearray),
+# Type of a shape -> what Python has for it, and how a person calls it.
+TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "structure": ((Mapping,), "an object"),
+    "map": ((Mapping,), "an object"),
+    "list": ((list, tuple), "a list"),
+    "string": ((str,), "text"),
+    "boolean": ((bool,), "true or false"),
+    "integer": ((int,), "a whole number"),
+    "long": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "double": ((int, float), "a number"),
+    "timestamp": ((datetime, str, int, float), "a time"),
+    "blob": ((bytes, bytearray), "bytes"),
 }
 _UNITS = {"string": "characters", "list": "members", "map": "entries", "blob": "bytes"}
 # What only the documentation says.
@@ -98,7 +99,7 @@ class _Walk:
             return
         shape = self.shapes[name]
         kind = shape["type"]
-        types = PYTHON_TYPES[kind]
+        types, _ = TYPES[kind]
         if not isinstance(value, types) or (isinstance(value, bool) and kind != "boolean"):
             yield Violation(code="wrong_type", path=path, value=value, expected=kind)
             return
