@@ -14,10 +14,9 @@ from batchcast.engine.faults import FaultPlan, parse_fault_plan
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
 from batchcast.local.inputs import LocalInputs, check_undisturbed, history_directory
 from batchcast.local.sample import SAMPLES, sample_file
-from batchcast.pipelines.bundle import bundle
 from batchcast.pipelines.definition import DEFINITION_FILE, for_request, with_defaults, write_definition
 from batchcast.pipelines.parameters import Parameters, check_parameters
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.settings import BuildSettings, bundle
 from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
 from batchcast.runs.watch.run_and_wait import OpenDisplay, run_and_wait
 from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import batchcast as bc
-from batchcast.pipelines.bundle import bundle
+from batchcast.pipelines.settings import bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"boto3", "botocore", "click", "numpy", "pandas", "pyarrow", "pydantic", "rich", "sagemaker"}

@@ -11,7 +11,7 @@ import pytest
 from stacks import ROOT
 from two_steps import PUBLISH, RUNS, TwoSteps
 
-from batchcast.pipelines.bundle import bundle
+from batchcast.pipelines.settings import bundle
 from batchcast.runs.published import read_forecasts
 
 pytestmark = pytest.mark.conformance

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from contract_text import contract_text
 
-from batchcast.container_check.answer_check import forecast_judge
+from batchcast.container_check.report import forecast_judge
 from batchcast.steps.contract.model_contract import parse_contract
 
 ROOT = Path(__file__).resolve().parents[2] / "examples"

@@ -19,9 +19,8 @@ from batchcast.engine.faults import FaultPlan
 from batchcast.engine.server.model_server import ModelCommand
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.local.run import LOCAL_DEFAULTS, LOCAL_ROLE
-from batchcast.pipelines.bundle import bundle
 from batchcast.pipelines.definition import define, write_definition
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.settings import BuildSettings, bundle
 from batchcast.runs.follow import ExecutionView, view
 from batchcast.runs.published import read_forecasts
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger

@@ -14,8 +14,7 @@ from scripted_model import Reply
 from transform_case import TransformCase
 
 from batchcast.engine.transform.data.data_processing import dump_row, load_row
-from batchcast.engine.transform.data.json_path import PathError, parse_json_path
-from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
+from batchcast.engine.transform.data.json_path import PathError, dump_json, load_json, load_members, parse_json_path
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
 LINES = {"ContentType": "application/jsonlines", "Accept": "application/jsonlines"}

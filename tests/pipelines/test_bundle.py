@@ -10,8 +10,7 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
-from batchcast.pipelines.bundle import bundle, content_key
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.settings import BuildSettings, bundle, content_key
 from batchcast.steps.errors import ConfigError, parse_error
 
 MAIN = """\

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from batchcast.runs.backfill import backfill, backfill_dates, backfill_parameters
+from batchcast.runs.rerun import backfill, backfill_dates, backfill_parameters
 from batchcast.session.session import WorkspaceSession
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.publish.forecast_table import forecast_schema

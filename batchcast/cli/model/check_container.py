@@ -75,8 +75,7 @@ def check_container_command(
 
 
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
-    from batchcast.container_check.answer_check import forecast_judge
-    from batchcast.container_check.report import judge_json
+    from batchcast.container_check.report import forecast_judge, judge_json
     from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
     from batchcast.steps.contract.model_contract import read_contract
 

@@ -93,7 +93,7 @@ def prune_command(keep: int, dry_run: bool, publish_uri: str | None, name: str, 
 
 def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int, dry_run: bool = False) -> list[str]:
     """Remove what the runs of a workspace left behind, in words; on AWS the bucket's lifecycle rules do that."""
-    from batchcast.local.leftovers import clear_leftovers
+    from batchcast.local.inputs import clear_leftovers
 
     if not isinstance(session, WorkspaceSession):
         return []

@@ -15,7 +15,7 @@ from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, session_options
 
 if TYPE_CHECKING:
-    from batchcast.runs.backfill import BackfilledDate
+    from batchcast.runs.rerun import BackfilledDate
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -52,8 +52,8 @@ def backfill_command(
     """
     from batchcast.cli.console import RunDisplay
     from batchcast.pipelines.parameters import parse_overrides
-    from batchcast.runs.backfill import backfill as run_dates
-    from batchcast.runs.backfill import backfill_dates
+    from batchcast.runs.rerun import backfill as run_dates
+    from batchcast.runs.rerun import backfill_dates
     from batchcast.runs.watch.run_and_wait import run_and_wait
     from batchcast.session.session import open_session
 

@@ -9,8 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
-from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
+from batchcast.engine.transform.data.json_path import (
+    JsonPath,
+    PathError,
+    dump_json,
+    load_json,
+    load_members,
+    parse_json_path,
+)
 
 CSV = "text/csv"
 FILTERED_TYPES = (CSV, "application/json", "application/jsonlines")
