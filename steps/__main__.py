@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
+from batchcast.steps.plain_text import plain_text
 
 __all__ = ["MINIMUM_VERSIONS", "STEPS", "main"]
 
@@ -73,10 +74,11 @@ def _version(package: str) -> tuple[int, ...]:
 
 
 def _fail(error: BatchcastError, environ: Mapping[str, str]) -> int:
-    sys.stderr.write(f"{error}\n")
+    text = plain_text(str(error))
+    sys.stderr.write(f"{text}\n")
     path = ContainerPaths.from_environment(environ).message
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(str(error).encode()[:_MESSAGE_BYTES].decode(errors="ignore").encode())
+    path.write_bytes(text.encode()[:_MESSAGE_BYTES].decode(errors="ignore").encode())
     return error.exit_code
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from batchcast.cli.echo import echo
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress
@@ -30,19 +31,27 @@ _BAR_FROM_WIDTH = 100
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
 
 
+class _PlainConsole(Console):
+    """A console on which only its own codes act, and none of what is printed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=plain_text(segment.text))
+
+
 def stdout_console() -> Console:
     """Where results go: as wide as the terminal, and 120 characters in a file or a pipe."""
     width = None if sys.stdout.isatty() else _FILE_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False)
+    return _PlainConsole(file=sys.stdout, width=width, highlight=False)
 
 
-def echo(text: str, *, err: bool = False) -> None:
-    """A line on stdout, or stderr, in which nothing acts on the terminal."""
-    click.echo(plain_text(text), err=err)
+def stderr_console() -> Console:
+    """Where progress goes."""
+    return _PlainConsole(stderr=True)
 
 
 def cell(text: str) -> str:
-    """Text of data or of a model as rich may print it: no markup is read in it, and nothing acts on the terminal."""
+    """Text of data or of a model as rich may print it: no markup is read in it, and its escapes are measured."""
     return escape(plain_text(text))
 
 
@@ -54,7 +63,7 @@ class RunDisplay:
 
     def __init__(self, progress_of: Callable[[str, StepView], StepProgress | None]) -> None:
         self._progress_of = progress_of
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
         self._said: dict[str, tuple[str, float, StepProgress | None]] = {}
@@ -73,7 +82,7 @@ class RunDisplay:
 
     def say(self, text: str) -> None:
         """A line beside the progress, as it is: no markup is read in it, and no line ended before it ends."""
-        self._console.print(plain_text(text), highlight=False, markup=False, soft_wrap=True)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, execution: ExecutionView) -> None:
         """Bring the display up to a new view."""
@@ -209,10 +218,10 @@ def typed_command() -> str:
 def print_next(run_id: str, workspace: Path, *, published: bool) -> None:
     """The commands to type next: to look at the run, and what is usual after one that published or did not."""
     where = "" if workspace == Path("workspace") else f" --workspace {shlex.quote(str(workspace))}"
-    click.echo("\nNext:")
+    echo("\nNext:")
     after = ("published", "local -p ForecastHorizon=14") if published else (f"logs {run_id}",)
     for command in (f"status {run_id}", *after, "--help"):
-        click.echo(f"  {typed_command()} {command}{where if command != '--help' else ''}")
+        echo(f"  {typed_command()} {command}{where if command != '--help' else ''}")
 
 
 def _from_here(path: str) -> str:
@@ -251,7 +260,7 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
         table.add_row(*(cell(text) for text in (str(row["item_id"]), what, _why(row), where)))
     console.print(table)
     if len(rows) > 20:
-        click.echo(f"… and {len(rows) - 20:,} more; all are in the report.")
+        echo(f"… and {len(rows) - 20:,} more; all are in the report.")
 
 
 def _why(row: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import click
 
 from batchcast import __version__
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import BatchcastError
-from batchcast.steps.plain_text import plain_text
 
 # Section -> name -> (module:attribute below batchcast.cli, one line for the overview, which a test holds against the
 # command's own help).
@@ -133,7 +133,7 @@ def main() -> None:
     try:
         exit_code = root(standalone_mode=False)
     except BatchcastError as error:
-        click.echo(plain_text(str(error)), err=True)
+        echo(str(error), err=True)
         exit_code = error.exit_code
     except click.ClickException as error:
         error.show()
@@ -141,6 +141,6 @@ def main() -> None:
     except click.Abort:
         from batchcast.runs.outcome import INTERRUPTED
 
-        click.echo("Interrupted.", err=True)
+        echo("Interrupted.", err=True)
         exit_code = INTERRUPTED
     sys.exit(exit_code if isinstance(exit_code, int) else 0)

@@ -158,7 +158,7 @@ def open_session(workspace: Path | None = None, *, region: str | None = None, pr
     if workspace:
         return WorkspaceSession(workspace)
     if not (region or profile or _account_is_configured()) and _DEFAULT_WORKSPACE.is_dir():
-        click.echo(f"No AWS account is configured: working in ./{_DEFAULT_WORKSPACE}.", err=True)
+        click.echo(f"No AWS account is configured: working in ./{_DEFAULT_WORKSPACE}.", err=True)  # noqa: TID251
         return WorkspaceSession(_DEFAULT_WORKSPACE)
     return AwsSession(region, profile)
 

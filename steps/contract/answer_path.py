@@ -31,8 +31,8 @@ def compile_path(path: str) -> Search:
 
         try:
             return jmespath.compile(path).search  # type: ignore[no-any-return]
-        except jmespath.exceptions.JMESPathError as error:
-            raise ValueError(f"{path!r} is no JMESPath: {str(error).splitlines()[0]}") from error
+        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+            raise ValueError(f"{path[:200]!r} is no JMESPath: {str(error).splitlines()[0]}") from error
     if _ALL not in steps:
         return lambda document: _follow(document, steps)
     at = steps.index(_ALL)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from rich.table import Table
+from rich.text import Text
 
-from batchcast.cli.console import RunDisplay
+from batchcast.cli.console import RunDisplay, cell, stderr_console, stdout_console
+from batchcast.cli.echo import echo
+from batchcast.cli.main import root
+from batchcast.cli.model.async_status_text import print_status
+from batchcast.cli.model.container_report import print_container_report
+from batchcast.container_check.report import CheckFinding, ContainerReport
+from batchcast.pipelines.definition import DEFINITION_FILE
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.progress import StepProgress
+from batchcast.serving.endpoint.status import AsyncStatus
+from batchcast.steps.errors import Problem
 
 COUNTS = StepProgress(files_done=1_200, files_total=3_000, records_done=40_000, records_total=100_000)
 
@@ -79,3 +93,48 @@ def test_what_a_service_says_is_no_markup_and_stays_on_its_line(capfd: pytest.Ca
     with RunDisplay(lambda _, __: None) as display:
         display.say(error)
     assert capfd.readouterr().err == f"{error}\n"
+
+
+ESCAPE = "\x1b[2J\u202e"
+
+
+def no_escape(printed: str) -> bool:
+    """What acts on the terminal is written out, and shown."""
+    return "\x1b[2J" not in printed and "\u202e" not in printed and "\\x1b[2J" in printed
+
+
+def test_no_text_on_the_console_acts_on_the_terminal(terminal: pytest.MonkeyPatch, capsys: Any) -> None:
+    table = Table("Item")
+    table.add_row(cell(f"shop{ESCAPE}"))
+    for printed in (f"shop{ESCAPE}", Text(f"shop{ESCAPE}"), table):
+        stdout_console().print(printed)
+        assert no_escape(capsys.readouterr().out)
+    echo(f"shop{ESCAPE}", fg="red")
+    assert no_escape(capsys.readouterr().out)
+    with stderr_console().status(f"shop{ESCAPE}") as status:
+        status.update(f"next{ESCAPE}")
+    assert ESCAPE not in capsys.readouterr().err
+
+
+def test_reports_of_what_a_model_or_a_service_said_do_not_act_on_the_terminal(capsys: Any, tmp_path: Path) -> None:
+    finding = CheckFinding(check="single_record", verdict="breaks", what=f"said {ESCAPE}", remedy=f"see {ESCAPE}")
+    print_container_report(ContainerReport(findings=(finding,), levels=()), f"image{ESCAPE}", f"of{ESCAPE}")
+    assert no_escape(capsys.readouterr().out)
+    problem = Problem("scaling", f"alarm {ESCAPE}.")
+    status = AsyncStatus(
+        endpoint=f"e{ESCAPE}",
+        status="InService",
+        instances=1,
+        desired=1,
+        backlog=None,
+        oldest_age=None,
+        expired_today=None,
+        problems=(problem,),
+        changes=(),
+    )
+    print_status(status, 1.0, None)
+    assert no_escape(capsys.readouterr().out)
+    definition = json.loads(DEFINITION_FILE.read_text())
+    definition["Steps"][1] |= {"Name": f"Transform{ESCAPE}", "Type": ESCAPE}
+    (tmp_path / "pipeline.json").write_text(json.dumps(definition))
+    assert no_escape(CliRunner().invoke(root, ["lint", str(tmp_path / "pipeline.json")]).output)

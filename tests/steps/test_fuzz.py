@@ -128,6 +128,13 @@ def test_json_that_no_reader_takes_is_refused(value: str) -> None:
         parse_contract(DAILY_CONTRACT.replace('{"item_id"', f'{{"x": {value}, "item_id"').encode())
     with pytest.raises(ConfigError, match="s3://b/items line 1"):
         parse_item_ids(f'{{"item_id": {value}}}'.encode(), "s3://b/items")
+    with pytest.raises(ConfigError, match="sales: "):
+        parse_contract(DAILY_CONTRACT.replace("forecast[*].sales", value.replace('"', "")).encode())
+
+
+def test_an_argument_that_is_not_utf8_is_refused_with_a_message(tmp_path: Path) -> None:
+    refused_or_built(tmp_path, [*build_arguments(), "\udcff"])
+    assert "\\udcff" in (tmp_path / "output/message").read_text()
 
 
 def test_a_damaged_history_is_named_or_read(rounds: Rounds) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from batchcast.account.deploy_settings import deploy_options
+from batchcast.cli.echo import echo
 from batchcast.session.session import session_options
 
 
@@ -39,10 +40,10 @@ def deploy_command(
     settings = read_deploy_settings(settings_file, given, region=session.region, stack=made)
     packed = package(settings)
     for problem in packed.advice:
-        click.echo(f"Note: {problem}", err=True)
+        echo(f"Note: {problem}", err=True)
     plan = plan_deployment(session, settings, packed)
     if dry_run:
-        click.echo(json.dumps([call.document() for call in plan.calls], indent=1))
+        echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
     apply(session, plan)
-    click.echo(plan.told(session.region, packed))
+    echo(plan.told(session.region, packed))

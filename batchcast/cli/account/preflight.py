@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.account.deploy_settings import stack_option
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -77,7 +78,7 @@ def preflight_command(
 
     found = list(check(session, pipeline, values, estimate))
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=1))
+        echo(json.dumps([asdict(one) for one in found], indent=1))
     else:
         _print(found)
     sys.exit(ConfigError.exit_code if any(one.level == "error" for one in found) else 0)

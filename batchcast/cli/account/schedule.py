@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.account.deploy_settings import stack_option
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -71,10 +72,10 @@ def create_command(
     )
     new, changes = put_schedule(session, wanted)
     done = "created" if new else "changed" if changes else "is as it should be; nothing changed"
-    click.echo(f"Schedule {name}: {done}.")
+    echo(f"Schedule {name}: {done}.")
     for change in changes:
-        click.echo(f"  {change}")
-    click.echo("\n".join(_times(cron, timezone, _AFTER_CREATION)))
+        echo(f"  {change}")
+    echo("\n".join(_times(cron, timezone, _AFTER_CREATION)))
 
 
 @schedule_command.command("show")
@@ -87,13 +88,13 @@ def schedule_show_command(name: str, **where: Any) -> None:
     found = get_schedule(open_session(**where), name)
     target = found["Target"]
     cron, zone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
-    click.echo(f"Schedule {name}: {cron} in {zone}, {found['State'].lower()}")
-    click.echo(f"  starts {target['Arn']}")
+    echo(f"Schedule {name}: {cron} in {zone}, {found['State'].lower()}")
+    echo(f"  starts {target['Arn']}")
     for parameter in target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", []):
-        click.echo(f"    {parameter['Name']}={parameter['Value']}")
-    click.echo(f"  failed starts go to {target.get('DeadLetterConfig', {}).get('Arn', 'nowhere')}")
+        echo(f"    {parameter['Name']}={parameter['Value']}")
+    echo(f"  failed starts go to {target.get('DeadLetterConfig', {}).get('Arn', 'nowhere')}")
     if found["State"] == "ENABLED":
-        click.echo("\n".join(_times(cron, zone, _AFTER_CREATION)))
+        echo("\n".join(_times(cron, zone, _AFTER_CREATION)))
 
 
 @schedule_command.command()
@@ -113,7 +114,7 @@ def preview_command(cron: str | None, timezone: str, count: int, name: str, **wh
     if cron is None:
         found = get_schedule(open_session(**where), name)
         cron, timezone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
-    click.echo("\n".join(_times(cron, timezone, count)))
+    echo("\n".join(_times(cron, timezone, count)))
 
 
 @schedule_command.command()
@@ -124,7 +125,7 @@ def pause_command(name: str, **where: Any) -> None:
     from batchcast.account.schedule import set_state
 
     set_state(open_session(**where), name, enabled=False)
-    click.echo(f"Schedule {name} is paused.")
+    echo(f"Schedule {name} is paused.")
 
 
 @schedule_command.command()
@@ -135,7 +136,7 @@ def resume_command(name: str, **where: Any) -> None:
     from batchcast.account.schedule import set_state
 
     set_state(open_session(**where), name, enabled=True)
-    click.echo(f"Schedule {name} is resumed.")
+    echo(f"Schedule {name} is resumed.")
 
 
 @schedule_command.command()
@@ -146,7 +147,7 @@ def delete_command(name: str, **where: Any) -> None:
     from batchcast.account.schedule import delete_schedule
 
     delete_schedule(open_session(**where), name)
-    click.echo(f"Schedule {name} is deleted.")
+    echo(f"Schedule {name} is deleted.")
 
 
 def _needed(option: str, value: str | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ConfigError, Problem
 
 # The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
@@ -68,9 +69,9 @@ def init_command(
     for path, content in files.items():
         with whole_file(path, output) as stream:
             stream.write(content.encode())
-    click.echo(f"{output / 'model.toml'}: the contract of {chosen.title}. Assumed:")
+    echo(f"{output / 'model.toml'}: the contract of {chosen.title}. Assumed:")
     for line in [*proposal.assumptions, *chosen.notes]:
-        click.echo(f"  {line}")
-    click.echo("Next, one record before a run:")
+        echo(f"  {line}")
+    echo("Next, one record before a run:")
     command = f"check-model --history {history} --contract {output / 'model.toml'} --model-command '… {{port}}'"
-    click.echo(f"  {typed_command()} {command}")
+    echo(f"  {typed_command()} {command}")

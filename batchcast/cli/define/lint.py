@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ConfigError, Problem
 
 _REFUSED = ConfigError.exit_code
@@ -51,7 +52,7 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     refused = [one for one in found if one[1].code not in ADVICE]
     advice = [one for one in found if one[1].code in ADVICE]
     if as_json:
-        click.echo(json.dumps([*_rows("refused", refused), *_rows("advice", advice)], indent=1))
+        echo(json.dumps([*_rows("refused", refused), *_rows("advice", advice)], indent=1))
     else:
         _print(refused, advice, named=len(texts) > 1)
     sys.exit(_REFUSED if refused else 0)
@@ -83,6 +84,6 @@ def _print(refused: Sequence[_Finding], advice: Sequence[_Finding], *, named: bo
         if found:
             console.print(f"[bold]{title}[/] ({len(found)})")
         for name, problem in found:
-            click.echo(f"  {name}: {problem}" if named else f"  {problem}")
+            echo(f"  {name}: {problem}" if named else f"  {problem}")
     if not refused and not advice:
         console.print("Nothing found.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -43,7 +44,7 @@ def show_command(
     _check_options(requests, diff, settings_file, workspace=workspace, region=region, profile=profile)
     if diff:
         session = open_session(workspace, region=region, profile=profile)
-        click.echo("\n".join(_changes(session, settings_file, overrides)))
+        echo("\n".join(_changes(session, settings_file, overrides)))
         return
     values = parse_overrides(overrides)
     definition = json.loads(DEFINITION_FILE.read_text())
@@ -53,7 +54,7 @@ def show_command(
         printed: object = [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
     else:
         printed = with_defaults(definition, values)
-    click.echo(json.dumps(printed, indent=1))
+    echo(json.dumps(printed, indent=1))
 
 
 def _check_options(requests: bool, diff: bool, settings_file: Path | None, **where: Path | str | None) -> None:
@@ -98,7 +99,7 @@ def parameters_command(as_json: bool) -> None:
 
     declared = declared_parameters()
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in declared], indent=1))
+        echo(json.dumps([asdict(one) for one in declared], indent=1))
         return
     table = Table("Parameter", "Type", "Default", "Bounds", "Meaning", box=None, pad_edge=False)
     for one in declared:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import session_options
 
@@ -35,7 +36,7 @@ def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any)
     session = open_session(**where)
     document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        echo(json.dumps(document, indent=1))
     else:
         _print(document)
 
@@ -61,7 +62,7 @@ def _print_values(console: Console, title: str, rows: list[Mapping[str, Any]]) -
     from batchcast.cli.console import cell
 
     if not rows:
-        click.echo(f"\n{title}: the same")
+        echo(f"\n{title}: the same")
         return
     table = Table(title, "before", "after", box=None, pad_edge=False)
     for row in rows:
@@ -74,15 +75,14 @@ def _print_inputs(console: Console, inputs: Mapping[str, Any]) -> None:
     console.print("\ninputs")
     for what in ("items", "rows", "bytes"):
         before, after = inputs[what]
-        click.echo(f"  {what}: {before:,} -> {after:,}")
+        echo(f"  {what}: {before:,} -> {after:,}")
     for what in ("added", "removed"):
         _print_items(f"items {what}", inputs[what])
-    click.echo(f"  records that both sent: {inputs['records_same']:,} the same")
+    echo(f"  records that both sent: {inputs['records_same']:,} the same")
     _print_items("records changed", inputs["records_changed"])
 
 
 def _print_items(what: str, listed: Mapping[str, Any]) -> None:
-    from batchcast.cli.console import echo
 
     if listed["number"]:
         first = ", ".join(listed["first"][:_SHOWN_ITEMS])
@@ -95,13 +95,13 @@ def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> N
     from batchcast.cli.console import cell
 
     if forecasts is None:
-        click.echo("\nforecasts: not both runs are published")
+        echo("\nforecasts: not both runs are published")
         return
-    click.echo(f"\nforecasts of {forecasts['items']:,} items on {forecasts['days']} days that both have")
+    echo(f"\nforecasts of {forecasts['items']:,} items on {forecasts['days']} days that both have")
     for target, found in forecasts["targets"].items():
         wape = "" if found["wape"] is None else f", {found['wape']:.1%} apart (WAPE)"
         before, after = found["sum"]
-        click.echo(f"  {target}: sum {before:,.1f} -> {after:,.1f}{wape}")
+        echo(f"  {target}: sum {before:,.1f} -> {after:,.1f}{wape}")
         if found["movers"]:
             table = Table("largest movers", "before", "after", box=None)
             for row in found["movers"][:_MOVERS]:

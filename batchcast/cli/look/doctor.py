@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ConfigError
 
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
@@ -29,11 +30,11 @@ def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> Non
 
     lines = list(examine(folder=workspace, call_aws=call_aws))
     if as_json:
-        click.echo(json.dumps([asdict(line) for line in lines], indent=1))
+        echo(json.dumps([asdict(line) for line in lines], indent=1))
     else:
         for line in lines:
-            click.secho(f"{line.grade:8}", fg=_STYLE[line.grade].split()[-1], nl=False)
-            click.echo(f"{line.name:14} {line.found}")
+            echo(f"{line.grade:8}", fg=_STYLE[line.grade].split()[-1], nl=False)
+            echo(f"{line.name:14} {line.found}")
             if line.remedy:
-                click.echo(f"{'':23}{line.remedy}")
+                echo(f"{'':23}{line.remedy}")
     sys.exit(ConfigError.exit_code if any(line.grade == "error" for line in lines) else 0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL
 from batchcast.session.session import Session, open_session
@@ -84,12 +85,12 @@ def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> 
     where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=_tags(tags))
     if dry_run:
-        click.echo(json.dumps(_requests(settings), indent=1))
+        echo(json.dumps(_requests(settings), indent=1))
         return
     session = open_session(**where)
-    click.echo("An endpoint takes some minutes until it is in service.", err=True)
+    echo("An endpoint takes some minutes until it is in service.", err=True)
     done = deploy_async(settings, session.client)
-    click.echo(
+    echo(
         f"Endpoint {settings.endpoint} in {session.region}: {done}. It has 0 to {settings.max_instances} instances, "
         f"answers a single request from zero in about ten minutes and is back at zero about 20 minutes after the last."
     )
@@ -116,7 +117,7 @@ def async_status_command(endpoint: str, price_per_hour: float | None, as_json: b
     hours = found.instance_hours(monday, now)
     usd = usd_per_hour(read_async_settings(endpoint, session.client), session.region, price_per_hour)
     if as_json:
-        click.echo(json.dumps(status_document(found, hours, usd), indent=1))
+        echo(json.dumps(status_document(found, hours, usd), indent=1))
     else:
         print_status(found, hours, usd)
     if found.problems:
@@ -145,7 +146,7 @@ def teardown_command(endpoint: str, discard_queue: bool, **where: Any) -> None:
             what = f"{backlog:.0f} requests wait or are being served, and would be lost."
             raise ConfigError(Problem("queue_not_empty", what, endpoint, "Wait, or give --discard-queue."))
     removed = teardown_async(endpoint, session.client)
-    click.echo("\n".join([*(f"Removed {each}" for each in removed), f"Looked again: nothing is left of {endpoint}."]))
+    echo("\n".join([*(f"Removed {each}" for each in removed), f"Looked again: nothing is left of {endpoint}."]))
 
 
 @async_command.command()
@@ -169,13 +170,13 @@ def submit_command(run_id: str, name: str, endpoint: str, region: str | None, pr
     session = open_session(region=region, profile=profile)
     _, run = _run_of(session, name, run_id)
     if not run.records:
-        click.echo(f"Nothing is left to send: every shard of {run_id} has its output.")
+        echo(f"Nothing is left to send: every shard of {run_id} has its output.")
         return
     settings = read_async_settings(endpoint, session.client)
-    click.echo(_fit(len(run.records), settings, wanted), err=True)
+    echo(_fit(len(run.records), settings, wanted), err=True)
     ended = submit_run(run, settings, wanted, session.client, session.store, on_progress=_show)
-    click.echo(f"{ended.answered:,} records have an answer, {ended.failed:,} were given up.")
-    click.echo(f"Publish them with `async collect --shards {run_id}`.", err=True)
+    echo(f"{ended.answered:,} records have an answer, {ended.failed:,} were given up.")
+    echo(f"Publish them with `async collect --shards {run_id}`.", err=True)
 
 
 @async_command.command()
@@ -190,11 +191,11 @@ def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -
     past, run = _run_of(session, name, run_id)
     report = past.report() if is_decided(session.store, run.runs_uri, run_id) else None
     if report is not None:
-        click.echo(f"Decided already; the report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.", err=True)
+        echo(f"Decided already; the report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.", err=True)
     else:
         report = _collected(session, past, run, allow_partial=allow_partial)
     counts = report["counts"]
-    click.echo(
+    echo(
         f"Run {run_id}: {report['outcome']}. {counts['ok']:,} of {counts['expected']:,} items have a forecast.\n"
         f"Forecasts: {report['published'] or 'nothing published'}"
     )
@@ -209,7 +210,7 @@ def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial:
     uri, contract = contract_of_run(session, past)
     error_key = error_key_of(contract, uri)
     found = collect_run(run, session.store, now=time.time(), error_key=error_key, allow_partial=allow_partial)
-    click.echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
+    echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
     return decide_run(run, session.store, contract, past.parameters)
 
 
@@ -265,7 +266,7 @@ def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:
 
 
 def _show(progress: SubmitProgress) -> None:
-    click.echo(
+    echo(
         f"{progress.answered:,} of {progress.records:,} answered, {progress.in_flight:,} unanswered, "
         f"{progress.failed:,} lost, {progress.instances} instances",
         err=True,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
+from batchcast.cli.echo import echo
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.serving.endpoint.status import AsyncStatus
 
@@ -55,6 +54,6 @@ def print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
         "Scaling": "whole" if not found.problems else "not whole:",
     }
     for name, text in rows.items():
-        click.echo(f"{name + ':':<14}{text}")
+        echo(f"{name + ':':<14}{text}")
     for problem in found.problems:
-        click.echo(f"  {problem}")
+        echo(f"  {problem}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def check_container_command(
         report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
     container = url or command or ""
     if as_json:
-        click.echo(json.dumps(container_document(report, container), indent=1))
+        echo(json.dumps(container_document(report, container), indent=1))
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.compatible else ModelError.exit_code)
@@ -104,8 +105,7 @@ def _origin(count: int, sample: Path | None, contract: Path | None) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """What is being checked, on stderr: in place on a terminal, nothing elsewhere."""
-    from rich.console import Console
+    from batchcast.cli.console import stderr_console
 
-    console = Console(stderr=True)
-    with console.status("build records") as status:
+    with stderr_console().status("build records") as status:
         yield lambda name: status.update(f"check {name}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def check_model_command(
     sent = built.contract.request.content_type
     if as_json:
         documents = [asdict(one) | {"request": readable_text(one.request, sent)} for one in checked]
-        click.echo(json.dumps(documents, indent=1, default=str))
+        echo(json.dumps(documents, indent=1, default=str))
     else:
         for one in checked:
             _print(one, sent)
@@ -103,16 +104,16 @@ def _refused(item_id: str, kind: str, request: bytes, said: str) -> CheckedAnswe
 def _print(one: CheckedAnswer, content_type: str) -> None:
     from batchcast.steps.outcome.answer_types import readable_text
 
-    click.secho(f"{one.item_id}  ({one.kind})", bold=True)
+    echo(f"{one.item_id}  ({one.kind})", bold=True)
     text = readable_text(one.request, content_type)
     more = f"… {len(one.request):,} bytes in all" if len(text) > _REQUEST_SHOWN else ""
-    click.echo(f"  request  {text[:_REQUEST_SHOWN]}{more}")
-    click.echo(f"  answer   {one.answer}")
+    echo(f"  request  {text[:_REQUEST_SHOWN]}{more}")
+    echo(f"  answer   {one.answer}")
     for name, found in one.found.items():
-        click.echo(f"  {name:10} {found}")
+        echo(f"  {name:10} {found}")
     for row in one.rows[:_ROWS_SHOWN]:
-        click.echo(f"  publish  {row}")
+        echo(f"  publish  {row}")
     if len(one.rows) > _ROWS_SHOWN:
-        click.echo(f"           … {len(one.rows)} rows")
+        echo(f"           … {len(one.rows)} rows")
     if one.problem:
-        click.secho(f"  problem  {one.problem}", fg="red")
+        echo(f"  problem  {one.problem}", fg="red")

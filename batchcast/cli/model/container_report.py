@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
+from batchcast.cli.echo import echo
 
 if TYPE_CHECKING:
     from batchcast.container_check.report import ContainerReport
@@ -46,7 +46,7 @@ def print_container_report(report: ContainerReport, container: str, origin: str)
     if report.compatible:
         console.print("\n[bold green]Compatible with Batch Transform.[/] Give the job:")
         for name, value in _parameters(report).items():
-            click.echo(f"  -p {name}={value}")
+            echo(f"  -p {name}={value}")
         return
     reasons = dict.fromkeys(_words(finding.check) for finding in report.findings if finding.verdict == "breaks")
     console.print(f"\n[bold red]Not compatible with Batch Transform:[/] {', '.join(reasons)}.")

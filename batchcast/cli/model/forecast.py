@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.serving.adhoc.output_file import OutputFile
 from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
@@ -74,7 +75,7 @@ def forecast_command(
     if given["endpoint"]:
         requests = _sent(built, given, source)
         if no_wait:
-            click.echo("\n".join(f"{record.item_id}: {request.output}" for record, request in requests))
+            echo("\n".join(f"{record.item_id}: {request.output}" for record, request in requests))
             return
         answers = _followed(requests, given, source)
     else:
@@ -82,8 +83,11 @@ def forecast_command(
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
     told = f"Forecast by {_asked_whom(given, source)}; history up to {_moment_text(built.run_date)}."
     write_files(plots, told, html=html, png=png)
+    for name, path in (("Page", html), ("Picture", png)):
+        if path:
+            echo(f"{name}: {path}", err=True)
     if as_json:
-        click.echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
+        echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
     else:
         print_forecasts(plots, told)
 
@@ -190,8 +194,7 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
 def _followed(
     requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
 ) -> dict[str, bytes]:
-    from rich.console import Console
-
+    from batchcast.cli.console import stderr_console
     from batchcast.serving.adhoc.request import follow_request
     from batchcast.serving.endpoint.endpoint import instances_of
 
@@ -199,7 +202,7 @@ def _followed(
     assert session is not None
     sagemaker = session.client("sagemaker")
     began = time.monotonic()
-    with Console(stderr=True).status("sent") as status:
+    with stderr_console().status("sent") as status:
 
         def show() -> None:
             count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))

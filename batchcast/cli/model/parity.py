@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.serving.adhoc.output_file import OutputFile
 from batchcast.session.session import session_options
@@ -81,7 +82,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
         batch = f"run {given['run_id']}" if given["run_id"] else str(command)
         with whole_file(html, html.absolute().parent) as stream:
             stream.write(parity_page(found, given["endpoint"] or given["url"], batch).encode())
-    click.echo(json.dumps(_document(found), indent=1) if as_json else _told(found))
+    echo(json.dumps(_document(found), indent=1) if as_json else _told(found))
     if html:
         _say(f"Report: {html}")
     sys.exit(0 if found.matches else ModelError.exit_code)
@@ -179,6 +180,5 @@ def _told(found: Parity) -> str:
 
 
 def _say(text: str) -> None:
-    from batchcast.cli.console import echo
 
     echo(text, err=True)

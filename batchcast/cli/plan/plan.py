@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -82,7 +83,7 @@ def plan_command(
 
         write_page(made, dict(table.sources), html)
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        echo(json.dumps(document, indent=1))
     else:
         _show(made, past, found, html, plain=plain)
         _show_choice(choice, inputs.ad_hoc_requests)
@@ -121,7 +122,7 @@ def _show_choice(choice: Choice | str | None, ad_hoc_requests: int) -> None:
     from batchcast.cli.plan.choice_table import print_choice
 
     if isinstance(choice, str):
-        click.echo(choice)
+        echo(choice)
     elif choice:
         print_choice(stdout_console(), choice, ad_hoc_requests)
 

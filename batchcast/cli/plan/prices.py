@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.steps.errors import ConfigError, Problem
 
 
@@ -62,14 +63,14 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
     offer = offer_of_csv(offer_file, region) if offer_file else offer_of_query(_listed(region, profile), region)
     after = merge(before, offer)
     changed = changes(before, after, region)
-    click.echo(f"{region}, version {offer.version}, published {offer.published}: {len(offer.prices)} rows")
+    echo(f"{region}, version {offer.version}, published {offer.published}: {len(offer.prices)} rows")
     for name, old, new in changed:
-        click.echo(f"{'- ' + f'{old.usd:g}' if old else '':>12}  {'+ ' + f'{new.usd:g}' if new else '':>12}  {name}")
-    click.echo(f"{len(changed)} of {len(after.rates[region])} types change.")
+        echo(f"{'- ' + f'{old.usd:g}' if old else '':>12}  {'+ ' + f'{new.usd:g}' if new else '':>12}  {name}")
+    echo(f"{len(changed)} of {len(after.rates[region])} types change.")
     if yes or click.confirm(f"Write {path}?"):
         with whole_file(path, path.absolute().parent) as stream:
             stream.write(dump_prices(after).encode())
-        click.echo(f"Wrote {path}.")
+        echo(f"Wrote {path}.")
 
 
 def _listed(region: str, profile: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
 
 
@@ -21,7 +22,7 @@ def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     options = PlanOptions(**given)
     inputs = plan_inputs(options, price_table(options), date.today())
     document = _played(inputs, runs, seed)
-    click.echo(json.dumps(document, indent=1) if as_json else _text(document))
+    echo(json.dumps(document, indent=1) if as_json else _text(document))
 
 
 def _played(inputs: Any, runs: int, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.planner.tune.measure import TuneOptions, records_of
 from batchcast.planner.tune.sources import SOURCES, chosen_source
 from batchcast.session.session import session_options
@@ -65,7 +66,7 @@ def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...]
     tuning = SOURCES[source](options, records_of(options), _say)
     write_tuning(tuning, output)
     if as_json:
-        click.echo(tuning.model_dump_json(by_alias=True, indent=1))
+        echo(tuning.model_dump_json(by_alias=True, indent=1))
     else:
         _print(tuning, output)
 
@@ -89,7 +90,7 @@ def _vary(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    echo(words, err=True)
 
 
 def _print(tuning: Tuning, output: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, session_options
 
@@ -51,9 +52,9 @@ def approve(run_id: str, reason: str, name: str, as_reference: bool, **where: An
     now = datetime.now(UTC)
     approval = Approval(by=_user(session), at=_moment(now), reason=reason, as_reference=as_reference)
     report = approve_run(run, contract_of_run(session, run)[1], approval, now)
-    click.echo(f"Run {run_id} is published at {report['published']}; {report['pointer_note']}.")
+    echo(f"Run {run_id} is published at {report['published']}; {report['pointer_note']}.")
     for line in pointer_lines({**report, "visible": report["pointer_moved"], "pointer": report["pointer_note"]}):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -66,7 +67,7 @@ def reject(run_id: str, reason: str, name: str, **where: Any) -> None:
 
     session, run = _open(run_id, name, where)
     reject_run(run, by=_user(session), at=_moment(datetime.now(UTC)), reason=reason)
-    click.echo(f"Run {run_id} is rejected; nothing of it is published.")
+    echo(f"Run {run_id} is rejected; nothing of it is published.")
 
 
 def _open(run_id: str, name: str, where: dict[str, Any]) -> tuple[Session, PastRun]:

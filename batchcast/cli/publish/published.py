@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -37,19 +38,18 @@ def _publish_options(command: _Command) -> _Command:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def published_command(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
     """List the published runs."""
-    from batchcast.cli.console import echo
     from batchcast.runs.published import list_damaged, list_published
 
     session, uri = _open(publish_uri, name, where)
     runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
     if as_json:
         rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
-        click.echo(json.dumps([*(asdict(run) for run in runs), *rows], indent=1, default=str))
+        echo(json.dumps([*(asdict(run) for run in runs), *rows], indent=1, default=str))
         return
     if runs:
         _print(runs)
     elif not damaged:
-        click.echo(f"Nothing is published at {uri}.")
+        echo(f"Nothing is published at {uri}.")
     for run in damaged:
         remedy = "`rollback` lets readers see another run" if run.current else "`prune` removes it"
         echo(f"Run {run.run_id} of {run.run_date} {run.what} {remedy}.", err=True)
@@ -64,7 +64,7 @@ def rollback_command(to: str | None, publish_uri: str | None, name: str, **where
 
     session, uri = _open(publish_uri, name, where)
     run = go_back(uri, to=to, store=session.store)
-    click.echo(f"Readers see run {run.run_id} of {run.run_date} now: {run.items:,} items, {run.outcome}.")
+    echo(f"Readers see run {run.run_id} of {run.run_date} now: {run.items:,} items, {run.outcome}.")
 
 
 @click.command()
@@ -83,12 +83,12 @@ def prune_command(keep: int, dry_run: bool, publish_uri: str | None, name: str, 
     removed = remove_old(uri, keep=keep, store=session.store, dry_run=dry_run)
     done = "Would remove" if dry_run else "Removed"
     for run in removed:
-        click.echo(f"{done} the published run {run.run_id} of {run.run_date}.")
+        echo(f"{done} the published run {run.run_id} of {run.run_date}.")
     leftovers = clear_workspace(session, name, uri, keep=keep, dry_run=dry_run)
     for line in leftovers:
-        click.echo(f"{done} {line}")
+        echo(f"{done} {line}")
     if not removed and not leftovers:
-        click.echo("Nothing to remove.")
+        echo("Nothing to remove.")
 
 
 def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int, dry_run: bool = False) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, session_options
 
@@ -63,10 +64,10 @@ def backfill_command(
     values = {**_defaults(session, name), **overrides}
     ended: list[BackfilledDate] = []
     for one in run_dates(session, dates, values, lambda each: run_and_wait(session, name, each, display=RunDisplay)):
-        click.echo(_line(one, len(ended) + 1, len(dates)), err=True)
+        echo(_line(one, len(ended) + 1, len(dates)), err=True)
         ended.append(one)
     if as_json:
-        click.echo(json.dumps([one.document() for one in ended], indent=1))
+        echo(json.dumps([one.document() for one in ended], indent=1))
     else:
         _print(ended)
     sys.exit(next((one.exit_code for one in ended if one.exit_code), 0))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from batchcast.account.deploy_settings import stack_option
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
@@ -79,7 +80,6 @@ def start_command(
     itself.
     """
     from batchcast.account.schedule import schedule_stop
-    from batchcast.cli.console import echo
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.planner.plan.run_estimate import check_budget, default_bound
     from batchcast.planner.tune.tuned_run import tuned_run
@@ -108,16 +108,16 @@ def start_command(
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:
-        click.echo(json.dumps({"run_id": run_id, "arn": arn, "status": status}, indent=1))
+        echo(json.dumps({"run_id": run_id, "arn": arn, "status": status}, indent=1))
     else:
-        click.echo(run_id)
-        click.echo(f"{status}; `wait {run_id}` follows it to its end.", err=True)
+        echo(run_id)
+        echo(f"{status}; `wait {run_id}` follows it to its end.", err=True)
     if bound and role:
         at = datetime.now(UTC) + bound
         schedule_stop(session, arn, at, role)
-        click.echo(f"What is left of it at {at:%Y-%m-%d %H:%M} UTC is stopped.", err=True)
+        echo(f"What is left of it at {at:%Y-%m-%d %H:%M} UTC is stopped.", err=True)
     else:
-        click.echo("Nothing stops it if it hangs: --stop-after with --stack does.", err=True)
+        echo("Nothing stops it if it hangs: --stop-after with --stack does.", err=True)
 
 
 @click.command()
@@ -128,7 +128,6 @@ def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -
 
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
     """
-    from batchcast.cli.console import echo
     from batchcast.runs.watch.run_status import run_status, status_lines
 
     session = open_session(**where)
@@ -163,7 +162,6 @@ def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) 
 
     Without RUN_ID those of the run that was started last.
     """
-    from batchcast.cli.console import echo
     from batchcast.runs.follow import view
     from batchcast.runs.watch.logs import job_log
 
@@ -180,7 +178,7 @@ def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) 
         for line in job_log(session, str(one.job)):
             echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
         if line is None:
-            click.echo(f"The job of {one.name} has written nothing yet.", err=True)
+            echo(f"The job of {one.name} has written nothing yet.", err=True)
 
 
 @click.command()
@@ -196,10 +194,10 @@ def stop_command(run_id: str | None, name: str, **where: Any) -> None:
     session = open_session(**where)
     run = _run(session, name, run_id)
     if run.status in ENDED:
-        click.echo(f"Run {run.run_id} has ended already: {run.status}.")
+        echo(f"Run {run.run_id} has ended already: {run.status}.")
         return
     stop_run(session.client("sagemaker"), run.arn)
-    click.echo(f"Run {run.run_id} is being stopped.")
+    echo(f"Run {run.run_id} is being stopped.")
 
 
 @click.command(name="list")
@@ -221,10 +219,10 @@ def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
             {"run_id": one.run_id, "status": one.status, "started": one.started.isoformat(), "label": one.label}
             for one in found
         ]
-        click.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
         return
     if not found:
-        click.echo(f"Pipeline {name} has not run yet.")
+        echo(f"Pipeline {name} has not run yet.")
         return
     table = Table("Run", "Status", "Started", "Label", box=None, pad_edge=False)
     for one in found:
@@ -264,7 +262,7 @@ def _tell(document: dict[str, Any], exit_code: int, *, as_json: bool) -> None:
     from batchcast.cli.console import print_result
 
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        echo(json.dumps(document, indent=1))
     else:
         print_result(document)
     sys.exit(exit_code)

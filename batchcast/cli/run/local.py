@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.session.session import LOCAL_START_SECONDS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def local_command(
     if keep_runs is not None and document["published"]:
         _retain(run, keep_runs)
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        echo(json.dumps(document, indent=1))
     else:
         print_result(document)
         print_next(document["run_id"], workspace, published=bool(document["published"]))
@@ -131,4 +132,4 @@ def _retain(run: LocalRun, keep: int) -> None:
     session = WorkspaceSession(run.workspace)
     prune(publish_uri, keep=keep, store=session.store)
     for line in clear_workspace(session, PIPELINE_NAME, publish_uri, keep=keep):
-        click.echo(f"Removed {line}", err=True)
+        echo(f"Removed {line}", err=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from batchcast.cli.echo import echo
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -54,11 +55,11 @@ def rerun_command(
         raise ConfigError(Problem("no_wait", what, "--no-wait", "Leave it out."))
     values = _values(session, name, run_id, overrides, items)
     if no_wait:
-        click.echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
+        echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
         return
     document, exit_code = run_and_wait(session, name, values, display=RunDisplay)
     if as_json:
-        click.echo(json.dumps(document, indent=1))
+        echo(json.dumps(document, indent=1))
     else:
         print_result(document)
     sys.exit(exit_code)
@@ -73,7 +74,7 @@ def _values(
     run = find_run(session, name, run_id)
     if items is None:
         values = rerun_of_the_rest(run, overrides)
-        click.echo(f"Carrying over what run {run_id} has; left to run: {run.outstanding():,} records", err=True)
+        echo(f"Carrying over what run {run_id} has; left to run: {run.outstanding():,} records", err=True)
         return values
     uri = put_items(session.store, run.parameters["RunsUri"], items.read_bytes(), str(items))
     return rerun_of_items(run, overrides, uri)

@@ -7,8 +7,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import click
-
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page
 
 
@@ -20,10 +18,8 @@ def write_files(plots: Sequence[PlottedForecast], told: str, *, html: Path | Non
     if html:
         with whole_file(html, html.absolute().parent) as stream:
             stream.write(forecast_page(plots, told).encode())
-        click.echo(f"Page: {html}", err=True)
     if png:
         write_png(plots, told, png)
-        click.echo(f"Picture: {png}", err=True)
 
 
 def forecast_document(plots: Sequence[PlottedForecast], run_date: date, told: str) -> dict[str, Any]:
