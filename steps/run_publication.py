@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +17,9 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import Decision
-from batchcast.steps.outcome.last_run import LastRun, forecasts_of
+from batchcast.steps.outcome.last_run import LastRun, forecasts_of, whole_table
 from batchcast.steps.outcome.reconcile import Reconciliation
-from batchcast.steps.publish.forecast_table import forecast_table
+from batchcast.steps.publish.forecast_table import forecast_table, replace_items
 from batchcast.steps.publish.publication import Publication, publish
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
@@ -59,16 +61,19 @@ class PublishRun:
 def publish_run(
     run: PublishRun, found: Reconciliation, decision: Decision, last_run: LastRun | None, checked: CheckedForecasts
 ) -> tuple[Publication, int]:
-    """Publish the usable forecasts; also the number of items filled up from the last published run."""
-    columns, publish_uri = run.expected.columns, run.arguments.publish_uri
+    """Publish the usable forecasts; also the number of items filled up from the last published run.
+
+    A run of chosen items of the date that readers see publishes all that they see, with these items replaced.
+    """
+    columns = run.expected.columns
     without = [row for row in found.rows if row.status not in ("ok", "carried")]
+    published = _published_whole(run, last_run)
     older = None
-    if run.contract.checks.missing_forecasts == "carry_forward" and without:
+    if run.contract.checks.missing_forecasts == "carry_forward" and without and published is None:
         items = [row.item_id for row in without]
         older = forecasts_of(run.store, last_run, items, columns, run.expected.dates)
     table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, columns, older)
     filled = len(older["item_id"].unique()) if older is not None else 0
-    previous = {"run_id": last_run.run_id, "run_date": last_run.run_date.isoformat()} if last_run else None
     manifest: dict[str, Any] = {
         "schema": 1,
         "run_id": run.manifest.run_id,
@@ -81,7 +86,8 @@ def publish_run(
         "outputs": [dataclasses.asdict(output) for output in run.contract.outputs.columns],
         "without_forecast": [{"item_id": row.item_id, "status": row.status, "reason": row.reason} for row in without],
         "carried_forward": filled,
-        "previous": previous,
+        "previous": {"run_id": last_run.run_id, "run_date": last_run.run_date.isoformat()} if last_run else None,
+        "merged": None,
         "flagged_items": len({flag.item_id for flag in checked.flags if flag.item_id}),
         "measured": checked.measured,
         "approved": run.approval and run.approval.as_dict(),
@@ -89,7 +95,47 @@ def publish_run(
         "contract_sha256": run.manifest.contract_sha256,
         "code_version": run.manifest.code_version,
     }
-    return publish(run.store, publish_uri, table, manifest, keep_pointer=_keep_pointer(run, last_run)), filled
+    keep = _keep_pointer(run, last_run)
+    if last_run is not None and published is not None:
+        whole = replace_items(published, table)
+        manifest |= _merged(last_run, manifest, table, whole)
+        table, keep = whole, ""
+    return publish(run.store, run.arguments.publish_uri, table, manifest, keep_pointer=keep), filled
+
+
+def _published_whole(run: PublishRun, last_run: LastRun | None) -> pa.Table | None:
+    """What readers see, where this run is to replace some of its items; None otherwise, and if it cannot be read."""
+    mine = run.manifest
+    if last_run is None or not run.has_chosen_items or last_run.run_date != mine.run_date:
+        return None
+    then = last_run.manifest
+    if (then.get("forecast_horizon"), then.get("frequency")) != (mine.forecast_horizon, mine.frequency):
+        return None
+    same = last_run.columns == tuple(run.expected.columns)
+    return whole_table(run.store, last_run, run.expected.columns) if same else None
+
+
+def _merged(last_run: LastRun, mine: Mapping[str, Any], forecasts: pa.Table, whole: pa.Table) -> dict[str, Any]:
+    """What the manifest of a run of a few items says otherwise when all of the last run's are published with them."""
+    new, all_items = ({*table["item_id"].unique().to_pylist()} for table in (forecasts, whole))
+    then = {row["item_id"]: row for row in last_run.manifest["without_forecast"] if row["item_id"] not in new}
+    # An item that this run has no forecast of keeps the last run's.
+    now = {row["item_id"]: row for row in mine["without_forecast"] if row["item_id"] not in all_items}
+    without = [row for _, row in sorted((then | now).items())]
+    lost = Counter(row["status"] for row in without)
+    ok, kept = len(all_items - {*then}), len(all_items - new)
+    counts = {**mine["counts"], "expected": ok + len(without), "ok": ok, "carried": kept}
+    return {
+        "outcome": "COMPLETE_WITH_QUARANTINE" if without else "COMPLETE",
+        "counts": counts | {status: lost[status] for status in ("quarantined", "failed", "missing")},
+        "without_forecast": without,
+        "carried_forward": len(all_items & {*then}),
+        "merged": {"run_id": last_run.run_id, "replaced": len(new), "items": len(all_items)},
+        # All the items of that run: a backfill need not make it again.
+        "parameters": {**mine["parameters"], "items_uri": last_run.manifest["parameters"]["items_uri"]},
+        # A few items say nothing of what is usual for all of them.
+        "measured": {},
+    }
 
 
 def _keep_pointer(run: PublishRun, last_run: LastRun | None) -> str:

@@ -30,6 +30,7 @@ from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.reused_answers import read_carried
+from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.publish.lock import end_lock
 from batchcast.steps.publish.publication import Publication
 from batchcast.steps.publish.stored_json import to_json
@@ -257,7 +258,8 @@ def _summary(decision: Decision, found: Reconciliation, publication: Publication
     items = len({flag.item_id for flag in flags if flag.item_id})
     words = flag_words([flag.kind for flag in flags if not flag.item_id], items)
     warning = f"; WARNING: {words}" if words else ""
-    return f"{what}{warning}; published at {publication.uri}; {publication.pointer_note}\n"
+    merged = f"; {merged_words(publication.merged)}" if publication.merged else ""
+    return f"{what}{merged}{warning}; published at {publication.uri}; {publication.pointer_note}\n"
 
 
 def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:

@@ -23,6 +23,7 @@ from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress
 from batchcast.steps.plain_text import plain_text
+from batchcast.steps.publish.forecast_table import merged_words
 
 _FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
@@ -180,6 +181,8 @@ def print_result(document: Mapping[str, Any]) -> None:
     console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
     words = f": {cell(document['flagged'])}" if document["flagged"] else ""
+    words += f"; {merged_words(document['merged'])}" if document["merged"] else ""
+    words += "; [bold yellow]published, and not what readers see[/]" if document["visible"] is False else ""
     console.print(
         f"\nRun [bold]{document['run_id']}[/]: [{_OUTCOME_STYLE.get(outcome, 'bold red')}]{outcome}[/]{words}",
         soft_wrap=True,

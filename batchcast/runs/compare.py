@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.run_record import PastRun
+from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow
 
@@ -98,7 +99,7 @@ def compare_forecasts(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, An
     largest |difference of their sums|, in the unit of the target.
     """
     keys = ["item_id", "forecast_date"]
-    targets = [name for name in before.columns if name in after.columns and name not in (*keys, "step", "source")]
+    targets = [name for name in before.columns if name in after.columns and name not in PUBLISHED_COLUMNS]
     both = before.merge(after, on=keys, suffixes=("", "_after"))
     found = {target: _apart(both, target) for target in targets}
     return {"items": int(both["item_id"].nunique()), "days": int(both["forecast_date"].nunique()), "targets": found}

@@ -61,10 +61,11 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "published": report and report["published"],
         "visible": report["pointer_moved"] if report and report["published"] else None,
         "pointer": report["pointer_note"] if report and report["published"] else None,
+        "merged": report and report.get("merged"),
         "quarantined": report["quarantined"] if report else [],
         "failed": report["failed"] if report else [],
         "score": report and report["score"],
-        # A report of an older version has neither, and no requests.
+        # A report of an older version has neither, and no requests and merge.
         "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
         "approved": report and report.get("approved"),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,

@@ -74,8 +74,9 @@ def read_forecasts(
     """The forecasts of the run `latest.json` names, or of `run_id`, or the current ones of `run_date`.
 
     A row an item and step, sorted by item_id and step: item_id, forecast_date (datetime64), step (1 = one step after
-    the run date), the targets, source ("model", or "carried_forward" for what an earlier run forecast). `columns` and
-    `items` choose some of them. `attrs` of the frame say run_id, run_date, outcome, counts and uri.
+    the run date), the targets, source ("model", or "carried_forward" for what an earlier run forecast), source_run_id
+    (of a row that is taken from an earlier publication). `columns` and `items` choose some of them. `attrs` of the
+    frame say run_id, run_date, outcome, counts and uri.
     Raises DataError when there is no such run or its files are not what its manifest says.
     """
     store = store or open_store(os.environ)

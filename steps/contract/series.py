@@ -14,7 +14,7 @@ __all__ = ["ITEM_ID_KEY", "PUBLISHED_COLUMNS", "Series", "read_series"]
 
 ITEM_ID_KEY = "item_id"
 """The key under which every record carries its item id: answers are matched to records by it."""
-PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "run_date", "run_id")
+PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "source_run_id", "run_date", "run_id")
 """What is published beside the targets, partition columns included: a target cannot have one of these names."""
 
 Fill = Literal["none", "null", "zero", "last"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.arguments import parse_moment
-from batchcast.steps.errors import DataError
+from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Array
-from batchcast.steps.publish.forecast_table import moment_array
+from batchcast.steps.publish.forecast_table import SOURCE_RUN, moment_array
 from batchcast.steps.publish.publication import Pointer, publication_uri, read_pointer, read_publication
 from batchcast.steps.store.documents import parse_table
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
-__all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of"]
+__all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of", "whole_table"]
 
 GATE_PAIRS = 12
 """How many earlier runs say what is usual, at most."""
@@ -139,16 +140,23 @@ def reference_run(store: ObjectStore, publish_uri: str, last_run: LastRun | None
 def forecasts_of(
     store: ObjectStore, last_run: LastRun | None, item_ids: Sequence[str], targets: Sequence[str], dates: Sequence[str]
 ) -> pa.Table | None:
-    """The last run's rows of these items on these dates: item_id, forecast_date and the targets; None without any, or
-    if it had other targets."""
+    """The last run's rows of these items on these dates: item_id, forecast_date, source_run_id and the targets; None
+    without any, or if it had other targets."""
     wanted = pa.array(list(item_ids), pa.string())
     days = moment_array(dates)
     found = []
-    for table in _tables(store, last_run, ["item_id", "forecast_date"], targets):
+    for table in _tables(store, last_run, ["item_id", "forecast_date", SOURCE_RUN], targets):
         both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"].cast(days.type), days))
         found.append(table.filter(both))
     rows = pa.concat_tables(found) if found else None
     return rows if rows is not None and rows.num_rows else None
+
+
+def whole_table(store: ObjectStore, last_run: LastRun, targets: Sequence[str]) -> pa.Table | None:
+    """All rows that the last run has published; None if it had other targets, or a file of it cannot be read."""
+    columns = ["item_id", "forecast_date", "step", "source", SOURCE_RUN]
+    tables = list(_tables(store, last_run, columns, targets))
+    return pa.concat_tables(tables) if tables else None
 
 
 def _tables(
@@ -158,9 +166,25 @@ def _tables(
         return
     names = [*columns, *targets]
     try:
-        yield from [parse_table(store.read(uri), names, where=uri, remedy="") for uri in last_run.files]
+        yield from [_read(store, last_run, number, names) for number in range(len(last_run.files))]
     except DataError as error:
         sys.stderr.write(f"run {last_run.run_id} is not compared with, a file of it cannot be read: {error}\n")
+
+
+def _read(store: ObjectStore, last_run: LastRun, number: int, names: Sequence[str]) -> pa.Table:
+    data, uri = store.read(last_run.files[number]), last_run.files[number]
+    if hashlib.sha256(data).hexdigest() != last_run.manifest["files"][number]["sha256"]:
+        raise DataError(Problem("published_file", "is not what its manifest promises.", uri))
+    table = parse_table(data, names, where=uri, remedy="")
+    if SOURCE_RUN not in names:
+        return table
+    # What it published of its own, or an older version did, does not name it.
+    mine = pa.scalar(last_run.run_id)
+    runs = (
+        table[SOURCE_RUN].cast(pa.string()) if SOURCE_RUN in table.column_names else pa.nulls(len(table), pa.string())
+    )
+    found = pc.fill_null(runs, mine).dictionary_encode()
+    return table.select([name for name in names if name != SOURCE_RUN]).append_column(SOURCE_RUN, found)
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -11,19 +11,18 @@ without a manifest is no publication, and the next attempt of the same run write
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.publish.forecast_table import parquet_files
 from batchcast.steps.publish.lock import superseded_by
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.store.documents import parse_document
@@ -45,8 +44,6 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "_MANIFEST.json"
-ROWS_PER_FILE = 1_000_000
-_ROWS_PER_GROUP = 131_072
 _HISTORY = 20
 _MAX_ATTEMPTS = 50
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -75,11 +72,16 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What publishing did: where the data is, whether the pointer names it now, and why or why not."""
+    """What publishing did: where the data is, whether the pointer names it now, and why or why not.
+
+    `merged` is there for a run of a few items in the midst of another's: `run_id` of that one, how many items are
+    `replaced` and how many there are now.
+    """
 
     uri: str
     pointer_moved: bool
     pointer_note: str
+    merged: Mapping[str, Any] | None = None
 
 
 def publication_uri(publish_uri: str, run_date: date, run_id: str) -> str:
@@ -184,13 +186,13 @@ def publish(
     """Write the forecasts, then `manifest` with the files added to it, then move the pointer.
 
     `forecasts` is sorted by item and step; `manifest` needs `run_id` and `run_date`. With a reason in `keep_pointer`
-    the pointer stays where it is.
+    the pointer stays where it is. It also does where the run is merged with another than the one it names.
     Raises DataError when the run was published before with other content: what is published does not change. An account
     lets nobody overwrite and this step delete: the rare attempt that would have to ends with `access_denied`.
     """
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
-    files = list(_files(forecasts))
+    files = list(parquet_files(forecasts))
     listing = [{"name": name, "rows": rows, "bytes": len(data), "sha256": _sha256(data)} for name, rows, data in files]
     marker = to_json({**manifest, "files": listing})
     if not _published_already(store, prefix, marker):
@@ -203,8 +205,9 @@ def publish(
         _write_once(store, prefix + MANIFEST_NAME, marker)
     moved, note = False, f"latest.json stays where it is: {keep_pointer}"
     if not keep_pointer:
-        moved, note = move_pointer(store, publish_uri, run_id, run_date)
-    return Publication(uri=prefix, pointer_moved=moved, pointer_note=note)
+        base = (manifest.get("merged") or {}).get("run_id")
+        moved, note = move_pointer(store, publish_uri, run_id, run_date, merged_with=base)
+    return Publication(uri=prefix, pointer_moved=moved, pointer_note=note, merged=manifest.get("merged"))
 
 
 def _write_once(store: ObjectStore, uri: str, data: bytes) -> None:
@@ -215,10 +218,14 @@ def _write_once(store: ObjectStore, uri: str, data: bytes) -> None:
         store.put_if(uri, data, store.read_tagged(uri)[1])
 
 
-def move_pointer(store: ObjectStore, publish_uri: str, run_id: str, run_date: date) -> tuple[bool, str]:
+def move_pointer(
+    store: ObjectStore, publish_uri: str, run_id: str, run_date: date, *, merged_with: str | None = None
+) -> tuple[bool, str]:
     """Let the pointer name this run, unless it names a later week or has moved on from this run: moved, and why.
 
-    Of two runs of the same date the one that finishes last is named. Raises ServiceError when others keep moving it.
+    Of two runs of the same date the one that finishes last is named. A run that is `merged_with` another takes the
+    place of that one alone: what others have published since would be lost. Raises ServiceError when others keep
+    moving it.
     """
     for _ in range(_MAX_ATTEMPTS):
         try:
@@ -239,6 +246,8 @@ def move_pointer(store: ObjectStore, publish_uri: str, run_id: str, run_date: da
                 return False, f"latest.json stays at run {pointer.run_id} of {pointer.run_date}, a later run date"
             if run_id in pointer.replaced:
                 return False, f"latest.json stays at run {pointer.run_id}, which replaced this run"
+            if merged_with not in (None, pointer.run_id):
+                return False, f"latest.json stays at run {pointer.run_id}, and this run is merged with {merged_with}"
         try:
             point_at(store, publish_uri, run_id, run_date, pointer, etag)
         except ConflictError:
@@ -285,14 +294,6 @@ def _published_already(store: ObjectStore, prefix: str, marker: bytes) -> bool:
         remedy = "Start a new execution; it publishes under its own run id."
         raise DataError(Problem("already_published", what, prefix + MANIFEST_NAME, remedy))
     return True
-
-
-def _files(forecasts: pa.Table) -> Iterator[tuple[str, int, bytes]]:
-    for number, start in enumerate(range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)):
-        part = forecasts.slice(start, ROWS_PER_FILE)
-        sink = io.BytesIO()
-        pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-        yield f"part-{number:05d}.parquet", part.num_rows, sink.getvalue()
 
 
 def _sha256(data: bytes) -> str:

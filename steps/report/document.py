@@ -54,6 +54,7 @@ def report(
         "published": publication.uri if publication else None,
         "pointer_moved": publication.pointer_moved if publication else False,
         "pointer_note": publication.pointer_note if publication else "",
+        "merged": publication and publication.merged,
         "quarantined": _quarantined(found.rows),
         "failed": _failed(found.rows, arguments.runs_uri),
         "mismatches": list(found.mismatches[:LISTED]),

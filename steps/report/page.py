@@ -12,6 +12,7 @@ from batchcast.steps.contract.checks import CHECKS, flag_words
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.plain_text import html_text as escape
+from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 from batchcast.steps.report.style import STYLE
 
@@ -47,6 +48,9 @@ def _title(report: Mapping[str, Any]) -> str:
     match report["outcome"]:
         case _ if report["published"] and not report["pointer_moved"]:
             return f"Published, and not what readers see: {counts['ok']:,} of {counts['expected']:,} items"
+        case "COMPLETE" | "COMPLETE_WITH_QUARANTINE" if report["merged"]:
+            words = merged_words(report["merged"])
+            return f"{words[0].upper()}{words[1:]}{_doubt(report)}"
         case "COMPLETE":
             return f"All {counts['expected']:,} items have a forecast{_doubt(report)}"
         case "COMPLETE_WITH_QUARANTINE":

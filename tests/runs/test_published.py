@@ -80,7 +80,7 @@ def test_a_reader_follows_the_pointer_and_learns_which_run_it_reads(store: Direc
     put_week(store, 1)
     put_week(store, 2)
     frame = read_forecasts(PUBLISH, store=store)
-    assert list(frame.columns) == ["item_id", "forecast_date", "step", "sales", "source"]
+    assert list(frame.columns) == ["item_id", "forecast_date", "step", "sales", "source", "source_run_id"]
     assert str(frame["forecast_date"].dtype).startswith("datetime64")
     assert frame["sales"].tolist() == [2.0] * 6
     assert frame.attrs == {

@@ -130,7 +130,7 @@ def test_what_a_crashed_attempt_left_over_is_cleared_before_the_manifest(store: 
 def test_a_large_table_is_cut_into_files_of_a_fixed_number_of_rows(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchcast.steps.publish.publication.ROWS_PER_FILE", 4)
+    monkeypatch.setattr("batchcast.steps.publish.forecast_table.ROWS_PER_FILE", 4)
     publish(store, PUBLISH, table(1.0), manifest("a"))
     listed = json.loads(store.read(publication_uri(PUBLISH, WEEK, "a") + MANIFEST_NAME))["files"]
     assert [(file["name"], file["rows"]) for file in listed] == [("part-00000.parquet", 4), ("part-00001.parquet", 2)]

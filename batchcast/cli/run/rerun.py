@@ -40,7 +40,8 @@ def rerun_command(
     """Run what is left of an earlier run, and publish all of it.
 
     Good forecasts of run RUN_ID are carried over, only the other records are sent, and the whole is published under
-    the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew.
+    the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew, and replace
+    those that readers see of this run date.
     """
     from batchcast.cli.console import RunDisplay, print_result
     from batchcast.pipelines.parameters import parse_overrides
