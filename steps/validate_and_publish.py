@@ -243,6 +243,7 @@ def _tolerance(run: PublishRun) -> Tolerance:
         max_failed_percent=run.arguments.max_failed_percent,
         systemic_failure_percent=run.arguments.systemic_failure_percent,
         max_retry_records=run.arguments.max_retry_records,
+        shared_files=not run.manifest.request_text.by_object,
     )
 
 

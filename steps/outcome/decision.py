@@ -29,12 +29,17 @@ _REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How much may go wrong; percentages are of all items of the run, 0 to 100."""
+    """How much may go wrong; percentages are of all items of the run, 0 to 100.
+
+    `shared_files`: more records than `max_retry_records` can share that many files, as they cannot where an object is
+    one request.
+    """
 
     max_failed_records: int
     max_failed_percent: float
     systemic_failure_percent: float
     max_retry_records: int
+    shared_files: bool = True
 
     def allowed(self, expected: int) -> int:
         """How many of `expected` items may go without a forecast of this run."""
@@ -47,7 +52,7 @@ class Findings:
     """What the reconciliation found.
 
     Of `shards` files sent, `shards_lost` have no whole output. `retryable` of the failed and missing records may be
-    answered when sent once more, 0 once that was tried; `unreadable` of them have an answer, though not a readable one.
+    answered when sent once more, 0 once that was tried; `unreadable` requests have an answer, though no readable one.
     `silent` records are known to have no readable answer whatever shares their file. `mismatches` are answers found in
     another item's place; `wrong` says what of the forecasts holds the run, the most important first. `main_reason` is
     the commonest reason of a failure; `misread` says what the first answer holds where that reason is the contract's:
@@ -112,6 +117,8 @@ def _retry(found: Findings, tolerance: Tolerance) -> Decision | None:
     """Also where too many are lost already: whoever reads the report then decides on the exact list of bad records."""
     files = tolerance.max_retry_records
     if not (found.retryable and files and found.served) or _silent_percent(found) > tolerance.systemic_failure_percent:
+        return None
+    if found.retryable > files and not tolerance.shared_files:
         return None
     whole = (1 - _bad_share(found)) ** (found.retryable / files)
     # Where they share files, a file is worth sending when it is likelier to come back than not.

@@ -82,7 +82,7 @@ class Reconciliation:
             shards=sum(self.shards.values()),
             shards_lost=sum(self.shards.get(status, 0) for status in _LOST),
             retryable=len(self.retry),
-            unreadable=sum(self.rows[index].reason not in _ABSENT for index in self.retry),
+            unreadable=_count_unreadable(self.rows, self.retry),
             silent=self.silent,
             served=failed is None or bool(failed) or self.tally.ok > 0,
             refused=count_refused(failed or ()),
@@ -153,7 +153,7 @@ def reconcile(
             readings[index] = reading = _after_retry(readings[index], second, len(indexes))
             rows[index] = _row(replace(rows[index], round=1, shard=shard, line=line, position=0), reading, "ok")
     lost = sum(shards[status] for status in _LOST)
-    garbled = sum(rows[index].reason not in _ABSENT for index in retry)
+    garbled = _count_unreadable(rows, retry)
     return Reconciliation(
         rows=[rows[index] for index in range(records.num_rows)],
         values=_values(readings, records.num_rows, expected),
@@ -185,6 +185,12 @@ def _sent_again(retry_shards: Collection[str], retry: Sequence[int]) -> Iterator
         if members is not None and members[0] in place:
             start = place[members[0]]
             yield shard, list(retry[start : start + members[1]])
+
+
+def _count_unreadable(rows: Sequence[LedgerRow] | Mapping[int, LedgerRow], retry: Iterable[int]) -> int:
+    """The requests whose answer cannot be read: each holds one bad record at least, and perhaps only one."""
+    found = (rows[index] for index in retry)
+    return len({(row.shard, row.line) for row in found if row.reason not in _ABSENT})
 
 
 def _retryable(reading: Reading) -> bool:

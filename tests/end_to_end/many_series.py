@@ -44,6 +44,7 @@ sales = "@"
 
 [answer]
 records = "predictions"
+error = "error"
 """
 
 
@@ -51,13 +52,13 @@ def item_name(number: int) -> str:
     return f"item-{number:05d}"
 
 
-def many_rows(items: int, bad: frozenset[int] = frozenset()) -> pa.Table:
-    """Ten days of so many items, the values of each its number; those of `bad` are negative."""
+def many_rows(items: int, bad: frozenset[int] = frozenset(), worth: float = -1.0) -> pa.Table:
+    """Ten days of so many items, the values of each its number; those of `bad` are worth less than nothing."""
     numbers = [number for number in range(items) for _ in range(DAYS)]
     columns = {
         "item": [item_name(number) for number in numbers],
         "date": days_until(LAST_DAY, DAYS) * items,
-        "sales": [-1.0 if number in bad else float(number) for number in numbers],
+        "sales": [worth if number in bad else float(number) for number in numbers],
     }
     return pa.table(columns)
 
