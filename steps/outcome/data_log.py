@@ -14,8 +14,7 @@ from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
 
 __all__ = ["FailedRequest", "count_refused", "explain_rows", "failed_requests"]
 
-_MARK = "[sagemaker logs]: "
-_SHARD_END = ".jsonl: "
+_OF_A_SHARD = re.compile(r"\[sagemaker logs\]: (.*?\.(?:jsonl|json|csv|parquet)): (.*)")
 _HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")
 _MOST_CHARACTERS = 1000
 _IN_THE_LEDGER = 300
@@ -36,10 +35,10 @@ def failed_requests(lines: Iterable[str]) -> dict[str, FailedRequest]:
     heads: dict[str, str] = {}
     bodies: dict[str, list[str]] = {}
     for line in lines:
-        before, found, rest = line.partition(_MARK)[2].partition(_SHARD_END)
-        if not found:
+        found = _OF_A_SHARD.search(line)
+        if found is None:
             continue
-        shard = before.rsplit("/", 1)[-1] + _SHARD_END.rstrip(": ")
+        shard, rest = found[1].rsplit("/", 1)[-1], found[2]
         if rest.startswith(_HEADS):
             heads[shard], bodies[shard] = rest, []
         elif shard in heads and (rest.strip() or bodies[shard]) and rest != "Message:":

@@ -48,6 +48,14 @@ def test_the_last_failure_of_a_file_counts_with_all_of_its_message(lines: list[s
     assert failed_requests(lines) == {"record-000007.jsonl": found}
 
 
+@pytest.mark.parametrize(
+    "name", ["part-00000.jsonl", "request-00003.json", "record-000004.csv", "request-00005.parquet"]
+)
+def test_a_failure_is_found_whatever_the_requests_are(name: str) -> None:
+    lines = logged("ClientError: 400", "", "Message:", "see a.json: no", key=f"my runs/input/r0/{name}")
+    assert failed_requests(lines) == {name: FailedRequest(what="ClientError: 400", message="see a.json: no")}
+
+
 def test_lines_of_several_files_may_be_mixed() -> None:
     other = KEY.replace("7", "8")
     mixed = [
