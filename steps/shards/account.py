@@ -179,7 +179,7 @@ def write_account(
             bytes=sum(shard.bytes for shard in shards),
             rows=pc.sum(written.column("rows")).as_py() or 0,
             later_items=account.selection.later,
-            requests=written["position"].to_pylist().count(0),
+            requests=pc.sum(pc.equal(written["position"], 0)).as_py() or 0,
         ),
         quarantined_by_reason=dict(sorted(reasons.items())),
         shards=shards,

@@ -38,6 +38,7 @@ __all__ = [
 
 STORE_VARIABLE = "BATCHCAST_OBJECT_STORE"
 _COPY_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 18  # a record is longer than Python's own buffer, and would be a system call each
 _KEY_BYTES, _NAME_BYTES = 1024, 255  # of S3, and of a file's name
 
 
@@ -268,7 +269,7 @@ def whole_file(path: Path, scratch: Path, *, sync: bool = False) -> Iterator[Bin
     # Not tempfile: its files are for their owner alone, and so would be what is published.
     partial = scratch / f".partial-{uuid.uuid4().hex}"
     try:
-        with partial.open("xb") as stream:
+        with partial.open("xb", buffering=_BUFFER_BYTES) as stream:
             yield stream
             if sync:
                 stream.flush()
