@@ -25,15 +25,17 @@ _descriptor: int | None = None
 
 @contextmanager
 def keep_reading_note(path: Path) -> Iterator[None]:
-    """Keep the note in `path`, which is there only while a file is read and after an abort."""
+    """Keep the note in `path`, which is there only while a file is read and after an abort; an outer note stays."""
     global _descriptor
-    before = _descriptor
+    if _descriptor is not None:
+        yield
+        return
     descriptor = open_reading_note(path)
     try:
         yield
     finally:
         os.close(descriptor)
-        _descriptor = before
+        _descriptor = None
         path.unlink(missing_ok=True)
 
 

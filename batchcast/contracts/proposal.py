@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
+from batchcast.steps.reading_note import reading
 
 if TYPE_CHECKING:
     from batchcast.steps.contract.frequency import Frequency
@@ -61,7 +62,13 @@ def propose(
 
     Raises DataError for what is no Parquet, and ConfigError for roles that cannot be told, with the candidates.
     """
-    dataset = _open(history)
+    with reading(str(history), code="history"):
+        return _read(_open(history), item_id, timestamp, target, known)
+
+
+def _read(
+    dataset: ds.Dataset, item_id: Sequence[str], timestamp: str | None, target: str | None, known: Sequence[str]
+) -> Proposal:
     schema = dataset.schema
     _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
     when = timestamp or _one_of(schema, _is_time, _TIMESTAMPS, "timestamp", "--timestamp")

@@ -53,11 +53,12 @@ def init_command(
     from batchcast.contracts.families import FAMILIES
     from batchcast.contracts.first_contract import FirstContract, deploy_text, write_out
     from batchcast.contracts.proposal import propose
+    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract
     from batchcast.steps.store.objects import whole_file
 
     chosen = FAMILIES[family]
-    proposal = propose(history, item_id=item_id, timestamp=timestamp, target=target, known=known)
+    proposal = read_guarded(propose, history, item_id=item_id, timestamp=timestamp, target=target, known=known)
     text = write_out(FirstContract(proposal=proposal, family=chosen))
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}

@@ -50,11 +50,12 @@ def check_model_command(
     from batchcast.pipelines.parameters import Parameters
     from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
     from batchcast.serving.adhoc.records import build_records
+    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import read_contract
     from batchcast.steps.outcome.answer_types import readable_text
 
     declared = read_contract(contract)
-    kinds = dict.fromkeys(items, "named by --item") or pick_kinds(history, declared)
+    kinds = dict.fromkeys(items, "named by --item") or read_guarded(pick_kinds, history, declared)
     built = build_records(
         list(kinds),
         history=str(history),

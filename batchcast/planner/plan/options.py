@@ -166,6 +166,7 @@ def _history_size(options: PlanOptions, contract: ModelContract | None, forecast
     if options.history is None:
         return None
     from batchcast.planner.plan.history import measure_history
+    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.arguments import parse_moment
 
     if contract is None or options.items is not None:
@@ -176,7 +177,7 @@ def _history_size(options: PlanOptions, contract: ModelContract | None, forecast
     except ValueError:
         raise ConfigError(Problem("plan", f"{options.run_date!r} is no date.", "--run-date", "2026-11-22.")) from None
     with _local_copy(options.history) as directory:
-        return measure_history(directory, contract, forecast_horizon=forecast_horizon, run_date=run_date)
+        return read_guarded(measure_history, directory, contract, forecast_horizon=forecast_horizon, run_date=run_date)
 
 
 @contextmanager

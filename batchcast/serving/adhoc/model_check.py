@@ -13,6 +13,7 @@ from batchcast.steps.contract.answer_path import compile_path, describe_value, s
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.answer_types import decode_stored_answer, readable_text
+from batchcast.steps.reading_note import reading
 
 _SHOWN = 300
 
@@ -42,7 +43,8 @@ def pick_kinds(history: Path, contract: ModelContract) -> dict[str, str]:
     import pyarrow.dataset as ds
 
     series, target = contract.series, contract.series.targets[0]
-    rows = ds.dataset(history, format="parquet", partitioning="hive").to_table(columns=[*series.item_id, target])
+    with reading(str(history), code="history", remedy="Check the files, and their columns in [series]."):
+        rows = ds.dataset(history, format="parquet", partitioning="hive").to_table(columns=[*series.item_id, target])
     empty, zero = pc.is_null(rows[target], nan_is_null=True), pc.equal(rows[target], 0)
     rows = rows.append_column("empty", pc.cast(empty, "int64"))
     rows = rows.append_column("zero", pc.cast(pc.fill_null(zero, False), "int64"))

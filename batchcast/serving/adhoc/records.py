@@ -13,6 +13,7 @@ from typing import Any
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.pipelines.parameters import fill_arguments
 from batchcast.serving.adhoc.history_rows import copy_items
+from batchcast.session.guarded_read import read_guarded
 from batchcast.steps.arguments import NONE
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.build_shards import build_shards
@@ -76,7 +77,7 @@ def build_records(
         _bring_history(history, item_ids, declared, paths.input("history"), objects)
         store = DirectoryStore(Path(folder) / "s3")
         store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
-        manifest = build_shards(_arguments(run_date, forecast_horizon), paths, store)
+        manifest = read_guarded(build_shards, _arguments(run_date, forecast_horizon), paths, store)
         table = read_records(paths.output("manifest"))
         _refuse_quarantined(table.to_pylist())
         sent = SentRecords.of(manifest, table)

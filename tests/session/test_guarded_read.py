@@ -1,0 +1,78 @@
+"""A history is read in another process: what ends it there is told with the file, and ends no caller."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from batchcast.cli.main import root
+from batchcast.session.guarded_read import read_guarded
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
+from batchcast.steps.reading_note import reading
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+CONTRACT = Path(__file__).parents[2] / "examples" / "bakery" / "model.toml"
+
+
+def count(names: list[str], *, more: int) -> int:
+    sys.stderr.write(f"reads {names[0]}\n")
+    return len(names) + more
+
+
+def refuse(name: str) -> None:
+    raise ConfigError(Problem("code", "what.", name))
+
+
+def abort(name: str) -> None:
+    with reading("whole.parquet"):
+        pass
+    with reading(name):
+        os.abort()
+
+
+def test_the_result_and_what_was_said_come_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_guarded(count, ["a", "b"], more=1) == 3
+    assert capsys.readouterr().err == "reads a\n"
+
+
+def test_an_error_is_the_same_error() -> None:
+    with pytest.raises(ConfigError, match=r"\[code\] a.parquet: what."):
+        read_guarded(refuse, "a.parquet")
+
+
+def test_an_abort_names_the_file() -> None:
+    with pytest.raises(DataError, match=r"z\.parquet: the process ended while it read this file"):
+        read_guarded(abort, "z.parquet")
+
+
+def test_another_end_is_told_with_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ServiceError, match="exit code 9"):
+        read_guarded(os._exit, 9)
+    with pytest.raises(ServiceError, match="exit code 1"):
+        read_guarded(int, "x")
+    assert "ValueError: invalid literal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan", "--seconds", "1", "--history", "HISTORY", "--contract", str(CONTRACT)],
+        ["forecast", "a", "--model-url", "http://127.0.0.1:9", "--history", "HISTORY", "--contract", str(CONTRACT)],
+        ["check-model", "--model-url", "http://127.0.0.1:9", "--history", "HISTORY", "--contract", str(CONTRACT)],
+        ["init", "--model", "custom", "--history", "HISTORY", "--output", "OUTPUT"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_names_a_file_that_cannot_be_read(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    shutil.copy(FIXTURES / "footer-abort.parquet", tmp_path / "history" / "z.parquet")
+    places = {"HISTORY": str(tmp_path / "history"), "OUTPUT": str(tmp_path / "output")}
+    words = [places.get(word, word) for word in command]
+    ended = CliRunner().invoke(root, words)
+    assert isinstance(ended.exception, DataError), ended.output
+    assert str(tmp_path / "history") in str(ended.exception) or "z.parquet" in str(ended.exception)
