@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.shards.json_text import json_texts
 
 __all__ = ["plain_records"]
 
@@ -106,11 +105,14 @@ def _rendered(
 ) -> str:
     """The template, written without blanks, with every placeholder replaced by text."""
     day = contract.series.timestamp
+    if contract.series.nulls == "drop":
+        past = [row for row in past if all(_plain(row[name]) is not None for name in contract.series.targets)]
 
     def text(row: Row, column: str) -> str:
         value = "/".join(str(row[name]) for name in contract.series.item_id) if column == "item_id" else row[column]
-        kind = schema.field(column).type if column in schema.names else pa.string()
-        return str(json_texts(pa.array([value], kind).cast(_plain_type(kind)))[0].as_py())
+        if column in contract.series.targets and _plain(value) is None:
+            return {"zero": "0.0", "nan": '"NaN"'}.get(contract.series.nulls, "null")
+        return _text(value, schema.field(column).type if column in schema.names else pa.string())
 
     def row_text(row: Row, shape: str) -> str:
         return re.sub(NAME, lambda name: text(row, name[1] or name[2]), shape)
@@ -139,10 +141,28 @@ def _rendered(
     )
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Text as the builder has it once it is read, whatever it is in the file."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.string() if pa.types.is_large_string(kind) else kind
+def _text(value: Any, kind: pa.DataType) -> str:
+    """The JSON text of one value."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case bool():
+            return str(value).lower()
+        case dt.datetime():
+            # Nanoseconds are beyond Python; the histories here have none.
+            digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[kind.unit]
+            fraction = f".{value.microsecond:06d}000"[: digits + 1] if value.microsecond else ""
+            return f'"{value.replace(microsecond=0).isoformat()}{fraction}"'
+        case dt.date():
+            return f'"{value.isoformat()}"'
+        case float():
+            if not math.isfinite(value):
+                return "null"
+            # The shortest text, of which a number has one or two; a point or an exponent says that it is a float.
+            text = str(pa.array([value], kind).cast(pa.string())[0].as_py())
+            assert float(text) == value or float(np.float32(text)) == value
+            return text if {*text} & {*".e"} else f"{text}.0"
+    return "null" if value is None else str(value)
 
 
 def _python_rows(table: pa.Table) -> list[Row]:

@@ -112,7 +112,7 @@ targets = ["sales"]
 frequency = "D"
 {draw(st.sampled_from(["", 'fill = "none"']))}
 min_history = {draw(st.integers(1, 2))}
-nulls = "{draw(st.sampled_from(["null", "quarantine"]))}"
+nulls = "{draw(st.sampled_from(["null", "quarantine", "zero", "nan", "drop"]))}"
 [request]
 body = '''{template}'''
 [outputs]
@@ -121,6 +121,50 @@ sales = "mean"
 [answer]
 item_id = "item_id"
 """
+
+
+WAYS = ("", 'pairing = "position"', 'mode = "object"')
+ORDER = [("shard", "ascending"), ("line", "ascending"), ("position", "ascending")]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(cases(), st.sampled_from(WAYS), st.integers(1, 4))
+def test_the_model_receives_the_template_however_a_request_travels(
+    case: tuple[pa.Table, str], way: str, items: int
+) -> None:
+    """To the byte in lines that are paired by position and in objects, as a JSON value in envelopes."""
+    table, text = case
+    template = text.split("'''")[1]
+    around = ('{"all":', ',"steps":$horizon,"then":{"漢":[1.50,"$"]}}'.replace('$"', '\\u0024"'))
+    contract_text = text.replace("body =", f"{way}\nbody =")
+    if items > 1:
+        body = f"items_per_request = {items}\n{way}\nbody = '''{'$records'.join(around)}'''\nrecord ="
+        contract_text = text.replace("body =", body)
+    wanted, _ = plain_records(table, parse_contract(contract_text.encode()), template, RUN_DATE, DAYS)
+    with tempfile.TemporaryDirectory() as folder:
+        made = build(Path(folder), contract_text, [table], run_date=RUN_DATE.isoformat(), forecast_horizon=DAYS)
+        if not wanted:
+            assert made.exit_code == 3
+            return
+        assert made.exit_code == 0, made.message
+        rows = made.records_table.sort_by(ORDER).to_pylist()
+        shards = made.shards
+    held: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        if row["shard"] is not None:
+            held.setdefault((row["shard"], row["line"]), []).append(row["item_id"])
+    assert sorted(item for own in held.values() for item in own) == sorted(wanted)
+    assert max(map(len, held.values())) <= items
+    for (shard, line), own in held.items():
+        expected = ",".join(wanted[item] for item in own)
+        if items > 1:
+            expected = f"{around[0]}[{expected}]{around[1].replace('$horizon', str(DAYS))}"
+        sent = shards[shard] if "object" in way else shards[shard].split(b"\n")[line]
+        if way:
+            assert sent == expected.encode()
+        else:
+            assert json.loads(sent) == {"body": json.loads(expected), "item_id": own if items > 1 else own[0]}
+    event(f"{way or 'envelope'}, {len(wanted)} records in {len(held)} requests")
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
