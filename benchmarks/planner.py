@@ -206,7 +206,7 @@ def outcome(workload: Workload, conditions: Conditions, actual: float) -> Outcom
         concurrency=workload.concurrency,
         capacity=workload.capacity.table(workload.concurrency),
     )
-    p5, p50, p95 = simulate(job, conditions, runs=RUNS, seed=1).quantiles(0.05, 0.5, 0.95)
+    p5, p50, p95 = np.quantile(simulate(job, conditions, runs=RUNS, seed=1).wall, (0.05, 0.5, 0.95))
     items = sum(map(len, workload.shards))
     plain = for_the_job(
         items=items,

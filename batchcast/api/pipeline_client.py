@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchcast.api.run import Run
+from batchcast.account.deploy import apply, package, plan_deployment
+from batchcast.account.deploy_settings import read_deploy_settings, read_stack
+from batchcast.api.run import Run, start_with
+from batchcast.local.run import PIPELINE_NAME, deploy_local, local_run
+from batchcast.pipelines.definition import defaults_of
+from batchcast.pipelines.parameters import parse_overrides
+from batchcast.runs.published import PublishedRun, read_forecasts, rollback
+from batchcast.runs.start import list_runs, required_pipeline, run_parameters
 from batchcast.session.session import Session, WorkspaceSession, open_session
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchcast.runs.published import PublishedRun
 
 _WORKSPACE_OPTIONS = ("history", "model_command", "model_url")
 
@@ -50,9 +57,6 @@ class PipelineClient:
         if isinstance(self._session, WorkspaceSession):
             given = options if stack is None else {**options, "stack": stack}
             return self._deploy_local(self._session, contract, overrides, given)
-        from batchcast.account.deploy import apply, package, plan_deployment
-        from batchcast.account.deploy_settings import read_deploy_settings, read_stack
-
         made = None if stack is None else read_stack(self._session, stack)
         if made and made.outputs["PipelineName"] != self.pipeline_name:
             what = f"its roles are for the pipeline {made.outputs['PipelineName']!r}, this is {self.pipeline_name!r}."
@@ -67,10 +71,6 @@ class PipelineClient:
 
     def start(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run with other values for some parameters. All that is wrong with them is raised at once."""
-        from batchcast.api.starting import start_with
-        from batchcast.pipelines.parameters import parse_overrides
-        from batchcast.runs.start import required_pipeline, run_parameters
-
         overrides = parse_overrides([f"{name}={value}" for name, value in (parameters or {}).items()])
         pipeline = required_pipeline(self._session, self.pipeline_name)
         values = run_parameters(pipeline, overrides).service_values()
@@ -82,8 +82,6 @@ class PipelineClient:
 
     def runs(self, limit: int = 20) -> list[Run]:
         """The newest runs first."""
-        from batchcast.runs.start import list_runs
-
         listed = list_runs(self._session.client("sagemaker"), self.pipeline_name, limit)
         return [self.run(one.run_id) for one in listed]
 
@@ -91,24 +89,15 @@ class PipelineClient:
         self, *, run_date: date | None = None, items: Iterable[str] | None = None, publish_uri: str | None = None
     ) -> pd.DataFrame:
         """The forecasts that readers see; the columns are those of `batchcast.read_forecasts`."""
-        from batchcast.runs.published import read_forecasts
-
         where = publish_uri or self._publish_uri()
         return read_forecasts(where, run_date=run_date, items=items, store=self._session.store)
 
     def rollback(self, to: str | None = None, *, publish_uri: str | None = None) -> PublishedRun:
         """Let readers see the run `to`, or the one that the current run replaced; the run they see now."""
-        from batchcast.runs.published import rollback
-
         return rollback(publish_uri or self._publish_uri(), to=to, store=self._session.store)
 
     def _publish_uri(self) -> str:
         """The deployed pipeline's default."""
-        import json
-
-        from batchcast.pipelines.definition import defaults_of
-        from batchcast.runs.start import required_pipeline
-
         pipeline = required_pipeline(self._session, self.pipeline_name)
         found = defaults_of(json.loads(pipeline["PipelineDefinition"])).get("PublishUri")
         if found is None:
@@ -123,24 +112,16 @@ class PipelineClient:
         overrides: Mapping[str, str],
         options: Mapping[str, Any],
     ) -> str:
-        from batchcast.local.run import PIPELINE_NAME, deploy_local, local_run
-        from batchcast.pipelines.parameters import parse_overrides
-
         unknown = sorted(set(options) - set(_WORKSPACE_OPTIONS))
         if unknown or self.pipeline_name != PIPELINE_NAME:
             what = f"a workspace has no {', '.join(unknown) or f'pipeline {self.pipeline_name!r}'}."
             remedy = f"Give {', '.join(_WORKSPACE_OPTIONS)}; its pipeline is {PIPELINE_NAME}."
             raise ConfigError(Problem("not_local", what, "deploy", remedy))
         checked = parse_overrides([f"{name}={value}" for name, value in overrides.items()])
-        given = {name: None if options.get(name) is None else str(options[name]) for name in _WORKSPACE_OPTIONS}
-        run = local_run(
-            session.workspace,
-            checked,
-            contract=None if contract is None else Path(contract),
-            history=given["history"],
-            model_command=given["model_command"],
-            model_url=given["model_url"],
-        )
+        given: dict[str, Any] = {
+            name: None if options.get(name) is None else str(options[name]) for name in _WORKSPACE_OPTIONS
+        }
+        run = local_run(session.workspace, checked, contract=None if contract is None else Path(contract), **given)
         self._session = deploy_local(run)
         return f"Pipeline {PIPELINE_NAME} in {session.workspace}: ready to start."
 

@@ -8,15 +8,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from batchcast.session.session import Session
-from batchcast.steps.errors import CoverageError, DataError, Problem
+from batchcast.runs.follow import ENDED, ExecutionView, view
+from batchcast.runs.published import read_forecasts
+from batchcast.runs.rerun import rerun_of_the_rest
+from batchcast.runs.run_lock import check_no_overlap
+from batchcast.runs.run_record import PastRun, find_run
+from batchcast.runs.start import start_run, started_status, stop_run
+from batchcast.runs.watch.logs import job_log
+from batchcast.runs.watch.run_and_wait import Display, ProgressOf, show_nothing, start_in_workspace, wait_for_run
+from batchcast.runs.watch.run_status import run_status
+from batchcast.session.session import Session, WorkspaceSession
+from batchcast.steps.errors import (
+    BatchcastError,
+    ConfigError,
+    CoverageError,
+    DataError,
+    ModelError,
+    Problem,
+    ServiceError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from batchcast.runs.follow import ExecutionView
-    from batchcast.runs.run_record import PastRun
-    from batchcast.runs.watch.run_and_wait import Display, ProgressOf
 
 
 class Run:
@@ -41,8 +54,6 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """How the run stands, as `status --json` prints it: execution, steps, progress, outcome, cause."""
-        from batchcast.runs.watch.run_status import run_status
-
         return run_status(self._session, self._record(), datetime.now(UTC))[0]
 
     def wait(self, *, check: bool = True, report_to: Callable[[str], None] | None = None) -> dict[str, Any]:
@@ -51,7 +62,6 @@ class Run:
         `report_to` is called with a line of text for each step that changes its status. With `check` a run that
         published nothing raises the error that explains why: DataError, ModelError, CoverageError or ServiceError.
         """
-        from batchcast.runs.watch.run_and_wait import show_nothing, wait_for_run
 
         def lines(_: ProgressOf) -> AbstractContextManager[Display]:
             assert report_to is not None
@@ -69,18 +79,12 @@ class Run:
 
     def logs(self, step: str | None = None) -> Iterator[str]:
         """The lines that the containers of the run's jobs wrote, step by step; of `step` alone where it is named."""
-        from batchcast.runs.follow import view
-        from batchcast.runs.watch.logs import job_log
-
         for one in view(self._session.client("sagemaker"), self._record().arn).steps:
             if one.job and step in (None, one.name):
                 yield from (line.text for line in job_log(self._session, one.job))
 
     def stop(self) -> None:
         """Stop the run and its jobs; nothing of it is published. A run that has ended stays as it is."""
-        from batchcast.runs.follow import ENDED
-        from batchcast.runs.start import stop_run
-
         record = self._record()
         if record.status not in ENDED:
             stop_run(self._session.client("sagemaker"), record.arn)
@@ -88,9 +92,6 @@ class Run:
     def rerun(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run that reuses the good forecasts of this one, sends only the other records and publishes the
         whole. Raises ConfigError when nothing is left to run."""
-        from batchcast.api.starting import start_with
-        from batchcast.runs.rerun import rerun_of_the_rest
-
         overrides = {name: str(value) for name, value in (parameters or {}).items()}
         values = rerun_of_the_rest(self._record(), overrides)
         return Run(self._session, self._pipeline_name, start_with(self._session, self._pipeline_name, values))
@@ -105,14 +106,10 @@ class Run:
 
     def forecasts(self, **selection: Any) -> pd.DataFrame:
         """What this run published, whether readers see it or not; `selection` as `read_forecasts` takes it."""
-        from batchcast.runs.published import read_forecasts
-
         publish_uri = self._record().parameters["PublishUri"]
         return read_forecasts(publish_uri, run_id=self.run_id, store=self._session.store, **selection)
 
     def _record(self) -> PastRun:
-        from batchcast.runs.run_record import find_run
-
         return find_run(self._session, self._pipeline_name, self.run_id)
 
 
@@ -131,10 +128,23 @@ class _Lines:
 
 
 def _error(document: Mapping[str, Any], exit_code: int) -> Exception:
-    from batchcast.steps.errors import BatchcastError, ConfigError, ModelError, ServiceError
-
     kinds: tuple[type[BatchcastError], ...] = (ConfigError, DataError, ModelError, CoverageError, ServiceError)
     kind = next((each for each in kinds if each.exit_code == exit_code), ServiceError)
     run_id, status = document["run_id"], document["execution"]["status"]
     cause = document["cause"] or f"the execution ended {status}."
     return kind(Problem("run_failed", cause, f"run {run_id}", f"`rerun {run_id}` sends what is left."))
+
+
+def start_with(session: Session, pipeline_name: str, values: Mapping[str, str]) -> str:
+    """Start a run with these parameters; its id. The same label and parameters are one run on AWS.
+
+    Raises ServiceError when another run has the publish prefix, and ConfigError for a label that is taken by a run
+    that failed, or for a model that no server of the workspace stands for.
+    """
+    if isinstance(session, WorkspaceSession):
+        return start_in_workspace(session, pipeline_name, values).rsplit("/", 1)[-1]
+    client = session.client("sagemaker")
+    check_no_overlap(session, pipeline_name, values, once=True)
+    arn = start_run(client, pipeline_name, values, once=True)
+    started_status(client, arn, values["RunLabel"])
+    return arn.rsplit("/", 1)[-1]

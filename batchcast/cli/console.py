@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
+from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from batchcast.cli.echo import echo
+from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress
-from batchcast.steps.plain_text import plain_text
 from batchcast.steps.publish.forecast_table import merged_words
 
-_FILE_WIDTH = 120
 _PLAIN_EVERY_SECONDS = 5.0
 # With fewer characters there is no room for a bar beside what it says in words.
 _BAR_FROM_WIDTH = 100
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
-
-
-class _PlainConsole(Console):
-    """A console on which only its own codes act, and none of what is printed."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=plain_text(segment.text))
-
-
-def stdout_console() -> Console:
-    """Where results go: as wide as the terminal, and 120 characters in a file or a pipe."""
-    width = None if sys.stdout.isatty() else _FILE_WIDTH
-    return _PlainConsole(file=sys.stdout, width=width, highlight=False)
-
-
-def stderr_console() -> Console:
-    """Where progress goes."""
-    return _PlainConsole(stderr=True)
-
-
-def cell(text: str) -> str:
-    """Text of data or of a model as rich may print it: no markup is read in it, and its escapes are measured."""
-    return escape(plain_text(text))
 
 
 class RunDisplay:
@@ -210,6 +184,22 @@ def print_result(document: Mapping[str, Any]) -> None:
         echo(f"Report:    {_from_here(document['report'])}")
 
 
+def end_with_result(
+    document: Mapping[str, Any], exit_code: int, *, as_json: bool, workspace: Path | None = None
+) -> NoReturn:
+    """Print the result of a run, as tables or as JSON, and end with its exit code.
+
+    Below the tables of a run in a `workspace` stand the commands to type next.
+    """
+    if as_json:
+        echo(json.dumps(document, indent=1))
+    else:
+        print_result(document)
+        if workspace is not None:
+            _print_next(document["run_id"], workspace, published=bool(document["published"]))
+    sys.exit(exit_code)
+
+
 def typed_command() -> str:
     """What the command line begins with here: the interpreter that has the dependencies, and the script."""
     program = Path(sys.argv[0])
@@ -218,7 +208,7 @@ def typed_command() -> str:
     return f"{_from_here(sys.executable)} {_from_here(str(program.resolve()))}"
 
 
-def print_next(run_id: str, workspace: Path, *, published: bool) -> None:
+def _print_next(run_id: str, workspace: Path, *, published: bool) -> None:
     """The commands to type next: to look at the run, and what is usual after one that published or did not."""
     where = "" if workspace == Path("workspace") else f" --workspace {shlex.quote(str(workspace))}"
     echo("\nNext:")
@@ -233,8 +223,7 @@ def _from_here(path: str) -> str:
 
 
 def _steps_table(document: Mapping[str, Any]) -> Table:
-    table = Table("Step", "Status", "Seconds", box=None, pad_edge=False)
-    table.columns[2].justify = "right"
+    table = plain_table("Step", "Status", "Seconds", numbers=[2])
     for step in document["execution"]["steps"]:
         if step["status"] == "Succeeded" and step["job"] is None:
             continue  # a condition that decided something: the outcome says what
@@ -244,10 +233,7 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
 
 
 def _counts_table(counts: Mapping[str, int], ok: str) -> Table:
-    names = {"ok": ok}
-    table = Table(*(names.get(name, name) for name in counts), box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in table.columns:
-        column.justify = "right"
+    table = plain_table(*(ok if name == "ok" else name for name in counts), numbers=range(len(counts)))
     table.add_row(*(f"{value:,}" for value in counts.values()))
     return table
 
@@ -257,7 +243,7 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
     rows += [("failed", row, f"{row['shard']} line {row['line'] + 1}") for row in document["failed"]]
     if not rows:
         return
-    table = Table("Item", "What", "Why", "Where", box=None, pad_edge=False)
+    table = plain_table("Item", "What", "Why", "Where")
     for what, row, where in rows[:20]:
         # What data and model say may have brackets, which rich would read as markup.
         table.add_row(*(cell(text) for text in (str(row["item_id"]), what, _why(row), where)))

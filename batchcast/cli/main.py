@@ -12,75 +12,69 @@ from batchcast import __version__
 from batchcast.cli.echo import echo
 from batchcast.steps.errors import BatchcastError
 
-# Section -> name -> (module:attribute below batchcast.cli, one line for the overview, which a test holds against the
-# command's own help).
+# Section -> name -> (module below batchcast.cli, one line for the overview, which a test holds against the command's
+# own help). The function is called `<name>_command`.
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Run": {
-        "local": ("run.local:local_command", "Run the whole pipeline on this machine."),
-        "start": ("run.executions:start_command", "Start a run and print its id."),
-        "wait": ("run.executions:wait_command", "Follow a run to its end; its exit code is the run's."),
-        "stop": ("run.executions:stop_command", "Stop a run; nothing of it is published."),
-        "rerun": ("run.rerun:rerun_command", "Run what is left of an earlier run, and publish all of it."),
-        "backfill": ("run.backfill:backfill_command", "Forecast past dates, one run a date, in order."),
+        "local": ("run.local", "Run the whole pipeline on this machine."),
+        "start": ("run.executions", "Start a run and print its id."),
+        "wait": ("run.executions", "Follow a run to its end; its exit code is the run's."),
+        "stop": ("run.executions", "Stop a run; nothing of it is published."),
+        "rerun": ("run.rerun", "Run what is left of an earlier run, and publish all of it."),
+        "backfill": ("run.backfill", "Forecast past dates, one run a date, in order."),
     },
     "Look": {
-        "status": (
-            "run.executions:status_command",
-            "Show how a run stands: steps, shards done, when it ends, why it failed.",
-        ),
-        "list": ("run.executions:list_command", "List the runs, the newest first."),
-        "logs": ("run.executions:logs_command", "Print the logs of a run's jobs, step by step."),
-        "diff": ("look.diff:diff_command", "Compare two runs: parameters, inputs, counts, forecasts."),
-        "doctor": ("look.doctor:doctor_command", "Look for what of this machine would stop a run, with the remedy."),
+        "status": ("run.executions", "Show how a run stands: steps, shards done, when it ends, why it failed."),
+        "list": ("run.executions", "List the runs, the newest first."),
+        "logs": ("run.executions", "Print the logs of a run's jobs, step by step."),
+        "diff": ("look.diff", "Compare two runs: parameters, inputs, counts, forecasts."),
+        "doctor": ("look.doctor", "Look for what of this machine would stop a run, with the remedy."),
     },
     "Publish": {
-        "approve": ("publish.approve:approve", "Publish a run that is held for how its forecasts look."),
+        "approve": ("publish.approve", "Publish a run that is held for how its forecasts look."),
         "reject": (
-            "publish.approve:reject",
+            "publish.approve",
             "Close a run that is held for how its forecasts look: nobody can approve it any more.",
         ),
-        "published": ("publish.published:published_command", "List the published runs."),
-        "rollback": ("publish.published:rollback_command", "Let readers see an earlier published run again."),
-        "prune": ("publish.published:prune_command", "Remove old published runs, never the one readers see."),
+        "published": ("publish.published", "List the published runs."),
+        "rollback": ("publish.published", "Let readers see an earlier published run again."),
+        "prune": ("publish.published", "Remove old published runs, never the one readers see."),
     },
     "Define and check": {
         "init": (
-            "define.init:init_command",
+            "define.init",
             "Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.",
         ),
-        "show": ("define.show:show_command", "Print the pipeline definition, or the job requests it resolves to."),
-        "parameters": ("define.show:parameters_command", "Print the table of pipeline parameters."),
-        "lint": ("define.lint:lint_command", "Check a pipeline definition without running it."),
+        "show": ("define.show", "Print the pipeline definition, or the job requests it resolves to."),
+        "parameters": ("define.show", "Print the table of pipeline parameters."),
+        "lint": ("define.lint", "Check pipeline definitions without running them."),
     },
     "Plan": {
-        "plan": ("plan.plan:plan_command", "Estimate cost and duration of a run, and compare alternatives."),
-        "simulate": ("plan.simulate:simulate_command", "Simulate the transform job."),
-        "tune": ("plan.tune:tune_command", "Measure the model's concurrency and write tuning.json."),
-        "prices": ("plan.prices:prices_command", "The price table: show it, or bring it up to date."),
+        "plan": ("plan.plan", "Estimate cost and duration of a run, and compare alternatives."),
+        "simulate": ("plan.simulate", "Simulate the transform job."),
+        "tune": ("plan.tune", "Measure the model's concurrency and write tuning.json."),
+        "prices": ("plan.prices", "The price table: show it, or bring it up to date."),
     },
     "Model": {
         "check-container": (
-            "model.check_container:check_container_command",
+            "model.check_container",
             "Check whether a model container is compatible with Batch Transform.",
         ),
         "check-model": (
-            "model.check_model:check_model_command",
+            "model.check_model",
             "Send a model one request a kind of item, and show what its answer holds.",
         ),
-        "forecast": ("model.forecast:forecast_command", "Forecast some items now."),
-        "parity": (
-            "model.parity:parity_command",
-            "Compare the answers of an endpoint with those of batch, record by record.",
-        ),
+        "forecast": ("model.forecast", "Forecast some items now."),
+        "parity": ("model.parity", "Compare the answers of an endpoint with those of batch, record by record."),
         "async": (
-            "model.async_endpoint:async_command",
+            "model.async_endpoint",
             "Ad-hoc and bulk forecasts on an asynchronous endpoint that scales to zero instances.",
         ),
     },
     "Account": {
-        "deploy": ("account.deploy:deploy_command", "Create the pipeline, or update what has changed."),
-        "preflight": ("account.preflight:preflight_command", "Look for what would stop a run, and change nothing."),
-        "schedule": ("account.schedule:schedule_command", "Start the pipeline on a schedule."),
+        "deploy": ("account.deploy", "Create the pipeline, or update what has changed."),
+        "preflight": ("account.preflight", "Look for what would stop a run, and change nothing."),
+        "schedule": ("account.schedule", "Start the pipeline on a schedule."),
     },
 }
 COMMANDS = {name: one for section in SECTIONS.values() for name, one in section.items()}
@@ -95,8 +89,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command = getattr(importlib.import_module(f"batchcast.cli.{module}"), attribute)
+        module = importlib.import_module(f"batchcast.cli.{COMMANDS[name][0]}")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchcast.contracts.proposal import Proposal
@@ -27,9 +27,9 @@ class ContainerFamily:
     title: str
     request: Callable[[Proposal], Mapping[str, Any]]
     outputs: Callable[[Proposal], Mapping[str, Any]]
-    answer: Mapping[str, Any]
-    series: Mapping[str, Any]
     notes: tuple[str, ...]
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    series: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _object(values: Mapping[str, str]) -> str:
@@ -78,11 +78,6 @@ def _chronos(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def _gluonts(_: Proposal) -> dict[str, Any]:
-    body = '{"start": $start_time, "target": $target_time_series}'
-    return {"content_type": "application/jsonlines", "body": body}
-
-
 def _autogluon(proposal: Proposal) -> dict[str, Any]:
     columns = {"item_id": "$item_id", "timestamp": _column(proposal.timestamp), "target": _column(proposal.target)}
     covariates = {name: _column(name) for name in proposal.past}
@@ -119,8 +114,12 @@ def _custom(proposal: Proposal) -> dict[str, Any]:
     return {"content_type": "application/json", "body": _object({**body, "horizon": "$horizon"})}
 
 
-def _body(text: str) -> Callable[[Proposal], Mapping[str, Any]]:
-    return lambda _: {"content_type": "application/json", "body": text}
+def _body(text: str, content_type: str = "application/json") -> Callable[[Proposal], Mapping[str, Any]]:
+    return lambda _: {"content_type": content_type, "body": text}
+
+
+def _quantiles(path: str) -> Callable[[Proposal], Mapping[str, Any]]:
+    return lambda proposal: _quantile_columns(proposal.target, path)
 
 
 def _path(path: str) -> Callable[[Proposal], Mapping[str, Any]]:
@@ -131,8 +130,7 @@ FAMILIES: Mapping[str, ContainerFamily] = {
     "deepar": ContainerFamily(
         title="SageMaker's built-in DeepAR",
         request=_deepar,
-        outputs=lambda proposal: _quantile_columns(proposal.target, "quantiles.{}"),
-        answer={},
+        outputs=_quantiles("quantiles.{}"),
         series={"timestamp_format": "%Y-%m-%d %H:%M:%S"},
         notes=(
             "The horizon is fixed at training: ForecastHorizon has to be the prediction_length of the training job.",
@@ -143,16 +141,15 @@ FAMILIES: Mapping[str, ContainerFamily] = {
     "chronos-2": ContainerFamily(
         title="Chronos-2 of JumpStart",
         request=_chronos,
-        outputs=lambda proposal: _quantile_columns(proposal.target, "{}"),
+        outputs=_quantiles("{}"),
         answer={"records": "predictions"},
         series={"min_history": 5, "max_history": 8192},
         notes=("64 series a request suit a GPU; `tune` measures what yours sustains.",),
     ),
     "gluonts": ContainerFamily(
         title="GluonTS's serving shell in batch",
-        request=_gluonts,
-        outputs=lambda proposal: _quantile_columns(proposal.target, "quantiles.{}"),
-        answer={},
+        request=_body('{"start": $start_time, "target": $target_time_series}', "application/jsonlines"),
+        outputs=_quantiles("quantiles.{}"),
         series={"timestamp_format": "%Y-%m-%d %H:%M:%S"},
         notes=(
             "The model's environment needs INFERENCE_CONFIG with freq and the quantiles 0.1, 0.5 and 0.9.",
@@ -162,7 +159,7 @@ FAMILIES: Mapping[str, ContainerFamily] = {
     "autogluon": ContainerFamily(
         title="AutoGluon (Cloud), a data frame as Parquet",
         request=_autogluon,
-        outputs=lambda proposal: _quantile_columns(proposal.target, "[*].{}"),
+        outputs=_quantiles("[*].{}"),
         answer={"group_by": "item_id", "timestamps": "[*].timestamp"},
         series={"timestamp_format": "timestamp"},
         notes=(
@@ -192,15 +189,12 @@ FAMILIES: Mapping[str, ContainerFamily] = {
         title="an MLflow scoring server",
         request=_mlflow,
         outputs=_path("predictions"),
-        answer={},
-        series={},
         notes=("The columns and params have to be those of the model's signature.",),
     ),
     "tf-serving": ContainerFamily(
         title="TensorFlow Serving, row format",
         request=_body('{"instances": [$target_time_series]}'),
         outputs=_path("predictions[0]"),
-        answer={},
         series={"max_history": 64, "min_history": 64},
         notes=("64 values are sent: write the window of your model as max_history and min_history.",),
     ),
@@ -208,7 +202,6 @@ FAMILIES: Mapping[str, ContainerFamily] = {
         title="TorchServe with a handler that takes a list of windows",
         request=_body("[$target_time_series]"),
         outputs=_path("[0]"),
-        answer={},
         series={"max_history": 64, "min_history": 64},
         notes=("The shape is your handler's own; this one is a bare list.",),
     ),
@@ -228,8 +221,6 @@ FAMILIES: Mapping[str, ContainerFamily] = {
         title="a server of your own",
         request=_custom,
         outputs=_path("forecast"),
-        answer={},
-        series={},
         notes=("body is only a beginning: write the JSON that your model takes.",),
     ),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from batchcast.contracts.families import ContainerFamily
@@ -13,25 +12,23 @@ from batchcast.contracts.proposal import Proposal
 _TEMPLATES = ("body", "record")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstContract:
-    """What goes into the file."""
-
-    proposal: Proposal
-    family: ContainerFamily
-
-
-def write_out(contract: FirstContract) -> str:
+def contract_text(proposal: Proposal, family: ContainerFamily) -> str:
     """The text of `model.toml`, which batchcast reads as it stands; every assumption is a comment above its key."""
-    tables = {
-        "series": _series(contract),
-        "request": contract.family.request(contract.proposal),
-        "outputs": contract.family.outputs(contract.proposal),
-        "answer": contract.family.answer,
+    series: dict[str, Any] = {
+        "item_id": list(proposal.item_id),
+        "timestamp": proposal.timestamp,
+        "targets": [proposal.target],
     }
-    lines = [f"# The contract of {contract.family.title}: what it takes and what it gives.", ""]
-    lines += [f"# {note}" for note in contract.family.notes]
-    lines += ["#", "# Read from the history:", *(f"#   {line}" for line in contract.proposal.assumptions)]
+    series |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
+    tables = {
+        "series": {**series, **family.series},
+        "request": family.request(proposal),
+        "outputs": family.outputs(proposal),
+        "answer": family.answer,
+    }
+    lines = [f"# The contract of {family.title}: what it takes and what it gives.", ""]
+    lines += [f"# {note}" for note in family.notes]
+    lines += ["#", "# Read from the history:", *(f"#   {line}" for line in proposal.assumptions)]
     for name, table in tables.items():
         if table:
             lines += ["", f"[{name}]", *(line for key, value in table.items() for line in _lines(key, value))]
@@ -54,17 +51,6 @@ def deploy_text(pipeline_name: str) -> str:
             "",
         ]
     )
-
-
-def _series(contract: FirstContract) -> dict[str, Any]:
-    proposal = contract.proposal
-    table: dict[str, Any] = {
-        "item_id": list(proposal.item_id),
-        "timestamp": proposal.timestamp,
-        "targets": [proposal.target],
-    }
-    table |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
-    return table | dict(contract.family.series)
 
 
 def _lines(key: str, value: Any) -> Iterator[str]:

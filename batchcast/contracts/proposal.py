@@ -71,13 +71,21 @@ def _read(
 ) -> Proposal:
     schema = dataset.schema
     _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
-    when = timestamp or _one_of(schema, _is_time, _TIMESTAMPS, "timestamp", "--timestamp")
+    when = timestamp or _one_of(
+        schema,
+        lambda kind: pa.types.is_date(kind) or pa.types.is_timestamp(kind),
+        _TIMESTAMPS,
+        "timestamp",
+        "--timestamp",
+    )
     numbers = [name for name in schema.names if _is_number(schema.field(name).type) and name != when]
     what = target or _target(schema, numbers, item_id)
     ids = tuple(item_id) or _ids(dataset, when, what)
     said = [f"an item is named by {', '.join(ids)}", f"{when} is the timestamp", f"{what} is what is forecast"]
     others = [name for name in schema.names if name not in {*ids, when, what}]
-    covariates = [name for name in others if _is_number(schema.field(name).type) or _is_flag(schema.field(name).type)]
+    covariates = [
+        name for name in others if _is_number(schema.field(name).type) or pa.types.is_boolean(schema.field(name).type)
+    ]
     _check_given(schema, known)
     known = tuple(known) or _known_later(dataset, what, covariates)
     past = tuple(name for name in covariates if name not in known)
@@ -182,16 +190,12 @@ def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
     rows = dataset.head(_ROWS_READ, columns=[*able, when])
     for count in range(1, _MOST_IDS + 1):
         for names in itertools.combinations(able, count):
-            if _names_every_row(rows, names, when):
+            groups = rows.group_by([*names, when]).aggregate([([], "count_all")])
+            if groups.num_rows == rows.num_rows:
                 return tuple(sorted(names, key=schema.names.index))
     what = f"no {_MOST_IDS} of the columns {', '.join(able) or '(none)'} name each row once together with {when}."
     remedy = "Give --item-id; rows that are there twice, or several a period, need aggregate in [series]."
     raise ConfigError(Problem("init", what, "--item-id", remedy))
-
-
-def _names_every_row(rows: pa.Table, names: Sequence[str], when: str) -> bool:
-    groups = rows.group_by([*names, when]).aggregate([([], "count_all")])
-    return bool(groups.num_rows == rows.num_rows)
 
 
 def _known_later(dataset: ds.Dataset, target: str, covariates: Sequence[str]) -> tuple[str, ...]:
@@ -202,16 +206,8 @@ def _known_later(dataset: ds.Dataset, target: str, covariates: Sequence[str]) ->
     return tuple(name for name in covariates if rows.num_rows and pc.count(rows[name]).as_py() == rows.num_rows)
 
 
-def _is_time(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
-
-
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_flag(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_boolean(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
 
@@ -77,3 +78,16 @@ def read_sample_file(sample: Path) -> list[bytes]:
     if problems:
         raise ConfigError(*problems[:5])
     return records
+
+
+def records_and_contract(sample: Path | None, contract: Path | None) -> tuple[list[bytes], ModelContract | None]:
+    """The records of the file `sample` and the contract that declares them, if it is named; else those of the bakery.
+
+    Raises ConfigError for a contract without its records.
+    """
+    if sample is not None:
+        return read_sample_file(sample), read_contract(contract) if contract else None
+    if contract is not None:
+        what = "--contract is given without --sample; the bakery's records have their own."
+        raise ConfigError(Problem("sample", what, str(contract), "Give the records that fit it with --sample FILE."))
+    return bakery_records(), read_contract(SAMPLE / "model.toml")

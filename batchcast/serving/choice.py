@@ -7,7 +7,7 @@ leaves the least to run and to watch. Costs and hours are the planner's scenario
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchcast.planner.arithmetic import async_queue, formula, scenarios
 from batchcast.planner.arithmetic.inputs import PlanInputs
@@ -37,7 +37,7 @@ class Needs:
     answer_minutes: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Way:
     """One way: hours of the weekly run at the 95th percentile, minutes of an ad-hoc request (None: it has none), US
     dollars a week, and why it is out (empty: it is not)."""
@@ -46,7 +46,7 @@ class Way:
     weekly_hours: float
     ad_hoc_minutes: float | None
     usd_a_week: float
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Choice:
 
 def choose_way(inputs: PlanInputs, needs: Needs) -> Choice:
     """Raises ConfigError when no way meets all asked for, with what is in the way of each."""
-    ways = [_with_reasons(way, inputs, needs) for way in _ways(inputs)]
+    ways = [replace(way, reasons=tuple(_reasons(way, inputs, needs))) for way in _ways(inputs)]
     possible = [way for way in ways if not way.reasons]
     if not possible:
         problems = [Problem("no_way", f"{'; '.join(way.reasons)}.", way.name) for way in ways]
@@ -85,31 +85,17 @@ def _ways(inputs: PlanInputs) -> Iterator[Way]:
     batch, hybrid = scenarios.batch(inputs), scenarios.hybrid(inputs)
     asynchronous, always_on = scenarios.asynchronous(inputs), scenarios.endpoint_concurrent(inputs)
     alone = inputs.workload.seconds / 60
-    woken = async_queue.AD_HOC.wait_minutes + alone
+    woken = async_queue.AD_HOC_WAIT_MINUTES + alone
     building, _ = scenarios.processing_hours(inputs)
     # The planner's scenario is the endpoint alone; records are built and answers checked here as well.
     steps = batch.costs.processing
     extra = hybrid.cost_usd - batch.cost_usd
     instance = formula.HOURS_PER_WEEK * inputs.endpoint_usd_per_hour
-    yield _way("batch", batch.p95, None, batch.cost_usd)
-    yield _way("hybrid", batch.p95, woken, hybrid.cost_usd)
-    yield _way("async", asynchronous.p95 + building, woken, asynchronous.cost_usd + steps + extra)
-    yield _way("hybrid-real-time", batch.p95, alone, batch.cost_usd + instance)
-    yield _way("real-time", always_on.p95 + building, alone, always_on.cost_usd + steps)
-
-
-def _way(name: str, hours: float, minutes: float | None, usd: float) -> Way:
-    return Way(name=name, weekly_hours=hours, ad_hoc_minutes=minutes, usd_a_week=usd, reasons=())
-
-
-def _with_reasons(way: Way, inputs: PlanInputs, needs: Needs) -> Way:
-    return Way(
-        name=way.name,
-        weekly_hours=way.weekly_hours,
-        ad_hoc_minutes=way.ad_hoc_minutes,
-        usd_a_week=way.usd_a_week,
-        reasons=tuple(_reasons(way, inputs, needs)),
-    )
+    yield Way("batch", batch.p95, None, batch.cost_usd)
+    yield Way("hybrid", batch.p95, woken, hybrid.cost_usd)
+    yield Way("async", asynchronous.p95 + building, woken, asynchronous.cost_usd + steps + extra)
+    yield Way("hybrid-real-time", batch.p95, alone, batch.cost_usd + instance)
+    yield Way("real-time", always_on.p95 + building, alone, always_on.cost_usd + steps)
 
 
 def _reasons(way: Way, inputs: PlanInputs, needs: Needs) -> Iterator[str]:

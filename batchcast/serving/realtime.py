@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from batchcast.engine.server.model_server import ModelSource
 from batchcast.session.service_errors import error_code
+from batchcast.session.workspace_models import served_model
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
 # API reference, InvokeEndpoint: a model has 60 s to answer; a client should wait 70.
@@ -37,6 +39,11 @@ class RealTimeAnswer:
     status: int
     body: bytes
     content_type: str
+
+    @property
+    def good(self) -> bool:
+        """Whether the model answered: any 2xx."""
+        return 200 <= self.status < 300
 
 
 Ask = Callable[[bytes], RealTimeAnswer]
@@ -127,6 +134,14 @@ def ask_all(
 
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         return list(pool.map(one, records))
+
+
+def ask_model(
+    model: ModelSource, records: Sequence[bytes], *, concurrency: int, content_type: str = _JSON, accept: str = _JSON
+) -> list[RealTimeAnswer]:
+    """Every record's answer by a server that runs, or that is started for them and ended again."""
+    with served_model(model) as url:
+        return ask_all(ask_url(url, content_type=content_type, accept=accept), records, concurrency=concurrency)
 
 
 class _AdaptiveLimit:

@@ -9,7 +9,7 @@ import numpy as np
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.plain_text import html_text as escape
 
-__all__ = ["coverage_bar", "forecast_chart", "score_bars"]
+__all__ = ["axis_top", "coverage_bar", "forecast_chart", "score_bars"]
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 6, 8, 20
@@ -24,7 +24,7 @@ def forecast_chart(
     """
     drawn = [*lines.values(), *(band or ())]
     known = [value for line in drawn for value in line.tolist() if np.isfinite(value)]
-    top, bottom = _ceiling(max(known, default=1.0)), min([0.0, *known])
+    top, bottom = axis_top(max(known, default=1.0)), min([0.0, *known])
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">']
     for share in (0.0, 0.5, 1.0):
         y = _y(bottom + share * (top - bottom), bottom, top)
@@ -96,7 +96,7 @@ def _y(value: float, bottom: float, top: float) -> float:
     return _TOP + (top - value) / (top - bottom) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _ceiling(value: float) -> float:
+def axis_top(value: float) -> float:
     """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten: a scale whose half is a short number too."""
     if value < 1e-300:  # Nothing, below it, or so little that no power of ten is near.
         return 1.0

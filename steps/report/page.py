@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
-from batchcast.steps.report.style import STYLE
+from batchcast.steps.report.html import html_figure, html_page, html_table
 
 __all__ = ["report_page"]
 
@@ -36,11 +36,7 @@ def report_page(
         _shards(report),
         _parameters(report),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return html_page(title, "".join(body))
 
 
 def _title(report: Mapping[str, Any]) -> str:
@@ -203,7 +199,7 @@ def _figure(
     item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array], band: tuple[Array, Array] | None
 ) -> str:
     chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines, band)
-    return f"<figure><figcaption><b>{escape(item_id)}</b><br>{caption}</figcaption>{chart}</figure>"
+    return html_figure(item_id, caption, chart)
 
 
 def _distance(forecast: Array, reference: Array) -> Array:
@@ -226,7 +222,7 @@ def _lost(report: Mapping[str, Any]) -> str:
     rows = [(each["item_id"], each["explanation"], each["detail"]) for each in lost]
     total = counts["quarantined"] + counts["failed"] + counts["missing"]
     listed = _listed(len(rows), total, "ledger.parquet has all of them, failed_records.jsonl the records themselves")
-    table = _table(("Item", "Why", "Detail"), rows)
+    table = html_table(("Item", "Why", "Detail"), rows)
     return f"<section><h2>Items without a forecast</h2><ul>{reasons}</ul>{listed}{table}</section>"
 
 
@@ -240,7 +236,7 @@ def _flags(report: Mapping[str, Any]) -> str:
         (flag["item_id"] or "the whole run", CHECKS[flag["kind"]].words, flag["detail"]) for flag in report["flags"]
     ]
     listed = _listed(len(rows), sum(report["flag_counts"].values()), "report.json counts all of them")
-    table = _table(("Item", "What is odd", "Detail"), rows)
+    table = html_table(("Item", "What is odd", "Detail"), rows)
     return f"<section><h2>Worth a look</h2><ul>{kinds}</ul>{listed}{table}</section>"
 
 
@@ -255,20 +251,9 @@ def _shards(report: Mapping[str, Any]) -> str:
 
 def _parameters(report: Mapping[str, Any]) -> str:
     rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
-    table = _table(("Parameter", "Value"), rows)
+    table = html_table(("Parameter", "Value"), rows)
     return f"<section><details><summary>Parameters</summary>{table}</details></section>"
 
 
 def _listed(shown: int, total: int, elsewhere: str) -> str:
     return f"<p>The first {shown:,} of {total:,}; {elsewhere}.</p>" if shown < total else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"

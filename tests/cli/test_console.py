@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from rich.table import Table
 from rich.text import Text
 
-from batchcast.cli.console import RunDisplay, cell, stderr_console, stdout_console
+from batchcast.cli.console import RunDisplay
 from batchcast.cli.echo import echo
 from batchcast.cli.main import root
-from batchcast.cli.model.async_status_text import print_status
-from batchcast.cli.model.container_report import print_container_report
+from batchcast.cli.model.async_endpoint import print_status
+from batchcast.cli.model.check_container import print_container_report
+from batchcast.cli.terminal import cell, stderr_console, stdout_console
 from batchcast.container_check.report import CheckFinding, ContainerReport
 from batchcast.pipelines.definition import DEFINITION_FILE
 from batchcast.runs.follow import ExecutionView, StepView

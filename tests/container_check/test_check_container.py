@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from batchcast.cli.model.container_report import container_document, print_container_report
+from batchcast.cli.model.check_container import container_document, print_container_report
 from batchcast.container_check.report import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
 from batchcast.local.sample import read_sample_file
 from batchcast.pipelines.parameters import parse_overrides

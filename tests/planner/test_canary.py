@@ -5,7 +5,7 @@ import pytest
 
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.simulate import shard_seconds
-from batchcast.planner.tune.canary_levels import SHARDS, canary_level, records_a_shard, seconds_a_record
+from batchcast.planner.tune.canary import SHARDS, canary_level, records_a_shard, seconds_a_record
 
 
 def outputs(concurrency: int, sample: int, curve: Capacity, seed: int = 1) -> list[float]:

@@ -45,7 +45,7 @@ def test_the_closed_form_agrees_with_the_job_played_through(
         concurrency=m,
         capacity=table,
     )
-    p5, p50, p95 = simulate(job, PATIENT, runs=60, seed=3).quantiles(0.05, 0.5, 0.95)
+    p5, p50, p95 = np.quantile(simulate(job, PATIENT, runs=60, seed=3).wall, (0.05, 0.5, 0.95))
     found = estimate(
         items=items,
         seconds=seconds,
@@ -56,9 +56,9 @@ def test_the_closed_form_agrees_with_the_job_played_through(
         drain=drain_of(table, m, cv),
         conditions=PATIENT,
     )
-    assert found.wall_p50 == pytest.approx(p50, rel=within)
-    assert found.wall_p5 == pytest.approx(p5, rel=0.04)
-    assert found.wall_p95 == pytest.approx(p95, rel=0.04)
+    assert found.wall.p50 == pytest.approx(p50, rel=within)
+    assert found.wall.p5 == pytest.approx(p5, rel=0.04)
+    assert found.wall.p95 == pytest.approx(p95, rel=0.04)
 
 
 def test_with_nothing_in_the_way_it_is_the_plain_formula() -> None:
@@ -73,8 +73,8 @@ def test_with_nothing_in_the_way_it_is_the_plain_formula() -> None:
         conditions=QUIET,
     )
     plain = for_the_job(items=100_000, seconds=30, instances=20, concurrency=4, usd_per_hour=1, cold_start_minutes=0)
-    assert found.wall_p50 / 3600 == pytest.approx(plain.compute_hours)
-    assert found.wall_p5 == found.wall_p95 == found.wall_p50
+    assert found.wall.p50 / 3600 == pytest.approx(plain.compute_hours)
+    assert found.wall.p5 == found.wall.p95 == found.wall.p50
 
 
 def test_records_that_all_take_the_same_time_drain_together() -> None:

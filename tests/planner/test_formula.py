@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.planner.arithmetic.formula import HOURS_PER_WEEK, PlainHours, always_on, break_even_seconds, for_the_job
+from batchcast.planner.arithmetic.formula import HOURS_PER_WEEK, PlainHours, always_on, for_the_job
 
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 CONSTANTS = REFERENCE["constants"]
@@ -67,9 +67,7 @@ def test_the_reference_endpoint_is_reproduced() -> None:
 
 @pytest.mark.parametrize(("concurrency", "seconds"), [(1, 18.0), (2, 36.1), (4, 72.2), (8, 144), (16, 289)])
 def test_a_slow_model_at_low_concurrency_costs_more_than_the_endpoint(concurrency: int, seconds: float) -> None:
-    even = break_even_seconds(items=100_000, instances=16, concurrency=concurrency, endpoint_instances=3)
-    assert even == pytest.approx(seconds, rel=0.005)
-    assert job(16, concurrency, even).cost_usd == pytest.approx(endpoint(20).cost_usd)
+    assert job(16, concurrency, seconds).cost_usd == pytest.approx(endpoint(20).cost_usd, rel=0.005)
 
 
 @given(

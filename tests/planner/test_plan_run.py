@@ -14,11 +14,13 @@ from test_tuning import tuning
 
 from batchcast.pipelines.tuning import read_tuning, write_tuning
 from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
-from batchcast.planner.plan.options import PlanOptions, plan_inputs
+from batchcast.planner.plan.options import PlanOptions
+from batchcast.planner.plan.prepare import plan_inputs
 from batchcast.planner.prices.prices import load_prices
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.shards.manifest import Manifest, Shard, Totals
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
+from batchcast.steps.store.s3 import S3Store
 
 CREATED = datetime(2026, 11, 1, 3, 30, tzinfo=UTC)
 STARTED = CREATED + timedelta(seconds=200)
@@ -77,16 +79,20 @@ class PagedS3:
     def list_objects_v2(self, *, Bucket: str, Prefix: str, ContinuationToken: str = "0") -> Mapping[str, Any]:  # noqa: N803
         assert (Bucket, Prefix) == ("bucket", f"runs/{RUN}/output/r0/")
         first = int(ContinuationToken)
-        contents = [{"LastModified": STARTED + timedelta(seconds=when)} for when in OUTPUT_TIMES[first : first + 10]]
+        contents = [
+            {"Key": f"{Prefix}part-{when:.3f}.out", "Size": 1, "LastModified": STARTED + timedelta(seconds=when)}
+            for when in OUTPUT_TIMES[first : first + 10]
+        ]
         more = first + 10 < SHARDS
         token = {"NextContinuationToken": str(first + 10)} if more else {}
         return {"Contents": contents, "IsTruncated": more, **token}
 
 
-class OneObject:
-    """A store that is no directory and holds the manifest alone."""
+class OneObject(S3Store):
+    """A store on S3 that lists the outputs and holds the manifest alone."""
 
     def __init__(self, data: bytes) -> None:
+        super().__init__(PagedS3())
         self._data = data
 
     def read(self, uri: str) -> bytes:
@@ -101,7 +107,8 @@ class RecordedSession:
     region: str = "eu-west-1"
 
     def client(self, service: str) -> Any:
-        return self.sagemaker if service == "sagemaker" else PagedS3()
+        assert service == "sagemaker"
+        return self.sagemaker
 
     def renew(self) -> None:
         """Nothing expires here."""
@@ -168,7 +175,7 @@ def test_a_run_is_held_against_its_plan_and_teaches_the_next(tmp_path: Path, whe
     document = past.document()
     assert document["compared"][0]["name"] == "transform wall-clock"
     assert document["calibration"]["provision_seconds"] == 200.0
-    assert "30 s a request" in past.words()
+    assert "30 s a request" in past.describe()
 
 
 def test_without_seconds_those_of_the_run_itself_are_planned_with(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 from virtual_server import VirtualServer
 
 from batchcast.pipelines.tuning import (
+    Measured,
     Model,
+    Sample,
     Served,
     Tuning,
     check_tuning_fits,
@@ -16,29 +18,38 @@ from batchcast.pipelines.tuning import (
     read_tuning,
     write_tuning,
 )
-from batchcast.planner.arithmetic.tuned import conditions_of
+from batchcast.planner.arithmetic.conditions import conditions_of
+from batchcast.planner.tune.measure import payload_limit_mb, sample_digest, stratified
 from batchcast.planner.tune.recommend import Measurement, payload_cap, recommend, recommend_execution_parameters
-from batchcast.planner.tune.sample import payload_limit_mb, sample_digest, stratified
 from batchcast.planner.tune.search import Limits, measure
 from batchcast.steps.errors import ConfigError
 
 
 def tuning(**server: Any) -> Tuning:
     double = VirtualServer(**{"work": lambda m: min(m, 4), "memory_each": 2.0, **server})
+    results = measure(double, 48, Limits(levels=(1, 2, 4, 8, 16), cap=50, timeout=600.0))
+    sample = Sample(
+        n=48,
+        how="stratified by payload bytes",
+        sha256="0" * 64,
+        seconds_mean=results.seconds_mean,
+        seconds_cv=results.seconds_cv,
+        max_record_mb=1.31,
+    )
     return recommend(
         Measurement(
             model=Model(name="demand-model", image_digest="sha256:aa"),
-            where="transform-canary",
-            instance_type="ml.m5.4xlarge",
-            vcpu=16,
-            mem_gib=64.0,
-            at="2026-11-23T21:30:00Z",
-            sample_size=48,
-            sample_sha256="0" * 64,
-            largest_bytes=1_310_000,
+            measured=Measured(
+                where="transform-canary",
+                instance_type="ml.m5.4xlarge",
+                vcpu=16,
+                mem_gib=64.0,
+                at="2026-11-23T21:30:00Z",
+                sample=sample,
+            ),
             max_payload_mb=2,
             served=Served(source="absent"),
-            results=measure(double, 48, Limits(levels=(1, 2, 4, 8, 16), cap=50, timeout=600.0)),
+            results=results,
         )
     )
 

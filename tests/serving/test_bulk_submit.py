@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from batchcast.serving.bulk.collect import collect_run
 from batchcast.serving.bulk.run import AsyncRun
 from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress, submit_run
-from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
-from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.serving.endpoint.settings import MAX_INLINE_BYTES, AsyncSettings
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.shards.request_text import PLAIN_TEXT
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from batchcast.cli.main import root
 from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.plan.options import PlanOptions, plan_inputs, price_table
+from batchcast.planner.plan.options import PlanOptions
+from batchcast.planner.plan.prepare import plan_inputs, price_table
 from batchcast.serving.choice import WAYS, Choice, Needs, choose_way
 from batchcast.steps.errors import ConfigError
 

@@ -22,7 +22,7 @@ from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from batchcast.serving.adhoc.records import build_records
 from batchcast.serving.adhoc.request import follow_request, send
-from batchcast.serving.endpoint.limits import MAX_INLINE_BYTES
+from batchcast.serving.endpoint.settings import MAX_INLINE_BYTES
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
 from batchcast.steps.store.objects import DirectoryStore

@@ -25,6 +25,7 @@ def test_the_console_prints_no_escape_sequence_of_an_id_or_a_message(capsys: pyt
         "execution": {"status": "Succeeded", "steps": []},
         "failures": [{"step": "Transform", "reasons": [HOSTILE]}],
         "counts": None,
+        "requests": None,
         "published": "s3://b/p/",
         "visible": False,
         "flagged": HOSTILE,

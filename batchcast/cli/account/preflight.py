@@ -12,19 +12,21 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME
+from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.account.preflight import Finding
     from batchcast.pipelines.parameters import Parameters
 
+
 _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 
 
 @click.command()
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@PARAMETER_OPTION
 @click.option("--name", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
 @stack_option
 @click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run.")
@@ -37,18 +39,9 @@ _STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
     help="What `tune` measured of the model, as `start` takes it.",
 )
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@JSON_OPTION
 def preflight_command(
-    parameters: tuple[str, ...],
-    name: str | None,
-    stack: str | None,
-    items: int | None,
-    items_per_request: int | None,
-    seconds: float | None,
-    price_per_hour: float | None,
-    tuning: Path | None,
-    as_json: bool,
-    **where: Any,
+    parameters: tuple[str, ...], name: str | None, stack: str | None, tuning: Path | None, as_json: bool, **given: Any
 ) -> None:
     """Look for what would stop a run, and change nothing.
 
@@ -60,38 +53,28 @@ def preflight_command(
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
 
-    session = open_session(**where)
+    workload = {each: given.pop(each) for each in _WORKLOAD}
+    session = open_session(**given)
     if session.region == LOCAL_REGION:
         what = "a workspace has no roles, keys or quotas to check."
         raise ConfigError(Problem("not_local", what, "--workspace", "Leave it out to check an account."))
     made = read_stack(session, stack).outputs if stack else {}
-    pipeline = required_pipeline(session, name or made.get("PipelineName", BuildSettings().pipeline_name))
+    pipeline = required_pipeline(session, name or made.get("PipelineName", PIPELINE_NAME))
     tuned = read_tuning(tuning).pipeline_parameters() if tuning else {}
     values = run_parameters(pipeline, {**tuned, **parse_overrides(parameters)})
 
     def estimate(values: Parameters) -> str:
-        from batchcast.planner.plan.run_estimate import estimate_run
+        from batchcast.planner.plan.prepare import estimate_run
 
-        workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds}
-        found = estimate_run(values, region=session.region, price_per_hour=price_per_hour, tuning=tuning, **workload)
+        found = estimate_run(values, region=session.region, tuning=tuning, **workload)
         return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
 
     found = list(check(session, pipeline, values, estimate))
     if as_json:
         echo(json.dumps([asdict(one) for one in found], indent=1))
     else:
-        _print(found)
+        table = plain_table("Check", "", "Found")
+        for one in found:
+            table.add_row(one.check, f"[{_STYLE[one.level]}]{one.level}[/]", cell(f"{one.what} {one.remedy}".rstrip()))
+        stdout_console().print(table)
     sys.exit(ConfigError.exit_code if any(one.level == "error" for one in found) else 0)
-
-
-def _print(found: list[Finding]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from batchcast.cli.console import stdout_console
-
-    table = Table("Check", "", "Found", box=None, pad_edge=False)
-    for one in found:
-        words = f"{one.what} {one.remedy}".rstrip()
-        table.add_row(one.check, f"[{_STYLE[one.level]}]{one.level}[/]", escape(words))
-    stdout_console().print(table)

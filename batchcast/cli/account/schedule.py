@@ -10,7 +10,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.cli.options import PIPELINE_NAME
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 _PREVIEWED = 10
 _AFTER_CREATION = 3
-_name = click.option(
-    "--schedule", "name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the schedule."
-)
+_name = click.option("--schedule", "name", default=PIPELINE_NAME, show_default=True, help="Name of the schedule.")
 
 
 @click.group()
@@ -40,15 +38,7 @@ def schedule_command() -> None:
 @_name
 @session_options
 def create_command(
-    cron: str,
-    timezone: str,
-    parameters: tuple[str, ...],
-    stack: str | None,
-    scheduler_role: str | None,
-    dead_letter_queue: str | None,
-    pipeline: str | None,
-    name: str,
-    **where: Any,
+    cron: str, timezone: str, parameters: tuple[str, ...], stack: str | None, name: str, **given: Any
 ) -> None:
     """Create the schedule, or change it to this.
 
@@ -59,15 +49,16 @@ def create_command(
     from batchcast.account.schedule import Schedule, put_schedule
     from batchcast.pipelines.parameters import parse_overrides
 
-    session = open_session(**where)
+    role, queue, pipeline = (given.pop(each) for each in ("scheduler_role", "dead_letter_queue", "pipeline"))
+    session = open_session(**given)
     outputs = read_stack(session, stack).outputs if stack else {}
     wanted = Schedule(
         name=name,
-        pipeline_name=pipeline or outputs.get("PipelineName", BuildSettings().pipeline_name),
+        pipeline_name=pipeline or outputs.get("PipelineName", PIPELINE_NAME),
         cron=cron,
         timezone=timezone,
-        scheduler_role_arn=_needed("--scheduler-role", scheduler_role or outputs.get("SchedulerRoleArn")),
-        dead_letter_queue=_needed("--dead-letter-queue", dead_letter_queue or outputs.get("DeadLetterQueueArn")),
+        scheduler_role_arn=_needed("--scheduler-role", role or outputs.get("SchedulerRoleArn")),
+        dead_letter_queue=_needed("--dead-letter-queue", queue or outputs.get("DeadLetterQueueArn")),
         parameters=parse_overrides(parameters),
     )
     new, changes = put_schedule(session, wanted)

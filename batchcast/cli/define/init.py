@@ -51,7 +51,7 @@ def init_command(
     """
     from batchcast.cli.console import typed_command
     from batchcast.contracts.families import FAMILIES
-    from batchcast.contracts.first_contract import FirstContract, deploy_text, write_out
+    from batchcast.contracts.first_contract import contract_text, deploy_text
     from batchcast.contracts.proposal import propose
     from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract
@@ -59,7 +59,7 @@ def init_command(
 
     chosen = FAMILIES[family]
     proposal = read_guarded(propose, history, item_id=item_id, timestamp=timestamp, target=target, known=known)
-    text = write_out(FirstContract(proposal=proposal, family=chosen))
+    text = contract_text(proposal, chosen)
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}
     there = [path for path in files if path.exists()]

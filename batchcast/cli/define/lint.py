@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.terminal import stdout_console
 from batchcast.steps.errors import ConfigError, Problem
 
 _REFUSED = ConfigError.exit_code
@@ -52,7 +54,9 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     refused = [one for one in found if one[1].code not in ADVICE]
     advice = [one for one in found if one[1].code in ADVICE]
     if as_json:
-        echo(json.dumps([*_rows("refused", refused), *_rows("advice", advice)], indent=1))
+        kinds = {"refused": refused, "advice": advice}
+        rows = [{"file": name, "kind": kind, **asdict(one)} for kind, found in kinds.items() for name, one in found]
+        echo(json.dumps(rows, indent=1))
     else:
         _print(refused, advice, named=len(texts) > 1)
     sys.exit(_REFUSED if refused else 0)
@@ -68,16 +72,7 @@ def _values(pairs: Iterable[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _rows(kind: str, found: Iterable[_Finding]) -> list[dict[str, str]]:
-    return [
-        {"file": name, "kind": kind, "code": one.code, "where": one.where, "what": one.what, "remedy": one.remedy}
-        for name, one in found
-    ]
-
-
 def _print(refused: Sequence[_Finding], advice: Sequence[_Finding], *, named: bool) -> None:
-    from batchcast.cli.console import stdout_console
-
     console = stdout_console()
     kinds = {"SageMaker would refuse": refused, "SageMaker takes, and it may not do what it seems to": advice}
     for title, found in kinds.items():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -24,13 +28,7 @@ EXAMPLE_RUN_ID = "runid0000000"
 )
 @session_options
 def show_command(
-    overrides: tuple[str, ...],
-    requests: bool,
-    diff: bool,
-    settings_file: Path | None,
-    workspace: Path | None,
-    region: str | None,
-    profile: str | None,
+    overrides: tuple[str, ...], requests: bool, diff: bool, settings_file: Path | None, **where: Any
 ) -> None:
     """Print the pipeline definition, or the job requests it resolves to.
 
@@ -41,9 +39,9 @@ def show_command(
     from batchcast.pipelines.parameters import check_parameters, parse_overrides
     from batchcast.pipelines.requests import resolve_requests
 
-    _check_options(requests, diff, settings_file, workspace=workspace, region=region, profile=profile)
+    _check_options(requests, diff, settings_file, where)
     if diff:
-        session = open_session(workspace, region=region, profile=profile)
+        session = open_session(**where)
         echo("\n".join(_changes(session, settings_file, overrides)))
         return
     values = parse_overrides(overrides)
@@ -57,7 +55,7 @@ def show_command(
     echo(json.dumps(printed, indent=1))
 
 
-def _check_options(requests: bool, diff: bool, settings_file: Path | None, **where: Path | str | None) -> None:
+def _check_options(requests: bool, diff: bool, settings_file: Path | None, where: Mapping[str, Any]) -> None:
     """Raises ConfigError for an option that would do nothing, and for --diff without what it compares with."""
     problems = []
     if diff and settings_file is None:
@@ -90,21 +88,15 @@ def _changes(session: Session, settings_file: Path | None, defaults: tuple[str, 
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 def parameters_command(as_json: bool) -> None:
     """Print the table of pipeline parameters."""
-    from dataclasses import asdict
-
-    from rich.table import Table
-
-    from batchcast.cli.console import stdout_console
     from batchcast.pipelines.parameters import declared_parameters
 
     declared = declared_parameters()
     if as_json:
         echo(json.dumps([asdict(one) for one in declared], indent=1))
         return
-    table = Table("Parameter", "Type", "Default", "Bounds", "Meaning", box=None, pad_edge=False)
+    table = plain_table("Parameter", "Type", "Default", "Bounds", "Meaning", whole=[0, 2])
     for one in declared:
         default = "required" if one.default is None else f"{one.default:g}" if one.type == "Float" else str(one.default)
         bounds = "" if one.minimum is None else f"{one.minimum:,.0f} to {one.maximum:,.0f} {one.unit}"
         table.add_row(one.name, one.type, default, bounds, one.help)
-    table.columns[0].no_wrap = table.columns[2].no_wrap = True
     stdout_console().print(table)

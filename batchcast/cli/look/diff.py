@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import session_options
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME
+from batchcast.cli.terminal import cell, plain_table, stdout_console
+from batchcast.session.session import open_session, session_options
 
 _MOVERS = 10
 _SHOWN_ITEMS = 5
@@ -22,16 +21,13 @@ _SHOWN_ITEMS = 5
 @click.command()
 @click.argument("run_a")
 @click.argument("run_b")
-@click.option(
-    "--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline they are runs of."
-)
+@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline they are runs of.")
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any) -> None:
     """Compare two runs: parameters, inputs, counts, forecasts."""
     from batchcast.runs.compare import compare_runs
     from batchcast.runs.run_record import find_run
-    from batchcast.session.session import open_session
 
     session = open_session(**where)
     document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
@@ -42,8 +38,6 @@ def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any)
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from batchcast.cli.console import stdout_console
-
     console = stdout_console()
     before, after = document["runs"]
     console.print(f"Run [bold]{before}[/] -> run [bold]{after}[/]")
@@ -57,14 +51,10 @@ def _print(document: Mapping[str, Any]) -> None:
 
 
 def _print_values(console: Console, title: str, rows: list[Mapping[str, Any]]) -> None:
-    from rich.table import Table
-
-    from batchcast.cli.console import cell
-
     if not rows:
         echo(f"\n{title}: the same")
         return
-    table = Table(title, "before", "after", box=None, pad_edge=False)
+    table = plain_table(title, "before", "after")
     for row in rows:
         table.add_row(row["name"], *("" if row[side] is None else cell(str(row[side])) for side in ("before", "after")))
     console.print()
@@ -83,17 +73,12 @@ def _print_inputs(console: Console, inputs: Mapping[str, Any]) -> None:
 
 
 def _print_items(what: str, listed: Mapping[str, Any]) -> None:
-
     if listed["number"]:
         first = ", ".join(listed["first"][:_SHOWN_ITEMS])
         echo(f"  {what}: {listed['number']:,} ({first}{', …' if listed['number'] > _SHOWN_ITEMS else ''})")
 
 
 def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> None:
-    from rich.table import Table
-
-    from batchcast.cli.console import cell
-
     if forecasts is None:
         echo("\nforecasts: not both runs are published")
         return
@@ -103,7 +88,7 @@ def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> N
         before, after = found["sum"]
         echo(f"  {target}: sum {before:,.1f} -> {after:,.1f}{wape}")
         if found["movers"]:
-            table = Table("largest movers", "before", "after", box=None)
+            table = plain_table("largest movers", "before", "after")
             for row in found["movers"][:_MOVERS]:
                 table.add_row(cell(row["item_id"]), f"{row['before']:,.1f}", f"{row['after']:,.1f}")
             console.print(table)

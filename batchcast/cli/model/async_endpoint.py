@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, together
+from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
 from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, CoverageError, Problem
 
@@ -22,31 +22,12 @@ if TYPE_CHECKING:
     from batchcast.serving.bulk.run import AsyncRun
     from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress
     from batchcast.serving.endpoint.settings import AsyncSettings
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-_NAME = BuildSettings().pipeline_name
+    from batchcast.serving.endpoint.status import AsyncStatus
 
 
 @click.group("async")
 def async_command() -> None:
     """Ad-hoc and bulk forecasts on an asynchronous endpoint that scales to zero instances."""
-
-
-def _endpoint_option(command: _Command) -> _Command:
-    return click.option("--endpoint", default=f"{_NAME}-async", show_default=True, help="Name of the endpoint.")(
-        command
-    )
-
-
-def _account_options(command: _Command) -> _Command:
-    """These commands work in an account alone; --workspace, which most others have, is refused with the reason."""
-    for option in (
-        click.option("--workspace", hidden=True, expose_value=False, callback=_refuse_workspace),
-        click.option("--profile", help="A profile of ~/.aws/config."),
-        click.option("--region", help="The AWS region; else the one boto3 finds."),
-    ):
-        command = option(command)
-    return command
 
 
 def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | None) -> None:
@@ -55,13 +36,19 @@ def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | No
         raise ConfigError(Problem("not_local", "a workspace has no asynchronous endpoint.", "--workspace", remedy))
 
 
-def _run_options(command: _Command) -> _Command:
-    for option in (
-        click.option("--name", default=_NAME, show_default=True, help="Name of the pipeline the run is of."),
-        click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),
-    ):
-        command = option(command)
-    return command
+_endpoint_option = click.option(
+    "--endpoint", default=f"{PIPELINE_NAME}-async", show_default=True, help="Name of the endpoint."
+)
+# These commands work in an account alone; --workspace, which most others have, is refused with the reason.
+_account_options = together(
+    click.option("--region", help="The AWS region; else the one boto3 finds."),
+    click.option("--profile", help="A profile of ~/.aws/config."),
+    click.option("--workspace", hidden=True, expose_value=False, callback=_refuse_workspace),
+)
+_run_options = together(
+    click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),
+    click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline the run is of."),
+)
 
 
 @async_command.command("deploy")
@@ -85,7 +72,7 @@ def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> 
     where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=_tags(tags))
     if dry_run:
-        echo(json.dumps(_requests(settings), indent=1))
+        echo(json.dumps(settings.requests(), indent=1))
         return
     session = open_session(**where)
     echo("An endpoint takes some minutes until it is in service.", err=True)
@@ -100,13 +87,12 @@ def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> 
 @_endpoint_option
 @_account_options
 @click.option("--price-per-hour", type=float, help="USD an instance hour, instead of the price table's.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 def async_status_command(endpoint: str, price_per_hour: float | None, as_json: bool, **where: Any) -> None:
     """Instances, queue, whether its scaling is whole, and what it cost since Monday.
 
     Exit code 2 when something keeps it from waking, growing or sleeping.
     """
-    from batchcast.cli.model.async_status_text import print_status, status_document, usd_per_hour
     from batchcast.serving.endpoint.endpoint import read_async_settings
     from batchcast.serving.endpoint.status import async_status
 
@@ -115,9 +101,9 @@ def async_status_command(endpoint: str, price_per_hour: float | None, as_json: b
     found = async_status(endpoint, session.client, now)
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     hours = found.instance_hours(monday, now)
-    usd = usd_per_hour(read_async_settings(endpoint, session.client), session.region, price_per_hour)
+    usd = _usd_per_hour(read_async_settings(endpoint, session.client), session.region, price_per_hour)
     if as_json:
-        echo(json.dumps(status_document(found, hours, usd), indent=1))
+        echo(json.dumps(_status_document(found, hours, usd), indent=1))
     else:
         print_status(found, hours, usd)
     if found.problems:
@@ -158,7 +144,7 @@ def teardown_command(endpoint: str, discard_queue: bool, **where: Any) -> None:
 @click.option("--attempts", type=int, default=2, show_default=True, help="Times a record is sent at most.")
 @click.option("--senders", type=int, default=8, show_default=True, help="Requests sent at once.")
 @_account_options
-def submit_command(run_id: str, name: str, endpoint: str, region: str | None, profile: str | None, **pace: Any) -> None:
+def submit_command(run_id: str, name: str, endpoint: str, **given: Any) -> None:
     """Send the records of a run, as fast as the endpoint can serve them and no faster.
 
     Stays until all are answered; ended anywhere and started again it goes on. `async collect` publishes the answers.
@@ -166,9 +152,9 @@ def submit_command(run_id: str, name: str, endpoint: str, region: str | None, pr
     from batchcast.serving.bulk.submit import SubmitPace, submit_run
     from batchcast.serving.endpoint.endpoint import read_async_settings
 
-    wanted = SubmitPace(**pace)
-    session = open_session(region=region, profile=profile)
-    _, run = _run_of(session, name, run_id)
+    where = {each: given.pop(each) for each in ("region", "profile")}
+    wanted = SubmitPace(**given)
+    session, _, run = _open(name, run_id, where)
     if not run.records:
         echo(f"Nothing is left to send: every shard of {run_id} has its output.")
         return
@@ -187,8 +173,7 @@ def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -
     """Account for every record of a run that was submitted, and publish its forecasts or say why not."""
     from batchcast.steps.outcome.reused_answers import is_decided
 
-    session = open_session(**where)
-    past, run = _run_of(session, name, run_id)
+    session, past, run = _open(name, run_id, where)
     report = past.report() if is_decided(session.store, run.runs_uri, run_id) else None
     if report is not None:
         echo(f"Decided already; the report is below {run.runs_uri.rstrip('/')}/{run_id}/report/.", err=True)
@@ -205,21 +190,21 @@ def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -
 
 def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial: bool) -> dict[str, Any]:
     from batchcast.runs.run_record import contract_of_run
-    from batchcast.serving.bulk.collect import collect_run, decide_run, error_key_of
+    from batchcast.serving.bulk.collect import collect_run, decide_run
+    from batchcast.steps.contract.model_contract import parse_contract
 
     uri, contract = contract_of_run(session, past)
-    error_key = error_key_of(contract, uri)
+    error_key = parse_contract(contract, where=uri).outputs.error
     found = collect_run(run, session.store, now=time.time(), error_key=error_key, allow_partial=allow_partial)
     echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
     return decide_run(run, session.store, contract, past.parameters)
 
 
-def _run_of(session: Session, name: str, run_id: str) -> tuple[PastRun, AsyncRun]:
-    from batchcast.runs.run_record import find_run
+def _open(name: str, run_id: str, where: Mapping[str, Any]) -> tuple[Session, PastRun, AsyncRun]:
     from batchcast.serving.bulk.run import open_async_run
 
-    past = find_run(session, name, run_id)
-    return past, open_async_run(session.store, past.parameters["RunsUri"], run_id)
+    session, past = open_run(name, run_id, where)
+    return session, past, open_async_run(session.store, past.parameters["RunsUri"], run_id)
 
 
 def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -228,18 +213,6 @@ def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
         if not equals:
             raise ConfigError(Problem("setting", f"{key!r} has no '='.", "--tag", "Write --tag KEY=VALUE."))
     return {key: value for key, _, value in parted}
-
-
-def _requests(settings: AsyncSettings) -> list[dict[str, Any]]:
-    calls = [
-        ("sagemaker", "create_endpoint_config", settings.config()),
-        ("sagemaker", "create_endpoint", settings.endpoint_request()),
-        ("application-autoscaling", "register_scalable_target", settings.scalable_target()),
-        ("application-autoscaling", "put_scaling_policy", settings.tracking_policy()),
-        ("application-autoscaling", "put_scaling_policy", settings.step_policy()),
-        ("cloudwatch", "put_metric_alarm", settings.wake_alarm("<ARN of the step policy>")),
-    ]
-    return [{"service": service, "method": method, "request": request} for service, method, request in calls]
 
 
 def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:
@@ -271,3 +244,52 @@ def _show(progress: SubmitProgress) -> None:
         f"{progress.failed:,} lost, {progress.instances} instances",
         err=True,
     )
+
+
+def _usd_per_hour(settings: AsyncSettings, region: str, price_per_hour: float | None) -> float | None:
+    """USD an instance hour; None where nobody said and the table has no such type in the region."""
+    from batchcast.planner.prices.prices import load_prices
+
+    if price_per_hour is not None:
+        return price_per_hour
+    rate = load_prices().rates.get(region, {}).get(settings.instance_type)
+    return rate.of("AsyncInf") if rate else None
+
+
+def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dict[str, Any]:
+    """The status as --json prints it; `hours` of instances since Monday, `usd` an hour of one."""
+    return {
+        "endpoint": found.endpoint,
+        "status": found.status,
+        "instances": found.instances,
+        "desired_instances": found.desired,
+        "backlog": found.backlog,
+        "oldest_age_seconds": found.oldest_age,
+        "expired_last_day": found.expired_today,
+        "problems": [str(problem) for problem in found.problems],
+        "instance_hours_since_monday": round(hours, 3),
+        "cost_usd_since_monday": None if usd is None else round(hours * usd, 2),
+    }
+
+
+def print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
+    """The same in words."""
+    oldest = "" if found.oldest_age is None else f", the oldest of {found.oldest_age:,.0f} s"
+    queue = "not measured" if found.backlog is None else f"{found.backlog:,.0f} requests{oldest}"
+    expired = "not measured" if found.expired_today is None else f"{found.expired_today:,.0f} requests"
+    cost = f"{hours:.2f} instance hours, " + (
+        "--price-per-hour says what they cost" if usd is None else f"${hours * usd:,.2f}"
+    )
+    instances = f"{found.instances}" + (f", going to {found.desired}" if found.desired != found.instances else "")
+    rows = {
+        "Endpoint": f"{found.endpoint} ({found.status})",
+        "Instances": f"{instances}{' (asleep)' if found.instances == found.desired == 0 else ''}",
+        "Queue": queue,
+        "Expired": f"{expired} in the last day",
+        "Since Monday": cost,
+        "Scaling": "whole" if not found.problems else "not whole:",
+    }
+    for name, text in rows.items():
+        echo(f"{name + ':':<14}{text}")
+    for problem in found.problems:
+        echo(f"  {problem}")

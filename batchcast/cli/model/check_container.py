@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
+from rich.text import Text
 
 from batchcast.cli.echo import echo
-from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.cli.options import JSON_OPTION, SERVER_OPTION, URL_OPTION
+from batchcast.cli.terminal import stderr_console, stdout_console
+from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchcast.container_check.report import Judge
+    from batchcast.container_check.report import ContainerReport, Judge
 
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
+_MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]", "breaks": "[red]✗[/]"}
 
 
 @click.command("check-container")
-@click.option("--model-url", "url", metavar="URL", help="A container that is already running.")
-@click.option(
-    "--model-command", "command", metavar="'CMD … {port}'", help="Starts a container on {port}; it is ended again."
-)
+@URL_OPTION
+@SERVER_OPTION
 @click.option(
     "--sample",
     type=click.Path(path_type=Path),
@@ -44,10 +48,10 @@ RECORDS = 8
     metavar="SECONDS",
     help="How long to wait for /ping; SageMaker waits about half an hour.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@JSON_OPTION
 def check_container_command(
-    url: str | None,
-    command: str | None,
+    model_url: str | None,
+    model_command: str | None,
     sample: Path | None,
     contract: Path | None,
     start_timeout: float,
@@ -58,16 +62,15 @@ def check_container_command(
     Sends it good, bad, large, empty and many records, and says what works, what would break a job, and which
     settings to give the job. Exit code 0: fit, 4: unfit.
     """
-    from batchcast.cli.model.container_report import container_document, print_container_report
     from batchcast.container_check.check import check_container as examine
     from batchcast.container_check.container import CheckLimits
     from batchcast.session.workspace_models import model_server
 
-    source = model_server(command, url)
+    source = model_server(model_command, model_url)
     records, judge = _records_and_judge(sample, contract)
     with _progress() as show:
         report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
-    container = url or command or ""
+    container = model_url or model_command or ""
     if as_json:
         echo(json.dumps(container_document(report, container), indent=1))
     else:
@@ -77,16 +80,10 @@ def check_container_command(
 
 def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
     from batchcast.container_check.report import forecast_judge, judge_json
-    from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
-    from batchcast.steps.contract.model_contract import read_contract
+    from batchcast.local.sample import records_and_contract
 
-    if sample is not None:
-        judge = judge_json if contract is None else forecast_judge(read_contract(contract))
-        return _spread(read_sample_file(sample)), judge
-    if contract is not None:
-        remedy = "Give records that fit it with --sample FILE."
-        raise ConfigError(Problem("sample", "--contract is given without --sample.", str(contract), remedy))
-    return _spread(bakery_records()), forecast_judge(read_contract(SAMPLE / "model.toml"))
+    records, declared = records_and_contract(sample, contract)
+    return _spread(records), judge_json if declared is None else forecast_judge(declared)
 
 
 def _spread(records: Sequence[bytes]) -> list[bytes]:
@@ -105,7 +102,49 @@ def _origin(count: int, sample: Path | None, contract: Path | None) -> str:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """What is being checked, on stderr: in place on a terminal, nothing elsewhere."""
-    from batchcast.cli.console import stderr_console
-
     with stderr_console().status("build records") as status:
         yield lambda name: status.update(f"check {name}")
+
+
+def container_document(report: ContainerReport, container: str) -> dict[str, Any]:
+    """The whole report; `parameters` are the settings by the names of the pipeline's parameters."""
+    return {
+        "schema": 1,
+        "container": container,
+        "fit": report.compatible,
+        "findings": [asdict(finding) for finding in report.findings],
+        "levels": [{**asdict(level), "per_second": level.per_second} for level in report.levels],
+        "parameters": _parameters(report),
+    }
+
+
+def print_container_report(report: ContainerReport, container: str, origin: str) -> None:
+    """What works, what does not and what to do, then the verdict with the job's settings; `origin` of the records."""
+    console = stdout_console()
+    console.print(Text(container, style="bold"))
+    console.print(Text(origin, style="dim"))
+    table = Table.grid(padding=(0, 1))
+    for finding in report.findings:
+        what = Text(finding.what)
+        if finding.remedy:
+            what.append(f"\n{finding.remedy}", style="italic")
+        table.add_row(_MARKS[finding.verdict], _words(finding.check), what)
+    console.print(table)
+    if report.compatible:
+        console.print("\n[bold green]Compatible with Batch Transform.[/] Give the job:")
+        for name, value in _parameters(report).items():
+            echo(f"  -p {name}={value}")
+        return
+    reasons = dict.fromkeys(_words(finding.check) for finding in report.findings if finding.verdict == "breaks")
+    console.print(f"\n[bold red]Not compatible with Batch Transform:[/] {', '.join(reasons)}.")
+
+
+def _words(check: str) -> str:
+    return check.replace("_", " ")
+
+
+def _parameters(report: ContainerReport) -> Mapping[str, int]:
+    from batchcast.pipelines.parameters import service_name
+
+    values = asdict(report.settings) if report.settings else {}
+    return {service_name(field): value for field, value in values.items()}

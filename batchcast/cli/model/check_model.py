@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import JSON_OPTION, SERVER_OPTION, URL_OPTION
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ _ROWS_SHOWN = 3
 @click.option(
     "--contract", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The model.toml to check."
 )
-@click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}.")
-@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@SERVER_OPTION
+@URL_OPTION
 @click.option("--item", "items", multiple=True, metavar="ITEM_ID", help="An item to send; repeat for more.")
 @click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.  [default: ForecastHorizon's]")
 @click.option("--run-date", default="auto", show_default=True, help="The last day of history that is used.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of text.")
+@JSON_OPTION
 def check_model_command(
     history: Path,
     contract: Path,
@@ -66,8 +67,6 @@ def check_model_command(
     answers = _answers(model_command, model_url, [record.body for record in built.records], built)
     checked = [
         check_answer(record.item_id, kinds[record.item_id], record.body, answer, built)
-        if isinstance(answer, bytes)
-        else _refused(record.item_id, kinds[record.item_id], record.body, answer)
         for record, answer in zip(built.records, answers, strict=True)
     ]
     sent = built.contract.request.content_type
@@ -82,24 +81,12 @@ def check_model_command(
 
 def _answers(command: str | None, url: str | None, bodies: list[bytes], built: Any) -> list[bytes | str]:
     """The body of each answer, or what the model said instead."""
-    from batchcast.serving.realtime import ask_all, ask_url
-    from batchcast.session.workspace_models import model_server, served_model
+    from batchcast.serving.realtime import ask_model
+    from batchcast.session.workspace_models import model_server
 
-    source = model_server(command, url)
-    request = built.contract.request
-    with served_model(source) as place:
-        asked = ask_url(place, content_type=request.content_type, accept=request.accept)
-        found = ask_all(asked, bodies, concurrency=1)
-    return [
-        answer.body if 200 <= answer.status < 300 else f"status {answer.status}: {answer.body[:300]!r}"
-        for answer in found
-    ]
-
-
-def _refused(item_id: str, kind: str, request: bytes, said: str) -> CheckedAnswer:
-    from batchcast.serving.adhoc.model_check import CheckedAnswer
-
-    return CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=said, problem=f"the model refused: {said}")
+    kinds = {"content_type": built.contract.request.content_type, "accept": built.contract.request.accept}
+    found = ask_model(model_server(command, url), bodies, concurrency=1, **kinds)
+    return [one.body if one.good else f"status {one.status}: {one.body[:300]!r}" for one in found]
 
 
 def _print(one: CheckedAnswer, content_type: str) -> None:

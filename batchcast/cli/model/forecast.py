@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.serving.adhoc.output_file import OutputFile
-from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
-from batchcast.session.session import Session, session_options
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, OutputFile
+from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
+from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from batchcast.runs.run_record import PastRun
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
 @click.option("--model-url", "url", metavar="URL", help="Ask a container that runs.")
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
-@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline of the latest run.")
+@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Pipeline of the latest run.")
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
 @click.option("--ttl", type=click.IntRange(*TTL_RANGE), help=f"Seconds it may wait.  [default: {DEFAULT_TTL}]")
 @click.option(
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--html", type=OutputFile(), help="Write the plots to this page too.")
 @click.option("--png", type=OutputFile(), help="Write the plots as this picture too.")
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of plots.")
+@JSON_OPTION
 def forecast_command(
     items: tuple[str, ...], html: Path | None, png: Path | None, as_json: bool, no_wait: bool, **given: Any
 ) -> None:
@@ -55,8 +52,7 @@ def forecast_command(
 
     Without any option these are items of the bakery sample and its model on this machine.
     """
-    from batchcast.cli.model.forecast_output import print_forecasts
-    from batchcast.serving.adhoc.output import forecast_document, write_files
+    from batchcast.cli.model.forecast_output import forecast_document, print_forecasts, write_files
     from batchcast.serving.adhoc.png import check_png
     from batchcast.serving.adhoc.records import build_records
 
@@ -81,7 +77,8 @@ def forecast_command(
     else:
         answers = _asked(built, given, source)
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
-    told = f"Forecast by {_asked_whom(given, source)}; history up to {_moment_text(built.run_date)}."
+    last = f"{built.run_date:%d %b %Y %H:%M}" if built.frequency.below_day else f"{built.run_date:%d %b %Y}"
+    told = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
     write_files(plots, told, html=html, png=png)
     for name, path in (("Page", html), ("Picture", png)):
         if path:
@@ -124,8 +121,8 @@ class _Source:
 
 
 def _source(given: Mapping[str, Any]) -> _Source:
+    from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
     from batchcast.runs.run_record import contract_of_run
-    from batchcast.session.session import open_session
     from batchcast.steps.store.objects import DirectoryStore
 
     history, contract = given["history"], given["contract"]
@@ -135,7 +132,8 @@ def _source(given: Mapping[str, Any]) -> _Source:
     if history and contract:
         return _Source(history=history, contract=_file(contract), run_date="auto", session=session)
     if session is None:
-        return _sample()
+        sample = _file(sample_file("model.toml"))
+        return _Source(history=str(sample_file("history")), contract=sample, run_date=SAMPLE_RUN_DATE)
     run = _latest_run(session, given["name"])
     if run is None:
         what = f"pipeline {given['name']} has no run there, so that nothing says what its records are."
@@ -163,13 +161,6 @@ def _latest_run(session: Session, name: str) -> PastRun | None:
         return None
 
 
-def _sample() -> _Source:
-    from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
-
-    history, contract = sample_file("history"), _file(sample_file("model.toml"))
-    return _Source(history=str(history), contract=contract, run_date=SAMPLE_RUN_DATE)
-
-
 def _file(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -194,7 +185,7 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
 def _followed(
     requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
 ) -> dict[str, bytes]:
-    from batchcast.cli.console import stderr_console
+    from batchcast.cli.terminal import stderr_console
     from batchcast.serving.adhoc.request import follow_request
     from batchcast.serving.endpoint.endpoint import instances_of
 
@@ -214,17 +205,15 @@ def _followed(
 
 
 def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
-    from batchcast.serving.realtime import ask_all, ask_url
-    from batchcast.session.workspace_models import served_model
+    from batchcast.serving.realtime import ask_model
 
-    request = built.contract.request
-    with served_model(_local_model(given, source)) as url:
-        asked = ask_url(url, content_type=request.content_type, accept=request.accept)
-        found = ask_all(asked, [record.body for record in built.records], concurrency=2)
+    kinds = {"content_type": built.contract.request.content_type, "accept": built.contract.request.accept}
+    bodies = [record.body for record in built.records]
+    found = ask_model(_local_model(given, source), bodies, concurrency=2, **kinds)
     problems = [
         Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
         for record, answer in zip(built.records, found, strict=True)
-        if not 200 <= answer.status < 300
+        if not answer.good
     ]
     if problems:
         raise ModelError(*problems)
@@ -257,10 +246,6 @@ def _asked_whom(given: Mapping[str, Any], source: _Source) -> str:
     if given["url"]:
         return str(given["url"])
     return f"model {given['model'] or source.model}" if given["workspace"] else "the bakery sample's model"
-
-
-def _moment_text(moment: date) -> str:
-    return f"{moment:%d %b %Y %H:%M}" if hasattr(moment, "hour") else f"{moment:%d %b %Y}"
 
 
 def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.serving.adhoc.output_file import OutputFile
-from batchcast.session.session import session_options
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, OutputFile
+from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
@@ -44,12 +43,10 @@ _FIRST = 10
 )
 @click.option("--relative", type=float, default=1e-6, show_default=True, help="Relative difference that is none.")
 @click.option("--absolute", type=float, default=1e-9, show_default=True, help="Absolute difference that is none.")
-@click.option(
-    "--name", default=BuildSettings().pipeline_name, show_default=True, help="Pipeline that RUN_ID is a run of."
-)
+@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Pipeline that RUN_ID is a run of.")
 @click.option("--html", type=OutputFile(), help="Write the report to this file.")
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 def parity_command(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
     """Compare the answers of an endpoint with those of batch, record by record.
 
@@ -67,30 +64,29 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     lines, answers, contract = _batch_side(given)
     sample = draw_shard_sample(lines, records, contract)
     bodies = [record.body for record in sample]
-    _say(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice")
+    echo(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice", err=True)
     first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
     command = given["model_command"]
     if command:
-        _say("Running a transform job on the same records")
+        echo("Running a transform job on the same records", err=True)
         answers = answers_by_job(command, sample, concurrency=concurrency)
     tolerance = NumberTolerance(relative=given["relative"], absolute=given["absolute"])
     found = compare_all(sample, first, second, answers, tolerance)
     if command and not found.matches:
-        _say("They differ: asking the same server outside of a batch")
+        echo("They differ: asking the same server outside of a batch", err=True)
         found = name_batch_effects(found, answers_outside_batch(command, sample))
     if html:
         batch = f"run {given['run_id']}" if given["run_id"] else str(command)
         with whole_file(html, html.absolute().parent) as stream:
             stream.write(parity_page(found, given["endpoint"] or given["url"], batch).encode())
-    echo(json.dumps(_document(found), indent=1) if as_json else _told(found))
+    echo(json.dumps(_document(found), indent=1) if as_json else _describe(found))
     if html:
-        _say(f"Report: {html}")
+        echo(f"Report: {html}", err=True)
     sys.exit(0 if found.matches else ModelError.exit_code)
 
 
 def _endpoint_side(given: Mapping[str, Any]) -> Ask:
     from batchcast.serving.realtime import ask_endpoint, ask_url
-    from batchcast.session.session import open_session
 
     if (given["endpoint"] is None) == (given["url"] is None):
         remedy = "Give --endpoint NAME, or --model-url of a container that runs."
@@ -104,9 +100,9 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
 
 def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
     """The records, the answers that are there already, and the contract file where it is known."""
+    from batchcast.local.sample import records_and_contract
     from batchcast.runs.run_record import contract_of_run, find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
-    from batchcast.session.session import open_session
     from batchcast.session.workspace_models import command_with_port
     from batchcast.steps.contract.model_contract import parse_contract, read_contract
 
@@ -118,31 +114,17 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     if given["sample"] and given["run_id"]:
         what = "--sample goes with --model-command: a run has records of its own."
         raise ConfigError(Problem("sample", what, remedy="Leave it out."))
-    contract = read_contract(given["contract"]) if given["contract"] else None
     if given["model_command"]:
         command_with_port(given["model_command"], "--model-command")
-        return _sample(given, contract)
+        records, declared = records_and_contract(given["sample"], given["contract"])
+        return records, {}, declared
     session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
     run = find_run(session, given["name"], given["run_id"])
     where = session.store, run.parameters["RunsUri"], given["run_id"]
-    if contract is None:
-        uri, text = contract_of_run(session, run)
-        contract = parse_contract(text, where=uri)
-    return records_of_run(*where), answers_of_run(*where), contract
-
-
-def _sample(
-    given: Mapping[str, Any], contract: ModelContract | None
-) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
-    from batchcast.local.sample import SAMPLE, bakery_records, read_sample_file
-    from batchcast.steps.contract.model_contract import read_contract
-
-    if given["sample"]:
-        return read_sample_file(given["sample"]), {}, contract
-    if contract is not None:
-        what = "--contract is given without --sample; the bakery's records have their own."
-        raise ConfigError(Problem("sample", what, remedy="Give the records that fit it with --sample FILE."))
-    return bakery_records(), {}, read_contract(SAMPLE / "model.toml")
+    if given["contract"]:
+        return records_of_run(*where), answers_of_run(*where), read_contract(given["contract"])
+    uri, text = contract_of_run(session, run)
+    return records_of_run(*where), answers_of_run(*where), parse_contract(text, where=uri)
 
 
 def _document(found: Parity) -> dict[str, Any]:
@@ -162,7 +144,7 @@ def _strata(sample: Sequence[SampledRecord]) -> dict[str, int]:
     return dict(Counter(record.stratum for record in sample))
 
 
-def _told(found: Parity) -> str:
+def _describe(found: Parity) -> str:
     count = len(found.compared)
     strata = ", ".join(f"{number} {name}" for name, number in _strata([one.record for one in found.compared]).items())
     lines = [f"{count} records: {strata}."]
@@ -177,8 +159,3 @@ def _told(found: Parity) -> str:
     lines += [f"  {each}{f' (and {more:,} more)' if more else ''}" for each, more in firsts[:_FIRST]]
     left = sum(1 + more for _, more in firsts[_FIRST:])
     return "\n".join([*lines, *([f"  … and {left:,} more of other items"] if left else [])])
-
-
-def _say(text: str) -> None:
-
-    echo(text, err=True)

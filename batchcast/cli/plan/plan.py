@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
+from batchcast.planner.plan.options import PlanOptions, plan_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from batchcast.planner.arithmetic.inputs import PlanInputs
+    from batchcast.planner.arithmetic.search import Candidate
     from batchcast.planner.plan.measured_run import PastPlan
+    from batchcast.planner.prices.prices import PriceTable
     from batchcast.serving.choice import Choice
 
 
@@ -38,11 +40,6 @@ if TYPE_CHECKING:
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to explore the plan with."
 )
 def plan_command(
-    run_id: str | None,
-    calibrate: bool,
-    name: str | None,
-    workspace: Path | None,
-    profile: str | None,
     deadline: float | None,
     answer_within: float | None,
     budget: float | None,
@@ -56,48 +53,35 @@ def plan_command(
     The last lines choose between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
     --ad-hoc 0: no ad-hoc requests at all.
     """
+    from batchcast.cli.plan.tables import candidates_table, comparison_table, print_choice, print_plan
+    from batchcast.cli.terminal import stdout_console
+    from batchcast.planner.plan.page import write_page
     from batchcast.planner.plan.plan import make_plan
+    from batchcast.planner.plan.prepare import plan_inputs, price_table
 
-    today, options = date.today(), PlanOptions(**given, on_this_machine=workspace is not None)
+    run = {name: given.pop(name) for name in ("run_id", "calibrate", "name", "workspace", "profile")}
+    today, options = date.today(), PlanOptions(**given, on_this_machine=run["workspace"] is not None)
     table = price_table(options)
-    past = None
-    if run_id:
-        past = _past(options, table, today, run_id, name=name, workspace=workspace, profile=profile)
-        if calibrate:
-            _calibrate(past, options)
-    elif calibrate or name or workspace or profile:
-        raise ConfigError(Problem("plan", "--calibrate, --name, --workspace and --profile go with --run.", "--run"))
+    past = _past(options, table, today, **run)
     inputs = past.learnt if past else plan_inputs(options, table, today)
     made = make_plan(inputs, table, today, plain=plain)
-    document = made.document()
-    if past:
-        document["run"] = past.document()
     found = _search(inputs, table, deadline, budget) if deadline or budget else {}
-    if found:
-        document["search"] = {title: [_candidate(one) for one in rows] for title, rows in found.items()}
     choice = None if plain else _choose(inputs, deadline, answer_within)
-    if choice:
-        document["choice"] = choice if isinstance(choice, str) else asdict(choice)
     if html:
-        from batchcast.planner.plan.page import write_page
-
         write_page(made, dict(table.sources), html)
     if as_json:
+        document = made.document() | ({"run": past.document()} if past else {})
+        if found:
+            document["search"] = {title: [one.document() for one in rows] for title, rows in found.items()}
+        if choice:
+            document["choice"] = choice if isinstance(choice, str) else asdict(choice)
         echo(json.dumps(document, indent=1))
-    else:
-        _show(made, past, found, html, plain=plain)
-        _show_choice(choice, inputs.ad_hoc_requests)
-
-
-def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html: Path | None, *, plain: bool) -> None:
-    from batchcast.cli.console import stdout_console
-    from batchcast.planner.plan.tables import candidates_table, comparison_table, print_plan
-
+        return
     console = stdout_console()
     if past:
         console.print(f"\nRun [bold]{past.facts.run_id}[/] against its plan")
         console.print(comparison_table(past.compared))
-        console.print(past.words(), highlight=False)
+        console.print(past.describe(), highlight=False)
         console.print("\n[bold]The next run, with that[/]")
     print_plan(made, console, plain=plain)
     for title, rows in found.items():
@@ -105,9 +89,13 @@ def _show(made: Any, past: PastPlan | None, found: Mapping[str, list[Any]], html
         console.print(candidates_table(rows) if rows else "Nothing does, with up to 100 instances of any priced type.")
     if html:
         console.print(f"\nPage: {html}")
+    if isinstance(choice, str):
+        echo(choice)
+    elif choice:
+        print_choice(console, choice, inputs.ad_hoc_requests)
 
 
-def _choose(inputs: Any, deadline: float | None, answer_within: float | None) -> Choice | str:
+def _choose(inputs: PlanInputs, deadline: float | None, answer_within: float | None) -> Choice | str:
     """The way that is the cheapest of those that do what is asked for, or why there is none."""
     from batchcast.serving.choice import Needs, choose_way
 
@@ -117,41 +105,38 @@ def _choose(inputs: Any, deadline: float | None, answer_within: float | None) ->
         return str(error)
 
 
-def _show_choice(choice: Choice | str | None, ad_hoc_requests: int) -> None:
-    from batchcast.cli.console import stdout_console
-    from batchcast.cli.plan.choice_table import print_choice
-
-    if isinstance(choice, str):
-        echo(choice)
-    elif choice:
-        print_choice(stdout_console(), choice, ad_hoc_requests)
-
-
-def _past(options: PlanOptions, table: Any, today: date, run_id: str, *, name: str | None, **where: Any) -> PastPlan:
+def _past(
+    options: PlanOptions, table: PriceTable, today: date, *, run_id: str | None, calibrate: bool, **where: Any
+) -> PastPlan | None:
+    """The run that was named beside its plan; what it measured is written where --calibrate asks for it."""
     from batchcast.pipelines.settings import BuildSettings
-    from batchcast.planner.plan.measured_run import past_plan, run_facts
+    from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
+    from batchcast.planner.plan.prepare import plan_inputs
     from batchcast.session.session import open_session
 
-    session = open_session(region=options.region, **where)
-    facts = run_facts(session, name or BuildSettings().pipeline_name, run_id)
-    return past_plan(facts, options, lambda filled: plan_inputs(filled, table, today))
+    if not run_id:
+        if calibrate or any(where.values()):
+            raise ConfigError(Problem("plan", "--calibrate, --name, --workspace and --profile go with --run.", "--run"))
+        return None
+    name = where.pop("name") or BuildSettings().pipeline_name
+    facts = run_facts(open_session(region=options.region, **where), name, run_id)
+    past = past_plan(facts, options, lambda filled: plan_inputs(filled, table, today))
+    if calibrate:
+        if options.tuning is None:
+            what = "needs the file that it writes to."
+            raise ConfigError(Problem("plan", what, "--calibrate", "Name it with --tuning."))
+        write_calibration(options.tuning, past.calibration, run_id)
+    return past
 
 
-def _calibrate(past: PastPlan, options: PlanOptions) -> None:
-    from batchcast.planner.plan.measured_run import write_calibration
-
-    if options.tuning is None:
-        what = "needs the file that it writes to."
-        raise ConfigError(Problem("plan", what, "--calibrate", "Name it with --tuning."))
-    write_calibration(options.tuning, past.calibration, past.facts.run_id)
-
-
-def _search(inputs: Any, table: Any, deadline: float | None, budget: float | None) -> dict[str, list[Any]]:
+def _search(
+    inputs: PlanInputs, table: PriceTable, deadline: float | None, budget: float | None
+) -> dict[str, list[Candidate]]:
     from batchcast.pipelines.parameter_rules import instance_types
     from batchcast.planner.arithmetic import search
 
     choices = search.type_choices(inputs, table.rates.get(inputs.region, {}), instance_types("Transform"))
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Candidate]] = {}
     if deadline:
         best = search.cheapest_within_deadline(choices, deadline)
         found[f"Cheapest that ends within {deadline:g} h with 95 %"] = [best] if best else []
@@ -161,15 +146,3 @@ def _search(inputs: Any, table: Any, deadline: float | None, budget: float | Non
     front = search.pareto(search.configurations(choices, (1, 2, 5, 10, 20, 40, 80)))
     found["Nothing is both faster and cheaper than these (the same seconds a record on every type)"] = front
     return found
-
-
-def _candidate(one: Any) -> dict[str, Any]:
-    run = one.scenario
-    return {
-        "instance_type": one.instance_type,
-        "instances": one.instances,
-        "concurrency": one.concurrency,
-        "wall_hours": run.wall_hours,
-        "p95": run.p95,
-        "cost_usd": run.cost_usd,
-    }

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.session.session import AwsSession, pages
 from batchcast.steps.errors import ConfigError, Problem
 
 
@@ -20,9 +22,6 @@ def prices_command() -> None:
 @click.option("--region", default="us-east-1", show_default=True)
 def prices_show_command(region: str) -> None:
     """The rates of a region with date, confidence and source."""
-    from rich.table import Table
-
-    from batchcast.cli.console import stdout_console
     from batchcast.planner.prices.prices import load_prices
 
     known = load_prices()
@@ -30,8 +29,7 @@ def prices_show_command(region: str) -> None:
     if not rates:
         remedy = f"Known: {', '.join(sorted(known.rates))}. `prices refresh --region {region}` adds it."
         raise ConfigError(Problem("region", f"there are no prices for {region}.", "--region", remedy))
-    rows = Table("Type", "USD an hour", "As of", "Confidence", "Source", box=None, pad_edge=False)
-    rows.columns[1].justify = "right"
+    rows = plain_table("Type", "USD an hour", "As of", "Confidence", "Source", numbers=[1])
     for name, rate in rates.items():
         rows.add_row(name, f"{rate.usd:g}", rate.as_of.isoformat(), rate.confidence, rate.source)
     console = stdout_console()
@@ -75,8 +73,6 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
 
 def _listed(region: str, profile: str | None) -> list[str]:
     """All rows of the service in a region. The API answers in us-east-1, eu-central-1 and ap-south-1 only."""
-    from batchcast.session.session import AwsSession, pages
-
     listing = pages(
         AwsSession("us-east-1", profile).client("pricing").get_products,
         ServiceCode="AmazonSageMaker",

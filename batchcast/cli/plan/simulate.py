@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_options, price_table
+from batchcast.planner.plan.options import PlanOptions, plan_options
 
 
 @click.command()
@@ -19,6 +19,8 @@ from batchcast.planner.plan.options import PlanOptions, plan_inputs, plan_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     """Simulate the transform job."""
+    from batchcast.planner.plan.prepare import plan_inputs, price_table
+
     options = PlanOptions(**given)
     inputs = plan_inputs(options, price_table(options), date.today())
     document = _played(inputs, runs, seed)
@@ -51,7 +53,7 @@ def _played(inputs: Any, runs: int, seed: int) -> dict[str, Any]:
         "cost_usd": _named(billed * inputs.instances * inputs.rate.of("Tsform")),
         "occupancy": float(np.median(outcomes.occupancy)),
         "lost_shards_mean": float(outcomes.lost_shards.mean()),
-        "estimate_wall_hours": transform_estimate(inputs).wall_p50 / 3600,
+        "estimate_wall_hours": transform_estimate(inputs).wall.p50 / 3600,
     }
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.planner.tune.measure import TuneOptions, records_of
-from batchcast.planner.tune.sources import SOURCES, chosen_source
+from batchcast.cli.options import URL_OPTION
+from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -24,7 +24,7 @@ _LEVELS = "1,2,4,8,16"
 @click.option(
     "--model-command", metavar="'CMD … {port}'", help="Starts the model's server on {port}; it is ended again."
 )
-@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@URL_OPTION
 @click.option("--endpoint", metavar="NAME", help="A real-time endpoint; measure it off-peak.")
 @click.option("--canary", metavar="MODEL", help="Short transform jobs of this SageMaker model, one instance each.")
 @click.option(
@@ -56,14 +56,16 @@ def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...]
     """Measure the model's concurrency and write tuning.json.
 
     Every level gets the same records. It stops where more requests in flight bring nothing or break something,
-    looks between the levels, and recommendes the smallest concurrency within 3 % of the best. `plan`, `start` and
+    looks between the levels, and recommends the smallest concurrency within 3 % of the best. `plan`, `start` and
     `local` take the file with --tuning.
     """
     from batchcast.pipelines.tuning import write_tuning
+    from batchcast.planner.tune.measure import TuneOptions, records_of
+    from batchcast.planner.tune.sources import SOURCES, chosen_source
 
     options = TuneOptions(levels=_levels(levels), vary=_vary(vary), **given)
     source = chosen_source(options)
-    tuning = SOURCES[source](options, records_of(options), _say)
+    tuning = SOURCES[source](options, records_of(options), lambda line: echo(line, err=True))
     write_tuning(tuning, output)
     if as_json:
         echo(tuning.model_dump_json(by_alias=True, indent=1))
@@ -89,34 +91,18 @@ def _vary(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return varied
 
 
-def _say(words: str) -> None:
-    echo(words, err=True)
-
-
 def _print(tuning: Tuning, output: Path) -> None:
-    from rich.table import Table
-
-    from batchcast.cli.console import stdout_console
     from batchcast.planner.tune.recommend import recommend_execution_parameters
 
     console = stdout_console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("In flight", "Records/s", "± %", "P50 s", "P99 s", "CPU %", "Memory %", "Requests", "Failed"):
-        table.add_column(name, justify="right")
+    heads = ("In flight", "Records/s", "± %", "P50 s", "P99 s", "CPU %", "Memory %", "Requests", "Failed")
+    table = plain_table(*heads, numbers=range(len(heads)))
     chosen = tuning.parameters.max_concurrent_transforms
     for level in tuning.levels:
-        seen = ["" if value is None else f"{value:.0f}" for value in (level.cpu_pct, level.mem_pct)]
-        table.add_row(
-            str(level.m),
-            f"{level.items_per_s:.3g}",
-            f"{100 * level.relse:.1f}",
-            f"{level.p50_s:.3g}",
-            f"{level.p99_s:.3g}",
-            *seen,
-            str(level.n),
-            str(level.errors),
-            style="bold green" if level.m == chosen else "",
-        )
+        speed = (f"{level.items_per_s:.3g}", f"{100 * level.relse:.1f}", f"{level.p50_s:.3g}", f"{level.p99_s:.3g}")
+        usage = ["" if value is None else f"{value:.0f}" for value in (level.cpu_pct, level.mem_pct)]
+        style = "bold green" if level.m == chosen else ""
+        table.add_row(str(level.m), *speed, *usage, str(level.n), str(level.errors), style=style)
     console.print(table)
     console.print(f"Stopped: {tuning.stop_reason}.")
     for line in _variant_lines(tuning):
@@ -144,10 +130,8 @@ def _variant_lines(tuning: Tuning) -> list[str]:
         for one in sorted(tuning.variants, key=lambda one: -one.items_per_s)
     ]
     if best is not given and gain > 1.05:
-        return [
-            f"[bold yellow]{_settings(best.settings)} does {gain:.2f} times as much as {_settings(given.settings)}.[/]",
-            *lines,
-        ]
+        faster = f"{_settings(best.settings)} does {gain:.2f} times as much as {_settings(given.settings)}."
+        lines.insert(0, f"[bold yellow]{faster}[/]")
     return lines
 
 

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import Session, WorkspaceSession, session_options
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, together
+from batchcast.cli.terminal import cell, plain_table, stdout_console
+from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.runs.published import PublishedRun
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _publish_options(command: _Command) -> _Command:
-    name = BuildSettings().pipeline_name
-    for option in (
-        session_options,
-        click.option("--name", default=name, show_default=True, help="Name of the pipeline that publishes."),
-        click.option(
-            "--publish-uri", metavar="S3URI", help="Where it publishes; PublishUri of its last run by default."
-        ),
-    ):
-        command = option(command)
-    return command
+_publish_options = together(
+    click.option("--publish-uri", metavar="S3URI", help="Where it publishes; PublishUri of its last run by default."),
+    click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline that publishes."),
+    session_options,
+)
 
 
 @click.command()
 @_publish_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 def published_command(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
     """List the published runs."""
     from batchcast.runs.published import list_damaged, list_published
@@ -103,7 +95,6 @@ def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int,
 
 def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:
     from batchcast.runs.run_record import latest_run
-    from batchcast.session.session import open_session
 
     session = open_session(**where)
     if publish_uri:
@@ -116,23 +107,9 @@ def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple
 
 
 def _print(runs: Sequence[PublishedRun]) -> None:
-    from rich.table import Table
-
-    from batchcast.cli.console import cell, stdout_console
-
-    table = Table("Run", "Run date", "Outcome", "Items", "Rows", "Flagged", "", box=None, pad_edge=False)
+    table = plain_table("Run", "Run date", "Outcome", "Items", "Rows", "Flagged", "", numbers=range(3, 6))
     for run in runs:
         notes = ["readers see this"] * run.current + [f"approved: {run.approved}"] * bool(run.approved)
-        seen = cell(", ".join(notes))
-        table.add_row(
-            run.run_id,
-            str(run.run_date),
-            run.outcome,
-            f"{run.items:,}",
-            f"{run.rows:,}",
-            f"{run.flagged_items:,}",
-            seen,
-        )
-    for column in table.columns[3:6]:
-        column.justify = "right"
+        numbers = (f"{number:,}" for number in (run.items, run.rows, run.flagged_items))
+        table.add_row(run.run_id, str(run.run_date), run.outcome, *numbers, cell(", ".join(notes)))
     stdout_console().print(table)

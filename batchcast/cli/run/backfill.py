@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import Session, session_options
+from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION
+from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.session.session import LOCAL_REGION, Session, open_session, session_options
 
 if TYPE_CHECKING:
     from batchcast.runs.rerun import BackfilledDate
@@ -33,18 +34,12 @@ def _days(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 @click.option("--from", "first", type=_DATE, required=True, metavar="DATE", help="First run date, like 2026-01-04.")
 @click.option("--to", "last", type=_DATE, required=True, metavar="DATE", help="Last run date at most.")
 @click.option("--every", callback=_days, default="7d", show_default=True, metavar="DAYS", help="From one to the next.")
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@PARAMETER_OPTION
+@NAME_OPTION
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@JSON_OPTION
 def backfill_command(
-    first: datetime,
-    last: datetime,
-    every: int,
-    parameters: tuple[str, ...],
-    name: str,
-    as_json: bool,
-    **where: Any,
+    first: datetime, last: datetime, every: int, parameters: tuple[str, ...], name: str, as_json: bool, **where: Any
 ) -> None:
     """Forecast past dates, one run a date, in order.
 
@@ -56,7 +51,6 @@ def backfill_command(
     from batchcast.runs.rerun import backfill as run_dates
     from batchcast.runs.rerun import backfill_dates
     from batchcast.runs.watch.run_and_wait import run_and_wait
-    from batchcast.session.session import open_session
 
     dates = backfill_dates(first.date(), last.date(), every)
     overrides = parse_overrides(parameters)
@@ -64,8 +58,10 @@ def backfill_command(
     values = {**_defaults(session, name), **overrides}
     ended: list[BackfilledDate] = []
     for one in run_dates(session, dates, values, lambda each: run_and_wait(session, name, each, display=RunDisplay)):
-        echo(_line(one, len(ended) + 1, len(dates)), err=True)
         ended.append(one)
+        skipped = " (published before)" if one.skipped else ""
+        line = f"{len(ended)} of {len(dates)}: {one.run_date} {one.outcome}{skipped}, run {one.run_id}"
+        echo(line, err=True)
     if as_json:
         echo(json.dumps([one.document() for one in ended], indent=1))
     else:
@@ -77,7 +73,6 @@ def _defaults(session: Session, name: str) -> Mapping[str, str]:
     """The deployed pipeline's. In a workspace those of `local` fill the gaps, and a laptop stands for the fleet."""
     from batchcast.local.run import LOCAL_DEFAULTS
     from batchcast.pipelines.definition import defaults_of
-    from batchcast.session.session import LOCAL_REGION
 
     deployed = session.client("sagemaker").describe_pipeline(PipelineName=name)
     found = defaults_of(json.loads(deployed["PipelineDefinition"]))
@@ -88,21 +83,11 @@ def _defaults(session: Session, name: str) -> Mapping[str, str]:
     return {**LOCAL_DEFAULTS, **found, **{each: LOCAL_DEFAULTS[each] for each in fleet}}
 
 
-def _line(one: BackfilledDate, number: int, total: int) -> str:
-    skipped = " (published before)" if one.skipped else ""
-    return f"{number} of {total}: {one.run_date} {one.outcome}{skipped}, run {one.run_id}"
-
-
 def _print(ended: Sequence[BackfilledDate]) -> None:
-    from rich.table import Table
-
-    from batchcast.cli.console import stdout_console
-
-    table = Table("Run date", "Run", "Outcome", "Items", "WAPE", "", box=None, pad_edge=False)
+    table = plain_table("Run date", "Run", "Outcome", "Items", "WAPE", "")
     for one in ended:
         items = "" if one.ok is None else f"{one.ok:,}" if one.expected is None else f"{one.ok:,} of {one.expected:,}"
         wape = "" if one.wape is None else f"{one.wape:.3f}"
-        table.add_row(
-            str(one.run_date), one.run_id, one.outcome, items, wape, "published before" if one.skipped else ""
-        )
+        skipped = "published before" if one.skipped else ""
+        table.add_row(str(one.run_date), one.run_id, one.outcome, items, wape, skipped)
     stdout_console().print(table)

@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, open_run, together
+from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
-if TYPE_CHECKING:
-    from batchcast.runs.run_record import PastRun
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _MOST_LISTED = 20
-_name = click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-
-
-def _of_one_run(command: _Command) -> _Command:
-    """An optional run id, the pipeline's name and the session's options."""
-    for option in (session_options, _name, click.argument("run_id", required=False)):
-        command = option(command)
-    return command
+_WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
+# An optional run id, the pipeline's name and the session's options.
+_of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, session_options)
 
 
 @click.command()
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@PARAMETER_OPTION
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Refuse a run that costs more.")
 @click.option("--items", type=click.IntRange(1), help="For --budget and --stop-after: records of the run.")
 @click.option("--items-per-request", type=click.IntRange(1), help="For both: records of a request.")
@@ -54,23 +44,17 @@ def _of_one_run(command: _Command) -> _Command:
 )
 @stack_option
 @click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler stops the run, as --stack has it.")
-@_name
+@NAME_OPTION
 @session_options
-@_json
+@JSON_OPTION
 def start_command(
     parameters: tuple[str, ...],
     budget: float | None,
-    items: int | None,
-    items_per_request: int | None,
-    seconds: float | None,
-    price_per_hour: float | None,
     tuning: Path | None,
     stop_after: float | None,
-    stack: str | None,
-    scheduler_role: str | None,
     name: str,
     as_json: bool,
-    **where: Any,
+    **given: Any,
 ) -> None:
     """Start a run and print its id.
 
@@ -80,24 +64,33 @@ def start_command(
     itself.
     """
     from batchcast.account.schedule import schedule_stop
+    from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.pipelines.parameters import parse_overrides
-    from batchcast.planner.plan.run_estimate import check_budget, default_bound
-    from batchcast.planner.tune.tuned_run import tuned_run
+    from batchcast.planner.plan.prepare import check_budget, default_bound
     from batchcast.runs.run_lock import check_no_overlap
-    from batchcast.runs.start import pointer_problem, required_pipeline, run_parameters, start_run, started_status
+    from batchcast.runs.start import (
+        pointer_problem,
+        required_pipeline,
+        run_parameters,
+        start_run,
+        started_status,
+        tuned_run,
+    )
+    from batchcast.runs.watch.run_and_wait import run_and_wait
 
+    workload = {each: given.pop(each) for each in _WORKLOAD} | {"tuning": tuning}
+    stack, scheduler_role = given.pop("stack"), given.pop("scheduler_role")
     overrides = parse_overrides(parameters)
-    session = open_session(**where)
+    session = open_session(**given)
     pipeline = required_pipeline(session, name)
     values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
-    workload = {"items": items, "items_per_request": items_per_request, "seconds": seconds, "tuning": tuning}
-    workload["price_per_hour"] = price_per_hour
     planned = None if stop_after else default_bound(values, region=session.region, **workload)
     bound = timedelta(hours=stop_after) if stop_after else planned
     if budget is not None:
         check_budget(values, budget, region=session.region, **workload)
     if isinstance(session, WorkspaceSession):
-        _stay(session, name, values.service_values(), bound, as_json=as_json)
+        ended = run_and_wait(session, name, values.service_values(), display=RunDisplay, stop_after=bound)
+        end_with_result(*ended, as_json=as_json)
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)
@@ -122,7 +115,7 @@ def start_command(
 
 @click.command()
 @_of_one_run
-@_json
+@JSON_OPTION
 def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     """Show how a run stands: steps, shards done, when it ends, why it failed.
 
@@ -130,8 +123,7 @@ def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -
     """
     from batchcast.runs.watch.run_status import run_status, status_lines
 
-    session = open_session(**where)
-    run = _run(session, name, run_id)
+    session, run = open_run(name, run_id, where)
     document, exit_code = run_status(session, run, datetime.now(UTC))
     echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
     sys.exit(exit_code)
@@ -139,19 +131,19 @@ def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -
 
 @click.command()
 @_of_one_run
-@_json
+@JSON_OPTION
 def wait_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
     """Follow a run to its end; its exit code is the run's.
 
     Without RUN_ID the run that was started last. Interrupting it leaves a run on AWS as it is; throttling, broken
     connections and expired credentials are waited out for an hour.
     """
-    from batchcast.cli.console import RunDisplay
+    from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.runs.watch.run_and_wait import wait_for_run
 
-    session = open_session(**where)
-    run = _run(session, name, run_id)
-    _tell(*wait_for_run(session, run.arn, run.parameters["RunsUri"], display=RunDisplay), as_json=as_json)
+    session, run = open_run(name, run_id, where)
+    ended = wait_for_run(session, run.arn, run.parameters["RunsUri"], display=RunDisplay)
+    end_with_result(*ended, as_json=as_json)
 
 
 @click.command()
@@ -165,8 +157,7 @@ def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) 
     from batchcast.runs.follow import view
     from batchcast.runs.watch.logs import job_log
 
-    session = open_session(**where)
-    run = _run(session, name, run_id)
+    session, run = open_run(name, run_id, where)
     steps = [one for one in view(session.client("sagemaker"), run.arn).steps if one.job]
     chosen = [one for one in steps if step in (None, one.name)]
     if not chosen:
@@ -191,8 +182,7 @@ def stop_command(run_id: str | None, name: str, **where: Any) -> None:
     from batchcast.runs.follow import ENDED
     from batchcast.runs.start import stop_run
 
-    session = open_session(**where)
-    run = _run(session, name, run_id)
+    session, run = open_run(name, run_id, where)
     if run.status in ENDED:
         echo(f"Run {run.run_id} has ended already: {run.status}.")
         return
@@ -201,15 +191,12 @@ def stop_command(run_id: str | None, name: str, **where: Any) -> None:
 
 
 @click.command(name="list")
-@_name
+@NAME_OPTION
 @click.option("--limit", type=click.IntRange(1, 1000), default=_MOST_LISTED, show_default=True, help="How many runs.")
 @session_options
-@_json
+@JSON_OPTION
 def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
     """List the runs, the newest first."""
-    from rich.table import Table
-
-    from batchcast.cli.console import cell, stdout_console
     from batchcast.runs.start import list_runs
 
     session = open_session(**where)
@@ -224,19 +211,10 @@ def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
     if not found:
         echo(f"Pipeline {name} has not run yet.")
         return
-    table = Table("Run", "Status", "Started", "Label", box=None, pad_edge=False)
+    table = plain_table("Run", "Status", "Started", "Label")
     for one in found:
         table.add_row(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", cell(one.label))
     stdout_console().print(table)
-
-
-def _run(session: Session, name: str, run_id: str | None) -> PastRun:
-    from batchcast.runs.run_record import find_run, latest_run
-
-    run = find_run(session, name, run_id) if run_id else latest_run(session, name)
-    if run is None:
-        raise ConfigError(Problem("no_run", f"pipeline {name} has not run yet.", remedy="`start` it."))
-    return run
 
 
 def _stopping_role(session: Session, stack: str | None, given: str | None, *, needed: bool) -> str | None:
@@ -247,22 +225,3 @@ def _stopping_role(session: Session, stack: str | None, given: str | None, *, ne
     from batchcast.account.deploy_settings import read_stack
 
     return given or (read_stack(session, stack).outputs["SchedulerRoleArn"] if stack else None)
-
-
-def _stay(
-    session: WorkspaceSession, name: str, values: dict[str, str], stop_after: timedelta | None, *, as_json: bool
-) -> None:
-    from batchcast.cli.console import RunDisplay
-    from batchcast.runs.watch.run_and_wait import run_and_wait
-
-    _tell(*run_and_wait(session, name, values, display=RunDisplay, stop_after=stop_after), as_json=as_json)
-
-
-def _tell(document: dict[str, Any], exit_code: int, *, as_json: bool) -> None:
-    from batchcast.cli.console import print_result
-
-    if as_json:
-        echo(json.dumps(document, indent=1))
-    else:
-        print_result(document)
-    sys.exit(exit_code)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.session.session import LOCAL_START_SECONDS
+from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, URL_OPTION
+from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
 
 if TYPE_CHECKING:
     from batchcast.local.run import LocalRun
 
 
 @click.command()
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@PARAMETER_OPTION
 @click.option(
     "--sample",
     type=click.Choice(["bakery", "grocery"]),
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
 @click.option("--contract", type=click.Path(path_type=Path), help="The model.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
-@click.option("--model-url", metavar="URL", help="A model server that is already running.")
+@URL_OPTION
 @click.option(
     "--start-seconds",
     type=click.FloatRange(0, min_open=True),
@@ -58,21 +57,14 @@ if TYPE_CHECKING:
     metavar="HOURS",
     help="Stop the run if it goes on for longer.  [default with --tuning: twice the plan's P95]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@JSON_OPTION
 def local_command(
     parameters: tuple[str, ...],
-    sample: str,
-    history: str | None,
-    contract: Path | None,
-    model_command: str | None,
-    model_url: str | None,
-    start_seconds: float,
-    faults: Path | None,
-    tuning: Path | None,
     workspace: Path,
     keep_runs: int | None,
     stop_after: float | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Run the whole pipeline on this machine, with real model servers and no AWS.
 
@@ -80,32 +72,16 @@ def local_command(
     2 instances with 4 concurrent transforms unless told otherwise, where SageMaker would use the definition's defaults.
     A history or contract of your own needs your model, too: --model-command or --model-url.
     """
-    from batchcast.cli.console import RunDisplay, print_next, print_result
+    from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.local.run import local_run, run_local
     from batchcast.pipelines.parameters import parse_overrides
 
-    run = local_run(
-        workspace,
-        parse_overrides(list(parameters)),
-        history=history,
-        contract=contract,
-        model_command=model_command,
-        model_url=model_url,
-        start_seconds=start_seconds,
-        faults=faults,
-        tuning=tuning,
-        sample=sample,
-    )
-    bound = timedelta(hours=stop_after) if stop_after else _planned_bound(run, tuning)
+    run = local_run(workspace, parse_overrides(parameters), **given)
+    bound = timedelta(hours=stop_after) if stop_after else _planned_bound(run, given["tuning"])
     document, exit_code = run_local(run, RunDisplay, bound)
     if keep_runs is not None and document["published"]:
         _retain(run, keep_runs)
-    if as_json:
-        echo(json.dumps(document, indent=1))
-    else:
-        print_result(document)
-        print_next(document["run_id"], workspace, published=bool(document["published"]))
-    sys.exit(exit_code)
+    end_with_result(document, exit_code, as_json=as_json, workspace=workspace)
 
 
 def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
@@ -114,7 +90,7 @@ def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
         return None
     from batchcast.local.run import LOCAL_DEFAULTS
     from batchcast.pipelines.parameters import check_parameters
-    from batchcast.planner.plan.run_estimate import default_bound
+    from batchcast.planner.plan.prepare import default_bound
     from batchcast.session.session import LOCAL_REGION
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides})
@@ -126,7 +102,6 @@ def _retain(run: LocalRun, keep: int) -> None:
     from batchcast.cli.publish.published import clear_workspace
     from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME
     from batchcast.runs.published import prune
-    from batchcast.session.session import WorkspaceSession
 
     publish_uri = {**LOCAL_DEFAULTS, **run.overrides}["PublishUri"]
     session = WorkspaceSession(run.workspace)

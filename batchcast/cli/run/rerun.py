@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, open_run
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.runs.run_record import PastRun
 
 
 @click.command()
 @click.argument("run_id")
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
+@PARAMETER_OPTION
 @click.option(
     "--items",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Run these items alone: one id a line, or a run's failed_records.jsonl.",
 )
-@click.option("--name", default=BuildSettings().pipeline_name, show_default=True, help="Name of the pipeline.")
+@NAME_OPTION
 @click.option("--no-wait", is_flag=True, help="On AWS: print the run id and leave the execution running.")
 @session_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@JSON_OPTION
 def rerun_command(
-    run_id: str,
-    parameters: tuple[str, ...],
-    items: Path | None,
-    name: str,
-    no_wait: bool,
-    as_json: bool,
-    **where: Any,
+    run_id: str, parameters: tuple[str, ...], items: Path | None, name: str, no_wait: bool, as_json: bool, **where: Any
 ) -> None:
     """Run what is left of an earlier run, and publish all of it.
 
@@ -43,39 +38,29 @@ def rerun_command(
     the new run. The earlier run's parameters are the defaults. With --items only these items are run, anew, and replace
     those that readers see of this run date.
     """
-    from batchcast.cli.console import RunDisplay, print_result
+    from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.runs.start import start_run
     from batchcast.runs.watch.run_and_wait import run_and_wait
-    from batchcast.session.session import open_session
 
     overrides = parse_overrides(parameters)
-    session = open_session(**where)
+    session, run = open_run(name, run_id, where)
     if no_wait and isinstance(session, WorkspaceSession):
         what = "an execution in a workspace runs in the process that starts it."
         raise ConfigError(Problem("no_wait", what, "--no-wait", "Leave it out."))
-    values = _values(session, name, run_id, overrides, items)
+    values = _values(session, run, overrides, items)
     if no_wait:
         echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
         return
-    document, exit_code = run_and_wait(session, name, values, display=RunDisplay)
-    if as_json:
-        echo(json.dumps(document, indent=1))
-    else:
-        print_result(document)
-    sys.exit(exit_code)
+    end_with_result(*run_and_wait(session, name, values, display=RunDisplay), as_json=as_json)
 
 
-def _values(
-    session: Session, name: str, run_id: str, overrides: Mapping[str, str], items: Path | None
-) -> dict[str, str]:
+def _values(session: Session, run: PastRun, overrides: Mapping[str, str], items: Path | None) -> dict[str, str]:
     from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
-    from batchcast.runs.run_record import find_run
 
-    run = find_run(session, name, run_id)
     if items is None:
         values = rerun_of_the_rest(run, overrides)
-        echo(f"Carrying over what run {run_id} has; left to run: {run.outstanding():,} records", err=True)
+        echo(f"Carrying over what run {run.run_id} has; left to run: {run.outstanding():,} records", err=True)
         return values
     uri = put_items(session.store, run.parameters["RunsUri"], items.read_bytes(), str(items))
     return rerun_of_items(run, overrides, uri)

@@ -143,27 +143,16 @@ def compare_with_plan(planned: Estimate, usd_per_second: float, run: TransformRu
     """Wall-clock, billed time and cost; `usd_per_second` is of all instances together."""
     return [
         PlanComparison(
-            name="transform wall-clock",
-            planned=planned.wall_p50 / 3600,
-            p5=planned.wall_p5 / 3600,
-            p95=planned.wall_p95 / 3600,
-            actual=run.wall / 3600,
-            unit="h",
-        ),
-        PlanComparison(
-            name="transform billed",
-            planned=planned.billed_p50 / 3600,
-            p5=planned.billed_p5 / 3600,
-            p95=planned.billed_p95 / 3600,
-            actual=run.billed / 3600,
-            unit="h",
-        ),
-        PlanComparison(
-            name="transform cost",
-            planned=planned.billed_p50 * usd_per_second,
-            p5=planned.billed_p5 * usd_per_second,
-            p95=planned.billed_p95 * usd_per_second,
-            actual=run.billed * usd_per_second,
-            unit="USD",
-        ),
+            name=f"transform {name}",
+            planned=spread.p50 * scale,
+            p5=spread.p5 * scale,
+            p95=spread.p95 * scale,
+            actual=seconds * scale,
+            unit=unit,
+        )
+        for name, spread, seconds, scale, unit in (
+            ("wall-clock", planned.wall, run.wall, 1 / 3600, "h"),
+            ("billed", planned.billed, run.billed, 1 / 3600, "h"),
+            ("cost", planned.billed, run.billed, usd_per_second, "USD"),
+        )
     ]

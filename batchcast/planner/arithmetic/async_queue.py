@@ -8,8 +8,6 @@ alarms are evaluated once a minute on metrics a minute old (developer guide, "Au
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 REQUEST_TTL_HOURS = 6.0
 PROVISION_MINUTES = 7.0
 # Two datapoints of the alarm and a minute until they are there.
@@ -23,15 +21,9 @@ STARTING_BILLED_MINUTES = 1.7
 SUBMITS_A_SECOND = 50.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdHoc:
-    """One request to an endpoint at zero instances, its own seconds not included."""
-
-    wait_minutes: float
-    billed_minutes: float
-
-
-AD_HOC = AdHoc(wait_minutes=WAKE_MINUTES + PROVISION_MINUTES, billed_minutes=STARTING_BILLED_MINUTES + SCALE_IN_MINUTES)
+# One request to an endpoint at zero instances, its own seconds not included.
+AD_HOC_WAIT_MINUTES = WAKE_MINUTES + PROVISION_MINUTES
+AD_HOC_BILLED_MINUTES = STARTING_BILLED_MINUTES + SCALE_IN_MINUTES
 
 
 def expired_requests(items: int, seconds: float, slots: float, ttl_hours: float = REQUEST_TTL_HOURS) -> int:

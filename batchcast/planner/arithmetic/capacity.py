@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.pipelines.tuning import CapacityKind
+    from batchcast.pipelines.tuning import CapacityKind, Curve
 
 Array = npt.NDArray[np.float64]
 # Above this error neither shape describes the server.
@@ -76,6 +76,11 @@ def ideal_capacity() -> Capacity:
     return Capacity(kind="ideal")
 
 
+def capacity_of(curve: Curve) -> Capacity:
+    """The measured capacity curve."""
+    return Capacity(kind=curve.kind, theta=curve.theta, max_tested=curve.max_tested, rmse_percent=curve.rmse_pct)
+
+
 def assumed_capacity(cores: int, vcpus: int) -> Capacity:
     """A model that nobody measured, one busy thread a request: a core each, then a quarter, then nothing more."""
     return Capacity(kind="assumed", theta=(float(cores), float(vcpus)))
@@ -93,15 +98,9 @@ def fit_capacity(levels: Sequence[Throughput]) -> Capacity:
         weight=np.array([max(level.relative_error, _SMALLEST_ERROR) for level in ordered]) ** -2.0,
     )
     largest = ordered[-1].concurrency
-    best = min((_fit(data, family) for family in _families(float(largest))), key=lambda fit: fit.aicc)
-    if largest > 1 and best.rmse_percent <= MAX_RMSE_PERCENT:
-        return Capacity(
-            kind=best.kind,
-            theta=best.theta,
-            max_tested=largest,
-            items_per_second_alone=best.alone,
-            rmse_percent=best.rmse_percent,
-        )
+    _, best = min((_fit(data, family) for family in _families(float(largest))), key=lambda fit: fit[0])
+    if largest > 1 and (best.rmse_percent or 0.0) <= MAX_RMSE_PERCENT:
+        return best
     alone = ordered[0].items_per_second
     points = [value for level in ordered for value in (float(level.concurrency), level.items_per_second / alone)]
     return Capacity(
@@ -109,47 +108,22 @@ def fit_capacity(levels: Sequence[Throughput]) -> Capacity:
     )
 
 
-def _ideal(m: Array, theta: Sequence[float]) -> Array:  # noqa: ARG001 - the shape without a parameter
-    return m
-
-
-def _assumed(m: Array, theta: Sequence[float]) -> Array:
-    cores, vcpus = theta
-    return np.minimum(m, cores) + HYPER_THREAD_SHARE * np.maximum(0.0, np.minimum(m, vcpus) - cores)
-
-
-def _knee(m: Array, theta: Sequence[float | Array]) -> Array:
-    knee, decline = theta
-    return np.minimum(m, knee) / (1 + decline * np.maximum(0.0, m - knee))
-
-
-def _usl(m: Array, theta: Sequence[float | Array]) -> Array:
-    contention, coherence = theta
-    return m / (1 + contention * (m - 1) + coherence * m * (m - 1))
-
-
-def _measured(m: Array, theta: Sequence[float]) -> Array:
-    return np.interp(m, theta[0::2], theta[1::2])
-
-
-_SHAPES: dict[CapacityKind, Callable[..., Array]] = {
-    "ideal": _ideal,
-    "assumed": _assumed,
-    "knee": _knee,
-    "usl": _usl,
-    "measured": _measured,
+_SHAPES: dict[CapacityKind, Callable[[Array, Sequence[Any]], Array]] = {
+    "ideal": lambda m, _: m,
+    "assumed": lambda m, t: np.minimum(m, t[0]) + HYPER_THREAD_SHARE * np.maximum(0.0, np.minimum(m, t[1]) - t[0]),
+    "knee": lambda m, t: np.minimum(m, t[0]) / (1 + t[1] * np.maximum(0.0, m - t[0])),
+    "usl": lambda m, t: m / (1 + t[0] * (m - 1) + t[1] * m * (m - 1)),
+    "measured": lambda m, t: np.interp(m, t[0::2], t[1::2]),
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
+class _Data(NamedTuple):
     m: Array
     log_rate: Array
     weight: Array
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Family:
+class _Family(NamedTuple):
     """A shape and the bounds of its two parameters; (0, 0) switches the second off."""
 
     kind: CapacityKind
@@ -157,26 +131,18 @@ class _Family:
     second: tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fit:
-    kind: CapacityKind
-    theta: tuple[float, float]
-    alone: float
-    rmse_percent: float
-    aicc: float
-
-
 def _families(largest: float) -> list[_Family]:
-    return [
-        _Family(kind="knee", first=(1.0, largest), second=(0.0, 0.0)),
-        _Family(kind="knee", first=(1.0, largest), second=(0.0, 1.0)),
-        _Family(kind="usl", first=(0.0, 1.0), second=(0.0, 0.0)),
-        _Family(kind="usl", first=(0.0, 1.0), second=(0.0, 0.25)),
+    knee, usl = (1.0, largest), (0.0, 1.0)
+    return [_Family("knee", knee, (0.0, high)) for high in (0.0, 1.0)] + [
+        _Family("usl", usl, (0.0, high)) for high in (0.0, 0.25)
     ]
 
 
-def _fit(data: _Data, family: _Family) -> _Fit:
-    """Weighted least squares of the logarithms, on a grid of the two parameters that zooms in on its best point."""
+def _fit(data: _Data, family: _Family) -> tuple[float, Capacity]:
+    """Weighted least squares of the logarithms, on a grid of the two parameters that zooms in on its best point.
+
+    The first is Akaike's criterion: the smaller, the better.
+    """
     bounds = (family.first, family.second)
     spans = list(bounds)
     theta, cost, alone = (0.0, 0.0), math.inf, 0.0
@@ -193,8 +159,12 @@ def _fit(data: _Data, family: _Family) -> _Fit:
     fitted = alone * _SHAPES[family.kind](data.m, theta)
     rmse = float(np.sqrt(np.mean((np.exp(data.log_rate) / fitted - 1) ** 2)))
     free = 3 if family.second[1] > 0 else 2
-    return _Fit(
-        kind=family.kind, theta=theta, alone=alone, rmse_percent=100 * rmse, aicc=_aicc(cost, len(data.m), free)
+    return _aicc(cost, len(data.m), free), Capacity(
+        kind=family.kind,
+        theta=theta,
+        max_tested=int(data.m[-1]),
+        items_per_second_alone=alone,
+        rmse_percent=100 * rmse,
     )
 
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from batchcast.pipelines.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +78,17 @@ def on_this_machine(conditions: Conditions) -> Conditions:
     """The conditions in a workspace of the local engine: nothing is provisioned, and a server starts in a second."""
     nothing, start = LogNormal(median=0.0, sigma=0.0), LogNormal(median=1.0, sigma=0.5)
     return replace(conditions, provision=nothing, start=start, source="prior of this machine")
+
+
+def conditions_of(tuning: Tuning) -> Conditions:
+    """The prior with what was measured in its place."""
+    start = tuning.cold_start
+    return replace(
+        PRIOR,
+        provision=LogNormal(median=start.provision_s.median, sigma=start.provision_s.sigma),
+        start=LogNormal(median=start.start_s.median, sigma=start.start_s.sigma),
+        max_retries=tuning.parameters.invocations_max_retries,
+        timeout=float(tuning.parameters.invocations_timeout_in_seconds),
+        busiest_share=tuning.assignment.busiest_share,
+        source=start.source,
+    )

@@ -27,15 +27,20 @@ _DRAIN_WAVES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """Seconds: from creation to the end at P5, P50 and P95, and what of them is billed on every instance."""
+class Spread:
+    """Seconds at P5, P50 and P95."""
 
-    wall_p5: float
-    wall_p50: float
-    wall_p95: float
-    billed_p5: float
-    billed_p50: float
-    billed_p95: float
+    p5: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """From creation to the end, and what of that is billed on every instance."""
+
+    wall: Spread
+    billed: Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +80,13 @@ def estimate(
     sigma_billed = math.hypot(work * conditions.speed_sigma, last)
     wall = conditions.provision.median + billed
     sigma_wall = math.hypot(sigma_billed, conditions.provision.median * conditions.provision.sigma)
-    return Estimate(
-        wall_p5=wall * math.exp(-_Z95 * sigma_wall / wall),
-        wall_p50=wall,
-        wall_p95=wall * math.exp(_Z95 * sigma_wall / wall),
-        billed_p5=billed * math.exp(-_Z95 * sigma_billed / billed),
-        billed_p50=billed,
-        billed_p95=billed * math.exp(_Z95 * sigma_billed / billed),
-    )
+    return Estimate(wall=lognormal_spread(wall, sigma_wall), billed=lognormal_spread(billed, sigma_billed))
+
+
+def lognormal_spread(median: float, sigma: float) -> Spread:
+    """Around a median; `sigma` is in seconds, as the median is."""
+    factor = math.exp(_Z95 * sigma / median)
+    return Spread(p5=median / factor, p50=median, p95=median * factor)
 
 
 def drain_of(capacity: Sequence[float], concurrency: int, seconds_cv: float) -> Drain:

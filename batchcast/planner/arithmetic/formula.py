@@ -69,16 +69,3 @@ def always_on(
         instance_hours=instance_hours,
         cost_usd=instance_hours * usd_per_hour,
     )
-
-
-def break_even_seconds(
-    *,
-    items: int,
-    instances: int,
-    concurrency: float,
-    endpoint_instances: int,
-    cold_start_minutes: float = COLD_START_MINUTES,
-) -> float:
-    """Seconds a record above which a job costs more than the endpoint that is always on, at the same price an hour."""
-    hours = endpoint_instances * HOURS_PER_WEEK / instances - cold_start_minutes / 60
-    return hours * 3600 * instances * concurrency / items

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,11 @@ from batchcast.steps.shards.plan import plan_shards, shard_sizes
 ENDPOINT_INSTANCES = 3
 ENDPOINT_REQUESTS = 20
 AD_HOC_REQUESTS = 10
+# Inputs that `PlanInputs.document` has by their own names.
+_SHOWN = (
+    *("region", "instance_type", "instances", "concurrency", "max_payload_mb", "processing_type"),
+    *("endpoint_instances", "endpoint_requests", "endpoint_discount_percent", "ad_hoc_requests", "quota"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,34 +105,16 @@ class PlanInputs:
 
     def document(self) -> dict[str, Any]:
         """The inputs as the JSON output shows them."""
+        rate = self.rate
         return {
-            "items": self.workload.items,
-            "items_per_request": self.workload.items_per_request,
+            **asdict(self.workload),
             "requests": self.workload.requests,
-            "seconds": self.workload.seconds,
-            "seconds_cv": self.workload.seconds_cv,
-            "record_mb": self.workload.record_mb,
-            "answer_mb": self.workload.answer_mb,
-            "region": self.region,
-            "instance_type": self.instance_type,
-            "instances": self.instances,
-            "concurrency": self.concurrency,
-            "max_payload_mb": self.max_payload_mb,
+            **{name: getattr(self, name) for name in _SHOWN},
             "shards": self.shards,
-            "usd_per_hour": self.rate.usd,
-            "price": _price(self.rate),
-            "processing_type": self.processing_type,
+            "usd_per_hour": rate.usd,
+            "price": {"as_of": rate.as_of.isoformat(), "source": rate.source, "confidence": rate.confidence},
             "processing_usd_per_hour": self.processing_rate.of("Processing"),
-            "endpoint_instances": self.endpoint_instances,
-            "endpoint_requests": self.endpoint_requests,
-            "endpoint_discount_percent": self.endpoint_discount_percent,
-            "ad_hoc_requests": self.ad_hoc_requests,
-            "quota": self.quota,
             "capacity": self.capacity.kind,
             "max_tested_concurrency": self.capacity.max_tested,
             "conditions": self.conditions.source,
         }
-
-
-def _price(rate: Rate) -> Mapping[str, str]:
-    return {"as_of": rate.as_of.isoformat(), "source": rate.source, "confidence": rate.confidence}

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import cache
-from statistics import NormalDist
 
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.capacity import Capacity
-from batchcast.planner.arithmetic.estimate import Drain, Estimate, drain_of, estimate
+from batchcast.planner.arithmetic.estimate import Drain, Estimate, drain_of, estimate, lognormal_spread
 from batchcast.planner.arithmetic.inputs import PlanInputs
 
 # A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
@@ -26,7 +25,6 @@ PROCESSING_MB_A_SECOND = 100.0
 PROCESSING_STEPS = 2
 # A shard is put and got once, and so is its output; data within a region is free.
 REQUESTS_A_SHARD = 2
-_Z95 = NormalDist().inv_cdf(0.95)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +35,6 @@ class Costs:
     processing: float = 0.0
     data: float = 0.0
     requests: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.instances + self.processing + self.data + self.requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +52,7 @@ class Scenario:
     @property
     def cost_usd(self) -> float:
         """A week."""
-        return self.costs.total
+        return float(sum(astuple(self.costs)))
 
     @property
     def cost_usd_month(self) -> float:
@@ -70,14 +63,13 @@ class Scenario:
 def transform_estimate(inputs: PlanInputs) -> Estimate:
     """The transform job alone."""
     workload = inputs.workload
-    speed = inputs.speed(inputs.concurrency)
     return estimate(
         items=workload.requests,
         seconds=workload.seconds,
         seconds_cv=workload.seconds_cv,
         instances=inputs.instances,
         shards=inputs.shards,
-        capacity=speed,
+        capacity=inputs.speed(inputs.concurrency),
         drain=_drain(inputs.capacity, inputs.concurrency, workload.seconds_cv),
         conditions=inputs.conditions,
     )
@@ -116,15 +108,15 @@ def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
         drain=Drain(mean=0.0, sigma=0.0),
         conditions=replace(inputs.conditions, busiest_share=1.0),
     )
-    instance_hours = instances * hours.billed_p50 / 3600
+    instance_hours = instances * hours.billed.p50 / 3600
     return Scenario(
         name="endpoint_ephemeral",
         compute_hours=workload.request_hours / (instances * speed),
-        wall_hours=hours.wall_p50 / 3600,
+        wall_hours=hours.wall.p50 / 3600,
         instance_hours=instance_hours,
         costs=Costs(instances=instance_hours * inputs.rate.of("Host"), data=_endpoint_data(inputs)),
-        p5=hours.wall_p5 / 3600,
-        p95=hours.wall_p95 / 3600,
+        p5=hours.wall.p5 / 3600,
+        p95=hours.wall.p95 / 3600,
     )
 
 
@@ -135,11 +127,11 @@ def batch(inputs: PlanInputs) -> Scenario:
     return Scenario(
         name="batch",
         compute_hours=inputs.workload.request_hours / (inputs.instances * inputs.speed(inputs.concurrency)),
-        wall_hours=processing_wall + hours.wall_p50 / 3600,
-        instance_hours=inputs.instances * hours.billed_p50 / 3600,
-        costs=_batch_costs(inputs, hours.billed_p50),
-        p5=processing_wall + hours.wall_p5 / 3600,
-        p95=processing_wall + hours.wall_p95 / 3600,
+        wall_hours=processing_wall + hours.wall.p50 / 3600,
+        instance_hours=inputs.instances * hours.billed.p50 / 3600,
+        costs=_batch_costs(inputs, hours.billed.p50),
+        p5=processing_wall + hours.wall.p5 / 3600,
+        p95=processing_wall + hours.wall.p95 / 3600,
     )
 
 
@@ -151,7 +143,8 @@ def asynchronous(inputs: PlanInputs) -> Scenario:
     ramp = async_queue.FULL_CAPACITY_MINUTES / 60
     wall = ramp + compute
     instance_hours = inputs.instances * (compute + async_queue.SCALE_IN_MINUTES / 60)
-    spread = _Z95 * math.hypot(inputs.conditions.speed_sigma * compute, inputs.conditions.provision.sigma * ramp) / wall
+    doubt = math.hypot(inputs.conditions.speed_sigma * compute, inputs.conditions.provision.sigma * ramp)
+    spread = lognormal_spread(wall, doubt)
     return Scenario(
         name="async",
         compute_hours=compute,
@@ -163,31 +156,22 @@ def asynchronous(inputs: PlanInputs) -> Scenario:
             # Each request is put by the client and read by the endpoint, each answer the other way round.
             requests=2 * workload.requests * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
         ),
-        p5=wall * math.exp(-spread),
-        p95=wall * math.exp(spread),
+        p5=spread.p5,
+        p95=spread.p95,
     )
 
 
 def hybrid(inputs: PlanInputs) -> Scenario:
     """The batch run, and an endpoint that each ad-hoc request scales out from zero: the most expensive case."""
     weekly = batch(inputs)
-    each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60
+    each = (async_queue.AD_HOC_BILLED_MINUTES + inputs.workload.seconds / 60) / 60
     ad_hoc_hours = inputs.ad_hoc_requests * each
-    costs = weekly.costs
-    return Scenario(
-        name="hybrid",
-        compute_hours=weekly.compute_hours,
-        wall_hours=weekly.wall_hours,
-        instance_hours=weekly.instance_hours + ad_hoc_hours,
-        costs=Costs(
-            instances=costs.instances + ad_hoc_hours * inputs.rate.of("AsyncInf"),
-            processing=costs.processing,
-            data=inputs.ad_hoc_requests / inputs.workload.items * _endpoint_data(inputs),
-            requests=costs.requests,
-        ),
-        p5=weekly.p5,
-        p95=weekly.p95,
+    costs = replace(
+        weekly.costs,
+        instances=weekly.costs.instances + ad_hoc_hours * inputs.rate.of("AsyncInf"),
+        data=inputs.ad_hoc_requests / inputs.workload.items * _endpoint_data(inputs),
     )
+    return replace(weekly, name="hybrid", instance_hours=weekly.instance_hours + ad_hoc_hours, costs=costs)
 
 
 # In the order in which a reader compares them.
@@ -224,15 +208,15 @@ def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
     speed = inputs.endpoint_instances * inputs.speed(each) if each > 1 else in_flight
     hours = inputs.workload.request_hours / speed
     instance_hours = float(inputs.endpoint_instances * formula.HOURS_PER_WEEK)
-    spread = math.exp(_Z95 * inputs.conditions.speed_sigma)
+    spread = lognormal_spread(hours, inputs.conditions.speed_sigma * hours)
     return Scenario(
         name=name,
         compute_hours=hours,
         wall_hours=hours,
         instance_hours=instance_hours,
         costs=Costs(instances=instance_hours * inputs.endpoint_usd_per_hour, data=_endpoint_data(inputs)),
-        p5=hours / spread,
-        p95=hours * spread,
+        p5=spread.p5,
+        p95=spread.p95,
     )
 
 

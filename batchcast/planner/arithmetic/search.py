@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
-from batchcast.planner.arithmetic.capacity import Capacity, assumed_capacity
+from batchcast.planner.arithmetic.capacity import Capacity, assumed_capacity, ideal_capacity
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario, batch
 from batchcast.planner.prices.instance_types import physical_cores, vcpus
@@ -28,6 +29,12 @@ class Candidate:
     instances: int
     concurrency: int
     scenario: Scenario
+
+    def document(self) -> dict[str, Any]:
+        """As `plan --json` prints it under `search`."""
+        run = {name: getattr(self.scenario, name) for name in ("wall_hours", "p95", "cost_usd")}
+        own = {name: getattr(self, name) for name in ("instance_type", "instances", "concurrency")}
+        return own | run
 
 
 def concurrency_cap(inputs: PlanInputs) -> int:
@@ -47,7 +54,7 @@ def type_choices(inputs: PlanInputs, rates: Mapping[str, Rate], transform_types:
         return [inputs]
     others = sorted(name for name in set(transform_types) & rates.keys() if _on_cpu(name) and physical_cores(name))
     choices = [
-        replace(inputs, instance_type=name, rate=rates[name], capacity=_assumed(name))
+        replace(inputs, instance_type=name, rate=rates[name], capacity=assumed_on(name))
         for name in others
         if name != inputs.instance_type
     ]
@@ -90,8 +97,10 @@ def pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
     return front
 
 
-def _assumed(instance_type: str) -> Capacity:
-    return assumed_capacity(physical_cores(instance_type) or 1, vcpus(instance_type) or 1)
+def assumed_on(instance_type: str) -> Capacity:
+    """The capacity of a type on which nobody measured the model; ideal where its name does not tell its cores."""
+    cores, threads = physical_cores(instance_type), vcpus(instance_type)
+    return assumed_capacity(cores, threads) if cores and threads else ideal_capacity()
 
 
 def _candidate(inputs: PlanInputs, instances: int, concurrency: int) -> Candidate:

@@ -9,7 +9,7 @@ plain list schedule; only the drain, when fewer than m are left, is converted ba
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +49,6 @@ class Outcomes:
     lost_shards: Array
     occupancy: Array
 
-    def quantiles(self, *shares: float) -> list[float]:
-        """Of the wall-clock, in seconds."""
-        return [float(value) for value in np.quantile(self.wall, shares)]
-
 
 def simulate(job: Job, conditions: Conditions, *, runs: int, seed: int) -> Outcomes:
     """Play the job `runs` times with other luck each time; the same seed gives the same luck."""
@@ -61,10 +57,7 @@ def simulate(job: Job, conditions: Conditions, *, runs: int, seed: int) -> Outco
     at_once = max(1, _NUMBERS_AT_ONCE // max(1, expected.size))
     parts = [_play(job, conditions, expected, min(at_once, runs - first), rng) for first in range(0, runs, at_once)]
     return Outcomes(
-        wall=np.concatenate([part.wall for part in parts]),
-        billed=np.concatenate([part.billed for part in parts]),
-        lost_shards=np.concatenate([part.lost_shards for part in parts]),
-        occupancy=np.concatenate([part.occupancy for part in parts]),
+        **{each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(parts[0])}
     )
 
 

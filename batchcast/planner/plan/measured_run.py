@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchcast.engine.limits import SMALLEST_MB_BYTES
+from batchcast.pipelines.tuning import Assignment, ColdStart, Duration, read_tuning, write_tuning
+from batchcast.planner.arithmetic.actual import (
+    Calibration,
+    PlanComparison,
+    TransformRun,
+    calibrate,
+    compare_with_plan,
+    recalibrated,
+    without_overheads,
+)
+from batchcast.planner.arithmetic.estimate import drain_of
+from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.scenarios import transform_estimate
+from batchcast.planner.plan.options import PlanOptions
+from batchcast.runs.follow import view
+from batchcast.runs.run_record import find_run
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import DirectoryStore, join_uri, split_uri
-
-if TYPE_CHECKING:
-    from batchcast.planner.arithmetic.actual import Calibration, PlanComparison, TransformRun
-    from batchcast.planner.arithmetic.inputs import PlanInputs
-    from batchcast.planner.plan.options import PlanOptions
-    from batchcast.runs.run_record import PastRun
+from batchcast.steps.store.objects import join_uri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +51,7 @@ class PastPlan:
     calibration: Calibration
     learnt: PlanInputs
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """What the run says, in a line."""
         found = self.calibration
         start = "" if found.start is None else f", start {found.start:.3g} s"
@@ -54,7 +64,9 @@ class PastPlan:
         return {
             "run_id": self.facts.run_id,
             "steps_seconds": dict(self.facts.step_seconds),
-            "compared": [_compared(one) for one in self.compared],
+            "compared": [
+                {**asdict(one), "error_percent": one.error_percent, "within": one.within} for one in self.compared
+            ],
             "calibration": {
                 "provision_seconds": found.provision,
                 "start_seconds": found.start,
@@ -73,23 +85,15 @@ def _assignment(found: Calibration) -> str:
     return f"; the busiest instance had {found.busiest_share:.2g} times an even share of them"
 
 
-def _compared(one: PlanComparison) -> dict[str, Any]:
-    numbers = {name: getattr(one, name) for name in ("name", "unit", "planned", "p5", "p95", "actual")}
-    return {**numbers, "error_percent": one.error_percent, "within": one.within}
-
-
 def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
     """Ask the pipeline and the store. Raises ConfigError for a run without a completed transform."""
-    from batchcast.planner.arithmetic.actual import TransformRun
-    from batchcast.runs.follow import view
-    from batchcast.runs.run_record import find_run
-
     run = find_run(session, pipeline_name, run_id)
     execution = view(session.client("sagemaker"), run.arn)
     manifest, step = run.manifest(), execution.step("Transform")
     if manifest is None or step is None or step.job is None or step.status != "Succeeded":
         what = f"run {run_id} has no transform that completed; a part of one says nothing about the whole."
         raise ConfigError(Problem("run", what, "--run", "Name a run that ended well."))
+    outputs = join_uri(run.parameters["RunsUri"], run.run_id, "output", "r0") + "/"
     job = session.client("sagemaker").describe_transform_job(TransformJobName=step.job.rsplit("/", 1)[-1])
     began, started, ended = (job[key] for key in ("CreationTime", "TransformStartTime", "TransformEndTime"))
     return RunFacts(
@@ -103,7 +107,10 @@ def run_facts(session: Session, pipeline_name: str, run_id: str) -> RunFacts:
             shards=len(manifest.shards),
             provision=(started - began).total_seconds(),
             billed=(ended - started).total_seconds(),
-            outputs=[moment - started.timestamp() for moment in _output_moments(session, run)],
+            # Of the first round; both stores know when an object was written.
+            outputs=[
+                (each.modified - started).total_seconds() for each in session.store.list(outputs) if each.modified
+            ],
         ),
         step_seconds={each.name: each.seconds for each in execution.steps if each.seconds is not None},
     )
@@ -115,10 +122,6 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     Without --seconds and --tuning the seconds a request are those the run itself shows, so that only the rest of the
     plan is tested.
     """
-    from batchcast.planner.arithmetic.actual import calibrate, compare_with_plan, recalibrated, without_overheads
-    from batchcast.planner.arithmetic.estimate import drain_of
-    from batchcast.planner.arithmetic.scenarios import transform_estimate
-
     known = options.seconds is not None or options.tuning is not None
     inputs = fill(_options_of(facts, options, seconds=options.seconds if known else 1.0))
     m = inputs.concurrency
@@ -162,8 +165,6 @@ def _options_of(facts: RunFacts, options: PlanOptions, seconds: float | None) ->
 
 def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) -> None:
     """Put what the run measured into tuning.json: starts, seconds of the sample's mean record, assignment."""
-    from batchcast.pipelines.tuning import Assignment, ColdStart, Duration, read_tuning, write_tuning
-
     tuning = read_tuning(tuning_file)
     cold, sample, assignment = tuning.cold_start, tuning.measured.sample, tuning.assignment
     if (share := calibration.busiest_share) is not None:
@@ -178,19 +179,3 @@ def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) 
     measured = tuning.measured.model_copy(update={"sample": sample})
     learnt = {"cold_start": cold, "measured": measured, "assignment": assignment}
     write_tuning(tuning.model_copy(update=learnt), tuning_file)
-
-
-def _output_moments(session: Session, run: PastRun) -> list[float]:
-    """When each output object of the first round was written, in seconds since 1970."""
-    prefix = join_uri(run.parameters["RunsUri"], run.run_id, "output", "r0") + "/"
-    if isinstance(session.store, DirectoryStore):
-        return [session.store.path(stored.uri).stat().st_mtime for stored in session.store.list(prefix)]
-    bucket, key = split_uri(prefix)
-    found: list[float] = []
-    request: dict[str, Any] = {"Bucket": bucket, "Prefix": key}
-    while True:
-        page = session.client("s3").list_objects_v2(**request)
-        found += [each["LastModified"].timestamp() for each in page.get("Contents", [])]
-        if not page.get("IsTruncated"):
-            return found
-        request["ContinuationToken"] = page["NextContinuationToken"]

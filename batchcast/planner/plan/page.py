@@ -7,7 +7,7 @@ capacity curve or on a simulated drain is handed to it as tables. A test holds b
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -18,6 +18,7 @@ from batchcast.planner.arithmetic.estimate import drain_of, late_by, late_varian
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.search import concurrency_cap
 from batchcast.planner.plan.plan import Plan
+from batchcast.planner.plan.warnings import concurrency_warnings, file_warnings, quota_warnings
 from batchcast.planner.prices.prices import STALE_DAYS
 from batchcast.steps.store.objects import whole_file
 
@@ -55,7 +56,10 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
     curve = inputs.capacity.table(cap)
     cv = inputs.workload.seconds_cv
     counts = range(1, MOST_INSTANCES + 1)
-    drains = [drain_of(curve, concurrency, cv) for concurrency in range(1, cap + 1)]
+    grid = [
+        [replace(inputs, concurrency=concurrency, instances=count) for count in counts]
+        for concurrency in range(1, cap + 1)
+    ]
     processing_wall, processing_billed = scenarios.processing_hours(inputs)
     fees, rate = inputs.fees, inputs.rate
     return {
@@ -69,14 +73,21 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
         "cold_start_minutes": formula.COLD_START_MINUTES,
         "z95": NormalDist().inv_cdf(0.95),
         "capacity": curve,
-        "drain": [{"mean": drain.mean, "sigma": drain.sigma} for drain in drains],
+        "drain": [asdict(drain_of(curve, concurrency, cv)) for concurrency in range(1, cap + 1)],
         "late": [{"by": late_by(count), "variance": late_variance(count)} for count in counts],
-        "shards": [
-            [replace(inputs, concurrency=concurrency, instances=count).shards for count in counts]
-            for concurrency in range(1, cap + 1)
-        ],
+        "shards": [[one.shards for one in row] for row in grid],
+        "warnings": {
+            "files": {
+                f"{one.shards}/{one.instances}": texts
+                for row in grid
+                for one in row
+                if (texts := list(file_warnings(one)))
+            },
+            "concurrency": [list(concurrency_warnings(row[0])) for row in grid],
+            "instances": [list(quota_warnings(one)) for one in grid[0]],
+        },
         "cap": {"concurrency": cap, "tested": inputs.capacity.max_tested, "reason": _cap_reason(inputs, cap)},
-        "conditions": _conditions(inputs),
+        "conditions": {**asdict(inputs.conditions), "attempts": inputs.conditions.attempts},
         "processing": {"wall_hours": processing_wall, "billed_hours": processing_billed},
         "prices": {
             "transform": rate.of("Tsform"),
@@ -106,20 +117,6 @@ def _cap_reason(inputs: PlanInputs, cap: int) -> str:
     if product > MAX_PAYLOAD_IN_MB:
         return f"{more} x {inputs.max_payload_mb} MB = {product} MB in flight; SageMaker takes {MAX_PAYLOAD_IN_MB} MB."
     return f"The page ends at {cap}."
-
-
-def _conditions(inputs: PlanInputs) -> dict[str, Any]:
-    known = inputs.conditions
-    return {
-        "provision": {"median": known.provision.median, "sigma": known.provision.sigma},
-        "start": {"median": known.start.median, "sigma": known.start.sigma},
-        "attempts": known.attempts,
-        "request_overhead": known.request_overhead,
-        "shard_overhead": known.shard_overhead,
-        "speed_sigma": known.speed_sigma,
-        "instance_sigma": known.instance_sigma,
-        "busiest_share": known.busiest_share,
-    }
 
 
 def _endpoint(inputs: PlanInputs) -> dict[str, Any]:

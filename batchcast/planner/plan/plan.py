@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import SCENARIOS, Costs, Scenario
+from batchcast.planner.plan.options import PlanOptions
+from batchcast.planner.plan.prepare import plan_inputs, price_table
 from batchcast.planner.plan.warnings import warnings_of
-from batchcast.planner.prices.prices import PriceTable, price_warnings
+from batchcast.planner.prices.prices import Component, PriceTable, price_warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +31,13 @@ class Plan:
             "inputs": self.inputs.document(),
             "scenarios": [self._scenario(scenario) for scenario in self.scenarios],
             "weeks_per_month": formula.WEEKS_PER_MONTH,
-            "costs": {scenario.name: _costs(scenario.costs) for scenario in self.scenarios},
+            "costs": {scenario.name: asdict(scenario.costs) for scenario in self.scenarios},
         }
 
     def _scenario(self, scenario: Scenario) -> dict[str, Any]:
-        return {
-            "name": scenario.name,
-            "compute_hours": scenario.compute_hours,
-            "wall_hours": scenario.wall_hours,
-            "instance_hours": scenario.instance_hours,
-            "cost_usd": scenario.cost_usd,
-            "cost_usd_month": scenario.cost_usd_month,
-            "p5": scenario.p5,
-            "p95": scenario.p95,
-            "warnings": [*self.warnings[scenario.name], *self.price_warnings],
-        }
+        shown = ("name", "compute_hours", "wall_hours", "instance_hours", "cost_usd", "cost_usd_month", "p5", "p95")
+        warnings = [*self.warnings[scenario.name], *self.price_warnings]
+        return {**{name: getattr(scenario, name) for name in shown}, "warnings": warnings}
 
 
 def plan(*, today: date | None = None, **options: Any) -> Plan:
@@ -52,8 +46,6 @@ def plan(*, today: date | None = None, **options: Any) -> Plan:
     `items` and `seconds` are needed, or `history` with `contract`, or `tuning`. Raises ConfigError for what is missing
     or impossible, and TypeError for an option that there is not.
     """
-    from batchcast.planner.plan.options import PlanOptions, plan_inputs, price_table
-
     given, day = PlanOptions(**options), today or date.today()
     table = price_table(given)
     return make_plan(plan_inputs(given, table, day), table, day)
@@ -76,10 +68,10 @@ def plain_scenarios(inputs: PlanInputs) -> list[Scenario]:
     hours = {
         "endpoint_sequential": _plain_endpoint(inputs, 1),
         "endpoint_concurrent": _plain_endpoint(inputs, inputs.endpoint_requests),
-        "endpoint_ephemeral": _plain_job(inputs, inputs.endpoint_instances, inputs.rate.of("Host")),
-        "batch": _plain_job(inputs, inputs.instances, inputs.rate.of("Tsform")),
-        "async": _plain_job(inputs, inputs.instances, inputs.rate.of("AsyncInf")),
-        "hybrid": _plain_job(inputs, inputs.instances, inputs.rate.of("Tsform")),
+        "endpoint_ephemeral": plain_job(inputs, inputs.endpoint_instances, "Host"),
+        "batch": plain_job(inputs, inputs.instances, "Tsform"),
+        "async": plain_job(inputs, inputs.instances, "AsyncInf"),
+        "hybrid": plain_job(inputs, inputs.instances, "Tsform"),
     }
     return [
         Scenario(
@@ -95,13 +87,14 @@ def plain_scenarios(inputs: PlanInputs) -> list[Scenario]:
     ]
 
 
-def _plain_job(inputs: PlanInputs, instances: int, usd_per_hour: float) -> formula.PlainHours:
+def plain_job(inputs: PlanInputs, instances: int, component: Component) -> formula.PlainHours:
+    """The plain formula for instances that exist for the job alone, at the rate of `component`."""
     return formula.for_the_job(
         items=inputs.workload.requests,
         seconds=inputs.workload.seconds,
         instances=instances,
         concurrency=inputs.concurrency,
-        usd_per_hour=usd_per_hour,
+        usd_per_hour=inputs.rate.of(component),
     )
 
 
@@ -113,12 +106,3 @@ def _plain_endpoint(inputs: PlanInputs, in_flight: int) -> formula.PlainHours:
         instances=inputs.endpoint_instances,
         usd_per_hour=inputs.endpoint_usd_per_hour,
     )
-
-
-def _costs(costs: Costs) -> dict[str, float]:
-    return {
-        "instances": costs.instances,
-        "processing": costs.processing,
-        "data": costs.data,
-        "requests": costs.requests,
-    }

@@ -19,24 +19,25 @@ _REAL_TIME_SECONDS = 60
 def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
     """The warnings of one scenario."""
     sources = {
-        "endpoint_sequential": (_not_in_a_week, _real_time_limit),
-        "endpoint_concurrent": (_not_in_a_week, _real_time_limit, _client_concurrency),
-        "endpoint_ephemeral": (_real_time_limit, _concurrency),
-        "batch": (_quota, _payload, _files, _concurrency, _timeout),
-        "async": (_queue, _concurrency),
-        "hybrid": (_quota, _payload, _files, _concurrency, _timeout, _ad_hoc),
+        "endpoint_sequential": (_real_time_limit,),
+        "endpoint_concurrent": (_real_time_limit, _client_concurrency),
+        "endpoint_ephemeral": (_real_time_limit, concurrency_warnings),
+        "batch": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout),
+        "async": (_queue, concurrency_warnings),
+        "hybrid": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout, _ad_hoc),
     }
-    return [text for source in sources[scenario.name] for text in source(scenario, inputs)]
+    return [*_of_the_result(scenario, inputs), *(text for source in sources[scenario.name] for text in source(inputs))]
 
 
-def _not_in_a_week(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del inputs
-    if scenario.wall_hours > formula.HOURS_PER_WEEK:
-        yield f"takes {scenario.wall_hours:,.0f} h ({scenario.wall_hours / 24:.1f} days): a week has 168."
+def _of_the_result(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+    hours, always_on = scenario.wall_hours, scenario.name in ("endpoint_sequential", "endpoint_concurrent")
+    if always_on and hours > formula.HOURS_PER_WEEK:
+        yield f"takes {hours:,.0f} h ({hours / 24:.1f} days): a week has 168."
+    if scenario.name in ("batch", "hybrid") and inputs.shards == 1 and inputs.instances > 1:
+        yield f"one instance works for {hours:,.0f} h, all are paid: the run costs ${scenario.cost_usd:,.0f}."
 
 
-def _real_time_limit(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def _real_time_limit(inputs: PlanInputs) -> Iterator[str]:
     workload = inputs.workload
     share = share_slower_than(_REAL_TIME_SECONDS, workload.seconds, workload.seconds_cv)
     if share * workload.requests >= 1:
@@ -46,8 +47,7 @@ def _real_time_limit(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         )
 
 
-def _client_concurrency(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def _client_concurrency(inputs: PlanInputs) -> Iterator[str]:
     each = inputs.endpoint_requests / inputs.endpoint_instances
     if each > inputs.concurrency:
         yield (
@@ -57,8 +57,8 @@ def _client_concurrency(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]
     yield from _untested(each, inputs)
 
 
-def _concurrency(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def concurrency_warnings(inputs: PlanInputs) -> Iterator[str]:
+    """What is not known of so many requests in flight, or not gained by them."""
     yield from _untested(inputs.concurrency, inputs)
     speed = inputs.speed(inputs.concurrency)
     if speed < _SATURATED * inputs.concurrency:
@@ -76,8 +76,8 @@ def _untested(concurrency: float, inputs: PlanInputs) -> Iterator[str]:
         yield f"{concurrency:.3g} requests in flight were not measured; the plan has the speed at {tested}, the most."
 
 
-def _quota(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def quota_warnings(inputs: PlanInputs) -> Iterator[str]:
+    """Whether the account has so many instances, and a transform job takes them."""
     name = f"{inputs.instance_type} for transform job usage"
     if inputs.quota is None:
         yield f"{inputs.instances} instances are needed; the quota '{name}' was not asked for (new accounts: 0 to 8)."
@@ -87,8 +87,7 @@ def _quota(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         yield f"{inputs.instances} instances; a transform job takes at most {MAX_INSTANCE_COUNT}."
 
 
-def _payload(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def _payload(inputs: PlanInputs) -> Iterator[str]:
     product = inputs.concurrency * inputs.max_payload_mb
     if product > MAX_PAYLOAD_IN_MB:
         yield (
@@ -103,7 +102,8 @@ def _payload(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         )
 
 
-def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
+def file_warnings(inputs: PlanInputs) -> Iterator[str]:
+    """How the input files go round the instances."""
     shards, instances, busiest = inputs.shards, inputs.instances, inputs.conditions.busiest_share
     if busiest > 1:
         yield (
@@ -111,10 +111,7 @@ def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
             "the plan counts with it."
         )
     if shards == 1 and instances > 1:
-        yield (
-            f"one file: SageMaker does not split it over instances. One works for {scenario.wall_hours:,.0f} h, "
-            f"{instances - 1} idle and are paid; the run costs ${scenario.cost_usd:,.0f}."
-        )
+        yield f"one file: SageMaker does not split it over instances. One works, {instances - 1} idle and are paid."
     elif shards < instances:
         yield f"{shards} files on {instances} instances: {instances - shards} idle and are paid."
     elif shards % instances:
@@ -126,8 +123,7 @@ def _files(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         )
 
 
-def _timeout(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def _timeout(inputs: PlanInputs) -> Iterator[str]:
     workload, limit = inputs.workload, inputs.conditions.timeout
     slower = inputs.concurrency / inputs.speed(inputs.concurrency)
     share = share_slower_than(limit, workload.seconds * slower, workload.seconds_cv)
@@ -138,8 +134,7 @@ def _timeout(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         )
 
 
-def _queue(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
+def _queue(inputs: PlanInputs) -> Iterator[str]:
     workload, speed = inputs.workload, inputs.speed(inputs.concurrency)
     expired = async_queue.expired_requests(workload.requests, workload.seconds, inputs.instances * speed)
     if expired:
@@ -151,8 +146,7 @@ def _queue(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
         )
 
 
-def _ad_hoc(scenario: Scenario, inputs: PlanInputs) -> Iterator[str]:
-    del scenario
-    wait = async_queue.AD_HOC.wait_minutes + inputs.workload.seconds / 60
-    each = (async_queue.AD_HOC.billed_minutes + inputs.workload.seconds / 60) / 60 * inputs.rate.of("AsyncInf")
+def _ad_hoc(inputs: PlanInputs) -> Iterator[str]:
+    wait = async_queue.AD_HOC_WAIT_MINUTES + inputs.workload.seconds / 60
+    each = (async_queue.AD_HOC_BILLED_MINUTES + inputs.workload.seconds / 60) / 60 * inputs.rate.of("AsyncInf")
     yield f"an ad-hoc request to the endpoint at zero instances takes about {wait:.1f} minutes and costs ${each:.2f}."

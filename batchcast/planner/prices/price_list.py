@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import chain, islice
+from itertools import islice
 
 from batchcast.planner.prices.prices import COMPONENTS, Component, PriceTable, Rate
 from batchcast.steps.errors import ConfigError, DataError, Problem
@@ -67,7 +67,11 @@ def offer_of_csv(lines: Iterable[str], region: str) -> Offer:
     if "Publication Date" not in preamble:
         what = "the file does not begin with the five lines of an offer file (Version, Publication Date)."
         raise ConfigError(Problem("price_list", what, remedy="Give the region's index.csv as it was downloaded."))
-    prices = list(chain.from_iterable(_of_csv_rows(csv.DictReader(stream), region)))
+    prices: list[ListedPrice] = []
+    for row in csv.DictReader(stream):
+        columns = {name.lower().replace(" ", ""): value for name, value in row.items() if name}
+        if columns.get("termtype") == "OnDemand" and columns.get("regioncode") == region:
+            prices += _classify(columns.get("usagetype", ""), columns.get("priceperunit"))
     return _offer(region, preamble.get("Version", ""), preamble["Publication Date"], prices)
 
 
@@ -76,9 +80,10 @@ def merge(table: PriceTable, offer: Offer) -> PriceTable:
     source = f"offer-{offer.region}-{offer.version or offer.published.isoformat()}"
     text = f"AWS offer file of AmazonSageMaker, {offer.region}, version {offer.version}, published {offer.published}"
     rates = {**table.rates.get(offer.region, {}), **_rates(offer, source)}
-    return _without_unused_sources(
-        replace(table, rates={**table.rates, offer.region: rates}, sources={**table.sources, source: text})
-    )
+    merged = {**table.rates, offer.region: rates}
+    used = {rate.source for of_region in merged.values() for rate in of_region.values()}
+    sources = {name: known for name, known in {**table.sources, source: text}.items() if name in used}
+    return replace(table, rates=merged, sources=sources)
 
 
 def changes(before: PriceTable, after: PriceTable, region: str) -> list[tuple[str, Rate | None, Rate | None]]:
@@ -89,13 +94,6 @@ def changes(before: PriceTable, after: PriceTable, region: str) -> list[tuple[st
         for name in sorted(old.keys() | new.keys())
         if _dollars(old.get(name)) != _dollars(new.get(name))
     ]
-
-
-def _of_csv_rows(rows: Iterable[Mapping[str, str]], region: str) -> Iterator[Iterator[ListedPrice]]:
-    for row in rows:
-        columns = {name.lower().replace(" ", ""): value for name, value in row.items() if name}
-        if columns.get("termtype") == "OnDemand" and columns.get("regioncode") == region:
-            yield _classify(columns.get("usagetype", ""), columns.get("priceperunit"))
 
 
 def _classify(usage_type: str, usd: str | None) -> Iterator[ListedPrice]:
@@ -147,8 +145,3 @@ def _rates(offer: Offer, source: str) -> dict[str, Rate]:
 
 def _dollars(rate: Rate | None) -> tuple[float, Mapping[Component, float]] | None:
     return None if rate is None else (rate.usd, rate.components)
-
-
-def _without_unused_sources(table: PriceTable) -> PriceTable:
-    used = {rate.source for rates in table.rates.values() for rate in rates.values()}
-    return replace(table, sources={name: text for name, text in table.sources.items() if name in used})

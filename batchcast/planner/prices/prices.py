@@ -9,9 +9,10 @@ A type that is not in the table has no price: nothing is ever filled in.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +71,11 @@ def load_prices(path: Path = PRICES_FILE) -> PriceTable:
         document = json.loads(path.read_text(encoding="utf-8"))
         return PriceTable(
             rates={
-                region: {name: _rate(row) for name, row in rows.items()} for region, rows in document["rates"].items()
+                region: {
+                    name: Rate(**{**row, "usd": float(row["usd"]), "as_of": date.fromisoformat(row["as_of"])})
+                    for name, row in rows.items()
+                }
+                for region, rows in document["rates"].items()
             },
             fees={region: Fees(**fees) for region, fees in document["fees"].items()},
             sources=document["sources"],
@@ -129,19 +134,9 @@ def price_warnings(table: PriceTable, region: str, rates: Mapping[str, Rate], to
     return warnings
 
 
-def _rate(row: Mapping[str, Any]) -> Rate:
-    return Rate(
-        usd=float(row["usd"]),
-        as_of=date.fromisoformat(row["as_of"]),
-        source=str(row["source"]),
-        confidence=str(row["confidence"]),
-        components=row.get("components", {}),
-    )
-
-
 def _row(rate: Rate) -> dict[str, Any]:
-    row = {"usd": rate.usd, "as_of": rate.as_of.isoformat(), "source": rate.source, "confidence": rate.confidence}
-    return {**row, "components": dict(rate.components)} if rate.components else row
+    row = {**asdict(rate), "as_of": rate.as_of.isoformat()}
+    return row if rate.components else {name: value for name, value in row.items() if name != "components"}
 
 
 def _rows(rows: Mapping[str, Any], indent: int = 2) -> str:
@@ -149,7 +144,7 @@ def _rows(rows: Mapping[str, Any], indent: int = 2) -> str:
 
 
 def _unknown(table: PriceTable, region: str, instance_type: str) -> Problem:
-    near = _nearest(instance_type, table.rates.get(region, {}))
+    near = get_close_matches(instance_type, list(table.rates.get(region, {})), n=3, cutoff=0.5)
     known = f" Nearest with a price: {', '.join(near)}." if near else f" The table has no prices for {region}."
     return Problem(
         "price",
@@ -157,9 +152,3 @@ def _unknown(table: PriceTable, region: str, instance_type: str) -> Problem:
         where="--instance-type",
         remedy=f"Give --price-per-hour, or add the region's prices with `prices refresh --region {region}`.",
     )
-
-
-def _nearest(name: str, names: Iterable[str]) -> list[str]:
-    from difflib import get_close_matches
-
-    return get_close_matches(name, list(names), n=3, cutoff=0.5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,7 @@ class Exchange:
         return self.ended - self.began
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """While a block ran: percent of one core that the server used, percent of the machine's memory that it held, and
     percent of all cores that programs with no part in the measurement took from it."""
 
@@ -60,14 +59,14 @@ class MeasuredLevel:
     """`work` is the speed with one request in flight taken as 1, `relative_error` its sigma. Latencies in seconds."""
 
     concurrency: int
-    work: float
-    relative_error: float
-    p50: float
-    p99: float
     requests: int
-    failures: int
-    first_failure: str | None
-    usage: Usage | None
+    work: float = 0.0
+    relative_error: float = 0.0
+    p50: float = 0.0
+    p99: float = 0.0
+    failures: int = 0
+    first_failure: str | None = None
+    usage: Usage | None = None
 
 
 def seconds_alone(blocks: Sequence[Sequence[Exchange]]) -> dict[int, float]:
@@ -89,6 +88,7 @@ def measured_level(
     rates = np.concatenate([_rates(block, concurrency, alone) for block in blocks])
     exchanges = [exchange for block in blocks for exchange in block]
     failures = [exchange.failure for exchange in exchanges if exchange.failure]
+    seen = [usage for usage in usages if usage]
     latencies = np.array([one.seconds for one in exchanges if not one.failure] or [float("nan")])
     return MeasuredLevel(
         concurrency=concurrency,
@@ -99,7 +99,7 @@ def measured_level(
         requests=len(exchanges),
         failures=len(failures),
         first_failure=failures[0] if failures else None,
-        usage=_most([usage for usage in usages if usage]),
+        usage=Usage(*map(max, zip(*seen, strict=True))) if seen else None,
     )
 
 
@@ -129,13 +129,3 @@ def _all_busy(began: npt.NDArray[np.float64], ended: npt.NDArray[np.float64], co
     first, last = float(np.sort(began)[concurrency - 1]), float(began.max())
     before_drain = float(began[ended > last].min())
     return first, before_drain if before_drain - first > (last - first) / 3 else last
-
-
-def _most(usages: Sequence[Usage]) -> Usage | None:
-    if not usages:
-        return None
-    return Usage(
-        cpu_percent=max(usage.cpu_percent for usage in usages),
-        memory_percent=max(usage.memory_percent for usage in usages),
-        others_percent=max(usage.others_percent for usage in usages),
-    )

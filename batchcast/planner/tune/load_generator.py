@@ -5,26 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from batchcast.engine.server.model_server import ModelServer
-    from batchcast.planner.tune.levels import Exchange, Usage
+from batchcast.engine.server.http_exchange import NoAnswerError
+from batchcast.engine.server.model_server import ModelServer
+from batchcast.planner.tune.levels import Exchange, Usage
+from batchcast.steps.errors import BatchcastError
 
 JSON_TYPE = "application/json"
 
 
-class Slot(Protocol):
-    """Sends one record and waits for its answer."""
-
-    def __call__(self, record: bytes) -> str | None:
-        """None for an answer, else what went wrong."""
-        ...
+Slot = Callable[[bytes], str | None]
+"""Sends one record and waits: None for an answer, else what went wrong."""
 
 
 class ResourceUsage(NamedTuple):
@@ -40,9 +35,9 @@ class GroupUsage:
 
     def __init__(self, group: int) -> None:
         self._group = str(group)
-        self._ticks = _system_value("SC_CLK_TCK")
-        self._page = _system_value("SC_PAGE_SIZE")
-        self._memory = _system_value("SC_PHYS_PAGES") * self._page
+        self._ticks = os.sysconf("SC_CLK_TCK")
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._memory = os.sysconf("SC_PHYS_PAGES") * self._page
 
     def now(self) -> ResourceUsage:
         """Everything used so far."""
@@ -79,14 +74,8 @@ class ClosedLoop:
         lock = threading.Lock()
         exchanges: list[Exchange] = []
         before, began = self._group.now() if self._group else None, time.monotonic()
-        threads = [
-            threading.Thread(target=self._work, args=(waiting, lock, exchanges), daemon=True)
-            for _ in range(concurrency)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with _running([(self._work, (waiting, lock, exchanges))] * concurrency):
+            pass
         self._note_usage(before, time.monotonic() - began)
         return exchanges
 
@@ -95,8 +84,6 @@ class ClosedLoop:
         return self._usage
 
     def _work(self, waiting: Iterator[int], lock: threading.Lock, exchanges: list[Exchange]) -> None:
-        from batchcast.planner.tune.levels import Exchange
-
         with self._open_slot() as send:
             while True:
                 with lock:
@@ -110,8 +97,6 @@ class ClosedLoop:
                     exchanges.append(exchange)
 
     def _note_usage(self, before: ResourceUsage | None, wall: float) -> None:
-        from batchcast.planner.tune.levels import Usage
-
         if self._group and before:
             now = self._group.now()
             self._usage = Usage(
@@ -133,13 +118,8 @@ class LoadOnInstances:
     def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
         """The exchanges of the first, while the others do the same."""
         first, *others = self._loops
-        threads = [threading.Thread(target=loop.run, args=(concurrency, records), daemon=True) for loop in others]
-        for thread in threads:
-            thread.start()
-        exchanges = first.run(concurrency, records)
-        for thread in threads:
-            thread.join()
-        return exchanges
+        with _running([(loop.run, (concurrency, records)) for loop in others]):
+            return first.run(concurrency, records)
 
     def usage(self) -> Usage | None:
         """Unknown: the instances are elsewhere."""
@@ -148,8 +128,6 @@ class LoadOnInstances:
 
 def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:
     """Slots at a model server, with the headers of the pipeline's transform jobs."""
-    from batchcast.engine.server.http_exchange import NoAnswerError
-
     headers = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
 
     @contextmanager
@@ -175,7 +153,6 @@ def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractCo
 
 def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextManager[Slot]]:
     """Slots at a real-time endpoint; `runtime` is a `sagemaker-runtime` client, shared by all threads."""
-    from batchcast.steps.errors import BatchcastError
 
     @contextmanager
     def opened() -> Iterator[Slot]:
@@ -194,8 +171,15 @@ def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextM
     return opened
 
 
-def _system_value(name: str) -> int:
-    return os.sysconf(name)
+@contextmanager
+def _running(calls: Sequence[tuple[Callable[..., object], tuple[Any, ...]]]) -> Iterator[None]:
+    """Each call in a thread of its own; left when all have ended."""
+    threads = [threading.Thread(target=call, args=arguments, daemon=True) for call, arguments in calls]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join()
 
 
 def _stat(directory: Path) -> list[str] | None:

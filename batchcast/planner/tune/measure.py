@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from batchcast.engine.limits import SMALLEST_MB_BYTES
+from batchcast.engine.server.model_server import (
+    ModelServer,
+    ModelSource,
+    StartError,
+    free_ports,
+    start_model_server,
+    wait_until_ready,
+)
+from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
+from batchcast.local.sample import bakery_records, read_sample_file
+from batchcast.pipelines.parameters import Parameters
+from batchcast.pipelines.tuning import Served
+from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
+from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
+from batchcast.planner.tune.recommend import payload_cap
+from batchcast.planner.tune.search import Limits, Measurements, measure
 from batchcast.steps.errors import ModelError, Problem
-
-if TYPE_CHECKING:
-    from batchcast.engine.server.model_server import ModelServer, ModelSource
-    from batchcast.pipelines.tuning import Served
-    from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
-    from batchcast.planner.tune.load_generator import ClosedLoop
-    from batchcast.planner.tune.search import Limits, Measurements
 
 Say = Callable[[str], None]
 _BUSY_PERCENT = 10.0
+# Whether the service's MB is 10**6 or 2**20 bytes is not published; with this room both readings hold.
+_PAYLOAD_ROOM = 1.05
 # A person waits: look four times a second whether the server answers, and give up after 7.5 minutes, not 30.
 _TIME_SCALE = 0.25
 
@@ -56,9 +69,6 @@ class SampleRecords:
 
 def records_of(options: TuneOptions) -> SampleRecords:
     """From the file that was given, else the bakery sample's. Raises ConfigError for a file without records."""
-    from batchcast.local.sample import bakery_records, read_sample_file
-    from batchcast.planner.tune.sample import payload_limit_mb, stratified
-
     whole = read_sample_file(options.records) if options.records else bakery_records()
     largest = max(map(len, whole))
     return SampleRecords(
@@ -66,11 +76,44 @@ def records_of(options: TuneOptions) -> SampleRecords:
     )
 
 
+def stratified(records: Sequence[bytes], count: int) -> list[bytes]:
+    """`count` records (all, if there are fewer), evenly spread over the sizes.
+
+    They come in van der Corput's order, so that a level measured with fewer of them sees the same mix.
+    """
+    by_size = sorted(records, key=lambda record: (len(record), record))
+    count = min(count, len(by_size))
+    if count == 0:
+        return []
+    chosen = [by_size[place * (len(by_size) - 1) // max(1, count - 1)] for place in range(count)]
+    return [chosen[place] for place in sorted(range(count), key=_reversed_bits)]
+
+
+def sample_digest(records: Sequence[bytes]) -> str:
+    """SHA-256 over the records in order, a line feed after each."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(record + b"\n")
+    return digest.hexdigest()
+
+
+def payload_limit_mb(largest_bytes: int) -> int:
+    """MaxPayloadInMB for records up to this size."""
+    return max(1, math.ceil(_PAYLOAD_ROOM * largest_bytes / SMALLEST_MB_BYTES))
+
+
+def _reversed_bits(place: int) -> float:
+    value, weight = 0.0, 0.5
+    while place:
+        value += weight * (place & 1)
+        place >>= 1
+        weight /= 2
+    return value
+
+
 @contextmanager
 def started_server(source: ModelSource) -> Iterator[ModelServer]:
     """A server that answers /ping; it is ended again if this started it. Raises ModelError when it does not."""
-    from batchcast.engine.server.model_server import StartError, free_ports, start_model_server, wait_until_ready
-
     with tempfile.TemporaryDirectory(prefix="tune-") as folder:
         log = Path(folder, "server.log")
         log.touch()
@@ -86,8 +129,6 @@ def started_server(source: ModelSource) -> Iterator[ModelServer]:
 
 def server_rig(server: ModelServer, options: TuneOptions, records: SampleRecords) -> ClosedLoop:
     """Slots at a server, warmed up: what its first requests load is not measured."""
-    from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
-
     group = GroupUsage(server.group) if server.group else None
     load_target = ClosedLoop(server_slots(server, limits_of(options, records).timeout), records.sample, group)
     load_target.run(1, [0, 0])
@@ -103,7 +144,6 @@ def measured_server(
 
 def measured_levels(load_target: LoadTarget, options: TuneOptions, records: SampleRecords, say: Say) -> Measurements:
     """Up the levels, back, and between; every block is told to `say`, and a busy machine too."""
-    from batchcast.planner.tune.search import measure
 
     def on_level(level: MeasuredLevel) -> None:
         failed = f", {level.failures} failed" if level.failures else ""
@@ -120,10 +160,6 @@ def measured_levels(load_target: LoadTarget, options: TuneOptions, records: Samp
 
 def limits_of(options: TuneOptions, records: SampleRecords) -> Limits:
     """The levels asked for, within what the payload allows and the pipeline's own timeout."""
-    from batchcast.pipelines.parameters import Parameters
-    from batchcast.planner.tune.recommend import payload_cap
-    from batchcast.planner.tune.search import Limits
-
     timeout = Parameters.model_fields["invocations_timeout_in_seconds"].default
     return Limits(
         levels=options.levels,
@@ -134,9 +170,6 @@ def limits_of(options: TuneOptions, records: SampleRecords) -> Limits:
 
 
 def _served(server: ModelServer) -> Served:
-    from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
-    from batchcast.pipelines.tuning import Served
-
     connection = server.connect()
     try:
         answered, _ = ask_container(connection, timeout=10.0)

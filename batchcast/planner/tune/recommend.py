@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batchcast.engine.limits import MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.pipelines.tuning import (
     Assignment,
     Caps,
@@ -19,12 +19,10 @@ from batchcast.pipelines.tuning import (
     Level,
     Measured,
     Model,
-    Sample,
     Served,
     Tuning,
     Variant,
 )
-from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted
@@ -38,17 +36,10 @@ _RETRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was measured, and on what. `at` is an ISO time; `largest_bytes` is of the largest record there is."""
+    """What was measured, and on what."""
 
     model: Model
-    where: str
-    instance_type: str
-    vcpu: int | None
-    mem_gib: float | None
-    at: str
-    sample_size: int
-    sample_sha256: str
-    largest_bytes: int
+    measured: Measured
     max_payload_mb: int
     served: Served
     results: Measurements
@@ -73,10 +64,15 @@ def recommend(measured: Measurement) -> Tuning:
         {
             "schema": 1,
             "model": measured.model,
-            "measured": _measured(measured),
+            "measured": measured.measured,
             "execution_parameters": measured.served,
             "levels": [_level(level, results) for level in results.levels],
-            "capacity": _curve(curve),
+            "capacity": Curve(
+                kind=curve.kind,
+                theta=curve.theta,
+                rmse_pct=curve.rmse_percent,
+                max_tested=max(one.concurrency for one in results.sound),
+            ),
             "stop_reason": results.stop_reason,
             "caps": caps,
             "parameters": JobSettings.model_validate(
@@ -109,28 +105,6 @@ def recommend_execution_parameters(tuning: Tuning) -> dict[str, int | str]:
     }
 
 
-def _measured(measured: Measurement) -> Measured:
-    results = measured.results
-    sample = Sample(
-        n=measured.sample_size,
-        how="stratified by payload bytes",
-        sha256=measured.sample_sha256,
-        seconds_mean=results.seconds_mean,
-        seconds_cv=results.seconds_cv,
-        max_record_mb=measured.largest_bytes / SMALLEST_MB_BYTES,
-    )
-    return Measured.model_validate(
-        {
-            "where": measured.where,
-            "instance_type": measured.instance_type,
-            "vcpu": measured.vcpu,
-            "mem_gib": measured.mem_gib,
-            "at": measured.at,
-            "sample": sample,
-        }
-    )
-
-
 def _level(level: MeasuredLevel, results: Measurements) -> Level:
     return Level(
         m=level.concurrency,
@@ -143,11 +117,6 @@ def _level(level: MeasuredLevel, results: Measurements) -> Level:
         cpu_pct=level.usage.cpu_percent if level.usage else None,
         mem_pct=level.usage.memory_percent if level.usage else None,
     )
-
-
-def _curve(curve: Capacity) -> Curve:
-    assert curve.max_tested is not None
-    return Curve(kind=curve.kind, theta=curve.theta, rmse_pct=curve.rmse_percent, max_tested=curve.max_tested)
 
 
 def _memory_cap(levels: Sequence[MeasuredLevel]) -> int | None:

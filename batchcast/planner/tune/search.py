@@ -75,11 +75,6 @@ class Measurements:
         """The most that other programs took of this machine's cores while a level ran."""
         return max((level.usage.others_percent for level in self.levels if level.usage), default=0.0)
 
-    @property
-    def requests(self) -> int:
-        """Sent in all."""
-        return sum(level.requests for level in self.levels)
-
     def items_per_second(self, level: MeasuredLevel) -> float:
         """The throughput of a level, for records like the sample's."""
         return level.work / self.seconds_mean
@@ -96,7 +91,8 @@ def measure(
         level = bench.run(concurrency)
         done.append(concurrency)
         if concurrency == 1 and level.failures:
-            raise _broken(level)
+            what = f"{level.failures} of {level.requests} requests failed, one at a time: {level.first_failure}."
+            raise ModelError(Problem("model_fails", what, remedy="`check-container` says what is wrong with it."))
         if stop := stop_reason(level, bench.levels(), limits):
             reason = stop
             break
@@ -247,8 +243,3 @@ def _halfway(levels: Sequence[MeasuredLevel]) -> set[int]:
 
 def _best(levels: Sequence[MeasuredLevel]) -> MeasuredLevel:
     return max((level for level in levels if not _unsound(level)), key=lambda level: level.work)
-
-
-def _broken(level: MeasuredLevel) -> ModelError:
-    what = f"{level.failures} of {level.requests} requests failed, one at a time: {level.first_failure}."
-    return ModelError(Problem("model_fails", what, remedy="`check-container` says what is wrong with it."))

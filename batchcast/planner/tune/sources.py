@@ -1,12 +1,24 @@
-"""What `tune` can measure: a server it starts, a server that runs, an endpoint, or canary transform jobs."""
+"""What `tune` can measure: a server it starts, a server that runs, an endpoint, or canary transform jobs.
+
+A server that it starts is started in several ways, each is measured, and at last they run against each other.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Literal
 
+from batchcast.engine.limits import SMALLEST_MB_BYTES
+from batchcast.engine.server.model_server import ModelCommand, ModelUrl
+from batchcast.pipelines.tuning import Measured, Model, Sample, Served, Tuning, Variant, image_identity
+from batchcast.planner.prices.instance_types import memory_gib, vcpus
+from batchcast.planner.tune.canary import measured_by_canaries
+from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
 from batchcast.planner.tune.measure import (
     SampleRecords,
     Say,
@@ -14,16 +26,31 @@ from batchcast.planner.tune.measure import (
     limits_of,
     measured_levels,
     measured_server,
+    sample_digest,
+    server_rig,
     started_server,
 )
-from batchcast.planner.tune.variants import MeasuredVariant, measured_variants, variant_of
+from batchcast.planner.tune.recommend import Measurement, recommend
+from batchcast.planner.tune.search import Measurements, rates_in_turns
+from batchcast.runs.start import find_model_image
+from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, Problem
 
-if TYPE_CHECKING:
-    from batchcast.pipelines.tuning import Tuning
-    from batchcast.session.session import Session
-
 _LOCAL_TYPE = "local"
+_THREADS = "OMP_NUM_THREADS"
+# Libraries that compute in threads take as many as there are processors, for every request: the most frequent mistake.
+_ONE_THREAD = {_THREADS: "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredVariant:
+    """One way of starting the server; `items_per_second` is its best level's."""
+
+    settings: Mapping[str, str]
+    results: Measurements
+    served: Served
+    concurrency: int
+    items_per_second: float
 
 
 def chosen_source(options: TuneOptions) -> str:
@@ -46,48 +73,36 @@ def _flag(name: str) -> str:
 
 
 def _from_command(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
-    variants = measured_variants(options, records, say)
+    variants = _measured_variants(options, records, say)
     return _recommended(options, records, options.model_command or "", "local", variants)
 
 
 def _from_url(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
-    from batchcast.engine.server.model_server import ModelUrl
-
     with started_server(ModelUrl(url=options.model_url or "")) as server:
-        found = variant_of({}, *measured_server(server, options, records, say))
+        found = _variant_of({}, *measured_server(server, options, records, say))
     return _recommended(options, records, options.model_url or "", "local", [found])
 
 
 def _from_endpoint(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
-    from batchcast.session.session import open_session
-
     session = open_session(options.workspace, region=options.region, profile=options.profile)
     return endpoint_tuning(session, options, records, say)
 
 
 def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
     """Measure a real-time endpoint of the session's account: a level is requests in flight on each of its instances."""
-    from batchcast.pipelines.tuning import Served, image_identity
-    from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
-
     deployed = session.client("sagemaker").describe_endpoint(EndpointName=options.endpoint)
     variants = deployed["ProductionVariants"]
     slots = endpoint_slots(session.client("sagemaker-runtime"), options.endpoint or "")
     count = max(1, sum(variant["CurrentInstanceCount"] for variant in variants))
     say(f"{count} instances: {count} times a level's requests are in flight")
     load_target = LoadOnInstances([ClosedLoop(slots, records.sample) for _ in range(count)])
-    found = variant_of({}, measured_levels(load_target, options, records, say), Served(source="absent"))
+    found = _variant_of({}, measured_levels(load_target, options, records, say), Served(source="absent"))
     images = [image for variant in variants for image in variant.get("DeployedImages", [])]
     digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
     return _recommended(options, records, options.endpoint or "", "endpoint", [found], digest)
 
 
 def _from_canary(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
-    from batchcast.pipelines.tuning import Served
-    from batchcast.planner.tune.canary_jobs import measured_by_canaries
-    from batchcast.planner.tune.tuned_run import find_model_image
-    from batchcast.session.session import open_session
-
     if not options.runs_uri:
         raise ConfigError(Problem("runs_uri", "canary jobs need a place.", "--runs-uri", "Name s3://bucket/prefix."))
     session = open_session(options.workspace, region=options.region, profile=options.profile)
@@ -100,7 +115,7 @@ def _from_canary(options: TuneOptions, records: SampleRecords, say: Say) -> Tuni
         limits=limits_of(options, records),
         say=say,
     )
-    found = variant_of({}, results, Served(source="absent"))
+    found = _variant_of({}, results, Served(source="absent"))
     model = session.client("sagemaker").describe_model(ModelName=options.canary)
     return _recommended(options, records, options.canary or "", "transform-canary", [found], find_model_image(model))
 
@@ -117,29 +132,33 @@ def _recommended(
     options: TuneOptions,
     records: SampleRecords,
     name: str,
-    where: str,
+    where: Literal["local", "endpoint", "transform-canary"],
     variants: Sequence[MeasuredVariant],
     image_digest: str | None = None,
 ) -> Tuning:
-    from batchcast.pipelines.tuning import Model, Variant
-    from batchcast.planner.prices.instance_types import memory_gib, vcpus
-    from batchcast.planner.tune.recommend import Measurement, recommend
-    from batchcast.planner.tune.sample import sample_digest
-
     best = max(variants, key=lambda one: one.items_per_second)
     workers = best.settings.get("workers", "")
     kind = options.instance_type
     return recommend(
         Measurement(
             model=Model(name=name, image_digest=image_digest),
-            where=where,
-            instance_type=kind or _LOCAL_TYPE,
-            vcpu=vcpus(kind) if kind else os.cpu_count(),
-            mem_gib=memory_gib(kind) if kind else _memory_here(),
-            at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            sample_size=len(records.sample),
-            sample_sha256=sample_digest(records.sample),
-            largest_bytes=records.largest_bytes,
+            measured=Measured(
+                where=where,
+                instance_type=kind or _LOCAL_TYPE,
+                vcpu=vcpus(kind) if kind else os.cpu_count(),
+                mem_gib=memory_gib(kind)
+                if kind
+                else round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+                at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+                sample=Sample(
+                    n=len(records.sample),
+                    how="stratified by payload bytes",
+                    sha256=sample_digest(records.sample),
+                    seconds_mean=best.results.seconds_mean,
+                    seconds_cv=best.results.seconds_cv,
+                    max_record_mb=records.largest_bytes / SMALLEST_MB_BYTES,
+                ),
+            ),
             max_payload_mb=records.payload_mb,
             served=best.served,
             results=best.results,
@@ -152,5 +171,56 @@ def _recommended(
     )
 
 
-def _memory_here() -> float:
-    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+def _measured_variants(options: TuneOptions, records: SampleRecords, say: Say) -> list[MeasuredVariant]:
+    """Each variant's levels. Several are at last run in turns, so that a busy hour hits all of them alike."""
+    command = options.model_command or ""
+    found = []
+    for settings in _variants(options):
+        say(f"measuring {' '.join(f'{name}={value}' for name, value in settings.items()) or 'the command as it is'}")
+        with started_server(_source(command, settings)) as server:
+            results, served = measured_server(server, options, records, say)
+        found.append(_variant_of(settings, results, served))
+    return _in_turns(command, found, options, records) if len(found) > 1 else found
+
+
+def _variant_of(settings: Mapping[str, str], results: Measurements, served: Served) -> MeasuredVariant:
+    """A variant by its own levels alone."""
+    best = max(results.sound, key=lambda level: level.work)
+    return MeasuredVariant(
+        settings=settings,
+        results=results,
+        served=served,
+        concurrency=best.concurrency,
+        items_per_second=results.items_per_second(best),
+    )
+
+
+def _variants(options: TuneOptions) -> list[dict[str, str]]:
+    if options.vary:
+        choices = [[(name, value) for value in values] for name, values in options.vary.items()]
+        return [dict(combination) for combination in itertools.product(*choices)]
+    as_is: dict[str, str] = {}
+    return [as_is, _ONE_THREAD] if os.environ.get(_THREADS) != "1" else [as_is]
+
+
+def _source(command: str, settings: Mapping[str, str]) -> ModelCommand:
+    """`{name}` in the command becomes the setting's value; settings without such a place are environment variables."""
+    environment = {}
+    for name, value in settings.items():
+        if f"{{{name}}}" in command:
+            command = command.replace(f"{{{name}}}", value)
+        else:
+            environment[name] = value
+    return ModelCommand(command=command, environment=environment)
+
+
+def _in_turns(
+    command: str, variants: Sequence[MeasuredVariant], options: TuneOptions, records: SampleRecords
+) -> list[MeasuredVariant]:
+    with ExitStack() as started:
+        load_targets = []
+        for one in variants:
+            server = started.enter_context(started_server(_source(command, one.settings)))
+            load_targets.append((server_rig(server, options, records), one.concurrency, one.items_per_second))
+        rates = rates_in_turns(load_targets, len(records.sample), options.block_seconds)
+    return [replace(one, items_per_second=rate) for one, rate in zip(variants, rates, strict=True)]

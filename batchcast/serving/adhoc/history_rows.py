@@ -39,7 +39,9 @@ def copy_items(
         in_path = dict(part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(store, s3, stored) as stream:
+        local = isinstance(store, DirectoryStore)
+        part = store.open(stored.uri) if local else io.BufferedReader(_ObjectFile(s3, stored), buffer_size=1 << 20)
+        with part as stream:
             schema = pq.read_schema(stream)
             choice = _choice(schema, columns, wanted, in_path)
             # Without `partitioning` the reader would take the values of the path for columns of the file.
@@ -65,12 +67,6 @@ def _choice(
         elif pa.types.is_string(schema.field(column).type) or pa.types.is_large_string(schema.field(column).type):
             choice.append((column, "in", list(values)))
     return choice
-
-
-def _opened(store: ObjectStore, s3: Any, stored: StoredObject) -> io.IOBase | Any:
-    if isinstance(store, DirectoryStore):
-        return store.open(stored.uri)
-    return io.BufferedReader(_ObjectFile(s3, stored), buffer_size=1 << 20)
 
 
 class _ObjectFile(io.RawIOBase):

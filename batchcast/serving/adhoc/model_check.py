@@ -68,8 +68,14 @@ def pick_kinds(history: Path, contract: ModelContract) -> dict[str, str]:
     return found
 
 
-def check_answer(item_id: str, kind: str, request: bytes, answer: bytes, built: AdHocRecords) -> CheckedAnswer:
-    """Follow every path of the contract in the answer to one item, and read it as the publishing step would."""
+def check_answer(item_id: str, kind: str, request: bytes, answer: bytes | str, built: AdHocRecords) -> CheckedAnswer:
+    """Follow every path of the contract in the answer to one item, and read it as the publishing step would.
+
+    An `answer` that is a text is what the model said instead of one.
+    """
+    if isinstance(answer, str):
+        problem = f"the model refused: {answer}"
+        return CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=answer, problem=problem)
     outputs = built.contract.outputs
     expected = Expected.of(outputs, built.run_date, built.forecast_horizon, built.frequency)
     shown = shorten(readable_text(answer, built.contract.request.accept), _SHOWN)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
 
 from batchcast.steps.contract.frequency import DAILY, Frequency
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
+from batchcast.steps.plain_text import html_text as escape
+from batchcast.steps.report.charts import axis_top, forecast_chart
+from batchcast.steps.report.html import html_figure, html_page
 
 _SHOWN_STEPS = 56
 _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
@@ -52,6 +53,19 @@ class PlottedForecast:
         value = sum(self.forecast.values())
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
 
+    @property
+    def summary(self) -> str:
+        """The forecast days, and what the forecast comes to over them."""
+        first, last = min(self.forecast), max(self.forecast)
+        start = "" if first == last else f"{first:%d %b %Y} to "
+        return f"{start}{last:%d %b %Y}: {self.total} in all"
+
+    @property
+    def score(self) -> str:
+        """How far the forecast is from what came, beside the naive one; empty where that is not known."""
+        error, naive = self.wape(self.forecast), self.wape(self.naive)
+        return "" if error is None or naive is None else f"WAPE {error:.2f}, seasonal naive {naive:.2f}"
+
     def wape(self, values: Mapping[date, float]) -> float | None:
         """Sum of absolute errors over sum of actual values; None where nothing is known."""
         known = [day for day in self.actual if day in values]
@@ -61,10 +75,8 @@ class PlottedForecast:
 
 def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
     """The plot in Braille dots, `width` characters wide: the history, a line, then the forecast and the actuals."""
-    from rich.text import Text
-
     days = plotted.days
-    top = _ceiling(max([v for line in _lines(plotted).values() for d, v in line.items() if d in days] or [1.0]))
+    top = axis_top(max([v for line in _lines(plotted).values() for d, v in line.items() if d in days] or [1.0]))
     margin = max(len(f"{value:,.4g}") for value in (top, top / 2)) + 2
     columns = max(20, width - margin - 1)
     cells = _cells(plotted, days, top, columns)
@@ -85,8 +97,6 @@ def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
 
 def week_table(plotted: PlottedForecast) -> Table:
     """The forecast a week a row; a step a row where it is not daily."""
-    from rich.table import Table
-
     if plotted.frequency != DAILY:
         table = Table("From", plotted.target, box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for moment, value in plotted.forecast.items():
@@ -108,11 +118,6 @@ def week_table(plotted: PlottedForecast) -> Table:
 
 def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
     """The plots as a page that needs nothing else; `told` says whose forecast it is."""
-    import numpy as np
-
-    from batchcast.steps.report.charts import forecast_chart
-    from batchcast.steps.report.style import STYLE
-
     figures = []
     for plotted in plots:
         days = plotted.days
@@ -122,22 +127,18 @@ def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
         chart = forecast_chart(f"Forecast of {plotted.item_id}", [day.isoformat() for day in days], arrays)
         error = plotted.wape(plotted.forecast)
         score = "" if error is None else f", WAPE {error:.2f}"
-        caption = f"<b>{escape(plotted.item_id)}</b><br>{escape(plotted.target)}{score}"
-        figures.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
+        figures.append(html_figure(plotted.item_id, f"{plotted.target}{score}", chart))
     names = ", ".join(plotted.item_id for plotted in plots)
     legend = (
         '<p class="legend"><span class="model">forecast</span><span class="naive">seasonal naive</span>'
         '<span class="actual">history and actual</span></p>'
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Forecast of {escape(names)}</title><style>{STYLE}{_MORE_STYLE}</style></head><body><main>"
+    body = (
         f'<header class="complete"><h1>Forecast of {escape(names)}</h1>'
         f'<p class="facts">{escape(told)}</p>{legend}</header>'
         f'<section><div class="plots">{"".join(figures)}</div></section>'
-        "</main></body></html>\n"
     )
+    return html_page(f"Forecast of {names}", body, _MORE_STYLE)
 
 
 def _lines(plotted: PlottedForecast) -> dict[str, Mapping[date, float]]:
@@ -194,15 +195,3 @@ def _joined(points: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)
         for step in range(1, steps + 1):
             yield round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps)
-
-
-def _ceiling(value: float) -> float:
-    """The next short number above."""
-    from math import floor, log10
-
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** floor(log10(value))
-    return float(
-        power * next(step for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10.00001) if value <= power * step)
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,22 +91,11 @@ def _name(panel: Any, plotted: PlottedForecast) -> None:
     short = name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
     panel.set_title(short, loc="left", fontsize=12, fontweight="bold", color=_INK, pad=22, parse_math=False)
     place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 7), "textcoords": "offset points"}
-    panel.annotate(_summary(plotted), **place, fontsize=9.5, color=_GREY, parse_math=False)
+    summary = f"{plotted.summary} · {plotted.score}" if plotted.score else plotted.summary
+    panel.annotate(summary, **place, fontsize=9.5, color=_GREY, parse_math=False)
 
 
 def _line(panel: Any, days: Sequence[Any], values: Any, label: str, **style: Any) -> None:
     shown = [day for day in days if day in values]
     if shown:
         panel.plot(shown, [values[day] for day in shown], label=label, solid_capstyle="round", **style)
-
-
-def _summary(plotted: PlottedForecast) -> str:
-    total = f"{_period(min(plotted.forecast), max(plotted.forecast))}: {plotted.total} in all"
-    error, naive = plotted.wape(plotted.forecast), plotted.wape(plotted.naive)
-    return total if error is None or naive is None else f"{total} · WAPE {error:.2f}, seasonal naive {naive:.2f}"
-
-
-def _period(first: date, last: date) -> str:
-    if first == last:
-        return f"{last:%d %b %Y}"
-    return f"{first:%d %b}{f' {first:%Y}' if first.year != last.year else ''} to {last:%d %b %Y}"

@@ -29,7 +29,6 @@ from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
 _ITEMS = "s3://ad-hoc/items.txt"
 _RUN_ID = "adhoc0000000"
-# SageMaker's own limit of an asynchronous contract is 1 GB; a record beyond what a batch takes is no ad-hoc record.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""One record through an asynchronous endpoint: send it, follow_request it, bring its answer."""
+"""One record through an asynchronous endpoint: send it, wait for it, bring its answer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batchcast.serving.bulk.submit import invoke_async
+from batchcast.serving.bulk.submit import LATE_SECONDS, invoke_async
 from batchcast.serving.endpoint.endpoint import Client, Sleep
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.steps.errors import ModelError, Problem, ServiceError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 _POLL_SECONDS = 5.0
-_LATE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ def send(
         inference_id=name,
         output=answer["OutputLocation"],
         failure=answer["FailureLocation"],
-        deadline=now + ttl + timeout + _LATE_SECONDS,
+        deadline=now + ttl + timeout + LATE_SECONDS,
     )
 
 

@@ -15,10 +15,8 @@ from typing import Any
 
 from batchcast.pipelines.parameters import fill_arguments
 from batchcast.runs.approve import decide_stored_run
-from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
-from batchcast.serving.bulk.run import AsyncRun, RunRecord
+from batchcast.serving.bulk.run import AsyncRun, RequestTracker, RunRecord, track_requests
 from batchcast.steps.arguments import NONE
-from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.layout import output_uri
@@ -76,16 +74,7 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
 
     `parameters` are those of the run, by the pipeline's names. Nothing is sent once more: that was done already.
     """
-    return decide_stored_run(store, _arguments(run, parameters), contract)
-
-
-def error_key_of(contract: bytes, where: str) -> str:
-    """The path at which the model's answers carry an error."""
-    return parse_contract(contract, where=where).outputs.error
-
-
-def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments:
-    return fill_arguments(
+    arguments = fill_arguments(
         PublishArguments,
         run_id=run.run_id,
         run_label=run.manifest.run_label,
@@ -98,6 +87,7 @@ def _arguments(run: AsyncRun, parameters: Mapping[str, str]) -> PublishArguments
         max_retry_records=0,
         resume_from=run.manifest.resume_from or NONE,
     )
+    return decide_stored_run(store, arguments, contract)
 
 
 def _line(store: ObjectStore, record: RunRecord, tracker: RequestTracker, error_key: str, text: RequestText) -> bytes:

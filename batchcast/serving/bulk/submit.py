@@ -14,18 +14,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.serving.bulk.request_tracker import RequestTracker, track_requests
-from batchcast.serving.bulk.run import AsyncRun, Journal, RunRecord, Sent, ShardReader
+from batchcast.serving.bulk.run import AsyncRun, Journal, RequestTracker, RunRecord, Sent, ShardReader, track_requests
 from batchcast.serving.endpoint.endpoint import Client, Sleep, instances_of
-from batchcast.serving.endpoint.limits import DEFAULT_TIMEOUT, DEFAULT_TTL, MAX_INLINE_BYTES, TIMEOUT_RANGE, TTL_RANGE
-from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.serving.endpoint.settings import (
+    DEFAULT_TIMEOUT,
+    DEFAULT_TTL,
+    MAX_INLINE_BYTES,
+    TIMEOUT_RANGE,
+    TTL_RANGE,
+    AsyncSettings,
+)
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
 _BATCH = 50
 _POLL_RANGE = (1.0, 30.0)
 # A failure or an answer is looked for so long after the last moment it can be written.
-_LATE_SECONDS = 300.0
+LATE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +108,18 @@ def submit_run(
     try:
         while True:
             tracker.poll(now())
-            instances = _instances(client, settings.endpoint)
+            instances, _ = instances_of(client("sagemaker").describe_endpoint(EndpointName=settings.endpoint))
             room = pace.window(settings, instances) - len(tracker.open)
             if tracker.oldest(now()) > pace.ttl / 2:
                 room = 0
             sent_now = _send(waiting, room, sender, journal, tracker)
-            progress = _progress(run, tracker, instances)
+            progress = SubmitProgress(
+                records=len(run.records),
+                answered=len(tracker.answered),
+                failed=len(tracker.lost),
+                in_flight=len(tracker.open),
+                instances=instances,
+            )
             on_progress(progress)
             if not tracker.open and not sent_now:
                 return progress
@@ -135,17 +146,17 @@ class _Waiting:
 
     def __init__(self, records: Sequence[RunRecord], tracker: RequestTracker, attempts: int) -> None:
         self._records = {record.index: record for record in records}
-        self._fates = tracker
+        self._tracker = tracker
         self._attempts = attempts
         self._fresh: Iterator[RunRecord] = (each for each in records if each.index not in tracker.attempts)
 
     def take(self, count: int) -> list[tuple[RunRecord, int]]:
         """Up to so many, each with the number of its attempt (from 0)."""
         taken: list[tuple[RunRecord, int]] = []
-        for index in sorted(self._fates.lost):
-            if len(taken) < count and index in self._records and self._fates.attempts[index] < self._attempts:
-                self._fates.lost.discard(index)
-                taken.append((self._records[index], self._fates.attempts[index]))
+        for index in sorted(self._tracker.lost):
+            if len(taken) < count and index in self._records and self._tracker.attempts[index] < self._attempts:
+                self._tracker.lost.discard(index)
+                taken.append((self._records[index], self._tracker.attempts[index]))
         while len(taken) < count:
             record = next(self._fresh, None)
             if record is None:
@@ -198,7 +209,7 @@ class _Sender:
             attempt=attempt,
             output=placed["OutputLocation"],
             failure=placed["FailureLocation"],
-            deadline=at + self._pace.ttl + self._pace.timeout + _LATE_SECONDS,
+            deadline=at + self._pace.ttl + self._pace.timeout + LATE_SECONDS,
             at=at,
         )
 
@@ -212,18 +223,3 @@ def _send(waiting: _Waiting, room: int, sender: _Sender, journal: Journal, track
             tracker.add(each)
         sent += len(batch)
     return sent
-
-
-def _instances(client: Client, endpoint: str) -> int:
-    instances, _ = instances_of(client("sagemaker").describe_endpoint(EndpointName=endpoint))
-    return instances
-
-
-def _progress(run: AsyncRun, tracker: RequestTracker, instances: int) -> SubmitProgress:
-    return SubmitProgress(
-        records=len(run.records),
-        answered=len(tracker.answered),
-        failed=len(tracker.lost),
-        in_flight=len(tracker.open),
-        instances=instances,
-    )

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, VARIANT, AsyncSettings
+from batchcast.serving.endpoint.settings import AsyncSettings, scaled_variant, wake_alarm_name
 from batchcast.session.service_errors import error_code
+from batchcast.session.session import pages
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 Client = Callable[[str], Any]
@@ -105,8 +106,9 @@ def _parts(endpoint: str, client: Client) -> Iterator[tuple[str, Callable[[], ob
     yield from _scaling_parts(endpoint, client)
     configs = set(_configs(sagemaker, endpoint))
     if current is not None:
-        going = current["EndpointStatus"] == "Deleting"
-        yield f"endpoint {endpoint}", _nothing if going else partial(sagemaker.delete_endpoint, EndpointName=endpoint)
+        going = current["EndpointStatus"] == "Deleting"  # by itself
+        delete = partial(sagemaker.delete_endpoint, EndpointName=endpoint)
+        yield f"endpoint {endpoint}", (lambda: None) if going else delete
         if _config(sagemaker, current["EndpointConfigName"]) is not None:
             configs.add(current["EndpointConfigName"])
     for name in sorted(configs):
@@ -115,19 +117,14 @@ def _parts(endpoint: str, client: Client) -> Iterator[tuple[str, Callable[[], ob
 
 def _scaling_parts(endpoint: str, client: Client) -> Iterator[tuple[str, Callable[[], object]]]:
     scaling, cloudwatch = client("application-autoscaling"), client("cloudwatch")
-    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
-    scaled = {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+    scaled = scaled_variant(endpoint)
     for alarm in wake_alarms(cloudwatch, endpoint):
         yield f"alarm {alarm['AlarmName']}", partial(cloudwatch.delete_alarms, AlarmNames=[alarm["AlarmName"]])
-    for policy in scaling_policies(scaling, resource):
+    for policy in scaling_policies(client, endpoint):
         name = policy["PolicyName"]
         yield f"scaling policy {name}", partial(scaling.delete_scaling_policy, PolicyName=name, **scaled)
     if scalable_target(client, endpoint):
-        yield f"scalable target {resource}", partial(scaling.deregister_scalable_target, **scaled)
-
-
-def _nothing() -> None:
-    """For what goes by itself."""
+        yield f"scalable target {scaled['ResourceId']}", partial(scaling.deregister_scalable_target, **scaled)
 
 
 def _update(settings: AsyncSettings, old_config: str, client: Client, sleep: Sleep) -> None:
@@ -193,38 +190,28 @@ def _or_none(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
 
 def _configs(sagemaker: Any, endpoint: str) -> list[str]:
     """Configurations that `deploy_async` made for this endpoint, the present one and those of before."""
-    names = []
-    request: dict[str, Any] = {"NameContains": f"{endpoint}-", "MaxResults": 100}
-    while True:
-        page = sagemaker.list_endpoint_configs(**request)
-        names += [each["EndpointConfigName"] for each in page["EndpointConfigs"]]
-        if not page.get("NextToken"):
-            break
-        request["NextToken"] = page["NextToken"]
+    listing = pages(sagemaker.list_endpoint_configs, NameContains=f"{endpoint}-", MaxResults=100)
+    names = [each["EndpointConfigName"] for page in listing for each in page["EndpointConfigs"]]
     ours = re.compile(re.escape(endpoint) + "-[0-9a-f]{8}")
     return [name for name in names if ours.fullmatch(name)]
 
 
 def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
     """The registered limits of the endpoint's instances; None: nothing scales it."""
-    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
-    found = client("application-autoscaling").describe_scalable_targets(
-        ServiceNamespace=NAMESPACE, ResourceIds=[resource], ScalableDimension=DIMENSION
-    )
-    targets: list[dict[str, Any]] = found["ScalableTargets"]
+    scaled: dict[str, Any] = scaled_variant(endpoint)
+    scaled["ResourceIds"] = [scaled.pop("ResourceId")]
+    targets: list[dict[str, Any]] = client("application-autoscaling").describe_scalable_targets(**scaled)[
+        "ScalableTargets"
+    ]
     return targets[0] if targets else None
 
 
-def scaling_policies(scaling: Any, resource: str) -> list[dict[str, Any]]:
-    """The policies of a variant."""
-    found: list[dict[str, Any]] = scaling.describe_scaling_policies(
-        ServiceNamespace=NAMESPACE, ResourceId=resource, ScalableDimension=DIMENSION
-    )["ScalingPolicies"]
-    return found
+def scaling_policies(client: Client, endpoint: str) -> list[dict[str, Any]]:
+    """The policies of an endpoint's variant."""
+    found = client("application-autoscaling").describe_scaling_policies(**scaled_variant(endpoint))
+    return list(found["ScalingPolicies"])
 
 
 def wake_alarms(cloudwatch: Any, endpoint: str) -> list[dict[str, Any]]:
     """The alarm that scales the endpoint out from zero; empty without it."""
-    name = f"{endpoint}-has-backlog-without-capacity"
-    found: list[dict[str, Any]] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    return found
+    return list(cloudwatch.describe_alarms(AlarmNames=[wake_alarm_name(endpoint)])["MetricAlarms"])

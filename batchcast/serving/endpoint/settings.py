@@ -15,6 +15,13 @@ from typing import Any
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import join_uri, split_uri
 
+# What InvokeEndpointAsync allows (API reference, botocore 1.43.11), and what a request has that does not say.
+# Longer bodies are sent by their place in S3.
+MAX_INLINE_BYTES = 128_000
+# Seconds a request may wait in the queue, and seconds the model may take.
+TTL_RANGE, TIMEOUT_RANGE = (60, 21_600), (1, 3600)
+DEFAULT_TTL, DEFAULT_TIMEOUT = 21_600, 900
+
 VARIANT = "main"
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -69,16 +76,6 @@ class AsyncSettings:
         """Backlog an instance that scaling aims at."""
         return _LOADS * self.concurrency
 
-    @property
-    def resource(self) -> str:
-        """The variant, as Application Auto Scaling names it."""
-        return f"endpoint/{self.endpoint}/variant/{VARIANT}"
-
-    @property
-    def alarm(self) -> str:
-        """The alarm that scales the endpoint out from zero."""
-        return f"{self.endpoint}-has-backlog-without-capacity"
-
     def config(self) -> dict[str, Any]:
         """CreateEndpointConfig. The name holds a digest of the rest: another configuration has another name."""
         topics = {"SuccessTopic": self.success_topic, "ErrorTopic": self.error_topic}
@@ -116,7 +113,7 @@ class AsyncSettings:
 
     def scalable_target(self) -> dict[str, Any]:
         """RegisterScalableTarget: from none to all."""
-        return {**self._scaled(), "MinCapacity": 0, "MaxCapacity": self.max_instances}
+        return {**self.scaled(), "MinCapacity": 0, "MaxCapacity": self.max_instances}
 
     def tracking_policy(self) -> dict[str, Any]:
         """PutScalingPolicy of the one that follows the queue."""
@@ -128,7 +125,7 @@ class AsyncSettings:
         }
         return {
             "PolicyName": TRACKING_POLICY,
-            **self._scaled(),
+            **self.scaled(),
             "PolicyType": "TargetTrackingScaling",
             "TargetTrackingScalingPolicyConfiguration": {
                 "TargetValue": float(self.target),
@@ -142,7 +139,7 @@ class AsyncSettings:
         """PutScalingPolicy of the one that brings the first instance."""
         return {
             "PolicyName": STEP_POLICY,
-            **self._scaled(),
+            **self.scaled(),
             "PolicyType": "StepScaling",
             "StepScalingPolicyConfiguration": {
                 "AdjustmentType": "ChangeInCapacity",
@@ -155,7 +152,7 @@ class AsyncSettings:
     def wake_alarm(self, policy_arn: str) -> dict[str, Any]:
         """PutMetricAlarm: two minutes with a request and no instance."""
         return {
-            "AlarmName": self.alarm,
+            "AlarmName": wake_alarm_name(self.endpoint),
             "AlarmDescription": f"Requests wait for {self.endpoint}, which has no instance.",
             "MetricName": "HasBacklogWithoutCapacity",
             "Namespace": "AWS/SageMaker",
@@ -170,11 +167,35 @@ class AsyncSettings:
             "AlarmActions": [policy_arn],
         }
 
-    def _scaled(self) -> dict[str, str]:
-        return {"ServiceNamespace": NAMESPACE, "ResourceId": self.resource, "ScalableDimension": DIMENSION}
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request of a first deployment, with boto3's name of the service and the method."""
+        calls = [
+            ("sagemaker", "create_endpoint_config", self.config()),
+            ("sagemaker", "create_endpoint", self.endpoint_request()),
+            ("application-autoscaling", "register_scalable_target", self.scalable_target()),
+            ("application-autoscaling", "put_scaling_policy", self.tracking_policy()),
+            ("application-autoscaling", "put_scaling_policy", self.step_policy()),
+            ("cloudwatch", "put_metric_alarm", self.wake_alarm("<ARN of the step policy>")),
+        ]
+        return [{"service": service, "method": method, "request": request} for service, method, request in calls]
+
+    def scaled(self) -> dict[str, str]:
+        """What is scaled."""
+        return scaled_variant(self.endpoint)
 
     def _dimensions(self) -> list[dict[str, str]]:
         return [{"Name": "EndpointName", "Value": self.endpoint}]
 
     def _tags(self) -> list[dict[str, str]]:
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+
+
+def scaled_variant(endpoint: str) -> dict[str, str]:
+    """What is scaled of an endpoint, as Application Auto Scaling names it."""
+    resource = f"endpoint/{endpoint}/variant/{VARIANT}"
+    return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}
+
+
+def wake_alarm_name(endpoint: str) -> str:
+    """The alarm that scales the endpoint out from zero."""
+    return f"{endpoint}-has-backlog-without-capacity"

@@ -16,7 +16,8 @@ from batchcast.serving.endpoint.endpoint import (
     scaling_policies,
     wake_alarms,
 )
-from batchcast.serving.endpoint.settings import DIMENSION, NAMESPACE, STEP_POLICY, TRACKING_POLICY, AsyncSettings
+from batchcast.serving.endpoint.settings import STEP_POLICY, TRACKING_POLICY, AsyncSettings, wake_alarm_name
+from batchcast.session.session import pages
 from batchcast.steps.errors import Problem
 
 # Scaling activities that changed nothing (API reference, ScalingActivity).
@@ -54,14 +55,17 @@ def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
     settings = read_async_settings(endpoint, client)
     described = client("sagemaker").describe_endpoint(EndpointName=endpoint)
     instances, desired = instances_of(described)
+    backlog = _points(client, endpoint, "ApproximateBacklogSize", now, "Average", minutes=10)
+    oldest = _points(client, endpoint, "ApproximateAgeOfOldestRequest", now, "Average", minutes=10)
+    expired = _points(client, endpoint, "ExpiredRequests", now, "Sum", days=1)
     return AsyncStatus(
         endpoint=endpoint,
         status=described["EndpointStatus"],
         instances=instances,
         desired=desired,
-        backlog=_latest(client, endpoint, "ApproximateBacklogSize", now),
-        oldest_age=_latest(client, endpoint, "ApproximateAgeOfOldestRequest", now),
-        expired_today=_sum_of_a_day(client, endpoint, "ExpiredRequests", now),
+        backlog=backlog[-1] if backlog else None,
+        oldest_age=oldest[-1] if oldest else None,
+        expired_today=sum(expired) if expired else None,
         problems=tuple(_scaling_problems(settings, client)),
         changes=tuple(_changes(settings, client, described)),
     )
@@ -76,9 +80,7 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
     if target["MinCapacity"] > 0:
         what = f"it never sleeps: MinCapacity is {target['MinCapacity']}."
         yield Problem("never_sleeps", what, settings.endpoint, remedy)
-    policies = {
-        each["PolicyName"]: each for each in scaling_policies(client("application-autoscaling"), settings.resource)
-    }
+    policies = {each["PolicyName"]: each for each in scaling_policies(client, settings.endpoint)}
     for name, wanted in ((TRACKING_POLICY, settings.tracking_policy()), (STEP_POLICY, settings.step_policy())):
         effect = "it does not follow its queue" if name == TRACKING_POLICY else "nothing starts it for a short queue"
         if name not in policies:
@@ -90,10 +92,12 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
     alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
     arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
     if not alarms or arn not in alarms[0].get("AlarmActions", ()):
-        what = f"no alarm {settings.alarm} calls {STEP_POLICY}: nothing starts it for a short queue."
+        what = (
+            f"no alarm {wake_alarm_name(settings.endpoint)} calls {STEP_POLICY}: nothing starts it for a short queue."
+        )
         yield Problem("alarm_missing", what, settings.endpoint, remedy)
     elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
-        what = f"alarm {settings.alarm} is not as deployed: it scales out late or never."
+        what = f"alarm {wake_alarm_name(settings.endpoint)} is not as deployed: it scales out late or never."
         yield Problem("alarm_differs", what, settings.endpoint, remedy)
 
 
@@ -111,26 +115,15 @@ def _has(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def _latest(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
-    points = _points(client, endpoint, metric, now - timedelta(minutes=10), now, "Average", 60)
-    return points[-1] if points else None
-
-
-def _sum_of_a_day(client: Client, endpoint: str, metric: str, now: datetime) -> float | None:
-    points = _points(client, endpoint, metric, now - timedelta(days=1), now, "Sum", 3600)
-    return sum(points) if points else None
-
-
-def _points(
-    client: Client, endpoint: str, metric: str, start: datetime, end: datetime, statistic: str, period: int
-) -> list[float]:
+def _points(client: Client, endpoint: str, metric: str, now: datetime, statistic: str, **back: float) -> list[float]:
+    """One value a period (a minute, of a day an hour), the latest last; `back` is how far, as a timedelta takes it."""
     answer = client("cloudwatch").get_metric_statistics(
         Namespace="AWS/SageMaker",
         MetricName=metric,
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
-        StartTime=start,
-        EndTime=end,
-        Period=period,
+        StartTime=now - timedelta(**back),
+        EndTime=now,
+        Period=3600 if "days" in back else 60,
         Statistics=[statistic],
     )
     points = sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])
@@ -141,22 +134,12 @@ def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, An
     """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
     created = described["CreationTime"]
     yield _aware(created), 1
-    scaling = client("application-autoscaling")
-    request: dict[str, Any] = {
-        "ServiceNamespace": NAMESPACE,
-        "ResourceId": settings.resource,
-        "ScalableDimension": DIMENSION,
-    }
+    listing = pages(client("application-autoscaling").describe_scaling_activities, **settings.scaled())
     found = []
-    while True:
-        page = scaling.describe_scaling_activities(**request)
-        for activity in page["ScalingActivities"]:
-            told = re.search(r"desired instance count to (\d+)", activity["Description"])
-            if told and activity["StatusCode"] not in _WITHOUT_EFFECT:
-                found.append((_aware(activity["StartTime"]), int(told[1])))
-        if not page.get("NextToken"):
-            break
-        request["NextToken"] = page["NextToken"]
+    for activity in (each for page in listing for each in page["ScalingActivities"]):
+        count = re.search(r"desired instance count to (\d+)", activity["Description"])
+        if count and activity["StatusCode"] not in _WITHOUT_EFFECT:
+            found.append((_aware(activity["StartTime"]), int(count[1])))
     yield from sorted(found)
 
 

@@ -18,9 +18,8 @@ from batchcast.engine.server.model_server import ModelCommand
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
-from batchcast.serving.realtime import ask_all, ask_url
+from batchcast.serving.realtime import ask_model
 from batchcast.session.session import LOCAL_START_SECONDS
-from batchcast.session.workspace_models import served_model
 from batchcast.steps.contract.answer import pick_answer
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
@@ -78,7 +77,10 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         root = Path(folder)
         store = DirectoryStore(root / "s3")
-        store.write("s3://parity/input/part-00000.jsonl", b"".join(_line(record) for record in sample))
+        store.write(
+            "s3://parity/input/part-00000.jsonl",
+            b"".join(PLAIN_TEXT.request([one.item_id], [one.body]) + b"\n" for one in sample),
+        )
         options = TransformOptions(start_seconds=LOCAL_START_SECONDS)
         sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store, options=options)
         sagemaker.create_transform_job(**_job(max(len(record.body) for record in sample), concurrency))
@@ -88,18 +90,14 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
             what = f"the transform job ended {job['TransformJobStatus']}: {job.get('FailureReason', '')}"
             remedy = "Run `check-container` with this command."
             raise ModelError(Problem("batch_side", f"{what.rstrip('.')}.", command, remedy))
-        return _answers(store.read("s3://parity/output/part-00000.jsonl.out"))
+        documents = _whole_documents(store.read("s3://parity/output/part-00000.jsonl.out"), PLAIN_REQUEST)
+        return {document.item_ids[0]: json.dumps(document.answer).encode() for document in documents}
 
 
 def answers_outside_batch(command: str, sample: Sequence[SampledRecord]) -> dict[str, bytes | None]:
     """What the server that `command` starts says when nothing tells it that it works in a batch."""
-    with served_model(ModelCommand(command=command)) as url:
-        answers = ask_all(ask_url(url), [record.body for record in sample], concurrency=1)
+    answers = ask_model(ModelCommand(command=command), [record.body for record in sample], concurrency=1)
     return {record.item_id: answer.body for record, answer in zip(sample, answers, strict=True)}
-
-
-def _line(record: SampledRecord) -> bytes:
-    return PLAIN_TEXT.request([record.item_id], [record.body]) + b"\n"
 
 
 def _job(longest: int, concurrency: int) -> dict[str, Any]:
@@ -115,11 +113,6 @@ def _job(longest: int, concurrency: int) -> dict[str, Any]:
         "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": 1},
     }
     return with_request(job)
-
-
-def _answers(data: bytes) -> dict[str, bytes | None]:
-    documents = _whole_documents(data, PLAIN_REQUEST)
-    return {document.item_ids[0]: json.dumps(document.answer).encode() for document in documents}
 
 
 def _whole_documents(data: bytes, request: Request) -> list[Document]:

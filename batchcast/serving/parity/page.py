@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 import numpy as np
 
 from batchcast.serving.parity.parity import Compared, Parity, numbers_of
+from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import forecast_chart
-from batchcast.steps.report.style import STYLE
+from batchcast.steps.report.html import html_figure, html_page, html_table
 
 _LISTED, _PLOTS = 200, 6
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 200, 44, 8, 10, 26
@@ -45,12 +45,7 @@ def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
         _differences(parity),
         _sample(parity.compared),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}{_MORE_STYLE}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return html_page(title, "".join(body), _MORE_STYLE)
 
 
 def _distances(parity: Parity) -> str:
@@ -93,14 +88,12 @@ def _plots(parity: Parity) -> str:
     for one in sorted(different or parity.compared, key=lambda each: -(each.distance or 0))[:_PLOTS]:
         lines = {name: np.array(numbers_of(answer)) for name, answer in (("naive", one.endpoint), ("model", one.batch))}
         if all(len(line) for line in lines.values()):
-            longest = max(len(line) for line in lines.values())
-            lines = {
-                name: np.pad(line, (0, longest - len(line)), constant_values=np.nan) for name, line in lines.items()
-            }
+            longest = max(map(len, lines.values()))
+            for name, line in lines.items():
+                lines[name] = np.pad(line, (0, longest - len(line)), constant_values=np.nan)
             chart = forecast_chart(f"Answers for {one.record.item_id}", ["first", "last"], lines)
             far = f", {_apart(one.distance)} apart" if one.distance else ""
-            head = f"<b>{escape(one.record.item_id)}</b><br>{escape(one.record.stratum)}{far}"
-            figures.append(f"<figure><figcaption>{head}</figcaption>{chart}</figure>")
+            figures.append(html_figure(one.record.item_id, f"{one.record.stratum}{far}", chart))
     legend = '<p class="legend"><span class="model">batch</span><span class="naive">endpoint</span></p>'
     head = f"<h2>{'The answers that are furthest apart' if different else 'Some of the answers'}</h2>"
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>' if figures else ""
@@ -122,12 +115,12 @@ def _differences(parity: Parity) -> str:
             (each.item_id, each.kind, each.where, each.expected, each.found, f"{more:,}" if more else "")
             for each, more in firsts[:_LISTED]
         ]
-        table = _table(("Item", "Kind", "First", "Endpoint", "Batch", "More of it"), rows)
+        table = html_table(("Item", "Kind", "First", "Endpoint", "Batch", "More of it"), rows)
         listed = f"<p>The first {_LISTED} of {len(firsts):,} rows.</p>" if len(firsts) > _LISTED else ""
         parts.append(f"<section><h2>What is different</h2><ul>{kinds}</ul>{listed}{table}</section>")
     if contradictions:
         twice = [(each.item_id, each.where, each.expected, each.found) for each in contradictions[:_LISTED]]
-        table = _table(("Item", "Where", "First answer", "Second answer"), twice)
+        table = html_table(("Item", "Where", "First answer", "Second answer"), twice)
         parts.append(f"<section><h2>Where the endpoint contradicts itself</h2>{table}</section>")
     return "".join(parts)
 
@@ -136,15 +129,4 @@ def _sample(compared: Sequence[Compared]) -> str:
     counted = Counter(one.record.stratum for one in compared)
     wrong = Counter(one.record.stratum for one in compared if one.differences)
     rows = [(name, f"{count:,}", f"{wrong[name]:,}") for name, count in counted.most_common()]
-    return f"<section><h2>The sample</h2>{_table(('Records', 'Compared', 'Different'), rows)}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"
+    return f"<section><h2>The sample</h2>{html_table(('Records', 'Compared', 'Different'), rows)}</section>"

@@ -160,14 +160,12 @@ def _named(
         return [AnswerDifference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
     if all(each.kind == "value" for each in differences):
         mine, theirs = dict(numbers(expected, "")), dict(numbers(found, ""))
-        decimals = _rounded_to(mine, theirs, tolerance)
-        if decimals is not None:
-            told = _rounded(decimals)
-            return [replace(each, kind="rounding", found=f"{each.found}, {told}") for each in differences]
-        decimals = _rounded_to(theirs, mine, tolerance)
-        if decimals is not None:
-            told = _rounded(decimals)
-            return [replace(each, kind="rounding", expected=f"{each.expected}, {told}") for each in differences]
+        for exact, rounded, side in ((mine, theirs, "found"), (theirs, mine, "expected")):
+            decimals = _rounded_to(exact, rounded, tolerance)
+            if decimals is not None:
+                how = f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
+                changes = [{side: f"{getattr(each, side)}, {how}"} for each in differences]
+                return [replace(each, kind="rounding", **own) for each, own in zip(differences, changes, strict=True)]
     return differences
 
 
@@ -186,10 +184,6 @@ def _nameless(answer: object) -> object:
     if isinstance(answer, dict):
         return {key: value for key, value in answer.items() if key != ITEM_ID_KEY}
     return answer
-
-
-def _rounded(decimals: int) -> str:
-    return f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
 
 
 def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: NumberTolerance) -> int | None:

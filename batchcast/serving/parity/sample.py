@@ -9,7 +9,6 @@ from typing import Any
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
-from batchcast.steps.contract.template import RowList
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import BODY_KEY, PLAIN_TEXT
 
@@ -59,8 +58,11 @@ def _strata(
     if contract is not None:
         ahead = contract.row_lists("future")
         past = contract.row_lists("history")
-        strata["with events ahead"] = _most(places, lambda place: _events(documents[place], ahead))
-        strata["new"] = sorted(places, key=lambda place: (_days(documents[place], past), place))
+        strata["with events ahead"] = _most(
+            places, lambda place: sum(_count(part.rows(documents[place]), _is_event) for part in ahead)
+        )
+        days = {place: max((len(part.rows(documents[place])) for part in past), default=0) for place in places}
+        strata["new"] = sorted(places, key=lambda place: (days[place], place))
     strata["longest"] = sorted(places, key=size, reverse=True)
     strata["shortest"] = sorted(places, key=size)
     return strata
@@ -80,13 +82,9 @@ def _count(value: Any, test: Callable[[Any], bool]) -> int:
     return int(test(value))
 
 
-def _events(document: Mapping[str, Any], lists: Sequence[RowList]) -> int:
-    """Numbers and flags of the forecast days that are not zero."""
-    return sum(_count(part.rows(document), lambda value: not isinstance(value, str) and bool(value)) for part in lists)
-
-
-def _days(document: Mapping[str, Any], lists: Sequence[RowList]) -> int:
-    return max((len(part.rows(document)) for part in lists), default=0)
+def _is_event(value: Any) -> bool:
+    """A number or a flag of a forecast day that is not zero."""
+    return not isinstance(value, str) and bool(value)
 
 
 def open_line(line: bytes) -> tuple[str, bytes]:

@@ -135,30 +135,12 @@ function showFormula(row) {
     `$${prices.transform} = ${moneyText(cost)} a week;  × ${data.weeks_per_month} = ${moneyText(cost * data.weeks_per_month)} a month`;
 }
 
-// How the input files go round the instances: what planner/warnings.py says of it.
-function fileCautions() {
-  const said = [];
-  const { instances } = state;
-  const files = data.shards[state.concurrency - 1][instances - 1];
-  const busiest = data.conditions.busiest_share;
-  if (busiest > 1)
-    said.push(`Uneven: the busiest instance of an earlier run had ${busiest.toFixed(1)} times an even share of the files, and the page counts with it.`);
-  if (files === 1 && instances > 1)
-    said.push(`One file: SageMaker does not split it over instances. One works, ${instances - 1} idle and are paid.`);
-  else if (files < instances)
-    said.push(`${files} files on ${instances} instances: ${instances - files} idle and are paid.`);
-  else if (files % instances)
-    said.push(`${files} files on ${instances} instances: some get ${Math.ceil(files / instances)}, the mean is ${(files / instances).toFixed(1)}.`);
-  return said;
-}
-
+// What planner/plan/warnings.py says of these files, requests and instances; the first letter begins a sentence here.
 function warningsOf(row) {
-  const said = fileCautions();
-  const speed = data.capacity[state.concurrency - 1];
-  if (data.cap.tested === null && state.concurrency > 1)
-    said.push(`${state.concurrency} requests in flight were never measured with this model; <code>tune</code> measures what they bring.`);
-  if (speed < 0.8 * state.concurrency)
-    said.push(`Saturated: ${state.concurrency} requests in flight do the work of ${speed.toFixed(1)}.`);
+  const { files, concurrency, instances } = data.warnings;
+  const shards = data.shards[state.concurrency - 1][state.instances - 1];
+  const said = [...(files[`${shards}/${state.instances}`] || []), ...concurrency[state.concurrency - 1], ...instances[state.instances - 1]]
+    .map((words) => words[0].toUpperCase() + words.slice(1).replace(/`([^`]*)`/g, "<code>$1</code>"));
   const even = (data.endpoint.hours / state.instances - data.cold_start_minutes / 60) * 3600 * state.instances * state.concurrency / data.inputs.requests;
   said.push(row.cost > data.endpoint.cost
     ? `More expensive than the endpoint that is always on; the plain formula has it cheaper below ${secondsText(Math.max(even, 0.001))} a request.`
@@ -166,8 +148,6 @@ function warningsOf(row) {
   const whole = (data.inputs.requests * state.seconds) / 3600;
   said.push(`An endpoint client with one request at a time needs ${hoursText(whole)}, with ${data.endpoint.requests} in flight ` +
     `${hoursText(whole / data.endpoint.requests)}, if that many are answered as fast as one.`);
-  if (data.inputs.quota === null || data.inputs.quota < state.instances)
-    said.push(`Check the quota “${data.inputs.instance_type} for transform job usage”: ${state.instances} are needed, new accounts often have 0 to 8.`);
   const age = Math.floor((Date.now() - Date.parse(data.price.as_of)) / 86400000);
   if (age > data.price.stale_days) said.push(`The price is ${age} days old: <code>prices refresh --region ${data.inputs.region}</code>.`);
   return said;

@@ -9,18 +9,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batchcast.cli.terminal import plain_table
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.actual import PlanComparison
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
 from batchcast.planner.arithmetic.workload import Workload
-from batchcast.planner.plan.plan import Plan
+from batchcast.planner.plan.plan import Plan, plain_job
+from batchcast.serving.choice import WAYS, Choice
 
 
 def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     """Scenarios, what the batch run is made of, warnings, formula and price."""
-    inputs = plan.inputs
+    inputs, rate = plan.inputs, plan.inputs.rate
     workload = inputs.workload
     console.print(
         f"\n{workload.items:,} records{_together(workload)} of {workload.seconds:g} s"
@@ -30,9 +32,13 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     console.print(_scenarios_table(plan, plain))
     if not plain:
         console.print(_parts(next(one for one in plan.scenarios if one.name == "batch"), inputs))
-        _print_list(console, "Warnings", list(_warnings(plan)))
+        if warnings := list(_warnings(plan)):
+            console.print("[bold yellow]Warnings[/]")
+            console.print(Group(*(Padding(f"- {text}", (0, 0, 0, 1)) for text in warnings)))
+            console.print()
     console.print(_formula(inputs))
-    console.print(_price(inputs), style="dim")
+    price = f"{inputs.instance_type}, {inputs.region}, ${rate.usd:g} an hour, {rate.confidence}, as of {rate.as_of}."
+    console.print(f"Price: {price}", style="dim")
 
 
 def _together(workload: Workload) -> str:
@@ -42,38 +48,38 @@ def _together(workload: Workload) -> str:
 
 def candidates_table(candidates: Sequence[Candidate]) -> Table:
     """Configurations, one a row."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Type", "Instances", "In flight", "Wall P50", "Wall P95", "Cost a run"):
-        table.add_column(name, justify="left" if name == "Type" else "right")
+    heads = ("Type", "Instances", "In flight", "Wall P50", "Wall P95", "Cost a run")
+    table = plain_table(*heads, numbers=range(1, 6))
     for one in candidates:
         run = one.scenario
-        table.add_row(
-            one.instance_type,
-            str(one.instances),
-            str(one.concurrency),
-            hours_text(run.wall_hours),
-            hours_text(run.p95),
-            f"${run.cost_usd:,.2f}",
-        )
+        cells = (str(one.instances), str(one.concurrency), hours_text(run.wall_hours), hours_text(run.p95))
+        table.add_row(one.instance_type, *cells, _dollars(run.cost_usd))
     return table
 
 
 def comparison_table(compared: Sequence[PlanComparison]) -> Table:
     """The plan beside what happened."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range"):
-        table.add_column(name, justify="right" if name else "left")
+    table = plain_table("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range", numbers=range(1, 6))
     for one in compared:
         text = hours_text if one.unit == "h" else _dollars
-        table.add_row(
-            one.name,
-            text(one.planned),
-            f"{text(one.p5)} to {text(one.p95)}",
-            text(one.actual),
-            f"{one.error_percent:+.1f} %",
-            "yes" if one.within else "no",
-        )
+        planned = (text(one.planned), f"{text(one.p5)} to {text(one.p95)}", text(one.actual))
+        table.add_row(one.name, *planned, f"{one.error_percent:+.1f} %", "yes" if one.within else "no")
     return table
+
+
+def print_choice(console: Console, choice: Choice, ad_hoc_requests: int) -> None:
+    """What each way costs and takes, what is against it, and which rule decided."""
+    table = plain_table("Way", "Weekly run, P95", "Ad hoc", "A week", "", numbers=range(1, 4))
+    for way in choice.ways:
+        minutes = "none" if way.ad_hoc_minutes is None else f"{way.ad_hoc_minutes:.1f} min"
+        style = "bold green" if way.name == choice.name else "dim" if way.reasons else ""
+        row = (way.name, f"{way.weekly_hours:.1f} h", minutes, _dollars(way.usd_a_week))
+        table.add_row(*row, "; ".join(way.reasons) or WAYS[way.name], style=style)
+    console.print()
+    console.print(table)
+    console.print(f"\n[bold]{choice.name}[/]: {WAYS[choice.name]}.")
+    requests = f"{ad_hoc_requests} ad-hoc request{'' if ad_hoc_requests == 1 else 's'} a week"
+    console.print(f"The rule that decided: {choice.rule} Counted with {requests}.")
 
 
 def hours_text(hours: float) -> str:
@@ -91,10 +97,8 @@ def _dollars(usd: float) -> str:
 
 
 def _scenarios_table(plan: Plan, plain: bool) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Way to run the week")
-    for name in ("Compute", "Wall-clock", *([] if plain else ["P5 to P95"]), "Instance h", "A week", "A month"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ("Compute", "Wall-clock", *([] if plain else ["P5 to P95"]), "Instance h", "A week", "A month")
+    table = plain_table("Way to run the week", *names, numbers=range(1, 7), whole=range(1, 7))
     cheapest = min(one.cost_usd for one in plan.scenarios)
     for one in plan.scenarios:
         cost = Text(f"${one.cost_usd:,.2f}", style="bold green" if one.cost_usd == cheapest else "")
@@ -133,32 +137,12 @@ def _warnings(plan: Plan) -> Iterator[str]:
         yield f"[bold]prices[/]: {text}"
 
 
-def _print_list(console: Console, heading: str, texts: Sequence[str]) -> None:
-    if texts:
-        console.print(f"[bold yellow]{heading}[/]")
-        console.print(Group(*(Padding(f"- {text}", (0, 0, 0, 1)) for text in texts)))
-        console.print()
-
-
 def _formula(inputs: PlanInputs) -> str:
     workload = inputs.workload
-    hours = formula.for_the_job(
-        items=workload.requests,
-        seconds=workload.seconds,
-        instances=inputs.instances,
-        concurrency=inputs.concurrency,
-        usd_per_hour=inputs.rate.of("Tsform"),
-    )
+    hours = plain_job(inputs, inputs.instances, "Tsform")
     return (
         f"Formula: {workload.requests:,} x {workload.seconds:g} s / ({inputs.instances} x {inputs.concurrency}) / 3600 "
         f"= {hours.compute_hours:.4f} h; + {formula.COLD_START_MINUTES:g} min = {hours.wall_hours:.4f} h; "
         f"x {inputs.instances} x ${inputs.rate.of('Tsform'):g} = ${hours.cost_usd:,.2f} a week; "
         f"x {formula.WEEKS_PER_MONTH} = ${hours.cost_usd_month:,.2f} a month."
-    )
-
-
-def _price(inputs: PlanInputs) -> str:
-    rate = inputs.rate
-    return (
-        f"Price: {inputs.instance_type}, {inputs.region}, ${rate.usd:g} an hour, {rate.confidence}, as of {rate.as_of}."
     )

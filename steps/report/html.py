@@ -1,10 +1,12 @@
-"""The style sheet of the report page."""
+"""What all pages share: the head with the style sheet, tables and figures. Every text that comes in is escaped."""
 
 from __future__ import annotations
 
-__all__ = ["STYLE"]
+from collections.abc import Iterable, Sequence
 
-STYLE = """
+from batchcast.steps.plain_text import html_text as escape
+
+_STYLE = """
 :root { color-scheme: light dark; --text: #1c2430; --soft: #566072; --line: #dfe3ea; --back: #f5f6f8; --card: #fff;
   --ok: #1a7f4b; --warn: #a15c00; --bad: #b3261e; --retry: #2457b5; --model: #2457b5; --naive: #8a93a3;
   --actual: #1c2430; }
@@ -53,3 +55,29 @@ th { color: var(--soft); font-weight: 600; border-top: 0; }
   td::before { content: attr(data-label) " "; color: var(--soft); font-size: .8rem; display: block; } }
 @media print { body { background: none; } header, section { break-inside: avoid; } }
 """
+
+
+def html_page(title: str, body: str, more_style: str = "") -> str:
+    """A whole page that needs nothing else; `body` is HTML."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}{more_style}</style></head><body><main>{body}</main></body></html>\n"
+    )
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table that a narrow screen shows as a list: each cell knows its column's name."""
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>"
+        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def html_figure(name: str, caption: str, chart: str) -> str:
+    """A chart below its name and its caption; `chart` is SVG."""
+    return f"<figure><figcaption><b>{escape(name)}</b><br>{escape(caption)}</figcaption>{chart}</figure>"

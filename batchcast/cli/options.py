@@ -1,0 +1,67 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchcast.pipelines.settings import BuildSettings
+from batchcast.steps.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from batchcast.runs.run_record import PastRun
+    from batchcast.session.session import Session
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+PIPELINE_NAME = BuildSettings().pipeline_name
+NAME_OPTION = click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+PARAMETER_OPTION = click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter."
+)
+SERVER_OPTION = click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}.")
+URL_OPTION = click.option("--model-url", metavar="URL", help="A model server that is already running.")
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+class OutputFile(click.Path):
+    """A file that is written when the work is done: refused before the work where it could not be written after it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        assert isinstance(path, Path)
+        # Directories that are not there yet are made with the file.
+        folder = next(each for each in path.absolute().parents if each.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            self.fail(f"{str(folder)!r} is no directory that can be written to.", param, ctx)
+        return path
+
+
+def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, PastRun]:
+    """A run of the pipeline `name`, without an id the one that was started last; `where` are the session's options."""
+    from batchcast.runs.run_record import find_run, latest_run
+    from batchcast.session.session import open_session
+
+    session = open_session(**where)
+    run = find_run(session, name, run_id) if run_id else latest_run(session, name)
+    if run is None:
+        raise ConfigError(Problem("no_run", f"pipeline {name} has not run yet.", remedy="`start` it."))
+    return session, run
