@@ -12,10 +12,13 @@ import pyarrow as pa
 
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
+from batchcast.steps.checks.scorecard import score_past_runs
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.outcome.approval import Approval
+from batchcast.steps.outcome.comparison import Comparison
 from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, whole_table
 from batchcast.steps.outcome.reconcile import Reconciliation
@@ -41,6 +44,7 @@ class PublishRun:
     contract: ModelContract
     expected: Expected
     approval: Approval | None = None
+    scores: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     @property
     def has_chosen_items(self) -> bool:
@@ -51,6 +55,22 @@ class PublishRun:
         """Whether this run has so few of the last one's items that something must be wrong, or on purpose."""
         least = last_run.items * (1 - self.arguments.systemic_failure_percent / 100)
         return bool(self.records.num_rows < least)
+
+    def score_before(self, compared: Comparison, last_run: LastRun | None) -> list[dict[str, Any]]:
+        """How the runs before did, by what is known since the last one; a few chosen items do not tell."""
+        if self.has_chosen_items or not compared.before.size:
+            return []
+        return score_past_runs(
+            self.store,
+            self.arguments.publish_uri,
+            last_run,
+            run_date=self.manifest.run_date,
+            frequency=parse_frequency(self.manifest.frequency),
+            season=self.manifest.season,
+            item_ids=self.records["item_id"],
+            expected=self.expected,
+            compared=compared,
+        )
 
     @property
     def sent(self) -> SentRecords:
@@ -90,6 +110,7 @@ def publish_run(
         "merged": None,
         "flagged_items": len({flag.item_id for flag in checked.flags if flag.item_id}),
         "measured": checked.measured,
+        "scores": run.scores,
         "approved": run.approval and run.approval.as_dict(),
         "parameters": dict(run.manifest.parameters),
         "contract_sha256": run.manifest.contract_sha256,
@@ -135,6 +156,7 @@ def _merged(last_run: LastRun, mine: Mapping[str, Any], forecasts: pa.Table, who
         "parameters": {**mine["parameters"], "items_uri": last_run.manifest["parameters"]["items_uri"]},
         # A few items say nothing of what is usual for all of them.
         "measured": {},
+        "scores": last_run.manifest.get("scores", []),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
+from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import flag_words
@@ -105,7 +106,11 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     baseline = read_baseline(paths.input("manifest"))
     compared = arrange(baseline, item_ids, targets, len(run.expected.dates), run.manifest.season)
-    checked = _check(run, found, points, outputs, compared, last_run)
+    run = dataclasses.replace(run, scores=run.score_before(compared, last_run))
+    earlier = scored_runs(store, arguments.publish_uri, last_run, run.manifest.run_date)
+    weeks = [(each.run_date, each.manifest.get("scores", [])) for each in earlier]
+    card = scorecard([(run.manifest.run_date, run.scores), *weeks])
+    checked = _check(run, found, points, outputs, compared, last_run, card)
     wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]
     decision = decide(found.findings(wrong, None if requests is None else requests.values()), _tolerance(run))
     publication, carried_forward = None, 0
@@ -124,6 +129,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         arguments=arguments,
         score=_score(run, found, points, compared),
         carried_forward=carried_forward,
+        card=card,
     )
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
     _write_reports(run, found, summary, page)
@@ -209,6 +215,7 @@ def _check(
     outputs: Mapping[tuple[int, str], Path],
     compared: Comparison,
     last_run: LastRun | None,
+    card: Mapping[str, Any],
 ) -> CheckedForecasts:
     item_ids = run.records["item_id"]
     known = {(0, f"{shard.name}.out") for shard in run.manifest.shards}
@@ -233,7 +240,7 @@ def _check(
         compared=compared,
         columns=dict(zip(run.expected.targets, points_columns, strict=True)),
         checks=run.contract.checks,
-        others=[*unexpected, *fewer],
+        others=[*unexpected, *fewer, *(worse_than_naive(card) if run.scores else ())],
     )
 
 

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "Close a run that is held for how its forecasts look: nobody can approve it any more.",
         ),
         "published": ("publish.published", "List the published runs."),
+        "scorecard": ("publish.published", "Show how good the published forecasts were, by what is known since."),
         "rollback": ("publish.published", "Let readers see an earlier published run again."),
         "prune": ("publish.published", "Remove old published runs, never the one readers see."),
     },

@@ -32,6 +32,7 @@ CHECKS: Mapping[str, Check] = {
     "leaked_actuals": Check("the answers are the actual values, which no forecast can be", "hold"),
     "naive_copy": Check("the answers are the last season once more", "warn"),
     "fewer_items": Check("far fewer items than the last published run", "warn"),
+    "worse_than_naive": Check("two weeks in a row the seasonal naive would have been better than the model", "warn"),
     "unexpected_output": Check("an output object that belongs to no record of this run", "warn"),
     "item_change": Check("a forecast far from the last run's, by far more than other items' are", "warn"),
     "repeated_answer": Check("the same values as another item whose history differs", "warn"),

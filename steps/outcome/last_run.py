@@ -22,7 +22,17 @@ from batchcast.steps.publish.publication import Pointer, publication_uri, read_p
 from batchcast.steps.store.documents import parse_table
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
-__all__ = ["GATE_PAIRS", "LastRun", "forecasts_of", "read_last_run", "reference_run", "values_of", "whole_table"]
+__all__ = [
+    "GATE_PAIRS",
+    "LastRun",
+    "current_run",
+    "earlier_runs",
+    "forecasts_of",
+    "read_last_run",
+    "reference_run",
+    "values_of",
+    "whole_table",
+]
 
 GATE_PAIRS = 12
 """How many earlier runs say what is usual, at most."""
@@ -57,6 +67,13 @@ def read_last_run(store: ObjectStore, publish_uri: str, run_id: str, run_date: d
         )
         previous = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer and earlier else None
     return _published(store, publish_uri, previous)
+
+
+def current_run(store: ObjectStore, publish_uri: str) -> LastRun | None:
+    """The publication that readers see; None without any that is readable."""
+    pointer = _readable_pointer(store, publish_uri)
+    named = {"run_id": pointer.run_id, "run_date": pointer.run_date.isoformat()} if pointer else None
+    return _published(store, publish_uri, named)
 
 
 def _published(store: ObjectStore, publish_uri: str, named: Mapping[str, str] | None) -> LastRun | None:
@@ -125,16 +142,24 @@ def reference_run(store: ObjectStore, publish_uri: str, last_run: LastRun | None
     """
     reference: LastRun | None = None
     measured: list[Any] = []
-    for _ in range(_LONGEST_CHAIN):
-        if last_run is None or len(measured) == GATE_PAIRS:
-            break
-        approved = last_run.manifest.get("approved")
+    for run in earlier_runs(store, publish_uri, last_run):
+        approved = run.manifest.get("approved")
         if approved is None or approved["as_reference"]:
-            reference = reference or last_run
-            if "measured" in last_run.manifest:
-                measured.append(last_run.manifest["measured"])
-        last_run = _published(store, publish_uri, last_run.manifest["previous"])
+            reference = reference or run
+            if "measured" in run.manifest:
+                measured.append(run.manifest["measured"])
+        if len(measured) == GATE_PAIRS:
+            break
     return reference, measured
+
+
+def earlier_runs(store: ObjectStore, publish_uri: str, last_run: LastRun | None) -> Iterator[LastRun]:
+    """The run, the one that was published last before it, and so on."""
+    for _ in range(_LONGEST_CHAIN):
+        if last_run is None:
+            return
+        yield last_run
+        last_run = _published(store, publish_uri, last_run.manifest["previous"])
 
 
 def forecasts_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from batchcast.steps.checks.flags import Flag
@@ -35,8 +35,10 @@ def report(
     arguments: PublishArguments,
     score: dict[str, Any] | None,
     carried_forward: int,
+    card: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The report as JSON. `carried_forward` is the number of items filled up from the last published run."""
+    """The report as JSON. `carried_forward` is the number of items filled up from the last published run, `card` the
+    scorecard."""
     shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
     return {
         "schema": SCHEMA,
@@ -66,6 +68,7 @@ def report(
         "approved": approval and approval.as_dict(),
         "rejected": None,
         "score": score,
+        "scorecard": card,
         "carried_forward": carried_forward,
         "requests": {"first": manifest.totals.requests, "retry": found.retry_requests},
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,

@@ -30,6 +30,7 @@ def report_page(
         _banner(report),
         _coverage(report),
         _score(report),
+        _scorecard(report),
         _plots(expected, item_ids, values, compared),
         _lost(report),
         _flags(report),
@@ -132,6 +133,27 @@ def _score(report: Mapping[str, Any]) -> str:
     more = f"<ul>{targets}</ul>" if len(score["by_target"]) > 1 else ""
     more += "".join(_quantile_scores(name, each) for name, each in (score["quantiles"] or {}).items())
     return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
+
+
+def _scorecard(report: Mapping[str, Any]) -> str:
+    card = report["scorecard"]
+    weeks = [week for week in card["weeks"] if week["wape"] is not None]
+    if not weeks:
+        return ""
+    lines = {
+        name: np.array([week[key] for week in weeks]) for name, key in (("naive", "wape_naive"), ("model", "wape"))
+    }
+    chart = forecast_chart("WAPE by week, of the model and of the seasonal naive", [w["week"] for w in weeks], lines)
+    legend = '<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span></p>'
+    rows = [
+        (str(row["lead"]), f"{row['wape']:.3f}", f"{row['wape_naive']:.3f}", f"{row['bias_share']:+.1%}")
+        for row in card["leads"]
+        if row["wape"] is not None
+    ]
+    table = html_table(("Steps ahead", "WAPE", "Seasonal naive", "Bias"), rows)
+    text = f"Week by week, by what has become known since: {_change(weeks[-1]['wape'], weeks[-1]['wape_naive'])} last."
+    details = f"<details><summary>By steps ahead</summary>{table}</details>"
+    return f"<section><h2>How the last runs did (WAPE)</h2>{legend}{chart}<p>{text}</p>{details}</section>"
 
 
 def _quantile_scores(target: str, scored: Mapping[str, Any]) -> str:

@@ -48,6 +48,33 @@ def published_command(publish_uri: str | None, name: str, as_json: bool, **where
 
 
 @click.command()
+@_publish_options
+@JSON_OPTION
+def scorecard_command(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
+    """Show how good the published forecasts were, by what is known since.
+
+    Each run scores those before it: WAPE of the model and of the seasonal naive, and bias, by run date, by steps ahead
+    and by class of items (A: 80 % of the volume, B: the next 15 %, C: the rest).
+    """
+    from batchcast.runs.scorecard import read_scorecard
+
+    session, uri = _open(publish_uri, name, where)
+    card = read_scorecard(uri, store=session.store)
+    if as_json:
+        echo(json.dumps(card, indent=1))
+        return
+    if not card["runs"]:
+        echo(f"Nothing is known yet of what the runs at {uri} forecast.")
+        return
+    last = card["weeks"][-1]
+    better = "better" if last["error"] <= last["naive_error"] else "worse"
+    echo(f"By what run date {last['week']} knew, the model was {better} than the seasonal naive.")
+    _print_scores(card["runs"], "Run date", "run_date")
+    _print_scores(card["leads"], "Steps ahead", "lead")
+    _print_scores(card["items"], "Items", "items")
+
+
+@click.command()
 @click.option("--to", metavar="RUN_ID", help="The run to name; the one that was replaced by default.")
 @_publish_options
 def rollback_command(to: str | None, publish_uri: str | None, name: str, **where: Any) -> None:
@@ -104,6 +131,15 @@ def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple
         what = f"pipeline {name} has not run yet, so its PublishUri is not known."
         raise ConfigError(Problem("publish_uri", what, "--publish-uri", "Give it."))
     return session, run.parameters["PublishUri"]
+
+
+def _print_scores(rows: Sequence[Mapping[str, Any]], head: str, by: str) -> None:
+    table = plain_table(head, "WAPE", "Naive", "Bias", "Values", numbers=range(1, 5))
+    for row in rows:
+        shares = [row[name] for name in ("wape", "wape_naive", "bias_share")]
+        words = ["-" if share is None else f"{share:.3f}" for share in shares]
+        table.add_row(str(row[by]), *words, f"{row['cells']:,}")
+    stdout_console().print("", table)
 
 
 def _print(runs: Sequence[PublishedRun]) -> None:

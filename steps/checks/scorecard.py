@@ -1,0 +1,155 @@
+"""How good the forecasts of the runs before were, as far as the history knows by now.
+
+Each run scores the steps that became known since the run before it, so that a step of a run is scored once. The sums
+are kept with its publication, and `scorecard` adds them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchcast.steps.checks.flags import Flag
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.frequency import Frequency
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.last_run import LastRun, earlier_runs, values_of
+from batchcast.steps.outcome.quantile_scores import pinball_loss
+from batchcast.steps.store.objects import ObjectStore
+
+__all__ = ["score_past_runs", "scorecard", "scored_runs", "worse_than_naive"]
+
+_CLASSES = {"A": 0.8, "B": 0.95, "C": float("inf")}
+"""The items that make up the first 80 % of the volume, the next 15 %, and the others."""
+_SUMS = ("cells", "actual", "error", "naive_error", "bias", "pinball", "naive_pinball")
+_WEEKS = 2
+
+
+def score_past_runs(
+    store: ObjectStore,
+    publish_uri: str,
+    last_run: LastRun | None,
+    *,
+    run_date: date,
+    frequency: Frequency,
+    season: int,
+    item_ids: pa.ChunkedArray,
+    expected: Expected,
+    compared: Comparison,
+) -> list[dict[str, Any]]:
+    """A row an earlier run, target, lead and class of items: how many values became known since the run before, their
+    sum, and the sums of the errors of the model and of the seasonal naive as of that run's date."""
+    moments = frequency.before(run_date, compared.before.shape[1])
+    rows: list[dict[str, Any]] = []
+    since: int | None = None
+    for run in scored_runs(store, publish_uri, last_run, run_date):
+        if run.run_date not in moments:
+            break
+        origin = moments.index(run.run_date)
+        since = origin + 1 if since is None else since
+        new = range(since, len(moments))
+        if not new:
+            break
+        values, _ = values_of(store, run, item_ids, expected.columns, [moments[at].isoformat() for at in new])
+        if not np.isfinite(values).any():
+            break
+        named = {"run_id": run.run_id, "run_date": run.run_date.isoformat()}
+        rows += [named | row for row in _rows(values, new, origin, season, expected, compared)]
+    return rows
+
+
+def scored_runs(
+    store: ObjectStore, publish_uri: str, last_run: LastRun | None, run_date: date | None = None
+) -> Iterator[LastRun]:
+    """Of each run date before the given one what was published last, the newest first."""
+    seen = {run_date and run_date.isoformat()}
+    for run in earlier_runs(store, publish_uri, last_run):
+        if run.run_date.isoformat() not in seen:
+            seen.add(run.run_date.isoformat())
+            yield run
+
+
+def _add(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """The sums of the rows that have the same value of `by`, in order, with what follows from them.
+
+    WAPE = error / actual, bias = sum of (forecast - actual) / actual; None where the actual values sum up to nothing.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        total = found.setdefault(row[by], {by: row[by], **dict.fromkeys(_SUMS, 0)})
+        total |= {name: total[name] + row[name] for name in _SUMS}
+    for total in found.values():
+        size = total["actual"]
+        shares = {"wape": "error", "wape_naive": "naive_error", "bias_share": "bias"}
+        total |= {name: round(total[of] / size, 6) if size else None for name, of in shares.items()}
+    return [found[key] for key in sorted(found)]
+
+
+def scorecard(weeks: Sequence[tuple[date, Sequence[dict[str, Any]]]]) -> dict[str, Any]:
+    """The sums by `runs` (their run date), `leads` (steps ahead), `items` (their class) and `weeks` (who scored).
+
+    `weeks` are run dates with the rows that their runs have scored, the newest first.
+    """
+    rows = [{**row, "week": week.isoformat()} for week, scored in weeks for row in scored]
+    names = {"runs": "run_date", "leads": "lead", "items": "items", "weeks": "week"}
+    return {name: _add(rows, by) for name, by in names.items()}
+
+
+def worse_than_naive(card: Mapping[str, Any]) -> Iterator[Flag]:
+    """A flag where the model's error was above the naive's in each of the last weeks of a scorecard."""
+    last = card["weeks"][-_WEEKS:]
+    if len(last) == _WEEKS and all(week["error"] > week["naive_error"] for week in last):
+        errors = ", then ".join(f"{week['wape']} against {week['wape_naive']} of the naive" for week in last)
+        yield Flag(kind="worse_than_naive", item_id="", detail=f"WAPE {errors}")
+
+
+def _rows(
+    values: Array, new: range, origin: int, season: int, expected: Expected, compared: Comparison
+) -> Iterator[dict[str, Any]]:
+    place = np.array(new)
+    same = origin - season + 1 + (place - origin - 1) % season
+    for number, (target, at_point) in enumerate(zip(expected.targets, expected.points, strict=True)):
+        actual = compared.before[:, place, number]
+        naive = compared.before[:, same, number] if same.min() >= 0 else np.full_like(actual, np.nan)
+        point = values[:, :, at_point]
+        known = np.isfinite(point) & np.isfinite(actual) & np.isfinite(naive)
+        levels = [(level, values[:, :, at]) for level, at in expected.outputs.quantiles(target)]
+        for name, members in _classes(compared.scale[:, number]).items():
+            for column, at in enumerate(new):
+                cells = known[:, column] & members
+                if not cells.any():
+                    continue
+                true, mine, last = (each[cells, column] for each in (actual, point, naive))
+                losses = [
+                    [pinball_loss(each, true, level) for each in (quantile[cells, column], last)]
+                    for level, quantile in levels
+                ]
+                sums = {
+                    "cells": int(cells.sum()),
+                    "actual": float(np.abs(true).sum()),
+                    "error": float(np.abs(mine - true).sum()),
+                    "naive_error": float(np.abs(last - true).sum()),
+                    "bias": float((mine - true).sum()),
+                    "pinball": sum(loss for loss, _ in losses) * len(true),
+                    "naive_pinball": sum(loss for _, loss in losses) * len(true),
+                }
+                # A manifest is compared byte by byte: the last bits of a sum may differ between machines.
+                rounded = {key: round(value, 6) for key, value in sums.items()}
+                yield {"target": target, "lead": at - origin, "items": name, **rounded}
+
+
+def _classes(scale: Array) -> dict[str, Any]:
+    """Class to which items are in it, by their share of the volume; an item without any is in the last one."""
+    volume = np.nan_to_num(scale)
+    order = np.argsort(-volume, kind="stable")
+    before = np.cumsum(volume[order]) - volume[order]
+    share = np.empty(len(order))
+    share[order] = before / max(float(volume.sum()), 1e-300)
+    low, found = -1.0, {}
+    for name, high in _CLASSES.items():
+        found[name], low = (share >= low) & (share < high), high
+    return found
