@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import write_file
 
 # The form of a capacity curve.
 CapacityKind = Literal["ideal", "assumed", "knee", "usl", "measured"]
@@ -175,8 +175,7 @@ def read_tuning(path: Path) -> Tuning:
 def write_tuning(tuning: Tuning, path: Path) -> None:
     """Whole or not at all."""
     text = tuning.model_dump_json(by_alias=True, indent=1)
-    with whole_file(path, path.absolute().parent) as stream:
-        stream.write(text.encode() + b"\n")
+    write_file(path, text.encode() + b"\n")
 
 
 def check_tuning_fits(

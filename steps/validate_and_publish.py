@@ -44,7 +44,7 @@ from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
-from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
+from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
 
 __all__ = ["HIDDEN_FILE", "main", "validate_and_publish"]
 
@@ -280,8 +280,7 @@ def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str,
     if summary["published"] and not summary["pointer_moved"]:
         files = {HIDDEN_FILE: to_json({"run_id": summary["run_id"], "why": summary["pointer_note"]}), **files}
     for name, data in files.items():
-        with whole_file(directory / name, directory) as stream:
-            stream.write(data)
+        write_file(directory / name, data)
 
 
 def _store_reports(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore) -> None:

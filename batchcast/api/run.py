@@ -12,7 +12,7 @@ from batchcast.runs.follow import ENDED, ExecutionView, view
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.rerun import rerun_of_the_rest
 from batchcast.runs.run_lock import check_no_overlap
-from batchcast.runs.run_record import PastRun, find_run
+from batchcast.runs.run_record import RunRecord, find_run
 from batchcast.runs.start import start_run, started_status, stop_run
 from batchcast.runs.watch.logs import job_log
 from batchcast.runs.watch.run_and_wait import Display, ProgressOf, show_nothing, start_in_workspace, wait_for_run
@@ -109,7 +109,7 @@ class Run:
         publish_uri = self._record().parameters["PublishUri"]
         return read_forecasts(publish_uri, run_id=self.run_id, store=self._session.store, **selection)
 
-    def _record(self) -> PastRun:
+    def _record(self) -> RunRecord:
         return find_run(self._session, self._pipeline_name, self.run_id)
 
 

@@ -13,7 +13,7 @@ from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.runs.run_record import PastRun
+    from batchcast.runs.run_record import RunRecord
     from batchcast.session.session import Session
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -55,7 +55,7 @@ class OutputFile(click.Path):
         return path
 
 
-def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, PastRun]:
+def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, RunRecord]:
     """A run of the pipeline `name`, without an id the one that was started last; `where` are the session's options."""
     from batchcast.runs.run_record import find_run, latest_run
     from batchcast.session.session import open_session

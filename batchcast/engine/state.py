@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from batchcast.steps.errors import DataError
 from batchcast.steps.store.documents import parse_document
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import atomic_write
 
 Record = dict[str, Any]
 
@@ -56,7 +56,7 @@ class RecordFolder:
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
         """Create or replace a record."""
-        with whole_file(self._file(name), self.folder, sync=self._lasting) as stream:
+        with atomic_write(self._file(name), self.folder, sync=self._lasting) as stream:
             stream.write(_encoded(record))
 
     def read(self, name: str) -> Record | None:

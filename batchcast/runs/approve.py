@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import CONTRACT_FILE
 from batchcast.steps.errors import ConfigError, Problem
@@ -47,7 +47,7 @@ def decide_stored_run(
     return report
 
 
-def approve_run(run: PastRun, contract: bytes, approval: Approval, now: datetime) -> dict[str, Any]:
+def approve_run(run: RunRecord, contract: bytes, approval: Approval, now: datetime) -> dict[str, Any]:
     """Publish the forecasts of a held run as they are; its new report.
 
     Nothing is transformed, and every record is accounted for again. The first approval of a run is the one that counts:
@@ -65,7 +65,7 @@ def approve_run(run: PastRun, contract: bytes, approval: Approval, now: datetime
     return found
 
 
-def reject_run(run: PastRun, *, by: str, at: str, reason: str) -> dict[str, Any]:
+def reject_run(run: RunRecord, *, by: str, at: str, reason: str) -> dict[str, Any]:
     """Close a held run: it cannot be approved any more; its new report. Raises ConfigError as `approve_run`."""
     report = _held_report(run)
     report["rejected"] = {"by": by, "at": at, "reason": reason}
@@ -74,7 +74,7 @@ def reject_run(run: PastRun, *, by: str, at: str, reason: str) -> dict[str, Any]
     return report
 
 
-def _held_report(run: PastRun) -> dict[str, Any]:
+def _held_report(run: RunRecord) -> dict[str, Any]:
     report = run.report()
     if report is None:
         what = f"run {run.run_id} has no report: it came to no decision."

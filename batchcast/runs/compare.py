@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.runs.published import read_forecasts
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow
@@ -17,7 +17,7 @@ _NAMED = 20
 _GOOD = ("ok", "carried")
 
 
-def compare_runs(before: PastRun, after: PastRun) -> dict[str, Any]:
+def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
     """The whole comparison as JSON. A part that one of the runs does not have is None.
 
     Raises ConfigError when neither run has come so far that there is something to compare.
@@ -130,7 +130,7 @@ def _built(manifest: Any) -> dict[str, Any]:
     return {"run_date": manifest.run_date.isoformat(), **named, "shards": len(manifest.shards)}
 
 
-def _published(run: PastRun, report: Mapping[str, Any] | None) -> pd.DataFrame | None:
+def _published(run: RunRecord, report: Mapping[str, Any] | None) -> pd.DataFrame | None:
     if report is None or not report["published"]:
         return None
     try:

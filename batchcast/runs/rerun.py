@@ -12,7 +12,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import check_parameters
 from batchcast.runs.published import PublishedRun, list_published
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.session.session import Session
 from batchcast.steps.arguments import NONE
 from batchcast.steps.errors import ConfigError, Problem
@@ -24,7 +24,7 @@ from batchcast.steps.store.objects import ObjectStore, join_uri
 _RUNNING = ("Executing", "Stopping")
 
 
-def rerun_of_the_rest(run: PastRun, overrides: Mapping[str, str]) -> dict[str, str]:
+def rerun_of_the_rest(run: RunRecord, overrides: Mapping[str, str]) -> dict[str, str]:
     """The parameters of a run that carries over what `run` has good forecasts of, and runs only the rest.
 
     At most MaxRetryRecords records are each sent alone, so that a bad one takes no other with it.
@@ -47,7 +47,7 @@ def rerun_of_the_rest(run: PastRun, overrides: Mapping[str, str]) -> dict[str, s
     return values.service_values()
 
 
-def rerun_of_items(run: PastRun, overrides: Mapping[str, str], items_uri: str) -> dict[str, str]:
+def rerun_of_items(run: RunRecord, overrides: Mapping[str, str], items_uri: str) -> dict[str, str]:
     """The parameters of a run of these items alone, of the same date unless another is given.
 
     Raises ConfigError before anything starts.
@@ -74,7 +74,7 @@ def put_items(store: ObjectStore, runs_uri: str, data: bytes, where: str) -> str
     return uri
 
 
-def _problems(run: PastRun, manifest: Manifest | None, overrides: Mapping[str, str]) -> Iterator[Problem]:
+def _problems(run: RunRecord, manifest: Manifest | None, overrides: Mapping[str, str]) -> Iterator[Problem]:
     if "ResumeFrom" in overrides:
         yield _set_by_rerun("ResumeFrom")
     if run.status in _RUNNING:

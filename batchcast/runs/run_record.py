@@ -24,7 +24,7 @@ _NAMED_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastRun:
+class RunRecord:
     """One execution of the pipeline; `parameters` has every parameter with the value it had, as text."""
 
     arn: str
@@ -77,7 +77,7 @@ class PastRun:
             return None
 
 
-def find_run(session: Session, pipeline_name: str, run_id: str) -> PastRun:
+def find_run(session: Session, pipeline_name: str, run_id: str) -> RunRecord:
     """The run with that execution id. Raises ConfigError for an unknown one, naming the latest that there are."""
     sagemaker = session.client("sagemaker")
     pipeline = sagemaker.describe_pipeline(PipelineName=pipeline_name)
@@ -92,7 +92,7 @@ def find_run(session: Session, pipeline_name: str, run_id: str) -> PastRun:
         raise ConfigError(Problem("unknown_run", what, "RUN_ID", remedy)) from error
 
 
-def latest_run(session: Session, pipeline_name: str) -> PastRun | None:
+def latest_run(session: Session, pipeline_name: str) -> RunRecord | None:
     """The run that was started last; None when there is none."""
     arns = _latest(session.client("sagemaker"), pipeline_name)
     return _past_run(session, arns[0]) if arns else None
@@ -103,17 +103,17 @@ def _latest(sagemaker: Any, pipeline_name: str) -> list[str]:
     return [each["PipelineExecutionArn"] for each in listed["PipelineExecutionSummaries"]]
 
 
-def _past_run(session: Session, arn: str) -> PastRun:
+def _past_run(session: Session, arn: str) -> RunRecord:
     sagemaker = session.client("sagemaker")
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
     definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
     parameters = defaults_of(json.loads(definition["PipelineDefinition"]))
     for page in pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn):
         parameters |= {each["Name"]: each["Value"] for each in page.get("PipelineParameters", [])}
-    return PastRun(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)
+    return RunRecord(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)
 
 
-def contract_of_run(session: Session, run: PastRun) -> tuple[str, bytes]:
+def contract_of_run(session: Session, run: RunRecord) -> tuple[str, bytes]:
     """Its URI and its bytes; the definition of the execution names it. Raises ObjectMissingError when it is gone."""
     described = session.client("sagemaker").describe_pipeline_definition_for_execution(PipelineExecutionArn=run.arn)
     steps = json.loads(described["PipelineDefinition"])["Steps"]

@@ -27,7 +27,7 @@ from batchcast.engine.server.model_server import (
 )
 from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
 from batchcast.steps.errors import ConfigError, ModelError, Problem
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import write_file
 
 MODELS_FILE = "models.toml"
 _KEYS = ("command", "url")
@@ -60,8 +60,7 @@ def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
         # A JSON string is a TOML string, as long as no character is written as two surrogates.
         lines += [f"[{json.dumps(each)}]", f"{key} = {json.dumps(value, ensure_ascii=False)}"]
     workspace.mkdir(parents=True, exist_ok=True)
-    with whole_file(workspace / MODELS_FILE, workspace) as stream:
-        stream.write("".join(f"{line}\n" for line in lines).encode())
+    write_file(workspace / MODELS_FILE, "".join(f"{line}\n" for line in lines).encode())
 
 
 def check_model(session: WorkspaceSession, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, has_local_storage
 from batchcast.engine.processing.request import processing_problems
-from batchcast.engine.requests.request_check import known_member
+from batchcast.engine.requests.request_check import get_path
 from batchcast.engine.transform.request import transform_problems
 from batchcast.pipelines.requests import JobRequest
 from batchcast.pipelines.tuning import Tuning
@@ -29,31 +29,27 @@ def documented_problems(job: JobRequest) -> Iterator[Problem]:
 
 def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from transform_problems(request)
-    yield from _volume_key(known_member(request, "TransformResources"), "TransformResources")
+    yield from _volume_key(get_path(request, "TransformResources"), "TransformResources")
     yield from _transform_prefixes(request)
     yield from _defaults(request)
 
 
 def _defaults(request: Mapping[str, Any]) -> Iterator[Problem]:
     """What is not set where records are split, and is seldom what is meant."""
-    if known_member(request, "TransformInput", "SplitType") != "Line":
+    if get_path(request, "TransformInput", "SplitType") != "Line":
         return
     if "BatchStrategy" not in request:
         what = "is not set: unless the container says otherwise, a request then has as many records as fit."
         yield Problem("default_strategy", what, "BatchStrategy", "Write SingleRecord or MultiRecord.")
-    output = known_member(request, "TransformOutput", default={})
+    output = get_path(request, "TransformOutput", default={})
     if isinstance(output, Mapping) and "AssembleWith" not in output:
         what = "is not set: the answers are put together without a newline between them."
         yield Problem("default_assembly", what, "TransformOutput.AssembleWith", "Write Line.")
 
 
 def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
-    instance_type = known_member(resources, "InstanceType")
-    if (
-        isinstance(instance_type, str)
-        and known_member(resources, "VolumeKmsKeyId")
-        and has_local_storage(instance_type)
-    ):
+    instance_type = get_path(resources, "InstanceType")
+    if isinstance(instance_type, str) and get_path(resources, "VolumeKmsKeyId") and has_local_storage(instance_type):
         what = f"{instance_type} keeps data on NVMe disks of its own, which take no key."
         remedy = "Leave the key out or choose a type without local storage."
         yield Problem("volume_key", what, f"{where}.VolumeKmsKeyId", remedy)
@@ -61,9 +57,9 @@ def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
 
 def _transform_prefixes(request: Mapping[str, Any]) -> Iterator[Problem]:
     """The input is a string match, and what a job writes must not be what it, or the next one, reads."""
-    source = known_member(request, "TransformInput", "DataSource", "S3DataSource")
-    kind, uri = known_member(source, "S3DataType"), known_member(source, "S3Uri")
-    output = known_member(request, "TransformOutput", "S3OutputPath")
+    source = get_path(request, "TransformInput", "DataSource", "S3DataSource")
+    kind, uri = get_path(source, "S3DataType"), get_path(source, "S3Uri")
+    output = get_path(request, "TransformOutput", "S3OutputPath")
     where = "TransformInput.DataSource.S3DataSource"
     if kind in ("AugmentedManifestFile", "Converse"):
         what = f"Batch Transform does not read {kind}."
@@ -90,20 +86,20 @@ def _overlap(uri: str, output: str) -> Iterator[Problem]:
 
 def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _volume_key(
-        known_member(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig"
+        get_path(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig"
     )
     if "StoppingCondition" not in request:
         remedy = "Give StoppingCondition.MaxRuntimeInSeconds."
         yield Problem("no_time_limit", "a hanging job runs, and is billed, for 24 hours.", "StoppingCondition", remedy)
-    inputs = known_member(request, "ProcessingInputs", default=[])
-    outputs = known_member(request, "ProcessingOutputConfig", "Outputs", default=[])
+    inputs = get_path(request, "ProcessingInputs", default=[])
+    outputs = get_path(request, "ProcessingOutputConfig", "Outputs", default=[])
     yield from processing_problems(request)
     yield from _isolated_reads(request)
     yield from _same_destination(outputs)
     for index, each in enumerate(inputs):
         mode, compression = (
-            known_member(each, "S3Input", "S3InputMode"),
-            known_member(each, "S3Input", "S3CompressionType"),
+            get_path(each, "S3Input", "S3InputMode"),
+            get_path(each, "S3Input", "S3CompressionType"),
         )
         if compression == "Gzip" and mode != "Pipe":
             where = f"ProcessingInputs[{index}].S3Input.S3CompressionType"
@@ -112,9 +108,9 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
     """What BuildShards reads and locks on S3 by itself, when asked to, it cannot reach from an isolated container."""
-    if known_member(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
+    if get_path(request, "NetworkConfig", "EnableNetworkIsolation") is not True:
         return
-    arguments = known_member(request, "AppSpecification", "ContainerArguments", default=[])
+    arguments = get_path(request, "AppSpecification", "ContainerArguments", default=[])
     values = dict(pairwise(argument for argument in arguments if isinstance(argument, str)))
     for flag, idle in _USED_BY_THE_STEP.items():
         if values.get(flag, idle) != idle:
@@ -124,7 +120,7 @@ def _isolated_reads(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _same_destination(outputs: Any) -> Iterator[Problem]:
-    uris = [known_member(each, "S3Output", "S3Uri") for each in outputs]
+    uris = [get_path(each, "S3Output", "S3Uri") for each in outputs]
     for (first, one), (second, other) in combinations(enumerate(uris), 2):
         if isinstance(one, str) and isinstance(other, str) and one.rstrip("/") == other.rstrip("/"):
             what = f"outputs {first} and {second} both go to {one} and may overwrite each other's objects."
@@ -139,12 +135,12 @@ def measured_problems(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
 
 
 def _measured(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
-    instance_type = known_member(job.request, "TransformResources", "InstanceType")
+    instance_type = get_path(job.request, "TransformResources", "InstanceType")
     if isinstance(instance_type, str) and instance_type != tuning.measured.instance_type:
         what = f"the job has {instance_type}, the model was measured on {tuning.measured.instance_type}."
         yield Problem("not_checked", what, "TransformResources.InstanceType", "Measure the type that the job uses.")
         return
-    concurrency = known_member(job.request, "MaxConcurrentTransforms")
+    concurrency = get_path(job.request, "MaxConcurrentTransforms")
     if not isinstance(concurrency, int):
         return
     measured = [level for level in tuning.levels if level.m >= concurrency]
@@ -154,7 +150,7 @@ def _measured(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
         yield Problem("not_measured", what, "MaxConcurrentTransforms", f"Use {most}, or measure with --levels.")
         return
     level = min(measured, key=lambda one: one.m)
-    timeout = known_member(
+    timeout = get_path(
         job.request, "ModelClientConfig", "InvocationsTimeoutInSeconds", default=DEFAULT_INVOCATION_TIMEOUT_SECONDS
     )
     if isinstance(timeout, int) and timeout < level.p99_s:

@@ -17,7 +17,7 @@ from batchcast.steps.outcome.answer_types import readable_text
 from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.shards.layout import shard_uri
 from batchcast.steps.shards.sent_records import SentRecord, SentRecords
-from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri, whole_file
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, atomic_write, join_uri
 
 __all__ = ["contract_uri", "retry_inputs", "write_failed_records", "write_retry_shards"]
 
@@ -52,7 +52,7 @@ def write_retry_shards(
     requests = _read_requests(store, runs_uri, wanted, sent)
     end = b"" if sent.text.by_object else b"\n"
     for name, indexes in groups.items():
-        with whole_file(directory / name, directory) as stream:
+        with atomic_write(directory / name, directory) as stream:
             stream.writelines(_cut(sent, *pair).request + end for pair in islice(requests, len(indexes)))
 
 
@@ -73,7 +73,7 @@ def write_failed_records(
         if size > EMBEDDED_BYTES:
             break
         records[_place(row)] = record
-    with whole_file(path, path.parent) as stream:
+    with atomic_write(path, path.parent) as stream:
         for row in lost:
             stream.write(_failed_line(runs_uri, row, records.get(_place(row))))
 

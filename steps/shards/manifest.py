@@ -25,7 +25,7 @@ from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table
-from batchcast.steps.store.objects import ObjectStore, join_uri, whole_file
+from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
 __all__ = [
     "BASELINE_FILE",
@@ -197,13 +197,12 @@ class Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write `manifest.json`: the commit marker, after everything it speaks of is there."""
-    with whole_file(directory / MANIFEST_FILE, directory) as stream:
-        stream.write(manifest.to_json())
+    write_file(directory / MANIFEST_FILE, manifest.to_json())
 
 
 def write_table(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Write a Parquet file that appears whole; the same rows give the same bytes when cut into the same tables."""
-    with whole_file(path, path.parent) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with atomic_write(path, path.parent) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         for table in batches:
             writer.write_table(table.cast(schema), row_group_size=_ROWS_A_GROUP)
 

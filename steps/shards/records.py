@@ -25,7 +25,7 @@ from batchcast.steps.shards.plan import shard_name
 from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_large
 from batchcast.steps.shards.render import RecordRenderer
 from batchcast.steps.shards.request_text import RequestText
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import atomic_write
 
 __all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
 
@@ -164,7 +164,7 @@ class RecordWriter:
         rows: list[tuple[int, str, int, int, int, str]] = []
         first = last = ""
         end = b"" if self.request_text.by_object else b"\n"
-        with whole_file(self.directory / name, self.directory) as stream:
+        with atomic_write(self.directory / name, self.directory) as stream:
             for line, request in enumerate(requests):
                 for position, (place, _, record) in enumerate(request):
                     rows.append((place, name, line, position, len(record), hashlib.sha256(record).hexdigest()))

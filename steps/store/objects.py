@@ -21,21 +21,6 @@ from typing import BinaryIO, Protocol
 
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 
-__all__ = [
-    "STORE_VARIABLE",
-    "ConflictError",
-    "DirectoryStore",
-    "ObjectMissingError",
-    "ObjectStore",
-    "StoredObject",
-    "conflict",
-    "join_uri",
-    "key_path",
-    "missing",
-    "split_uri",
-    "whole_file",
-]
-
 STORE_VARIABLE = "BATCHCAST_OBJECT_STORE"
 _COPY_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 18  # a record is longer than Python's own buffer, and would be a system call each
@@ -231,7 +216,7 @@ class DirectoryStore:
             shutil.copyfileobj(source, target, _COPY_BYTES)
 
     def download(self, uri: str, path: Path) -> None:
-        with self.open(uri) as source, whole_file(path, path.parent) as target:
+        with self.open(uri) as source, atomic_write(path, path.parent) as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
 
     def exists(self, uri: str) -> bool:
@@ -245,7 +230,7 @@ class DirectoryStore:
     def _appearing(self, uri: str, *, sync: bool = False) -> Iterator[BinaryIO]:
         # Temporary files lie outside every bucket so that no listing can meet one.
         try:
-            with whole_file(self.path(uri), self.root / ".tmp", sync=sync) as stream:
+            with atomic_write(self.path(uri), self.root / ".tmp", sync=sync) as stream:
                 yield stream
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise _unplaceable(uri) from error
@@ -258,12 +243,21 @@ class DirectoryStore:
             yield
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """The whole file, or nothing of it."""
+    with atomic_write(path) as stream:
+        stream.write(data)
+
+
 @contextmanager
-def whole_file(path: Path, scratch: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
-    """A file that appears at `path` complete, or not at all; written in `scratch`, on the same file system.
+def atomic_write(path: Path, scratch: Path | None = None, *, sync: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears at `path` complete, or not at all.
+
+    It is written in `scratch`, on the same file system; in the folder of `path` unless given.
 
     `sync`: it survives a power loss once this returns. Without it, it may come back empty.
     """
+    scratch = scratch or path.absolute().parent
     scratch.mkdir(parents=True, exist_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are for their owner alone, and so would be what is published.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchcast.steps.errors import Problem, ServiceError
-from batchcast.steps.store.objects import StoredObject, conflict, missing, split_uri, whole_file
+from batchcast.steps.store.objects import StoredObject, atomic_write, conflict, missing, split_uri
 
 __all__ = ["S3Store"]
 
@@ -133,7 +133,7 @@ class S3Store:
             self._client.upload_file(str(path), bucket, key)
 
     def download(self, uri: str, path: Path) -> None:
-        with self.open(uri) as source, whole_file(path, path.parent) as target:
+        with self.open(uri) as source, atomic_write(path, path.parent) as target:
             while chunk := source.read(_CHUNK_BYTES):
                 target.write(chunk)
 

@@ -13,7 +13,7 @@ from sample_run import PUBLISH, RUN_DATE, RUNS, SampleRun, published_objects
 from batchcast.runs.approve import approve_run, reject_run
 from batchcast.runs.outcome import flag_lines
 from batchcast.runs.published import list_published, read_forecasts
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.outcome.approval import Approval
 
@@ -47,9 +47,9 @@ def week(root: Path, number: int, *, factor: float = 1.0) -> SampleRun:
     return run
 
 
-def past(run: SampleRun) -> PastRun:
+def past(run: SampleRun) -> RunRecord:
     parameters = {"RunsUri": RUNS, "PublishUri": PUBLISH}
-    return PastRun(arn=f"arn/execution/{run.run_id}", status="Failed", parameters=parameters, store=run.store)
+    return RunRecord(arn=f"arn/execution/{run.run_id}", status="Failed", parameters=parameters, store=run.store)
 
 
 def approve(run: SampleRun, *, as_reference: bool = False, at: datetime = NOW) -> dict[str, Any]:

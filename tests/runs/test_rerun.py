@@ -11,7 +11,7 @@ from sample_run import CONTRACT, PUBLISH, RUNS, SampleRun
 
 from batchcast.pipelines.parameters import check_parameters
 from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.shards.selection import read_item_ids
 from batchcast.steps.store.objects import DirectoryStore
@@ -26,7 +26,7 @@ def sample(tmp_path: Path) -> SampleRun:
     return SampleRun(root=tmp_path)
 
 
-def past(sample: SampleRun, *, status: str = "Failed", **changed: str) -> PastRun:
+def past(sample: SampleRun, *, status: str = "Failed", **changed: str) -> RunRecord:
     given = {
         "HistoryUri": "s3://history/",
         "RunsUri": RUNS.rstrip("/"),
@@ -35,10 +35,10 @@ def past(sample: SampleRun, *, status: str = "Failed", **changed: str) -> PastRu
         "ForecastHorizon": "7",
     }
     values = check_parameters({**given, **changed}).service_values()
-    return PastRun(arn=f"{ARN}/{sample.run_id}", status=status, parameters=values, store=sample.store)
+    return RunRecord(arn=f"{ARN}/{sample.run_id}", status=status, parameters=values, store=sample.store)
 
 
-def held(sample: SampleRun) -> PastRun:
+def held(sample: SampleRun) -> RunRecord:
     """One shard of four has no output, and nothing is tolerated or tried again."""
     sample.transform({name: lines for name, lines in sample.answers().items() if name != PART})
     assert sample.step(max_retry_records=0)["outcome"] == "HELD"
@@ -95,7 +95,7 @@ def test_of_an_undecided_run_the_shards_without_an_output_are_left(sample: Sampl
 
 
 def test_all_that_does_not_fit_is_said_at_once(sample: SampleRun) -> None:
-    run = PastRun(**{**_fields(held(sample)), "status": "Executing"})
+    run = RunRecord(**{**_fields(held(sample)), "status": "Executing"})
     overrides = {"ResumeFrom": "abcdefghijkl", "RunDate": "2026-11-29", "ForecastHorizon": "8", "RunsUri": "s3://b/x"}
     with pytest.raises(ConfigError) as error:
         rerun_of_the_rest(run, overrides)
@@ -108,7 +108,7 @@ def test_all_that_does_not_fit_is_said_at_once(sample: SampleRun) -> None:
     ]
 
 
-def _fields(run: PastRun) -> dict[str, Any]:
+def _fields(run: RunRecord) -> dict[str, Any]:
     return {name: getattr(run, name) for name in ("arn", "status", "parameters", "store")}
 
 

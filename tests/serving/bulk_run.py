@@ -11,7 +11,7 @@ from typing import Any
 from emulators.async_inference.endpoint import ModelAnswer
 from memory_store import MemoryStore
 
-from batchcast.serving.bulk.run import AsyncRun, RunRecord
+from batchcast.serving.bulk.run import AsyncRun, BulkRecord
 from batchcast.steps.shards.manifest import Manifest, Totals
 from batchcast.steps.shards.request_text import PLAIN_TEXT
 
@@ -27,7 +27,7 @@ def bulk_run(store: MemoryStore, records: int, shards: int, run_id: str = "run0a
         mine = numbers[shard::shards]
         text = b"".join(enveloped(f"item-{number}") + b"\n" for number in mine)
         store.write(f"{RUNS}{run_id}/input/r0/{name}", text)
-        made += [RunRecord(number, f"item-{number}", name, line) for line, number in enumerate(mine)]
+        made += [BulkRecord(number, f"item-{number}", name, line) for line, number in enumerate(mine)]
     totals = Totals(
         items=records, records=records, quarantined=0, carried=0, bytes=0, rows=records, later_items=0, requests=records
     )

@@ -55,7 +55,7 @@ def init_command(
     from batchcast.contracts.proposal import propose
     from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract
-    from batchcast.steps.store.objects import whole_file
+    from batchcast.steps.store.objects import write_file
 
     chosen = FAMILIES[family]
     proposal = read_guarded(propose, history, item_id=item_id, timestamp=timestamp, target=target, known=known)
@@ -68,8 +68,7 @@ def init_command(
         raise ConfigError(Problem("init", what, "--output", "Give --force to write over it, or another --output."))
     output.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
-        with whole_file(path, output) as stream:
-            stream.write(content.encode())
+        write_file(path, content.encode())
     echo(f"{output / 'model.toml'}: the contract of {chosen.title}. Assumed:")
     for line in [*proposal.assumptions, *chosen.notes]:
         echo(f"  {line}")

@@ -18,7 +18,7 @@ from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, CoverageError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.runs.run_record import PastRun
+    from batchcast.runs.run_record import RunRecord
     from batchcast.serving.bulk.run import AsyncRun
     from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress
     from batchcast.serving.endpoint.settings import AsyncSettings
@@ -188,7 +188,7 @@ def collect_command(run_id: str, name: str, allow_partial: bool, **where: Any) -
         raise CoverageError(Problem("held", str(report["cause"]), run_id, "failed_records.jsonl says why."))
 
 
-def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial: bool) -> dict[str, Any]:
+def _collected(session: Session, past: RunRecord, run: AsyncRun, *, allow_partial: bool) -> dict[str, Any]:
     from batchcast.runs.run_record import contract_of_run
     from batchcast.serving.bulk.collect import collect_run, decide_run
     from batchcast.steps.contract.model_contract import parse_contract
@@ -200,7 +200,7 @@ def _collected(session: Session, past: PastRun, run: AsyncRun, *, allow_partial:
     return decide_run(run, session.store, contract, past.parameters)
 
 
-def _open(name: str, run_id: str, where: Mapping[str, Any]) -> tuple[Session, PastRun, AsyncRun]:
+def _open(name: str, run_id: str, where: Mapping[str, Any]) -> tuple[Session, RunRecord, AsyncRun]:
     from batchcast.serving.bulk.run import open_async_run
 
     session, past = open_run(name, run_id, where)

@@ -18,7 +18,7 @@ from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.runs.run_record import PastRun
+    from batchcast.runs.run_record import RunRecord
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
@@ -149,7 +149,7 @@ def _source(given: Mapping[str, Any]) -> _Source:
     )
 
 
-def _latest_run(session: Session, name: str) -> PastRun | None:
+def _latest_run(session: Session, name: str) -> RunRecord | None:
     from batchcast.runs.run_record import latest_run
     from batchcast.session.service_errors import error_code
 

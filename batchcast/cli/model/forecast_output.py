@@ -11,7 +11,7 @@ from batchcast.cli.echo import echo
 from batchcast.cli.terminal import cell, stdout_console
 from batchcast.serving.adhoc.plot import PlottedForecast, forecast_page, terminal_plot, week_table
 from batchcast.serving.adhoc.png import write_png
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import write_file
 
 _MOST_COLUMNS = 110
 
@@ -32,8 +32,7 @@ def print_forecasts(plots: Sequence[PlottedForecast], told: str) -> None:
 def write_files(plots: Sequence[PlottedForecast], told: str, *, html: Path | None, png: Path | None) -> None:
     """Write page and picture where they are asked for; `told` says whose forecast it is."""
     if html:
-        with whole_file(html, html.absolute().parent) as stream:
-            stream.write(forecast_page(plots, told).encode())
+        write_file(html, forecast_page(plots, told).encode())
         echo(f"Page: {html}", err=True)
     if png:
         write_png(plots, told, png)

@@ -58,7 +58,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     from batchcast.serving.parity.parity import compare_all, name_batch_effects
     from batchcast.serving.parity.sample import draw_shard_sample
     from batchcast.serving.realtime import ask_all
-    from batchcast.steps.store.objects import whole_file
+    from batchcast.steps.store.objects import write_file
 
     ask = _endpoint_side(given)
     lines, answers, contract = _batch_side(given)
@@ -77,8 +77,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
         found = name_batch_effects(found, answers_outside_batch(command, sample))
     if html:
         batch = f"run {given['run_id']}" if given["run_id"] else str(command)
-        with whole_file(html, html.absolute().parent) as stream:
-            stream.write(parity_page(found, given["endpoint"] or given["url"], batch).encode())
+        write_file(html, parity_page(found, given["endpoint"] or given["url"], batch).encode())
     echo(json.dumps(_document(found), indent=1) if as_json else _describe(found))
     if html:
         echo(f"Report: {html}", err=True)

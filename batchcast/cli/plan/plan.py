@@ -55,9 +55,10 @@ def plan_command(
     """
     from batchcast.cli.plan.tables import candidates_table, comparison_table, print_choice, print_plan
     from batchcast.cli.terminal import stdout_console
-    from batchcast.planner.plan.page import write_page
+    from batchcast.planner.plan.page import render_page
     from batchcast.planner.plan.plan import make_plan
     from batchcast.planner.plan.prepare import plan_inputs, price_table
+    from batchcast.steps.store.objects import write_file
 
     run = {name: given.pop(name) for name in ("run_id", "calibrate", "name", "workspace", "profile")}
     today, options = date.today(), PlanOptions(**given, on_this_machine=run["workspace"] is not None)
@@ -68,7 +69,7 @@ def plan_command(
     found = _search(inputs, table, deadline, budget) if deadline or budget else {}
     choice = None if plain else _choose(inputs, deadline, answer_within)
     if html:
-        write_page(made, dict(table.sources), html)
+        write_file(html, render_page(made, dict(table.sources)).encode())
     if as_json:
         document = made.document() | ({"run": past.document()} if past else {})
         if found:

@@ -54,7 +54,7 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
     """
     from batchcast.planner.prices.price_list import changes, merge, offer_of_csv, offer_of_query
     from batchcast.planner.prices.prices import PRICES_FILE, dump_prices, load_prices
-    from batchcast.steps.store.objects import whole_file
+    from batchcast.steps.store.objects import write_file
 
     path = table or PRICES_FILE
     before = load_prices(path)
@@ -66,8 +66,7 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
         echo(f"{'- ' + f'{old.usd:g}' if old else '':>12}  {'+ ' + f'{new.usd:g}' if new else '':>12}  {name}")
     echo(f"{len(changed)} of {len(after.rates[region])} types change.")
     if yes or click.confirm(f"Write {path}?"):
-        with whole_file(path, path.absolute().parent) as stream:
-            stream.write(dump_prices(after).encode())
+        write_file(path, dump_prices(after).encode())
         echo(f"Wrote {path}.")
 
 

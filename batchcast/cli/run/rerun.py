@@ -14,7 +14,7 @@ from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.runs.run_record import PastRun
+    from batchcast.runs.run_record import RunRecord
 
 
 @click.command()
@@ -55,7 +55,7 @@ def rerun_command(
     end_with_result(*run_and_wait(session, name, values, display=RunDisplay), as_json=as_json)
 
 
-def _values(session: Session, run: PastRun, overrides: Mapping[str, str], items: Path | None) -> dict[str, str]:
+def _values(session: Session, run: RunRecord, overrides: Mapping[str, str], items: Path | None) -> dict[str, str]:
     from batchcast.runs.rerun import put_items, rerun_of_items, rerun_of_the_rest
 
     if items is None:

@@ -7,7 +7,7 @@ Your Own Processing Container", read 2023-03.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.requests.request_check import check_request, known_member, refuse, refuse_as_service, values_at
+from batchcast.engine.requests.request_check import check_request, get_path, refuse, refuse_as_service, values_at
 from batchcast.steps.errors import Problem
 
 
@@ -48,7 +48,7 @@ _PLACES = (("ProcessingInputs", "InputName", "S3Input"), ("ProcessingOutputConfi
 def processing_problems(request: Mapping[str, Any]) -> Iterator[Problem]:
     """Everything that these rules find in a request whose members have the service model's types."""
     for where, name, location in _PLACES:
-        places = known_member(request, *where.split("."), default=())
+        places = get_path(request, *where.split("."), default=())
         if isinstance(places, list | tuple):
             yield from _repeated_names(places, name, where)
             for index, place in enumerate(places):
@@ -67,11 +67,11 @@ def _location(place: Any, member: str, where: str) -> Iterator[Problem]:
         return
     if member not in place:
         return
-    path = known_member(place, member, "LocalPath", default="")
+    path = get_path(place, member, "LocalPath", default="")
     if isinstance(path, str) and (not f"{path}/".startswith(_ROOT) or ".." in path.split("/")):
         what = f"{path or 'no path'} is not under {_ROOT}, the only place a processing job may use."
         remedy = f"Use {_ROOT}input/… or {_ROOT}output/…."
         yield Problem("local_path", what, f"{where}.{member}.LocalPath", remedy)
-    uri = known_member(place, member, "S3Uri")
+    uri = get_path(place, member, "S3Uri")
     if isinstance(uri, str) and not uri.startswith("s3://"):
         yield Problem("s3_uri", f"{uri} is not an s3:// URI.", f"{where}.{member}.S3Uri", "Write s3://bucket/key.")

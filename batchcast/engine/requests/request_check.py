@@ -23,7 +23,7 @@ def is_expression(value: Any) -> bool:
     return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("Get", "Std:Join", "Std:JsonGet")
 
 
-def known_member(value: Any, *path: str, default: Any = None) -> Any:
+def get_path(value: Any, *path: str, default: Any = None) -> Any:
     """The member at the path, or the default where a member is absent or still an expression on the way."""
     for name in path:
         if not isinstance(value, Mapping) or name not in value:

@@ -11,8 +11,8 @@ from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, has_local_storage
 from batchcast.engine.requests.request_check import (
     check_request,
+    get_path,
     is_expression,
-    known_member,
     refuse_as_service,
     refuse_keys,
 )
@@ -78,7 +78,7 @@ def _check_emulated(request: Mapping[str, Any]) -> None:
         what = f"{split} framing is not emulated locally."
         raise not_emulated(what, where="TransformInput.SplitType", remedy="Use Line or None.")
     for where in ("TransformInput.DataSource.S3DataSource.S3Uri", "TransformOutput.S3OutputPath"):
-        uri = known_member(request, *where.split("."))
+        uri = get_path(request, *where.split("."))
         if not uri.startswith("s3://"):
             raise not_emulated(f"{uri!r}: only s3:// URIs are emulated.", where=where, remedy="Write s3://bucket/key.")
 
@@ -107,11 +107,11 @@ def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Pro
 
 
 def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
-    processing = known_member(request, _DATA_PROCESSING)
+    processing = get_path(request, _DATA_PROCESSING)
     if not isinstance(processing, Mapping):
         return
-    content = known_member(request, "TransformInput", "ContentType", default="")
-    accept = known_member(request, "TransformOutput", "Accept", default="")
+    content = get_path(request, "TransformInput", "ContentType", default="")
+    accept = get_path(request, "TransformOutput", "Accept", default="")
     csv = isinstance(content, str) and media_type(content) == CSV
     paths: list[JsonPath] = []
     for name in ("InputFilter", "OutputFilter"):
@@ -121,11 +121,11 @@ def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
         except PathError as error:
             remedy = "Use $, .name, ['a','b'], [0], [0,2], [0:2] or *."
             yield Problem("data_processing", f"{name}: {error}.", _DATA_PROCESSING, remedy)
-    if known_member(processing, "JoinSource", default="None") == "None" and all(each.selects_all for each in paths):
+    if get_path(processing, "JoinSource", default="None") == "None" and all(each.selects_all for each in paths):
         return
     yield from _formats(content, accept)
-    split = known_member(request, "TransformInput", "SplitType", default="None")
-    assemble = known_member(request, "TransformOutput", "AssembleWith", default="None")
+    split = get_path(request, "TransformInput", "SplitType", default="None")
+    assemble = get_path(request, "TransformOutput", "AssembleWith", default="None")
     yield from _framing(split, assemble, csv=csv)
     if csv and not all(each.by_index_only for each in paths):
         remedy = "Use an index or a range, e.g. $[0] or $[1:]."

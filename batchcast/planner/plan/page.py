@@ -20,18 +20,11 @@ from batchcast.planner.arithmetic.search import concurrency_cap
 from batchcast.planner.plan.plan import Plan
 from batchcast.planner.plan.warnings import concurrency_warnings, file_warnings, quota_warnings
 from batchcast.planner.prices.prices import STALE_DAYS
-from batchcast.steps.store.objects import whole_file
 
 MOST_INSTANCES = 40
 _MOST_CONCURRENCY = 64
 _SECONDS_RANGE = (0.01, 30.0)
 _PARTS = Path(__file__).with_name("explorer")
-
-
-def write_page(plan: Plan, sources: dict[str, str], path: Path) -> None:
-    """Whole or not at all. `sources` are the texts that prices name, as the price table has them."""
-    with whole_file(path, path.absolute().parent) as stream:
-        stream.write(render_page(plan, sources).encode())
 
 
 def render_page(plan: Plan, sources: dict[str, str]) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from batchcast.runs.follow import ExecutionView, StepView, view
 from batchcast.runs.outcome import failure_lines, failures, flag_lines, outcome_of, pointer_lines, request_lines
 from batchcast.runs.progress import StepProgress, count_shards, shard_records
-from batchcast.runs.run_record import PastRun
+from batchcast.runs.run_record import RunRecord
 from batchcast.session.session import Session, WorkspaceSession
 
 
-def run_status(session: Session, run: PastRun, now: datetime) -> tuple[dict[str, Any], int]:
+def run_status(session: Session, run: RunRecord, now: datetime) -> tuple[dict[str, Any], int]:
     """The document of `status --json`, and the exit code: 0 while the run goes on, then as `wait` ends.
 
     `interrupted` is a run in a workspace whose process has ended before it.

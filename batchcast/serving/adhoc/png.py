@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import whole_file
+from batchcast.steps.store.objects import atomic_write
 
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.plot import PlottedForecast
@@ -55,7 +55,7 @@ def write_png(plots: Sequence[PlottedForecast], told: str, path: Path) -> None:
     above = {"loc": "outside upper left", "ncols": len(shown), "borderaxespad": 1.2}
     figure.legend(list(shown.values()), list(shown), **above, frameon=False, fontsize=10, labelcolor=_INK)
     figure.supxlabel(told, x=0.3 / size[0], ha="left", fontsize=9, color=_GREY, parse_math=False)
-    with whole_file(path, path.absolute().parent) as stream:
+    with atomic_write(path) as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
 
 

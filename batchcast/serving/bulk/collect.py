@@ -15,7 +15,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import fill_arguments
 from batchcast.runs.approve import decide_stored_run
-from batchcast.serving.bulk.run import AsyncRun, RequestTracker, RunRecord, track_requests
+from batchcast.serving.bulk.run import AsyncRun, BulkRecord, RequestTracker, track_requests
 from batchcast.steps.arguments import NONE
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.publish_arguments import PublishArguments
@@ -46,7 +46,7 @@ def collect_run(
     """
     tracker = track_requests(run, run.journal(store).read(), store)
     tracker.poll(now)
-    shards: defaultdict[str, list[RunRecord]] = defaultdict(list)
+    shards: defaultdict[str, list[BulkRecord]] = defaultdict(list)
     for record in run.records:
         shards[record.shard].append(record)
     written, unanswered = 0, 0
@@ -90,7 +90,7 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
     return decide_stored_run(store, arguments, contract)
 
 
-def _line(store: ObjectStore, record: RunRecord, tracker: RequestTracker, error_key: str, text: RequestText) -> bytes:
+def _line(store: ObjectStore, record: BulkRecord, tracker: RequestTracker, error_key: str, text: RequestText) -> bytes:
     """A line of the output object: the answer's own text, as the transform's join has it."""
     if record.index in tracker.answered:
         answer = _one_line(store.read(tracker.answered[record.index]), error_key)
@@ -111,7 +111,7 @@ def _one_line(body: bytes, error_key: str) -> bytes:
     return text if b"\n" not in text else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _failure(store: ObjectStore, tracker: RequestTracker, record: RunRecord) -> str:
+def _failure(store: ObjectStore, tracker: RequestTracker, record: BulkRecord) -> str:
     attempts = tracker.attempts.get(record.index, 0)
     uri = tracker.failures.get(record.index)
     said = store.read(uri).decode("utf-8", "replace") if uri else "it expired in the queue or was never finished"

@@ -24,7 +24,7 @@ _DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class BulkRecord:
     """A record that is to be answered: its row in records.parquet and its place in the shards."""
 
     index: int
@@ -52,17 +52,17 @@ class AsyncRun:
     run_id: str
     runs_uri: str
     manifest: Manifest
-    records: Sequence[RunRecord]
+    records: Sequence[BulkRecord]
 
-    def inference_id(self, record: RunRecord) -> str:
+    def inference_id(self, record: BulkRecord) -> str:
         """What the request is called, in the endpoint's notifications and logs too."""
         return f"{self.run_id}-{record.index:06d}"
 
-    def input_uri(self, record: RunRecord) -> str:
+    def input_uri(self, record: BulkRecord) -> str:
         """Where a record lies that is too long to be sent inline."""
         return join_uri(self.runs_uri, self.run_id, "async", "input", _stem(record.shard), f"{record.line:06d}.json")
 
-    def folder(self, record: RunRecord) -> str:
+    def folder(self, record: BulkRecord) -> str:
         """Below which folder of the endpoint's answers its answer is put."""
         return f"{self.run_id}/{_stem(record.shard)}"
 
@@ -83,7 +83,7 @@ def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
     answered = {each.name for each in manifest.shards if store.exists(output_uri(runs_uri, run_id, 0, each.name))}
     columns = (table[name].to_pylist() for name in ("item_id", "shard", "line"))
     records = [
-        RunRecord(index, item_id, shard, line)
+        BulkRecord(index, item_id, shard, line)
         for index, (item_id, shard, line) in enumerate(zip(*columns, strict=True))
         if shard is not None and shard not in answered
     ]
@@ -180,7 +180,7 @@ class ShardReader:
         self._stream: BinaryIO | None = None
         self._at = 0
 
-    def read(self, record: RunRecord) -> bytes:
+    def read(self, record: BulkRecord) -> bytes:
         """What the model gets of the record. Raises DataError when the shard is shorter than that."""
         if record.shard != self._shard or record.line < self._at:
             self._open(record.shard)

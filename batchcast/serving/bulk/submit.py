@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.serving.bulk.run import AsyncRun, Journal, RequestTracker, RunRecord, Sent, ShardReader, track_requests
+from batchcast.serving.bulk.run import AsyncRun, BulkRecord, Journal, RequestTracker, Sent, ShardReader, track_requests
 from batchcast.serving.endpoint.endpoint import Client, Sleep, instances_of
 from batchcast.serving.endpoint.settings import (
     DEFAULT_TIMEOUT,
@@ -144,15 +144,15 @@ def invoke_async(
 class _Waiting:
     """Records still to be sent, those to be sent again first."""
 
-    def __init__(self, records: Sequence[RunRecord], tracker: RequestTracker, attempts: int) -> None:
+    def __init__(self, records: Sequence[BulkRecord], tracker: RequestTracker, attempts: int) -> None:
         self._records = {record.index: record for record in records}
         self._tracker = tracker
         self._attempts = attempts
-        self._fresh: Iterator[RunRecord] = (each for each in records if each.index not in tracker.attempts)
+        self._fresh: Iterator[BulkRecord] = (each for each in records if each.index not in tracker.attempts)
 
-    def take(self, count: int) -> list[tuple[RunRecord, int]]:
+    def take(self, count: int) -> list[tuple[BulkRecord, int]]:
         """Up to so many, each with the number of its attempt (from 0)."""
-        taken: list[tuple[RunRecord, int]] = []
+        taken: list[tuple[BulkRecord, int]] = []
         for index in sorted(self._tracker.lost):
             if len(taken) < count and index in self._records and self._tracker.attempts[index] < self._attempts:
                 self._tracker.lost.discard(index)
@@ -183,7 +183,7 @@ class _Sender:
         self._reader = ShardReader(store, run)
         self._pool = ThreadPoolExecutor(max_workers=pace.senders)
 
-    def send(self, batch: Sequence[tuple[RunRecord, int]]) -> list[Sent]:
+    def send(self, batch: Sequence[tuple[BulkRecord, int]]) -> list[Sent]:
         """Raises what the service says; some of the batch may be on its way then."""
         bodies = [(record, attempt, self._reader.read(record)) for record, attempt in batch]
         return list(self._pool.map(lambda each: self._send_one(*each), bodies))
@@ -193,7 +193,7 @@ class _Sender:
         self._pool.shutdown()
         self._reader.close()
 
-    def _send_one(self, record: RunRecord, attempt: int, body: bytes) -> Sent:
+    def _send_one(self, record: BulkRecord, attempt: int, body: bytes) -> Sent:
         request = {
             "EndpointName": self._settings.endpoint,
             "InferenceId": self._run.inference_id(record),
