@@ -149,13 +149,13 @@ def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -
         words = arguments["AppSpecification"]["ContainerArguments"]
         words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
     added = _given(Environment=settings.processing_environment, NetworkConfig=_network(name, settings))
-    return _with_after(arguments, "ProcessingOutputConfig", added) | _given(Tags=_tags(settings))
+    return _with_after(arguments, "ProcessingOutputConfig", added) | _given(Tags=tag_list(settings.tags))
 
 
 def _transform(arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
     arguments["TransformOutput"] |= _given(KmsKeyId=settings.output_kms_key)
     arguments["TransformResources"] |= _given(VolumeKmsKeyId=settings.volume_kms_key)
-    return _with_after(arguments, "MaxPayloadInMB", _given(Tags=_tags(settings)))
+    return _with_after(arguments, "MaxPayloadInMB", _given(Tags=tag_list(settings.tags)))
 
 
 def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
@@ -169,8 +169,9 @@ def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
     } | _given(VpcConfig=vpc if settings.subnets else {})
 
 
-def _tags(settings: BuildSettings) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in settings.tags.items()]
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as requests have them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _given(**members: Any) -> dict[str, Any]:

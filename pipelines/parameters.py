@@ -93,9 +93,7 @@ class Parameters(BaseModel):
         le=1_000_000,
     )
     processing_instance_type: types.ProcessingType = _declare(
-        "Instance type of the processing jobs; each runs on one instance.",
-        "ml.m5.4xlarge",
-        form="type of Processing",
+        "Instance type of the processing jobs; each runs on one instance.", "ml.m5.4xlarge", form="type of Processing"
     )
     max_failed_records: types.Whole = _declare(
         "Records that may fail or be quarantined in a run that still publishes; the larger of this and "
@@ -269,21 +267,3 @@ def fill_arguments(arguments: type[_Arguments], **given: Any) -> _Arguments:
 # step does not take.
 BUILD_SHARDS = _parameters_of(BuildArguments, without="publish_uri")
 VALIDATE_AND_PUBLISH = _parameters_of(PublishArguments)
-# Display name and description in the Studio graph, step by step.
-TEXTS = {
-    "BuildShards": ("Build the records", "Turns the history into shards, one record an item, and a manifest of them."),
-    "Transform": ("Forecast every item", "One request a record; a file with a failing record has no output."),
-    "ValidateAndPublish": (
-        "Account for every record",
-        "Compares the output with the manifest, publishes all or nothing and writes report.json.",
-    ),
-    "Outcome": ("Records to send again?", "Yes when few are missing and the cause is not systemic."),
-    "TransformRetry": (
-        "Send missing records again",
-        "Each missing record alone in its file, so that one bad record costs no other its forecast.",
-    ),
-    "ValidateAndPublishRetry": (
-        "Account for both rounds",
-        "Merges both rounds, publishes all or nothing and writes report.json.",
-    ),
-}

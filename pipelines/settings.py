@@ -11,10 +11,10 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -37,6 +37,9 @@ KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 _TAG_TEXT = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 TagKey = Annotated[str, Field(pattern=_TAG_TEXT, min_length=1, max_length=128)]
 TagValue = Annotated[str, Field(pattern=_TAG_TEXT, max_length=256)]
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class BuildSettings(BaseModel):
@@ -101,10 +104,15 @@ class BuildSettings(BaseModel):
 
 def read_settings(values: Mapping[str, Any]) -> BuildSettings:
     """The settings from a table of values, as a TOML file or the command line has them. Raises ConfigError."""
+    return validated(BuildSettings, values, _problem)
+
+
+def validated(model: type[_Model], values: Mapping[str, Any], problem: Callable[[Any], Problem]) -> _Model:
+    """The model of these values. Raises ConfigError with the problem that each of pydantic's errors is."""
     try:
-        return BuildSettings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(one) for one in error.errors(include_url=False)]
+        problems = [problem(one) for one in error.errors(include_url=False)]
     raise ConfigError(*problems)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
-from batchcast.pipelines.definition import define, write_definition
+from batchcast.pipelines.definition import define, tag_list, write_definition
 from batchcast.pipelines.lint.lint import ADVICE, lint
 from batchcast.pipelines.settings import BuildSettings, bundle, content_key
 from batchcast.runs.start import deployed_pipeline
@@ -114,7 +114,7 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
     calls = [*_uploads(session, settings, packed)]
     pipeline = _pipeline_request(settings, packed)
     if current is None:
-        pipeline |= {"Tags": _tag_list(settings.build.tags)} if settings.build.tags else {}
+        pipeline |= {"Tags": tag_list(settings.build.tags)} if settings.build.tags else {}
         calls.append(Call(service="sagemaker", method="create_pipeline", request=pipeline))
     else:
         if changes:
@@ -150,10 +150,8 @@ def _contract(settings: DeploySettings) -> bytes:
     try:
         data = settings.contract.read_bytes()
     except OSError as error:
-        what = f"cannot be read: {error.strerror}."
-        raise ConfigError(
-            Problem("contract", what, str(settings.contract), "Name the file with --contract.")
-        ) from error
+        what, where = f"cannot be read: {error.strerror}.", str(settings.contract)
+        raise ConfigError(Problem("contract", what, where, "Name the file with --contract.")) from error
     parse_contract(data, where=str(settings.contract))
     return data
 
@@ -203,12 +201,8 @@ def _retag(session: Session, settings: DeploySettings, arn: str) -> Iterator[Cal
         found |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
     other = {key: value for key, value in settings.build.tags.items() if found.get(key) != value}
     if other:
-        request = {"ResourceArn": arn, "Tags": _tag_list(other)}
+        request = {"ResourceArn": arn, "Tags": tag_list(other)}
         yield Call(service="sagemaker", method="add_tags", request=request)
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _comparable(current: Mapping[str, Any]) -> dict[str, Any]:

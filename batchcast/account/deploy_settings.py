@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from batchcast.pipelines.parameters import parse_overrides
-from batchcast.pipelines.settings import BuildSettings, image_of, read_settings
+from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, validated
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import LOCAL_REGION, Session
 from batchcast.steps.errors import ConfigError, Problem
@@ -182,7 +182,8 @@ def read_deploy_settings(
     if "tags" in said:
         said["tags"] = dict(_tags(said["tags"]))
     values |= said
-    own = _own({key: value for key, value in values.items() if key not in OPTIONS or key in _Own.model_fields})
+    others = {key: value for key, value in values.items() if key not in OPTIONS or key in _Own.model_fields}
+    own = validated(_Own, others, _problem)
     build = {key: value for key, value in values.items() if key in OPTIONS}
     if not local:
         build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
@@ -206,14 +207,6 @@ class _Own(BaseModel):
     bucket: str
     contract: Path
     prefix: str = "batchcast"
-
-
-def _own(values: Mapping[str, Any]) -> _Own:
-    try:
-        return _Own.model_validate(values)
-    except ValidationError as error:
-        problems = [_problem(one) for one in error.errors(include_url=False)]
-    raise ConfigError(*problems)
 
 
 def _problem(one: Any) -> Problem:

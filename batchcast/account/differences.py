@@ -10,12 +10,7 @@ _NAMES = ("Name", "InputName", "OutputName", "PropertyFileName", "Key")
 _SHOWN_CHARACTERS = 120
 
 
-class _Absent:
-    def __repr__(self) -> str:
-        return "(absent)"
-
-
-_ABSENT = _Absent()
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,6 @@ def _name(item: Any) -> str:
 
 def _shown(value: Any) -> str:
     if value is _ABSENT:
-        return repr(value)
+        return "(absent)"
     text = json.dumps(value, sort_keys=True)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

@@ -10,8 +10,7 @@ from typing import Any, Literal
 from batchcast.account.roles import Access, denied
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
-from batchcast.runs.run_lock import find_holder, in_the_way
-from batchcast.runs.start import list_runs, pointer_problem
+from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_problem
 from batchcast.session.service_errors import answer_or_none, error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError

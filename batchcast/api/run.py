@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from batchcast.runs.follow import ENDED, ExecutionView, view
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.rerun import rerun_of_the_rest
-from batchcast.runs.run_lock import check_no_overlap
 from batchcast.runs.run_record import RunRecord, find_run
-from batchcast.runs.start import start_run, started_status, stop_run
+from batchcast.runs.start import check_no_overlap, start_run, started_status, stop_run
 from batchcast.runs.watch.logs import job_log
 from batchcast.runs.watch.run_and_wait import Display, ProgressOf, show_nothing, start_in_workspace, wait_for_run
 from batchcast.runs.watch.run_status import run_status

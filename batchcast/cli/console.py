@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -21,8 +21,10 @@ from batchcast.cli.echo import echo
 from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
-from batchcast.runs.progress import StepProgress
 from batchcast.steps.publish.forecast_table import merged_words
+
+if TYPE_CHECKING:
+    from batchcast.engine.transform.context import TransformProgress
 
 _PLAIN_EVERY_SECONDS = 5.0
 # With fewer characters there is no room for a bar beside what it says in words.
@@ -36,12 +38,12 @@ class RunDisplay:
     `progress_of` tells of a run id and a step how far it is, None for a step that counts nothing.
     """
 
-    def __init__(self, progress_of: Callable[[str, StepView], StepProgress | None]) -> None:
+    def __init__(self, progress_of: Callable[[str, StepView], TransformProgress | None]) -> None:
         self._progress_of = progress_of
         self._console = stderr_console()
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
-        self._said: dict[str, tuple[str, float, StepProgress | None]] = {}
+        self._said: dict[str, tuple[str, float, TransformProgress | None]] = {}
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -69,7 +71,7 @@ class RunDisplay:
                 else:
                     self._write(step, counts)
 
-    def _draw(self, bars: Progress, step: StepView, counts: StepProgress | None) -> None:
+    def _draw(self, bars: Progress, step: StepView, counts: TransformProgress | None) -> None:
         if step.name not in self._tasks:
             self._tasks[step.name] = bars.add_task(step.name, total=None, step=step, detail="")
         task = self._tasks[step.name]
@@ -81,7 +83,7 @@ class RunDisplay:
         status = [] if step.status in ("Executing", "Succeeded") else [step.status.lower()]
         bars.update(task, step=step, detail=", ".join(status + _detail(step, counts)))
 
-    def _write(self, step: StepView, counts: StepProgress | None) -> None:
+    def _write(self, step: StepView, counts: TransformProgress | None) -> None:
         status, when, last = self._said.get(step.name, ("", 0.0, None))
         now = time.monotonic()
         if step.status != status or (counts != last and now - when > _PLAIN_EVERY_SECONDS):
@@ -128,7 +130,7 @@ def _seconds(step: StepView) -> float:
     return max(time.time() - step.started.timestamp(), 0.0) if step.started else 0.0
 
 
-def _detail(step: StepView, counts: StepProgress | None) -> list[str]:
+def _detail(step: StepView, counts: TransformProgress | None) -> list[str]:
     """What is done, how fast, and how long the rest takes at that rate once that is long enough to be worth knowing."""
     if not counts:
         return []

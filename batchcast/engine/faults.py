@@ -98,14 +98,10 @@ _KEYS: Mapping[Effect, frozenset[str]] = {
     "no_output": frozenset({"file"}),
 }
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "containing": str,
-    "file": str,
-    "line": int,
-    "instance": int,
+    **dict.fromkeys(("containing", "file", "body"), str),
+    **dict.fromkeys(("line", "instance", "status"), int),
     "attempts": list,
     "seconds": (int, float),
-    "status": int,
-    "body": str,
 }
 
 

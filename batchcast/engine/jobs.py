@@ -73,10 +73,6 @@ class Jobs:
             raise self._in_use(name)
         return lock
 
-    def exists(self, name: str) -> bool:
-        """Whether there is such a job, running or not."""
-        return self.records.read(name) is not None
-
     def start(self, request: Mapping[str, Any]) -> str:
         """Create the job and run it in the background; its ARN."""
         lock = self.create(request)
@@ -144,10 +140,6 @@ class Jobs:
             self._name(record["Request"]) for record in self.records.all() if record.get("Execution") == execution_id
         ]
 
-    def forget(self, name: str) -> None:
-        """Remove the record of a job that nobody runs."""
-        self.records.delete(name)
-
     def interrupted(self) -> list[str]:
         """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""
         return [
@@ -169,10 +161,6 @@ class Jobs:
             return False
         self._in_background(name, lock, resume=True)
         return True
-
-    def find(self, name: str) -> Record | None:
-        """The job's record, or None."""
-        return self.records.read(name)
 
     def get(self, name: str) -> Record:
         """The job's record. Raises ServiceException when there is none."""

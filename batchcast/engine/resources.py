@@ -88,8 +88,8 @@ def _tags(workspace: Workspace, resource: str) -> dict[str, str]:
     records = {
         "pipeline": workspace.pipelines.read,
         "model": workspace.models.read,
-        "transform-job": workspace.jobs["Transform"].find,
-        "processing-job": workspace.jobs["Processing"].find,
+        "transform-job": workspace.jobs["Transform"].records.read,
+        "processing-job": workspace.jobs["Processing"].records.read,
     }
     record = records[kind](name) if kind in records else None
     if record is None or resource != arn(kind, name):

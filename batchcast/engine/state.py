@@ -26,6 +26,22 @@ _LOOKER_SECONDS = 0.05
 _POLL_SECONDS = 0.01
 
 
+def take_lock(path: Path, *, patience_seconds: float) -> IO[str] | None:
+    """The lock of that file, held until the result is closed; None when another owner keeps it for so long."""
+    lock = path.open("w")
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                lock.close()
+                return None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return lock
+
+
 class RecordFolder:
     """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens.
 
@@ -47,7 +63,7 @@ class RecordFolder:
                 stream.write(_encoded(record))
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.link(scratch, self._file(name))
+            os.link(scratch, self._path(name, "json"))
         except FileExistsError:
             return False
         finally:
@@ -56,12 +72,12 @@ class RecordFolder:
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
         """Create or replace a record."""
-        with atomic_write(self._file(name), self.folder, sync=self._lasting) as stream:
+        with atomic_write(self._path(name, "json"), self.folder, sync=self._lasting) as stream:
             stream.write(_encoded(record))
 
     def read(self, name: str) -> Record | None:
         """The record, or None."""
-        path = self._file(name)
+        path = self._path(name, "json")
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -83,8 +99,8 @@ class RecordFolder:
 
     def delete(self, name: str) -> None:
         """Remove a record and what lies beside it; no error when there is none."""
-        for path in (self._file(name), self._stop(name), self._lock(name)):
-            path.unlink(missing_ok=True)
+        for kind in ("json", "stop", "lock"):
+            self._path(name, kind).unlink(missing_ok=True)
 
     def own(self, name: str, *, patience_seconds: float = _LOOKER_SECONDS) -> IO[str] | None:
         """Take the record's lock, held until the result is closed; None when another owner keeps it.
@@ -92,18 +108,7 @@ class RecordFolder:
         The patience is for an owner that only looks, as is_owned does, or that is just about to end.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = self._lock(name).open("w")
-        deadline = time.monotonic() + patience_seconds
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    lock.close()
-                    return None
-                time.sleep(_POLL_SECONDS)
-            else:
-                return lock
+        return take_lock(self._path(name, "lock"), patience_seconds=patience_seconds)
 
     def is_owned(self, name: str) -> bool:
         """Whether a living owner holds the record's lock."""
@@ -123,24 +128,18 @@ class RecordFolder:
 
     def request_stop(self, name: str) -> None:
         """Ask the owner, whichever process it is, to stop."""
-        self._stop(name).touch()
+        self._path(name, "stop").touch()
 
     def stop_requested(self, name: str) -> bool:
         """Whether somebody asked."""
-        return self._stop(name).exists()
+        return self._path(name, "stop").exists()
 
     def clear_stop(self, name: str) -> None:
         """The request was served, or a new run begins."""
-        self._stop(name).unlink(missing_ok=True)
+        self._path(name, "stop").unlink(missing_ok=True)
 
-    def _file(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
-
-    def _lock(self, name: str) -> Path:
-        return self.folder / f"{name}.lock"
-
-    def _stop(self, name: str) -> Path:
-        return self.folder / f"{name}.stop"
+    def _path(self, name: str, kind: str) -> Path:
+        return self.folder / f"{name}.{kind}"
 
 
 def _encoded(record: Mapping[str, Any]) -> bytes:

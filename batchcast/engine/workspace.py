@@ -9,8 +9,7 @@ from typing import Any
 from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.faults import FaultPlan
 from batchcast.engine.jobs import JobEnd, JobRun, Jobs
-from batchcast.engine.processing.job import run_processing_job
-from batchcast.engine.processing.request import check_processing_request
+from batchcast.engine.processing.job import check_processing_request, run_processing_job
 from batchcast.engine.requests.request_check import refuse_keys
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
 from batchcast.engine.state import ACCOUNT, REGION, Record, RecordFolder, arn
@@ -24,17 +23,10 @@ _STATE = "state"
 # A model that is only declared was never created: its description has to have a time all the same.
 _PIPELINE = {"PipelineName": str, "Versions": list, "LastModifiedTime": str}
 _EXECUTION = {
-    "PipelineName": str,
-    "PipelineExecutionId": str,
-    "Status": str,
-    "CreationTime": str,
-    "LastModifiedTime": str,
-    "PipelineDefinition": str,
-    "PipelineParameters": list,
-    "ClientRequestToken": str,
-    "Steps": dict,
-    "Attempts": dict,
-    "RetryTokens": list,
+    **dict.fromkeys(("PipelineName", "PipelineExecutionId", "PipelineDefinition", "ClientRequestToken"), str),
+    **dict.fromkeys(("Status", "CreationTime", "LastModifiedTime"), str),
+    **dict.fromkeys(("PipelineParameters", "RetryTokens"), list),
+    **dict.fromkeys(("Steps", "Attempts"), dict),
 }
 _JOB = {"Request": dict, "Status": str, "CreationTime": str, "LastModifiedTime": str}
 _PROGRESS = {"files_done": int, "files_total": int, "records_done": int}
@@ -73,11 +65,6 @@ class Workspace:
             "Transform": Jobs("Transform", transforms, self._check_transform, self._run_transform, self.broken),
             "Processing": Jobs("Processing", processings, self._check_processing, self._run_processing, self.broken),
         }
-
-    def raise_broken(self, arn: str) -> None:
-        """Raise what ended the driver of an execution in this process, where something did."""
-        if arn in self.broken:
-            raise self.broken[arn]
 
     def model(self, name: str) -> Record | None:
         """DescribeModel's answer: of a created model, or of one that is only declared with a server of its own."""
@@ -138,7 +125,7 @@ class Workspace:
         for jobs in self.jobs.values():
             for name in jobs.names_of(execution_id):
                 self._progress.delete(name)
-                jobs.forget(name)
+                jobs.records.delete(name)
 
     def _check_transform(self, request: Mapping[str, Any]) -> None:
         model = self.model(request.get("ModelName", ""))

@@ -173,11 +173,7 @@ def _kept(
     store = session.store
     published = {run.run_id for run in list_published(publish_uri, store=store)}
     published |= {run.run_id for run in list_damaged(publish_uri, store=store)}
-    kept = {
-        *list(there)[:keep],
-        *(run_id for run_id, status in there.items() if status in _UNFINISHED),
-        *published,
-    }
+    kept = {*list(there)[:keep], *(run_id for run_id, status in there.items() if status in _UNFINISHED), *published}
     left = [run_id for run_id in kept if run_id in there]
     while left:
         resumed = _resumed(session, pipeline_name, left.pop())

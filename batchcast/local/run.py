@@ -49,10 +49,10 @@ class LocalRun:
     workspace: Path
     history: str
     contract: Path
-    model_command: str | None
-    model_url: str | None
-    start_seconds: float
-    faults: Path | None
+    model_command: str | None = None
+    model_url: str | None = None
+    start_seconds: float = LOCAL_START_SECONDS
+    faults: Path | None = None
     overrides: Mapping[str, str]
     sample: str | None = None
 
@@ -63,24 +63,21 @@ def local_run(
     *,
     history: str | None = None,
     contract: Path | None = None,
-    model_command: str | None = None,
-    model_url: str | None = None,
-    start_seconds: float = LOCAL_START_SECONDS,
-    faults: Path | None = None,
     tuning: Path | None = None,
     sample: str = "bakery",
+    **given: Any,
 ) -> LocalRun:
-    """What is given, and the sample for what is not. Raises ConfigError where the sample is not installed."""
+    """What is given, the rest by LocalRun's names, and the sample for what is not.
+
+    Raises ConfigError where the sample is not installed.
+    """
     return LocalRun(
         workspace=workspace.resolve(),
         history=history or str(sample_file("history", sample)),
         contract=contract or sample_file("model.toml", sample),
-        model_command=model_command,
-        model_url=model_url,
-        start_seconds=start_seconds,
-        faults=faults,
         overrides={**({} if history else SAMPLES[sample]), **_read_tuning(tuning, overrides), **overrides},
         sample=None if history or contract else sample,
+        **given,
     )
 
 

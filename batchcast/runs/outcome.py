@@ -5,7 +5,6 @@ job's data-log.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from batchcast.runs.follow import ExecutionView, StepView, error_of
@@ -154,23 +153,18 @@ _DESCRIBE = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One failed step; `reasons` go from the step to the single request, each said once."""
-
-    step: str
-    job: str | None
-    reasons: tuple[str, ...]
-
-
-def failures(session: Session, execution: ExecutionView) -> list[Failure]:
+def failures(session: Session, execution: ExecutionView) -> list[dict[str, Any]]:
     """Every step that failed to do its work; the step that holds a run back has done it, and so has a Fail step.
+
+    Each by its name and its job; `reasons` go from the step to the single request, each said once.
 
     API calls: one a step that has a job, and at most five for the log of a transform job. A step without one was
     refused its job, and says why.
     """
     failed = [step for step in execution.steps if step.status == "Failed" and not step.decides]
-    return [_failure(session, step) for step in failed if not _holds(session, step)]
+    errors = [error_of(session.client("sagemaker"), step) for step in failed]
+    held = [isinstance(error, CoverageError) and error.problems[0].code == "held" for error in errors]
+    return [_failure(session, step) for step, holds in zip(failed, held, strict=True) if not holds]
 
 
 def failure_lines(document: Mapping[str, Any]) -> list[str]:
@@ -180,12 +174,7 @@ def failure_lines(document: Mapping[str, Any]) -> list[str]:
     return [f"  {one['step']}: {reason}" for one in failed for reason in one["reasons"] if reason not in cause]
 
 
-def _holds(session: Session, step: StepView) -> bool:
-    error = error_of(session.client("sagemaker"), step)
-    return isinstance(error, CoverageError) and error.problems[0].code == "held"
-
-
-def _failure(session: Session, step: StepView) -> Failure:
+def _failure(session: Session, step: StepView) -> dict[str, Any]:
     arn = step.job or ""
     found = [step.failure_reason, *(_job_reasons(session, arn) if arn else ())]
     if ":transform-job/" in arn:
@@ -194,7 +183,7 @@ def _failure(session: Session, step: StepView) -> Failure:
     for reason in found:
         if reason and not any(reason in other for other in reasons):
             reasons.append(reason)
-    return Failure(step=step.name, job=arn.rsplit("/", 1)[-1] or None, reasons=tuple(reasons))
+    return {"step": step.name, "job": arn.rsplit("/", 1)[-1] or None, "reasons": tuple(reasons)}
 
 
 def _job_reasons(session: Session, arn: str) -> Iterator[str]:

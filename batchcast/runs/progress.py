@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batchcast.engine.client import LocalSageMaker
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import StepView
 from batchcast.session.session import Session
 from batchcast.steps.errors import DataError
@@ -21,17 +22,9 @@ _SECONDS_A_PAGE = 75.0
 _LEAST_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepProgress:
-    """How far a transform step is; a total is None while it is not known."""
-
-    files_done: int
-    files_total: int
-    records_done: int
-    records_total: int | None
-
-
-def count_shards(store: ObjectStore, runs_uri: str, run_id: str, step: str, records: Mapping[str, int]) -> StepProgress:
+def count_shards(
+    store: ObjectStore, runs_uri: str, run_id: str, step: str, records: Mapping[str, int]
+) -> TransformProgress:
     """Count the outputs of a transform step; one listing call for every thousand shards.
 
     `records` has the number of records by shard for the first round; in the retry round its shards are listed.
@@ -40,7 +33,7 @@ def count_shards(store: ObjectStore, runs_uri: str, run_id: str, step: str, reco
     done = {name.removesuffix(".out") for name in done}
     if _ROUNDS[step]:
         records = _retry_records(store, runs_uri, run_id)
-    return StepProgress(
+    return TransformProgress(
         files_done=len(done),
         files_total=len(records),
         records_done=sum(records.get(name, 0) for name in done),
@@ -57,7 +50,7 @@ class JobProgress:
     runs_uri: str
     _sent: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict, init=False)
 
-    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
+    def __call__(self, run_id: str, step: StepView) -> TransformProgress | None:
         """None for a step that is no transform."""
         if not step.job or ":transform-job/" not in step.job:
             return None
@@ -66,13 +59,9 @@ class JobProgress:
             with suppress(DataError, ObjectMissingError):  # missing or damaged: the step that needs it says so
                 self._sent[run_id, step.name] = self._read(run_id, step.name)
         records, requests = self._sent.get((run_id, step.name), (None, 1))
-        return StepProgress(
-            files_done=done.files_done,
-            files_total=done.files_total,
-            # Requests hold nearly equally many records; when all are done, so are these.
-            records_done=done.records_done * records // requests if records else done.records_done,
-            records_total=records,
-        )
+        # Requests hold nearly equally many records; when all are done, so are these.
+        counted = done.records_done * records // requests if records else done.records_done
+        return replace(done, records_done=counted, records_total=records)
 
     def _read(self, run_id: str, step: str) -> tuple[int, int]:
         """The records and the requests of a round."""
@@ -95,7 +84,7 @@ class ShardCounts:
         self._records: dict[str, int] = {}
         self._counted: dict[str, _Counted] = {}
 
-    def __call__(self, run_id: str, step: StepView) -> StepProgress | None:
+    def __call__(self, run_id: str, step: StepView) -> TransformProgress | None:
         """None for a step that is no transform, and before there is a manifest."""
         if step.name not in _ROUNDS:
             return None
@@ -112,7 +101,7 @@ class ShardCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
-    progress: StepProgress
+    progress: TransformProgress
     status: str
     when: float
 

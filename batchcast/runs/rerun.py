@@ -113,11 +113,11 @@ class BackfilledDate:
     run_date: date
     run_id: str
     outcome: str
-    expected: int | None
+    expected: int | None = None
     ok: int | None
-    wape: float | None
-    skipped: bool
-    exit_code: int
+    wape: float | None = None
+    skipped: bool = False
+    exit_code: int = 0
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -153,7 +153,9 @@ def backfill(
     for run_date in dates:
         there = _published(session.store, parameters[run_date])
         if there is not None:
-            yield _skipped(there)
+            yield BackfilledDate(
+                run_date=there.run_date, run_id=there.run_id, outcome=there.outcome, ok=there.items, skipped=True
+            )
         else:
             document, exit_code = attend(parameters[run_date])
             yield _ended(run_date, document, exit_code)
@@ -170,19 +172,6 @@ def _published(store: ObjectStore, values: Mapping[str, str]) -> PublishedRun | 
     return None
 
 
-def _skipped(run: PublishedRun) -> BackfilledDate:
-    return BackfilledDate(
-        run_date=run.run_date,
-        run_id=run.run_id,
-        outcome=run.outcome,
-        expected=None,
-        ok=run.items,
-        wape=None,
-        skipped=True,
-        exit_code=0,
-    )
-
-
 def _ended(run_date: date, document: Mapping[str, Any], exit_code: int) -> BackfilledDate:
     counts, score = document["counts"] or {}, document["score"]
     return BackfilledDate(
@@ -192,6 +181,5 @@ def _ended(run_date: date, document: Mapping[str, Any], exit_code: int) -> Backf
         expected=counts.get("expected"),
         ok=counts.get("ok"),
         wape=score and score["wape_model"],
-        skipped=False,
         exit_code=exit_code,
     )

@@ -41,15 +41,12 @@ class Session(Protocol):
     @property
     def store(self) -> ObjectStore:
         """The objects of the account."""
-        ...
 
     def client(self, service: str) -> Any:
         """A client with boto3's methods that raises batchcast's errors."""
-        ...
 
     def renew(self) -> None:
         """Forget clients and credentials, so that the next call looks for new ones."""
-        ...
 
 
 class AwsSession:
@@ -61,12 +58,8 @@ class AwsSession:
         # AWS's newer tools and Lambda set AWS_REGION, boto3 reads AWS_DEFAULT_REGION alone.
         self.region = region or str(self._boto_session.region_name or os.environ.get("AWS_REGION", ""))
         if not self.region:
-            what = "no AWS region is set."
-            raise ConfigError(
-                Problem(
-                    "aws_settings", what, remedy="Give --region, or set AWS_REGION; --workspace DIR works without AWS."
-                )
-            )
+            remedy = "Give --region, or set AWS_REGION; --workspace DIR works without AWS."
+            raise ConfigError(Problem("aws_settings", "no AWS region is set.", remedy=remedy))
 
     def client(self, service: str) -> Any:
         return TranslatingClient(self._client(service), service)

@@ -8,16 +8,15 @@ first of them is touched until the run is recorded; from then on the run's own r
 goes on.
 """
 
-import fcntl
 import hashlib
 import json
 import shlex
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from batchcast.engine.state import take_lock
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.arguments import ALL
@@ -25,25 +24,17 @@ from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.store.objects import DirectoryStore
 
 _PATIENCE_SECONDS = 30.0
-_POLL_SECONDS = 0.05
 
 
 @contextmanager
 def start_lock(workspace: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the lock of the workspace. Raises ServiceError when another command has it for longer than the patience."""
     workspace.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + patience_seconds
-    with (workspace / ".starting").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    what = f"another command has been starting a run there for {patience_seconds:g} seconds."
-                    remedy = "Wait for it, or give another --workspace."
-                    raise ServiceError(Problem("locked", what, str(workspace), remedy)) from None
-                time.sleep(_POLL_SECONDS)
+    lock = take_lock(workspace / ".starting", patience_seconds=patience_seconds)
+    if lock is None:
+        what = f"another command has been starting a run there for {patience_seconds:g} seconds."
+        raise ServiceError(Problem("locked", what, str(workspace), "Wait for it, or give another --workspace."))
+    with lock:
         yield
 
 

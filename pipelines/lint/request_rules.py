@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, has_local_storage
-from batchcast.engine.processing.request import processing_problems
+from batchcast.engine.processing.job import processing_problems
 from batchcast.engine.requests.request_check import get_path
 from batchcast.engine.transform.request import transform_problems
 from batchcast.pipelines.requests import JobRequest
@@ -49,7 +49,8 @@ def _defaults(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _volume_key(resources: Any, where: str) -> Iterator[Problem]:
     instance_type = get_path(resources, "InstanceType")
-    if isinstance(instance_type, str) and get_path(resources, "VolumeKmsKeyId") and has_local_storage(instance_type):
+    keyed = get_path(resources, "VolumeKmsKeyId")
+    if keyed and isinstance(instance_type, str) and has_local_storage(instance_type):
         what = f"{instance_type} keeps data on NVMe disks of its own, which take no key."
         remedy = "Leave the key out or choose a type without local storage."
         yield Problem("volume_key", what, f"{where}.VolumeKmsKeyId", remedy)
@@ -85,9 +86,8 @@ def _overlap(uri: str, output: str) -> Iterator[Problem]:
 
 
 def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _volume_key(
-        get_path(request, "ProcessingResources", "ClusterConfig"), "ProcessingResources.ClusterConfig"
-    )
+    cluster = get_path(request, "ProcessingResources", "ClusterConfig")
+    yield from _volume_key(cluster, "ProcessingResources.ClusterConfig")
     if "StoppingCondition" not in request:
         remedy = "Give StoppingCondition.MaxRuntimeInSeconds."
         yield Problem("no_time_limit", "a hanging job runs, and is billed, for 24 hours.", "StoppingCondition", remedy)
@@ -97,10 +97,7 @@ def _processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _isolated_reads(request)
     yield from _same_destination(outputs)
     for index, each in enumerate(inputs):
-        mode, compression = (
-            get_path(each, "S3Input", "S3InputMode"),
-            get_path(each, "S3Input", "S3CompressionType"),
-        )
+        mode, compression = (get_path(each, "S3Input", key) for key in ("S3InputMode", "S3CompressionType"))
         if compression == "Gzip" and mode != "Pipe":
             where = f"ProcessingInputs[{index}].S3Input.S3CompressionType"
             yield Problem("compression", f"Gzip is unpacked in Pipe mode only, not in {mode}.", where, "Use None.")

@@ -24,15 +24,6 @@ from batchcast.engine.requests.service_model import (
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem, did_you_mean
 
-# A pipeline step's job is named by the service.
-_NAMED_BY_SERVICE = {
-    "CreateAutoMLJob": "AutoMLJobName",
-    "CreateHyperParameterTuningJob": "HyperParameterTuningJobName",
-    "CreateModel": "ModelName",
-    "CreateProcessingJob": "ProcessingJobName",
-    "CreateTrainingJob": "TrainingJobName",
-    "CreateTransformJob": "TransformJobName",
-}
 _KEPT = ("type", "members", "required", "member", "key", "value", "enum", "min", "max", "pattern")
 _KEPT_OF_A_MEMBER = ("shape", "idempotencyToken")
 
@@ -43,7 +34,7 @@ def request_problems(operation: str, request: Mapping[str, Any], where: str) -> 
     `operation` as in the API reference, for example CreateTransformJob; `where` begins the path in each problem.
     """
     found = list(violations(_installed_model(), operation, request, is_open=is_expression))
-    unnamed = (_NAMED_BY_SERVICE.get(operation), ())
+    unnamed = (f"{operation.removeprefix('Create')}Name", ())  # a pipeline step's job is named by the service
     lengths = {each.path for each in found if each.unit == "characters"}
     for each in found:
         absent = each.code == "missing_member" and (each.value, each.path) == unnamed
@@ -124,10 +115,9 @@ def _problem(violation: Violation, root: str) -> Problem:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    few = (
-        f"Known are: {', '.join(known)}." if len(known) <= 30 else f"{len(known)} values are known, none of them near."
-    )
-    return did_you_mean(name, known, few)
+    if len(known) > 30:
+        return did_you_mean(name, known, f"{len(known)} values are known, none of them near.")
+    return did_you_mean(name, known, f"Known are: {', '.join(known)}.")
 
 
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_\-]*)|\[(\d+)\]|\[['\"](.+?)['\"]\]")

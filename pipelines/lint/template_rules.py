@@ -57,12 +57,8 @@ def read_body(definition: Any, where: str) -> tuple[Any, Problem | None]:
     elif isinstance(definition, Mapping) and "PipelineDefinitionS3Location" in definition:
         return None, Problem("not_checked", "the definition lies on S3.", where, _NOT_READ)
     if isinstance(body, Mapping) and "Steps" in body:
-        return body, Problem(
-            "body_is_object",
-            "PipelineDefinitionBody is an object; its type is text.",
-            where,
-            "Write it as one JSON text.",
-        )
+        what = "PipelineDefinitionBody is an object; its type is text."
+        return body, Problem("body_is_object", what, where, "Write it as one JSON text.")
     text = template_string(body, {})
     if text is None:
         return None, Problem("not_checked", "the definition is made by the template.", where, _NOT_READ)

@@ -5,11 +5,15 @@ change to the root logger.
 """
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from batchcast.pipelines.parameters import BUILD_SHARDS, TEXTS, VALIDATE_AND_PUBLISH, declared_parameters
+from batchcast.pipelines.definition import tag_list
+from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.arguments import NONE
@@ -45,6 +49,12 @@ def pipeline_parts(settings: BuildSettings, session: Any) -> dict[str, Any]:
     }
 
 
+@cache
+def step_descriptions() -> Mapping[str, Mapping[str, str]]:
+    """Display name and description in the Studio graph, step by step."""
+    return tomllib.loads(Path(__file__).parents[1].joinpath("step_descriptions.toml").read_text(encoding="utf-8"))
+
+
 def _sdk_parameters() -> dict[str, Any]:
     from sagemaker.core.workflow import parameters as sdk
 
@@ -69,10 +79,7 @@ def _retry_policies() -> list[Any]:
             failure_reason_types=[job.INTERNAL_ERROR], interval_seconds=60, backoff_rate=1.0, max_attempts=1
         ),
         retry.StepRetryPolicy(
-            exception_types=[step.SERVICE_FAULT, step.THROTTLING],
-            interval_seconds=10,
-            backoff_rate=2.0,
-            max_attempts=5,
+            exception_types=[step.SERVICE_FAULT, step.THROTTLING], interval_seconds=10, backoff_rate=2.0, max_attempts=5
         ),
     ]
 
@@ -202,21 +209,21 @@ class _Graph:
 
         step, value = outcome
         left = JsonGet(step_name=step, property_file="report", json_path="outcome")
-        title, description = TEXTS[name]
+        text = step_descriptions()[name]
         return ConditionStep(
             name,
             conditions=[ConditionEquals(left=left, right=value)],
             if_steps=then,
             else_steps=[],
-            display_name=title,
-            description=description,
+            display_name=text["title"],
+            description=text["description"],
         )
 
     def _step_options(self, name: str, after: Any) -> dict[str, Any]:
-        title, description = TEXTS[name]
+        text = step_descriptions()[name]
         return {
-            "display_name": title,
-            "description": description,
+            "display_name": text["title"],
+            "description": text["description"],
             "depends_on": [after] if after else None,
             "retry_policies": _retry_policies(),
         }
@@ -243,7 +250,7 @@ class _Graph:
             yield from (flags[name], parameter if parameter.parameter_type.value == "String" else parameter.to_string())
 
     def _tags(self) -> list[dict[str, str]] | None:
-        return [{"Key": key, "Value": value} for key, value in self.settings.tags.items()] or None
+        return tag_list(self.settings.tags) or None
 
     def _run_uri(self, path: str) -> Any:
         from sagemaker.core.workflow.functions import Join

@@ -19,13 +19,13 @@ from batchcast.cli.model.async_endpoint import print_status
 from batchcast.cli.model.check_container import print_container_report
 from batchcast.cli.terminal import cell, stderr_console, stdout_console
 from batchcast.container_check.report import CheckFinding, ContainerReport
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.pipelines.definition import DEFINITION_FILE
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.progress import StepProgress
 from batchcast.serving.endpoint.status import AsyncStatus
 from batchcast.steps.errors import Problem
 
-COUNTS = StepProgress(files_done=1_200, files_total=3_000, records_done=40_000, records_total=100_000)
+COUNTS = TransformProgress(files_done=1_200, files_total=3_000, records_done=40_000, records_total=100_000)
 
 
 def transform(status: str, *, hours: float, ended: bool = False) -> ExecutionView:

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from command import days_until
 
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.local.run import local_run, run_local
 from batchcast.runs.follow import ExecutionView
 from batchcast.runs.outcome import request_lines
-from batchcast.runs.progress import StepProgress
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.watch.run_and_wait import ProgressOf
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
@@ -68,7 +68,7 @@ class Seen:
     """What a person saw of a run's progress: the last count of each step."""
 
     progress_of: ProgressOf
-    last: dict[str, StepProgress] = field(default_factory=dict)
+    last: dict[str, TransformProgress] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         """Not looked at."""
@@ -84,7 +84,7 @@ class ManySeriesRun:
     """A run that has ended."""
 
     document: Mapping[str, Any]
-    seen: Mapping[str, StepProgress]
+    seen: Mapping[str, TransformProgress]
     store: DirectoryStore
 
     @property

@@ -42,7 +42,10 @@ TARGETS = {
         "steps/history/partition.py",
         ["tests/steps/test_partition.py"],
     ),
-    "batchcast.pipelines.cron": ("pipelines/cron.py", ["tests/account/test_cron.py"]),
+    "batchcast.pipelines.cron": (
+        "pipelines/cron.py",
+        ["tests/account/test_cron.py", "tests/account/test_schedule_times.py"],
+    ),
 }
 
 

@@ -16,8 +16,8 @@ import pytest
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.lint.lint import lint
-from batchcast.pipelines.parameters import TEXTS, declared_parameters
 from batchcast.pipelines.requests import walk_steps
+from batchcast.pipelines.sdk.graph import declared_parameters, step_descriptions
 from batchcast.pipelines.settings import BuildSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,7 +231,7 @@ def test_retries_cover_the_services_troubles_and_never_the_datas() -> None:
 
 def test_every_step_has_a_name_and_a_sentence_for_the_graph() -> None:
     steps = steps_of(committed())
-    assert set(TEXTS) == {name for name, step in steps.items() if step["Type"] != "Fail"}
+    assert set(step_descriptions()) == {name for name, step in steps.items() if step["Type"] != "Fail"}
     assert all(step["DisplayName"] for step in steps.values())
     assert all(step["Description"].endswith(".") for step in steps.values() if step["Type"] != "Fail")
 

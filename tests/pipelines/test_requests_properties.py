@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchcast.engine.processing.request import check_processing_request
+from batchcast.engine.processing.job import check_processing_request
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.pipelines.lint.lint import check_requests, lint
 from batchcast.pipelines.parameter_rules import instance_types

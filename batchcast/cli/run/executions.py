@@ -67,8 +67,8 @@ def start_command(
     from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.planner.plan.prepare import check_budget, default_bound
-    from batchcast.runs.run_lock import check_no_overlap
     from batchcast.runs.start import (
+        check_no_overlap,
         pointer_problem,
         required_pipeline,
         run_parameters,

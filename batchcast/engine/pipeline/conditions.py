@@ -34,10 +34,7 @@ def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
     if type_ == "In":
         value = evaluate(condition["QueryValue"], scope)
         return any(_equal(value, evaluate(each, scope)) for each in condition["Values"])
-    left, right = (
-        evaluate(condition["LeftValue"], scope),
-        evaluate(condition["RightValue"], scope),
-    )
+    left, right = (evaluate(condition["LeftValue"], scope), evaluate(condition["RightValue"], scope))
     if type_ == "Equals":
         return _equal(left, right)
     if not (_is_number(left) and _is_number(right)):

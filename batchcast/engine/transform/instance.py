@@ -18,14 +18,8 @@ from batchcast.engine.server.model_server import ModelServer, StartError, start_
 from batchcast.engine.transform.context import DataLog, FailedFile, TransformContext
 from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.data.packing import Packing
-from batchcast.engine.transform.file import FileTransform
-from batchcast.engine.transform.invocation import Invoker
-from batchcast.engine.transform.plan import (
-    ExecutionParameters,
-    ask_container,
-    left_to_container,
-    parameters_in_force,
-)
+from batchcast.engine.transform.file import FileTransform, Invoker
+from batchcast.engine.transform.plan import ExecutionParameters, ask_container, left_to_container, parameters_in_force
 
 
 class Slots:

@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, failures, outcome_of
-from batchcast.runs.progress import JobProgress, ShardCounts, StepProgress
-from batchcast.runs.run_lock import check_no_overlap
-from batchcast.runs.start import pointer_problem, start_run, stop_run
+from batchcast.runs.progress import JobProgress, ShardCounts
+from batchcast.runs.start import check_no_overlap, pointer_problem, start_run, stop_run
 from batchcast.runs.watch.logs import with_answers
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs, start_lock
@@ -27,14 +27,12 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """A line beside the progress."""
-        ...
 
     def show(self, execution: ExecutionView) -> None:
         """Bring the display up to a new view."""
-        ...
 
 
-ProgressOf = Callable[[str, StepView], StepProgress | None]
+ProgressOf = Callable[[str, StepView], TransformProgress | None]
 """How far a step of a run id is; None for a step that counts nothing."""
 OpenDisplay = Callable[[ProgressOf], AbstractContextManager[Display]]
 
@@ -114,7 +112,7 @@ def _progress(session: Session, runs_uri: str) -> ProgressOf:
 def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict[str, Any], int]:
     document, exit_code = outcome_of(session.client("sagemaker"), last, session.store, runs_uri)
     document["failed"] = with_answers(document["failed"], session, last)
-    document["failures"] = [asdict(one) for one in failures(session, last)]
+    document["failures"] = failures(session, last)
     return document, exit_code
 
 

@@ -1,12 +1,12 @@
 """How a run stands, in one look: steps, shards done, when it ends, and why it failed."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import ExecutionView, StepView, view
 from batchcast.runs.outcome import failure_lines, failures, flag_lines, outcome_of, pointer_lines, request_lines
-from batchcast.runs.progress import StepProgress, count_shards, shard_records
+from batchcast.runs.progress import count_shards, shard_records
 from batchcast.runs.run_record import RunRecord
 from batchcast.session.session import Session, WorkspaceSession
 
@@ -25,7 +25,7 @@ def run_status(session: Session, run: RunRecord, now: datetime) -> tuple[dict[st
     document["label"] = run.parameters["RunLabel"]
     document["progress"] = _progress(session, execution, runs_uri, now)
     document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in session.engine.interrupted()
-    document["failures"] = [asdict(failure) for failure in failures(session, execution)]
+    document["failures"] = failures(session, execution)
     return document, exit_code if execution.ended else 0
 
 
@@ -80,7 +80,7 @@ def _transform_start(session: Session, step: StepView) -> datetime | None:
     return began
 
 
-def _forecast(counted: StepProgress, began: datetime | None, now: datetime) -> dict[str, Any]:
+def _forecast(counted: TransformProgress, began: datetime | None, now: datetime) -> dict[str, Any]:
     """Records an hour, and when the last one will be done at that rate; None while nothing is done."""
     seconds = (now - began).total_seconds() if began else 0.0
     if seconds <= 0 or not counted.records_done or not counted.records_total:

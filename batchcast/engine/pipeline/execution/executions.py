@@ -163,7 +163,8 @@ def describe_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict
     Raises ServiceError when the disk is in the way of its driver in this process: it is interrupted then.
     """
     record = find_execution(workspace, request["PipelineExecutionArn"])
-    workspace.raise_broken(execution_arn(record))
+    if execution_arn(record) in workspace.broken:
+        raise workspace.broken[execution_arn(record)]
     return {
         "PipelineArn": arn("pipeline", record["PipelineName"]),
         "PipelineExecutionArn": execution_arn(record),

@@ -173,7 +173,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
         reason = f"{planned[0]}: planned for attempt {attempt}."
         return StepEnd(status="Failed", failure_reason=reason, exception_type=planned[0])
     try:
-        resume = jobs.exists(name)
+        resume = jobs.records.read(name) is not None
         if resume:
             lock = jobs.take(name)
         else:
