@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from once import once
 
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.pipelines.definition import define, write_definition
@@ -60,9 +61,13 @@ COMMITTED_SETTINGS: list[dict[str, Any]] = [{}]
 
 
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, Any]:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The committed shapes and one with every setting, compiled with no AWS environment and no network."""
-    return compile_with([*COMMITTED_SETTINGS, *SINGLE_SETTINGS, FULL_SETTINGS], {"HOME": "/nonexistent"})
+    settings = [*COMMITTED_SETTINGS, *SINGLE_SETTINGS, FULL_SETTINGS]
+    result: dict[str, Any] = once(
+        tmp_path_factory, "compiled", lambda: compile_with(settings, {"HOME": "/nonexistent"})
+    )
+    return result
 
 
 def compile_with(settings: list[dict[str, Any]], environment: dict[str, str]) -> dict[str, Any]:
