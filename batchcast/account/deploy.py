@@ -64,7 +64,7 @@ class Deployment:
     calls: tuple[Call, ...]
     changes: tuple[Difference, ...]
 
-    def told(self, region: str, packed: Package) -> str:
+    def describe(self, region: str, packed: Package) -> str:
         """What the plan does, in words."""
         uploads = sum(call.service == "s3" for call in self.calls)
         done = "is as it should be; nothing changed"

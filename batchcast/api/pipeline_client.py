@@ -67,7 +67,7 @@ class PipelineClient:
         packed = package(settings)
         deployment = plan_deployment(self._session, settings, packed)
         apply(self._session, deployment)
-        return deployment.told(self._session.region, packed)
+        return deployment.describe(self._session.region, packed)
 
     def start(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run with other values for some parameters. All that is wrong with them is raised at once."""

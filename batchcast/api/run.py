@@ -116,14 +116,14 @@ class Run:
 class _Lines:
     """A line for each step whose status has changed."""
 
-    say: Callable[[str], None]
+    message: Callable[[str], None]
     _seen: dict[str, str] = field(default_factory=dict)
 
     def show(self, execution: ExecutionView) -> None:
         for step in execution.steps:
             if self._seen.get(step.name) != step.status:
                 self._seen[step.name] = step.status
-                self.say(f"{step.name}: {step.status}")
+                self.message(f"{step.name}: {step.status}")
 
 
 def _error(document: Mapping[str, Any], exit_code: int) -> Exception:

@@ -57,7 +57,7 @@ class RunDisplay:
         if self._bars:
             self._bars.stop()
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A line beside the progress, as it is: no markup is read in it, and no line ended before it ends."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -90,7 +90,7 @@ class RunDisplay:
             self._said[step.name] = (step.status, now, counts)
             seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
             detail = ", ".join(_detail(step, counts))
-            self.say(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
+            self.message(f"{step.name} {step.status.lower()}{seconds}{f': {detail}' if detail else ''}")
 
 
 class _MarkColumn(SpinnerColumn):

@@ -75,14 +75,14 @@ def follow(
     *,
     on_view: Callable[[ExecutionView], None],
     pace: Pace,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ExecutionView:
     """Look at the execution again and again and pass each view on, until it has ended; the last view.
 
     Throttling, a broken network and expired credentials are waited out for `pace.patience` seconds, each told to
-    `say` once; credentials that were renewed meanwhile are taken up. Raises the last ServiceError after that.
+    `report` once; credentials that were renewed meanwhile are taken up. Raises the last ServiceError after that.
     """
     began, trouble = clock(), _Trouble()
     while True:
@@ -92,7 +92,7 @@ def follow(
         except ServiceError as error:
             if trouble.lasts(clock()) > pace.patience:
                 raise
-            trouble.tell(error, say)
+            trouble.message(error, report)
             if error.problems[0].code in _PERHAPS_EXPIRED:
                 session.renew()
         else:
@@ -133,10 +133,10 @@ class _Trouble:
         self.since = now if self.since is None else self.since
         return now - self.since
 
-    def tell(self, error: ServiceError, say: Callable[[str], None]) -> None:
+    def message(self, error: ServiceError, report: Callable[[str], None]) -> None:
         if error.problems[0].code != self.told:
             self.told = error.problems[0].code
-            say(f"{error} The run goes on; this command keeps trying.")
+            report(f"{error} The run goes on; this command keeps trying.")
 
 
 def error_of(client: Any, step: StepView) -> BatchcastError | None:

@@ -37,10 +37,10 @@ class TranslatingClient:
             try:
                 return call(*args, **request)
             except Exception as error:
-                told = _told(error, self._service, method, request)
-                if told is None:
+                known = _translate(error, self._service, method, request)
+                if known is None:
                     raise
-                raise told from error
+                raise known from error
 
         return translated
 
@@ -78,19 +78,19 @@ _ACTIONS = {
 _PREFIXES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}
 
 
-def _told(error: Exception, service: str, method: str, request: Mapping[str, Any]) -> BatchcastError | None:
+def _translate(error: Exception, service: str, method: str, request: Mapping[str, Any]) -> BatchcastError | None:
     name = type(error).__name__
     if isinstance(error, BatchcastError):
         return None
     kind = _kind(error, name)
     if kind is None:
         return None
-    told, row = {"ConfigError": ConfigError, "ServiceError": ServiceError}, _kinds()[kind]
+    errors, row = {"ConfigError": ConfigError, "ServiceError": ServiceError}, _kinds()[kind]
     message = str(_response(error).get("Error", {}).get("Message", "")) or str(error)
     code = error_code(error)
     what = f"{action(service, method)} said {code}: {message}" if code else f"{action(service, method)}: {message}"
     remedy = row["remedy"].format(action=action(service, method))
-    return told[row["error"]](Problem(kind, what.rstrip(".") + ".", _subject(request), remedy))
+    return errors[row["error"]](Problem(kind, what.rstrip(".") + ".", _subject(request), remedy))
 
 
 @cache

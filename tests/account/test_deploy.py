@@ -214,11 +214,11 @@ def test_show_refuses_an_option_that_would_do_nothing(options: tuple[str, ...], 
 
 def test_what_was_done_is_told(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
     deployed(session, settings, packed)
-    assert plan_deployment(session, settings, packed).told(REGION, packed) == (
+    assert plan_deployment(session, settings, packed).describe(REGION, packed) == (
         "Pipeline batchcast in eu-central-1: is as it should be; nothing changed.\nObjects: 0 written, 2 there already."
     )
     other = dataclasses.replace(packed, description="Other.")
-    assert plan_deployment(session, settings, other).told(REGION, other) == (
+    assert plan_deployment(session, settings, other).describe(REGION, other) == (
         "Pipeline batchcast in eu-central-1: updated.\n"
         f'  Description: "{packed.description}" -> "Other."\n'
         "Objects: 0 written, 2 there already."

@@ -92,7 +92,7 @@ def test_a_log_has_a_line_a_change(capfd: pytest.CaptureFixture[str]) -> None:
 def test_what_a_service_says_is_no_markup_and_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
     error = f"ServiceError [throttled] {'slow ' * 40}[/]"
     with RunDisplay(lambda _, __: None) as display:
-        display.say(error)
+        display.message(error)
     assert capfd.readouterr().err == f"{error}\n"
 
 

@@ -70,7 +70,7 @@ class Seen:
     progress_of: ProgressOf
     last: dict[str, TransformProgress] = field(default_factory=dict)
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Not looked at."""
 
     def show(self, execution: ExecutionView) -> None:

@@ -491,7 +491,9 @@ def test_trouble_is_waited_out(session: AwsSession, script: ScriptedRun, code: s
     script.steps = [step("BuildShards", "Executing")]
     script.status = lambda: "Succeeded" if clock.now > 4000 else "Executing"
     script.fails = lambda _: code if 1000 < clock.now < 1800 else None
-    last = follow(session, ARN, on_view=lambda _: None, pace=AWS_PACE, say=said.append, clock=clock, sleep=clock.sleep)
+    last = follow(
+        session, ARN, on_view=lambda _: None, pace=AWS_PACE, report=said.append, clock=clock, sleep=clock.sleep
+    )
     assert last.status == "Succeeded"
     assert len(said) == 1
     assert "The run goes on; this command keeps trying." in said[0]

@@ -46,4 +46,4 @@ def deploy_command(
         echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
     apply(session, plan)
-    echo(plan.told(session.region, packed))
+    echo(plan.describe(session.region, packed))

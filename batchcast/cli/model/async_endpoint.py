@@ -224,16 +224,16 @@ def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:
         raise ConfigError(Problem("pace", what, "--ttl", "Leave it out: what waits longer than that is lost."))
     slots, ttl_hours = settings.max_instances * settings.concurrency, pace.ttl / 3600
     hours = FULL_CAPACITY_MINUTES / 60 + records * pace.seconds / slots / 3600
-    told = (
+    plan = (
         f"{records:,} records of {pace.seconds:g} s on {settings.max_instances} x {settings.concurrency} requests: "
         f"about {hours:.1f} h."
     )
     at_once = expired_requests(records, pace.seconds, slots, ttl_hours)
     if not at_once:
-        return f"{told} None would expire after {ttl_hours:g} h in the queue, even sent at once."
+        return f"{plan} None would expire after {ttl_hours:g} h in the queue, even sent at once."
     enough = instances_to_finish(records, pace.seconds, settings.concurrency, ttl_hours)
     return (
-        f"{told} Sent at once about {at_once:,} would expire after {ttl_hours:g} h in the queue; they are sent at the "
+        f"{plan} Sent at once about {at_once:,} would expire after {ttl_hours:g} h in the queue; they are sent at the "
         f"pace they are served instead. {enough} instances would do without."
     )
 

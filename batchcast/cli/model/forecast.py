@@ -78,15 +78,15 @@ def forecast_command(
         answers = _asked(built, given, source)
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
     last = f"{built.run_date:%d %b %Y %H:%M}" if built.frequency.below_day else f"{built.run_date:%d %b %Y}"
-    told = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
-    write_files(plots, told, html=html, png=png)
+    source_text = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
+    write_files(plots, source_text, html=html, png=png)
     for name, path in (("Page", html), ("Picture", png)):
         if path:
             echo(f"{name}: {path}", err=True)
     if as_json:
-        echo(json.dumps(forecast_document(plots, built.run_date, told), indent=1))
+        echo(json.dumps(forecast_document(plots, built.run_date, source_text), indent=1))
     else:
-        print_forecasts(plots, told)
+        print_forecasts(plots, source_text)
 
 
 def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:

@@ -16,7 +16,7 @@ from batchcast.steps.store.objects import write_file
 _MOST_COLUMNS = 110
 
 
-def print_forecasts(plots: Sequence[PlottedForecast], told: str) -> None:
+def print_forecasts(plots: Sequence[PlottedForecast], source_text: str) -> None:
     """A plot and the weeks of each item, and in the end whose forecast it is."""
     console = stdout_console()
     for one in plots:
@@ -26,23 +26,23 @@ def print_forecasts(plots: Sequence[PlottedForecast], told: str) -> None:
         shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]╍[/] actual" if one.actual else "")
         console.print(f"       {shown}   {one.score}".rstrip() + "\n", highlight=False)
         console.print(week_table(one))
-    console.print(f"\n{told}", style="dim", highlight=False, markup=False)
+    console.print(f"\n{source_text}", style="dim", highlight=False, markup=False)
 
 
-def write_files(plots: Sequence[PlottedForecast], told: str, *, html: Path | None, png: Path | None) -> None:
-    """Write page and picture where they are asked for; `told` says whose forecast it is."""
+def write_files(plots: Sequence[PlottedForecast], source_text: str, *, html: Path | None, png: Path | None) -> None:
+    """Write page and picture where they are asked for; `source_text` says whose forecast it is."""
     if html:
-        write_file(html, forecast_page(plots, told).encode())
+        write_file(html, forecast_page(plots, source_text).encode())
         echo(f"Page: {html}", err=True)
     if png:
-        write_png(plots, told, png)
+        write_png(plots, source_text, png)
         echo(f"Picture: {png}", err=True)
 
 
-def forecast_document(plots: Sequence[PlottedForecast], run_date: date, told: str) -> dict[str, Any]:
+def forecast_document(plots: Sequence[PlottedForecast], run_date: date, source_text: str) -> dict[str, Any]:
     """The forecasts as --json prints them."""
     return {
-        "source": told,
+        "source": source_text,
         "run_date": run_date.isoformat(),
         "items": [
             {

@@ -71,7 +71,7 @@ def measured_by_canaries(
     prefix: str,
     records: Sequence[bytes],
     limits: Limits,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Measurements:
     """A job a level until a rule stops. Raises ModelError when one request at a time already fails."""
     jobs = _Jobs(session, model, instance_type, join_uri(prefix, f"tune-{uuid.uuid4().hex[:12]}"), records)
@@ -90,7 +90,7 @@ def measured_by_canaries(
         else:
             level = canary_level(concurrency, len(records), outputs, alone)
         levels.append(level)
-        say(f"  {concurrency:>3} in flight: {failure or f'{level.work:.2f} times one'}")
+        report(f"  {concurrency:>3} in flight: {failure or f'{level.work:.2f} times one'}")
         if stop := stop_reason(level, levels, limits):
             reason = stop
             break

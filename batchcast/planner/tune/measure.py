@@ -30,7 +30,7 @@ from batchcast.planner.tune.recommend import payload_cap
 from batchcast.planner.tune.search import Limits, Measurements, measure
 from batchcast.steps.errors import ModelError, Problem
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 _BUSY_PERCENT = 10.0
 # Whether the service's MB is 10**6 or 2**20 bytes is not published; with this room both readings hold.
 _PAYLOAD_ROOM = 1.05
@@ -136,22 +136,24 @@ def server_rig(server: ModelServer, options: TuneOptions, records: SampleRecords
 
 
 def measured_server(
-    server: ModelServer, options: TuneOptions, records: SampleRecords, say: Say
+    server: ModelServer, options: TuneOptions, records: SampleRecords, report: Report
 ) -> tuple[Measurements, Served]:
     """The levels of a server, and what it says of itself."""
-    return measured_levels(server_rig(server, options, records), options, records, say), _served(server)
+    return measured_levels(server_rig(server, options, records), options, records, report), _served(server)
 
 
-def measured_levels(load_target: LoadTarget, options: TuneOptions, records: SampleRecords, say: Say) -> Measurements:
-    """Up the levels, back, and between; every block is told to `say`, and a busy machine too."""
+def measured_levels(
+    load_target: LoadTarget, options: TuneOptions, records: SampleRecords, report: Report
+) -> Measurements:
+    """Up the levels, back, and between; every block is told to `report`, and a busy machine too."""
 
     def on_level(level: MeasuredLevel) -> None:
         failed = f", {level.failures} failed" if level.failures else ""
-        say(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
+        report(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
 
     results = measure(load_target, len(records.sample), limits_of(options, records), on_level)
     if results.others_percent > _BUSY_PERCENT:
-        say(
+        report(
             f"  mind: other programs took up to {results.others_percent:.0f} % of this machine's processors meanwhile; "
             "measure again when it is quiet"
         )

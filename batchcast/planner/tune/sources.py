@@ -20,8 +20,8 @@ from batchcast.planner.prices.instance_types import memory_gib, vcpus
 from batchcast.planner.tune.canary import measured_by_canaries
 from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
 from batchcast.planner.tune.measure import (
+    Report,
     SampleRecords,
-    Say,
     TuneOptions,
     limits_of,
     measured_levels,
@@ -72,37 +72,37 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _from_command(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
-    variants = _measured_variants(options, records, say)
+def _from_command(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
+    variants = _measured_variants(options, records, report)
     return _recommended(options, records, options.model_command or "", "local", variants)
 
 
-def _from_url(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
+def _from_url(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
     with started_server(ModelUrl(url=options.model_url or "")) as server:
-        found = _variant_of({}, *measured_server(server, options, records, say))
+        found = _variant_of({}, *measured_server(server, options, records, report))
     return _recommended(options, records, options.model_url or "", "local", [found])
 
 
-def _from_endpoint(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
+def _from_endpoint(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
     session = open_session(options.workspace, region=options.region, profile=options.profile)
-    return endpoint_tuning(session, options, records, say)
+    return endpoint_tuning(session, options, records, report)
 
 
-def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
+def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
     """Measure a real-time endpoint of the session's account: a level is requests in flight on each of its instances."""
     deployed = session.client("sagemaker").describe_endpoint(EndpointName=options.endpoint)
     variants = deployed["ProductionVariants"]
     slots = endpoint_slots(session.client("sagemaker-runtime"), options.endpoint or "")
     count = max(1, sum(variant["CurrentInstanceCount"] for variant in variants))
-    say(f"{count} instances: {count} times a level's requests are in flight")
+    report(f"{count} instances: {count} times a level's requests are in flight")
     load_target = LoadOnInstances([ClosedLoop(slots, records.sample) for _ in range(count)])
-    found = _variant_of({}, measured_levels(load_target, options, records, say), Served(source="absent"))
+    found = _variant_of({}, measured_levels(load_target, options, records, report), Served(source="absent"))
     images = [image for variant in variants for image in variant.get("DeployedImages", [])]
     digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
     return _recommended(options, records, options.endpoint or "", "endpoint", [found], digest)
 
 
-def _from_canary(options: TuneOptions, records: SampleRecords, say: Say) -> Tuning:
+def _from_canary(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
     if not options.runs_uri:
         raise ConfigError(Problem("runs_uri", "canary jobs need a place.", "--runs-uri", "Name s3://bucket/prefix."))
     session = open_session(options.workspace, region=options.region, profile=options.profile)
@@ -113,14 +113,14 @@ def _from_canary(options: TuneOptions, records: SampleRecords, say: Say) -> Tuni
         prefix=options.runs_uri,
         records=records.sample,
         limits=limits_of(options, records),
-        say=say,
+        report=report,
     )
     found = _variant_of({}, results, Served(source="absent"))
     model = session.client("sagemaker").describe_model(ModelName=options.canary)
     return _recommended(options, records, options.canary or "", "transform-canary", [found], find_model_image(model))
 
 
-SOURCES: Mapping[str, Callable[[TuneOptions, SampleRecords, Say], Tuning]] = {
+SOURCES: Mapping[str, Callable[[TuneOptions, SampleRecords, Report], Tuning]] = {
     "model_command": _from_command,
     "model_url": _from_url,
     "endpoint": _from_endpoint,
@@ -171,14 +171,14 @@ def _recommended(
     )
 
 
-def _measured_variants(options: TuneOptions, records: SampleRecords, say: Say) -> list[MeasuredVariant]:
+def _measured_variants(options: TuneOptions, records: SampleRecords, report: Report) -> list[MeasuredVariant]:
     """Each variant's levels. Several are at last run in turns, so that a busy hour hits all of them alike."""
     command = options.model_command or ""
     found = []
     for settings in _variants(options):
-        say(f"measuring {' '.join(f'{name}={value}' for name, value in settings.items()) or 'the command as it is'}")
+        report(f"measuring {' '.join(f'{name}={value}' for name, value in settings.items()) or 'the command as it is'}")
         with started_server(_source(command, settings)) as server:
-            results, served = measured_server(server, options, records, say)
+            results, served = measured_server(server, options, records, report)
         found.append(_variant_of(settings, results, served))
     return _in_turns(command, found, options, records) if len(found) > 1 else found
 

@@ -25,7 +25,7 @@ _TAKE_OVER_SECONDS = 1.0
 class Display(Protocol):
     """Where a person sees how the run goes on."""
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """A line beside the progress."""
 
     def show(self, execution: ExecutionView) -> None:
@@ -40,7 +40,7 @@ OpenDisplay = Callable[[ProgressOf], AbstractContextManager[Display]]
 class _Quiet:
     """Shows nothing."""
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Nothing."""
 
     def show(self, execution: ExecutionView) -> None:
@@ -132,15 +132,15 @@ def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[s
         run_id, changed = arn.rsplit("/", 1)[-1], changed_inputs(_description(client, arn), inputs)
         if changed:
             what = f"Run {run_id} was interrupted and does not go on: it is made of other inputs than these"
-            display.say(f"{what} ({', '.join(changed)}). This is a new run.")
+            display.message(f"{what} ({', '.join(changed)}). This is a new run.")
         elif session.engine.resume_interrupted([arn]):
-            display.say(f"Going on with run {run_id}, which was interrupted.")
+            display.message(f"Going on with run {run_id}, which was interrupted.")
             return arn
     check_model(session, values["ModelName"])
     check_no_overlap(session, pipeline_name, values)
     _warn_of_pointer(session, values, display)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
-    display.say(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
+    display.message(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
     return start_run(client, pipeline_name, values, description=describe_inputs(inputs))
 
 
@@ -153,11 +153,11 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
         if each["PipelineExecutionStatus"] == "Executing"
     ]
     for arn in _with_parameters(client, unfinished, values):
-        display.say(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
+        display.message(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
         return arn
     check_no_overlap(session, pipeline_name, values)
     _warn_of_pointer(session, values, display)
-    display.say("Running on AWS; the run goes on when this command is interrupted.")
+    display.message("Running on AWS; the run goes on when this command is interrupted.")
     return start_run(client, pipeline_name, values)
 
 
@@ -165,7 +165,7 @@ def _warn_of_pointer(session: Session, values: Mapping[str, str], display: Displ
     with suppress(ServiceError):  # this identity may not read it
         problem = pointer_problem(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
         if problem:
-            display.say(str(problem))
+            display.message(str(problem))
 
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
@@ -195,11 +195,11 @@ class _Following:
         """The last view. An interrupt from the keyboard stops an execution of this process first."""
         pace = WORKSPACE_PACE if isinstance(self.session, WorkspaceSession) else AWS_PACE
         try:
-            return follow(self.session, self.arn, on_view=self._show, pace=pace, say=self.display.say)
+            return follow(self.session, self.arn, on_view=self._show, pace=pace, report=self.display.message)
         except KeyboardInterrupt:
             if not self.here:
                 run_id = self.arn.rsplit("/", 1)[-1]
-                self.display.say(f"Run {run_id} goes on; `wait {run_id}` follows it again.")
+                self.display.message(f"Run {run_id} goes on; `wait {run_id}` follows it again.")
                 raise SystemExit(INTERRUPTED) from None
             stop_run(self.session.client("sagemaker"), self.arn)
             return follow(self.session, self.arn, on_view=self.display.show, pace=pace)
@@ -214,7 +214,7 @@ class _Following:
     def _stop_if_overdue(self) -> None:
         if time.monotonic() - self.began > self.stop_after.total_seconds():
             self.overdue = f"It had not ended after {self.stop_after} and was stopped, as --stop-after says."
-            self.display.say(self.overdue)
+            self.display.message(self.overdue)
             stop_run(self.session.client("sagemaker"), self.arn)
 
     def _take_over(self, session: WorkspaceSession) -> None:
@@ -229,7 +229,7 @@ class _Following:
             _check_unchanged(session, self.arn)
             self.here = bool(session.engine.resume_interrupted([self.arn]))
         if self.here:
-            self.display.say("The process that ran it has ended; it goes on in this one.")
+            self.display.message("The process that ran it has ended; it goes on in this one.")
 
 
 def _check_unchanged(session: WorkspaceSession, arn: str) -> None:

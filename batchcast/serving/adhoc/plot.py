@@ -116,8 +116,8 @@ def week_table(plotted: PlottedForecast) -> Table:
     return table
 
 
-def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
-    """The plots as a page that needs nothing else; `told` says whose forecast it is."""
+def forecast_page(plots: Sequence[PlottedForecast], source_text: str) -> str:
+    """The plots as a page that needs nothing else; `source_text` says whose forecast it is."""
     figures = []
     for plotted in plots:
         days = plotted.days
@@ -135,7 +135,7 @@ def forecast_page(plots: Sequence[PlottedForecast], told: str) -> str:
     )
     body = (
         f'<header class="complete"><h1>Forecast of {escape(names)}</h1>'
-        f'<p class="facts">{escape(told)}</p>{legend}</header>'
+        f'<p class="facts">{escape(source_text)}</p>{legend}</header>'
         f'<section><div class="plots">{"".join(figures)}</div></section>'
     )
     return html_page(f"Forecast of {names}", body, _MORE_STYLE)

@@ -35,8 +35,8 @@ def check_png(items: int) -> None:
         raise ConfigError(Problem("png", what, "--png", "Use --html, or fewer items."))
 
 
-def write_png(plots: Sequence[PlottedForecast], told: str, path: Path) -> None:
-    """A panel an item, and below them `told`, which says whose forecast it is; the file appears whole."""
+def write_png(plots: Sequence[PlottedForecast], source_text: str, path: Path) -> None:
+    """A panel an item, and below them `source_text`, which says whose forecast it is; the file appears whole."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -54,7 +54,7 @@ def write_png(plots: Sequence[PlottedForecast], told: str, path: Path) -> None:
     shown = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     above = {"loc": "outside upper left", "ncols": len(shown), "borderaxespad": 1.2}
     figure.legend(list(shown.values()), list(shown), **above, frameon=False, fontsize=10, labelcolor=_INK)
-    figure.supxlabel(told, x=0.3 / size[0], ha="left", fontsize=9, color=_GREY, parse_math=False)
+    figure.supxlabel(source_text, x=0.3 / size[0], ha="left", fontsize=9, color=_GREY, parse_math=False)
     with atomic_write(path) as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
 

@@ -48,8 +48,8 @@ def find_differences(
         for key in [*one, *(key for key in other if key not in one)]:
             place = f"{where}.{key}" if where else str(key)
             if key not in one or key not in other:
-                told = ("there", "absent") if key in one else ("absent", "there")
-                yield AnswerDifference(item, "schema", place, *told)
+                words = ("there", "absent") if key in one else ("absent", "there")
+                yield AnswerDifference(item, "schema", place, *words)
             else:
                 yield from find_differences(item, one[key], other[key], place, tolerance)
     elif isinstance(one, list) and isinstance(other, list):
@@ -77,13 +77,17 @@ def _list_differences(
 def _order(one: list[Any], other: list[Any]) -> list[int] | None:
     """Where in the second list each entry of the first is, by all that is no number, else exactly; None: in its place.
 
-    So a list that is in another order and whose numbers differ besides is told as both.
+    So a list that is in another order and whose numbers differ besides is both.
     """
-    for told in (_without_numbers, _canonical):
-        mine, theirs = [told(each) for each in one], [told(each) for each in other]
-        if mine == theirs and told is _canonical:
+    for text_of in (_without_numbers, _canonical):
+        mine, theirs = [text_of(each) for each in one], [text_of(each) for each in other]
+        if mine == theirs and text_of is _canonical:
             return None
-        if Counter(mine) == Counter(theirs) and mine != theirs and (told is _canonical or len(set(mine)) == len(mine)):
+        if (
+            Counter(mine) == Counter(theirs)
+            and mine != theirs
+            and (text_of is _canonical or len(set(mine)) == len(mine))
+        ):
             places: dict[str, list[int]] = {}
             for place, text in enumerate(theirs):
                 places.setdefault(text, []).append(place)
