@@ -112,7 +112,7 @@ def _range(part: str, field: _Field) -> range | None:
 
 def _number(text: str, field: _Field) -> int | None:
     number = field.names.get(text.upper())
-    if number is None and text.isascii() and text.isdigit():
+    if number is None and text.isascii() and text.isdigit() and len(text) <= len("2199"):
         number = int(text)
     return number if number is not None and field.low <= number <= field.high else None
 

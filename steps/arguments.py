@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NoReturn
@@ -39,6 +40,8 @@ def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[s
             required=field.name not in defaults,
             default=defaults.get(field.name),
         )
+    if any(re.search("[\0\ud800-\udfff]", word) for word in argv):
+        parser.error(f"{argv!r} are not all UTF-8")
     return vars(parser.parse_args(list(argv)))
 
 

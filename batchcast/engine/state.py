@@ -10,18 +10,20 @@ import os
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from batchcast.steps.errors import DataError
+from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import atomic_write
 
 Record = dict[str, Any]
 
+_CHECKSUM = "Crc32"
 _LOOKER_SECONDS = 0.05
 _POLL_SECONDS = 0.01
 
@@ -83,7 +85,12 @@ class RecordFolder:
         except FileNotFoundError:
             return None
         try:
-            return parse_document(data, self._types, code="record", where=str(path), remedy="")
+            record = parse_document(data, self._types, code="record", where=str(path), remedy="")
+            # Earlier versions wrote none.
+            checksum = record.pop(_CHECKSUM, None)
+            if checksum not in (None, _checksum(record)):
+                raise DataError(Problem("record", "is damaged: its checksum is another.", str(path)))
+            return record
         except DataError as error:
             with suppress(FileNotFoundError):
                 path.replace(path.with_suffix(".damaged"))
@@ -143,7 +150,11 @@ class RecordFolder:
 
 
 def _encoded(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, indent=1).encode()
+    return json.dumps({**record, _CHECKSUM: _checksum(record)}, indent=1).encode()
+
+
+def _checksum(record: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record).encode())
 
 
 REGION = "local"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
@@ -20,7 +15,6 @@ from command import (
     LAST_WEEK,
     RUN_DATE,
     Ended,
-    command_line,
     days_until,
     item_rows,
     small_bakery,
@@ -30,9 +24,6 @@ from tuning_document import write_tuning_document
 
 Run = Callable[..., Ended]
 ON_RUN_DATE = ("-p", f"RunDate={RUN_DATE}")
-
-KILLED_RUNS = int(os.environ.get("BATCHCAST_KILLED_RUNS", 3))
-"""Each is killed twice; `make kills N=100` tries more of them."""
 
 
 def published_digests(workspace: Path) -> dict[str, str]:
@@ -81,36 +72,6 @@ def test_what_was_measured_of_another_instance_type_runs_nothing(run_pipeline: R
     assert refused.exit_code == 2
     assert "it was measured on ml.m5.4xlarge, the run has ml.c5.xlarge" in refused.stderr
     assert not (tmp_path / "workspace").exists()
-
-
-@pytest.mark.parametrize("seed", range(KILLED_RUNS))
-def test_a_run_killed_at_any_moment_goes_on_and_publishes_once(
-    run_pipeline: Run, history: Path, tmp_path: Path, seed: int
-) -> None:
-    arguments = (
-        "local",
-        "--json",
-        "--history",
-        str(history),
-        *LAST_WEEK,
-        "--workspace",
-        str(tmp_path / "w"),
-        *ON_RUN_DATE,
-    )
-    dice = random.Random(seed)
-    for _ in range(2):
-        process = subprocess.Popen(
-            command_line(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        time.sleep(dice.uniform(0.3, 3.0))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    document = run_pipeline(*arguments).document
-    assert document["outcome"] == "COMPLETE"
-    assert document["counts"]["ok"] == ITEMS
-    runs = list((tmp_path / "w" / "s3" / "batchcast" / "runs").iterdir())
-    assert len(runs) <= 3
-    assert set(published_files(tmp_path / "w", document["run_id"])) == {"_MANIFEST.json", "part-00000.parquet"}
 
 
 def published_files(workspace: Path, run_id: str) -> list[str]:
