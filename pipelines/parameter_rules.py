@@ -5,6 +5,7 @@ A rule sees plain values and says what contradicts what, with the arithmetic.
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -92,10 +93,24 @@ def instance_types(kind: str) -> frozenset[str]:
     return frozenset(committed_model()["shapes"][f"{kind}InstanceType"]["enum"])
 
 
+@cache
+def is_newer_type(kind: str, instance_type: str) -> bool:
+    """Whether the installed botocore has the type and this version of batchcast does not, which stderr says once."""
+    from batchcast.pipelines.lint.service_model import botocore_model
+
+    newer = instance_type in botocore_model()["shapes"][f"{kind}InstanceType"]["enum"]
+    if newer:
+        what = (
+            f"Warning: {instance_type} is newer than this version of batchcast, which knows neither its size nor price"
+        )
+        sys.stderr.write(f"{what}.\n")
+    return newer
+
+
 def _instance_type(kind: str, job: str) -> AfterValidator:
     def check(value: str) -> str:
         known = instance_types(kind)
-        if value not in known:
+        if value not in known and not is_newer_type(kind, value):
             near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
             raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
         return value

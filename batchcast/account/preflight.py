@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -180,18 +181,25 @@ def _quotas(run: _Run) -> Iterator[Line]:
         f"{values.transform_instance_type} for transform job usage": values.transform_instance_count,
         f"{values.processing_instance_type} for processing job usage": 1,
     }
-    listing = pages(run.session.client("service-quotas").list_service_quotas, ServiceCode="sagemaker", MaxResults=100)
-    allowed = {
-        one["QuotaName"]: int(one["Value"]) for page in listing for one in page["Quotas"] if one["QuotaName"] in wanted
-    }
+    client = run.session.client("service-quotas")
+    own: dict[str, int] = {}
+    with suppress(ConfigError):  # this identity may not ask for the account's own
+        own = _quota_values(client.list_service_quotas)
+    defaults = {} if wanted.keys() <= own.keys() else _quota_values(client.list_aws_default_service_quotas)
     for name, count in wanted.items():
-        if name not in allowed:
+        allowed = own.get(name, defaults.get(name))
+        has = f"{name}: {count} are needed, {'the account has' if name in own else 'the default of AWS is'} {allowed}."
+        if allowed is None:
             yield "warning", f"there is no quota {name!r} in the list.", "Look it up in Service Quotas."
-        elif allowed[name] < count:
-            what = f"{name}: {count} are needed, the account has {allowed[name]}."
-            yield "error", what, "Ask for more in Service Quotas, or use fewer instances."
+        elif allowed < count:
+            yield "error", has, "Ask for more in Service Quotas, or use fewer instances."
         else:
-            yield "ok", f"{name}: {count} are needed, the account has {allowed[name]}.", ""
+            yield "ok", has, ""
+
+
+def _quota_values(listing: Callable[..., Any]) -> dict[str, int]:
+    found = pages(listing, ServiceCode="sagemaker", MaxResults=100)
+    return {one["QuotaName"]: int(one["Value"]) for page in found for one in page["Quotas"]}
 
 
 def _overlap(run: _Run) -> Iterator[Line]:

@@ -183,6 +183,18 @@ S3_DATA = {"S3DataSource": {"S3Uri": f"s3://{BUCKET}/m/", "S3DataType": "S3Prefi
             "error",
             "20 are needed, the account has 4",
         ),
+        (
+            with_script(quotas={}, default_quotas={"ml.m5.4xlarge for transform job usage": 2.0}),
+            "quotas",
+            "error",
+            "20 are needed, the default of AWS is 2.",
+        ),
+        (
+            with_script(fails=lambda name: "AccessDeniedException" if name == "ListServiceQuotas" else None),
+            "quotas",
+            "warning",
+            "there is no quota 'ml.m5.4xlarge for transform job usage'",
+        ),
         (with_script(status="Executing"), "other runs", "warning", "going on: runaaaaaaaaa."),
         (
             with_lock_of("runbbbbbbbbb", "Executing"),

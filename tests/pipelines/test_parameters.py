@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from botocore.loaders import Loader
 
 from batchcast.engine.limits import has_local_storage
+from batchcast.pipelines.lint.service_model import botocore_model
 from batchcast.pipelines.parameter_rules import idle_instances, instance_types
 from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
+from batchcast.planner.plan.plan import plan
 from batchcast.steps.errors import ConfigError, Problem
 
 REQUIRED = {
@@ -31,6 +36,28 @@ def test_what_is_not_given_takes_its_declared_default() -> None:
     assert list(values) == [one.name for one in declared_parameters()]
     for one in declared_parameters():
         assert values[one.name] == (REQUIRED[one.name] if one.default is None else str(one.default))
+
+
+def test_a_type_that_the_installed_botocore_alone_knows_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = json.loads(json.dumps(botocore_model()))
+    for kind in ("Transform", "Processing"):
+        model["shapes"][f"{kind}InstanceType"]["enum"].append("ml.m99.4xlarge")
+    path = tmp_path / "sagemaker" / model["metadata"]["apiVersion"] / "service-2.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(model))
+    monkeypatch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path))  # ~/.aws/models
+    botocore_model.cache_clear()
+    try:
+        newer = {"TransformInstanceType": "ml.m99.4xlarge", "ProcessingInstanceType": "ml.m99.4xlarge"}
+        values = check_parameters({**REQUIRED, **newer})
+        plan(items=1000, seconds=1, instance_type="ml.m99.4xlarge", price_per_hour=1.0)
+    finally:
+        botocore_model.cache_clear()
+    assert values.transform_instance_type == values.processing_instance_type == "ml.m99.4xlarge"
+    assert "Warning: ml.m99.4xlarge is newer than this batchcast" in capsys.readouterr().err
+    assert "not an instance type" in problems_of(TransformInstanceType="ml.m98.4xlarge")[0].what
 
 
 def test_texts_of_service_values_are_accepted_again_unchanged() -> None:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from batchcast.pipelines.parameter_rules import instance_types
+from batchcast.pipelines.parameter_rules import instance_types, is_newer_type
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
 from batchcast.planner.arithmetic import inputs
@@ -51,7 +51,8 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     contract = None if options.contract is None else read_contract(options.contract)
     size = _history_size(options, contract, options.horizon or defaults["forecast_horizon"])
     instance_type = options.instance_type or defaults["transform_instance_type"]
-    check_transform_type(instance_type, instance_types("Transform"))
+    if instance_type not in instance_types("Transform") and not is_newer_type("Transform", instance_type):
+        check_transform_type(instance_type, instance_types("Transform"))
     if tuning:
         check_tuning_fits(tuning, instance_type=instance_type, on_this_machine=options.on_this_machine)
         defaults |= tuning.parameters.model_dump()
