@@ -64,14 +64,15 @@ class Deployment:
     calls: tuple[Call, ...]
     changes: tuple[Difference, ...]
 
-    def describe(self, region: str, packed: Package) -> str:
-        """What the plan does, in words."""
+    def describe(self, region: str, packed: Package, version: int | None) -> str:
+        """What the plan did, in words; `version` is the pipeline's that it made."""
         uploads = sum(call.service == "s3" for call in self.calls)
         done = "is as it should be; nothing changed"
         if not self.exists:
             done = "created"
         elif len(self.calls) > uploads:
             done = "updated"
+        done += "" if version is None else f", version {version}"
         lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
         return "\n".join([*lines, f"Objects: {uploads} written, {len(packed.objects) - uploads} there already."])
 
@@ -129,13 +130,37 @@ def deployment_changes(session: Session, settings: DeploySettings) -> tuple[Diff
     return plan.changes if plan.exists else None
 
 
-def apply(session: Session, deployment: Deployment) -> None:
-    """Make the calls of the plan: objects first, so that no definition names what is not there."""
+def apply(session: Session, deployment: Deployment) -> int | None:
+    """Make the calls of the plan: objects first, so that no definition names what is not there.
+
+    The version of the pipeline that this made; None where it made none.
+    """
+    version = None
     for call in deployment.calls:
         try:
-            getattr(session.client(call.service), call.method)(**call.request)
+            answer = getattr(session.client(call.service), call.method)(**call.request)
         except ConfigError as error:
             raise _with_run_conditions(call, error) from error
+        if call.method in ("create_pipeline", "update_pipeline"):
+            version = answer.get("PipelineVersionId", None if deployment.exists else 1)
+    return version
+
+
+def restore_version(session: Session, name: str, version: int | None = None) -> tuple[int, int | None]:
+    """Give the pipeline an earlier definition again, by default the one before the latest; which, and the version that
+    this made. Code and contract lie where they lay: each definition names them by their digest.
+
+    Raises ConfigError where there is no such version.
+    """
+    client = session.client("sagemaker")
+    if version is None:
+        listed = client.list_pipeline_versions(PipelineName=name, MaxResults=2)["PipelineVersionSummaries"]
+        if len(listed) < 2:
+            what = f"pipeline {name} has one version, and none before it."
+            raise ConfigError(Problem("pipeline_version", what, "--code", "Deploy what you want it to be."))
+        version = int(listed[1]["PipelineVersionId"])
+    text = client.describe_pipeline(PipelineName=name, PipelineVersionId=version)["PipelineDefinition"]
+    return version, client.update_pipeline(PipelineName=name, PipelineDefinition=text).get("PipelineVersionId")
 
 
 def _with_run_conditions(call: Call, error: ConfigError) -> ConfigError:

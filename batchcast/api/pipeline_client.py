@@ -66,8 +66,8 @@ class PipelineClient:
         settings = read_deploy_settings(None, given, region=self._session.region, stack=made)
         packed = package(settings)
         deployment = plan_deployment(self._session, settings, packed)
-        apply(self._session, deployment)
-        return deployment.describe(self._session.region, packed)
+        version = apply(self._session, deployment)
+        return deployment.describe(self._session.region, packed, version)
 
     def start(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run with other values for some parameters. All that is wrong with them is raised at once."""

@@ -25,10 +25,11 @@ from batchcast.steps.publish.lock import PublishLock, free_lock, held_by, lock_u
 from batchcast.steps.store.objects import ObjectStore
 
 
-def deployed_pipeline(session: Session, name: str) -> dict[str, Any] | None:
-    """DescribePipeline's answer; None when there is no such pipeline."""
+def deployed_pipeline(session: Session, name: str, version: int | None = None) -> dict[str, Any] | None:
+    """DescribePipeline's answer, of the latest version unless one is named; None when there is no such pipeline."""
     describe = session.client("sagemaker").describe_pipeline
-    answer: dict[str, Any] | None = answer_or_none(describe, "ResourceNotFound", PipelineName=name)
+    which = {"PipelineName": name, **({"PipelineVersionId": version} if version else {})}
+    answer: dict[str, Any] | None = answer_or_none(describe, "ResourceNotFound", **which)
     return answer
 
 
@@ -48,11 +49,11 @@ class Listed:
     label: str
 
 
-def required_pipeline(session: Session, name: str) -> dict[str, Any]:
-    """DescribePipeline's answer. Raises ConfigError when there is no such pipeline."""
-    pipeline = deployed_pipeline(session, name)
+def required_pipeline(session: Session, name: str, version: int | None = None) -> dict[str, Any]:
+    """DescribePipeline's answer. Raises ConfigError when there is no such pipeline, or no such version."""
+    pipeline = deployed_pipeline(session, name, version)
     if pipeline is None:
-        what = f"there is no pipeline {name!r} in {session.region}."
+        what = f"there is no pipeline {name!r}{f' of version {version}' if version else ''} in {session.region}."
         raise ConfigError(Problem("not_deployed", what, name, "Deploy it first, or name another."))
     return pipeline
 
@@ -73,12 +74,18 @@ def run_parameters(pipeline: Mapping[str, Any], overrides: Mapping[str, str]) ->
 
 
 def start_run(
-    client: Any, pipeline_name: str, values: Mapping[str, str], *, once: bool = False, description: str = ""
+    client: Any,
+    pipeline_name: str,
+    values: Mapping[str, str],
+    *,
+    once: bool = False,
+    description: str = "",
+    version: int | None = None,
 ) -> str:
     """Start an execution with these parameters; its ARN.
 
     `once`: the same parameters with the same run label are one execution, however often they are started; under the
-    default label every start is a run of its own all the same.
+    default label every start is a run of its own all the same. `version` is the pipeline's, the latest by default.
     """
     label = values["RunLabel"]
     request: dict[str, Any] = {
@@ -89,8 +96,10 @@ def start_run(
     }
     if description:
         request["PipelineExecutionDescription"] = description
+    if version:
+        request["PipelineVersionId"] = version
     if once and label != default_label():
-        request["ClientRequestToken"] = _token("start", pipeline_name, dict(values))
+        request["ClientRequestToken"] = _token("start", pipeline_name, {**values, "version": str(version or "")})
     return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
 
 

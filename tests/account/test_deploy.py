@@ -176,7 +176,9 @@ def test_the_command_creates_and_says_so(
     file = tmp_path / "deploy.toml"
     file.write_text(ROLES + f'bucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n')
     done = CliRunner().invoke(root, ["deploy", "--settings", str(file), "--region", REGION], catch_exceptions=False)
-    assert done.stdout == "Pipeline batchcast in eu-central-1: created.\nObjects: 2 written, 0 there already.\n"
+    assert (
+        done.stdout == "Pipeline batchcast in eu-central-1: created, version 1.\nObjects: 2 written, 0 there already.\n"
+    )
     assert deployed_pipeline(session, "batchcast") is not None
 
 
@@ -214,12 +216,12 @@ def test_show_refuses_an_option_that_would_do_nothing(options: tuple[str, ...], 
 
 def test_what_was_done_is_told(session: AwsSession, settings: DeploySettings, packed: Package) -> None:
     deployed(session, settings, packed)
-    assert plan_deployment(session, settings, packed).describe(REGION, packed) == (
+    assert plan_deployment(session, settings, packed).describe(REGION, packed, None) == (
         "Pipeline batchcast in eu-central-1: is as it should be; nothing changed.\nObjects: 0 written, 2 there already."
     )
     other = dataclasses.replace(packed, description="Other.")
-    assert plan_deployment(session, settings, other).describe(REGION, other) == (
-        "Pipeline batchcast in eu-central-1: updated.\n"
+    assert plan_deployment(session, settings, other).describe(REGION, other, 2) == (
+        "Pipeline batchcast in eu-central-1: updated, version 2.\n"
         f'  Description: "{packed.description}" -> "Other."\n'
         "Objects: 0 written, 2 there already."
     )

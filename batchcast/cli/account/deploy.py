@@ -45,5 +45,5 @@ def deploy_command(
     if dry_run:
         echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
-    apply(session, plan)
-    echo(plan.describe(session.region, packed))
+    version = apply(session, plan)
+    echo(plan.describe(session.region, packed, version))

@@ -76,11 +76,30 @@ def scorecard_command(publish_uri: str | None, name: str, as_json: bool, **where
 
 @click.command()
 @click.option("--to", metavar="RUN_ID", help="The run to name; the one that was replaced by default.")
+@click.option("--code", is_flag=True, help="The pipeline's definition instead, code and contract with it.")
+@click.option(
+    "--version", type=click.IntRange(1), help="For --code: the version; the one before the latest by default."
+)
 @_publish_options
-def rollback_command(to: str | None, publish_uri: str | None, name: str, **where: Any) -> None:
-    """Let readers see an earlier published run again."""
+def rollback_command(
+    to: str | None, code: bool, version: int | None, publish_uri: str | None, name: str, **where: Any
+) -> None:
+    """Let readers see an earlier published run again, or give the pipeline an earlier definition."""
+    from batchcast.account.deploy import restore_version
     from batchcast.runs.published import rollback as go_back
+    from batchcast.session.session import open_session
 
+    if code:
+        if to or publish_uri:
+            raise ConfigError(
+                Problem("option", "--to and --publish-uri are of published runs.", "--code", "Leave them.")
+            )
+        restored, made = restore_version(open_session(**where), name, version)
+        now = f", as version {made}" if made else ""
+        echo(f"Pipeline {name} is what version {restored} was{now}; what is published stays.")
+        return
+    if version:
+        raise ConfigError(Problem("option", "it is of the pipeline's definition.", "--version", "Give --code too."))
     session, uri = _open(publish_uri, name, where)
     run = go_back(uri, to=to, store=session.store)
     echo(f"Readers see run {run.run_id} of {run.run_date} now: {run.items:,} items, {run.outcome}.")

@@ -42,6 +42,9 @@ _of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, se
     metavar="HOURS",
     help="Stop the run if it goes on for longer.  [default with --items and --seconds: twice the plan's P95]",
 )
+@click.option(
+    "--pipeline-version", type=click.IntRange(1), metavar="N", help="Run an earlier version; `deploy` says its number."
+)
 @stack_option
 @click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler stops the run, as --stack has it.")
 @NAME_OPTION
@@ -52,6 +55,7 @@ def start_command(
     budget: float | None,
     tuning: Path | None,
     stop_after: float | None,
+    pipeline_version: int | None,
     name: str,
     as_json: bool,
     **given: Any,
@@ -82,22 +86,31 @@ def start_command(
     stack, scheduler_role = given.pop("stack"), given.pop("scheduler_role")
     overrides = parse_overrides(parameters)
     session = open_session(**given)
-    pipeline = required_pipeline(session, name)
+    pipeline = required_pipeline(session, name, pipeline_version)
     values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
     planned = None if stop_after else default_bound(values, region=session.region, **workload)
     bound = timedelta(hours=stop_after) if stop_after else planned
     if budget is not None:
         check_budget(values, budget, region=session.region, **workload)
     if isinstance(session, WorkspaceSession):
-        ended = run_and_wait(session, name, values.service_values(), display=RunDisplay, stop_after=bound)
-        end_with_result(*ended, as_json=as_json)
+        end_with_result(
+            *run_and_wait(
+                session,
+                name,
+                values.service_values(),
+                display=RunDisplay,
+                stop_after=bound,
+                version=pipeline_version,
+            ),
+            as_json=as_json,
+        )
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)
     with suppress(ServiceError):  # this identity may not read it
         if problem := pointer_problem(session.store, values.publish_uri, values.run_date, datetime.now(UTC).date()):
             echo(str(problem), err=True)
-    arn = start_run(client, name, values.service_values(), once=True)
+    arn = start_run(client, name, values.service_values(), once=True, version=pipeline_version)
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:

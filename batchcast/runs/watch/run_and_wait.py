@@ -60,20 +60,21 @@ def run_and_wait(
     display: OpenDisplay,
     starting: ExitStack | None = None,
     stop_after: timedelta | None = None,
+    version: int | None = None,
 ) -> tuple[dict[str, Any], int]:
     """Run one execution of the pipeline to its end; the `--json` document and the exit code.
 
     An execution of the same parameters that was begun before goes on instead: on AWS it never stopped; in a workspace
     it ended with its process, and goes on only when it is made of what lies there now. An interrupt from the keyboard
     stops an execution in a workspace, and leaves one on AWS running; `stop_after` this time it is stopped as well, in a
-    workspace. `starting` has the workspace's start lock where
-    the caller took it. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for
+    workspace. `starting` has the workspace's start lock where the caller took it; `version` is the pipeline's, for a
+    run in a workspace. Raises ServiceError when another run has the publish prefix, and ConfigError for a model for
     which no server of the workspace stands.
     """
     progress = _progress(session, values["RunsUri"])
     with starting or _starting(session) as held, display(progress) as shown:
         if isinstance(session, WorkspaceSession):
-            arn = _begin_here(session, pipeline_name, values, shown)
+            arn = _begin_here(session, pipeline_name, values, shown, version)
         else:
             arn = _begin_on_aws(session, pipeline_name, values, shown)
         held.close()  # from here on the run's own record says that it goes on
@@ -123,7 +124,13 @@ def _starting(session: Session) -> ExitStack:
     return held
 
 
-def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str], display: Display) -> str:
+def _begin_here(
+    session: WorkspaceSession,
+    pipeline_name: str,
+    values: Mapping[str, str],
+    display: Display,
+    version: int | None = None,
+) -> str:
     """Go on with an interrupted run of these parameters and inputs, or start one; its ARN."""
     client = session.client("sagemaker")
     inputs = run_inputs(session, pipeline_name, values)
@@ -141,7 +148,7 @@ def _begin_here(session: WorkspaceSession, pipeline_name: str, values: Mapping[s
     _warn_of_pointer(session, values, display)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
     display.message(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
-    return start_run(client, pipeline_name, values, description=describe_inputs(inputs))
+    return start_run(client, pipeline_name, values, description=describe_inputs(inputs), version=version)
 
 
 def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str], display: Display) -> str:
