@@ -21,6 +21,7 @@ from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.publish.lock import locked
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments
+from batchcast.steps.report.page import page_of_rejected
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri, key_path
 from batchcast.steps.validate_and_publish import validate_and_publish
 
@@ -69,8 +70,11 @@ def reject_run(run: RunRecord, *, by: str, at: str, reason: str) -> dict[str, An
     """Close a held run: it cannot be approved any more; its new report. Raises ConfigError as `approve_run`."""
     report = _held_report(run)
     report["rejected"] = {"by": by, "at": at, "reason": reason}
-    arguments = _arguments(report)
-    run.store.write(join_uri(arguments.runs_uri, run.run_id, "report", "report.json"), to_json(report))
+    folder = join_uri(_arguments(report).runs_uri, run.run_id, "report")
+    page = join_uri(folder, "report.html")
+    if run.store.exists(page):
+        run.store.write(page, page_of_rejected(run.store.read(page).decode(), report["rejected"]).encode())
+    run.store.write(join_uri(folder, "report.json"), to_json(report))
     return report
 
 

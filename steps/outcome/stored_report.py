@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchcast.steps.store.documents import parse_document
+from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 __all__ = ["read_report"]
@@ -21,6 +22,7 @@ _REPORT = {
     "failed": list,
     "mismatches": list,
 }
+_DECIDED = {"by": str, "at": str, "reason": str}
 
 
 def read_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, Any] | None:
@@ -31,4 +33,8 @@ def read_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, Any
     except ObjectMissingError:
         return None
     remedy = "Delete it and `rerun` the run: its records are then accounted for anew."
-    return parse_document(data, _REPORT, code="report", where=uri, remedy=remedy)
+    report = parse_document(data, _REPORT, code="report", where=uri, remedy=remedy)
+    for name in ("approved", "rejected"):  # an older version's report has neither
+        if report.get(name) is not None and (wrong := find_mismatch(report[name], _DECIDED)):
+            raise DataError(Problem("report", f"{name!r} is damaged: {wrong}.", uri, remedy))
+    return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -95,13 +96,15 @@ def merged_words(merged: Mapping[str, Any]) -> str:
     )
 
 
-def parquet_files(forecasts: pa.Table) -> Iterator[tuple[str, int, bytes]]:
-    """Name, rows and bytes of each file that the table is published as."""
+def parquet_files(forecasts: pa.Table) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Each file that the table is published as, and what the manifest says of it."""
     for number, start in enumerate(range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)):
         part = forecasts.slice(start, ROWS_PER_FILE)
         sink = io.BytesIO()
         pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-        yield f"part-{number:05d}.parquet", part.num_rows, sink.getvalue()
+        data = sink.getvalue()
+        told = {"rows": part.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        yield {"name": f"part-{number:05d}.parquet", **told}, data
 
 
 def _in_order(*tables: pa.Table) -> pa.Table:

@@ -10,7 +10,6 @@ without a manifest is no publication, and the next attempt of the same run write
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.publish.forecast_table import parquet_files
 from batchcast.steps.publish.lock import superseded_by
 from batchcast.steps.publish.stored_json import to_json
-from batchcast.steps.store.documents import parse_document
+from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import ConflictError, ObjectMissingError, ObjectStore, join_uri
 
 __all__ = [
@@ -58,6 +57,7 @@ _MANIFEST = {
     "files": list,
     "previous": dict | None,
 }
+_APPROVED = {"by": str, "at": str, "reason": str, "as_reference": bool}
 _FILE = {"name": str, "rows": int, "bytes": int, "sha256": str}
 
 
@@ -151,16 +151,18 @@ def _contradiction(manifest: Mapping[str, Any], uri: str) -> str:
     if identity is None or named != (identity[0].isoformat(), identity[1]):
         return f"it is of run {named[1]} of {named[0]}"
     for file in manifest["files"]:
-        if not isinstance(file, dict) or not all(isinstance(file.get(key), kind) for key, kind in _FILE.items()):
+        if find_mismatch(file, _FILE):
             return "it does not say what its files are"
         if not _FILE_NAME.fullmatch(file["name"]):
             return f"{file['name']!r} is none of its files"
     outputs = manifest.get("outputs", [])
     if not isinstance(outputs, list) or not all(isinstance(one, dict) and "name" in one for one in outputs):
         return "it does not say what its columns are"
-    previous, counts = manifest["previous"], manifest["counts"]
-    if not isinstance(counts.get("ok"), int):
+    previous, approved = manifest["previous"], manifest.get("approved")
+    if find_mismatch(manifest["counts"], {"ok": int}):
         return "'counts' has no 'ok'"
+    if approved is not None and find_mismatch(approved, _APPROVED):
+        return "'approved' does not say who approved it, and why"
     try:
         if previous is not None:
             _check_run_id(previous["run_id"])
@@ -193,12 +195,12 @@ def publish(
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
     files = list(parquet_files(forecasts))
-    listing = [{"name": name, "rows": rows, "bytes": len(data), "sha256": _sha256(data)} for name, rows, data in files]
+    listing = [entry for entry, _ in files]
     marker = to_json({**manifest, "files": listing})
     if not _published_already(store, prefix, marker):
-        kept = {prefix + name for name, _, _ in files}
-        for name, _, data in files:
-            _write_once(store, prefix + name, data)
+        kept = {prefix + entry["name"] for entry in listing}
+        for entry, data in files:
+            _write_once(store, prefix + entry["name"], data)
         for stray in list(store.list(prefix)):
             if stray.uri not in kept:
                 store.delete(stray.uri)
@@ -294,7 +296,3 @@ def _published_already(store: ObjectStore, prefix: str, marker: bytes) -> bool:
         remedy = "Start a new execution; it publishes under its own run id."
         raise DataError(Problem("already_published", what, prefix + MANIFEST_NAME, remedy))
     return True
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

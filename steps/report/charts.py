@@ -30,7 +30,7 @@ def forecast_chart(
         y = _y(bottom + share * (top - bottom), bottom, top)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         value = bottom + share * (top - bottom)
-        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{value:.4g}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{short_number(value)}</text>')
     if band is not None:
         parts.append(f'<path class="band" d="{_area(*band, bottom, top)}"/>')
     parts.extend(f'<path class="{name}" d="{_path(line, bottom, top)}"/>' for name, line in lines.items())
@@ -38,6 +38,16 @@ def forecast_chart(
     if len(dates) > 1:
         parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 5}" text-anchor="end">{dates[-1]}</text>')
     return "".join(parts) + "</svg>"
+
+
+def short_number(value: float) -> str:
+    """At most three digits that tell, with k, M, G or T: 15k, 1.5M, 0.02."""
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-3:
+        return f"{value:.3g}".replace("e+", "e").replace("e0", "e").replace("e-0", "e-")
+    power = next((power for power in (12, 9, 6, 3) if size >= 0.9995 * 10**power), 0)
+    digits = f"{value / 10**power:.3g}"
+    return digits + {0: "", 3: "k", 6: "M", 9: "G", 12: "T"}[power]
 
 
 def coverage_bar(counts: Mapping[str, int]) -> str:
@@ -88,6 +98,9 @@ def _path(line: Array, bottom: float, top: float) -> str:
             pen_down = False
             continue
         points.append(f"{'L' if pen_down else 'M'}{_LEFT + number * width:.1f} {_y(value, bottom, top):.1f}")
+        # A value between two gaps, and a horizon of one step, are drawn as a point: round caps make it one.
+        alone = not pen_down and not np.isfinite(line[number + 1 : number + 2]).any()
+        points += ["h0.01"] if alone else []
         pen_down = True
     return "".join(points)
 

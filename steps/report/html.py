@@ -38,9 +38,10 @@ section > svg:not(.bar) { max-width: 30rem; } rect.model { fill: var(--model); }
 svg .value { fill: var(--text); font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 1rem; }
 figure { margin: 0; } figcaption { font-size: .85rem; color: var(--soft); } figcaption b { color: var(--text); }
-path { fill: none; stroke-width: 1.5; stroke-linejoin: round; } line.grid { stroke: var(--line); }
+path { fill: none; stroke-width: 1.5; stroke-linejoin: round; stroke-linecap: round; }
+line.grid { stroke: var(--line); }
 path.band { fill: var(--model); opacity: .16; stroke: none; }
-path.model { stroke: var(--model); stroke-width: 2; } path.naive { stroke: var(--naive); stroke-dasharray: 3 3; }
+path.model { stroke: var(--model); stroke-width: 2.5; } path.naive { stroke: var(--naive); stroke-dasharray: 3 3; }
 path.actual { stroke: var(--actual); stroke-width: 1.2; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .85rem; color: var(--soft); }
 .legend span::before { content: ""; display: inline-block; width: 1.4rem; margin-right: .4rem; vertical-align: middle;

@@ -16,7 +16,7 @@ from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 from batchcast.steps.report.html import html_figure, html_page, html_table
 
-__all__ = ["report_page"]
+__all__ = ["page_of_rejected", "report_page"]
 
 _PLOTS = 2
 
@@ -38,6 +38,12 @@ def report_page(
         _parameters(report),
     ]
     return html_page(title, "".join(body))
+
+
+def page_of_rejected(page: str, rejected: Mapping[str, str]) -> str:
+    """The page of a held run that somebody has rejected since."""
+    said = f"<p>Rejected by {escape(rejected['by'])} at {escape(rejected['at'])}: {escape(rejected['reason'])}</p>"
+    return page.replace("</h1>", f"</h1>{said}", 1)
 
 
 def _title(report: Mapping[str, Any]) -> str:

@@ -130,6 +130,8 @@ def test_a_rejected_run_stays_closed(tmp_path: Path) -> None:
     run.step()
     report = reject_run(past(run), by="ana", at=NOW.isoformat(), reason="wrong unit")
     assert report["rejected"]["reason"] == "wrong unit"
+    page = run.report_file("report.html").read_text()
+    assert f"</h1><p>Rejected by ana at {NOW.isoformat()}: wrong unit</p>" in page
     with pytest.raises(ConfigError, match="was rejected by ana"):
         approve(run)
     assert [each.run_id for each in list_published(PUBLISH, store=run.store)] == ["runaaaaaaaa0"]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
-from sample_run import PUBLISH, SampleRun
+from sample_run import PUBLISH, RUNS, SampleRun
 
 from batchcast.cli.publish.published import prune_command, published_command
 from batchcast.engine.client import LocalSageMaker
@@ -75,6 +75,22 @@ def test_a_damaged_manifest_is_listed_passed_over_and_pruned(tmp_path: Path, wre
     assert prune(PUBLISH, keep=5, store=store) == [damaged]
     assert list_damaged(PUBLISH, store=store) == []
     assert not list(store.list(damaged.uri))
+
+
+@pytest.mark.parametrize("approved", ["yes", {"by": "ana"}, {"by": 1, "at": "", "reason": "", "as_reference": True}])
+def test_an_approval_that_is_none_is_named(tmp_path: Path, approved: object) -> None:
+    [run] = weeks(tmp_path, 1)
+    manifest = json.loads(run.store.read(manifest_uri(run)))
+    run.store.write(manifest_uri(run), json.dumps(manifest | {"approved": approved}).encode())
+    [damaged] = list_damaged(PUBLISH, store=run.store)
+    assert "'approved' does not say who approved it, and why" in damaged.what
+    uri = f"{RUNS}{run.run_id}/report/report.json"
+    report = json.loads(run.store.read(uri))
+    for name in ("approved", "rejected"):
+        broken = approved if name == "approved" and not isinstance(approved, dict) else {"by": 1}
+        run.store.write(uri, json.dumps(report | {name: broken}).encode())
+        with pytest.raises(DataError, match=f"'{name}' is damaged"):
+            read_report(run.store, RUNS, run.run_id)
 
 
 @pytest.mark.parametrize("wreck", WRECKS.values(), ids=WRECKS.keys())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sample_run import SampleRun
 
-from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
+from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars, short_number
 
 PART = "part-00001.jsonl"
 VOID = {"meta", "br", "rect", "path", "line"}
@@ -135,6 +135,31 @@ def test_a_chart_skips_gaps_and_starts_at_zero() -> None:
 def test_a_chart_of_odd_values_has_finite_coordinates(values: list[float]) -> None:
     chart = forecast_chart("label", ["d"] * len(values), {"model": np.array(values)})
     assert not re.search(r"nan|inf", chart)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (15_000, "15k"),
+        (50_000, "50k"),
+        (999, "999"),
+        (999_600, "1M"),
+        (1_500_000, "1.5M"),
+        (-2e9, "-2G"),
+        (0.025, "0.025"),
+        (0, "0"),
+        (7.5, "7.5"),
+        (2e18, "2e18"),
+        (1e-7, "1e-7"),
+    ],
+)
+def test_the_label_of_an_axis_is_short_at_every_magnitude(value: float, text: str) -> None:
+    assert short_number(value) == text
+
+
+def test_a_horizon_of_one_step_is_drawn() -> None:
+    chart = forecast_chart("label", ["d1"], {"model": np.array([2.0])})
+    assert re.search(r'<path class="model" d="M[\d.]+ [\d.]+h0.01"', chart)
 
 
 def test_a_part_that_is_there_is_seen_however_small() -> None:
