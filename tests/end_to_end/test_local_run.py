@@ -74,12 +74,6 @@ def test_what_was_measured_of_another_instance_type_runs_nothing(run_pipeline: R
     assert not (tmp_path / "workspace").exists()
 
 
-def published_files(workspace: Path, run_id: str) -> list[str]:
-    """The names of all files published by one run."""
-    folders = (workspace / "s3" / "batchcast" / "published" / "forecasts").glob(f"run_date=*/run_id={run_id}")
-    return [path.name for folder in folders for path in folder.iterdir()]
-
-
 @pytest.fixture
 def defective_history(tmp_path: Path) -> Path:
     """The small bakery and three series that cannot be sent: too large, a date twice, three days long."""
