@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from typing import BinaryIO
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import split_pairs
 from batchcast.cli.terminal import stdout_console
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -42,7 +43,9 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     from batchcast.pipelines.lint.template_rules import parse_template_text
     from batchcast.pipelines.tuning import read_tuning
 
-    values, measured = _values(parameters), read_tuning(tuning) if tuning else None
+    # The parameters belong to the definition, which need not be ours: lint itself says which do not fit.
+    values = split_pairs(parameters, "parameter", "-p", "Write -p Name=Value.")
+    measured = read_tuning(tuning) if tuning else None
     texts = {getattr(file, "name", "standard input"): file.read() for file in files} or {
         DEFINITION_FILE.name: DEFINITION_FILE.read_bytes()
     }
@@ -60,16 +63,6 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     else:
         _print(refused, advice, named=len(texts) > 1)
     sys.exit(_REFUSED if refused else 0)
-
-
-def _values(pairs: Iterable[str]) -> dict[str, str]:
-    """The parameters belong to the definition, which need not be ours: lint itself says which do not fit."""
-    without = [pair for pair in pairs if "=" not in pair]
-    if without:
-        raise ConfigError(
-            *(Problem("parameter", f"{pair!r} has no '='.", "-p", "Write -p Name=Value.") for pair in without)
-        )
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _print(refused: Sequence[_Finding], advice: Sequence[_Finding], *, named: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, together
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, split_pairs, together
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
 from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, CoverageError, Problem
@@ -70,7 +70,7 @@ def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> 
     from batchcast.serving.endpoint.settings import AsyncSettings
 
     where = {name: given.pop(name) for name in ("region", "profile")}
-    settings = AsyncSettings(**given, tags=_tags(tags))
+    settings = AsyncSettings(**given, tags=split_pairs(tags, "setting", "--tag", "Write --tag KEY=VALUE."))
     if dry_run:
         echo(json.dumps(settings.requests(), indent=1))
         return
@@ -205,14 +205,6 @@ def _open(name: str, run_id: str, where: Mapping[str, Any]) -> tuple[Session, Ru
 
     session, past = open_run(name, run_id, where)
     return session, past, open_async_run(session.store, past.parameters["RunsUri"], run_id)
-
-
-def _tags(pairs: tuple[str, ...]) -> dict[str, str]:
-    parted = [pair.partition("=") for pair in pairs]
-    for key, equals, _ in parted:
-        if not equals:
-            raise ConfigError(Problem("setting", f"{key!r} has no '='.", "--tag", "Write --tag KEY=VALUE."))
-    return {key: value for key, _, value in parted}
 
 
 def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,19 +55,14 @@ class GroupUsage:
         return sum(map(int, (user, nice, system, irq, softirq))) / self._ticks
 
 
+@dataclass(slots=True)
 class ClosedLoop:
-    """`batchcast.planner.tune.levels.LoadTarget` over slots: `open_slot` gives each thread its own connection."""
+    """`batchcast.planner.tune.levels.LoadTarget` over slots: `_open_slot` gives each thread its own connection."""
 
-    def __init__(
-        self,
-        open_slot: Callable[[], AbstractContextManager[Slot]],
-        records: Sequence[bytes],
-        group: GroupUsage | None = None,
-    ) -> None:
-        self._open_slot = open_slot
-        self._records = records
-        self._group = group
-        self._usage: Usage | None = None
+    _open_slot: Callable[[], AbstractContextManager[Slot]]
+    _records: Sequence[bytes]
+    _group: GroupUsage | None = None
+    _usage: Usage | None = None
 
     def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
         """Send the records in order, `concurrency` in flight, until all are answered."""
@@ -106,14 +102,14 @@ class ClosedLoop:
             )
 
 
+@dataclass(frozen=True, slots=True)
 class LoadOnInstances:
     """`levels.LoadTarget` over several instances behind one address: each is sent as many requests as the first.
 
     Which instance answers is not ours to say, so what the first sees stands for one instance of all of them.
     """
 
-    def __init__(self, loops: Sequence[ClosedLoop]) -> None:
-        self._loops = loops
+    _loops: Sequence[ClosedLoop]
 
     def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
         """The exchanges of the first, while the others do the same."""

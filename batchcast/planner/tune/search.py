@@ -7,7 +7,7 @@ down over the minutes does not favour the levels that came first.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -150,18 +150,16 @@ def chosen_concurrency(measurements: Measurements, curve: Capacity, cap: int) ->
     return min(m for m, value in speed.items() if value >= (1 - (1 - _WITHIN) * 5 / 6) * best)
 
 
+@dataclass(frozen=True, slots=True)
 class _Bench:
     """The blocks run so far, by concurrency."""
 
-    def __init__(
-        self, target: LoadTarget, records: int, block_seconds: float, on_level: Callable[[MeasuredLevel], None]
-    ) -> None:
-        self._rig = target
-        self._block_seconds = block_seconds
-        self._records = records
-        self._blocks: dict[int, list[Sequence[Exchange]]] = {}
-        self._usages: dict[int, list[Usage | None]] = {}
-        self._on_level = on_level
+    _target: LoadTarget
+    _records: int
+    _block_seconds: float
+    _on_level: Callable[[MeasuredLevel], None]
+    _blocks: dict[int, list[Sequence[Exchange]]] = field(default_factory=dict)
+    _usages: dict[int, list[Usage | None]] = field(default_factory=dict)
 
     def run(self, concurrency: int) -> MeasuredLevel:
         """One more block of this level; its numbers over all its blocks."""
@@ -170,8 +168,8 @@ class _Bench:
         first = concurrency == 1 and not again
         count = self._records if first else self._requests(concurrency)
         order = [place % self._records for place in range(count)]
-        again.append(self._rig.run(concurrency, order if len(again) % 2 == 0 else order[::-1]))
-        self._usages.setdefault(concurrency, []).append(self._rig.usage())
+        again.append(self._target.run(concurrency, order if len(again) % 2 == 0 else order[::-1]))
+        self._usages.setdefault(concurrency, []).append(self._target.usage())
         level = self.level(concurrency)
         self._on_level(level)
         return level

@@ -27,6 +27,7 @@ from batchcast.serving.endpoint.settings import (
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import ObjectStore
 
+Clock = Callable[[], float]
 _BATCH = 50
 _POLL_RANGE = (1.0, 30.0)
 # A failure or an answer is looked for so long after the last moment it can be written.
@@ -93,7 +94,7 @@ def submit_run(
     client: Client,
     store: ObjectStore,
     *,
-    now: Callable[[], float] = time.time,
+    now: Clock = time.time,
     sleep: Sleep = time.sleep,
     on_progress: Callable[[SubmitProgress], None] = lambda _: None,
 ) -> SubmitProgress:
@@ -169,17 +170,10 @@ class _Sender:
     """Sends batches of records, several requests at once."""
 
     def __init__(
-        self,
-        run: AsyncRun,
-        settings: AsyncSettings,
-        pace: SubmitPace,
-        client: Client,
-        store: ObjectStore,
-        now: Callable[[], float],
+        self, run: AsyncRun, settings: AsyncSettings, pace: SubmitPace, client: Client, store: ObjectStore, now: Clock
     ) -> None:
-        self._run, self._settings, self._pace = run, settings, pace
+        self._run, self._settings, self._pace, self._store, self._now = run, settings, pace, store, now
         self._runtime = client("sagemaker-runtime")
-        self._store, self._now = store, now
         self._reader = ShardReader(store, run)
         self._pool = ThreadPoolExecutor(max_workers=pace.senders)
 
