@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.history.partition import DATE, POSITION
 
-__all__ = ["Chunk", "sorted_chunks"]
+__all__ = ["Chunk", "is_known", "sorted_chunks"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -28,6 +29,12 @@ class Chunk:
     records: Numbers
     keys: Numbers
     columns: Mapping[str, pa.Array]
+
+    def measured(self, targets: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """The rows that have a value of every target."""
+        known = [np.asarray(is_known(self.columns[name])) for name in targets]
+        found: npt.NDArray[np.bool_] = np.logical_and.reduce(known)
+        return found
 
     def where(self, rows: npt.NDArray[np.bool_]) -> Chunk:
         """The same records with only some of their rows."""
@@ -54,6 +61,11 @@ class Chunk:
             starts=np.concatenate([[0], np.cumsum(sizes)]),
             records=np.repeat(np.arange(len(sizes)), sizes),
         )
+
+
+def is_known(values: pa.Array) -> pa.Array:
+    """Which values are there, and finite."""
+    return pc.is_finite(values).fill_null(False) if pa.types.is_floating(values.type) else values.is_valid()
 
 
 def sorted_chunks(bucket: pa.Table, *, rows: int) -> Iterator[Chunk]:

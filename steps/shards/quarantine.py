@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.template import Period
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds
-from batchcast.steps.shards.chunk import Chunk
+from batchcast.steps.shards.chunk import Chunk, is_known
 from batchcast.steps.shards.manifest import QuarantineReason
 
 __all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_large", "too_short"]
@@ -77,7 +77,9 @@ def find_quarantined(chunk: Chunk, contract: ModelContract, axis: DateAxis, max_
             if reason == QuarantineReason.OFF_GRID:
                 text = f"{rows} rows are not {detail}, the first on {axis.text(key)}"
             found.setdefault(int(record), Quarantine(reason, text, key))
-    steps = _steps(chunk, past)
+    # A row that is dropped is no step that the model gets.
+    sent = past & chunk.measured(contract.series.targets) if contract.series.nulls == "drop" else past
+    steps = _steps(chunk, sent)
     for record in np.flatnonzero(steps < contract.series.min_history):
         found.setdefault(int(record), too_short(int(steps[record]), contract))
     if contract.row_lists("future"):
@@ -113,7 +115,7 @@ def _bad_rows(
         yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
     if contract.series.nulls == "quarantine":
         for column, rows in used:
-            empty = np.asarray(pc.invert(_is_known(chunk.columns[column])))
+            empty = np.asarray(pc.invert(is_known(chunk.columns[column])))
             yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
 
 
@@ -153,10 +155,6 @@ def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
         keys = np.asarray(values.cast(whole).fill_null(0)).astype(np.int64)
         return (keys < low) | (keys >= high), "is outside the years 1 to 9999"
     return np.zeros(len(values), bool), ""
-
-
-def _is_known(values: pa.Array) -> pa.Array:
-    return pc.is_finite(values).fill_null(False) if pa.types.is_floating(values.type) else values.is_valid()
 
 
 def _steps(chunk: Chunk, rows: Mask) -> npt.NDArray[np.int64]:

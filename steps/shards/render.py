@@ -71,7 +71,7 @@ class RecordRenderer:
         """The text of every record of the chunk, in its order, without a newline; or its Parquet file."""
         past = chunk.keys < self._axis.history_end
         if self._history.nulls == "drop":
-            kept = ~past | self._known(chunk)
+            kept = ~past | chunk.measured(self._history.targets)
             chunk, past = chunk.where(kept), past[kept]
         periods: dict[Period, Chunk] = {"history": chunk.where(past), "both": chunk}
         if self._has_future:
@@ -231,15 +231,6 @@ class RecordRenderer:
             return "null"
         # A line with nothing in it is no row to most readers.
         return '""' if len(self._table.cells) == 1 and self._table.rows else ""
-
-    def _known(self, chunk: Chunk) -> npt.NDArray[np.bool_]:
-        """Which rows have a value of every target."""
-        found = np.ones(len(chunk.keys), dtype=bool)
-        for name in self._history.targets:
-            column = chunk.columns[name]
-            valid = pc.is_finite(column) if pa.types.is_floating(column.type) else pc.is_valid(column)
-            found &= valid.fill_null(False).to_numpy(zero_copy_only=False)
-        return found
 
     def _dates(self, chunk: Chunk) -> pa.Array:
         return self._formatted(self._axis.array(chunk.keys))

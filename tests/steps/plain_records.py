@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -81,13 +82,18 @@ def _reason(
         return "out_of_range"
     if history.nulls == "quarantine" and any(_plain(cell) is None for cell in cells):
         return "null_cell"
-    if len({_day(row, history.timestamp) for row in past}) < history.min_history:
+    sent = past if history.nulls != "drop" else _measured(past, history.targets)
+    if len({_day(row, history.timestamp) for row in sent}) < history.min_history:
         return "too_short"
     if contract.row_lists("future") and len({_day(row, history.timestamp) for row in later}) < forecast_horizon:
         return "missing_future"
     if history.fill is None and (run_date - _day(past[0], history.timestamp)).days + 1 != len(past):
         return "gap"
     return None
+
+
+def _measured(rows: list[Row], targets: Sequence[str]) -> list[Row]:
+    return [row for row in rows if all(_plain(row[name]) is not None for name in targets)]
 
 
 def _off_grid(when: dt.date) -> bool:
@@ -106,7 +112,7 @@ def _rendered(
     """The template, written without blanks, with every placeholder replaced by text."""
     day = contract.series.timestamp
     if contract.series.nulls == "drop":
-        past = [row for row in past if all(_plain(row[name]) is not None for name in contract.series.targets)]
+        past = _measured(past, contract.series.targets)
 
     def text(row: Row, column: str) -> str:
         value = "/".join(str(row[name]) for name in contract.series.item_id) if column == "item_id" else row[column]

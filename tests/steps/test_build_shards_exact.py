@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import random
 import tempfile
 from decimal import Decimal
@@ -59,7 +60,9 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, str]:
     future = draw(st.booleans())
     nulls = draw(st.booleans())
     values = {f"v{n}": TYPES[kind][1] | st.none() if nulls else TYPES[kind][1] for n, kind in enumerate(kinds)}
-    cells = st.fixed_dictionaries({"sales": st.floats(allow_nan=nulls, allow_infinity=nulls), **values})
+    cells = st.fixed_dictionaries(
+        {"sales": st.floats(allow_nan=nulls, allow_infinity=nulls) | st.just(math.nan if nulls else 1.0), **values}
+    )
     hours = st.just(0) if date_type == pa.date32() or draw(st.booleans()) else st.integers(0, 23)
     products = st.just(1) if len(ids) == 1 else st.integers(1, 2)
     rows = []

@@ -33,6 +33,13 @@ def test_a_missing_value_is_written_as_declared(tmp_path: Path, nulls: str, expe
     assert [row["sales"] for row in record(tmp_path, nulls=nulls)["rows"]] == expected
 
 
+def test_an_item_of_which_nothing_is_left_is_too_short(tmp_path: Path) -> None:
+    contract = DAILY_CONTRACT.replace('targets = ["sales"]\n', 'targets = ["sales"]\nnulls = "drop"\n', 1)
+    made = build(tmp_path, contract, [daily_rows(["a", "b"], 2, sales=[None, float("nan"), None, 1.0])])
+    assert made.reasons == {"a": "too_short"}
+    assert [row["sales"] for row in made.records["b"]["rows"]] == [1.0]
+
+
 @pytest.mark.parametrize(
     ("pattern", "first"),
     [
