@@ -4,9 +4,10 @@ and from pyarrow's version alone."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["cut_file", "join_files", "write_rows"]
 
@@ -16,6 +17,7 @@ _OPTIONS: dict[str, Any] = {"compression": "snappy", "write_statistics": False, 
 
 def write_rows(*tables: pa.Table) -> bytes:
     """A Parquet file with a row group a table."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
@@ -27,6 +29,7 @@ def write_rows(*tables: pa.Table) -> bytes:
 
 def join_files(files: Sequence[bytes]) -> bytes:
     """One file with the row group of each of the files, which have one schema."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if len(files) == 1:
@@ -36,6 +39,7 @@ def join_files(files: Sequence[bytes]) -> bytes:
 
 def cut_file(file: bytes, place: int) -> bytes:
     """The row group at that place as a file of its own, as it was before it was joined."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     return write_rows(pq.ParquetFile(pa.BufferReader(file)).read_row_group(place, use_threads=False))
