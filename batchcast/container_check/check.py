@@ -6,25 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchcast.container_check import failures
+from batchcast.container_check import records as record_checks
 from batchcast.container_check.container import CheckLimits, Container
-from batchcast.container_check.failures import (
-    accepted_payload,
-    check_bad_record,
-    check_empty_body,
-    check_oversized_body,
-    recover,
-)
 from batchcast.container_check.load import LEVELS, answers_in_turn, check_concurrency, measure_level, useful_level
-from batchcast.container_check.records import (
-    answer_each,
-    ask_parameters,
-    check_content_types,
-    check_determinism,
-    check_keep_alive,
-    check_multi_record,
-    check_ping,
-    check_trailing_newline,
-)
 from batchcast.container_check.report import (
     AnsweredRecords,
     CheckFinding,
@@ -81,11 +66,11 @@ class _Examination:
         if not self._start():
             return ContainerReport(findings=tuple(self._findings))
         self._on_check("ping")
-        self._findings += check_ping(self._container)
-        says, findings = ask_parameters(self._container)
+        self._findings += record_checks.check_ping(self._container)
+        says, findings = record_checks.ask_parameters(self._container)
         self._findings += findings
         self._on_check("records, one at a time")
-        sample, findings = answer_each(self._container, records, self._judge)
+        sample, findings = record_checks.answer_each(self._container, records, self._judge)
         self._findings += findings
         if sample is None:
             return ContainerReport(findings=tuple(self._findings))
@@ -110,13 +95,13 @@ class _Examination:
 
     def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
         container = self._container
-        self._findings.append(check_trailing_newline(container, sample))
+        self._findings.append(record_checks.check_trailing_newline(container, sample))
         asked_for = says.get("batch_strategy") == "MultiRecord"
-        self._findings.append(check_multi_record(container, sample, asked_for=asked_for))
-        self._findings.append(check_content_types(container, sample))
-        finding, deterministic = check_determinism(container, sample)
+        self._findings.append(record_checks.check_multi_record(container, sample, asked_for=asked_for))
+        self._findings.append(record_checks.check_content_types(container, sample))
+        finding, deterministic = record_checks.check_determinism(container, sample)
         self._findings.append(finding)
-        self._findings.append(check_keep_alive(container, sample))
+        self._findings.append(record_checks.check_keep_alive(container, sample))
         levels = []
         for in_flight in LEVELS:
             self._on_check(f"{in_flight} requests in flight")
@@ -130,19 +115,23 @@ class _Examination:
         largest = math.ceil(max(map(len, sample.records)) / _BYTES_A_MB)
         wanted = max(says.get("max_payload_in_mb") or DEFAULT_PAYLOAD_IN_MB, min(largest, MAX_PAYLOAD_IN_MB))
         self._on_check("large bodies")
-        payload, finding = accepted_payload(container, sample, wanted)
+        payload, finding = failures.accepted_payload(container, sample, wanted)
         half = sample.records[sample.smallest][: len(sample.records[sample.smallest]) // 2]
+        bad = failures.check_bad_record
         tries: Sequence[tuple[str, Callable[[], list[CheckFinding]]]] = (
             ("large bodies", lambda: [finding]),
-            ("an oversized body", lambda: [check_oversized_body(container, sample, wanted)]),
-            ("an empty body", lambda: [check_empty_body(container)]),
-            ("half a record", lambda: self._bad_record(sample, "Half a record", half, in_flight)),
-            ("an empty JSON object", lambda: self._bad_record(sample, "An empty JSON object", b"{}", in_flight)),
+            ("an oversized body", lambda: [failures.check_oversized_body(container, sample, wanted)]),
+            ("an empty body", lambda: [failures.check_empty_body(container)]),
+            ("half a record", lambda: bad(container, sample, "Half a record", half, in_flight)),
+            (
+                "an empty object",
+                lambda: failures.check_bad_record(container, sample, "An empty JSON object", b"{}", in_flight),
+            ),
         )
         for name, attempt in tries:
             self._on_check(name)
             self._findings += attempt()
-            recovered, findings = recover(container, sample, name)
+            recovered, findings = failures.recover(container, sample, name)
             self._findings += findings
             if not recovered:
                 return payload
@@ -150,9 +139,6 @@ class _Examination:
         if not any(finding.check == "recovery" for finding in self._findings):
             self._findings.append(CheckFinding("recovery", "works", what))
         return payload
-
-    def _bad_record(self, sample: AnsweredRecords, name: str, body: bytes, in_flight: int) -> list[CheckFinding]:
-        return check_bad_record(self._container, sample, name=name, body=body, in_flight=in_flight)
 
     def _stop(self) -> None:
         if not self._container.is_ours or self._container.exit_code() is not None:

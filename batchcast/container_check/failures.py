@@ -70,7 +70,7 @@ def check_oversized_body(container: Container, sample: AnsweredRecords, in_mb: i
 
 
 def check_bad_record(
-    container: Container, sample: AnsweredRecords, *, name: str, body: bytes, in_flight: int
+    container: Container, sample: AnsweredRecords, name: str, body: bytes, in_flight: int
 ) -> list[CheckFinding]:
     """A bad record with good ones in flight beside it, as far as the container works on several at once."""
     neighbours = [place % len(sample.records) for place in range(min(_NEIGHBOURS, in_flight - 1))]

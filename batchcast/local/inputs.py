@@ -70,17 +70,9 @@ class LocalInputs:
 
 def check_undisturbed(session: WorkspaceSession, pipeline_name: str, inputs: LocalInputs) -> None:
     """Raises ServiceError when a run of another process goes on and would see its inputs change."""
-    client = session.client("sagemaker")
-    if not any(each["PipelineName"] == pipeline_name for each in client.list_pipelines()["PipelineSummaries"]):
-        return
-    interrupted = set(session.engine.interrupted())
-    listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
-    going_on = [
-        each["PipelineExecutionArn"].rsplit("/", 1)[-1]
-        for each in listed["PipelineExecutionSummaries"]
-        if each["PipelineExecutionStatus"] in ("Executing", "Stopping")
-        and each["PipelineExecutionArn"] not in interrupted
-    ]
+    unfinished = [arn for arn, status in _runs(session, pipeline_name) if status in _UNFINISHED]
+    interrupted = set(session.engine.interrupted()) if unfinished else set()
+    going_on = [arn.rsplit("/", 1)[-1] for arn in unfinished if arn not in interrupted]
     changes = inputs.changes(session.workspace, session.store) if going_on else []
     if changes:
         run_id = going_on[0]

@@ -23,7 +23,7 @@ from batchcast.engine.pipeline.definition import (
 )
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
 from batchcast.engine.pipeline.expressions import expression_problems, references
-from batchcast.engine.pipeline.parameters import ParameterDeclaration, parse_parameter
+from batchcast.engine.pipeline.parameters import parse_parameter
 from batchcast.engine.requests.request_check import refusals
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -76,12 +76,14 @@ class _Reader:
             if top.get(key):
                 remedy = "This engine gives it no meaning: leave it out."
                 self._not_emulated(f"definition.{key}", "is not empty.", remedy)
-        declared = [self._parameter(each, index) for index, each in enumerate(self._list(top, "Parameters"))]
+        parsed = [parse_parameter(each, f"Parameters[{at}]") for at, each in enumerate(self._list(top, "Parameters"))]
+        self.problems += [problem for _, problems in parsed for problem in problems]
+        declared = [each for each, _ in parsed if each]
         steps = list(self._steps(self._list(top, "Steps"), "Steps", None))
-        self._unique("Parameters", [each.name for each in declared if each])
+        self._unique("Parameters", [each.name for each in declared])
         self._unique("Steps", [step.name for step in steps])
         return Definition(
-            parameters={each.name: each for each in declared if each},
+            parameters={each.name: each for each in declared},
             steps={step.name: step for step in steps},
             experiment=self._experiment(top.get("PipelineExperimentConfig")),
         )
@@ -93,11 +95,6 @@ class _Reader:
         experiment = self._object(value, "PipelineExperimentConfig", keys, required=sorted(keys))
         self.problems.extend(expression_problems(experiment, "PipelineExperimentConfig"))
         return experiment
-
-    def _parameter(self, value: Any, index: int) -> ParameterDeclaration | None:
-        declaration, problems = parse_parameter(value, f"Parameters[{index}]")
-        self.problems.extend(problems)
-        return declaration
 
     def _steps(self, values: list[Any], where: str, branch: Branch | None) -> Iterator[Step]:
         for index, value in enumerate(values):

@@ -96,11 +96,6 @@ class TransformContext:
 _MAX_MESSAGE_LINES = 100
 
 
-def job_log_folder(logs: Path, job: str) -> Path:
-    """Where the instances of a job have their log streams."""
-    return logs / "aws" / "sagemaker" / "TransformJobs" / job
-
-
 class DataLog:
     """The service's own stream of one instance; lines of several threads do not mix."""
 

@@ -19,7 +19,6 @@ from batchcast.engine.transform.context import (
     TransformContext,
     TransformProgress,
     TransformTally,
-    job_log_folder,
 )
 from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
 from batchcast.engine.transform.instance import TransformInstance
@@ -71,7 +70,7 @@ def run_transform_job(
         faults=faults,
         store=store,
         model=model,
-        log_folder=job_log_folder(workdir / "logs", plan.job_name),
+        log_folder=workdir / "logs" / "aws" / "sagemaker" / "TransformJobs" / plan.job_name,
         partial_folder=workdir / "partial" / plan.job_name,
         tally=TransformTally(len(objects), on_progress),
         stop=stop or threading.Event(),

@@ -45,7 +45,9 @@ class Executor:
         self.arn = execution_arn(self._record)
         self._steps: dict[str, Record] = self._record["Steps"]
         self._definition: Definition = parse_definition(self._record["PipelineDefinition"])
-        self._selected = _selected(self._record, self._definition)
+        config = self._record.get("SelectiveExecutionConfig")
+        chosen = config["SelectedSteps"] if config else ()
+        self._selected = {each["StepName"] for each in chosen} if config else set(self._definition.steps)
         self._events: queue.Queue[tuple[str, Mapping[str, Any] | StepEnd | Exception]] = queue.Queue()
         self._running: set[str] = set()
         self._halted = threading.Event()
@@ -172,8 +174,3 @@ class Executor:
 def _internal_error(error: Exception) -> str:
     where = "".join(traceback.format_exception(error, limit=-1)).strip()
     return f"InternalServerError: {where}"
-
-
-def _selected(record: Record, definition: Definition) -> set[str]:
-    config = record.get("SelectiveExecutionConfig")
-    return {each["StepName"] for each in config["SelectedSteps"]} if config else set(definition.steps)
