@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from emulated_endpoint import Emulated, answer_after
 from emulators.async_inference.endpoint import ModelAnswer
+from memory_store import MemoryStore
 from naive_model import naive_server
 from rich.console import Console
 
@@ -266,3 +269,22 @@ def test_weeks_add_up() -> None:
     rows = captured.get().splitlines()
     assert rows[1].split()[-1] == "84.0"
     assert rows[-1].split()[-1] == "36.0"
+
+
+@pytest.mark.parametrize("name", ["../../out.parquet", "a/../../../out.parquet"])
+def test_a_key_of_the_history_does_not_lead_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    store = MemoryStore()
+    store.write(f"s3://lake/history/{name}", b"")
+    with pytest.raises(ConfigError, match="cannot hold the key"):
+        copy_items(store, None, "s3://lake/history/", tmp_path / "a" / "b", ["2/1"], parse_contract(CONTRACT))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:200], lambda data: data[:-9] + data[-8:], lambda _: b""])
+def test_a_damaged_file_of_the_history_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    store = DirectoryStore(tmp_path / "s3")
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"store": [2], "product": [1]}), sink)
+    store.write("s3://lake/history/f.parquet", damage(sink.getvalue()))
+    with pytest.raises(DataError, match=r"s3://lake/history/f\.parquet: cannot be read"):
+        copy_items(store, None, "s3://lake/history/", tmp_path / "copy", ["2/1"], parse_contract(CONTRACT))

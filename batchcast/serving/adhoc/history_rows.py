@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.store.objects import DirectoryStore, ObjectStore, StoredObject, split_uri
+from batchcast.steps.reading_note import reading
+from batchcast.steps.store.objects import DirectoryStore, ObjectStore, StoredObject, key_path, split_uri
 
 _ENDINGS = (".parquet", ".parq", ".pq")
 
@@ -37,11 +38,11 @@ def copy_items(
         if not name.endswith(_ENDINGS):
             continue
         in_path = dict(part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
-        place = target / name
+        place = key_path(target, name)
         place.parent.mkdir(parents=True, exist_ok=True)
         local = isinstance(store, DirectoryStore)
         part = store.open(stored.uri) if local else io.BufferedReader(_ObjectFile(s3, stored), buffer_size=1 << 20)
-        with part as stream:
+        with part as stream, reading(stored.uri):
             schema = pq.read_schema(stream)
             choice = _choice(schema, columns, wanted, in_path)
             # Without `partitioning` the reader would take the values of the path for columns of the file.
