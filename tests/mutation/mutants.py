@@ -47,6 +47,12 @@ TARGETS = {
         ["tests/account/test_cron.py", "tests/account/test_schedule_times.py"],
     ),
 }
+# Mutants of a module that do the same as the module does, and why; they are not tried.
+EQUIVALENT = {
+    "batchcast.steps.outcome.decision": {
+        "whole >= _WORTH_SENDING  ->  whole > _WORTH_SENDING": "a power that rounding alone makes exactly one half",
+    },
+}
 
 
 class _Loader(SourceFileLoader):
@@ -123,7 +129,7 @@ def _check(name: str, each: int, seed: int, workers: int) -> tuple[int, list[Mut
     source = (ROOT / file).read_text(encoding="utf-8")
     if not _survives(name, ROOT / file, tests, Mutant(0, "nothing", ast.parse(source))):
         raise SystemExit(f"{' '.join(tests)} fail with {file} as it is")
-    found = list(mutants(source))
+    found = [mutant for mutant in mutants(source) if mutant.what not in EQUIVALENT.get(name, ())]
     if 0 < each < len(found):
         found = sorted(random.Random(seed).sample(found, each), key=lambda mutant: mutant.line)
     with ThreadPoolExecutor(workers) as pool:

@@ -43,7 +43,7 @@ class Mutant:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Every mutant of a module, in the order of its lines. Texts, annotations, defaults of sizes and types stay."""
+    """Every mutant of a module in the order of its lines, but of texts, annotations, sizes, types and `strict`."""
     tree = ast.parse(source)
     sites = sum(1 for _ in _sites(tree))
     for number in range(sites):
@@ -87,6 +87,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 def _ignored(node: ast.AST) -> bool:
     if isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom):
         return True
+    if isinstance(node, ast.keyword) and node.arg in ("strict", "slots", "kw_only", "frozen"):
+        return True  # What `zip` and a dataclass are held to while they are written, not what comes out.
     names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
     return isinstance(node, ast.Assign) and any(
         name.endswith(_SIZES) or name == "__all__" or name[0].isupper() for name in names

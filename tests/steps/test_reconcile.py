@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -256,7 +256,7 @@ def test_whether_the_model_was_sent_anything_is_known_from_an_answer_or_from_the
     first: str, requests: list[FailedRequest] | None, served: bool, refused: int
 ) -> None:
     found = World([Fate("sent", first, "")], set()).reconcile(0).findings(requests=requests)
-    assert (found.served, found.refused) == (served, refused)
+    assert (found.served, found.refused, found.shards_lost) == (served, refused, 0)
 
 
 @pytest.mark.parametrize(
@@ -294,10 +294,11 @@ def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more()
     # Shards of other records, and objects of other names, are none of this run's.
     again = world.reconcile(1, {**groups, retry_shard(2): [2], "record-x.jsonl": []})
     rows = {index: again.rows[index] for index in first.retry}
-    assert [(row.shard, row.line, row.round) for row in rows.values()] == [
-        *((retry_shard(1, 2), line, 1) for line in range(2)),
-        *((retry_shard(4, 3), line, 1) for line in range(3)),
+    assert [(row.shard, row.line, row.position, row.round) for row in rows.values()] == [
+        *((retry_shard(1, 2), line, 0, 1) for line in range(2)),
+        *((retry_shard(4, 3), line, 0, 1) for line in range(3)),
     ]
+    assert (first.retry_requests, again.retry_requests) == (0, 5)
     assert [row.status for row in rows.values()] == ["ok", "missing", "failed", "ok", "failed"]
     assert rows[3].detail.startswith("part-00001.jsonl.out does not exist; then among 2: ")
     assert again.rows[2].round == 0
@@ -305,7 +306,7 @@ def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more()
 
 def test_several_items_of_a_request_are_found_by_their_position() -> None:
     world = World([Fate("sent", "good", "")] * 4, set())
-    places = {"shard": ["b", "a", "b", "b"], "line": [1, 0, 0, 1], "position": [0, None, None, 1]}
+    places = {"shard": ["b", "a", "b", "b"], "line": [1, 0, 0, 1], "position": [1, None, None, 0]}
     records = world.records()
     for name, values in places.items():
         index = records.schema.get_field_index(name)
@@ -314,9 +315,9 @@ def test_several_items_of_a_request_are_found_by_their_position() -> None:
     found = reconcile(world.manifest(), records, lambda _, shard: asked.append(shard), {}, EXPECTED, retry_shards=None)
     assert asked == ["a", "b"]
     assert [(row.shard, row.line, row.position) for row in found.rows] == [
-        *(("b", 1, 0), ("a", 0, 0), ("b", 0, 0), ("b", 1, 1)),
+        *(("b", 1, 1), ("a", 0, 0), ("b", 0, 0), ("b", 1, 0)),
     ]
-    assert found.retry == [1, 2, 0, 3]
+    assert found.retry == [1, 2, 3, 0]
 
 
 def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -344,3 +345,6 @@ def test_a_manifest_and_records_that_disagree_are_refused_with_every_difference(
         "part-00002.jsonl: 0 records, 1 by the manifest",
         "5 items, 7 by the manifest",
     ]
+    whole = world.manifest()
+    with pytest.raises(DataError, match=r"part-00002\.jsonl: 1 records, 0 by the manifest"):
+        check_records(replace(whole, shards=whole.shards[:2]), world.records())
