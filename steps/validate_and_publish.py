@@ -131,7 +131,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         carried_forward=carried_forward,
         card=card,
     )
-    page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared)
+    page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared, checked.last)
     _write_reports(run, found, summary, page)
     return decision, _summary(decision, found, publication, checked.flags)
 

@@ -22,11 +22,12 @@ __all__ = ["CheckedForecasts", "check_forecasts", "rank_flags"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedForecasts:
     """The flags that `[checks]` does not turn off, those that hold the run, and what the run measured: that is kept
-    with its publication, for later runs to be held against."""
+    with its publication, for later runs to be held against. `last` are the last run's values on this run's dates."""
 
     flags: tuple[Flag, ...]
     holding: tuple[Flag, ...]
     measured: RunMeasures
+    last: Array
 
 
 def check_forecasts(
@@ -67,7 +68,7 @@ def check_forecasts(
             for target, sides in measured.items()
         }
     holding = tuple(flag for flag in flags if checks.severities[flag.kind] == "hold")
-    return CheckedForecasts(flags=flags, holding=holding, measured=measured)
+    return CheckedForecasts(flags=flags, holding=holding, measured=measured, last=by_date)
 
 
 def rank_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:

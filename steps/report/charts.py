@@ -81,13 +81,14 @@ def score_bars(wape: Mapping[str, tuple[str, float]]) -> str:
 
 
 def _area(lower: Array, upper: Array, bottom: float, top: float) -> str:
-    there, back = _path(upper, bottom, top), _path(lower[::-1], bottom, top)
-    if len(lower) == 1 or not np.isfinite([*lower, *upper]).all():
+    """The closed area between the lines where both are known; it may begin later, and has no gaps."""
+    there = np.flatnonzero(np.isfinite(lower) & np.isfinite(upper))
+    if len(there) < 2 or len(there) <= there[-1] - there[0]:
         return ""
-    # The way back is drawn from right to left: its places are mirrored.
-    points = [part.split(" ") for part in back.replace("M", "L").split("L")[1:]]
-    mirrored = [f"L{_LEFT + _WIDTH - _RIGHT - float(x):.1f} {y}" for x, y in points]
-    return f"{there}{''.join(mirrored)}Z"
+    width = (_WIDTH - _LEFT - _RIGHT) / (len(lower) - 1)
+    way = [(place, upper[place]) for place in there] + [(place, lower[place]) for place in there[::-1]]
+    points = [f"{_LEFT + place * width:.1f} {_y(float(value), bottom, top):.1f}" for place, value in way]
+    return f"M{'L'.join(points)}Z"
 
 
 def _path(line: Array, bottom: float, top: float) -> str:

@@ -42,11 +42,13 @@ path { fill: none; stroke-width: 1.5; stroke-linejoin: round; stroke-linecap: ro
 line.grid { stroke: var(--line); }
 path.band { fill: var(--model); opacity: .16; stroke: none; }
 path.model { stroke: var(--model); stroke-width: 2.5; } path.naive { stroke: var(--naive); stroke-dasharray: 3 3; }
+path.last { stroke: var(--retry); stroke-width: 1.2; stroke-dasharray: 6 2; opacity: .8; }
 path.actual { stroke: var(--actual); stroke-width: 1.2; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .85rem; color: var(--soft); }
 .legend span::before { content: ""; display: inline-block; width: 1.4rem; margin-right: .4rem; vertical-align: middle;
   border-top: 2px solid var(--model); }
 .legend .band::before { border-top: 10px solid var(--model); opacity: .16; }
+.legend .last::before { border-top: 2px dashed var(--retry); }
 .legend .naive::before { border-top: 2px dashed var(--naive); } .legend .actual::before { border-color: var(--actual); }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); }

@@ -14,28 +14,34 @@ from batchcast.steps.outcome.ledger import REASONS
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
-from batchcast.steps.report.html import html_figure, html_page, html_table
+from batchcast.steps.report.html import html_page, html_table
+from batchcast.steps.report.item_charts import item_charts
 
 __all__ = ["page_of_rejected", "report_page"]
 
-_PLOTS = 2
-
 
 def report_page(
-    report: Mapping[str, Any], expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison
+    report: Mapping[str, Any],
+    expected: Expected,
+    item_ids: Sequence[str],
+    values: Array,
+    compared: Comparison,
+    last: Array,
 ) -> str:
-    """The page for a report of `batchcast.steps.report.document.report`. Every text that comes from data is escaped."""
+    """The page for a report of `batchcast.steps.report.document.report`. Every text that comes from data is escaped.
+
+    `last` is what the last run forecast, items x steps x targets.
+    """
     title = f"Forecasts from {report['run_date']}: {_title(report)}"
     body = [
         _banner(report),
-        _coverage(report),
-        _score(report),
-        _scorecard(report),
-        _plots(expected, item_ids, values, compared),
-        _lost(report),
         _flags(report),
-        _shards(report),
-        _parameters(report),
+        _lost(report),
+        item_charts(report, expected, item_ids, values, compared, last),
+        _scorecard(report),
+        _score(report),
+        _coverage(report),
+        _internals(report),
     ]
     return html_page(title, "".join(body))
 
@@ -77,6 +83,18 @@ def _flag_words(report: Mapping[str, Any]) -> str:
     return flag_words(report["flagged_run"], report["flagged_items"])
 
 
+def _first_step(report: Mapping[str, Any]) -> str:
+    """What to do first; empty where nothing is to be done."""
+    run = report["run_id"]
+    if report["published"] and not report["pointer_moved"]:
+        return f"Readers do not see this run. `rollback --to {run}` lets them see it."
+    if report["outcome"] == "HELD" and report["cause_kind"] == "forecasts":
+        return f"Look at the charts below; then `approve {run} --reason …` publishes it, `reject {run}` closes it."
+    if report["outcome"] == "HELD" or report["failed"]:
+        return f"`rerun {run}` sends again what has no forecast, and keeps the rest."
+    return "Look at the items below before you use the forecasts." if report["flags"] else ""
+
+
 def _banner(report: Mapping[str, Any]) -> str:
     facts = [
         f"Run date {report['run_date']}",
@@ -90,9 +108,8 @@ def _banner(report: Mapping[str, Any]) -> str:
         lines.append(f"Held by the checks, and approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     if report["published"]:
         lines += [f"Published at {report['published']}", f"{report['pointer_note']}."]
-    if report["published"] and not report["pointer_moved"]:
-        lines.append(f"Readers do not see this run. `rollback --to {report['run_id']}` lets them see it.")
-    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    first = _first_step(report)
+    text = f"<p><b>{escape(first)}</b></p>" * bool(first) + "".join(f"<p>{escape(line)}</p>" for line in lines)
     outcome = report["outcome"]
     # Amber is the colour of a run that is published and has to be looked at.
     tone = "complete_with_quarantine" if outcome == "COMPLETE" and _flag_words(report) else outcome.lower()
@@ -180,65 +197,6 @@ def _change(model: float, naive: float) -> str:
     return f"{model / naive:.2f} times the error of the seasonal naive"
 
 
-def _plots(expected: Expected, item_ids: Sequence[str], values: Array, compared: Comparison) -> str:
-    forecast = values[:, :, expected.points[0]]
-    naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
-    scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
-    distance = _distance(forecast, actual if scored else naive)
-    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
-    if not order:
-        return ""
-    middle = len(order) // 2
-    picks = {
-        "Largest": order[::-1][:_PLOTS],
-        "Median": order[max(0, middle - 1) : middle - 1 + _PLOTS],
-        "Smallest": order[:_PLOTS],
-    }
-    figures, seen = [], set()
-    for name, indexes in picks.items():
-        for index in indexes:
-            if index not in seen:
-                seen.add(index)
-                lines = {"naive": naive[index], "actual": actual[index], "model": forecast[index]}
-                band = _band(expected, values[index])
-                caption = f"{name}: {'WAPE' if scored else 'distance'} {distance[index]:.2f}"
-                figures.append(_figure(item_ids[index], caption, expected, lines, band))
-    what = "error" if scored else "distance from the seasonal naive"
-    known = '<span class="actual">actual</span>' if scored else ""
-    spans = f'<span class="model">model</span><span class="naive">seasonal naive</span>{known}{_band_words(expected)}'
-    legend = f'<p class="legend">{spans}</p>'
-    head = f"<h2>Forecasts with the largest, median and smallest {what}: {escape(expected.targets[0])}</h2>"
-    return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
-
-
-def _band(expected: Expected, values: Array) -> tuple[Array, Array] | None:
-    """The lowest and the highest quantile of the first target, None with fewer than two."""
-    levels = expected.outputs.quantiles(expected.targets[0])
-    return (values[:, levels[0][1]], values[:, levels[-1][1]]) if len(levels) > 1 else None
-
-
-def _band_words(expected: Expected) -> str:
-    levels = expected.outputs.quantiles(expected.targets[0])
-    words = f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}" if len(levels) > 1 else ""
-    return f'<span class="band">{words}</span>' if words else ""
-
-
-def _figure(
-    item_id: str, caption: str, expected: Expected, lines: Mapping[str, Array], band: tuple[Array, Array] | None
-) -> str:
-    chart = forecast_chart(f"Forecast of {item_id}", expected.dates, lines, band)
-    return html_figure(item_id, caption, chart)
-
-
-def _distance(forecast: Array, reference: Array) -> Array:
-    """The sum of absolute differences over the sum of the reference (against actuals: WAPE) of each item."""
-    known = np.isfinite(forecast) & np.isfinite(reference)
-    error = np.abs(np.where(known, forecast - reference, 0.0)).sum(axis=1)
-    total = np.abs(np.where(known, reference, 0.0)).sum(axis=1)
-    distance: Array = np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
-    return distance
-
-
 def _lost(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
     lost = [*report["failed"], *report["quarantined"]]
@@ -268,19 +226,15 @@ def _flags(report: Mapping[str, Any]) -> str:
     return f"<section><h2>Worth a look</h2><ul>{kinds}</ul>{listed}{table}</section>"
 
 
-def _shards(report: Mapping[str, Any]) -> str:
+def _internals(report: Mapping[str, Any]) -> str:
     shards = report["shards"]
     bad = [f"{shards[name]:,} {name}" for name in ("missing", "short", "long", "garbled") if shards[name]]
     text = f"{shards['ok']:,} of {shards['expected']:,} shards have a whole output" + "".join(
         f", {part}" for part in bad
     )
-    return f"<section><h2>Shards</h2><p>{text}.</p></section>"
-
-
-def _parameters(report: Mapping[str, Any]) -> str:
     rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
     table = html_table(("Parameter", "Value"), rows)
-    return f"<section><details><summary>Parameters</summary>{table}</details></section>"
+    return f"<section><details><summary>Parameters and shards</summary><p>{text}.</p>{table}</details></section>"
 
 
 def _listed(shown: int, total: int, elsewhere: str) -> str:

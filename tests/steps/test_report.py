@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_the_page_of_a_complete_run_shows_outcome_counts_scores_and_plots(tmp_pa
         "max_failed_records",
     ):
         assert text in page.text
-    assert page.tags.count("figure") == 6
+    assert page.tags.count("figure") == 12
     assert "path" in page.tags
 
 
@@ -120,6 +121,27 @@ def test_long_lists_are_cut_and_say_so(tmp_path: Path) -> None:
     assert len(report["failed"]) == 200
     assert report["reasons"] == {"no_output": 250}
     assert "The first 200 of 250" in outline(run).text
+
+
+def test_the_items_with_a_flag_come_first_and_no_more_than_twenty_of_the_worst(tmp_path: Path) -> None:
+    run = SampleRun(root=tmp_path, items=[f"shop/{number:03d}" for number in range(60)], per_shard=60)
+    answers = {
+        name: [run.output_line(item, scaled(run.answer(item), 500 if item == "shop/031" else 1)) for item in items]
+        for name, items in run.shards.items()
+    }
+    run.transform(answers)
+    report = run.step()
+    assert {flag["item_id"] for flag in report["flags"] if flag["item_id"]} == {"shop/031"}
+    page = run.report_file("report.html").read_text()
+    names = re.findall(r"<figcaption><b>([^<]*)</b><br>(\w+)", page)
+    assert names[0] == ("shop/031", "Flagged")
+    assert [kind for _, kind in names] == ["Flagged"] + ["Largest"] * 19 + ["Median"] * 2 + ["Smallest"] * 2
+    assert page.index("Worth a look") < page.index("Items to look at") < page.index("Parameters and shards")
+
+
+def scaled(answer: dict[str, Any], factor: float) -> dict[str, Any]:
+    rows = [{**row, "daily_sales": row["daily_sales"] * factor} for row in answer["forecast"]]
+    return {**answer, "forecast": rows}
 
 
 def test_a_chart_skips_gaps_and_starts_at_zero() -> None:

@@ -164,6 +164,8 @@ def test_the_command_and_the_report_show_it(weeks: tuple[Path, list[dict[str, An
     assert weeks[1][-1]["scorecard"] == json.loads(document.stdout)
     page = (weeks[0] / "s3/bucket/runs/runaaaaaaa19/report/report.html").read_text()
     assert "How the last runs did" in page
+    for name in ("actual", "last", "model", "naive"):
+        assert page.count(f'<path class="{name}" d="M') >= 12, name
 
 
 def test_without_anything_known_there_is_no_scorecard(tmp_path: Path) -> None:

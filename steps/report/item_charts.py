@@ -1,0 +1,101 @@
+"""The charts of single items: their history, the forecast with its band, what the last run said, the seasonal naive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from batchcast.steps.arguments import parse_moment
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.frequency import parse_frequency
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.plain_text import html_text as escape
+from batchcast.steps.report.charts import forecast_chart
+from batchcast.steps.report.html import html_figure
+
+__all__ = ["item_charts"]
+
+_WORST, _OTHERS = 20, 2
+_PAST = 28
+
+
+def item_charts(
+    report: Mapping[str, Any],
+    expected: Expected,
+    item_ids: Sequence[str],
+    values: Array,
+    compared: Comparison,
+    last: Array,
+) -> str:
+    """The twenty worst items: those with a flag by what is at stake, then those with the largest error, or distance
+    from the naive where nothing is known yet; and two from the middle and the other end, to compare with."""
+    forecast = values[:, :, expected.points[0]]
+    naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
+    scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
+    distance = _distance(forecast, actual if scored else naive)
+    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
+    if not order:
+        return ""
+    place = {item_id: index for index, item_id in enumerate(item_ids)}
+    flagged = [place[flag["item_id"]] for flag in report["flags"] if flag["item_id"] in place]
+    middle = len(order) // 2
+    picks = {
+        "Flagged": [index for index in flagged if np.isfinite(forecast[index]).any()][:_WORST],
+        "Largest": order[::-1][:_WORST],
+        "Median": order[max(0, middle - 1) : middle - 1 + _OTHERS],
+        "Smallest": order[:_OTHERS],
+    }
+    measure = "WAPE" if scored else "distance"
+    chosen: dict[int, str] = {}
+    for name, indexes in picks.items():
+        for index in indexes:
+            if name in ("Median", "Smallest") or len(chosen) < _WORST:
+                chosen.setdefault(index, f"{name}: {measure} {distance[index]:.2f}")
+    frequency, run_date = parse_frequency(report["frequency"]), parse_moment(report["run_date"])
+    past = compared.before[:, -_PAST:, 0]
+    dates = [*(moment.isoformat() for moment in frequency.before(run_date, past.shape[1])), *expected.dates]
+    known = np.concatenate([past, actual], axis=1)
+    lines = {"naive": naive, "last": last[:, :, 0], "model": forecast}
+    figures = []
+    for index, caption in chosen.items():
+        drawn = {"actual": known[index], **{name: _after(past, line[index]) for name, line in lines.items()}}
+        chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(expected, values[index], past))
+        figures.append(html_figure(item_ids[index], caption, chart))
+    words = {"model": "model", "naive": "seasonal naive"}
+    words |= {"last": "the last run"} if np.isfinite(last).any() else {}
+    words |= {"actual": "history and actual values"} if np.isfinite(known).any() else {}
+    spans = "".join(f'<span class="{name}">{text}</span>' for name, text in words.items())
+    what = "error" if scored else "distance from the seasonal naive"
+    head = f"<h2>Items to look at, by flag and {what}: {escape(expected.targets[0])}</h2>"
+    legend = f'<p class="legend">{spans}{_band_words(expected)}</p>'
+    return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
+
+
+def _after(past: Array, line: Array) -> Array:
+    """The line of the forecast steps behind a gap as long as the history."""
+    return np.concatenate([np.full(past.shape[1], np.nan), line])
+
+
+def _band(expected: Expected, values: Array, past: Array) -> tuple[Array, Array] | None:
+    """The lowest and the highest quantile of the first target, None with fewer than two."""
+    levels = expected.outputs.quantiles(expected.targets[0])
+    if len(levels) < 2:
+        return None
+    return _after(past, values[:, levels[0][1]]), _after(past, values[:, levels[-1][1]])
+
+
+def _band_words(expected: Expected) -> str:
+    levels = expected.outputs.quantiles(expected.targets[0])
+    words = f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}" if len(levels) > 1 else ""
+    return f'<span class="band">{words}</span>' if words else ""
+
+
+def _distance(forecast: Array, reference: Array) -> Array:
+    """The sum of absolute differences over the sum of the reference (against actuals: WAPE) of each item."""
+    known = np.isfinite(forecast) & np.isfinite(reference)
+    error = np.abs(np.where(known, forecast - reference, 0.0)).sum(axis=1)
+    total = np.abs(np.where(known, reference, 0.0)).sum(axis=1)
+    distance: Array = np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
+    return distance
