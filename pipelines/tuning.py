@@ -132,7 +132,9 @@ class Variant(_Part):
 
 
 class Tuning(_Part):
-    """The document. `variants` has a row for each way the server was started; the rest is of the fastest."""
+    """The document. `variants` has a row for each way the server was started, or for each number of records a request;
+    the rest is of the one that is recommended. `items_per_request` is None where whole requests were given.
+    """
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
     model: Model
@@ -146,6 +148,7 @@ class Tuning(_Part):
     cold_start: ColdStart
     assignment: Assignment
     variants: Sequence[Variant] = ()
+    items_per_request: Annotated[int | None, Field(ge=1)] = None
 
     def pipeline_parameters(self) -> dict[str, str]:
         """The settings that are parameters of the pipeline, as StartPipelineExecution takes them."""
@@ -179,9 +182,14 @@ def write_tuning(tuning: Tuning, path: Path) -> None:
 
 
 def check_tuning_fits(
-    tuning: Tuning, *, instance_type: str, image_digest: str | None = None, on_this_machine: bool = False
+    tuning: Tuning,
+    *,
+    instance_type: str,
+    image_digest: str | None = None,
+    on_this_machine: bool = False,
+    items_per_request: int | None = None,
 ) -> None:
-    """Raises ConfigError unless it was measured on this type and with this image.
+    """Raises ConfigError unless it was measured on this type, with this image and as many records a request.
 
     Images are compared where both are known by their digest or both by their tag. `on_this_machine`: instances of
     whatever type are this machine, as in a workspace, so that what was measured here fits all of them.
@@ -195,6 +203,9 @@ def check_tuning_fits(
     if image_digest and known and _is_digest(known) == _is_digest(image_digest) and known != image_digest:
         what = f"it was measured with image {known}, the model has {image_digest}."
         problems.append(Problem("tuning_image", what, "tuning", "Measure the model again."))
+    if items_per_request and tuning.items_per_request not in (None, items_per_request):
+        what = f"it was measured with {tuning.items_per_request} records a request, the run has {items_per_request}."
+        problems.append(Problem("tuning_items", what, "tuning", "Measure what the run sends."))
     if problems:
         raise ConfigError(*problems)
 

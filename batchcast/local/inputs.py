@@ -5,6 +5,7 @@ checked first, and put there only while no run is going on that would see other 
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from batchcast.runs.run_record import find_run
 from batchcast.session.session import WorkspaceSession, pages
 from batchcast.session.workspace_inputs import start_lock
 from batchcast.session.workspace_models import declare_model, read_models
-from batchcast.steps.errors import DataError, Problem, ServiceError
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract
+from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.history.folders import history_folder
 from batchcast.steps.store.objects import DirectoryStore, join_uri
 
@@ -223,3 +225,15 @@ def _remove_empty(folder: Path) -> None:
 
 def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def with_items_per_request(contract: bytes, records: int) -> bytes:
+    """The contract with so many records a request. Raises ConfigError where it has no place for more than one."""
+    if parse_contract(contract).request.items_per_request == records:
+        return contract
+    declared = rb"(?m)^(\s*items_per_request\s*=\s*)[\d_]+"
+    changed = re.sub(declared, rb"\g<1>%d" % records, contract)
+    if parse_contract(changed).request.items_per_request != records:
+        what = f"{records} records a request were measured, and [request] has no items_per_request."
+        raise ConfigError(Problem("tuning_items", what, CONTRACT_FILE, f"Write items_per_request = {records} there."))
+    return changed

@@ -12,17 +12,17 @@ from typing import Any
 
 from batchcast.engine.faults import FaultPlan, parse_fault_plan
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
-from batchcast.local.inputs import LocalInputs, check_undisturbed, history_directory
+from batchcast.local.inputs import LocalInputs, check_undisturbed, history_directory, with_items_per_request
 from batchcast.local.sample import SAMPLES, sample_file
 from batchcast.pipelines.definition import DEFINITION_FILE, for_request, with_defaults, write_definition
 from batchcast.pipelines.parameters import Parameters, check_parameters
 from batchcast.pipelines.settings import BuildSettings, bundle
-from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
+from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
 from batchcast.runs.watch.run_and_wait import OpenDisplay, run_and_wait
 from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
 from batchcast.session.workspace_inputs import start_lock
 from batchcast.session.workspace_models import model_server, read_models
-from batchcast.steps.contract.model_contract import read_contract
+from batchcast.steps.contract.model_contract import parse_contract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri
 
@@ -44,6 +44,7 @@ class LocalRun:
     """What a local run is made of: `history` is a directory or an s3:// URI, the model a command or a URL.
 
     `sample` names the sample that history and contract are of: its model is never asked about others.
+    `items_per_request` takes the place of the contract's.
     """
 
     workspace: Path
@@ -55,6 +56,7 @@ class LocalRun:
     faults: Path | None = None
     overrides: Mapping[str, str]
     sample: str | None = None
+    items_per_request: int | None = None
 
 
 def local_run(
@@ -71,24 +73,25 @@ def local_run(
 
     Raises ConfigError where the sample is not installed.
     """
+    measured = _read_tuning(tuning, overrides) if tuning else None
+    tuned = measured.pipeline_parameters() if measured else {}
     return LocalRun(
         workspace=workspace.resolve(),
         history=history or str(sample_file("history", sample)),
         contract=contract or sample_file("model.toml", sample),
-        overrides={**({} if history else SAMPLES[sample]), **_read_tuning(tuning, overrides), **overrides},
+        overrides={**({} if history else SAMPLES[sample]), **tuned, **overrides},
         sample=None if history or contract else sample,
+        items_per_request=measured.items_per_request if measured else None,
         **given,
     )
 
 
-def _read_tuning(tuning: Path | None, given: Mapping[str, str]) -> dict[str, str]:
-    """The parameters that were measured, on this machine or for the run's instance type; another type is refused."""
-    if tuning is None:
-        return {}
+def _read_tuning(tuning: Path, given: Mapping[str, str]) -> Tuning:
+    """What was measured, on this machine or for the run's instance type; another type is refused."""
     measured = read_tuning(tuning)
     instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
     check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True)
-    return measured.pipeline_parameters()
+    return measured
 
 
 def run_local(run: LocalRun, display: OpenDisplay, stop_after: timedelta | None = None) -> tuple[dict[str, Any], int]:
@@ -130,12 +133,15 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
     """What `deploy` would put on S3, the history and the model. Raises ConfigError for what is not there."""
     if not run.contract.is_file():
         raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
-    read_contract(run.contract)
+    contract = run.contract.read_bytes()
+    parse_contract(contract, where=run.contract.name)
+    if run.items_per_request is not None:
+        contract = with_items_per_request(contract, run.items_per_request)
     given = run.model_command or run.model_url or model_name == LOCAL_DEFAULTS["ModelName"]
     declared = given or model_name not in read_models(run.workspace)
     settings = BuildSettings()
     return LocalInputs(
-        objects={settings.code_uri: bundle(), settings.contract_uri: run.contract.read_bytes()},
+        objects={settings.code_uri: bundle(), settings.contract_uri: contract},
         model=_model_source(run) if declared else None,
         model_name=model_name,
         history=history_directory(run.history, run.workspace),

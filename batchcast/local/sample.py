@@ -1,14 +1,21 @@
 """Records to try a model with: those of the user's file, or of the bakery sample, built as a run builds them."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore
+
+if TYPE_CHECKING:
+    from batchcast.steps.shards.request_text import RequestText
+    from batchcast.steps.shards.sent_records import SentRecord
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "bakery"
 # The sample's history ends on 2019-04-30: a run of 2019-03-30 forecasts days that are known, and scores itself.
@@ -37,26 +44,36 @@ def bakery_records() -> list[bytes]:
 
     Raises ConfigError where the sample is not installed.
     """
+    _, sent = built_records(sample_file("history"), sample_file("model.toml"), run_date=SAMPLE_RUN_DATE)
+    return [one.body for one in sent]
+
+
+def built_records(history: Path, contract: Path, **given: object) -> tuple[RequestText, list[SentRecord]]:
+    """Every record of a run with the pipeline's own parameters but for those given, and how it becomes a request.
+
+    Raises ConfigError and DataError as BuildShards does.
+    """
     from batchcast.pipelines.parameters import fill_arguments
     from batchcast.steps.arguments import NONE
     from batchcast.steps.build_arguments import BuildArguments
     from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
+    from batchcast.steps.contract.model_contract import CONTRACT_FILE
+    from batchcast.steps.history.folders import history_folder
     from batchcast.steps.shards.manifest import read_manifest
     from batchcast.steps.shards.manifest import read_records as read_sent
     from batchcast.steps.shards.sent_records import SentRecords
 
-    history, contract = sample_file("history"), sample_file("model.toml")
     with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
         paths = ContainerPaths(root=Path(folder))
         paths.input("contract").mkdir(parents=True)
-        shutil.copy(contract, paths.input("contract"))
-        paths.input("history").symlink_to(history)
-        given = {"run_id": _RUN_ID, "run_date": SAMPLE_RUN_DATE, "runs_uri": "s3://sample/runs", "publish_uri": NONE}
-        build_shards(fill_arguments(BuildArguments, **given), paths, DirectoryStore(Path(folder) / "s3"))
+        shutil.copy(contract, paths.input("contract") / CONTRACT_FILE)
+        paths.input("history").symlink_to(history_folder(str(history), Path(folder) / "one-file").resolve())
+        run: dict[str, object] = {"run_id": _RUN_ID, "runs_uri": "s3://sample/runs", "publish_uri": NONE, **given}
+        build_shards(fill_arguments(BuildArguments, **run), paths, DirectoryStore(Path(folder) / "s3"))
         table = read_sent(paths.output("manifest"))
         sent = SentRecords.of(read_manifest(paths.output("manifest")), table)
-        return [one.body for one in sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
+        return sent.text, [*sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
 
 
 def read_sample_file(sample: Path) -> list[bytes]:

@@ -19,7 +19,9 @@ from batchcast.pipelines.tuning import check_tuning_fits, image_identity, read_t
 from batchcast.runs.follow import ENDED
 from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session, WorkspaceSession, pages
+from batchcast.session.workspace_inputs import fixed_inputs
 from batchcast.steps.arguments import AUTO
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.publish.lock import PublishLock, free_lock, held_by, lock_uri, read_lock
 from batchcast.steps.store.objects import ObjectStore
@@ -178,7 +180,7 @@ def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrid
     """The parameters of a run with what the measurement in `path` sets, under the overrides.
 
     `pipeline` is DescribePipeline's answer. Raises ConfigError as `run_parameters`, for a file that is no measurement,
-    and for one of another instance type or another image.
+    and for one of another instance type, another image, or another number of records a request than was deployed.
     """
     tuning = read_tuning(path)
     values = run_parameters(pipeline, {**tuning.pipeline_parameters(), **overrides})
@@ -188,8 +190,15 @@ def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrid
         instance_type=values.transform_instance_type,
         image_digest=find_model_image(model),
         on_this_machine=isinstance(session, WorkspaceSession),
+        items_per_request=_deployed_items(session, pipeline) if tuning.items_per_request else None,
     )
     return values
+
+
+def _deployed_items(session: Session, pipeline: Mapping[str, Any]) -> int:
+    """The records a request that the deployed contract declares."""
+    uri = dict(fixed_inputs(json.loads(pipeline["PipelineDefinition"])))["contract"]
+    return parse_contract(session.store.read(uri), where=uri).request.items_per_request
 
 
 def find_model_image(model: Mapping[str, Any]) -> str | None:

@@ -60,7 +60,7 @@ def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[st
     store = session.store
     history = ((stored.uri, store.path(stored.uri)) for stored in store.list(values["HistoryUri"]))
     found = {"definition": _digest([definition.encode()]), "history": _listing(history)}
-    for name, uri in sorted(set(_fixed_inputs(json.loads(definition)))):
+    for name, uri in sorted(set(fixed_inputs(json.loads(definition)))):
         found[name] = _object(store, uri)
     if values["ItemsUri"] != ALL:
         found["items"] = _object(store, values["ItemsUri"])
@@ -103,17 +103,17 @@ def _object(store: DirectoryStore, uri: str) -> str:
     return _digest([store.read(uri)]) if store.exists(uri) else ""
 
 
-def _fixed_inputs(node: Any) -> Iterator[tuple[str, str]]:
+def fixed_inputs(node: Any) -> Iterator[tuple[str, str]]:
     """Name and URI of every processing input that is the same in all runs: what `deploy` puts there."""
     if isinstance(node, list):
         for each in node:
-            yield from _fixed_inputs(each)
+            yield from fixed_inputs(each)
     elif isinstance(node, dict):
         uri = node.get("S3Input", {}).get("S3Uri") if isinstance(node.get("S3Input"), dict) else None
         if isinstance(uri, str) and "InputName" in node:
             yield node["InputName"], uri
         for each in node.values():
-            yield from _fixed_inputs(each)
+            yield from fixed_inputs(each)
 
 
 def _files_of(command: str) -> Iterator[bytes]:

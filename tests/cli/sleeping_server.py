@@ -1,7 +1,8 @@
 """A model server that sleeps as long as its records say: `sleeping_server.py PORT WORKERS [--fail-above N]`.
 
 At most WORKERS requests are served at once. OMP_NUM_THREADS above 1 makes every request three times as slow, as too
-many threads do. A record is `{"seconds": 0.02}`.
+many threads do. A record is `{"seconds": 0.02}`; a request of several is `{"instances": […]}`: up to eight
+of them make it no slower, and more of them slower than they are many.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 SLOWER = 3 if os.environ.get("OMP_NUM_THREADS", "4") != "1" else 1
+
+
+def seconds(record: dict[str, Any]) -> float:
+    if "instances" in record:
+        return 0.02 * max(1.0, float((len(record["instances"]) / 8) ** 1.5))
+    return float(record["seconds"])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -34,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
             Handler.in_flight += 1
             too_many = Handler.in_flight > Handler.fail_above
         with Handler.workers:
-            time.sleep(record["seconds"] * SLOWER)
+            time.sleep(seconds(record) * SLOWER)
         with Handler.lock:
             Handler.in_flight -= 1
         self.answer(500 if too_many else 200, b'{"forecast": []}')

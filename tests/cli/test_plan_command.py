@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tuning_document import write_tuning_document
 
 from batchcast.cli.plan.plan import plan_command
 from batchcast.cli.plan.prices import prices_command
@@ -73,6 +74,14 @@ def test_no_more_records_go_into_a_request_than_fit_the_payload() -> None:
     assert (large["items_per_request"], large["requests"]) == (5, large["items"] / 5)
     assert (small["items_per_request"], small["requests"]) == (64, -(-small["items"] // 64))
     assert f" in {small['requests']:,} requests of 64 " in run(plan_command, *job, "--record-mb", "0.01")
+
+
+def test_what_was_measured_says_how_many_records_a_request_holds(tmp_path: Path) -> None:
+    tuned = ["--tuning", str(write_tuning_document(tmp_path / "tuning.json", items_per_request=4))]
+    inputs = json.loads(run(plan_command, *JOB, *tuned, "--json"))["inputs"]
+    assert (inputs["items_per_request"], inputs["requests"]) == (4, inputs["items"] / 4)
+    with pytest.raises(ConfigError, match="measured with 4 records a request, the run has 16"):
+        run(plan_command, *JOB, *tuned, "--items-per-request", "16")
 
 
 def test_a_given_price_is_used_where_the_table_has_none() -> None:

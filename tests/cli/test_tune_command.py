@@ -6,15 +6,19 @@ import shlex
 import sys
 import threading
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from contract_text import contract_text
 
 from batchcast.cli.plan.tune import tune_command
 from batchcast.pipelines.tuning import read_tuning
-from batchcast.planner.tune.measure import TuneOptions, records_of
+from batchcast.planner.tune.measure import TuneOptions, samples_of
 from batchcast.planner.tune.sources import endpoint_tuning
 from batchcast.steps.errors import ConfigError, ModelError
 
@@ -79,6 +83,52 @@ def test_words_of_the_command_are_varied_where_it_has_them(tmp_path: Path, recor
     assert [variant["settings"]["workers"] for variant in document["variants"]] == ["1", "3"]
     assert document["caps"]["workers"] == 3
     assert 2 <= document["parameters"]["MaxConcurrentTransforms"] <= 3
+
+
+SEVERAL = "{\"instances\": $records}'''\nitems_per_request = 1\nrecord = '''$target_time_series"
+CONTRACT = contract_text(SEVERAL, sales="@", answer='records = "forecast"')
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> list[str]:
+    """A history of 32 items and its contract, as options."""
+    (tmp_path / "history").mkdir()
+    days = [date(2026, 1, 1) + timedelta(days=day) for day in range(5)]
+    rows = {"item": [f"item-{n // 5:02d}" for n in range(160)], "date": days * 32, "sales": [1.0] * 160}
+    pq.write_table(pa.table(rows), tmp_path / "history" / "a.parquet")
+    (tmp_path / "model.toml").write_text(CONTRACT)
+    return ["--history", str(tmp_path / "history"), "--contract", str(tmp_path / "model.toml")]
+
+
+def test_the_records_a_request_that_do_most_are_found(tmp_path: Path, history: list[str]) -> None:
+    output = tmp_path / "tuning.json"
+    measured = ["--items-per-request", "1,8,32", "--levels", "1", "--block-seconds", "0", "--output", str(output)]
+    arguments = ["--model-command", command("1"), *history, *measured]
+    result = CliRunner().invoke(tune_command, arguments, catch_exceptions=False, env={"OMP_NUM_THREADS": "1"})
+    assert "With items_per_request = 8, which belongs into model.toml." in result.stdout
+    found = read_tuning(output)
+    rates = {int(one.settings["items_per_request"]): one.items_per_s for one in found.variants}
+    assert found.items_per_request == 8
+    assert rates[8] == pytest.approx(found.levels[0].items_per_s)
+    assert rates[8] > 3 * rates[1]
+    assert rates[32] < 0.9 * rates[8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--items-per-request", "8"], "go together"),
+        (["--items-per-request", "8", "{history}", "--records", "r.jsonl"], "go together"),
+        (["--items-per-request", "x", "{history}"], "Write 1,8,64."),
+        (["--items-per-request", "33", "{history}"], "the history has 32 items"),
+    ],
+)
+def test_records_a_request_that_cannot_be_measured_are_refused(
+    history: list[str], arguments: list[str], message: str
+) -> None:
+    words = [word for each in arguments for word in (history if each == "{history}" else [each])]
+    with pytest.raises(ConfigError, match=message):
+        CliRunner().invoke(tune_command, ["--model-url", "http://127.0.0.1:1", *words], catch_exceptions=False)
 
 
 def test_a_server_that_breaks_under_load_is_given_less(tmp_path: Path, records: Path) -> None:
@@ -188,7 +238,7 @@ def test_an_endpoint_is_measured_and_known_by_the_image_that_serves(records: Pat
         instance_type="ml.m5.4xlarge",
     )
     endpoint = RecordedEndpoint()
-    found = endpoint_tuning(endpoint, options, records_of(options), lambda _: None)
+    found = endpoint_tuning(endpoint, options, samples_of(options)[0], lambda _: None)
     assert endpoint.most_in_flight == 4
     assert found.measured.where == "endpoint"
     assert found.measured.vcpu == 16

@@ -101,7 +101,9 @@ class ManySeriesRun:
         return {item: rows["sales"].tolist() for item, rows in frame.groupby("item_id")}
 
 
-def run_many(folder: Path, history: Path, contract: str, model_url: str, **parameters: object) -> ManySeriesRun:
+def run_many(
+    folder: Path, history: Path, contract: str, model_url: str, tuning: Path | None = None, **parameters: object
+) -> ManySeriesRun:
     """Run the committed pipeline on the history to its end, in a workspace below `folder`."""
     (folder / "model.toml").write_text(contract)
     values = {"ForecastHorizon": STEPS, "RunDate": LAST_DAY, **parameters}
@@ -111,6 +113,7 @@ def run_many(folder: Path, history: Path, contract: str, model_url: str, **param
         history=str(history),
         contract=folder / "model.toml",
         model_url=model_url,
+        tuning=tuning,
     )
     shown: list[Seen] = []
 

@@ -48,8 +48,10 @@ def start(
         command: str = "start",
         instance_type: str = "ml.m5.4xlarge",
         image: str | None = "sha256:aa",
+        items: int | None = None,
     ) -> Result:
-        path = write_tuning_document(tmp_path / "tuning.json", instance_type=instance_type, image=image)
+        path = tmp_path / "tuning.json"
+        write_tuning_document(path, instance_type=instance_type, image=image, items_per_request=items)
         given = (command, "--region", REGION, "-p", "RunLabel=w", "--tuning", str(path), *arguments)
         return CliRunner().invoke(root, given)
 
@@ -81,7 +83,15 @@ def test_a_measurement_of_another_image_or_type_is_refused(account: Recorder, st
     assert "it was measured with image sha256:bb, the model has sha256:aa" in str(other_image.exception)
     assert isinstance(other_type.exception, ConfigError)
     assert "it was measured on ml.m5.4xlarge, the run has ml.c5.4xlarge" in str(other_type.exception)
+    other_requests = start(items=64)
+    assert isinstance(other_requests.exception, ConfigError), other_requests.exception
+    assert "measured with 64 records a request, the run has 1." in str(other_requests.exception)
     assert "StartPipelineExecution" not in {operation for _, operation, _ in account.calls}
+
+
+def test_as_many_records_a_request_as_the_deployed_contract_sends_fit(account: Recorder, start: Start) -> None:
+    assert start(items=1).exit_code == 0
+    assert started(account)["MaxConcurrentTransforms"] == "5"
 
 
 @pytest.mark.parametrize("command", ["start", "preflight"])

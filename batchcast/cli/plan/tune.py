@@ -30,6 +30,9 @@ _LEVELS = "1,2,4,8,16"
 @click.option(
     "--records", type=click.Path(path_type=Path), help="JSON documents, one a line; else the bakery sample's."
 )
+@click.option("--history", type=click.Path(path_type=Path, exists=True), help="Parquet history to build records of.")
+@click.option("--contract", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The model.toml of it.")
+@click.option("--items-per-request", metavar="A,B", help="Records a request to try.  [default: the contract's]")
 @click.option("--levels", default=_LEVELS, show_default=True, help="Requests in flight to try, in this order.")
 @click.option("--sample", type=click.IntRange(4), default=48, show_default=True, help="Records to measure with.")
 @click.option(
@@ -52,7 +55,9 @@ _LEVELS = "1,2,4,8,16"
 )
 @click.option("--json", "as_json", is_flag=True, help="The document on stdout instead of the table.")
 @session_options
-def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...], **given: Any) -> None:
+def tune_command(
+    output: Path, as_json: bool, levels: str, items_per_request: str | None, vary: tuple[str, ...], **given: Any
+) -> None:
     """Measure the model's concurrency and write tuning.json.
 
     Every level gets the same records. It stops where more requests in flight bring nothing or break something,
@@ -60,12 +65,12 @@ def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...]
     `local` take the file with --tuning.
     """
     from batchcast.pipelines.tuning import write_tuning
-    from batchcast.planner.tune.measure import TuneOptions, records_of
-    from batchcast.planner.tune.sources import SOURCES, chosen_source
+    from batchcast.planner.tune.measure import TuneOptions
+    from batchcast.planner.tune.sources import tune
 
-    options = TuneOptions(levels=_levels(levels), vary=_vary(vary), **given)
-    source = chosen_source(options)
-    tuning = SOURCES[source](options, records_of(options), lambda line: echo(line, err=True))
+    together = _levels(items_per_request, "--items-per-request", "1,8,64") if items_per_request else ()
+    options = TuneOptions(levels=_levels(levels), items_per_request=together, vary=_vary(vary), **given)
+    tuning = tune(options, lambda line: echo(line, err=True))
     write_tuning(tuning, output)
     if as_json:
         echo(tuning.model_dump_json(by_alias=True, indent=1))
@@ -73,10 +78,10 @@ def tune_command(output: Path, as_json: bool, levels: str, vary: tuple[str, ...]
         _print(tuning, output)
 
 
-def _levels(text: str) -> tuple[int, ...]:
+def _levels(text: str, option: str = "--levels", example: str = _LEVELS) -> tuple[int, ...]:
     words = text.split(",")
     if not all(word.strip().isdecimal() and 1 <= int(word) <= 1000 for word in words):
-        raise ConfigError(Problem("levels", f"{text!r} is no list of numbers.", "--levels", f"Write {_LEVELS}."))
+        raise ConfigError(Problem("levels", f"{text!r} is no list of numbers.", option, f"Write {example}."))
     return tuple(sorted({int(word) for word in words}))
 
 
@@ -104,6 +109,8 @@ def _print(tuning: Tuning, output: Path) -> None:
         style = "bold green" if level.m == chosen else ""
         table.add_row(str(level.m), *speed, *usage, str(level.n), str(level.errors), style=style)
     console.print(table)
+    if tuning.items_per_request:
+        console.print(f"With items_per_request = {tuning.items_per_request}, which belongs into model.toml.")
     console.print(f"Stopped: {tuning.stop_reason}.")
     for line in _variant_lines(tuning):
         console.print(line, highlight=False)

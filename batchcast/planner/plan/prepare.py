@@ -53,17 +53,19 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     instance_type = options.instance_type or defaults["transform_instance_type"]
     if instance_type not in instance_types("Transform") and not is_newer_type("Transform", instance_type):
         check_transform_type(instance_type, instance_types("Transform"))
+    together = options.items_per_request or (contract.request.items_per_request if contract else None)
     if tuning:
-        check_tuning_fits(tuning, instance_type=instance_type, on_this_machine=options.on_this_machine)
+        here = options.on_this_machine
+        check_tuning_fits(tuning, instance_type=instance_type, on_this_machine=here, items_per_request=together)
+        together = together or tuning.items_per_request
         defaults |= tuning.parameters.model_dump()
     region = options.region or DEFAULT_REGION
     rate = rate_of(table, region, instance_type, price_per_hour=options.price_per_hour, today=today)
     processing_type = defaults["processing_instance_type"]
     given = options.price_per_hour if instance_type == processing_type else None
     max_payload = options.max_payload or defaults["max_payload_in_mb"]
-    together = options.items_per_request or (contract.request.items_per_request if contract else 1)
     return inputs.PlanInputs(
-        workload=_workload(options, tuning, size, together, max_payload),
+        workload=_workload(options, tuning, size, together or 1, max_payload),
         rows=None if size is None else size.rows,
         region=region,
         instance_type=instance_type,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchcast.engine.limits import SMALLEST_MB_BYTES
+from batchcast.engine.limits import MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import (
     ModelServer,
     ModelSource,
@@ -21,14 +21,18 @@ from batchcast.engine.server.model_server import (
     wait_until_ready,
 )
 from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
-from batchcast.local.sample import bakery_records, read_sample_file
+from batchcast.local.inputs import with_items_per_request
+from batchcast.local.sample import bakery_records, built_records, read_sample_file
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.tuning import Served
 from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
 from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
 from batchcast.planner.tune.recommend import payload_cap
 from batchcast.planner.tune.search import Limits, Measurements, measure
-from batchcast.steps.errors import ModelError, Problem
+from batchcast.steps.contract.model_contract import read_contract
+from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.steps.shards.request_text import RequestText
+from batchcast.steps.shards.sent_records import SentRecord
 
 Report = Callable[[str], None]
 _BUSY_PERCENT = 10.0
@@ -53,6 +57,9 @@ class TuneOptions:
     canary: str | None = None
     instance_type: str | None = None
     runs_uri: str | None = None
+    history: Path | None = None
+    contract: Path | None = None
+    items_per_request: Sequence[int] = ()
     workspace: Path | None = None
     region: str | None = None
     profile: str | None = None
@@ -60,20 +67,53 @@ class TuneOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecords:
-    """The records to measure with, and what is known of all there are."""
+    """The requests to measure with, and the largest of all there are; `together` records each, None: not known."""
 
     sample: Sequence[bytes]
     largest_bytes: int
     payload_mb: int
+    together: int | None = None
 
 
-def records_of(options: TuneOptions) -> SampleRecords:
-    """From the file that was given, else the bakery sample's. Raises ConfigError for a file without records."""
-    whole = read_sample_file(options.records) if options.records else bakery_records()
+def samples_of(options: TuneOptions) -> list[SampleRecords]:
+    """One for each number of records a request. From the history or the file that was given, else the bakery sample's.
+
+    Raises ConfigError for a file without records, and for requests that cannot be sent.
+    """
+    if options.contract is not None and options.history is not None and options.records is None:
+        sizes = options.items_per_request or (read_contract(options.contract).request.items_per_request,)
+        for size in sizes:
+            with_items_per_request(options.contract.read_bytes(), size)  # refuses what the contract cannot send
+        text, sent = built_records(options.history, options.contract)
+        return [_sample_of(_full_requests(text, sent, size), options.sample, size) for size in sizes]
+    if options.contract or options.history or options.items_per_request:
+        what = "--history, --contract and --items-per-request go together, without --records."
+        raise ConfigError(Problem("tune", what, remedy="Give --history and --contract, or --records."))
+    return [_sample_of(read_sample_file(options.records) if options.records else bakery_records(), options.sample)]
+
+
+def _sample_of(whole: Sequence[bytes], count: int, together: int | None = None) -> SampleRecords:
     largest = max(map(len, whole))
-    return SampleRecords(
-        sample=stratified(whole, options.sample), largest_bytes=largest, payload_mb=payload_limit_mb(largest)
-    )
+    payload = payload_limit_mb(largest)
+    if payload > MAX_PAYLOAD_IN_MB:
+        what = f"a request of {together or 1} records has {largest:,} bytes; SageMaker takes {MAX_PAYLOAD_IN_MB} MB."
+        raise ConfigError(Problem("tune", what, "--items-per-request", "Send fewer records a request."))
+    return SampleRecords(sample=stratified(whole, count), largest_bytes=largest, payload_mb=payload, together=together)
+
+
+def _full_requests(text: RequestText, sent: Sequence[SentRecord], together: int) -> list[bytes]:
+    """What the model gets of requests of so many records each, every record in one at least.
+
+    Raises ConfigError where there are fewer records than that.
+    """
+    if together > len(sent):
+        what = f"{together} records a request, and the history has {len(sent)} items."
+        raise ConfigError(Problem("tune", what, "--items-per-request", "Give no more than there are items."))
+    requests = []
+    for first in range(0, len(sent), together):
+        own = [sent[place % len(sent)] for place in range(first, first + together)]
+        requests.append(text.body(text.request([one.item_id for one in own], [one.record for one in own])))
+    return requests
 
 
 def stratified(records: Sequence[bytes], count: int) -> list[bytes]:

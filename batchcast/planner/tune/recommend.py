@@ -45,6 +45,7 @@ class Measurement:
     results: Measurements
     workers: int | None = None
     variants: Sequence[Variant] = ()
+    items_per_request: int | None = None
 
 
 def payload_cap(max_payload_mb: int) -> int:
@@ -66,7 +67,7 @@ def recommend(measured: Measurement) -> Tuning:
             "model": measured.model,
             "measured": measured.measured,
             "execution_parameters": measured.served,
-            "levels": [_level(level, results) for level in results.levels],
+            "levels": [_level(level, measured) for level in results.levels],
             "capacity": Curve(
                 kind=curve.kind,
                 theta=curve.theta,
@@ -91,6 +92,7 @@ def recommend(measured: Measurement) -> Tuning:
             ),
             "assignment": Assignment(rule="unknown", evidence="a single instance shows no assignment"),
             "variants": list(measured.variants),
+            "items_per_request": measured.items_per_request,
         }
     )
 
@@ -105,10 +107,10 @@ def recommend_execution_parameters(tuning: Tuning) -> dict[str, int | str]:
     }
 
 
-def _level(level: MeasuredLevel, results: Measurements) -> Level:
+def _level(level: MeasuredLevel, measured: Measurement) -> Level:
     return Level(
         m=level.concurrency,
-        items_per_s=results.items_per_second(level),
+        items_per_s=measured.results.items_per_second(level) * (measured.items_per_request or 1),
         relse=level.relative_error,
         p50_s=level.p50,
         p99_s=level.p99,

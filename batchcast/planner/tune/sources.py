@@ -27,6 +27,7 @@ from batchcast.planner.tune.measure import (
     measured_levels,
     measured_server,
     sample_digest,
+    samples_of,
     server_rig,
     started_server,
 )
@@ -37,6 +38,7 @@ from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, Problem
 
 _LOCAL_TYPE = "local"
+_NEAR_THE_BEST = 0.97
 _THREADS = "OMP_NUM_THREADS"
 # Libraries that compute in threads take as many as there are processors, for every request: the most frequent mistake.
 _ONE_THREAD = {_THREADS: "1"}
@@ -51,6 +53,35 @@ class MeasuredVariant:
     served: Served
     concurrency: int
     items_per_second: float
+
+
+def tune(options: TuneOptions, report: Report) -> Tuning:
+    """Measure what was given, with every number of records a request; the fewest within 3 % of the best win.
+
+    `variants` are then a row each of these. Raises ConfigError for options that do not go together.
+    """
+    source = SOURCES[chosen_source(options)]
+    found = []
+    for records in samples_of(options):
+        if options.items_per_request:
+            report(f"{records.together} records a request")
+        found.append(source(options, records, report))
+    if len(found) == 1:
+        return found[0]
+    rates = [max(level.items_per_s for level in one.levels) for one in found]
+    near = [one for one, rate in zip(found, rates, strict=True) if rate >= _NEAR_THE_BEST * max(rates)]
+    rows = [
+        Variant(
+            settings={
+                "items_per_request": str(one.items_per_request),
+                **max(one.variants, key=lambda variant: variant.items_per_s).settings,
+            },
+            items_per_s=rate,
+            m=one.parameters.max_concurrent_transforms,
+        )
+        for one, rate in zip(found, rates, strict=True)
+    ]
+    return min(near, key=lambda one: one.items_per_request or 1).model_copy(update={"variants": rows})
 
 
 def chosen_source(options: TuneOptions) -> str:
@@ -137,7 +168,7 @@ def _recommended(
     image_digest: str | None = None,
 ) -> Tuning:
     best = max(variants, key=lambda one: one.items_per_second)
-    workers = best.settings.get("workers", "")
+    workers, together = best.settings.get("workers", ""), records.together or 1
     kind = options.instance_type
     return recommend(
         Measurement(
@@ -156,15 +187,16 @@ def _recommended(
                     sha256=sample_digest(records.sample),
                     seconds_mean=best.results.seconds_mean,
                     seconds_cv=best.results.seconds_cv,
-                    max_record_mb=records.largest_bytes / SMALLEST_MB_BYTES,
+                    max_record_mb=records.largest_bytes / together / SMALLEST_MB_BYTES,
                 ),
             ),
             max_payload_mb=records.payload_mb,
             served=best.served,
             results=best.results,
             workers=int(workers) if workers.isdecimal() else None,
+            items_per_request=records.together,
             variants=[
-                Variant(settings=dict(one.settings), items_per_s=one.items_per_second, m=one.concurrency)
+                Variant(settings=dict(one.settings), items_per_s=one.items_per_second * together, m=one.concurrency)
                 for one in variants
             ],
         )
