@@ -35,7 +35,10 @@ def decode_body(data: bytes, content_type: str) -> object:
         return _parquet_rows(data)
     text = data.decode("utf-8")
     if content_type == "text/csv":
-        return _csv_rows(text)
+        try:
+            return _csv_rows(text)
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
     if content_type == "application/jsonlines":
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     return json.loads(text)

@@ -21,6 +21,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.contract.request import CONTENT_TYPES
 from batchcast.steps.errors import BatchcastError, ConfigError, parse_error
+from batchcast.steps.outcome.answer_types import decode_body
 from batchcast.steps.outcome.shard_output import read_shard
 from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.shards.selection import parse_item_ids
@@ -182,6 +183,12 @@ def test_damaged_answers_of_a_model_are_accounted_for(rounds: Rounds) -> None:
         counts = report["counts"]
         assert counts["ok"] + counts["quarantined"] + counts["failed"] + counts["missing"] == len(run.items)
         assert bool(published_objects(run.store)) == (report["outcome"] == "COMPLETE")
+
+
+@pytest.mark.parametrize(("kind", "data"), [("text/csv", b"date,sa\rles\n1,2\n"), ("application/x-parquet", b"PAR1")])
+def test_what_is_no_answer_of_its_type_is_a_value_error(kind: str, data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode_body(data, kind)
 
 
 def stored_answer(kind: str) -> bytes:
