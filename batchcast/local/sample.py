@@ -97,13 +97,21 @@ def read_sample_file(sample: Path) -> list[bytes]:
     return records
 
 
+def json_contract(contract: ModelContract) -> ModelContract:
+    """The contract of records that are JSON. Raises ConfigError for one whose requests are tables."""
+    if contract.request.tabular:
+        what = f"its requests are {contract.request.content_type}, and records are compared as JSON."
+        raise ConfigError(Problem("content_type", what, "model.toml", "Use check-model, or a local run."))
+    return contract
+
+
 def records_and_contract(sample: Path | None, contract: Path | None) -> tuple[list[bytes], ModelContract | None]:
     """The records of the file `sample` and the contract that declares them, if it is named; else those of the bakery.
 
     Raises ConfigError for a contract without its records.
     """
     if sample is not None:
-        return read_sample_file(sample), read_contract(contract) if contract else None
+        return read_sample_file(sample), json_contract(read_contract(contract)) if contract else None
     if contract is not None:
         what = "--contract is given without --sample; the bakery's records have their own."
         raise ConfigError(Problem("sample", what, str(contract), "Give the records that fit it with --sample FILE."))

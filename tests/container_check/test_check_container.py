@@ -15,7 +15,7 @@ import pytest
 
 from batchcast.cli.model.check_container import container_document, print_container_report
 from batchcast.container_check.report import CheckFinding, ContainerReport, LoadLevel, RecommendedSettings
-from batchcast.local.sample import read_sample_file
+from batchcast.local.sample import read_sample_file, records_and_contract
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError
 
@@ -50,6 +50,15 @@ class NotLoaded(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Quiet."""
+
+
+def test_records_of_a_contract_that_sends_tables_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text('{"a": 1}\n')
+    body = 'content_type = "text/csv"\nmode = "object"\nbody = "[$target_time_series]"\n'
+    series = '[series]\nitem_id = ["item"]\ntimestamp = "date"\ntargets = ["sales"]\n'
+    (tmp_path / "model.toml").write_text(f'{series}[request]\n{body}[outputs]\nsales = "@"\n')
+    with pytest.raises(ConfigError, match="its requests are text/csv"):
+        records_and_contract(tmp_path / "records.jsonl", tmp_path / "model.toml")
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def _endpoint_side(given: Mapping[str, Any]) -> Ask:
 
 def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
     """The records, the answers that are there already, and the contract file where it is known."""
-    from batchcast.local.sample import records_and_contract
+    from batchcast.local.sample import json_contract, records_and_contract
     from batchcast.runs.run_record import contract_of_run, find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
     from batchcast.session.workspace_models import command_with_port
@@ -121,9 +121,12 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     run = find_run(session, given["name"], given["run_id"])
     where = session.store, run.parameters["RunsUri"], given["run_id"]
     if given["contract"]:
-        return records_of_run(*where), answers_of_run(*where), read_contract(given["contract"])
-    uri, text = contract_of_run(session, run)
-    return records_of_run(*where), answers_of_run(*where), parse_contract(text, where=uri)
+        declared = read_contract(given["contract"])
+    else:
+        uri, text = contract_of_run(session, run)
+        declared = parse_contract(text, where=uri)
+    declared = json_contract(declared)
+    return records_of_run(*where), answers_of_run(*where), declared
 
 
 def _document(found: Parity) -> dict[str, Any]:
