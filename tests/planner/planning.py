@@ -8,8 +8,7 @@ from typing import Any
 
 from batchcast.planner.arithmetic.capacity import assumed_capacity
 from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
-from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.arithmetic.workload import Workload
+from batchcast.planner.arithmetic.inputs import PlanInputs, Workload
 from batchcast.planner.prices.prices import fees_of, load_prices
 
 TODAY = date(2026, 5, 1)

@@ -12,10 +12,9 @@ from rich.text import Text
 from batchcast.cli.terminal import plain_table
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.actual import PlanComparison
-from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.inputs import PlanInputs, Workload
 from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
-from batchcast.planner.arithmetic.workload import Workload
 from batchcast.planner.plan.plan import Plan, plain_job
 from batchcast.serving.choice import WAYS, Choice
 

@@ -1,7 +1,8 @@
-"""Everything a plan is computed from."""
+"""Everything a plan is computed from: what is to be forecast in which requests, by what, at which price."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import Conditions
-from batchcast.planner.arithmetic.workload import Workload
 from batchcast.planner.prices.prices import Fees, Rate
+from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.plan import plan_shards, shard_sizes
 
 # The usual endpoint that a weekly batch is compared with: three instances for availability, a client of 20 threads.
@@ -23,6 +24,68 @@ _SHOWN = (
     *("region", "instance_type", "instances", "concurrency", "max_payload_mb", "processing_type"),
     *("endpoint_instances", "endpoint_requests", "endpoint_discount_percent", "ad_hoc_requests", "quota"),
 )
+# Forecast models spend more on long histories than on short ones; half the mean is a usual spread.
+ASSUMED_SECONDS_CV = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """`seconds` is the mean time of one request with no other in flight, `seconds_cv` its coefficient of variation.
+
+    A request holds `items_per_request` records. `record_mb` and `answer_mb` are mean sizes in MB (10**6 bytes) of one
+    record and its answer. Raises ConfigError for what cannot be.
+    """
+
+    items: int
+    seconds: float
+    seconds_cv: float
+    record_mb: float
+    answer_mb: float
+    items_per_request: int = 1
+
+    def __post_init__(self) -> None:
+        wrong = [
+            Problem("workload", f"{value:g} is not possible; it must be {bound}.", where=name)
+            for name, value, bound, fits in (
+                ("items", self.items, "at least 1", self.items >= 1),
+                ("seconds", self.seconds, "above 0", 0 < self.seconds < math.inf),
+                ("seconds-cv", self.seconds_cv, "0 to 10", 0 <= self.seconds_cv <= 10),
+                ("record-mb", self.record_mb, "above 0, at most 100", 0 < self.record_mb <= 100),
+                ("answer-mb", self.answer_mb, "0 or more", 0 <= self.answer_mb < math.inf),
+            )
+            if not fits
+        ]
+        if wrong:
+            raise ConfigError(*wrong)
+
+    @property
+    def requests(self) -> int:
+        """How many requests the records are sent in."""
+        return math.ceil(self.items / self.items_per_request)
+
+    @property
+    def request_hours(self) -> float:
+        """The whole work, one request after the other."""
+        return self.requests * self.seconds / 3600
+
+    @property
+    def gb_in(self) -> float:
+        """Of all records."""
+        return self.items * self.record_mb / 1000
+
+    @property
+    def gb_out(self) -> float:
+        """Of all answers."""
+        return self.items * self.answer_mb / 1000
+
+
+def share_slower_than(limit: float, mean: float, cv: float) -> float:
+    """The share of requests, lognormal around `mean`, that take longer than `limit` seconds."""
+    if cv == 0:
+        return float(mean > limit)
+    sigma = math.sqrt(math.log1p(cv * cv))
+    z = (math.log(limit / mean) + sigma * sigma / 2) / sigma
+    return 0.5 * math.erfc(z / math.sqrt(2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,9 @@ from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
 from batchcast.planner.arithmetic import inputs
 from batchcast.planner.arithmetic.capacity import capacity_of
 from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, conditions_of, on_this_machine
-from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV, PlanInputs, Workload
 from batchcast.planner.arithmetic.scenarios import Scenario, batch
 from batchcast.planner.arithmetic.search import assumed_on
-from batchcast.planner.arithmetic.workload import ASSUMED_SECONDS_CV, Workload
 from batchcast.planner.plan.history import HistorySize, measure_history
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.prices.instance_types import check_transform_type

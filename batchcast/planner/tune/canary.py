@@ -18,7 +18,7 @@ import numpy as np
 
 from batchcast.planner.arithmetic.capacity import ideal_capacity
 from batchcast.planner.arithmetic.estimate import drain_of
-from batchcast.planner.arithmetic.workload import ASSUMED_SECONDS_CV
+from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV
 from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.measure import payload_limit_mb
 from batchcast.planner.tune.search import Limits, Measurements, stop_reason
