@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tuning_document import write_tuning_document
 from batchcast.cli.plan.plan import plan_command
 from batchcast.cli.plan.prices import prices_command
 from batchcast.cli.plan.simulate import simulate_command
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.planner.prices.prices import PRICES_FILE, load_prices
 from batchcast.steps.errors import ConfigError
 
@@ -59,6 +61,27 @@ def test_a_deadline_is_met_and_a_budget_kept() -> None:
     assert in_time[0]["p95"] <= 6
     assert affordable[0]["cost_usd"] <= 100
     assert len(front) > 3
+
+
+def test_the_answer_is_the_first_line_and_its_parameters_are_those_of_the_pipeline() -> None:
+    first = run(plan_command, *JOB, "--deadline", "6").splitlines()[0]
+    assert first.startswith("Cheapest that ends within 6 h with 95 %: ")
+    hours, settings = re.findall(r"([\d.]+) h,", first)[0], dict(re.findall(r"-p (\w+)=(\S+)", first))
+    assert float(hours) <= 6
+    found = json.loads(run(plan_command, *JOB, "--deadline", "6", "--json"))["search"]
+    [best] = next(rows for title, rows in found.items() if title.startswith("Cheapest"))
+    assert parse_overrides([f"{name}={value}" for name, value in settings.items()]) == settings
+    assert settings["TransformInstanceCount"] == str(best["instances"])
+    assert settings["TransformInstanceType"] == best["instance_type"]
+    assert settings["MaxConcurrentTransforms"] == str(best["concurrency"])
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_what_cannot_be_done_is_said_first_and_is_exit_2(as_json: list[str]) -> None:
+    result = CliRunner().invoke(plan_command, [*JOB, "--deadline", "0.01", *as_json])
+    assert result.exit_code == ConfigError.exit_code
+    if not as_json:
+        assert result.stdout.splitlines()[0].endswith("nothing does, with up to 100 instances of any priced type.")
 
 
 def test_the_pipeline_s_own_defaults_are_used() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from batchcast.planner.plan.measured_run import PastPlan
     from batchcast.planner.prices.prices import PriceTable
     from batchcast.serving.choice import Choice
+
+_FRONT = "Nothing is both faster and cheaper than these (the same seconds a record on every type)"
 
 
 @click.command()
@@ -50,7 +54,8 @@ def plan_command(
 ) -> None:
     """Estimate cost and duration of a run, and compare alternatives.
 
-    The last lines choose between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
+    The first line answers --deadline and --budget; where nothing does, the exit code is 2. The last lines choose
+    between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
     --ad-hoc 0: no ad-hoc requests at all.
     """
     from batchcast.cli.plan.tables import candidates_table, comparison_table, print_choice, print_plan
@@ -77,23 +82,41 @@ def plan_command(
         if choice:
             document["choice"] = choice if isinstance(choice, str) else asdict(choice)
         echo(json.dumps(document, indent=1))
-        return
+        sys.exit(0 if all(found.values()) else ConfigError.exit_code)
     console = stdout_console()
+    for title, rows in found.items():
+        if title != _FRONT:
+            echo(_answer(title, rows))
     if past:
         console.print(f"\nRun [bold]{past.facts.run_id}[/] against its plan")
         console.print(comparison_table(past.compared))
         console.print(past.describe(), highlight=False)
         console.print("\n[bold]The next run, with that[/]")
     print_plan(made, console, plain=plain)
-    for title, rows in found.items():
-        console.print(f"\n[bold]{title}[/]")
-        console.print(candidates_table(rows) if rows else "Nothing does, with up to 100 instances of any priced type.")
+    if found:
+        console.print(f"\n[bold]{_FRONT}[/]")
+        console.print(candidates_table(found[_FRONT]))
     if html:
         console.print(f"\nPage: {html}")
     if isinstance(choice, str):
         echo(choice)
     elif choice:
         print_choice(console, choice, inputs.ad_hoc_requests)
+    sys.exit(0 if all(found.values()) else ConfigError.exit_code)
+
+
+def _answer(title: str, rows: Sequence[Candidate]) -> str:
+    """What was asked for in one line, with the parameters to paste; or that there is nothing."""
+    if not rows:
+        return f"{title}: nothing does, with up to 100 instances of any priced type."
+    best = rows[0]
+    settings = {
+        "TransformInstanceType": best.instance_type,
+        "TransformInstanceCount": best.instances,
+        "MaxConcurrentTransforms": best.concurrency,
+    }
+    paste = " ".join(f"-p {name}={value}" for name, value in settings.items())
+    return f"{title}: {best.scenario.p95:.2f} h, ${best.scenario.cost_usd:,.2f}, with {paste}"
 
 
 def _choose(inputs: PlanInputs, deadline: float | None, answer_within: float | None) -> Choice | str:
@@ -145,5 +168,5 @@ def _search(
         fastest = search.fastest_within_budget(choices, budget)
         found[f"Fastest within ${budget:,.2f}"] = [fastest] if fastest else []
     front = search.pareto(search.configurations(choices, (1, 2, 5, 10, 20, 40, 80)))
-    found["Nothing is both faster and cheaper than these (the same seconds a record on every type)"] = front
+    found[_FRONT] = front
     return found
