@@ -64,14 +64,14 @@ mutants: .venv/dev.installed
 behaviours: .venv/dev.installed
 	@$(BIN)/python tests/mutation/behaviours.py
 
-# More of what the suite does a little of: N killed runs, and MINUTES of damaged input. A failure prints its seed, and
-# SEED=… repeats it.
+# More of what the suite does a little of: N killed runs, 2,000 reads of a server that breaks off, and MINUTES of
+# damaged input. A failure prints its seed, and SEED=… repeats it.
 N ?= 100
 MINUTES ?= 10
 
 kills: .venv/dev.installed
-	@BATCHCAST_KILLED_RUNS=$(N) BATCHCAST_KILL_SEED=$(SEED) $(BIN)/python -m pytest -rP -p no:randomly \
-	        tests/end_to_end/test_killed_runs.py
+	@BATCHCAST_KILLED_RUNS=$(N) BATCHCAST_KILL_SEED=$(SEED) BATCHCAST_READS=2000 $(BIN)/python -m pytest -rP \
+	        -p no:randomly tests/end_to_end/test_killed_runs.py tests/end_to_end/test_readers_on_breaking_s3.py
 
 fuzz: .venv/dev.installed
 	@BATCHCAST_FUZZ_MINUTES=$(MINUTES) BATCHCAST_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -rP -p no:randomly \

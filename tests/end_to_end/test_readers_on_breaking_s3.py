@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections import Counter
@@ -25,7 +26,7 @@ from batchcast.steps.publish.publication import Publication, publish
 from batchcast.steps.store.s3 import S3Store
 
 PUBLISH = "s3://batchcast/published"
-READS, READERS = 2_000, 8
+READS, READERS = int(os.environ.get("BATCHCAST_READS", 800)), 8
 RETRIES = {"mode": "standard", "max_attempts": 8}
 ITEMS, STEPS = 40, 3
 
