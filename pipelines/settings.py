@@ -38,7 +38,6 @@ _TAG_TEXT = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 TagKey = Annotated[str, Field(pattern=_TAG_TEXT, min_length=1, max_length=128)]
 TagValue = Annotated[str, Field(pattern=_TAG_TEXT, max_length=256)]
 
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

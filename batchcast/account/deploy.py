@@ -13,7 +13,7 @@ from typing import Any
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
 from batchcast.pipelines.definition import define, tag_list, write_definition
-from batchcast.pipelines.lint.lint import ADVICE, lint
+from batchcast.pipelines.lint.lint import advice_codes, lint
 from batchcast.pipelines.settings import BuildSettings, bundle, content_key
 from batchcast.runs.start import deployed_pipeline
 from batchcast.session.service_errors import error_code
@@ -82,7 +82,7 @@ def package(settings: DeploySettings) -> Package:
     located, objects = locate_objects(settings)
     definition = define(located, settings.defaults, parse_contract(objects[located.contract_uri]).request)
     found = lint(definition)
-    refused = [problem for problem in found if problem.code not in ADVICE]
+    refused = [problem for problem in found if problem.code not in advice_codes()]
     if refused:
         raise ConfigError(*refused)
     text = write_definition(definition)

@@ -9,7 +9,6 @@ from typing import Any
 _NAMES = ("Name", "InputName", "OutputName", "PropertyFileName", "Key")
 _SHOWN_CHARACTERS = 120
 
-
 _ABSENT = object()
 
 

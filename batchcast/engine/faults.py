@@ -88,7 +88,6 @@ class FaultPlan:
 
 NO_FAULTS = FaultPlan()
 
-
 _CONDITIONS = frozenset({"containing", "file", "line", "instance", "attempts"})
 _KEYS: Mapping[Effect, frozenset[str]] = {
     **dict.fromkeys(get_args(Effect), _CONDITIONS),

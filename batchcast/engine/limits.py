@@ -19,7 +19,6 @@ BYTES_PER_MB = 1 << 20
 SMALLEST_MB_BYTES = 10**6
 """The smaller reading, for sizes that have to fit under either."""
 
-
 _LOCAL_STORAGE = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|g7e|p5e?n?|p6-b[23]00|trn[12]n?")
 
 

@@ -194,7 +194,12 @@ def _clear_run(session: WorkspaceSession, pipeline_name: str, arn: str, *, dry_r
     if not dry_run:
         for each in objects:
             session.store.delete(each.uri)
-        _remove_empty(session.store.path(join_uri(run.parameters["RunsUri"], run_id)))
+        # A store lists objects; what is left of a run once they are gone are its empty folders.
+        for directory, _, files in os.walk(
+            session.store.path(join_uri(run.parameters["RunsUri"], run_id)), topdown=False
+        ):
+            if not files:
+                Path(directory).rmdir()
         session.engine.forget_execution(arn)
     return Leftover(what=f"run {run_id}", size=size)
 
@@ -214,13 +219,6 @@ def _clear_folder(folder: Path, *, dry_run: bool) -> Leftover:
     if not dry_run:
         shutil.rmtree(folder, ignore_errors=True)
     return Leftover(what=f"scratch files in {folder}", size=size)
-
-
-def _remove_empty(folder: Path) -> None:
-    """A store lists objects; what is left of a run once they are gone are its empty folders."""
-    for directory, _, files in os.walk(folder, topdown=False):
-        if not files:
-            Path(directory).rmdir()
 
 
 def _size(folder: Path) -> int:

@@ -114,8 +114,7 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
     """
     defaults = {**LOCAL_DEFAULTS, **run.overrides}
     values = check_parameters(defaults).service_values()
-    with ExitStack() as starting:
-        starting.enter_context(start_lock(run.workspace))
+    with start_lock(run.workspace):
         return _put(run, values["ModelName"], defaults)
 
 

@@ -1,8 +1,11 @@
 """Check a pipeline definition, ours or anybody's, without running it and without an account."""
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
@@ -21,28 +24,6 @@ from batchcast.pipelines.requests import declared_in, resolve_jobs, walk_steps
 from batchcast.pipelines.tuning import Tuning
 from batchcast.steps.errors import ConfigError, Problem
 
-# What the service takes, and what then does not do what it seems to; all other findings it refuses.
-ADVICE = frozenset(
-    {
-        "body_is_object",
-        "cache",
-        "default_assembly",
-        "default_strategy",
-        "dead_parameter",
-        "fail_message",
-        "hard_coded",
-        "lost_on_failure",
-        "no_time_limit",
-        "not_checked",
-        "not_measured",
-        "open_prefix",
-        "overlapping_prefixes",
-        "same_destination",
-        "schedule_target",
-        "shared_output",
-        "short_timeout",
-    }
-)
 _OPTIONS: Mapping[str, type] = {"RetryPolicies": list, "PropertyFiles": list, "CacheConfig": dict}
 _SAMPLE_RUN_ID = "abcdefghijkl"
 
@@ -71,6 +52,12 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: T
     except ServiceException as error:
         return [*problems, Problem("parameter", f"{error.message}.", "parameters")]
     return problems + check_requests(definition, values, _SAMPLE_RUN_ID, tuning)
+
+
+@cache
+def advice_codes() -> frozenset[str]:
+    """What the service takes, and what then does not do what it seems to; all other findings it refuses."""
+    return frozenset(tomllib.loads(Path(__file__).with_name("advice.toml").read_text(encoding="utf-8"))["codes"])
 
 
 def check_requests(

@@ -38,7 +38,7 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     clean or there is only advice.
     """
     from batchcast.pipelines.definition import DEFINITION_FILE
-    from batchcast.pipelines.lint.lint import ADVICE
+    from batchcast.pipelines.lint.lint import advice_codes
     from batchcast.pipelines.lint.lint import lint as findings_of
     from batchcast.pipelines.lint.template_rules import parse_template_text
     from batchcast.pipelines.tuning import read_tuning
@@ -54,8 +54,8 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
         for name, text in texts.items()
         for problem in findings_of(parse_template_text(text, name), values, measured)
     ]
-    refused = [one for one in found if one[1].code not in ADVICE]
-    advice = [one for one in found if one[1].code in ADVICE]
+    refused = [one for one in found if one[1].code not in advice_codes()]
+    advice = [one for one in found if one[1].code in advice_codes()]
     if as_json:
         kinds = {"refused": refused, "advice": advice}
         rows = [{"file": name, "kind": kind, **asdict(one)} for kind, found in kinds.items() for name, one in found]

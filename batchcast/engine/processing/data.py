@@ -56,13 +56,9 @@ def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roo
         target = each["S3Output"]
         for root in roots:
             folder = private_path(root, target["LocalPath"])
-            for path in sorted(_regular_files(folder)):
+            paths = (Path(directory, name) for directory, _, names in os.walk(folder) for name in names)
+            for path in sorted(path for path in paths if not path.is_symlink()):
                 store.upload(path, join_uri(target["S3Uri"], path.relative_to(folder).as_posix()))
-
-
-def _regular_files(folder: Path) -> Iterator[Path]:
-    for directory, _, names in os.walk(folder):
-        yield from (path for name in names if not (path := Path(directory, name)).is_symlink())
 
 
 def _objects(source: Mapping[str, Any], store: ObjectStore) -> Iterator[tuple[str, str]]:

@@ -14,13 +14,8 @@ from typing import Any, Literal
 from batchcast.engine.errors import not_emulated
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
-from batchcast.engine.transform.context import (
-    FailedFile,
-    TransformContext,
-    TransformProgress,
-    TransformTally,
-)
-from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
+from batchcast.engine.transform.context import FailedFile, TransformContext, TransformProgress, TransformTally
+from batchcast.engine.transform.data.input import input_objects, instance_share
 from batchcast.engine.transform.instance import TransformInstance
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.steps.store.objects import ObjectStore
@@ -75,7 +70,10 @@ def run_transform_job(
         tally=TransformTally(len(objects), on_progress),
         stop=stop or threading.Event(),
     )
-    instances = _instances(job, objects)
+    instances = [
+        TransformInstance(job, number, instance_share(objects, number, plan.instance_count), port=port)
+        for number, port in enumerate(free_ports(plan.instance_count))
+    ]
     with _empty_folder(job.partial_folder):
         _run(instances, job)
     job.tally.report(final=True)
@@ -83,14 +81,6 @@ def run_transform_job(
         for uri in job.outputs:
             store.delete(uri)
     return _result(job, instances, start)
-
-
-def _instances(job: TransformContext, objects: Sequence[InputObject]) -> list[TransformInstance]:
-    count = job.plan.instance_count
-    return [
-        TransformInstance(job, number, instance_share(objects, number, count), port=port)
-        for number, port in enumerate(free_ports(count))
-    ]
 
 
 @contextmanager

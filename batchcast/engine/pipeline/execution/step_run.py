@@ -85,12 +85,12 @@ def job_of(record: Record) -> tuple[str, str]:
 
 def step_states(records: Mapping[str, Record]) -> dict[str, StepState]:
     """The records of steps as the graph looks at them."""
-    return {name: StepState(status=record["StepStatus"], outcome=_outcome(record)) for name, record in records.items()}
-
-
-def _outcome(record: Record) -> bool | None:
-    condition = record.get("Metadata", {}).get("Condition")
-    return None if condition is None else condition["Outcome"] == "True"
+    states = {}
+    for name, record in records.items():
+        condition = record.get("Metadata", {}).get("Condition")
+        outcome = None if condition is None else condition["Outcome"] == "True"
+        states[name] = StepState(status=record["StepStatus"], outcome=outcome)
+    return states
 
 
 def _succeeded(context: ExecutionContext, step: str) -> Record:
