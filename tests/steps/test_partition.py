@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -54,6 +54,23 @@ def test_buckets_hold_whole_records_and_no_more_than_fits(shards: list[list[int]
     for task in tasks:
         assert starts[task.start] in shard_starts
         assert starts[task.stop] in shard_starts
+
+
+@pytest.mark.parametrize(
+    ("rows", "shards", "starts"),
+    [
+        # whole shards, up to exactly the 32 rows of a bucket
+        ([10, 10, 12, 1], [0, 1, 2, 3, 4], [0, 3, 4]),
+        ([30, 30, 2], [0, 1, 2, 3], [0, 1, 3]),
+        ([10, 22, 1, 40, 5, 27], [0, 2, 3, 4, 6], [0, 2, 3, 4, 6]),
+        # a shard that does not fit is cut between records, a record never
+        ([20, 13], [0, 2], [0, 1, 2]),
+        ([10, 10, 20, 40, 5], [0, 5], [0, 2, 3, 4, 5]),
+        ([1, 5, 28], [0, 1, 3], [0, 1, 2, 3]),
+    ],
+)
+def test_where_a_bucket_begins(rows: list[int], shards: list[int], starts: list[int]) -> None:
+    assert bucket_starts(np.array(rows), np.array(shards), ROW_BYTES).tolist() == starts
 
 
 extremes = st.sampled_from([-(2**63), -(2**62), 2**62, 2**63 - 1])
@@ -195,6 +212,7 @@ def test_a_unit_is_read_in_tables_that_fit_and_each_gets_its_own_item_numbers(
     assert set(only.buckets.tolist()) == {1}
     assert len(only.offsets) == len(only.buckets)
     assert found_rows(read_bucket(1, [only])) == made.bucket(1)
+    assert set(made.spill.only(range(1)).buckets.tolist()) == {0}
     assert set(made.spill.only(range(2)).buckets.tolist()) == {0, 1}
     assert read_bucket(0, [made.spill, made.spill]).num_rows == 2 * len(made.bucket(0))
 
@@ -209,8 +227,11 @@ def test_a_row_is_as_wide_as_its_numbers_its_texts_and_its_place(tmp_path: Path)
     some = [table(2, 10), table(5000, 20), table(2, 300), table(3, 100), table(2, 30)]
     made = history_of(tmp_path / "history", some, "b", "text")
     assert row_bytes(made, ["sales", "b"]) == 12 + 8 + 1
+    wide = replace(made, types={"price": pa.decimal128(20, 2)})
+    assert row_bytes(wide, ["price"]) == 12 + 16
     # The first, the middle and the last file are looked at; arrow's offsets are four bytes.
     assert row_bytes(made, ["text"]) == 12 + 4 + 4 + 300
     made = history_of(tmp_path / "two", some[:2], "b", "text")
     assert row_bytes(made, ["text", "sales"]) == 12 + 4 + 4 + 20 + 8
+    assert row_bytes(history_of(tmp_path / "first", [some[3], some[0], some[4]], "text"), ["text"]) == 12 + 4 + 4 + 100
     assert row_bytes(history_of(tmp_path / "last", [some[4], some[0], some[3]], "text"), ["text"]) == 12 + 4 + 4 + 100
