@@ -54,7 +54,7 @@ def test_deploy_needs_no_sdk_and_little_time(environment: dict[str, str]) -> Non
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Pipeline batchcast in {REGION}: updated.")
+    assert done.stdout.startswith(f"Pipeline batchcast in {REGION}: updated")
     place = {"endpoint_url": environment["AWS_ENDPOINT_URL"], "region_name": REGION}
     sent = boto3.client("sagemaker", **place).describe_pipeline(PipelineName="batchcast")["PipelineDefinition"]
     assert json.loads(sent)["Steps"][0]["Name"] == "BuildShards"

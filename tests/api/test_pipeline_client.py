@@ -38,7 +38,7 @@ def test_an_account_is_deployed_to_and_started(account: Recorder) -> None:
     place = bc.connect(region=REGION)
     roles = {"pipeline_role_arn": ROLE, "processing_role_arn": ROLE}
     told = place.deploy(**roles, bucket=BUCKET, contract=CONTRACT, parameters=DEFAULTS)
-    assert told.startswith("Pipeline batchcast in eu-central-1: created.")
+    assert told.startswith("Pipeline batchcast in eu-central-1: created, version 1.")
     run = place.start({"RunLabel": "2026-W48", "ForecastHorizon": 14})
     assert run.parameters["ForecastHorizon"] == "14"
     assert [each.run_id for each in place.runs()] == [run.run_id]
@@ -53,7 +53,7 @@ def test_a_stack_gives_what_a_deployment_needs(account: Recorder) -> None:
     outputs = create(LEAST)
     place = bc.connect(region=REGION)
     told = place.deploy(stack=STACK, contract=CONTRACT, parameters={"ModelName": "demand-model"})
-    assert told.startswith("Pipeline batchcast in eu-central-1: created.")
+    assert told.startswith("Pipeline batchcast in eu-central-1: created, version 1.")
     deployed = boto3.client("sagemaker", region_name=REGION).describe_pipeline(PipelineName="batchcast")
     assert deployed["RoleArn"] == outputs["PipelineRoleArn"]
     definition = json.loads(deployed["PipelineDefinition"])

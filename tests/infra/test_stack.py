@@ -27,7 +27,7 @@ def run(*arguments: str) -> str:
 def test_deploy_and_schedule_need_nothing_but_the_stack_the_contract_and_the_model(account: Recorder) -> None:
     outputs = create({**LEAST, "HistoryBucketName": "acme-warehouse", "HistoryPrefix": "sales/", "KmsKeyArn": KEY})
     told = run("deploy", "--stack", STACK, "--contract", str(CONTRACT), "-p", "ModelName=demand-model")
-    assert told.startswith(f"Pipeline batchcast in {REGION}: created.")
+    assert told.startswith(f"Pipeline batchcast in {REGION}: created, version 1.")
     pipeline = boto3.client("sagemaker", region_name=REGION).describe_pipeline(PipelineName="batchcast")
     definition = json.loads(pipeline["PipelineDefinition"])
     assert pipeline["RoleArn"] == outputs["PipelineRoleArn"]
