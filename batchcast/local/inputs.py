@@ -195,9 +195,8 @@ def _clear_run(session: WorkspaceSession, pipeline_name: str, arn: str, *, dry_r
         for each in objects:
             session.store.delete(each.uri)
         # A store lists objects; what is left of a run once they are gone are its empty folders.
-        for directory, _, files in os.walk(
-            session.store.path(join_uri(run.parameters["RunsUri"], run_id)), topdown=False
-        ):
+        folder = session.store.path(join_uri(run.parameters["RunsUri"], run_id))
+        for directory, _, files in os.walk(folder, topdown=False):
             if not files:
                 Path(directory).rmdir()
         session.engine.forget_execution(arn)
