@@ -131,7 +131,7 @@ def _problems(table: Mapping[str, Any]) -> Iterator[str]:
     effect: Any = table.get("effect")
     if effect not in get_args(Effect):
         yield f"effect = {effect!r} is none of {', '.join(get_args(Effect))}."
-    allowed = _KEYS[effect] if effect in _KEYS else frozenset(_KINDS)
+    allowed = _KEYS[effect] if effect in list(_KEYS) else frozenset(_KINDS)
     for key, value in table.items():
         if key == "effect":
             continue

@@ -173,6 +173,12 @@ def test_no_key_leads_out_of_its_folder(rounds: Rounds) -> None:
             assert [path.name for path in root.iterdir()] in ([], ["in"])
 
 
+@pytest.mark.parametrize("effect", ["[1, 2]", "{}", "1", "2026-01-01"])
+def test_an_effect_of_another_type_is_refused(effect: str) -> None:
+    with pytest.raises(ConfigError, match="is none of"):
+        parse_fault_plan(f"[[fault]]\neffect = {effect}\n")
+
+
 @pytest.mark.parametrize("data", PARTS)
 def test_what_no_reader_takes_is_refused_by_every_parser(data: bytes, tmp_path: Path) -> None:
     for clean, read in parsers(tmp_path):
