@@ -105,11 +105,13 @@ def test_a_rerun_with_a_fixed_model_completes_the_run_and_diff_tells_the_two_apa
     assert nothing_left.exception.problems[0].code == "nothing_left"
 
 
-def test_failed_records_are_a_list_of_items_to_run_alone(held: Workspace) -> None:
+def test_failed_records_are_a_list_of_items_to_run_alone_in_the_midst_of_what_readers_see(held: Workspace) -> None:
     failed_records = held.root / "s3" / "batchcast" / "runs" / held.run_id / "report" / "failed_records.jsonl"
     document = held.document("rerun", held.run_id, "--items", str(failed_records), *MENDED)
     assert (document["outcome"], document["counts"]["expected"]) == ("COMPLETE", 1)
-    assert held.forecasts(document["run_id"]) == expected_forecasts([POISON])
+    assert document["merged"] is not None
+    assert (document["merged"]["replaced"], document["merged"]["items"]) == (1, len(ITEMS))
+    assert held.forecasts(document["run_id"]) == expected_forecasts(ITEMS)
 
 
 @pytest.mark.parametrize(
