@@ -15,7 +15,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.settings import BuildSettings, tag_list
 from batchcast.steps.arguments import NONE
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
@@ -167,11 +167,6 @@ def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
         "EnableNetworkIsolation": isolated,
         "EnableInterContainerTrafficEncryption": settings.encrypt_inter_container_traffic,
     } | _given(VpcConfig=vpc if settings.subnets else {})
-
-
-def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as requests have them."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _given(**members: Any) -> dict[str, Any]:

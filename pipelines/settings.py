@@ -202,3 +202,8 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry.create_system = _UNIX
     entry.external_attr = _REGULAR_FILE_READABLE << 16
     archive.writestr(entry, data)
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as requests have them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

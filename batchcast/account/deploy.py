@@ -12,9 +12,9 @@ from typing import Any
 
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
-from batchcast.pipelines.definition import define, tag_list, write_definition
+from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.lint.lint import advice_codes, lint
-from batchcast.pipelines.settings import BuildSettings, bundle, content_key
+from batchcast.pipelines.settings import BuildSettings, bundle, content_key, tag_list
 from batchcast.runs.start import deployed_pipeline
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages

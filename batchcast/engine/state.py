@@ -28,7 +28,7 @@ _LOOKER_SECONDS = 0.05
 _POLL_SECONDS = 0.01
 
 
-def take_lock(path: Path, *, patience_seconds: float) -> IO[str] | None:
+def lock_file(path: Path, *, patience_seconds: float) -> IO[str] | None:
     """The lock of that file, held until the result is closed; None when another owner keeps it for so long."""
     lock = path.open("w")
     deadline = time.monotonic() + patience_seconds
@@ -115,7 +115,7 @@ class RecordFolder:
         The patience is for an owner that only looks, as is_owned does, or that is just about to end.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        return take_lock(self._path(name, "lock"), patience_seconds=patience_seconds)
+        return lock_file(self._path(name, "lock"), patience_seconds=patience_seconds)
 
     def is_owned(self, name: str) -> bool:
         """Whether a living owner holds the record's lock."""

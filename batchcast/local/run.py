@@ -19,9 +19,9 @@ from batchcast.pipelines.parameters import Parameters, check_parameters
 from batchcast.pipelines.settings import BuildSettings, bundle
 from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
 from batchcast.runs.watch.run_and_wait import OpenDisplay, run_and_wait
-from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
+from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_inputs import start_lock
-from batchcast.session.workspace_models import model_server, read_models
+from batchcast.session.workspace_models import LOCAL_START_SECONDS, model_server, read_models
 from batchcast.steps.contract.model_contract import parse_contract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import split_uri

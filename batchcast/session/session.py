@@ -16,6 +16,7 @@ import click
 from batchcast.engine.state import REGION
 from batchcast.session.local_session import local_session
 from batchcast.session.service_errors import TranslatingClient
+from batchcast.session.workspace_models import LOCAL_START_SECONDS, MODELS_FILE, read_models
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 # What stands for the region in a workspace.
 LOCAL_REGION = REGION
-# A person waits: not the half hour that SageMaker gives a container.
-LOCAL_START_SECONDS = 120.0
 _DEFAULT_WORKSPACE = Path("workspace")
 _NO_ACCOUNT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_CA_BUNDLE")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -116,7 +115,6 @@ class WorkspaceSession:
         from batchcast.engine.client import LocalSageMaker
         from batchcast.engine.faults import FaultPlan
         from batchcast.engine.transform.plan import TransformOptions
-        from batchcast.session.workspace_models import read_models
 
         self.workspace = workspace.resolve()
         self._store = DirectoryStore(self.workspace / "s3")
@@ -140,6 +138,15 @@ class WorkspaceSession:
 
     def renew(self) -> None:
         """Nothing expires here."""
+
+    def require_model(self, name: str) -> None:
+        """Raises ConfigError when no server of the workspace stands for the model, before a run begins without one."""
+        try:
+            self.client("sagemaker").describe_model(ModelName=name)
+        except ConfigError as error:
+            path = self.workspace / MODELS_FILE
+            remedy = f"Write [{name}] with its command or url into {path}, or name another model."
+            raise ConfigError(Problem("no_model", f"no server stands for {name!r}.", "ModelName", remedy)) from error
 
 
 def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:

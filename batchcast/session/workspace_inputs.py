@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from batchcast.engine.state import take_lock
+from batchcast.engine.state import lock_file
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.arguments import ALL
@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 30.0
 def start_lock(workspace: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
     """Hold the lock of the workspace. Raises ServiceError when another command has it for longer than the patience."""
     workspace.mkdir(parents=True, exist_ok=True)
-    lock = take_lock(workspace / ".starting", patience_seconds=patience_seconds)
+    lock = lock_file(workspace / ".starting", patience_seconds=patience_seconds)
     if lock is None:
         what = f"another command has been starting a run there for {patience_seconds:g} seconds."
         raise ServiceError(Problem("locked", what, str(workspace), "Wait for it, or give another --workspace."))

@@ -25,11 +25,12 @@ from batchcast.engine.server.model_server import (
     start_model_server,
     wait_until_ready,
 )
-from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 from batchcast.steps.store.objects import write_file
 
 MODELS_FILE = "models.toml"
+# A person waits: not the half hour that SageMaker gives a container.
+LOCAL_START_SECONDS = 120.0
 _KEYS = ("command", "url")
 
 
@@ -61,16 +62,6 @@ def declare_model(workspace: Path, name: str, source: ModelSource) -> None:
         lines += [f"[{json.dumps(each)}]", f"{key} = {json.dumps(value, ensure_ascii=False)}"]
     workspace.mkdir(parents=True, exist_ok=True)
     write_file(workspace / MODELS_FILE, "".join(f"{line}\n" for line in lines).encode())
-
-
-def check_model(session: WorkspaceSession, name: str) -> None:
-    """Raises ConfigError when no server of the workspace stands for the model, before a run begins without one."""
-    try:
-        session.client("sagemaker").describe_model(ModelName=name)
-    except ConfigError as error:
-        path = session.workspace / MODELS_FILE
-        remedy = f"Write [{name}] with its command or url into {path}, or name another model."
-        raise ConfigError(Problem("no_model", f"no server stands for {name!r}.", "ModelName", remedy)) from error
 
 
 def _problems(name: str, table: Any, path: Path) -> Iterator[Problem]:

@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from batchcast.pipelines.definition import tag_list
 from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.sdk.sandbox import offline_sdk
-from batchcast.pipelines.settings import BuildSettings
+from batchcast.pipelines.settings import BuildSettings, tag_list
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 

@@ -10,7 +10,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, URL_OPTION
-from batchcast.session.session import LOCAL_START_SECONDS, WorkspaceSession
+from batchcast.session.session import WorkspaceSession
+from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
 if TYPE_CHECKING:
     from batchcast.local.run import LocalRun

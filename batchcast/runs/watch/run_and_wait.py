@@ -15,7 +15,6 @@ from batchcast.runs.start import check_no_overlap, pointer_problem, start_run, s
 from batchcast.runs.watch.logs import with_answers
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs, start_lock
-from batchcast.session.workspace_models import check_model
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 # Whether a process has died is asked of every execution and job of the workspace.
@@ -143,7 +142,7 @@ def _begin_here(
         elif session.engine.resume_interrupted([arn]):
             display.message(f"Going on with run {run_id}, which was interrupted.")
             return arn
-    check_model(session, values["ModelName"])
+    session.require_model(values["ModelName"])
     check_no_overlap(session, pipeline_name, values)
     _warn_of_pointer(session, values, display)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]

@@ -19,7 +19,7 @@ from batchcast.engine.transform.plan import TransformOptions
 from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import ask_model
-from batchcast.session.session import LOCAL_START_SECONDS
+from batchcast.session.workspace_models import LOCAL_START_SECONDS
 from batchcast.steps.contract.answer import pick_answer
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
