@@ -1,7 +1,5 @@
 """The entry of the processing container: `python3 app.pyz <step> --flags…`."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys
@@ -11,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 from batchcast.steps.plain_text import plain_text
-
-__all__ = ["MINIMUM_VERSIONS", "STEPS", "main"]
 
 MINIMUM_VERSIONS = {"python": (3, 11), "numpy": (1, 26), "pyarrow": (17, 0)}
 STEPS = ("build_shards", "validate_and_publish")

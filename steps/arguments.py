@@ -1,7 +1,5 @@
 """The arguments of a step: one flag a field of a dataclass, and all that is wrong with them at once."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import re
@@ -10,8 +8,6 @@ from datetime import date, datetime
 from typing import Any, NoReturn
 
 from batchcast.steps.errors import ConfigError, Problem
-
-__all__ = ["ALL", "AUTO", "NONE", "Bounds", "check_bounds", "is_moment", "parse_moment", "read_flags"]
 
 AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""

@@ -1,7 +1,5 @@
 """The arguments of `build_shards`, as the pipeline's definition passes them."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -10,8 +8,6 @@ from datetime import date
 
 from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_moment, parse_moment, read_flags
 from batchcast.steps.errors import Problem
-
-__all__ = ["BuildArguments", "parse_arguments"]
 
 _MEGABYTE = 1_000_000
 _BOUNDS: Bounds = {

@@ -6,8 +6,6 @@
 The bytes written depend on the rows alone, not on files, order or processes; memory on a record's size and the items.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 import sys
@@ -43,8 +41,6 @@ from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.selection import Selection, leave_out_implausible, read_item_ids, select, send_again
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import ObjectStore
-
-__all__ = ["build_shards", "main"]
 
 MARKER = "_batchcast"
 Numbers = npt.NDArray[np.int64]

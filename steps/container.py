@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ContainerPaths", "empty_directory", "scratch_directory"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPaths:

@@ -10,25 +10,11 @@
 Any other exception is a bug of batchcast and ends with exit code 1 and a traceback.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
-
-__all__ = [
-    "BatchcastError",
-    "ConfigError",
-    "CoverageError",
-    "DataError",
-    "ModelError",
-    "Problem",
-    "ServiceError",
-    "did_you_mean",
-    "parse_error",
-]
 
 
 @dataclass(frozen=True, slots=True)

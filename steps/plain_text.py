@@ -4,12 +4,8 @@ A terminal obeys escape sequences in what it prints: it would move its cursor, h
 that change the direction of writing make one name look like another.
 """
 
-from __future__ import annotations
-
 import re
 from html import escape
-
-__all__ = ["html_text", "plain_text"]
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tab and newline

@@ -1,13 +1,9 @@
 """The arguments of `validate_and_publish`, as the pipeline's definition passes them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchcast.steps.arguments import NONE, Bounds, check_bounds, read_flags
-
-__all__ = ["PublishArguments", "parse_publish_arguments"]
 
 _BOUNDS: Bounds = {
     "round": (0, 1),

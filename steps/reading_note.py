@@ -4,16 +4,12 @@ The note is an error in the form of `batchcast.steps.errors`. In the step's own 
 looks for the exit message, so that an abort names the file; a worker process has a note of its own.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from batchcast.steps.errors import BatchcastError, DataError, Problem
-
-__all__ = ["keep_reading_note", "open_reading_note", "reading"]
 
 _WHAT = (
     "the process ended while it read this file. It is damaged, or one of its columns is encrypted; "

@@ -1,7 +1,5 @@
 """A run whose forecasts are to be published, and what its publication says of it."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
@@ -28,8 +26,6 @@ from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import ObjectStore
-
-__all__ = ["PublishRun", "publish_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

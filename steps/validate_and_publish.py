@@ -4,8 +4,6 @@ It never asks how the transform job ended. A run that is held ends with an error
 service supports no condition inside another one, and one is needed for the retry round.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -45,8 +43,6 @@ from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_r
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
-
-__all__ = ["HIDDEN_FILE", "main", "validate_and_publish"]
 
 ReadLogs = Callable[[], list[str] | None]
 """Reads what the service wrote about the run's requests; None where that cannot be read."""

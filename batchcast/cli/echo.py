@@ -1,7 +1,5 @@
 """The one way from a command to the terminal; a linter's rule keeps `click.echo` to this module."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

@@ -1,7 +1,5 @@
 """The command line: one command a module, loaded when it is used so that `--help` answers at once."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Consoles and tables, in which nothing of data or of a model acts on the terminal."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Collection, Iterator
 

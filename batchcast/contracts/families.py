@@ -5,8 +5,6 @@ chronos-forecasting, notebook "deploy-chronos-to-amazon-sagemaker". GluonTS: `gl
 autogluon-cloud's batch format. MLflow: "Deploy MLflow model", scoring protocol. TF Serving: RESTful API, row format.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

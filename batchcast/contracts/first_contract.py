@@ -1,7 +1,5 @@
 """A first `model.toml` and `deploy.toml`: the proposal for a history and the container's family, written out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The scorecard: how good the published forecasts were, added up from what each run has scored."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

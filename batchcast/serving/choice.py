@@ -4,8 +4,6 @@ The cheapest way that meets everything asked for is chosen; of those that cost a
 leaves the least to run and to watch. Costs and hours are the planner's scenarios, of one week.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 

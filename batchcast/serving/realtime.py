@@ -3,8 +3,6 @@
 This is what a weekly run on such an endpoint is fairly compared with, and what the parity check asks with.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 import urllib.error

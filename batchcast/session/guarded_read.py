@@ -3,8 +3,6 @@
 A command, and a notebook that calls one, is told then which file it was.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import sys

@@ -1,7 +1,5 @@
 """Forecasts that are well formed and still look wrong, item by item. What becomes of a flag stands in `[checks]`."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.outcome.comparison import Array, Comparison
-
-__all__ = ["Flag", "find_flags"]
 
 SCALE_FACTOR = 10.0
 """An item's mean forecast may be this many times its reference, or as small a part of it."""

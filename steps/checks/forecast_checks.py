@@ -1,7 +1,5 @@
 """All checks of a run's forecasts together: the gate of the whole run, the flags of items, and what each one means."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,8 +13,6 @@ from batchcast.steps.contract.checks import CHECKS, Checks
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import LastRun, reference_run, values_of
 from batchcast.steps.store.objects import ObjectStore
-
-__all__ = ["CheckedForecasts", "check_forecasts", "rank_flags"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,6 @@ limits stand in; they were set on weekly runs of two samples (benchmarks/results
 handful of items.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,8 +21,6 @@ from batchcast.steps.checks.run_change import (
 )
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
-
-__all__ = ["Past", "RunMeasures", "gate_flags", "measure_run"]
 
 _LEAST_PAIRS = 4
 _LEAST_ITEMS = 20

@@ -4,15 +4,11 @@ Damage to a whole run, such as a wrong unit, a shifted date or answers in disord
 than a week of new data does. Items that one of both sides lacks do not count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 
 from batchcast.steps.outcome.comparison import Array
-
-__all__ = ["Measures", "change_from_history", "change_from_last_run", "copied_share", "item_changes"]
 
 Measures = Mapping[str, float]
 """Name of a measure to its value; 0 is no difference."""

@@ -4,8 +4,6 @@ Each run scores the steps that became known since the run before it, so that a s
 are kept with its publication, and `scorecard` adds them up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -20,8 +18,6 @@ from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import LastRun, earlier_runs, values_of
 from batchcast.steps.outcome.quantile_scores import pinball_loss
 from batchcast.steps.store.objects import ObjectStore
-
-__all__ = ["score_past_runs", "scorecard", "scored_runs", "worse_than_naive"]
 
 _CLASSES = {"A": 0.8, "B": 0.95, "C": float("inf")}
 """The items that make up the first 80 % of the volume, the next 15 %, and the others."""

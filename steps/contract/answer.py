@@ -19,8 +19,6 @@ from batchcast.steps.contract.frequency import DAILY, Frequency
 from batchcast.steps.contract.outputs import Outputs
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 
-__all__ = ["AnswerError", "Expected", "Values", "answered_item", "pick_answer", "read_answer", "split_answers"]
-
 Values = npt.NDArray[np.float64]
 """Forecast values of one item: steps x published columns."""
 

@@ -4,15 +4,11 @@ Common paths, names and places with at most one `[*]`, are followed by plain Pyt
 what a general search costs. A row without the key then counts as null, where JMESPath would leave it out.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
-
-__all__ = ["compile_path", "describe_value", "explain_path", "shorten"]
 
 Search = Callable[[Any], Any]
 _TOKEN = re.compile(r'\.?(?:([A-Za-z_]\w*)|"((?:[^"\\]|\\.)*)")|\[(\*|-?\d+)\]')

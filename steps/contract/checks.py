@@ -1,14 +1,10 @@
 """`[checks]` of `model.toml`: what becomes of suspicious and missing forecasts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from batchcast.steps.contract.toml_table import TomlTable
-
-__all__ = ["CHECKS", "Check", "Checks", "Severity", "flag_words", "read_checks"]
 
 Severity = Literal["hold", "warn", "off"]
 

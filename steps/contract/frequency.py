@@ -4,8 +4,6 @@ A frequency is a grid of moments without a zone. Base periods are counted by who
 since 1970), so that steps are subtractions; moments are seconds since 1970-01-01T00:00:00.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -15,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-__all__ = ["DAILY", "Frequency", "infer_frequency", "parse_frequency", "to_moment", "to_second"]
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 _THURSDAY = 3

@@ -3,8 +3,6 @@
 Nothing unknown is ignored: every problem of the file is found, and all are raised together.
 """
 
-from __future__ import annotations
-
 import hashlib
 import tomllib
 from dataclasses import dataclass
@@ -17,8 +15,6 @@ from batchcast.steps.contract.series import ITEM_ID_KEY, Series, read_series
 from batchcast.steps.contract.template import Period, RowList
 from batchcast.steps.contract.toml_table import TomlTable
 from batchcast.steps.errors import ConfigError, Problem
-
-__all__ = ["CONTRACT_FILE", "ModelContract", "parse_contract", "read_contract"]
 
 CONTRACT_FILE = "model.toml"
 

@@ -1,7 +1,5 @@
 """`[outputs]` and `[answer]` of `model.toml`: which columns are published, and where they lie in an answer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +8,6 @@ from typing import Any
 from batchcast.steps.contract.answer_path import compile_path
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS, Series
 from batchcast.steps.contract.toml_table import TomlTable
-
-__all__ = ["Output", "Outputs", "read_outputs"]
 
 _MEDIAN = 0.5
 

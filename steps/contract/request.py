@@ -1,7 +1,5 @@
 """`[request]` of `model.toml`: what one request to the model looks like, and how it travels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,8 +7,6 @@ from batchcast.steps.contract.series import Series
 from batchcast.steps.contract.table import read_table
 from batchcast.steps.contract.template import Part, RowList, TemplateError, Value, parse_template
 from batchcast.steps.contract.toml_table import TomlTable
-
-__all__ = ["CONTENT_TYPES", "PARQUET", "PLACEHOLDERS", "PLAIN_REQUEST", "Request", "read_request"]
 
 PLACEHOLDERS = (
     "item_id",

@@ -1,16 +1,12 @@
 """`[series]` of `model.toml`: which columns of the history name an item, its moments and what is forecast, and how far
 apart its rows lie."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.toml_table import TomlTable
-
-__all__ = ["ITEM_ID_KEY", "PUBLISHED_COLUMNS", "Series", "read_series"]
 
 ITEM_ID_KEY = "item_id"
 """The key under which every record carries its item id: answers are matched to records by it."""

@@ -2,16 +2,12 @@
 a row each of them, with columns of these names, `$history([$date])` one without names, and `[$store, $history($sales)]`
 a row an item, in which a list is spread over columns of its own."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchcast.steps.contract.template import Column, Part, RowList, TemplateError, Value
-
-__all__ = ["Table", "csv_field", "read_table"]
 
 Constant = str | int | float | bool | None
 Cell = Column | Value | RowList | Constant

@@ -6,16 +6,12 @@ A placeholder stands where JSON has a value. `$history(ROW)`, `$future(ROW)` and
 a row, oldest first; in ROW a name is a column. `${any name}` is for names that are more than letters, digits and _.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-__all__ = ["Column", "Part", "Period", "RowList", "TemplateError", "Value", "parse_template", "value_at"]
 
 Period = Literal["history", "future", "both"]
 Path = tuple[str | int, ...]

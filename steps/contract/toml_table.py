@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from batchcast.steps.errors import ConfigError, Problem
 
-__all__ = ["TomlTable"]
-
 T = TypeVar("T", bound=str | None)
 _KINDS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
 

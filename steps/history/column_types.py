@@ -4,13 +4,9 @@ Types are the same when equal values have the same JSON text: int8 and int64 are
 (3 against 3.0), and a column that is null throughout a file fits any type.
 """
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from batchcast.steps.errors import Problem
-
-__all__ = ["EMPTY_TYPE", "common_type", "role_problem", "value_type"]
 
 EMPTY_TYPE = pa.int8()
 """Stands for a column that is null in every file."""

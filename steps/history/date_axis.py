@@ -4,8 +4,6 @@ A key is a number of the timestamp column's own unit: days for dates, seconds to
 is the run date, steps below it the history, steps 1 to the horizon the future.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,8 +14,6 @@ import pyarrow as pa
 
 from batchcast.steps.contract.frequency import DAILY, Frequency
 from batchcast.steps.errors import DataError, Problem
-
-__all__ = ["EPOCH", "DateAxis", "date_keys", "key_limits", "key_seconds", "keys_per_second", "second_key"]
 
 EPOCH = date(1970, 1, 1)
 _DAY = 86_400

@@ -4,8 +4,6 @@ Rows of an item may lie anywhere. Columns may come from `key=value` directories;
 where the timestamp column is one of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,6 @@ from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import EMPTY_TYPE, common_type, role_problem, value_type
 from batchcast.steps.history.folders import find_files, other_format, read_path_values, same_value, table_format
 from batchcast.steps.reading_note import reading
-
-__all__ = ["HistoryFile", "ParquetHistory", "Unit", "open_history", "read_unit"]
 
 _UNIT_ROWS = 1 << 20
 _INSTANT_REMEDY = 'Declare timezone in [series], "UTC" or as "Europe/Berlin", or write local times without a zone.'

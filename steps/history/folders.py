@@ -4,8 +4,6 @@ Columns may come from `key=value` folders; such values are text. Names that begi
 everywhere in a data lake. What would be read twice, never end or belong to a table format is refused.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -15,16 +13,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
-
-__all__ = [
-    "STATIC_FILE",
-    "find_files",
-    "history_folder",
-    "other_format",
-    "read_path_values",
-    "same_value",
-    "table_format",
-]
 
 STATIC_FILE = "_items.parquet"
 """The table of what is the same in all rows of an item."""

@@ -5,8 +5,6 @@ that every row's item got is left in a scratch file, so that the later passes ne
 the moments counts the rows of the run.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,8 +21,6 @@ from batchcast.steps.history.date_axis import DateAxis, date_keys
 from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
 from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.manifest import NULL_ITEM
-
-__all__ = ["ItemSurvey", "Items", "RowCounts", "codes_file", "count_rows", "find_row", "merge_items", "survey_items"]
 
 _BATCH_ROWS = 1 << 20
 _NEVER = np.iinfo(np.int64)

@@ -21,18 +21,6 @@ from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
 from batchcast.steps.history.items import codes_file
 from batchcast.steps.history.workers import Advance
 
-__all__ = [
-    "DATE",
-    "POSITION",
-    "Partition",
-    "Spill",
-    "bucket_starts",
-    "bucket_tasks",
-    "read_bucket",
-    "row_bytes",
-    "spill_units",
-]
-
 POSITION = "\0position"
 DATE = "\0date"
 """Columns of a bucket beside those of the history, whose names do not begin with NUL."""

@@ -4,8 +4,6 @@ A single date is not believed. The run date `auto` is the last step that most it
 or beyond a gap of `largest_gap` steps with few rows after it, is implausible: a flipped bit, an open end.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -20,8 +18,6 @@ from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
 from batchcast.steps.history.items import ItemSurvey
-
-__all__ = ["find_axis", "plausible_end"]
 
 Numbers = npt.NDArray[np.int64]
 _AHEAD = timedelta(hours=14)

@@ -1,8 +1,6 @@
 """What is the same in all rows of an item, in a table of its own: `_items.parquet` in the history's folder. The name
 begins with `_`, so that no reader of the folder takes it for rows of history."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,6 @@ from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import role_problem, value_type
 from batchcast.steps.history.folders import STATIC_FILE
-
-__all__ = ["StaticTable", "read_static_table"]
 
 _EXAMPLES = 3
 

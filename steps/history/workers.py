@@ -22,8 +22,6 @@ import pyarrow as pa
 from batchcast.steps.errors import BatchcastError, Problem, ServiceError, parse_error
 from batchcast.steps.reading_note import open_reading_note
 
-__all__ = ["Advance", "Progress", "Workers"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Advance = Callable[[int], None]

@@ -1,7 +1,5 @@
 """The body of a request or an answer, decoded by its content type to what JMESPath reads."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -9,8 +7,6 @@ import re
 from typing import Any
 
 from batchcast.steps.contract.request import PARQUET, Request
-
-__all__ = ["decode_body", "decode_stored_answer", "readable_text"]
 
 _NUMBER = re.compile(
     r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE

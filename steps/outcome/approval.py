@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Approval"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:

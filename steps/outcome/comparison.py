@@ -1,7 +1,5 @@
 """What the forecasts are compared with: the seasonal naive, the actuals where they exist, the level of the history."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-__all__ = ["Comparison", "arrange", "score", "usual_season"]
 
 Array = npt.NDArray[np.float64]
 

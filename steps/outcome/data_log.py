@@ -4,15 +4,11 @@ The service writes there which file failed and how, never which record; in the r
 Line forms: amazon-sagemaker-examples issue 1620, sagemaker-python-sdk issues 1882 and 1951.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
-
-__all__ = ["FailedRequest", "count_refused", "explain_rows", "failed_requests"]
 
 _OF_A_SHARD = re.compile(r"\[sagemaker logs\]: (.*?\.(?:jsonl|json|csv|parquet)): (.*)")
 _HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")

@@ -12,8 +12,6 @@ from batchcast.steps.errors import CoverageError, Problem
 if TYPE_CHECKING:
     from batchcast.steps.outcome.ledger import Tally
 
-__all__ = ["CauseKind", "Decision", "Findings", "Outcome", "Tolerance", "decide", "held_error"]
-
 Outcome = Literal["COMPLETE", "COMPLETE_WITH_QUARANTINE", "RETRY", "HELD"]
 CauseKind = Literal["model", "data", "coverage", "forecasts", "contract"]
 _WORTH_SENDING = 0.5

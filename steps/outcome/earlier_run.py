@@ -1,7 +1,5 @@
 """The earlier run that ResumeFrom names: what it has answers for, and whether this run asks the same."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
@@ -18,8 +16,6 @@ from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
 from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest, parse_baseline
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
-
-__all__ = ["EarlierRun", "read_earlier_run"]
 
 _ASKED = ("series", "request", "outputs")
 """The parts of the contract file that say what the model is asked, and how its answer is read."""

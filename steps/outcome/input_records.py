@@ -3,8 +3,6 @@
 Only the shards that are needed are read, as streams: a shard may be 100 MB, and a record several.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,8 +16,6 @@ from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.shards.layout import shard_uri
 from batchcast.steps.shards.sent_records import SentRecord, SentRecords
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, atomic_write, join_uri
-
-__all__ = ["contract_uri", "retry_inputs", "write_failed_records", "write_retry_shards"]
 
 _Place = tuple[str, int, str | None, int | None, int]
 EMBEDDED_BYTES = 64 * 1024 * 1024

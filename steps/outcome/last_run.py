@@ -1,7 +1,5 @@
 """The run that was published last: what this run's forecasts are compared with, and may be filled up from."""
 
-from __future__ import annotations
-
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,18 +19,6 @@ from batchcast.steps.publish.forecast_table import SOURCE_RUN, moment_array
 from batchcast.steps.publish.publication import Pointer, publication_uri, read_pointer, read_publication
 from batchcast.steps.store.documents import parse_table
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
-
-__all__ = [
-    "GATE_PAIRS",
-    "LastRun",
-    "current_run",
-    "earlier_runs",
-    "forecasts_of",
-    "read_last_run",
-    "reference_run",
-    "values_of",
-    "whole_table",
-]
 
 GATE_PAIRS = 12
 """How many earlier runs say what is usual, at most."""

@@ -1,7 +1,5 @@
 """The ledger: one row an item, and what became of it. Every item is ok, quarantined, failed or missing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,8 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchcast.steps.store.documents import parse_table
-
-__all__ = ["MISREAD", "REASONS", "RETRYABLE", "LedgerRow", "Status", "Tally", "read_ledger", "tally", "write_ledger"]
 
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",

@@ -1,7 +1,5 @@
 """How good the quantiles are where the actual values are known: pinball loss and coverage."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ import numpy as np
 
 from batchcast.steps.contract.outputs import Outputs
 from batchcast.steps.outcome.comparison import Array
-
-__all__ = ["pinball_loss", "score_quantiles"]
 
 _DIGITS = 6
 

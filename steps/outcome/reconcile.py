@@ -1,7 +1,5 @@
 """Pair what a run expects with what came back. Pure: outputs are read through the function that is passed in."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +18,6 @@ from batchcast.steps.outcome.shard_output import Reading, RecordFault, ShardStat
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-
-__all__ = ["CarriedAnswer", "Reconciliation", "check_records", "reconcile", "retry_groups"]
 
 ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""

@@ -4,8 +4,6 @@ A run whose transform failed, and whose pipeline then ended, was never decided: 
 the manifest and the outputs that are there, just as the step that did not run would have done.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,8 +18,6 @@ from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
 from batchcast.steps.shards.manifest import read_stored_run
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
-
-__all__ = ["earlier_ledger", "is_decided", "read_carried"]
 
 
 def read_carried(

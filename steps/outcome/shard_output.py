@@ -7,8 +7,6 @@ The service writes an object only when every request of the shard was answered, 
 taken for granted here: the object may be absent, cut, too long, garbled, or another shard's.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence
@@ -28,18 +26,6 @@ from batchcast.steps.contract.request import Request
 from batchcast.steps.outcome.answer_types import decode_stored_answer
 from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.reading_note import reading
-
-__all__ = [
-    "Document",
-    "Reading",
-    "RecordFault",
-    "ShardReading",
-    "ShardStatus",
-    "Usable",
-    "read_again",
-    "read_documents",
-    "read_shard",
-]
 
 ShardStatus = Literal["ok", "missing", "short", "long", "garbled"]
 

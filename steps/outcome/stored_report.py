@@ -1,14 +1,10 @@
 """The report of a run as it lies in the store."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
-
-__all__ = ["read_report"]
 
 _REPORT = {
     "outcome": str,

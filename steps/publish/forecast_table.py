@@ -1,7 +1,5 @@
 """The published table: one row an item and step, sorted by item and step."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.outcome.comparison import Array
-
-__all__ = [
-    "SOURCE_RUN",
-    "forecast_schema",
-    "forecast_table",
-    "merged_words",
-    "moment_array",
-    "parquet_files",
-    "replace_items",
-]
 
 ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072

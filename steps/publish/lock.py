@@ -10,8 +10,6 @@ or is freed by whoever sees that the run has ended. How old it is says the store
 that one there, and never moves the pointer from it: `superseded_by` is asked before the pointer moves.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,19 +20,6 @@ from batchcast.steps.errors import BatchcastError, DataError, Problem, ServiceEr
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ConflictError, ObjectMissingError, ObjectStore, join_uri
-
-__all__ = [
-    "LOCK_HOURS",
-    "PublishLock",
-    "end_lock",
-    "free_lock",
-    "held_by",
-    "lock_uri",
-    "locked",
-    "read_lock",
-    "superseded_by",
-    "take_lock",
-]
 
 LOCK_HOURS = 72
 """Longer than a run takes, shorter than a week: a run that was killed must not keep the next one from running."""

@@ -8,8 +8,6 @@ Whoever follows the pointer sees one whole run. A publication is stopped at any 
 without a manifest is no publication, and the next attempt of the same run writes the same bytes again.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Mapping
@@ -26,21 +24,6 @@ from batchcast.steps.publish.lock import superseded_by
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.store.documents import find_mismatch, parse_document
 from batchcast.steps.store.objects import ConflictError, ObjectMissingError, ObjectStore, join_uri
-
-__all__ = [
-    "MANIFEST_NAME",
-    "Pointer",
-    "Publication",
-    "move_pointer",
-    "parse_publication",
-    "point_at",
-    "pointer_uri",
-    "publication_identity",
-    "publication_uri",
-    "publish",
-    "read_pointer",
-    "read_publication",
-]
 
 MANIFEST_NAME = "_MANIFEST.json"
 _HISTORY = 20

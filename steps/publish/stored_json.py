@@ -1,12 +1,8 @@
 """The one form of the project's JSON files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any
-
-__all__ = ["to_json"]
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:

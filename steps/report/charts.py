@@ -1,15 +1,11 @@
 """Charts of the report page as inline SVG: no script, colours by class so that light and dark are the style sheet's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.plain_text import html_text as escape
-
-__all__ = ["axis_top", "coverage_bar", "forecast_chart", "score_bars"]
 
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 6, 8, 20

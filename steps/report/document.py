@@ -1,7 +1,5 @@
 """`report.json`: the outcome for the pipeline's Condition and for `status`. Written last of the reports."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +14,6 @@ from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.publish.publication import Publication
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
-
-__all__ = ["LISTED", "report"]
 
 SCHEMA = 1
 LISTED = 200

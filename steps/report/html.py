@@ -1,7 +1,5 @@
 """What all pages share: the head with the style sheet, tables and figures. Every text that comes in is escaped."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from batchcast.steps.plain_text import html_text as escape

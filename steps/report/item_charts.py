@@ -1,7 +1,5 @@
 """The charts of single items: their history, the forecast with its band, what the last run said, the seasonal naive."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +12,6 @@ from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import forecast_chart
 from batchcast.steps.report.html import html_figure
-
-__all__ = ["item_charts"]
 
 _WORST, _OTHERS = 20, 2
 _PAST = 28

@@ -1,7 +1,5 @@
 """`report.html`: the report as one page that needs nothing else, no script, light or dark, from 360 px up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +14,6 @@ from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 from batchcast.steps.report.html import html_page, html_table
 from batchcast.steps.report.item_charts import item_charts
-
-__all__ = ["page_of_rejected", "report_page"]
 
 
 def report_page(

@@ -1,7 +1,5 @@
 """Every item of the run accounted for: the records table, the baseline and the manifest, written last."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,8 +35,6 @@ from batchcast.steps.shards.quarantine import REMEDIES, Quarantine
 from batchcast.steps.shards.records import WRITTEN_SCHEMA, BuiltRecords
 from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.selection import Selection
-
-__all__ = ["Account", "Locate", "check_account", "refuse_contradictions", "write_account"]
 
 _EXAMPLES = 3
 _CONTRADICTIONS = (

@@ -4,8 +4,6 @@ the run date, those after it where the history has them, and the size of the ite
 A step's value is the sum of its rows' values; rows without a value do not count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +14,6 @@ import pyarrow as pa
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import BASELINE_SCHEMA
-
-__all__ = ["SeasonalNaive", "baseline_tables", "seasonal_naive"]
 
 _LEAST_SCALE_STEPS = 28
 _RECORDS_A_TABLE = 2048

@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 
 from batchcast.steps.history.partition import DATE, POSITION
 
-__all__ = ["Chunk", "is_known", "sorted_chunks"]
-
 Numbers = npt.NDArray[np.int64]
 
 

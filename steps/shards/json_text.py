@@ -7,8 +7,6 @@ null. Text is written as it is, escaped only where JSON demands it. Dates must l
 same without the quotes around a date, and with text in quotes where a comma, a quote or a line break is in it.
 """
 
-from __future__ import annotations
-
 from json.encoder import encode_basestring
 
 import numpy as np
@@ -16,8 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.contract.table import csv_field
-
-__all__ = ["JsonColumn", "json_texts"]
 
 _RETRY_CHUNKS = 16
 

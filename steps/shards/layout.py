@@ -1,12 +1,8 @@
 """Where the objects of a run lie below RunsUri. The layout is a public contract: other tools read it."""
 
-from __future__ import annotations
-
 import re
 
 from batchcast.steps.store.objects import join_uri
-
-__all__ = ["ledger_uri", "output_uri", "retry_members", "retry_shard", "shard_uri"]
 
 _RETRY_SHARD = re.compile(r"record-(\d{6,})\.[a-z]+|records-(\d{6,})-(\d+)\.[a-z]+")
 

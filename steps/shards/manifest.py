@@ -27,28 +27,6 @@ from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
-__all__ = [
-    "BASELINE_FILE",
-    "BASELINE_SCHEMA",
-    "MANIFEST_FILE",
-    "NULL_ITEM",
-    "RECORDS_FILE",
-    "RECORDS_SCHEMA",
-    "Manifest",
-    "QuarantineReason",
-    "Shard",
-    "Totals",
-    "code_version",
-    "parse_baseline",
-    "parse_records",
-    "read_baseline",
-    "read_manifest",
-    "read_records",
-    "read_stored_run",
-    "write_manifest",
-    "write_table",
-]
-
 SCHEMA = 1
 MANIFEST_FILE = "manifest.json"
 RECORDS_FILE = "records.parquet"

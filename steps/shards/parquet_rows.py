@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["cut_file", "join_files", "write_rows"]
-
 # Without statistics and Arrow's schema a file of a hundred rows is half as long.
 _OPTIONS: dict[str, Any] = {"compression": "snappy", "write_statistics": False, "store_schema": False}
 

@@ -3,8 +3,6 @@
 What the contract does not declare is a fault of the record: rows off the grid, several rows a step, missing steps.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +15,6 @@ from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.manifest import QuarantineReason
 from batchcast.steps.shards.quarantine import Quarantine
-
-__all__ = ["fill_steps", "find_gaps", "merge_rows", "newest_steps"]
 
 _GROUP = "\0group"
 Numbers = npt.NDArray[np.int64]

@@ -12,16 +12,12 @@ its records succeeded, so there are several shards an instance, of equal work:
 - the longest record of a shard comes first, so that the last wave is short.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.shards.request_text import RequestText
-
-__all__ = ["ShardPlan", "plan_shards", "shard_name", "shard_sizes"]
 
 _MOST_WAVES = 16
 _LEAST_WAVES = 4

@@ -1,7 +1,5 @@
 """Why a record cannot be sent: found in its rows, one reason a record, the same whatever order they were read in."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +13,6 @@ from batchcast.steps.contract.template import Period
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds
 from batchcast.steps.shards.chunk import Chunk, is_known
 from batchcast.steps.shards.manifest import QuarantineReason
-
-__all__ = ["REMEDIES", "Quarantine", "find_quarantined", "too_large", "too_short"]
 
 REMEDIES = {
     QuarantineReason.TOO_LARGE: "Raise MaxPayloadInMB, or leave columns or old rows out.",

@@ -1,7 +1,5 @@
 """From buckets to shards: check the rows, render the records, write the objects of the transform."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +24,6 @@ from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_
 from batchcast.steps.shards.render import RecordRenderer
 from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import atomic_write
-
-__all__ = ["WRITTEN_SCHEMA", "BuiltRecords", "RecordWriter"]
 
 Numbers = npt.NDArray[np.int64]
 _Record = tuple[int, str, bytes]

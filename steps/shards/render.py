@@ -4,8 +4,6 @@ The rows of many records are rendered at once into one buffer, each row with its
 record is a slice of that buffer. No Python object is made for a row.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
@@ -26,8 +24,6 @@ from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
 from batchcast.steps.shards.parquet_rows import write_rows
 from batchcast.steps.shards.request_text import RequestText
-
-__all__ = ["RecordRenderer", "least_bytes_a_row"]
 
 _SPLIT = "\0"
 """Where the records go; no JSON text holds it."""

@@ -5,15 +5,11 @@ body alone, or the body itself. Several records in one request are joined betwee
 in every request of a run, so that each can be cut out by the records' sizes, byte for byte.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
 from batchcast.steps.shards.parquet_rows import cut_file, join_files
-
-__all__ = ["BODY_KEY", "PLAIN_TEXT", "RequestText"]
 
 BODY_KEY = "body"
 """The key of an envelope that holds what the model gets."""

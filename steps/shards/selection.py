@@ -1,7 +1,5 @@
 """Which items a run builds records for, carries over, or quarantines before their rows are read."""
 
-from __future__ import annotations
-
 import bisect
 import difflib
 import json
@@ -24,8 +22,6 @@ from batchcast.steps.shards.manifest import QuarantineReason
 from batchcast.steps.shards.quarantine import Quarantine, too_large, too_short
 from batchcast.steps.shards.render import least_bytes_a_row
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
-
-__all__ = ["Selection", "leave_out_implausible", "parse_item_ids", "read_item_ids", "select", "send_again"]
 
 _NAMED_PROBLEMS = 5
 _NEIGHBOURS = 100

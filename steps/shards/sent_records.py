@@ -11,8 +11,6 @@ import pyarrow as pa
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.request_text import RequestText
 
-__all__ = ["SentRecord", "SentRecords"]
-
 Place = tuple[str, int]
 """A shard, and a line of it, counted from 0."""
 

@@ -15,8 +15,6 @@ from batchcast.steps.reading_note import reading
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["find_mismatch", "parse_document", "parse_table"]
-
 _MOST_BYTES = 256 << 20
 """A manifest of a million shards is smaller; what is larger is none of ours, and would take the memory of the step."""
 

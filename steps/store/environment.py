@@ -1,13 +1,9 @@
 """Which object store the environment names: a directory on a laptop, S3 everywhere else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
 from batchcast.steps.store.objects import STORE_VARIABLE, DirectoryStore, ObjectStore
-
-__all__ = ["open_store"]
 
 
 def open_store(environ: Mapping[str, str]) -> ObjectStore:

@@ -3,14 +3,10 @@
 They are worth having and no run depends on them: who may not read them, or has no network, goes without.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-__all__ = ["LOGS_VARIABLE", "read_data_logs"]
 
 LOGS_VARIABLE = "BATCHCAST_JOB_LOGS"
 """Names the directory that stands for CloudWatch Logs; not set on AWS."""

@@ -4,8 +4,6 @@ Both stores keep the promises S3 makes: a prefix is a string match and not a fol
 an object appears whole or not at all, and a conditional put has exactly one winner.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import os

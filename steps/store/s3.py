@@ -4,8 +4,6 @@ boto3 does not resume a GET whose body breaks, and reports a conditional put as 
 Both are fixed here (observed with boto3 1.43 against a real S3 server, 2026-11).
 """
 
-from __future__ import annotations
-
 import io
 import os
 import re
@@ -18,8 +16,6 @@ from typing import Any, BinaryIO
 
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.store.objects import StoredObject, atomic_write, conflict, missing, split_uri
-
-__all__ = ["S3Store"]
 
 _CHUNK_BYTES = 1 << 20
 _MAX_RESUMES = 5

@@ -1,7 +1,5 @@
 """`deploy`: create or update the pipeline in an account, or say what that would do."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

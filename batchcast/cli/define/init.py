@@ -1,7 +1,5 @@
 """`init`: a first contract for a history and a container."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`lint`: what SageMaker would refuse of a pipeline definition, or take and not do, before it runs."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

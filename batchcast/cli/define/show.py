@@ -1,7 +1,5 @@
 """`show` and `parameters`: what would run, before anything does."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict

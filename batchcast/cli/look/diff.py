@@ -1,7 +1,5 @@
 """`diff`: what changed between two runs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

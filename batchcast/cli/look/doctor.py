@@ -1,7 +1,5 @@
 """`doctor`: what of this machine would stop a user."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import asdict

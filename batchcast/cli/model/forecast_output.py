@@ -1,7 +1,5 @@
 """What `forecast` prints and writes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path

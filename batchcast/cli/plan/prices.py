@@ -1,7 +1,5 @@
 """`prices`: the price table, shown or brought up to date."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

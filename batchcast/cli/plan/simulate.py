@@ -1,7 +1,5 @@
 """`simulate`: simulate the transform job, record by record."""
 
-from __future__ import annotations
-
 import json
 from datetime import date
 from typing import Any

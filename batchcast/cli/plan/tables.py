@@ -1,7 +1,5 @@
 """A plan as a person reads it in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType

@@ -1,7 +1,5 @@
 """`approve` and `reject`: what becomes of a run that is held because its forecasts look wrong."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`start`, `status`, `wait`, `logs`, `stop` and `list`: the runs of the deployed pipeline."""
 
-from __future__ import annotations
-
 import json
 import sys
 from contextlib import suppress

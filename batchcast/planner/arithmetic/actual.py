@@ -6,8 +6,6 @@ the first of them τ seconds after they started, and the last output tells how m
 Nothing tells which instance worked on an object.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ HasBacklogWithoutCapacity brings the first instance and target tracking the othe
 alarms are evaluated once a minute on metrics a minute old (developer guide, "Autoscale an asynchronous endpoint").
 """
 
-from __future__ import annotations
-
 REQUEST_TTL_HOURS = 6.0
 PROVISION_MINUTES = 7.0
 # Two datapoints of the alarm and a minute until they are there.

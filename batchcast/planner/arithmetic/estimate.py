@@ -9,8 +9,6 @@ P5 and P95 treat the wall-clock as lognormal around P50. `simulate` plays the sa
 is held against: within 2 % at P50 on the jobs of tests/planner/test_estimate.py.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ instances and that the last record ends with the first. `arithmetic.estimate` ta
 stays the yardstick that both are compared with.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 HOURS_PER_WEEK = 168

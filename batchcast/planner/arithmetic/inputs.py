@@ -1,7 +1,5 @@
 """Everything a plan is computed from: what is to be forecast in which requests, by what, at which price."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -8,8 +8,6 @@ async                 an asynchronous endpoint that scales to zero instances, fe
 hybrid                batch for the weekly run, a sleeping asynchronous endpoint for ad-hoc requests
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace

@@ -5,8 +5,6 @@ chooses the instances; the concurrency with the most work done at once is the on
 Types other than the measured one are compared under one assumption, said in the result: the same seconds a record.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -6,8 +6,6 @@ C(k) / k. That makes the exact schedule cheap: in attained seconds all requests 
 plain list schedule; only the drain, when fewer than m are left, is converted back with its own C(k).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 

@@ -1,7 +1,5 @@
 """How much there is to forecast: items, rows and bytes a record, from the ids, the dates and a look at the values."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

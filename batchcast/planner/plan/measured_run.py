@@ -1,7 +1,5 @@
 """`plan --run`: an earlier run against its plan, and what it teaches the next one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """The options of `plan` and `simulate`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path

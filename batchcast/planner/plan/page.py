@@ -4,8 +4,6 @@ The page computes with the same closed form as `scenarios.batch`; what depends o
 capacity curve or on a simulated drain is handed to it as tables. A test holds both to one another.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, replace
 from pathlib import Path

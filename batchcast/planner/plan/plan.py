@@ -1,7 +1,5 @@
 """The plan: all scenarios side by side, with the warnings and the formula."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date

@@ -1,7 +1,5 @@
 """From the options to the inputs of the planner, and what a run with given parameters will cost."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What to know before believing a scenario's numbers: limits that will be hit, assumptions that nobody checked."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

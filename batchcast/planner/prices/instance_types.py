@@ -4,8 +4,6 @@ Source: the sizes of the x86 families that Batch Transform takes (Amazon EC2 use
 has 4 vCPU, an `Nxlarge` 4 N, and memory is a fixed amount per vCPU of the family.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 

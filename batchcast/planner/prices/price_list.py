@@ -6,8 +6,6 @@ The files: https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonSageMak
 the first five lines carry the version and the date of publication.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

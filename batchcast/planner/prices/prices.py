@@ -6,8 +6,6 @@ another rate for one of them under `components`, keyed by the word of the usage 
 A type that is not in the table has no price: nothing is ever filled in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -5,8 +5,6 @@ output appeared. The time between two outputs is one shard's; what comes before 
 out. Every shard ends with a drain, which is taken off as `batchcast.planner.arithmetic.estimate` expects it.
 """
 
-from __future__ import annotations
-
 import math
 import time
 import uuid

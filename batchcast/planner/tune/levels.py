@@ -5,8 +5,6 @@ of work that were done: what a record took alone, in proportion to the part of i
 level needs neither equal records nor a long run, and neither filling the slots nor draining them makes it look slow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

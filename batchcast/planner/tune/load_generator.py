@@ -1,7 +1,5 @@
 """Keep a number of requests in flight at a real server or endpoint and time each."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -1,7 +1,5 @@
 """Run the tuner's levels against one server, endpoint or other load_target."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import tempfile

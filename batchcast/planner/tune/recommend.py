@@ -1,7 +1,5 @@
 """From measurements to `tuning.json`: caps, the smallest concurrency near the best, and the job settings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

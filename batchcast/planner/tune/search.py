@@ -4,8 +4,6 @@ Every level sees the same records. The way up and the way down measure each leve
 down over the minutes does not favour the levels that came first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 

@@ -3,8 +3,6 @@
 A server that it starts is started in several ways, each is measured, and at last they run against each other.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -3,8 +3,6 @@
 Parts of files are fetched as Parquet's footers point to them: where a history is sorted by item, that is little.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path

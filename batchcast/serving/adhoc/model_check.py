@@ -1,7 +1,5 @@
 """One request a kind of item, sent to a model before any run, and what the contract finds in its answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

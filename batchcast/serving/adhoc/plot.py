@@ -1,7 +1,5 @@
 """A forecast and its history, to look at: in the terminal, and as a page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta

@@ -1,7 +1,5 @@
 """Records of a few items, byte for byte as the weekly run builds them: by its own step, on the rows of these items."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence

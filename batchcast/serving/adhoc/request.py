@@ -1,7 +1,5 @@
 """One record through an asynchronous endpoint: send it, wait for it, bring its answer."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

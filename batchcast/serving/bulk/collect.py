@@ -4,8 +4,6 @@ The answers of a shard become the output object that a transform job would have 
 gets an answer with the error the contract file declares, so that the ledger has it as failed and says why.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ stay busy and scaling needs to ask for them, and no longer than the instances th
 Records that expire or fail all the same are sent again.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

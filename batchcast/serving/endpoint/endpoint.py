@@ -3,8 +3,6 @@
 `client` is a function from boto3's name of a service to a client of it.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping

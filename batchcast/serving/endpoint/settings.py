@@ -4,8 +4,6 @@ Developer guide, "Asynchronous inference" and "Autoscale an asynchronous endpoin
 never starts an instance for a queue of up to its target: a step policy on HasBacklogWithoutCapacity does.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

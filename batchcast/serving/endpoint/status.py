@@ -1,7 +1,5 @@
 """How an asynchronous endpoint is: instances, queue, what it cost, and whether its scaling is whole."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

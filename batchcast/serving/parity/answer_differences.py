@@ -1,7 +1,5 @@
 """How two answers differ: JSON against JSON, number by number, each difference with a name and a place."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The batch side of a parity check: a run that is there, or a transform job on this machine."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

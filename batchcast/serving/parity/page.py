@@ -1,7 +1,5 @@
 """The parity check as one page that needs nothing else: the verdict, how far apart the answers are, which differ."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

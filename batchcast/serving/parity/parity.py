@@ -5,8 +5,6 @@ Every difference has a kind: `schema` (a key or a type), `length`, `order` (the 
 `unparsable`, `missing`, and `batch_environment`, where the model says otherwise because SAGEMAKER_BATCH is set.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Which records to compare: the extreme ones, where implementations differ, and ordinary ones besides."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
