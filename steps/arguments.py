@@ -5,7 +5,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -13,7 +13,6 @@ AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
 Bounds = Mapping[str, tuple[int, int | None]]
 """Field to its least and its largest value; None: no limit."""
-_KINDS = {"int": int, "float": float, "str": str}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +31,7 @@ def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[s
     for field in dataclasses.fields(fields):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=_KINDS[str(field.type)],
+            type=cast(type, field.type),  # int, float or str
             required=field.name not in defaults,
             default=defaults.get(field.name),
         )
