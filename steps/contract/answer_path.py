@@ -6,6 +6,7 @@ what a general search costs. A row without the key then counts as null, where JM
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -26,7 +27,10 @@ def compile_path(path: str) -> Search:
         import jmespath
 
         try:
-            return jmespath.compile(path).search  # type: ignore[no-any-return]
+            with warnings.catch_warnings():
+                # It warns of a literal without quotes, as `a` for `"a"`, and takes it.
+                warnings.simplefilter("ignore", PendingDeprecationWarning)
+                return jmespath.compile(path).search  # type: ignore[no-any-return]
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             raise ValueError(f"{path[:200]!r} is no JMESPath: {str(error).splitlines()[0]}") from error
     if _ALL not in steps:

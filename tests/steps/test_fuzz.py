@@ -228,3 +228,7 @@ def test_damaged_answers_of_any_content_type_have_a_reading(rounds: Rounds) -> N
     for dice, root in rounds:
         in_child(read_damaged_answer, dice, root, cases=60)
         rounds.cases += 60
+
+
+def test_a_literal_in_the_old_style_of_jmespath_is_taken_without_a_warning() -> None:
+    parse_contract(DAILY_CONTRACT.replace("forecast[*].sales", "forecast[?kind == `mean`].sales").encode())
