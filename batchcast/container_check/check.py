@@ -124,7 +124,7 @@ class _Examination:
             ("an empty body", lambda: [failures.check_empty_body(container)]),
             ("half a record", lambda: bad(container, sample, "Half a record", half, in_flight)),
             (
-                "an empty object",
+                "an empty JSON object",
                 lambda: failures.check_bad_record(container, sample, "An empty JSON object", b"{}", in_flight),
             ),
         )

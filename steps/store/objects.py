@@ -151,7 +151,7 @@ class DirectoryStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = split_uri(prefix)
         try:
-            folder = self.path(f"{prefix.rpartition('/')[0]}/x").parent
+            folder = self.path(f"s3://{bucket}/{key[: key.rfind('/') + 1]}x").parent
         except ConfigError:  # no file can have such a key
             return
         found = []

@@ -57,7 +57,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, second = (
         subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=True) for _ in range(2)
     )
-    assert first.stdout == "Pipeline batchcast in local: created.\nObjects: 2 written, 0 there already.\n"
+    assert first.stdout == "Pipeline batchcast in local: created, version 1.\nObjects: 2 written, 0 there already.\n"
     assert second.stdout.startswith("Pipeline batchcast in local: is as it should be; nothing changed.")
     return folder / "workspace"
 

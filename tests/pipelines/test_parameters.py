@@ -56,7 +56,7 @@ def test_a_type_that_the_installed_botocore_alone_knows_is_a_warning(
     finally:
         botocore_model.cache_clear()
     assert values.transform_instance_type == values.processing_instance_type == "ml.m99.4xlarge"
-    assert "Warning: ml.m99.4xlarge is newer than this batchcast" in capsys.readouterr().err
+    assert "Warning: ml.m99.4xlarge is newer than this version of batchcast" in capsys.readouterr().err
     assert "not an instance type" in problems_of(TransformInstanceType="ml.m98.4xlarge")[0].what
 
 
