@@ -28,6 +28,7 @@ def test_the_console_prints_no_escape_sequence_of_an_id_or_a_message(capsys: pyt
         "requests": None,
         "published": "s3://b/p/",
         "visible": False,
+        "merged": None,
         "flagged": HOSTILE,
         "approved": None,
         "pointer": f"latest.json stays at run {HOSTILE}",
