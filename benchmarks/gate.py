@@ -33,8 +33,7 @@ from features import KNOWN, Panel, day_features  # noqa: E402
 from quantile_model import QuantileModel  # noqa: E402
 
 RESULTS = REPOSITORY / "benchmarks" / "results" / "gate.md"
-WEEK, MEASURED = 7, 28
-WEEKS = 112
+WEEK, MEASURED, WEEKS = 7, 28, 112
 HEAD = """<!-- benchmarks/gate.py writes this. -->
 # How much damage the gate holds
 
@@ -120,21 +119,12 @@ def grocery(weeks: int, horizon: int = 6) -> Sample:
     )
     model = QuantileModel(GROCERY / "model")
     ends = list(range(12, sales.shape[1] - horizon + 1))[-weeks - 1 :]
-    forecasts = [
-        np.stack(
-            [
-                model.forecast(
-                    sales[item, :end],
-                    price[item, :end],
-                    [each[item, :end] for each in known],
-                    [each[item, end:] for each in known],
-                    horizon,
-                )[0.5]
-                for item in range(len(sales))
-            ]
-        )
-        for end in ends
-    ]
+
+    def forecast(item: int, end: int) -> Array:
+        past, future = ([each[item, part] for each in known] for part in (slice(end), slice(end, None)))
+        return model.forecast(sales[item, :end], price[item, :end], past, future, horizon)[0.5]
+
+    forecasts = [np.stack([forecast(item, end) for item in range(len(sales))]) for end in ends]
     first = frame["week"].min()
     found = [
         week_of(sales, end, forecast, last, season=1, apart=1, date=first + timedelta(weeks=end - 1))
