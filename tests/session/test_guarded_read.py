@@ -70,7 +70,9 @@ def test_another_end_is_told_with_its_exit_code(capsys: pytest.CaptureFixture[st
 )
 def test_a_command_names_a_file_that_cannot_be_read(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "history").mkdir()
-    shutil.copy(FIXTURES / "footer-abort.parquet", tmp_path / "history" / "z.parquet")
+    # pyarrow 17 reads what `init` asks for of the file whose footer makes later ones abort.
+    damaged = "encrypted-date.parquet" if command[0] == "init" else "footer-abort.parquet"
+    shutil.copy(FIXTURES / damaged, tmp_path / "history" / "z.parquet")
     places = {"HISTORY": str(tmp_path / "history"), "OUTPUT": str(tmp_path / "output")}
     words = [places.get(word, word) for word in command]
     ended = CliRunner().invoke(root, words)
