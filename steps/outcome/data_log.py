@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
+from batchcast.steps.outcome.ledger import SILENT, LedgerRow
 
 _OF_A_SHARD = re.compile(r"\[sagemaker logs\]: (.*?\.(?:jsonl|json|csv|parquet)): (.*)")
 _HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")
 _MOST_CHARACTERS = 1000
 _IN_THE_LEDGER = 300
 _REFUSED = re.compile(r": (429|503)\b")
-_SILENT = RETRYABLE | {"no_answer_after_retry"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ def explain_rows(
 
     `records` is the number of records of a shard: of several the log does not say which one it was.
     """
-    return [_explained(row, requests, records) if row.reason in _SILENT else row for row in rows]
+    return [_explained(row, requests, records) if row.reason in SILENT else row for row in rows]
 
 
 def _explained(row: LedgerRow, requests: Mapping[str, FailedRequest], records: Mapping[str, int]) -> LedgerRow:

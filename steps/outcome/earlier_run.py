@@ -11,7 +11,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.outcome.ledger import RETRYABLE, LedgerRow
+from batchcast.steps.outcome.ledger import SILENT, LedgerRow
 from batchcast.steps.outcome.reused_answers import earlier_ledger, is_decided
 from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import BASELINE_FILE, MANIFEST_FILE, Manifest, parse_baseline
@@ -102,5 +102,5 @@ def _sent_twice(manifest: Manifest, rows: list[LedgerRow]) -> Iterator[tuple[str
     for row in rows:
         first = manifest.resume_from is not None and row.shard in alone
         again = first if row.round == 0 else (retry_members(row.shard or "") or (0, 0))[1] == 1
-        if again and row.reason in (*RETRYABLE, "no_answer_after_retry"):
+        if again and row.reason in SILENT:
             yield row.item_id, f"alone in {row.shard} of run {row.run_id}"

@@ -48,6 +48,8 @@ Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 
 RETRYABLE = frozenset({"no_output", "short_output", "long_output", "spoiled_request", "unparsable", "answered_twice"})
 """Reasons that say nothing about the record itself: sent alone it may well be answered."""
+SILENT = RETRYABLE | {"no_answer_after_retry"}
+"""Reasons of records whose model gave no answer that could be read, before or after the retry round."""
 
 MISREAD = frozenset({"wrong_shape", "wrong_days", "not_a_number"})
 """Reasons that speak of the contract where no item has a forecast: the answers are not as `model.toml` declares."""

@@ -13,7 +13,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
-from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, LedgerRow, Status, Tally, tally
+from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, SILENT, LedgerRow, Status, Tally, tally
 from batchcast.steps.outcome.shard_output import Reading, RecordFault, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
@@ -24,7 +24,6 @@ ReadOutput = Callable[[int, str], bytes | None]
 
 _ABSENT = frozenset({"no_output", "short_output", "long_output"})
 _LOST: tuple[ShardStatus, ...] = ("missing", "short")
-_SILENT = RETRYABLE | {"no_answer_after_retry"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +154,7 @@ def reconcile(
         values=_values(readings, records.num_rows, expected),
         retry=retry if retry_shards is None else [],
         # A lost shard has one such record at least; the retry round tells which.
-        silent=lost + garbled if retry_shards is None else sum(row.reason in _SILENT for row in rows.values()),
+        silent=lost + garbled if retry_shards is None else sum(row.reason in SILENT for row in rows.values()),
         shards=shards,
         mismatches=tuple(mismatches),
     )
