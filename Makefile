@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Images of containers often set it; every process would compile each module that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs definition
+.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -85,13 +85,19 @@ definition: .venv/dev.installed
 docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py
 
+# The documentation as a site in build/site. Its builder has no place among the tools that test the product.
+SITE := .venv/site
+
+site: $(SITE)/installed
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs --quiet build --strict
+
 lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file locks/dev.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --constraint locks/dev.lock \
 	        --output-file locks/run.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra plot --group test --resolution lowest-direct \
 	        --output-file locks/oldest.lock
-	@for each in uv checkov; do echo $$each | $(BIN)/uv pip compile $(LOCK) - --output-file locks/$$each.lock; done
+	@for each in uv checkov mkdocs-material; do echo $$each | $(BIN)/uv pip compile $(LOCK) - --output-file locks/$$each.lock; done
 	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
@@ -131,6 +137,9 @@ $(WHEEL)/installed: locks/run.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 $(CHECKOV)/installed: locks/checkov.lock .venv/uv.installed
+	$(ENVIRONMENT)
+
+$(SITE)/installed: locks/mkdocs-material.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed
