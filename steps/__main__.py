@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
+from batchcast.steps.no_pandas import refuse_pandas
 from batchcast.steps.plain_text import plain_text
 
 MINIMUM_VERSIONS = {"python": (3, 11), "numpy": (1, 26), "pyarrow": (17, 0)}
@@ -18,9 +19,11 @@ _MESSAGE_BYTES = 1000  # The service shows the first kilobyte.
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run the step; its exit code. An error goes to stderr and to the file that the service shows as ExitMessage.
 
-    A bug is raised: the interpreter prints its traceback and exits with 1.
+    A bug is raised: the interpreter prints its traceback and exits with 1. Without `argv` the process is its own.
     """
     environ = os.environ if environ is None else environ
+    if argv is None:
+        refuse_pandas()
     try:
         step, arguments = _step(sys.argv[1:] if argv is None else argv)
         _check_versions()

@@ -20,6 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO, TypeVar
 import pyarrow as pa
 
 from batchcast.steps.errors import BatchcastError, Problem, ServiceError, parse_error
+from batchcast.steps.no_pandas import refuse_pandas
 from batchcast.steps.reading_note import open_reading_note
 
 P = ParamSpec("P")
@@ -143,6 +144,7 @@ def _run_here(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], prog
 def _start(counter: Synchronized[int], notes: Path | None) -> None:
     global _done
     _done = counter
+    refuse_pandas()
     if notes is not None:
         open_reading_note(_note(notes, os.getpid()))
     pa.set_cpu_count(1)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +14,8 @@ import pytest
 from two_steps import DAYS, HISTORY_DAYS, PUBLISH, RUNS, TwoSteps
 
 from batchcast.runs.published import read_forecasts
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -31,6 +37,23 @@ def test_a_history_becomes_published_forecasts_with_a_score(pipeline: TwoSteps) 
     frame = read_forecasts(PUBLISH, store=pipeline.store)
     assert list(frame["item_id"].unique()) == ["a/x", "a/y", "b/x", "b/y"]
     assert len(frame) == 4 * DAYS
+
+
+def test_neither_step_loads_pandas(tmp_path: Path) -> None:
+    loaded: set[str] = set()
+
+    def start(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+        command = [sys.executable, "-X", "importtime", "-m", "batchcast.steps", *argv]
+        done = subprocess.run(command, cwd=REPOSITORY, env=dict(environ), stderr=subprocess.PIPE, text=True)
+        loaded.update(re.findall(r"\| +([a-z]+\.[a-z_]+)", done.stderr))
+        return done.returncode
+
+    pipeline = TwoSteps(tmp_path, start)
+    assert pipeline.build("run1") == 0
+    pipeline.transform("run1", 0, set())
+    assert pipeline.publish("run1", 0)["outcome"] == "COMPLETE_WITH_QUARANTINE"
+    assert {name.partition(".")[0] for name in loaded} >= {"batchcast", "numpy", "pyarrow"}
+    assert not [name for name in loaded if name.startswith("pandas.")]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from batchcast.steps.errors import DataError, Problem, ServiceError, parse_error
@@ -38,6 +39,11 @@ def abort_while_reading(advance: Advance, name: str) -> None:
         os.abort()
 
 
+def loads_pandas(advance: Advance, number: int) -> bool:
+    pa.array([number])
+    return "pandas" in sys.modules
+
+
 def silent() -> Progress:
     return Progress("test", 3, "numbers", io.StringIO())
 
@@ -49,6 +55,11 @@ def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
         assert workers.run(square, [], silent()) == []
         here = os.getpid() in workers.run(process_id, [(0,), (1,)], silent())
         assert here is (processes == 1)
+
+
+def test_a_process_does_not_load_pandas() -> None:
+    with Workers(2) as workers:
+        assert workers.run(loads_pandas, [(1,)], silent()) == [False]
 
 
 @pytest.mark.parametrize("processes", [1, 2])
