@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -12,9 +11,9 @@ from batchcast.account.deploy import apply, package, plan_deployment
 from batchcast.account.deploy_settings import read_deploy_settings, read_stack
 from batchcast.api.run import Run, start_with
 from batchcast.local.run import PIPELINE_NAME, deploy_local, local_run
-from batchcast.pipelines.definition import defaults_of
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.runs.published import PublishedRun, read_forecasts, rollback
+from batchcast.runs.run_record import latest_publish_uri
 from batchcast.runs.start import list_runs, required_pipeline, run_parameters
 from batchcast.session.session import Session, WorkspaceSession, open_session
 from batchcast.steps.errors import ConfigError, Problem
@@ -89,21 +88,13 @@ class PipelineClient:
         self, *, run_date: date | None = None, items: Iterable[str] | None = None, publish_uri: str | None = None
     ) -> pd.DataFrame:
         """The forecasts that readers see; the columns are those of `batchcast.read_forecasts`."""
-        where = publish_uri or self._publish_uri()
+        where = publish_uri or latest_publish_uri(self._session, self.pipeline_name)
         return read_forecasts(where, run_date=run_date, items=items, store=self._session.store)
 
     def rollback(self, to: str | None = None, *, publish_uri: str | None = None) -> PublishedRun:
         """Let readers see the run `to`, or the one that the current run replaced; the run they see now."""
-        return rollback(publish_uri or self._publish_uri(), to=to, store=self._session.store)
-
-    def _publish_uri(self) -> str:
-        """The deployed pipeline's default."""
-        pipeline = required_pipeline(self._session, self.pipeline_name)
-        found = defaults_of(json.loads(pipeline["PipelineDefinition"])).get("PublishUri")
-        if found is None:
-            what = "the deployed pipeline has no default for PublishUri."
-            raise ConfigError(Problem("parameter", what, self.pipeline_name, "Give publish_uri."))
-        return found
+        where = publish_uri or latest_publish_uri(self._session, self.pipeline_name)
+        return rollback(where, to=to, store=self._session.store)
 
     def _deploy_local(
         self,

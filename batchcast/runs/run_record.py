@@ -98,6 +98,15 @@ def latest_run(session: Session, pipeline_name: str) -> RunRecord | None:
     return _past_run(session, arns[0]) if arns else None
 
 
+def latest_publish_uri(session: Session, pipeline_name: str) -> str:
+    """Where the run that was started last publishes. Raises ConfigError where nothing has run yet."""
+    run = latest_run(session, pipeline_name)
+    if run is None:
+        what = f"pipeline {pipeline_name} has not run yet, so its PublishUri is not known."
+        raise ConfigError(Problem("publish_uri", what, "PublishUri", "Give it."))
+    return run.parameters["PublishUri"]
+
+
 def _latest(sagemaker: Any, pipeline_name: str) -> list[str]:
     listed = sagemaker.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=_NAMED_RUNS)
     return [each["PipelineExecutionArn"] for each in listed["PipelineExecutionSummaries"]]

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
 from once import once
+from pages import ROOT, console_blocks, fresh_clone, of_a_new_user, shape
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 PLACEHOLDERS = ("DIR", "…")
 
 
-class Typed(TypedDict):
+class Ended(TypedDict):
     """How a command ended and what it said."""
 
     code: int
     said: str
-
-
-def console_blocks() -> list[tuple[str, str]]:
-    """(command, the output shown below it) of every console block."""
-    pairs = []
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            pairs.append((command, output))
-    return pairs
 
 
 def printed_commands() -> list[str]:
@@ -42,31 +30,9 @@ def printed_commands() -> list[str]:
     return [command for command in found if not any(word in command for word in PLACEHOLDERS)]
 
 
-def fresh_clone(folder: Path) -> Path:
-    """A copy of what git knows in the state it is in, and the environment that `make run` would make."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0")[:-1]:
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-    environment = folder / ".venv"
-    environment.mkdir()
-    for path in Path(sys.prefix).iterdir():
-        if path.suffix != ".installed":
-            (environment / path.name).symlink_to(path)
-    for name in ("uv", "run", "dev"):
-        (environment / f"{name}.installed").touch()
-    return folder
-
-
-def typed(command: str, clone: Path) -> Typed:
+def typed(command: str, clone: Path) -> Ended:
     """What a terminal shows a user who has activated nothing and has no account. `make test` only says what it does."""
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(clone),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MAKEFLAGS": "n" if command == "make test" else "",
-    }
+    environment = {**of_a_new_user(clone), "MAKEFLAGS": "n" if command == "make test" else ""}
     ended = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=clone,
@@ -79,9 +45,9 @@ def typed(command: str, clone: Path) -> Typed:
     return {"code": ended.returncode, "said": ended.stdout}
 
 
-def typed_in_order(clone: Path) -> dict[str, Typed]:
+def typed_in_order(clone: Path) -> dict[str, Ended]:
     """Every command of the page, and after `make run` what it says comes next."""
-    found: dict[str, Typed] = {}
+    found: dict[str, Ended] = {}
     for command in printed_commands():
         found[command] = typed(command, clone)
         if command == "make run":
@@ -91,35 +57,24 @@ def typed_in_order(clone: Path) -> dict[str, Typed]:
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Typed]:
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """What every command said, typed one after the other in one clone."""
-    made: dict[str, Typed] = once(
+    made: dict[str, Ended] = once(
         tmp_path_factory, "readme", lambda: typed_in_order(fresh_clone(tmp_path_factory.mktemp("clone")))
     )
     return made
 
 
-def shape(text: str, directory: Path) -> list[str]:
-    """The lines without what differs from run to run: ids, seconds, rates, directories and interim progress."""
-    text = text.replace(f"{directory}/", "").replace(str(directory), "")
-    lines = [
-        line.rstrip() for line in text.strip().splitlines() if "executing: " not in line and "Going on" not in line
-    ]
-    without_ids = [re.sub(r"(Run |run_id=|runs/|status )[a-z0-9]{12}", r"\1ID", line) for line in lines]
-    started = [line for line in without_ids if "starting" not in line]
-    return [re.sub(r" *\b\d+\.\d(/s| s\b|$)", " N", line) for line in started]
-
-
-SHOWN = [(command, output) for command, output in console_blocks() if output.strip()]
+SHOWN = [(command, output) for command, output in console_blocks(README) if output.strip()]
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
-def test_a_command_prints_what_the_readme_shows(command: str, output: str, terminal: dict[str, Typed]) -> None:
+def test_a_command_prints_what_the_readme_shows(command: str, output: str, terminal: dict[str, Ended]) -> None:
     clone = Path(terminal["clone"]["said"])
     assert shape(terminal[command]["said"], clone) == shape(output, clone)
 
 
-def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal: dict[str, Typed]) -> None:
+def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal: dict[str, Ended]) -> None:
     shown = {command for command, _ in SHOWN}
     for command, ended in terminal.items():
         if command not in shown:
@@ -129,7 +84,7 @@ def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal
     assert ".venv/bin/python -m pytest" in terminal["make test"]["said"]
 
 
-def test_what_make_run_says_comes_next_is_what_the_readme_says(terminal: dict[str, Typed]) -> None:
+def test_what_make_run_says_comes_next_is_what_the_readme_says(terminal: dict[str, Ended]) -> None:
     printed = dict(SHOWN)["make run"].partition("Next:\n")[2].split("\n")
     run_id = terminal["make run"]["said"].partition("\nRun ")[2].partition(":")[0]
     following = [re.sub(r"status \w+", f"status {run_id}", line.strip()) for line in printed if line.strip()]

@@ -53,7 +53,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: not the same.
     """
     from batchcast.serving.parity.answer_differences import NumberTolerance
-    from batchcast.serving.parity.batch_side import answers_by_job, answers_outside_batch
+    from batchcast.serving.parity.batch_side import answer_alone, answers_by_job, answers_outside_batch
     from batchcast.serving.parity.page import parity_page
     from batchcast.serving.parity.parity import compare_all, name_batch_effects
     from batchcast.serving.parity.sample import draw_shard_sample
@@ -67,7 +67,9 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     echo(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice", err=True)
     first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
     command = given["model_command"]
-    if command:
+    if not command:
+        first, second = ([answer_alone(each, contract) for each in answers] for answers in (first, second))
+    else:
         echo("Running a transform job on the same records", err=True)
         answers = answers_by_job(command, sample, concurrency=concurrency)
     tolerance = NumberTolerance(relative=given["relative"], absolute=given["absolute"])

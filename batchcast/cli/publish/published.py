@@ -140,16 +140,10 @@ def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int,
 
 
 def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:
-    from batchcast.runs.run_record import latest_run
+    from batchcast.runs.run_record import latest_publish_uri
 
     session = open_session(**where)
-    if publish_uri:
-        return session, publish_uri
-    run = latest_run(session, name)
-    if run is None:
-        what = f"pipeline {name} has not run yet, so its PublishUri is not known."
-        raise ConfigError(Problem("publish_uri", what, "--publish-uri", "Give it."))
-    return session, run.parameters["PublishUri"]
+    return session, publish_uri or latest_publish_uri(session, name)
 
 
 def _print_scores(rows: Sequence[Mapping[str, Any]], head: str, by: str) -> None:

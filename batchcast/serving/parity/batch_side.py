@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from batchcast.engine.server.model_server import ModelCommand
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
-from batchcast.serving.realtime import ask_model
+from batchcast.serving.realtime import RealTimeAnswer, ask_model
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
-from batchcast.steps.contract.answer import pick_answer
-from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract
+from batchcast.steps.contract.answer import AnswerError, pick_answer
+from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
 from batchcast.steps.outcome.shard_output import Document, read_documents
@@ -66,6 +67,17 @@ def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, 
                 answer = pick_answer(document.answer, contract.outputs, position or 0, item_id) if several else None
                 answers[item_id] = json.dumps(answer if several else document.answer).encode()
     return answers
+
+
+def answer_alone(answer: RealTimeAnswer, contract: ModelContract | None) -> RealTimeAnswer:
+    """What an endpoint said to a request of one series, without what stands around it where a run sends several."""
+    if contract is None or not contract.request.several or not answer.good:
+        return answer
+    try:
+        own = pick_answer(json.loads(answer.body), contract.outputs, 0, "")
+    except (ValueError, AnswerError):
+        return answer
+    return replace(answer, body=json.dumps(own).encode())
 
 
 def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency: int) -> dict[str, bytes | None]:
