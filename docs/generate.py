@@ -12,7 +12,7 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-REFERENCE = ROOT / "docs" / "reference"
+DOCS = ROOT / "docs"
 
 
 def command_line() -> str:
@@ -68,7 +68,7 @@ Nothing here was checked against the service itself.
 def fidelity() -> str:
     """The table of behaviours: E7 is tested by the functions called `test_e07_…` of its files."""
     rows = [_FIDELITY]
-    for line in (ROOT / "docs" / "fidelity.txt").read_text().splitlines()[1:]:
+    for line in (DOCS / "fidelity.txt").read_text().splitlines()[1:]:
         number, status, files, title = (cell.strip() for cell in line.split("|"))
         prefix = f"test_{number[0].lower()}{int(number[1:]):02}_"
         tests = [f"`tests/engine/test_{name.strip()}.py::{prefix}…`" for name in files.split(",") if name.strip()]
@@ -106,15 +106,24 @@ def _row(one: Any) -> str:
 
 
 def pages() -> dict[str, Callable[[], str]]:
-    """File name -> what writes it."""
-    return {"command-line.md": command_line, "fidelity.md": fidelity, "parameters.md": parameters}
+    """File below docs/ -> what writes it."""
+    from licences import licences_page
+    from pictures import week_svg
+
+    reference = {
+        "command-line": command_line,
+        "fidelity": fidelity,
+        "parameters": parameters,
+        "licences": licences_page,
+    }
+    return {**{f"reference/{name}.md": write for name, write in reference.items()}, "images/week.svg": week_svg}
 
 
 def main() -> None:
     """Write the pages, or with `--check` exit 1 when one differs from what would be written."""
     stale = []
     for name, write in pages().items():
-        path, text = REFERENCE / name, write().rstrip() + "\n"
+        path, text = DOCS / name, write().rstrip() + "\n"
         if not path.exists() or path.read_text() != text:
             stale.append(name)
             if "--check" not in sys.argv:

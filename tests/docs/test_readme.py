@@ -10,7 +10,7 @@ from typing import TypedDict
 
 import pytest
 from once import once
-from pages import ROOT, console_blocks, fresh_clone, of_a_new_user, shape
+from pages import ROOT, console_blocks, fresh_clone, of_a_new_user, shape, shows
 
 README = (ROOT / "README.md").read_text()
 PLACEHOLDERS = ("DIR", "…")
@@ -71,7 +71,7 @@ SHOWN = [(command, output) for command, output in console_blocks(README) if outp
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
 def test_a_command_prints_what_the_readme_shows(command: str, output: str, terminal: dict[str, Ended]) -> None:
     clone = Path(terminal["clone"]["said"])
-    assert shape(terminal[command]["said"], clone) == shape(output, clone)
+    assert shows(shape(output, clone), shape(terminal[command]["said"], clone))
 
 
 def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal: dict[str, Ended]) -> None:
@@ -79,8 +79,6 @@ def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal
     for command, ended in terminal.items():
         if command not in shown:
             assert ended["code"] == 0, f"{command}: {ended['said']}"
-        if command.endswith("--json"):
-            assert '"outcome": "COMPLETE"' in ended["said"]
     assert ".venv/bin/python -m pytest" in terminal["make test"]["said"]
 
 
@@ -106,3 +104,7 @@ def test_ci_calls_the_test_command_of_the_readme() -> None:
     assert b"pytest" in said[0]
     assert said[0] == said[1]
     assert "$ make test\n" in README
+
+
+def test_it_is_read_in_a_few_minutes() -> None:
+    assert len(README.splitlines()) < 150
