@@ -47,6 +47,7 @@ MEAN = 0.1
 SEEDS = (11, 12, 13)
 CALIBRATING = 3
 RUNS = 400
+TIME_SCALE = 0.01
 # Records of a calibrating job on each of two instances, and its shards there.
 FEW, MANY, SHARDS = 2, 62, 16
 
@@ -62,6 +63,8 @@ class Workload:
     instances: int = 2
     concurrency: int = 4
     capacity: Capacity = IDEAL
+    timeout: int = 3600
+    retries: int = 3
 
     @property
     def server(self) -> str:
@@ -130,6 +133,10 @@ def _seconds_in(folder: Path, workload: Workload) -> float:
         "BatchStrategy": "SingleRecord",
         "TransformInput": {"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
         "TransformOutput": {"S3OutputPath": "s3://b/out/", "Accept": "application/json", "AssembleWith": "Line"},
+        "ModelClientConfig": {
+            "InvocationsTimeoutInSeconds": workload.timeout,
+            "InvocationsMaxRetries": workload.retries,
+        },
         "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": workload.instances},
     }
     began = time.monotonic()
@@ -138,9 +145,10 @@ def _seconds_in(folder: Path, workload: Workload) -> float:
         store=store,
         model=ModelCommand(command=workload.server),
         workdir=folder,
-        options=TransformOptions(time_scale=0.01),
+        options=TransformOptions(time_scale=TIME_SCALE),
     )
-    assert result.status == "Completed", result
+    # A job that loses a file to a timeout ends as failed.
+    assert result.status == "Completed" or workload.timeout < 3600, result
     return time.monotonic() - began
 
 
@@ -205,6 +213,9 @@ def outcome(workload: Workload, conditions: Conditions, actual: float) -> Outcom
         instances=workload.instances,
         concurrency=workload.concurrency,
         capacity=workload.capacity.table(workload.concurrency),
+    )
+    conditions = replace(
+        conditions, timeout=workload.timeout * TIME_SCALE, max_retries=workload.retries, retry_records=0
     )
     p5, p50, p95 = np.quantile(simulate(job, conditions, runs=RUNS, seed=1).wall, (0.05, 0.5, 0.95))
     items = sum(map(len, workload.shards))

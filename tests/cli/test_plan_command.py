@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tuning_document import write_tuning_document
@@ -131,11 +133,40 @@ def test_what_is_missing_or_impossible_is_refused_by_name(arguments: list[str], 
         run(plan_command, *arguments)
 
 
-def test_a_played_job_agrees_with_the_estimate() -> None:
-    document = json.loads(run(simulate_command, *JOB, "--runs", "20", "--json"))
-    assert document["wall_hours"]["p50"] == pytest.approx(document["estimate_wall_hours"], rel=0.03)
-    assert document["wall_hours"]["p5"] < document["wall_hours"]["p50"] < document["wall_hours"]["p95"]
-    assert "P95" in run(simulate_command, *JOB, "--runs", "5")
+def random_job(seed: int, tuning: Path) -> list[str]:
+    """Of any spread from 0 to 2, often with a timeout that some requests exceed, often in few files."""
+    rng = np.random.default_rng(seed)
+    seconds, items = float(np.exp(rng.uniform(0, 4))), int(np.exp(rng.uniform(5.5, 9)))
+    timeout = min(3600, math.ceil(seconds * rng.choice([3, 8, 1000])))
+    write_tuning_document(tuning, timeout=timeout, retries=int(rng.integers(0, 3)))
+    given = {
+        "items": items,
+        "seconds": seconds,
+        "seconds-cv": rng.choice([0.0, rng.uniform(0, 1), rng.uniform(1, 2)]),
+        "instances": rng.integers(1, 20),
+        "concurrency": rng.choice([1, 2, 4, 8]),
+        "tuning": tuning,
+    }
+    if rng.random() < 0.5:
+        given["files"] = rng.integers(1, 60)
+    return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_plan_that_is_printed_is_the_job_as_it_is_played(seed: int, tmp_path: Path) -> None:
+    job = random_job(seed, tmp_path / "tuning.json")
+    planned = scenario(run(plan_command, *job, "--json"), "batch")
+    played = json.loads(run(simulate_command, *job, "--runs", "200", "--json"))
+    assert planned["wall_hours"] == pytest.approx(played["wall_hours"]["p50"], rel=0.05)
+    assert planned["cost_usd"] == pytest.approx(played["cost_usd"]["p50"], rel=0.05)
+    assert played["plan_wall_hours"] == planned["wall_hours"]
+    assert played["wall_hours"]["p5"] < played["wall_hours"]["p50"] < played["wall_hours"]["p95"]
+
+
+def test_a_played_job_is_told_in_four_lines_with_the_plan_beside_it() -> None:
+    text = run(simulate_command, *JOB, "--runs", "5")
+    assert "P95" in text
+    assert f"(`plan`: {scenario(run(plan_command, *JOB, '--json'), 'batch')['wall_hours']:.2f} h)" in text
 
 
 def test_prices_show_has_every_row_with_its_source() -> None:

@@ -117,13 +117,36 @@ def test_javascript_and_python_agree_on_the_whole_plan(page: Page) -> None:
 
 
 def test_javascript_and_python_agree_on_uneven_shares_and_requests_of_several(browser: Browser, tmp_path: Path) -> None:
-    inputs = reference_inputs(conditions=replace(PRIOR, busiest_share=1.4, failure_rate=0.1), items_per_request=64)
+    inputs = reference_inputs(conditions=replace(PRIOR, busiest_share=1.4, failure_rate=0.01), items_per_request=64)
     (tmp_path / "plan.html").write_text(rendered(inputs))
     page = browser.new_page()
     page.goto((tmp_path / "plan.html").as_uri())
     for one in page.evaluate("Model.series(30, 4)"):
         ours = scenarios.batch(replace(inputs, instances=one["instances"]))
         assert (one["wall"], one["wallP95"]) == pytest.approx((ours.wall_hours, ours.p95), rel=1e-9)
+    page.close()
+
+
+def test_the_cheapest_the_balanced_and_the_fastest_are_marked_and_can_be_chosen(page: Page) -> None:
+    page.locator("#deadline").fill("12")
+    fitting = [one for one in page.evaluate("Model.series(30, 4)") if one["wallP95"] <= 12]
+    marks = {
+        "cheapest": min(fitting, key=lambda one: one["cost"])["instances"],
+        "balanced": min(fitting, key=lambda one: one["cost"] * one["wallP95"])["instances"],
+        "fastest": min(fitting, key=lambda one: one["wallP95"])["instances"],
+    }
+    assert page.locator("#marks button").all_inner_texts() == [f"{name}: {n} × 4" for name, n in marks.items()]
+    page.locator("#marks button").nth(2).click()
+    assert page.locator("#instances").input_value() == str(marks["fastest"])
+    page.locator("summary").click()
+    assert f"{marks['cheapest']}, cheapest" in page.locator("#table").inner_text()
+
+
+def test_a_job_that_loses_requests_says_that_the_page_leaves_them_out(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "plan.html").write_text(rendered(reference_inputs(conditions=replace(PRIOR, timeout=60.0))))
+    page = browser.new_page()
+    page.goto((tmp_path / "plan.html").as_uri())
+    assert "Requests are lost, or a few long ones decide" in page.locator("#mind").inner_text()
     page.close()
 
 

@@ -1,13 +1,19 @@
-"""`simulate`: simulate the transform job, record by record."""
+"""`simulate`: simulate the batch run, record by record."""
+
+from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.cli.echo import echo
 from batchcast.planner.plan.options import PlanOptions, plan_options
+
+if TYPE_CHECKING:
+    from batchcast.planner.arithmetic.inputs import PlanInputs
 
 
 @click.command()
@@ -16,7 +22,7 @@ from batchcast.planner.plan.options import PlanOptions, plan_options
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same luck.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
-    """Simulate the transform job."""
+    """Simulate the batch run: its transform job record by record, and the retry round of what is lost."""
     from batchcast.planner.plan.prepare import plan_inputs, price_table
 
     options = PlanOptions(**given)
@@ -25,37 +31,29 @@ def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     echo(json.dumps(document, indent=1) if as_json else _text(document))
 
 
-def _played(inputs: Any, runs: int, seed: int) -> dict[str, Any]:
+def _played(inputs: PlanInputs, runs: int, seed: int) -> dict[str, Any]:
     import numpy as np
 
-    from batchcast.planner.arithmetic.scenarios import transform_estimate
-    from batchcast.planner.arithmetic.simulate import Job
+    from batchcast.planner.arithmetic.scenarios import batch, batch_costs, processing_hours
     from batchcast.planner.arithmetic.simulate import simulate as play
 
-    job = Job(
-        shards=inputs.shard_seconds,
-        seconds_cv=inputs.workload.seconds_cv,
-        instances=inputs.instances,
-        concurrency=inputs.concurrency,
-        capacity=inputs.capacity.table(inputs.concurrency),
-    )
-    outcomes = play(job, inputs.conditions, runs=runs, seed=seed)
+    outcomes = play(inputs.job, inputs.conditions, runs=runs, seed=seed)
     shares = (0.05, 0.5, 0.95)
-    wall, billed = (np.quantile(seconds, shares) / 3600 for seconds in (outcomes.wall, outcomes.billed))
+    wall, billed = (np.quantile(seconds, shares) for seconds in (outcomes.wall, outcomes.billed))
     return {
         "inputs": inputs.document(),
         "runs": runs,
         "seed": seed,
-        "wall_hours": _named(wall),
-        "billed_hours": _named(billed),
-        "cost_usd": _named(billed * inputs.instances * inputs.rate.of("Tsform")),
+        "wall_hours": _named(processing_hours(inputs)[0] + wall / 3600),
+        "billed_hours": _named(billed / 3600),
+        "cost_usd": _named([batch_costs(inputs, seconds).usd for seconds in billed]),
         "occupancy": float(np.median(outcomes.occupancy)),
         "lost_shards_mean": float(outcomes.lost_shards.mean()),
-        "estimate_wall_hours": transform_estimate(inputs).wall.p50 / 3600,
+        "plan_wall_hours": batch(inputs).wall_hours,
     }
 
 
-def _named(values: Any) -> dict[str, float]:
+def _named(values: Iterable[float]) -> dict[str, float]:
     return dict(zip(("p5", "p50", "p95"), map(float, values), strict=True))
 
 
@@ -66,9 +64,9 @@ def _text(document: dict[str, Any]) -> str:
             f"{inputs['items']:,} records in {inputs['shards']:,} shards on {inputs['instances']} x "
             f"{inputs['instance_type']}, {inputs['concurrency']} in flight each, played {document['runs']} times",
             f"wall-clock   P5 {wall['p5']:.2f} h   P50 {wall['p50']:.2f} h   P95 {wall['p95']:.2f} h   "
-            f"(closed form: {document['estimate_wall_hours']:.2f} h)",
+            f"(`plan`: {document['plan_wall_hours']:.2f} h)",
             f"cost         P5 ${cost['p5']:,.2f}   P50 ${cost['p50']:,.2f}   P95 ${cost['p95']:,.2f}",
-            f"slots busy   {100 * document['occupancy']:.1f} %; shards lost to timeouts: "
+            f"slots busy   {100 * document['occupancy']:.1f} %; shards that are lost and sent again: "
             f"{document['lost_shards_mean']:.2f} a run",
         ]
     )

@@ -35,7 +35,7 @@ class Conditions:
     `request_overhead` and `shard_overhead` are seconds; `failure_rate` is the share of attempts that fail and are tried
     again, up to `max_retries` times; `timeout` bounds an attempt. `speed_sigma` says how sure the seconds a record are,
     `instance_sigma` how much instances of one type differ. `busiest_share` is what the busiest instance gets of a
-    transform job, in even shares: 1.0 where objects are dealt in turn.
+    transform job, in even shares: 1.0 where objects are dealt in turn. The retry round takes up to `retry_records`.
     """
 
     provision: LogNormal
@@ -49,6 +49,7 @@ class Conditions:
     instance_sigma: float
     busiest_share: float
     source: str
+    retry_records: int = 10_000
 
     @property
     def attempts(self) -> float:

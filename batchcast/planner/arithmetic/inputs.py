@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import Conditions
+from batchcast.planner.arithmetic.simulate import Job
 from batchcast.planner.prices.prices import Fees, Rate
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.plan import plan_shards, shard_sizes
@@ -153,6 +154,30 @@ class PlanInputs:
     def shards(self) -> int:
         """Input objects of the transform job."""
         return len(self.shard_sizes)
+
+    @property
+    def job(self) -> Job:
+        """The transform job, to be played."""
+        return Job(
+            shards=self.shard_seconds,
+            seconds_cv=self.workload.seconds_cv,
+            instances=self.instances,
+            concurrency=self.concurrency,
+            capacity=self.capacity.table(self.concurrency),
+        )
+
+    @property
+    def hanging_requests(self) -> float:
+        """How many requests are expected to take longer than the timeout."""
+        workload, slower = self.workload, self.concurrency / self.speed(self.concurrency)
+        share = share_slower_than(self.conditions.timeout, workload.seconds * slower, workload.seconds_cv)
+        return share * workload.requests
+
+    @property
+    def lost_requests(self) -> float:
+        """How many requests are expected to be given up after their last try."""
+        failing = self.conditions.failure_rate ** (self.conditions.max_retries + 1)
+        return self.hanging_requests + failing * self.workload.requests
 
     @property
     def endpoint_usd_per_hour(self) -> float:

@@ -11,18 +11,26 @@ hybrid                batch for the weekly run, a sleeping asynchronous endpoint
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
-from functools import cache
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
 
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.capacity import Capacity
-from batchcast.planner.arithmetic.estimate import Drain, Estimate, drain_of, estimate, lognormal_spread
+from batchcast.planner.arithmetic.estimate import Drain, Estimate, Spread, drain_of, estimate, lognormal_spread
 from batchcast.planner.arithmetic.inputs import PlanInputs
+from batchcast.planner.arithmetic.simulate import resample
 
 # A processing step streams its data through one core; measured at 90 to 160 MB/s of JSON lines.
 PROCESSING_MB_A_SECOND = 100.0
 PROCESSING_STEPS = 2
 # A shard is put and got once, and so is its output; data within a region is free.
 REQUESTS_A_SHARD = 2
+# Where fewer requests than this are lost a run, the closed form is as good as a game.
+_LOST = 0.02
+# So few requests of great spread that the longest of them decide.
+_FEW = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,11 @@ class Costs:
     processing: float = 0.0
     data: float = 0.0
     requests: float = 0.0
+
+    @property
+    def usd(self) -> float:
+        """All of them."""
+        return float(sum(astuple(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +63,7 @@ class Scenario:
     @property
     def cost_usd(self) -> float:
         """A week."""
-        return float(sum(astuple(self.costs)))
+        return self.costs.usd
 
     @property
     def cost_usd_month(self) -> float:
@@ -58,9 +71,18 @@ class Scenario:
         return self.cost_usd * formula.WEEKS_PER_MONTH
 
 
+def is_played(inputs: PlanInputs) -> bool:
+    """Whether the job is played, because requests are lost or a few long ones decide; else the closed form is used."""
+    few = inputs.workload.requests * inputs.instances < _FEW and inputs.workload.seconds_cv > 1
+    return few or inputs.lost_requests > _LOST
+
+
 def transform_estimate(inputs: PlanInputs) -> Estimate:
-    """The transform job alone."""
+    """The transform job alone, with its retry round where requests are lost."""
     workload = inputs.workload
+    if is_played(inputs):
+        outcomes = resample(inputs.job, inputs.conditions, seed=0)
+        return Estimate(wall=_spread_of(outcomes.wall), billed=_spread_of(outcomes.billed))
     return estimate(
         items=workload.requests,
         seconds=workload.seconds,
@@ -68,7 +90,7 @@ def transform_estimate(inputs: PlanInputs) -> Estimate:
         instances=inputs.instances,
         shards=inputs.shards,
         capacity=inputs.speed(inputs.concurrency),
-        drain=_drain(inputs.capacity, inputs.concurrency, workload.seconds_cv),
+        drain=shard_drain(inputs),
         conditions=inputs.conditions,
     )
 
@@ -127,7 +149,7 @@ def batch(inputs: PlanInputs) -> Scenario:
         compute_hours=inputs.workload.request_hours / (inputs.instances * inputs.speed(inputs.concurrency)),
         wall_hours=processing_wall + hours.wall.p50 / 3600,
         instance_hours=inputs.instances * hours.billed.p50 / 3600,
-        costs=_batch_costs(inputs, hours.billed.p50),
+        costs=batch_costs(inputs, hours.billed.p50),
         p5=processing_wall + hours.wall.p5 / 3600,
         p95=processing_wall + hours.wall.p95 / 3600,
     )
@@ -195,10 +217,21 @@ def title(name: str, inputs: PlanInputs) -> str:
     }[name]
 
 
-@cache
-def _drain(capacity: Capacity, concurrency: int, seconds_cv: float) -> Drain:
+def _spread_of(seconds: npt.NDArray[np.float64]) -> Spread:
+    p5, p50, p95 = np.quantile(seconds, (0.05, 0.5, 0.95)).tolist()
+    return Spread(p5=p5, p50=p50, p95=p95)
+
+
+def shard_drain(inputs: PlanInputs) -> Drain:
+    """The drain of the job's shards."""
+    records = inputs.workload.requests / inputs.shards
+    return _drain(inputs.capacity, inputs.concurrency, inputs.workload.seconds_cv, round(records))
+
+
+@lru_cache(4096)
+def _drain(capacity: Capacity, concurrency: int, seconds_cv: float, records: int) -> Drain:
     # A search asks for few curves and many numbers of instances.
-    return drain_of(capacity.table(concurrency), concurrency, seconds_cv)
+    return drain_of(capacity.table(concurrency), concurrency, seconds_cv, records)
 
 
 def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
@@ -218,7 +251,8 @@ def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
     )
 
 
-def _batch_costs(inputs: PlanInputs, billed_seconds: float) -> Costs:
+def batch_costs(inputs: PlanInputs, billed_seconds: float) -> Costs:
+    """Of a batch run whose transform jobs are billed for so many seconds on every instance."""
     fees = inputs.fees
     return Costs(
         instances=inputs.instances * billed_seconds / 3600 * inputs.rate.of("Tsform"),

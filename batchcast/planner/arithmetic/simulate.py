@@ -3,7 +3,8 @@
 An instance works on one shard at a time, sends its records in order and keeps up to `concurrency` of them in flight.
 With k requests in flight a server does C(k) seconds of work a second and shares it evenly, so every request advances at
 C(k) / k. That makes the exact schedule cheap: in attained seconds all requests run at speed one and the m slots are a
-plain list schedule; only the drain, when fewer than m are left, is converted back with its own C(k).
+plain list schedule; only the drain, when fewer than m are left, is converted back with its own C(k). A record that is
+given up loses its shard, of which nothing more is sent; the retry round sends each record of it in a file of its own.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
 Array = npt.NDArray[np.float64]
 # Runs are drawn together as long as their records fit this many numbers (8 bytes each).
 _NUMBERS_AT_ONCE = 4_000_000
+# Records that are played, and shards that are dealt, where a job is resampled.
+_RESAMPLED = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +40,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """One element a run: seconds from creation to the end, seconds billed on every instance, shards lost to timeouts.
+    """One element a run: seconds from creation to the end, seconds billed on every instance, shards that were lost.
 
-    `occupancy` is the share of all slots that were busy while the job was billed.
+    The retry round of the lost is part of the seconds. `occupancy` is the share of all slots that were busy while the
+    first job was billed.
     """
 
     wall: Array
@@ -59,26 +63,120 @@ def simulate(job: Job, conditions: Conditions, *, runs: int, seed: int) -> Outco
     )
 
 
-def shard_seconds(seconds: Array, concurrency: int, capacity: Sequence[float]) -> Array:
+def resample(job: Job, conditions: Conditions, *, seed: int) -> Outcomes:
+    """Play some shards of the job and deal these to many runs: nearly what `simulate` finds, and at once."""
+    rng = np.random.default_rng(seed)
+    shards = len(job.shards)
+    played = int(np.clip(_RESAMPLED // max(map(len, job.shards)), 24, 4000))
+    expected = _padded([job.shards[at] for at in np.linspace(0, shards - 1, played).astype(int)])
+    seconds = expected * _deviation(job.seconds_cv, expected.shape, rng)
+    pool = _Shards.play(seconds, expected > 0, job, conditions, rng)
+    runs = int(np.clip(_RESAMPLED // shards, 40, 400))
+    speed = np.exp(conditions.speed_sigma * rng.standard_normal((runs, 1)))
+    return pool.deal(rng.integers(0, played, (runs, shards)), speed, job, conditions, rng)
+
+
+def shard_seconds(
+    seconds: Array, concurrency: int, capacity: Sequence[float], lost: npt.NDArray[np.bool_] | None = None
+) -> Array:
     """How long each shard takes. `seconds` is (shards, records), padded with zeros; the result is (shards,)."""
-    attained = _list_schedule(seconds, concurrency)
-    attained.sort(axis=1)
-    gaps = np.diff(attained, axis=1, prepend=0.0)
+    return _drained(_list_schedule(seconds, concurrency, lost), concurrency, capacity)
+
+
+def _drained(attained: Array, concurrency: int, capacity: Sequence[float]) -> Array:
+    gaps = np.diff(np.sort(attained, axis=1), axis=1, prepend=0.0)
     pace = np.array([k / capacity[k - 1] for k in range(concurrency, 0, -1)])
     total: Array = gaps @ pace
     return total
 
 
-def _list_schedule(seconds: Array, concurrency: int) -> Array:
-    """When each slot ends if the records, in order, always go to the slot that is free first: (shards, slots)."""
-    if concurrency == 1:
+def _list_schedule(seconds: Array, concurrency: int, lost: npt.NDArray[np.bool_] | None = None) -> Array:
+    """When each slot ends if the records, in order, always go to the slot that is free first: (shards, slots).
+
+    After a lost record has been given up no other of its shard is sent.
+    """
+    losing = lost is not None and bool(lost.any())
+    if concurrency == 1 and not losing:
         total: Array = seconds.sum(axis=1, keepdims=True)
         return total
     ends = np.zeros((len(seconds), concurrency))
     flat, first_slot = ends.ravel(), np.arange(len(seconds)) * concurrency
-    for column in np.ascontiguousarray(seconds.T):
-        flat[first_slot + ends.argmin(axis=1)] += column
+    given_up = np.full(len(seconds), np.inf)
+    for number, column in enumerate(np.ascontiguousarray(seconds.T)):
+        slot = first_slot + ends.argmin(axis=1)
+        if losing and lost is not None:
+            sent = flat[slot] < given_up
+            flat[slot] += column * sent
+            np.minimum(given_up, flat[slot], out=given_up, where=lost[:, number] & sent)
+        else:
+            flat[slot] += column
     return ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shards:
+    """Shards that were played: one element, or row of records, a shard. `busy` are attained seconds of all slots."""
+
+    took: Array
+    busy: Array
+    lost: npt.NDArray[np.bool_]
+    seconds: Array
+    real: npt.NDArray[np.bool_]
+
+    @staticmethod
+    def play(
+        seconds: Array, real: npt.NDArray[np.bool_], job: Job, conditions: Conditions, rng: np.random.Generator
+    ) -> "_Shards":
+        held, lost = _attempts(seconds, _slowdown(job), real, conditions, rng)
+        attained = _list_schedule(held, job.concurrency, lost)
+        took = _drained(attained, job.concurrency, job.capacity) + conditions.shard_overhead
+        gone: npt.NDArray[np.bool_] = np.any(lost, axis=1)
+        return _Shards(took=took, busy=attained.sum(axis=1), lost=gone, seconds=seconds, real=real)
+
+    def deal(
+        self,
+        dealt: npt.NDArray[np.int64],
+        speed: Array | float,
+        job: Job,
+        conditions: Conditions,
+        rng: np.random.Generator,
+    ) -> Outcomes:
+        """Runs of these shards: `dealt` is (runs, shards)."""
+        took = self.took[dealt] * speed
+        mine = [instance_share(range(dealt.shape[1]), instance, job.instances) for instance in range(job.instances)]
+        work = np.stack([took[:, share].sum(axis=1) for share in mine], axis=1)
+        work *= _shares(job.instances, conditions.busiest_share)
+        work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))
+        billed = (_draw(conditions.start, work.shape, rng) + work).max(axis=1)
+        occupancy = self.busy[dealt].sum(axis=1) * _slowdown(job) / (job.instances * job.concurrency * billed)
+        lost = self.lost[dealt]
+        again = np.array([self._again(row[gone], job, conditions, rng) for row, gone in zip(dealt, lost, strict=True)])
+        return Outcomes(
+            wall=_draw(conditions.provision, (len(dealt),), rng) + billed + again.sum(axis=1),
+            billed=billed + again[:, 1],
+            lost_shards=lost.sum(axis=1).astype(np.float64),
+            occupancy=occupancy,
+        )
+
+    def _again(
+        self, shards: npt.NDArray[np.int64], job: Job, conditions: Conditions, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """Seconds not billed and billed of the retry round: each record of a lost shard is a file of its own.
+
+        ValidateAndPublish starts once more, which is not the transform's bill.
+        """
+        if not 0 < self.real[shards].sum() <= conditions.retry_records:
+            return 0.0, 0.0
+        held, _ = _attempts(self.seconds[shards], 1.0, self.real[shards], conditions, rng)
+        files = held[self.real[shards]] + conditions.shard_overhead
+        work = np.array([files[instance :: job.instances].sum() for instance in range(job.instances)])
+        billed = (_draw(conditions.start, work.shape, rng) + work).max()
+        waits = _draw(conditions.provision, (2,), rng).sum() + _draw(conditions.start, (1,), rng)[0]
+        return float(waits), float(billed)
+
+
+def _slowdown(job: Job) -> float:
+    return job.concurrency / job.capacity[job.concurrency - 1]
 
 
 def _play(job: Job, conditions: Conditions, expected: Array, runs: int, rng: np.random.Generator) -> Outcomes:
@@ -87,23 +185,9 @@ def _play(job: Job, conditions: Conditions, expected: Array, runs: int, rng: np.
         job.seconds_cv, (runs, shards, records), rng
     )
     seconds *= np.exp(conditions.speed_sigma * rng.standard_normal((runs, 1, 1)))
-    slowdown = job.concurrency / job.capacity[job.concurrency - 1]
-    held, lost = _attempts(seconds, slowdown, expected > 0, conditions, rng)
-    took = shard_seconds(held.reshape(runs * shards, records), job.concurrency, job.capacity).reshape(runs, shards)
-    took += conditions.shard_overhead
-    mine = [instance_share(range(shards), instance, job.instances) for instance in range(job.instances)]
-    work = np.stack([took[:, share].sum(axis=1) for share in mine], axis=1)
-    work *= _shares(job.instances, conditions.busiest_share)
-    work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))
-    start = _draw(conditions.start, work.shape, rng)
-    billed = (start + work).max(axis=1)
-    slots = job.instances * job.concurrency
-    return Outcomes(
-        wall=_draw(conditions.provision, (runs,), rng) + billed,
-        billed=billed,
-        lost_shards=lost.any(axis=2).sum(axis=1).astype(np.float64),
-        occupancy=held.sum(axis=(1, 2)) * slowdown / (slots * billed),
-    )
+    real = np.broadcast_to(expected > 0, seconds.shape).reshape(-1, records)
+    played = _Shards.play(seconds.reshape(-1, records), real, job, conditions, rng)
+    return played.deal(np.arange(runs * shards).reshape(runs, shards), 1.0, job, conditions, rng)
 
 
 def _shares(instances: int, busiest: float) -> Array:

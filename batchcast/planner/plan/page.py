@@ -12,7 +12,7 @@ from typing import Any
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic import formula, scenarios
-from batchcast.planner.arithmetic.estimate import drain_of, late_by, late_variance
+from batchcast.planner.arithmetic.estimate import late_by, late_variance
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.search import concurrency_cap
 from batchcast.planner.plan.plan import Plan
@@ -45,7 +45,6 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
     """What the page computes with."""
     cap = min(concurrency_cap(inputs), _MOST_CONCURRENCY)
     curve = inputs.capacity.table(cap)
-    cv = inputs.workload.seconds_cv
     counts = range(1, MOST_INSTANCES + 1)
     grid = [
         [replace(inputs, concurrency=concurrency, instances=count) for count in counts]
@@ -64,7 +63,7 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
         "cold_start_minutes": formula.COLD_START_MINUTES,
         "z95": NormalDist().inv_cdf(0.95),
         "capacity": curve,
-        "drain": [asdict(drain_of(curve, concurrency, cv)) for concurrency in range(1, cap + 1)],
+        "drain": [[asdict(scenarios.shard_drain(one)) for one in row] for row in grid],
         "late": [{"by": late_by(count), "variance": late_variance(count)} for count in counts],
         "shards": [[one.shards for one in row] for row in grid],
         "warnings": {
@@ -92,6 +91,7 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
             "stale_days": STALE_DAYS,
         },
         "endpoint": _endpoint(inputs),
+        "played": _played(inputs),
     }
 
 
@@ -108,6 +108,17 @@ def _cap_reason(inputs: PlanInputs, cap: int) -> str:
     if product > MAX_PAYLOAD_IN_MB:
         return f"{more} x {inputs.max_payload_mb} MB = {product} MB in flight; SageMaker takes {MAX_PAYLOAD_IN_MB} MB."
     return f"The page ends at {cap}."
+
+
+def _played(inputs: PlanInputs) -> str | None:
+    """What the page's closed form leaves out of this job."""
+    if not scenarios.is_played(inputs):
+        return None
+    found = scenarios.batch(inputs)
+    return (
+        f"Requests are lost, or a few long ones decide: `plan` plays such a job and finds {found.wall_hours:.2f} h and "
+        f"${found.cost_usd:,.2f} for {inputs.instances} × {inputs.concurrency}; this page leaves that out."
+    )
 
 
 def _endpoint(inputs: PlanInputs) -> dict[str, Any]:

@@ -121,13 +121,12 @@ def file_warnings(inputs: PlanInputs) -> Iterator[str]:
 
 
 def _timeout(inputs: PlanInputs) -> Iterator[str]:
-    workload, limit = inputs.workload, inputs.conditions.timeout
-    slower = inputs.concurrency / inputs.speed(inputs.concurrency)
-    share = share_slower_than(limit, workload.seconds * slower, workload.seconds_cv)
-    if share * workload.requests >= 1:
+    limit = inputs.conditions.timeout
+    if inputs.hanging_requests >= 1:
         yield (
-            f"about {share * workload.requests:,.0f} requests take longer than the timeout of {limit:g} s: each holds "
-            f"its slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file."
+            f"about {inputs.hanging_requests:,.0f} requests take longer than the timeout of {limit:g} s: each holds "
+            f"its slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file. The "
+            "hours and dollars hold these and a retry round for what was lost."
         )
 
 

@@ -54,9 +54,10 @@ function view() {
   const fits = (row) =>
     Boolean(state.deadline || state.budget) &&
     (!state.deadline || row.wallP95 <= state.deadline) && (!state.budget || row.cost <= state.budget);
+  const fitting = rows.filter(fits);
   const families = [1, 2, 4, 8, 16, 32, 64].filter((m) => m <= data.cap.concurrency);
   return {
-    ...state, rows, fits,
+    ...state, rows, fits, marks: Model.marks(fitting.length ? fitting : rows),
     factor: state.unit === "month" ? data.weeks_per_month : 1,
     unitWords: state.unit === "month" ? "USD a month" : "USD a week",
     families: [...new Set([...families, state.concurrency])].sort((a, b) => a - b),
@@ -70,6 +71,8 @@ function render() {
   const scatter = state.view === "scatter";
   showControls();
   showFigures(shown, row);
+  $("marks").innerHTML = Object.entries(shown.marks)
+    .map(([name, instances]) => `<button type="button" data-instances="${instances}">${name}: ${instances} × ${state.concurrency}</button>`).join("");
   $("legend").innerHTML = legend(shown, scatter);
   $("chart").innerHTML = Chart[state.view](shown, Math.max(280, $("chart").clientWidth));
   showFormula(row);
@@ -148,6 +151,7 @@ function warningsOf(row) {
   const whole = (data.inputs.requests * state.seconds) / 3600;
   said.push(`An endpoint client with one request at a time needs ${hoursText(whole)}, with ${data.endpoint.requests} in flight ` +
     `${hoursText(whole / data.endpoint.requests)}, if that many are answered as fast as one.`);
+  if (data.played) said.push(data.played.replaceAll("`", ""));
   const age = Math.floor((Date.now() - Date.parse(data.price.as_of)) / 86400000);
   if (age > data.price.stale_days) said.push(`The price is ${age} days old: <code>prices refresh --region ${data.inputs.region}</code>.`);
   return said;
@@ -164,8 +168,9 @@ function showTable(shown) {
   const texts = [String, hoursText, hoursText, hoursText, moneyText, moneyText, moneyText, moneyText, hoursText, moneyText];
   const body = shown.rows.map((row) => {
     const cells = COLUMNS.map(([, value], i) => texts[i](value(row)));
+    const marked = ({ instances }) => Object.keys(shown.marks).filter((name) => shown.marks[name] === instances);
     const current = row.instances === state.instances ? ' class="current" aria-current="true"' : "";
-    return `<tr${current}><th scope="row">${cells[0]}</th>${cells.slice(1).map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+    return `<tr${current}><th scope="row">${[cells[0], ...marked(row)].join(", ")}</th>${cells.slice(1).map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   });
   $("table").innerHTML =
     `<thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join("")}</tr></thead><tbody>${body.join("")}</tbody>`;
@@ -230,10 +235,11 @@ function listen() {
   });
   $("csv").addEventListener("click", () => save("plan.csv", "text/csv", toCsv()));
   $("json").addEventListener("click", () => save("plan.json", "application/json", JSON.stringify(exported(), null, 1)));
-  $("chart").addEventListener("click", (event) => {
-    const instances = Number(event.target.dataset?.instances);
-    if (instances) set({ instances });
-  });
+  for (const name of ["chart", "marks"])
+    $(name).addEventListener("click", (event) => {
+      const instances = Number(event.target.dataset?.instances);
+      if (instances) set({ instances });
+    });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", () => set(readFragment()));
   new ResizeObserver(render).observe($("chart"));

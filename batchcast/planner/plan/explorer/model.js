@@ -10,22 +10,28 @@ const Model = (() => {
     const { requests, seconds_cv: cv } = data.inputs;
     const { provision, start, attempts, request_overhead: overhead, ...doubt } = data.conditions;
     const capacity = data.capacity[concurrency - 1];
-    const drain = data.drain[concurrency - 1];
+    const drain = data.drain[concurrency - 1][instances - 1];
     const shards = data.shards[concurrency - 1][instances - 1];
     const request = seconds * attempts + overhead;
-    const busiest = Math.min(shards, Math.ceil(shards / instances) * doubt.busiest_share);
-    const sent = (busiest * requests) / shards;
-    const work = (sent * request) / capacity + busiest * (drain.mean * request + doubt.shard_overhead);
-    const differ = Math.hypot(
-      (request * cv * Math.sqrt(sent)) / capacity,
-      request * drain.sigma * Math.sqrt(busiest),
-      work * doubt.instance_sigma,
-    );
-    const late = data.late[Math.min(instances, shards) - 1];
-    const lateStart = start.median * Math.expm1(start.sigma * late.by);
-    const billed = start.median + work + Math.hypot(lateStart, late.by * differ);
-    const last = Math.hypot(differ, (start.median + lateStart) * start.sigma) * Math.sqrt(late.variance);
-    const billedSigma = Math.hypot(work * doubt.speed_sigma, last);
+    // When the slowest of some instances with so many files each ends.
+    function lastOf(working, files) {
+      const busiest = Math.min(shards, files * doubt.busiest_share);
+      const sent = (busiest * requests) / shards;
+      const work = (sent * request) / capacity + busiest * (drain.mean * request + doubt.shard_overhead);
+      const differ = Math.hypot(
+        (request * cv * Math.sqrt(sent)) / capacity,
+        request * drain.sigma * Math.sqrt(busiest),
+        work * doubt.instance_sigma,
+      );
+      const late = data.late[working - 1];
+      const lateStart = start.median * Math.expm1(start.sigma * late.by);
+      const ends = start.median + work + Math.hypot(lateStart, late.by * differ);
+      const last = Math.hypot(differ, (start.median + lateStart) * start.sigma) * Math.sqrt(late.variance);
+      return { billed: ends, billedSigma: Math.hypot(work * doubt.speed_sigma, last), work };
+    }
+    const each = Math.floor(shards / instances);
+    const groups = [[shards % instances, each + 1], [instances, each]].filter(([working, files]) => working && files);
+    const { billed, billedSigma, work } = groups.map((group) => lastOf(...group)).reduce((a, b) => (b.billed > a.billed ? b : a));
     const wall = provision.median + billed;
     const wallSigma = Math.hypot(billedSigma, provision.median * provision.sigma);
     const spread = (middle, sigma) => ({
@@ -69,5 +75,15 @@ const Model = (() => {
     return data.late.map((_, index) => batch(seconds, concurrency, index + 1));
   }
 
-  return { data, batch, ideal, series };
+  // By instances: the least dollars, the least P95, and the least product of both, where halving one may double the other.
+  function marks(rows) {
+    const least = (value) => rows.reduce((best, row) => (value(row) < value(best) * (1 - 1e-9) ? row : best)).instances;
+    return {
+      cheapest: least((row) => row.cost),
+      balanced: least((row) => row.cost * row.wallP95),
+      fastest: least((row) => row.wallP95),
+    };
+  }
+
+  return { data, batch, ideal, series, marks };
 })();
