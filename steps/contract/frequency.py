@@ -23,7 +23,12 @@ _SEASONS = {"D": 7, "B": 5, "W": 52, "MS": 12, "ME": 12, "QS": 4, "h": 24, "min"
 """Base periods after which a pattern recurs: a week, a year, a day."""
 _A_YEAR = {"D": 366, "B": 262, "W": 53, "MS": 12, "ME": 12, "QS": 4, "h": 366 * 24, "min": 366 * 1440}
 _ALIAS = re.compile(r"([1-9][0-9]{0,3})?(D|B|W|MS|ME|QS|h|min)(?:-([A-Z]{3}))?")
-_OLD_NAMES = {"H": "h", "T": "min", "M": "ME", "Q": "QS", "QE": "QS", "S": "min", "Y": "12MS", "d": "D", "w": "W-SUN"}
+_OTHER_NAMES = {"H": (1, "h"), "T": (1, "min"), "d": (1, "D"), "w": (1, "W-SUN"), "M": (1, "ME")} | {
+    name: (multiple, unit)
+    for multiple, unit, names in ((3, "ME", "Q QE"), (12, "ME", "A Y YE"), (12, "MS", "AS YS"))
+    for name in names.split()
+}
+"""What older versions of pandas, or others of its aliases, call a frequency or the nearest to it."""
 _EPOCH = datetime(1970, 1, 1)
 _MIDNIGHT_SHARE = 0.95
 _LEAST_WEEKDAYS = 10
@@ -127,10 +132,13 @@ def parse_frequency(text: str) -> Frequency:
     """The frequency of an alias. Raises ValueError that says what is wrong and what to write."""
     found = _ALIAS.fullmatch(text)
     if found is None:
-        digits = re.match(r"[0-9]*", text)
-        rest = text[digits.end() :] if digits else text
+        digits, name = re.match(r"([0-9]*)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]  # matches any text
         known = "D, B, W-SUN to W-SAT, MS, ME, QS, h, min and multiples such as 2W-SUN, 4h, 15min"
-        raise ValueError(f"is not known; write {_OLD_NAMES.get(rest, known)}")
+        if name in _OTHER_NAMES and int(digits or 1):
+            multiple, unit = _OTHER_NAMES[name]
+            multiple *= int(digits or 1)
+            known = unit if multiple == 1 else f"{multiple}{unit}"
+        raise ValueError(f"is not known; write {known}")
     number, unit, anchor = found.groups()
     names = {"W": _WEEKDAYS, "QS": _MONTHS}.get(unit, ())
     if anchor is not None and anchor not in names:
@@ -187,10 +195,11 @@ def _candidates(seconds: Seconds) -> list[Frequency]:
     gap = int(np.median(np.diff(days))) if len(days) > 1 else 1
     found = []
     if gap >= 28:
-        month = int(_months(seconds)[-1] % 12)
-        if gap >= 89:
-            found.append(Frequency(unit="QS", anchor=month % 3))
-        found += [Frequency(unit="MS"), Frequency(unit="ME")]
+        months = _months(seconds)
+        apart = max(int(np.median(np.diff(months))), 1)
+        if apart == 3:
+            found.append(Frequency(unit="QS", anchor=int(months[-1] % 3)))
+        found += [Frequency(unit="MS", multiple=apart), Frequency(unit="ME", multiple=apart)]
     if gap >= 7:
         weekday = int(np.bincount((days + _THURSDAY) % 7).argmax())
         found.append(Frequency(unit="W", anchor=weekday, multiple=2 if gap == 14 else 4 if gap == 28 else 1))
