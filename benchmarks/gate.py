@@ -141,7 +141,7 @@ def week_of(sales: Array, end: int, forecast: Array, last: Array, *, season: int
     # The actual values are not known in production.
     unknown = np.full_like(naive, np.nan)
     usual, scale = usual_season(before, season, horizon), before.mean(axis=1)
-    compared = Comparison(naive=naive, usual=usual, actual=unknown, scale=scale, before=before)
+    compared = Comparison(naive=naive, usual=usual, actual=unknown, scale=scale, before=before, season=season)
     actual = sales[:, end : end + horizon]
     return Week(run_date=date, forecast=forecast, last=last, compared=compared, actual=actual, apart=apart)
 

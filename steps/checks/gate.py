@@ -17,6 +17,7 @@ from batchcast.steps.checks.run_change import (
     change_from_history,
     change_from_last_run,
     copied_share,
+    history_changes,
     item_changes,
 )
 from batchcast.steps.outcome.comparison import Array, Comparison
@@ -31,6 +32,19 @@ _FIRST_LIMITS: Mapping[str, Measures] = {
     "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
     "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1},
 }
+_OF_OWN: Mapping[str, Mapping[str, tuple[str, float]]] = {
+    "last_run": {
+        "change": ("change", 0.25),
+        "level": ("change", 0.125),
+        "shape": ("shape", 0.5),
+        "items": ("items", 0.25),
+    },
+    "history": {"level": ("level", 2.0), "order": ("order", 1.25), "far": ("far", 2.0)},
+}
+"""A fixed limit is at least so much of a measure of the history itself: with few sales an item, or one level for all
+items, it cannot tell a forecast that is wrong by it."""
+_NO_SEASON = 0.5
+"""A history whose halves correlate by less has no season that a forecast could miss."""
 _KINDS = {
     "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
     "history": {"far": "history_items", "order": "history_items", "place": "history_shape"},
@@ -70,9 +84,11 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
     for number, target in enumerate(targets):
         mine, last = values[:, :, number], past.by_date[:, :, number]
         naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
+        own = history_changes(compared.before[:, :, number], compared.season)
         sides = {
             "last_run": change_from_last_run(mine, last),
             "history": change_from_history(mine, naive, compared.usual[:, :, number], compared.scale[:, number]),
+            **{f"own_{side}": measures for side, measures in own.items()},
             "copies": {
                 "stale": 0.0 if past.same_date else _stale(mine, last, past.by_step[:, :, number]),
                 "actual": copied_share(mine, actual),
@@ -93,7 +109,7 @@ def gate_flags(
         mine = measured[target]
         # With a last run to compare with, the history says less: a season or a holiday moves a forecast away from it.
         side = "last_run" if "last_run" in mine else "history"
-        flags.extend(_beyond(target, side, mine.get(side, {}), past, items))
+        flags.extend(_beyond(target, side, mine, past, items))
         flags.extend(_copies(target, mine["copies"], past, items))
         flags.extend(_items(target, values[:, :, number], past.by_date[:, :, number], item_ids))
     return flags
@@ -104,10 +120,15 @@ def _stale(values: Array, by_date: Array, by_step: Array) -> float:
     return max(copied_share(values, by_step), copied_share(values, by_date))
 
 
-def _beyond(target: str, side: str, measures: Measures, past: Past, items: int) -> Iterator[Flag]:
-    for name, value in measures.items():
+def _beyond(target: str, side: str, mine: Mapping[str, Measures], past: Past, items: int) -> Iterator[Flag]:
+    own = mine.get(f"own_{side}", {})
+    for name, value in mine.get(side, {}).items():
+        if side == "history" and name in ("shape", "place") and own.get("shape", 1.0) > _NO_SEASON:
+            continue
         earlier = [run[target][side][name] for run in past.earlier if name in run.get(target, {}).get(side, {})]
-        limit, known = _limit(name, [abs(each) for each in earlier], _FIRST_LIMITS[side])
+        of, share = _OF_OWN[side].get(name, ("", 0.0))
+        first = max(_FIRST_LIMITS[side][name], share * abs(own.get(of, 0.0)))
+        limit, known = _limit(name, [abs(each) for each in earlier], first)
         if abs(value) <= limit or not (known or items >= _LEAST_ITEMS):
             continue
         kind = _KINDS[side].get(name, f"{side}_{name}")
@@ -117,11 +138,11 @@ def _beyond(target: str, side: str, measures: Measures, past: Past, items: int) 
         yield Flag(kind=kind, item_id="", detail=detail, size=abs(value))
 
 
-def _limit(name: str, earlier: Sequence[float], first: Measures) -> tuple[float, int]:
-    """The limit, and of how many earlier runs it is; 0 for a fixed one."""
+def _limit(name: str, earlier: Sequence[float], first: float) -> tuple[float, int]:
+    """The limit, and of how many earlier runs it is; 0 for the `first` one."""
     found = np.array(earlier[:GATE_PAIRS])
     if len(found) < _LEAST_PAIRS:
-        return first[name], 0
+        return first, 0
     centre = float(np.median(found))
     spread = _DEVIATIONS * float(np.median(np.abs(found - centre)))
     return centre + max(spread, _FLOORS.get(name, _FLOOR), centre / 2), len(found)

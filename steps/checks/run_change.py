@@ -4,11 +4,13 @@ Damage to a whole run, such as a wrong unit, a shifted date or answers in disord
 than a week of new data does. Items that one of both sides lacks do not count.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from batchcast.steps.outcome.comparison import Array
+from batchcast.steps.outcome.comparison import Array, usual_season
 
 Measures = Mapping[str, float]
 """Name of a measure to its value; 0 is no difference."""
@@ -17,6 +19,11 @@ _DISTINCT_VALUES = 3
 _LEAST_DATES = 5
 _MOST_MOVED = 3
 _FAR = 2.0
+_MOST_NEGATIVE = 0.01
+_MOST_ITEMS = 20_000
+"""Of the history: so many, evenly chosen, tell as much as all do."""
+_LEAST_SWING, _LEAST_SEASON = 0.01, 0.05
+"""Standard deviation by mean of the last run's totals, and of the season's: those that move less have no order."""
 
 
 def change_from_last_run(values: Array, last: Array) -> Measures | None:
@@ -36,7 +43,12 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
         "items": float(np.median(own)) if len(own := item_changes(values, last)[shared.any(axis=1)]) else 0.0,
     }
     dates = shared.any(axis=0)
-    if dates.sum() >= _LEAST_DATES and (shape := _shape(new.sum(axis=0)[dates], old.sum(axis=0)[dates])) is not None:
+    totals, last_totals = new.sum(axis=0)[dates], old.sum(axis=0)[dates]
+    if (
+        len(totals) >= _LEAST_DATES
+        and _swing(last_totals) >= _LEAST_SWING
+        and (shape := _shape(totals, last_totals)) is not None
+    ):
         found["shape"] = shape
     return found
 
@@ -56,32 +68,84 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
     """Of one target: `values`, the seasonal `naive` and the `usual` season items x steps, `scale` the recent mean of
     each item's history.
 
-    `level`: ratio of the sums - 1 to the naive's or to the recent mean's, whichever is nearer: a holiday week moves
-    one of the two. `shape`: 1 - correlation of the totals with the usual season's, step by step; `place`: by how much
-    that correlation is higher some steps earlier or later. `order`: 1 - correlation of the items' mean, as logarithms,
-    with their recent mean; `far`: the share of the items with less than half of it or more than double.
+    `level`: how far the sum is beyond the naive's, the usual season's and the recent mean's, relative to the nearest: a
+    holiday week moves one of them, and medians of slow sellers are nothing. `shape`: 1 - correlation of the totals with
+    the usual season's, step by step; `place`: by how much that correlation is higher some steps earlier or later.
+    `order`: 1 - correlation of the items' mean, as logarithms, with their recent mean; `far`: the share of the items
+    with less than half of it and of the usual season's mean, or more than double of both. A history with negative
+    values has neither: what is around zero has no level.
     """
     shared = np.isfinite(values) & np.isfinite(naive)
     known = shared.any(axis=1) & np.isfinite(scale) & (scale > 0)
     if not known.any():
         return None
-    new, old = np.where(shared, values, 0.0), np.where(shared, naive, 0.0)
     steps = np.maximum(shared.sum(axis=1), 1)
-    references = (float(np.abs(old).sum()), float((scale * steps)[known].sum()))
-    levels = [float(new.sum()) / size - 1 for size in references if size > 0]
-    ratio = (np.abs(new).sum(axis=1) / steps / np.where(known, scale, 1.0))[known]
-    far = float(((ratio < 1 / _FAR) | (ratio > _FAR)).mean())
-    found = {"level": min(levels, key=abs), "far": far}
-    sizes = np.log(scale[known][ratio > 0])
-    if len(sizes) >= _LEAST_DATES and (order := _shape(np.log(ratio[ratio > 0]) + sizes, sizes)) is not None:
-        found["order"] = order
+    mean, season = (_mean(np.abs(each), shared & np.isfinite(each))[known] for each in (values, usual))
+    low, high = np.minimum(season, scale[known]), np.maximum(season, scale[known])
+    totals = [float(np.where(shared & np.isfinite(each), each, 0.0).sum()) for each in (naive, usual)]
+    found = {
+        "level": _beyond(float(np.where(shared, values, 0.0).sum()), [*totals, float((scale * steps)[known].sum())])
+    }
+    if float((naive[shared] < 0).mean()) <= _MOST_NEGATIVE:
+        found["far"] = float(((mean < low / _FAR) | (mean > high * _FAR)).mean())
+        some = mean > 0
+        sizes = np.log(scale[known][some])
+        if len(sizes) >= _LEAST_DATES and (order := _shape(np.log(mean[some]), sizes)) is not None:
+            found["order"] = order
     both = np.isfinite(values) & np.isfinite(usual)
     dates = both.any(axis=0)
-    totals, season = (np.where(both, each, 0.0).sum(axis=0)[dates] for each in (values, usual))
-    if len(totals) >= _LEAST_DATES and (shape := _shape(totals, season)) is not None:
-        moved = [_moved(totals, season, steps) for steps in range(1, min(_MOST_MOVED, len(totals) - _LEAST_DATES) + 1)]
+    new, old = (np.where(both, each, 0.0).sum(axis=0)[dates] for each in (values, usual))
+    if len(new) >= _LEAST_DATES and _swing(old) >= _LEAST_SEASON and (shape := _shape(new, old)) is not None:
+        moved = [_moved(new, old, steps) for steps in range(1, min(_MOST_MOVED, len(new) - _LEAST_DATES) + 1)]
         found |= {"shape": shape, "place": max([0.0, *(shape - each for pair in moved for each in pair)])}
     return found
+
+
+def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
+    """What the history itself, items x steps up to the run date, would measure as a forecast: its later half held
+    against its earlier one, and each season against the one before. Without two seasons nothing.
+
+    `shape` of the history is 1 - the correlation of a season's totals with those of the other ones, of the middle
+    season: a holiday does not count. It is left out where the totals have no season that recurs.
+    """
+    seasons = before.shape[1] // season
+    if seasons < 2:
+        return {}
+    before = before[:: max(1, -(-len(before) // _MOST_ITEMS))]
+    half = seasons // 2 * season
+    first, second = before[:, :half], before[:, half:]
+    steps = np.arange(second.shape[1])
+    usual = usual_season(first[:, :, None], season, len(steps))[:, :, 0]
+    scale = _mean(np.abs(first), np.isfinite(first))
+    history = change_from_history(second, first[:, half - season + steps % season], usual, scale) or {}
+    changes = change_from_last_run(before[:, season:], before[:, :-season]) or {}
+    if season == 1:  # a step then says little about the next one
+        changes = {name: value for name, value in changes.items() if name != "shape"}
+    shape = _recurring(np.nansum(before, axis=0).reshape(seasons, season))
+    history = {name: value for name, value in history.items() if name not in ("shape", "place")}
+    return {"history": history if shape is None else {**history, "shape": shape}, "last_run": changes}
+
+
+def _recurring(totals: Array) -> float | None:
+    """`totals` is seasons x steps."""
+    if totals.shape[1] < _LEAST_DATES or _swing(totals.mean(axis=0)) < _LEAST_SEASON:
+        return None
+    others = (totals.sum(axis=0) - totals) / (len(totals) - 1)
+    shapes = [_shape(mine, other) for mine, other in zip(totals, others, strict=True)]
+    return float(np.median([1.0 if shape is None else shape for shape in shapes]))
+
+
+def _mean(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+    mean: Array = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return mean
+
+
+def _beyond(total: float, references: Sequence[float]) -> float:
+    """How far the total is outside of the references, relative to the nearest; 0 between them."""
+    nearest = min(max(total, min(references)), max(references))
+    if total == nearest:
+        return 0.0
+    return (total - nearest) / abs(nearest) if nearest else math.copysign(1.0, total)
 
 
 def _moved(new: Array, old: Array, steps: int) -> list[float]:
@@ -100,6 +164,10 @@ def copied_share(values: Array, other: Array) -> float:
     ordered = np.sort(np.where(shared, values, np.nan), axis=1)  # NaN comes last, and is above nothing
     telling = (np.diff(ordered, axis=1) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1
     return float((same.all(axis=1) & telling).sum() / telling.sum()) if telling.any() else 0.0
+
+
+def _swing(totals: Array) -> float:
+    return float(np.std(totals)) / max(abs(float(np.mean(totals))), 1e-300)
 
 
 def _shape(new: Array, old: Array) -> float | None:

@@ -16,8 +16,8 @@ Array = npt.NDArray[np.float64]
 class Comparison:
     """`naive`, `usual` and `actual` are items x days x targets, `scale` items x targets; NaN where there is no value.
 
-    `before` is items x days x targets up to the run date; `usual` is the median of its values at a day's place in the
-    season, where `naive` is the last of them alone.
+    `before` is items x days x targets up to the run date, whole seasons; `usual` is the median of its values at a day's
+    place in the season, where `naive` is the last of them alone.
     """
 
     naive: Array
@@ -25,6 +25,7 @@ class Comparison:
     actual: Array
     scale: Array
     before: Array
+    season: int
 
 
 def arrange(
@@ -49,6 +50,7 @@ def arrange(
         actual=arrays["actual"][:, past:],
         scale=arrays["scale"][:, past, :],
         before=before,
+        season=season,
     )
 
 

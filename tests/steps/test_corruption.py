@@ -200,7 +200,7 @@ def weekly_sales(chance: np.random.Generator) -> tuple[Array, Comparison]:
     scale = history.mean(axis=1)
     actual = np.full((ITEMS, DAYS, 1), np.nan)
     before, naive = history[:, :, None], naive[:, :, None]
-    compared = Comparison(naive=naive, usual=naive, actual=actual, scale=scale[:, None], before=before)
+    compared = Comparison(naive=naive, usual=naive, actual=actual, scale=scale[:, None], before=before, season=7)
     return forecast[:, :, None], compared
 
 
@@ -288,7 +288,8 @@ def test_the_documentation_counts_what_is_tested_here() -> None:
 def test_a_first_run_is_held_by_what_the_history_contradicts() -> None:
     values, compared = weekly_sales(np.random.default_rng(1))
     swing = 1 + 0.5 * np.sin(np.arange(DAYS) * 2 * np.pi / 7)[:, None]  # one week for all items, so that totals move
-    compared = replace(compared, usual=compared.scale[:, None] * swing, naive=compared.scale[:, None] * swing)
+    week = compared.scale[:, None] * swing
+    compared = replace(compared, usual=week, naive=week, before=week[:, :28])
     values = np.maximum(compared.usual * np.random.default_rng(2).normal(1, 0.1, values.shape), 0)
     chance = np.random.default_rng(3)
     some = chance.random((ITEMS, 1, 1)) < 0.2

@@ -1,0 +1,116 @@
+"""Sensible forecasts of unlike histories are published on the first and second run, and gross damage is not.
+
+What the gate's fixed limits are worth beyond the two samples: histories without a season, with one level for all items,
+of slow sellers, that wander or are negative, with the simplest models that teams really use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+import numpy as np
+import pytest
+
+from batchcast.steps.checks.gate import Past, gate_flags, measure_run
+from batchcast.steps.contract.checks import CHECKS
+from batchcast.steps.outcome.comparison import Array, Comparison, usual_season
+from batchcast.steps.outcome.last_run import LastRun
+
+ITEMS, STEPS, HORIZON, WEEK, PAST = 200, 420, 28, 7, 35
+
+
+def history(kind: str, chance: np.random.Generator) -> Array:
+    """Items x steps."""
+    step = np.arange(STEPS)
+    level = np.exp(chance.normal(3, 1, (ITEMS, 1)))
+    noise = chance.normal(size=(ITEMS, STEPS))
+    found: dict[str, Callable[[], Array]] = {
+        "one level": lambda: 100 + 10 * noise,
+        "many levels": lambda: level * (1 + 0.2 * noise),
+        "a weak week": lambda: level * (1 + 0.05 * np.sin(2 * np.pi * step / WEEK)) * (1 + 0.3 * noise),
+        "each item wanders": lambda: level * np.exp(np.cumsum(0.05 * noise, axis=1)),
+        "all wander": lambda: level * np.exp(np.cumsum(0.02 * noise[:1], axis=1)) * (1 + 0.1 * noise),
+        "growing": lambda: level * (1 + step / 200) * (1 + 0.1 * noise),
+        "slow sellers": lambda: chance.poisson(np.minimum(level / 60, 1.5), (ITEMS, STEPS)).astype(float),
+        "around zero": lambda: 5 + 10 * noise,
+        "a strong week": lambda: level * (1 + 0.4 * np.sin(2 * np.pi * step / WEEK)) * (1 + 0.2 * noise),
+    }
+    return found[kind]()
+
+
+def forecasts(model: str, past: Array) -> Array:
+    recent = past[:, -28:]
+    if model == "usual week":
+        week = np.stack([recent[:, day::WEEK].mean(axis=1) for day in range(WEEK)], axis=1)
+        return np.tile(week, (1, HORIZON // WEEK))
+    if model == "smoothed":
+        level = past[:, 0]
+        for step in range(1, past.shape[1]):
+            level = level + 0.1 * (past[:, step] - level)
+    else:
+        level = np.median(recent, axis=1) if model == "median" else recent.mean(axis=1)
+    return np.repeat(level[:, None], HORIZON, axis=1)
+
+
+def runs(past: Array, now: Array, before: Array, season: int) -> Iterator[set[str]]:
+    """What holds the forecasts `now`, as a first run and after that of a week `before`."""
+    naive = np.tile(past[:, -season:], (1, -(-HORIZON // season)))[:, :HORIZON, None]
+    known = past[:, -PAST:, None]
+    compared = Comparison(
+        naive=naive,
+        usual=usual_season(known, season, HORIZON),
+        actual=np.full_like(naive, np.nan),
+        scale=np.abs(past[:, -28:]).mean(axis=1, keepdims=True),
+        before=known,
+        season=season,
+    )
+    nothing = np.full((ITEMS, HORIZON, 1), np.nan)
+    moved = nothing.copy()
+    moved[:, :-WEEK, 0] = before[:, WEEK:]
+    last = LastRun(run_id="last", run_date=date(2026, 1, 4), items=ITEMS, columns=(), files=(), manifest={})
+    for run, by_date, by_step in ((None, nothing, nothing), (last, moved, before[:, :, None])):
+        held = Past(run=run, by_date=by_date, by_step=by_step)
+        measured = measure_run(now[:, :, None], compared, held, ["y"])
+        flags = gate_flags(measured, now[:, :, None], held, [str(item) for item in range(ITEMS)], ["y"])
+        yield {flag.kind for flag in flags if CHECKS[flag.kind].severity == "hold" and not flag.item_id}
+
+
+KINDS = ["one level", "many levels", "a weak week", "each item wanders", "all wander", "growing", "slow sellers"]
+
+
+FLAT = [(kind, model, season) for kind in KINDS for model in ("mean", "median", "smoothed") for season in (1, WEEK)]
+# The mean of four days of a slow seller changes by a third each week.
+OF_WEEKS = [(kind, "usual week", WEEK) for kind in KINDS if kind != "slow sellers"]
+
+
+@pytest.mark.parametrize(("kind", "model", "season"), [*FLAT, *OF_WEEKS])
+def test_a_sensible_forecast_is_not_held(kind: str, model: str, season: int) -> None:
+    held = []
+    for seed in range(3):
+        past = history(kind, np.random.default_rng(seed))
+        now, before = forecasts(model, past), forecasts(model, past[:, :-WEEK])
+        held += list(runs(past, now, before, season))
+    assert held == [set()] * 6
+
+
+@pytest.mark.parametrize("model", ["mean", "median", "usual week"])
+def test_values_around_zero_have_no_level_that_a_first_run_could_miss(model: str) -> None:
+    past = history("around zero", np.random.default_rng(0))
+    first, _ = runs(past, forecasts(model, past), forecasts(model, past[:, :-WEEK]), WEEK)
+    assert first == set()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "a strong week"])
+def test_damage_to_the_same_forecasts_is_held(kind: str) -> None:
+    past = history(kind, np.random.default_rng(0))
+    now, before = forecasts("usual week", past), forecasts("usual week", past[:, :-WEEK])
+    damaged = {"x100": now * 100, "x3": now * 3, "x0.2": now * 0.2, "negative": -now}
+    if kind in ("many levels", "a strong week"):
+        damaged["another item's"] = np.roll(now, 1, axis=0)
+    if kind == "a strong week":
+        damaged |= {"a day early": np.roll(now, -1, axis=1), "one value": forecasts("mean", past)}
+    for name, values in damaged.items():
+        first, second = runs(past, values, before, WEEK)
+        assert first, f"{name}: the first run"
+        assert second, f"{name}: the second run"
