@@ -61,6 +61,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
         raise held_error(decision.cause, decision.cause_kind)
+    # What a state machine reads in place of the report.
+    write_file(paths.message, decision.outcome.encode())
 
 
 def validate_and_publish(

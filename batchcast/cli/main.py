@@ -44,7 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "define.init",
             "Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.",
         ),
-        "show": ("define.show", "Print the pipeline definition, or the job requests it resolves to."),
+        "show": ("define.show", "Print the pipeline: its definition, its job requests, or a state machine."),
         "parameters": ("define.show", "Print the table of pipeline parameters."),
         "lint": ("define.lint", "Check pipeline definitions without running them."),
     },

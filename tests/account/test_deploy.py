@@ -199,13 +199,31 @@ def test_show_diff_says_what_a_deployment_would_change(
     assert {name.split(":")[1] for name in account.operations()[before:]} == {"DescribePipeline", "GetObject"}
 
 
+def test_show_prints_what_deploy_would_send(packed: Package, tmp_path: Path) -> None:
+    """Without the account: the definition itself, and the state machine of it, whose jobs take the same code."""
+    file = tmp_path / "deploy.toml"
+    parameters = "".join(f'{name} = "{value}"\n' for name, value in DEFAULTS.items())
+    file.write_text(f'{ROLES}bucket = "{BUCKET}"\ncontract = "{CONTRACT}"\n[parameters]\n{parameters}')
+    shown = [
+        json.loads(CliRunner().invoke(root, ["show", *form, "--settings", str(file), "--region", REGION]).stdout)
+        for form in ((), ("--asl", "--stop-after", "3"))
+    ]
+    assert shown[0] == packed.definition
+    states = shown[1]["States"]
+    assert {name: states["Defaults"]["Result"][name] for name in DEFAULTS} == DEFAULTS
+    inputs = states["BuildShards"]["Parameters"]["ProcessingInputs"]
+    assert [one["S3Input"]["S3Uri"] for one in inputs[:2]] == [*packed.objects]
+    assert states["Transform"]["TimeoutSeconds"] == 3 * 3600
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--diff",), "--settings: --diff compares what these settings make."),
-        (("--diff", "--requests", "--settings", "deploy.toml"), "--requests: --diff compares definitions."),
-        (("--settings", "deploy.toml"), "--settings: only --diff looks at it."),
-        (("--requests", "--region", REGION), "--region: only --diff looks at it."),
+        (("--diff", "--requests", "--settings", "deploy.toml"), "--requests: --diff prints something else."),
+        (("--asl", "--diff", "--settings", "deploy.toml"), "--diff: --asl prints something else."),
+        (("--stop-after", "2"), "--stop-after: only --asl looks at it."),
+        (("--requests", "--region", REGION), "--region: only --settings and --stack look at it."),
     ],
 )
 def test_show_refuses_an_option_that_would_do_nothing(options: tuple[str, ...], said: str) -> None:

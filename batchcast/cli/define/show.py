@@ -1,78 +1,135 @@
 """`show` and `parameters`: what would run, before anything does."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
+if TYPE_CHECKING:
+    from batchcast.account.deploy_settings import DeploySettings
+
 # Stands for the execution id in resolved requests, which only the service can give.
 EXAMPLE_RUN_ID = "runid0000000"
+_STOP_AFTER_HOURS = 24  # LongestRunHours of infra/batchcast.yaml
 
 
 @click.command()
 @click.option("-p", "--parameter", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--requests", is_flag=True, help="The job requests of a run with these parameters, resolved.")
-@click.option("--diff", is_flag=True, help="What `deploy` with these settings would change.")
+@click.option("--requests", "forms", flag_value="requests", multiple=True, help="The job requests of a run, resolved.")
+@click.option(
+    "--diff", "forms", flag_value="diff", multiple=True, help="What `deploy` with these settings would change."
+)
+@click.option(
+    "--asl", "forms", flag_value="asl", multiple=True, help="As a state machine of Step Functions, in its language."
+)
+@click.option(
+    "--stop-after",
+    type=click.FloatRange(0, min_open=True),
+    metavar="HOURS",
+    help=f"With --asl: stop a transform job that goes on for longer.  [default: {_STOP_AFTER_HOURS}]",
+)
 @click.option(
     "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="The file of `deploy`."
 )
+@stack_option
 @session_options
 def show_command(
-    overrides: tuple[str, ...], requests: bool, diff: bool, settings_file: Path | None, **where: Any
+    overrides: tuple[str, ...],
+    forms: tuple[str, ...],
+    stop_after: float | None,
+    settings_file: Path | None,
+    stack: str | None,
+    **where: Any,
 ) -> None:
-    """Print the pipeline definition, or the job requests it resolves to.
+    """Print the pipeline: its definition, its job requests, or a state machine.
 
-    With -p and without --requests the definition is printed with these values as its defaults.
-    --diff compares with what is deployed and needs the account; the others need nothing.
+    With --settings or --stack it is what `deploy` would send, else the committed one. With -p, except for --requests,
+    the values are its defaults. --diff and --stack need the account; the others need nothing.
     """
-    from batchcast.pipelines.definition import DEFINITION_FILE, with_defaults
-    from batchcast.pipelines.parameters import check_parameters, parse_overrides
-    from batchcast.pipelines.requests import resolve_requests
-
-    _check_options(requests, diff, settings_file, where)
-    if diff:
-        session = open_session(**where)
-        echo("\n".join(_changes(session, settings_file, overrides)))
+    form = forms[0] if forms else None
+    _check_options(forms, stop_after, settings_file, stack, where)
+    session = open_session(**where) if settings_file or stack else None
+    settings = _deployed(session, settings_file, stack, overrides) if session else None
+    if form == "diff" and session and settings:
+        echo("\n".join(_changes(session, settings)))
         return
-    values = parse_overrides(overrides)
-    definition = json.loads(DEFINITION_FILE.read_text())
-    if requests:
-        check_parameters(values)
-        found = resolve_requests(definition, values, EXAMPLE_RUN_ID)
-        printed: object = [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
-    else:
-        printed = with_defaults(definition, values)
+    definition = _definition(settings, overrides)
+    printed: object = definition
+    if form == "requests":
+        printed = _requests(definition, overrides)
+    elif form == "asl":
+        from batchcast.pipelines.state_machine import state_machine
+
+        bound = timedelta(hours=stop_after or _STOP_AFTER_HOURS)
+        printed = state_machine(definition, bound, session.region) if session else state_machine(definition, bound)
     echo(json.dumps(printed, indent=1))
 
 
-def _check_options(requests: bool, diff: bool, settings_file: Path | None, where: Mapping[str, Any]) -> None:
+def _check_options(
+    forms: tuple[str, ...],
+    stop_after: float | None,
+    settings_file: Path | None,
+    stack: str | None,
+    where: Mapping[str, Any],
+) -> None:
     """Raises ConfigError for an option that would do nothing, and for --diff without what it compares with."""
     problems = []
-    if diff and settings_file is None:
+    if len(forms) > 1:
+        problems.append((f"--{forms[1]}", f"--{forms[0]} prints something else.", "Leave one of the two out."))
+    if "diff" in forms and not (settings_file or stack):
         problems.append(("--settings", "--diff compares what these settings make.", "Name the file of `deploy`."))
-    if diff and requests:
-        problems.append(("--requests", "--diff compares definitions.", "Leave one of the two out."))
-    if not diff:
-        given = {"settings": settings_file, **where}
-        said = [f"--{name}" for name, value in given.items() if value is not None]
-        problems += [(name, "only --diff looks at it.", "Leave it out, or add --diff.") for name in said]
+    if stop_after and "asl" not in forms:
+        problems.append(("--stop-after", "only --asl looks at it.", "Leave it out, or add --asl."))
+    if not (settings_file or stack):
+        said = [f"--{name}" for name, value in where.items() if value is not None]
+        problems += [(name, "only --settings and --stack look at it.", "Leave it out, or add one.") for name in said]
     if problems:
         raise ConfigError(*(Problem("option", what, name, remedy) for name, what, remedy in problems))
 
 
-def _changes(session: Session, settings_file: Path | None, defaults: tuple[str, ...]) -> list[str]:
-    from batchcast.account.deploy import deployment_changes
-    from batchcast.account.deploy_settings import read_deploy_settings
+def _deployed(
+    session: Session, settings_file: Path | None, stack: str | None, overrides: tuple[str, ...]
+) -> DeploySettings:
+    from batchcast.account.deploy_settings import read_deploy_settings, read_stack
 
-    settings = read_deploy_settings(settings_file, {"defaults": defaults}, region=session.region)
+    made = read_stack(session, stack) if stack else None
+    return read_deploy_settings(settings_file, {"defaults": overrides}, region=session.region, stack=made)
+
+
+def _definition(settings: DeploySettings | None, overrides: tuple[str, ...]) -> Mapping[str, Any]:
+    from batchcast.account.deploy import package
+    from batchcast.pipelines.definition import define
+    from batchcast.pipelines.parameters import parse_overrides
+
+    return package(settings).definition if settings else define(defaults=parse_overrides(overrides))
+
+
+def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:
+    from batchcast.pipelines.definition import defaults_of
+    from batchcast.pipelines.parameters import check_parameters, parse_overrides
+    from batchcast.pipelines.requests import resolve_requests
+
+    values = parse_overrides(overrides)
+    check_parameters({**defaults_of(definition), **values})
+    found = resolve_requests(definition, values, EXAMPLE_RUN_ID)
+    return [{"step": one.step, "operation": one.operation, "request": one.request} for one in found]
+
+
+def _changes(session: Session, settings: DeploySettings) -> list[str]:
+    from batchcast.account.deploy import deployment_changes
+
     changes = deployment_changes(session, settings)
     name = settings.build.pipeline_name
     if changes is None:
