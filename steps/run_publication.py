@@ -82,7 +82,7 @@ def publish_run(
     A run of chosen items of the date that readers see publishes all that they see, with these items replaced.
     """
     columns = run.expected.columns
-    without = [row for row in found.rows if row.status not in ("ok", "carried")]
+    without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
     published = _published_whole(run, last_run)
     older = None
     if run.contract.checks.missing_forecasts == "carry_forward" and without and published is None:

@@ -98,7 +98,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     found = _reconcile(run, outputs)
     lines = read_logs() if found.silent else None
     requests = None if lines is None else failed_requests(lines)
-    found = _explained(run, found, requests or {})
+    _explain(run, found, requests or {})
     targets, item_ids = run.expected.targets, run.records["item_id"]
     points = found.values[:, :, list(run.expected.points)]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
@@ -116,7 +116,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         publication, carried_forward = publish_run(run, found, decision, last_run, checked)
     if decision.outcome == "RETRY":
         groups = retry_groups(found.retry, arguments.max_retry_records, run.manifest.request_text)
-        write_retry_shards(store, arguments.runs_uri, found.rows, groups, paths.output("retry"), run.sent)
+        write_retry_shards(store, arguments.runs_uri, found.ledger.others, groups, paths.output("retry"), run.sent)
     summary = report(
         run.manifest,
         found,
@@ -199,11 +199,11 @@ def _reconcile(run: PublishRun, outputs: Mapping[tuple[int, str], Path]) -> Reco
     return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again)
 
 
-def _explained(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> Reconciliation:
-    """The same with what the jobs' logs say of the records that have no answer."""
+def _explain(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> None:
+    """Let the ledger say what the jobs' logs say of the records that have no answer."""
     records = {shard.name: shard.records for shard in run.manifest.shards}
-    records |= {row.shard: (retry_members(row.shard) or (0, 1))[1] for row in found.rows if row.round and row.shard}
-    return dataclasses.replace(found, rows=explain_rows(found.rows, requests, records))
+    again = (row.shard for row in found.ledger.odd if row.round and row.shard)
+    explain_rows(found.ledger, requests, records | {shard: (retry_members(shard) or (0, 1))[1] for shard in again})
 
 
 def _check(
@@ -217,7 +217,7 @@ def _check(
 ) -> CheckedForecasts:
     item_ids = run.records["item_id"]
     known = {(0, f"{shard.name}.out") for shard in run.manifest.shards}
-    known |= {(row.round, f"{row.shard}.out") for row in found.rows if row.round == 1}
+    known |= {(row.round, f"{row.shard}.out") for row in found.ledger.odd if row.round == 1}
     unexpected = [
         Flag(kind="unexpected_output", item_id="", detail=f"output/r{number}/{name}")
         for number, name in sorted(set(outputs) - known)
@@ -272,8 +272,10 @@ def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str,
     """The reports, `report.json` last: what it sums up is there when it is."""
     directory = run.paths.output("report")
     directory.mkdir(parents=True, exist_ok=True)
-    write_ledger(found.rows, directory / "ledger.parquet")
-    write_failed_records(run.store, run.arguments.runs_uri, found.rows, directory / "failed_records.jsonl", run.sent)
+    write_ledger(found.ledger, directory / "ledger.parquet")
+    write_failed_records(
+        run.store, run.arguments.runs_uri, found.ledger.odd, directory / "failed_records.jsonl", run.sent
+    )
     files = {"report.html": page.encode(), REPORT_FILE: to_json(summary)}
     if summary["published"] and not summary["pointer_moved"]:
         files = {HIDDEN_FILE: to_json({"run_id": summary["run_id"], "why": summary["pointer_note"]}), **files}

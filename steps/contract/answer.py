@@ -136,7 +136,7 @@ def read_answer(answer: object, expected: Expected) -> Values:
     """
     outputs, dates = expected.outputs, expected.dates
     _raise_error_answer(answer, outputs)
-    columns = [_column(output.name, output.path, answer, len(dates)) for output in outputs.columns]
+    columns = find_columns(answer, expected)
     if outputs.timestamps is not None:
         _check_timestamps(outputs.timestamps, answer, dates)
     values = _checked(columns, expected)
@@ -149,6 +149,11 @@ def _raise_error_answer(answer: object, outputs: Outputs) -> None:
     error = compile_path(outputs.error)(answer)
     if error is not None:
         raise AnswerError("error_answer", shorten(error, _DETAIL_CHARACTERS))
+
+
+def find_columns(answer: object, expected: Expected) -> list[Sequence[object]]:
+    """What lies where each output should be, one value a step. Raises AnswerError where something else lies there."""
+    return [_column(output.name, output.path, answer, len(expected.dates)) for output in expected.outputs.columns]
 
 
 def _column(name: str, path: str, answer: object, steps: int) -> Sequence[object]:

@@ -43,6 +43,11 @@ def compile_path(path: str) -> Search:
     return lambda document: _each(_follow(document, head), tail)
 
 
+def is_plain_path(path: str) -> bool:
+    """Whether it only follows names and places: then where a value lies does not depend on any value."""
+    return _plain_steps(path) is not None
+
+
 def explain_path(path: str, document: Any) -> str:
     """What is there instead: the first step that finds nothing with its neighbours, and the start of the document."""
     found, walked = document, ""

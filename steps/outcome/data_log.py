@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from batchcast.steps.outcome.ledger import SILENT, LedgerRow
+from batchcast.steps.outcome.ledger import SILENT, Ledger, LedgerRow
 
 _OF_A_SHARD = re.compile(r"\[sagemaker logs\]: (.*?\.(?:jsonl|json|csv|parquet)): (.*)")
 _HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")
@@ -49,14 +49,14 @@ def count_refused(requests: Iterable[FailedRequest]) -> int:
     return sum(_REFUSED.search(request.what) is not None for request in requests)
 
 
-def explain_rows(
-    rows: Iterable[LedgerRow], requests: Mapping[str, FailedRequest], records: Mapping[str, int]
-) -> list[LedgerRow]:
-    """The rows, those without an answer with what the log says of their shard in their detail.
+def explain_rows(ledger: Ledger, requests: Mapping[str, FailedRequest], records: Mapping[str, int]) -> None:
+    """Add what the log says of their shard to the detail of the rows without an answer.
 
     `records` is the number of records of a shard: of several the log does not say which one it was.
     """
-    return [_explained(row, requests, records) if row.reason in SILENT else row for row in rows]
+    for index, row in ledger.others.items():
+        if row.reason in SILENT:
+            ledger.others[index] = _explained(row, requests, records)
 
 
 def _explained(row: LedgerRow, requests: Mapping[str, FailedRequest], records: Mapping[str, int]) -> LedgerRow:

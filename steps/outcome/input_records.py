@@ -35,7 +35,7 @@ def retry_inputs(store: ObjectStore, runs_uri: str, run_id: str) -> list[str]:
 def write_retry_shards(
     store: ObjectStore,
     runs_uri: str,
-    rows: Sequence[LedgerRow],
+    rows: Mapping[int, LedgerRow],
     groups: Mapping[str, Sequence[int]],
     directory: Path,
     sent: SentRecords,

@@ -1,12 +1,16 @@
 """The ledger: one row an item, and what became of it. Every item is ok, quarantined, failed or missing."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.store.documents import parse_table
@@ -44,6 +48,7 @@ REASONS: Mapping[str, str] = {
 }
 """Why a record has no forecast, in the words of the report."""
 
+_ROWS_A_GROUP = 1 << 17
 Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 
 RETRYABLE = frozenset({"no_output", "short_output", "long_output", "spoiled_request", "unparsable", "answered_twice"})
@@ -114,23 +119,85 @@ _SCHEMA = pa.schema(
 )
 
 
-def tally(rows: Iterable[LedgerRow], expected: int) -> Tally:
-    """Count the rows. Raises AssertionError when they do not add up to the items of the manifest."""
-    counts = Counter(row.status for row in rows)
-    return Tally(
-        expected=expected,
-        ok=counts["ok"] + counts["carried"],
-        quarantined=counts["quarantined"],
-        failed=counts["failed"],
-        missing=counts["missing"],
-        carried=counts["carried"],
-    )
+class Ledger:
+    """A row an item in the order of records.parquet: by column those whose first answer is good, each other one in
+    `others`, by its row number."""
+
+    def __init__(self, records: pa.Table, run_id: str) -> None:
+        self.others: dict[int, LedgerRow] = {}
+        self.digests = np.zeros((len(records), hashlib.sha256().digest_size), np.uint8)
+        self._records = records.select(["item_id", "shard", "line", "position"])
+        self._run_id = run_id
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def odd(self) -> list[LedgerRow]:
+        """The rows of `others`, in order."""
+        return [self.others[index] for index in sorted(self.others)]
+
+    @property
+    def rows(self) -> list[LedgerRow]:
+        """All rows, one by one."""
+        return [LedgerRow(**row) for row in self.table().to_pylist()]
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Which items have a forecast of the model."""
+        found = np.ones(len(self), bool)
+        lost = [index for index, row in self.others.items() if row.status not in ("ok", "carried")]
+        found[lost] = False
+        return found
+
+    def table(self, some: slice = slice(None)) -> pa.Table:
+        """The rows as they are stored."""
+        start, stop, _ = some.indices(len(self))
+        part = self._records.slice(start, stop - start)
+        size = len(part)
+        texts = {"status": "ok", "reason": "", "detail": "", "run_id": self._run_id}
+        columns = {name: pa.array([text]).take(pa.array(np.zeros(size, np.int8))) for name, text in texts.items()}
+        columns |= {name: part[name].combine_chunks() for name in part.column_names}
+        columns["position"] = columns["position"].fill_null(0)
+        columns["round"] = pa.array(np.zeros(size, np.int32))
+        columns["answer_sha256"] = _hexadecimal(self.digests[start:stop])
+        places = sorted(index for index in self.others if start <= index < stop)
+        if places:
+            mask = np.zeros(size, bool)
+            mask[np.array(places) - start] = True
+            for field in _SCHEMA:
+                mine = pa.array([getattr(self.others[index], field.name) for index in places], field.type)
+                columns[field.name] = pc.replace_with_mask(columns[field.name], pa.array(mask), mine)
+        return pa.table(columns).select(_SCHEMA.names).cast(_SCHEMA)
+
+    def tally(self) -> Tally:
+        """Count the rows. Raises AssertionError when they do not add up to the items of the manifest."""
+        counts = Counter(row.status for row in self.others.values())
+        return Tally(
+            expected=len(self),
+            ok=len(self) - len(self.others) + counts["ok"] + counts["carried"],
+            quarantined=counts["quarantined"],
+            failed=counts["failed"],
+            missing=counts["missing"],
+            carried=counts["carried"],
+        )
 
 
-def write_ledger(rows: Sequence[LedgerRow], path: Path) -> None:
+def _hexadecimal(digests: npt.NDArray[np.uint8]) -> pa.Array:
+    size, width = digests.shape
+    offsets = pa.py_buffer(np.arange(0, size + 1, dtype=np.int32) * 2 * width)
+    return pa.Array.from_buffers(pa.string(), size, [None, offsets, pa.py_buffer(digests.tobytes().hex().encode())])
+
+
+def write_ledger(rows: Ledger | Sequence[LedgerRow], path: Path) -> None:
     """The rows as Parquet, in the order given."""
-    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(LedgerRow)}
-    pq.write_table(pa.table(columns, schema=_SCHEMA), path, compression="zstd")
+    if not isinstance(rows, Ledger):
+        table = pa.table({name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}, schema=_SCHEMA)
+        pq.write_table(table, path, compression="zstd")
+        return
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
+        for start in range(0, max(len(rows), 1), _ROWS_A_GROUP):
+            writer.write_table(rows.table(slice(start, start + _ROWS_A_GROUP)))
 
 
 def read_ledger(source: Path | bytes, *, where: str = "") -> list[LedgerRow]:

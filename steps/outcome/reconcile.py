@@ -1,19 +1,21 @@
 """Pair what a run expects with what came back. Pure: outputs are read through the function that is passed in."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from batchcast.steps.answers.shard_columns import ShardReader
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
-from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, SILENT, LedgerRow, Status, Tally, tally
+from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, SILENT, Ledger, LedgerRow, Status, Tally
 from batchcast.steps.outcome.shard_output import Reading, RecordFault, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
@@ -36,13 +38,13 @@ class CarriedAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """`rows` and `values` in the order of records.parquet; `values` is items x steps x columns, NaN where none.
+    """`ledger` and `values` in the order of records.parquet; `values` is items x steps x columns, NaN where none.
 
     `retry` holds the row numbers of the records that may be answered when sent once more, in the order in which they
     lie in the shards; none after the retry round. `silent` counts the records that certainly have no readable answer.
     """
 
-    rows: list[LedgerRow]
+    ledger: Ledger
     values: npt.NDArray[np.float64]
     retry: list[int]
     silent: int
@@ -50,25 +52,34 @@ class Reconciliation:
     mismatches: tuple[str, ...]
 
     @property
+    def rows(self) -> list[LedgerRow]:
+        """The ledger row by row."""
+        return self.ledger.rows
+
+    @property
     def tally(self) -> Tally:
         """The ledger in numbers."""
-        return tally(self.rows, len(self.values))
+        return self.ledger.tally()
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many items have no forecast for each reason."""
+        return Counter(row.reason for row in self.ledger.odd if row.reason)
 
     @property
     def retry_requests(self) -> int:
         """The requests that the retry round has sent."""
-        return len({(row.shard, row.line) for row in self.rows if row.round and row.status != "carried"})
+        return len({(row.shard, row.line) for row in self.ledger.odd if row.round and row.status != "carried"})
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Which items have a forecast of the model."""
-        return np.array([row.status in ("ok", "carried") for row in self.rows], dtype=bool)
+        return self.ledger.usable
 
     def findings(self, wrong: Iterable[str] = (), requests: Iterable[FailedRequest] | None = None) -> Findings:
         """What the decision is made on; `wrong` says what of the forecasts holds the run, and `requests` failed by the
         jobs' logs, None where these cannot be read."""
-        reasons = Counter(row.reason for row in self.rows if row.reason)
-        commonest = reasons.most_common(1)
+        odd, commonest = self.ledger.odd, self.reasons.most_common(1)
         main_reasons = [reason for reason, _ in commonest]
         failed = None if requests is None else list(requests)
         main = "".join(f"{REASONS[reason]} ({count} item{'s' * (count != 1)})" for reason, count in commonest)
@@ -77,20 +88,21 @@ class Reconciliation:
             shards=sum(self.shards.values()),
             shards_lost=sum(self.shards.get(status, 0) for status in _LOST),
             retryable=len(self.retry),
-            unreadable=_count_unreadable(self.rows, self.retry),
+            unreadable=_count_unreadable(self.ledger, self.retry),
             silent=self.silent,
             served=failed is None or bool(failed) or self.tally.ok > 0,
             refused=count_refused(failed or ()),
             mismatches=self.mismatches,
             wrong=tuple(wrong),
             main_reason=main,
-            misread=next((row.detail for row in self.rows if row.reason in MISREAD and row.reason in main_reasons), ""),
+            misread=next((row.detail for row in odd if row.reason in MISREAD and row.reason in main_reasons), ""),
         )
 
 
 def check_records(manifest: Manifest, records: pa.Table) -> None:
     """Raise DataError when manifest.json and records.parquet do not speak of the same run."""
-    found = Counter(shard for shard in records["shard"].to_pylist() if shard is not None)
+    counts = pc.value_counts(pc.drop_null(records["shard"]))
+    found = dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
     promised = {shard.name: shard.records for shard in manifest.shards}
     problems = [
         f"{name}: {found.get(name, 0)} records, {promised.get(name, 0)} by the manifest"
@@ -118,43 +130,46 @@ def reconcile(
 
     `retry_shards` is None before that round.
     """
-    rows = dict(_unsent(records, manifest.run_id))
-    readings: dict[int, Reading] = {}
+    ledger = Ledger(records, manifest.run_id)
+    values = np.full((len(records), len(expected.dates), len(expected.columns)), np.nan)
+    others, faults = ledger.others, dict[int, Reading]()
+    others.update(_unsent(records, manifest.run_id))
     for index, item_id in _carried(records):
         answer = carried[item_id]
-        readings[index] = answer.reading
-        rows[index] = _row(answer.row, answer.reading, "carried")
+        others[index] = _row(answer.row, answer.reading, "carried")
+        if isinstance(answer.reading, Usable):
+            values[index] = answer.reading.values
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []
     retry: list[int] = []
-    for shard, members in _members(records):
-        requests = [[item for _, item in line] for line in members]
-        whole = read_shard(shard, read_output(0, shard), requests, expected)
+    reader = ShardReader(expected)
+    for shard, indexes, requests in sent_requests(records):
+        whole = reader.read(shard, read_output(0, shard), requests)
         shards[whole.status] += 1
         mismatches.extend(whole.mismatches)
-        places = [(line, position, *item) for line, items in enumerate(members) for position, item in enumerate(items)]
-        for (line, position, index, item_id), reading in zip(places, whole.readings, strict=True):
-            readings[index] = reading
-            row = LedgerRow(
-                item_id=item_id, status="missing", run_id=manifest.run_id, shard=shard, line=line, position=position
-            )
-            rows[index] = _row(row, reading, "ok")
-            if _retryable(reading):
+        values[indexes], ledger.digests[indexes] = whole.values, whole.digests
+        for index, row, fault in _faulty(shard, indexes, requests, whole.faults):
+            others[index] = _row(replace(row, run_id=manifest.run_id), fault, "ok")
+            if fault.reason in RETRYABLE:
                 retry.append(index)
-    for shard, indexes in _sent_again(retry_shards or (), retry):
-        whole = read_shard(shard, read_output(1, shard), [[rows[index].item_id] for index in indexes], expected)
-        mismatches.extend(whole.mismatches)
-        for line, (index, second) in enumerate(zip(indexes, whole.readings, strict=True)):
-            readings[index] = reading = _after_retry(readings[index], second, len(indexes))
-            rows[index] = _row(replace(rows[index], round=1, shard=shard, line=line, position=0), reading, "ok")
+                faults[index] = fault
+    for shard, again in _sent_again(retry_shards or (), retry):
+        second = read_shard(shard, read_output(1, shard), [[others[index].item_id] for index in again], expected)
+        mismatches.extend(second.mismatches)
+        for line, (index, reading) in enumerate(zip(again, second.readings, strict=True)):
+            found = _after_retry(faults[index], reading, len(again))
+            others[index] = _row(replace(others[index], round=1, shard=shard, line=line, position=0), found, "ok")
+            if isinstance(found, Usable):
+                values[index] = found.values
     lost = sum(shards[status] for status in _LOST)
-    garbled = _count_unreadable(rows, retry)
     return Reconciliation(
-        rows=[rows[index] for index in range(records.num_rows)],
-        values=_values(readings, records.num_rows, expected),
+        ledger=ledger,
+        values=values,
         retry=retry if retry_shards is None else [],
         # A lost shard has one such record at least; the retry round tells which.
-        silent=lost + garbled if retry_shards is None else sum(row.reason in SILENT for row in rows.values()),
+        silent=lost + _count_unreadable(ledger, retry)
+        if retry_shards is None
+        else sum(row.reason in SILENT for row in others.values()),
         shards=shards,
         mismatches=tuple(mismatches),
     )
@@ -182,56 +197,63 @@ def _sent_again(retry_shards: Collection[str], retry: Sequence[int]) -> Iterator
             yield shard, list(retry[start : start + members[1]])
 
 
-def _count_unreadable(rows: Sequence[LedgerRow] | Mapping[int, LedgerRow], retry: Iterable[int]) -> int:
+def _count_unreadable(ledger: Ledger, retry: Iterable[int]) -> int:
     """The requests whose answer cannot be read: each holds one bad record at least, and perhaps only one."""
-    found = (rows[index] for index in retry)
+    found = (ledger.others[index] for index in retry)
     return len({(row.shard, row.line) for row in found if row.reason not in _ABSENT})
-
-
-def _retryable(reading: Reading) -> bool:
-    return isinstance(reading, RecordFault) and reading.reason in RETRYABLE
-
-
-def _values(readings: Mapping[int, Reading], items: int, expected: Expected) -> npt.NDArray[np.float64]:
-    values = np.full((items, len(expected.dates), len(expected.columns)), np.nan)
-    for index, reading in readings.items():
-        if isinstance(reading, Usable):
-            values[index] = reading.values
-    return values
 
 
 def _unsent(records: pa.Table, run_id: str) -> Iterator[tuple[int, LedgerRow]]:
     """The items that were quarantined before the transform."""
-    columns = (records[name].to_pylist() for name in ("item_id", "quarantine_reason", "quarantine_detail"))
-    for index, (item_id, reason, detail) in enumerate(zip(*columns, strict=True)):
-        if reason is not None:
-            yield (
-                index,
-                LedgerRow(item_id=item_id, status="quarantined", reason=reason, detail=detail or "", run_id=run_id),
-            )
+    mask = pc.is_valid(records["quarantine_reason"])
+    indexes = np.flatnonzero(mask.to_numpy()).tolist()
+    columns = (records[name].filter(mask).to_pylist() for name in ("item_id", "quarantine_reason", "quarantine_detail"))
+    for index, item_id, reason, detail in zip(indexes, *columns, strict=True):
+        yield (
+            index,
+            LedgerRow(item_id=item_id, status="quarantined", reason=reason, detail=detail or "", run_id=run_id),
+        )
 
 
 def _carried(records: pa.Table) -> Iterator[tuple[int, str]]:
-    columns = (records[name].to_pylist() for name in ("item_id", "carried"))
-    for index, (item_id, carried) in enumerate(zip(*columns, strict=True)):
-        if carried:
-            yield index, item_id
+    mask = records["carried"]
+    return zip(np.flatnonzero(mask.to_numpy()).tolist(), records["item_id"].filter(mask).to_pylist(), strict=True)
 
 
-def _members(records: pa.Table) -> Iterator[tuple[str, list[list[tuple[int, str]]]]]:
-    """Each shard with the row number and the item of every record, request by request."""
-    shards: defaultdict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
-    columns = (records[name].to_pylist() for name in ("item_id", "shard", "line", "position"))
-    for index, (item_id, shard, line, position) in enumerate(zip(*columns, strict=True)):
-        if shard is not None:
-            shards[shard].append((line, position or 0, index, item_id))
-    for shard in sorted(shards):
-        members = sorted(shards[shard])
-        yield shard, [[(index, item) for _, _, index, item in line] for _, line in groupby(members, _line)]
+def sent_requests(records: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64], list[list[str]]]]:
+    """Each shard with the row numbers of its records, in input order, and their items, request by request."""
+    shards = records["shard"].combine_chunks().dictionary_encode()
+    names = shards.dictionary.to_pylist()
+    rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))
+    sent = np.flatnonzero(shards.is_valid())
+    code = rank[shards.indices.drop_null().to_numpy()]
+    lines, positions = (_integers(records[name])[sent] for name in ("line", "position"))
+    order = np.lexsort((positions, lines, code))
+    sent, lines, code = sent[order], lines[order], code[order]
+    bounds = np.searchsorted(code, np.arange(len(names) + 1)).tolist()
+    for name, (start, stop) in zip(sorted(names), pairwise(bounds), strict=True):
+        indexes = sent[start:stop]
+        items = records["item_id"].take(pa.array(indexes)).to_pylist()
+        begins = [0, *(np.flatnonzero(np.diff(lines[start:stop])) + 1).tolist(), len(items)]
+        yield name, indexes, [items[begin:end] for begin, end in pairwise(begins)]
 
 
-def _line(member: tuple[int, int, int, str]) -> int:
-    return member[0]
+def _faulty(
+    shard: str, indexes: npt.NDArray[np.int64], requests: Sequence[Sequence[str]], faults: Mapping[int, RecordFault]
+) -> Iterator[tuple[int, LedgerRow, RecordFault]]:
+    """The row number of each record without a good answer, and where it lies."""
+    if not faults:
+        return
+    places = [(line, *item) for line, items in enumerate(requests) for item in enumerate(items)]
+    for place in sorted(faults):
+        line, position, item = places[place]
+        row = LedgerRow(item_id=item, status="missing", run_id="", shard=shard, line=line, position=position)
+        yield int(indexes[place]), row, faults[place]
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
+    return filled
 
 
 def _row(row: LedgerRow, reading: Reading, good: Status) -> LedgerRow:

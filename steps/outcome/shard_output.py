@@ -83,7 +83,7 @@ def read_documents(data: bytes, request: Request) -> list[Document]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         text = line.strip()
         if text:
-            documents.extend(_documents_of_line(text, number, enveloped=request.enveloped))
+            documents.extend(documents_of_line(text, number, enveloped=request.enveloped))
     return documents
 
 
@@ -100,7 +100,7 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     mismatches: list[str] = []
     for document, owner in zip(documents, _owners(documents, requests, expected.request), strict=True):
         where = f"{name}.out line {document.line}"
-        found = _read_request(document, requests[owner] if owner is not None else (), where, expected)
+        found = read_request(document, requests[owner] if owner is not None else (), where, expected)
         mismatches += [
             one.detail for one in found.values() if isinstance(one, RecordFault) and one.reason == "wrong_id"
         ]
@@ -166,7 +166,7 @@ def _owners_by_id(documents: Sequence[Document], requests: Sequence[Sequence[str
     return owners
 
 
-def _read_request(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
+def read_request(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
     """What a document holds for each of the items of a request; under "" what is no item's here."""
     if document.problem:
         return _all(
@@ -221,7 +221,8 @@ def _whole(data: bytes, request: Request) -> Document:
         return Document(line=1, sha256=digest, problem=f"not {request.accept}: {error}")
 
 
-def _documents_of_line(text: bytes, number: int, *, enveloped: bool) -> list[Document]:
+def documents_of_line(text: bytes, number: int, *, enveloped: bool) -> list[Document]:
+    """Those of one line that is not blank: one, or several that follow each other."""
     digest = hashlib.sha256(text).hexdigest()
     try:
         values = _json_values(text.decode("utf-8"))
