@@ -295,7 +295,8 @@ def _said(output: Path) -> str:
     bad = ledger.filter(pc.not_equal(ledger["reason"], ""))
     told = hashlib.sha256(json.dumps(bad.to_pylist()).encode()).hexdigest()[:12]
     counts = report["counts"]
-    return f"{report['outcome']}, {counts['ok']:,} ok of {counts['expected']:,}, published {digest}, {bad.num_rows:,} bad records {told}"
+    found = f"{report['outcome']}, {counts['ok']:,} ok of {counts['expected']:,}, published {digest}"
+    return f"{found}, {bad.num_rows:,} bad records {told}"
 
 
 def _median(runs: Sequence[Measured], column: str) -> float:

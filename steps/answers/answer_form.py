@@ -18,8 +18,8 @@ from batchcast.steps.answers.line_form import (
     Mask,
     Positions,
     find_slots,
+    json_numbers,
     marked,
-    numbers,
     plain_texts,
 )
 from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, find_columns, split_answers
@@ -91,7 +91,7 @@ class AnswerForm:
         texts = cells.take(pa.array((first + np.flatnonzero(is_text)).ravel()))
         tokens = cells.take(pa.array((first + np.flatnonzero(~is_text)).ravel()))
         good = plain_texts(texts).reshape(len(places), -1).all(axis=1) & _decodes(lines.some(places))
-        found, are_numbers = numbers(tokens)
+        found, are_numbers = json_numbers(tokens)
         good &= are_numbers.reshape(len(places), -1).all(axis=1)
         of_number = np.cumsum(~is_text) - 1
         values = found.reshape(len(places), -1)[:, of_number[self.values]]

@@ -108,7 +108,7 @@ class LineForm:
     def match(self, lines: Lines) -> tuple[Positions, pa.Array]:
         """Which lines may be of this form, and the texts of their slots, line by line, as `large_string`.
 
-        What stands around the slots is as in the form; what stands in them is for `numbers` and `plain_texts` to say.
+        What stands around the slots is as in the form; `json_numbers` and `plain_texts` tell what stands in them.
         """
         mine, before, starts, ends, literal = self._layout
         codes = np.frombuffer(lines.data, np.uint8)
@@ -157,9 +157,9 @@ def find_slots(text: bytes) -> list[Slot]:
     ]
 
 
-def numbers(tokens: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
+def json_numbers(tokens: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
     """The tokens as numbers, and which are numbers as JSON writes them; any other is anything."""
-    good = _json_numbers(tokens)
+    good = _follow_grammar(tokens)
     if not good.all():
         tokens = pa.array(np.where(good, tokens.to_numpy(zero_copy_only=False), "0"), tokens.type)
     try:
@@ -172,7 +172,7 @@ def numbers(tokens: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
         return np.array(values), good
 
 
-def _json_numbers(tokens: pa.Array) -> Mask:
+def _follow_grammar(tokens: pa.Array) -> Mask:
     """False where a token is none. What is left to the cast is no number to it where JSON has none."""
     offsets, codes = _buffers(tokens)
     begin, end = offsets[:-1], offsets[1:]

@@ -26,7 +26,7 @@ from batchcast.steps.outcome.shard_output import (
     ShardStatus,
     Usable,
     documents_of_line,
-    read_request,
+    read_document,
     read_shard,
 )
 
@@ -47,7 +47,7 @@ class ShardColumns:
     mismatches: tuple[str, ...] = ()
 
 
-class ShardReader:
+class ColumnReader:
     """Reads the shards of a run, and remembers the forms of their lines; `alike` are the lines read by these so far."""
 
     def __init__(self, expected: Expected) -> None:
@@ -97,7 +97,7 @@ class ShardReader:
         if len(documents) != 1 or documents[0].problem or line >= len(requests):
             return None
         items = documents[0].item_ids or requests[line]
-        if not all(isinstance(one, Usable) for one in read_request(documents[0], items, "", self._expected).values()):
+        if not all(isinstance(one, Usable) for one in read_document(documents[0], items, "", self._expected).values()):
             return None
         form = AnswerForm.of(_text(lines, line), len(items), self._expected)
         if form is None:
@@ -141,7 +141,7 @@ class ShardReader:
             for number, document in enumerate(others[line], int(owners[line])):
                 garbled |= bool(document.problem)
                 where = f"{name}.out line {document.line}"
-                read = read_request(document, requests[number], where, self._expected)
+                read = read_document(document, requests[number], where, self._expected)
                 for place, reading in enumerate(read.values(), int(first[number])):
                     _put(reading, place, values, digests, faults)
                     if isinstance(reading, RecordFault) and reading.reason == "wrong_id":

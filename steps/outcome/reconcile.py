@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.shard_columns import ShardReader
+from batchcast.steps.answers.shard_columns import ColumnReader
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
@@ -142,7 +142,7 @@ def reconcile(
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []
     retry: list[int] = []
-    reader = ShardReader(expected)
+    reader = ColumnReader(expected)
     for shard, indexes, requests in sent_requests(records):
         whole = reader.read(shard, read_output(0, shard), requests)
         shards[whole.status] += 1

@@ -100,7 +100,7 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     mismatches: list[str] = []
     for document, owner in zip(documents, _owners(documents, requests, expected.request), strict=True):
         where = f"{name}.out line {document.line}"
-        found = read_request(document, requests[owner] if owner is not None else (), where, expected)
+        found = read_document(document, requests[owner] if owner is not None else (), where, expected)
         mismatches += [
             one.detail for one in found.values() if isinstance(one, RecordFault) and one.reason == "wrong_id"
         ]
@@ -166,7 +166,7 @@ def _owners_by_id(documents: Sequence[Document], requests: Sequence[Sequence[str
     return owners
 
 
-def read_request(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
+def read_document(document: Document, item_ids: Sequence[str], where: str, expected: Expected) -> dict[str, Reading]:
     """What a document holds for each of the items of a request; under "" what is no item's here."""
     if document.problem:
         return _all(

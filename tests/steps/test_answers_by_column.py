@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchcast.steps.answers.line_form import LineForm, find_slots, numbers
-from batchcast.steps.answers.shard_columns import ShardReader
+from batchcast.steps.answers.line_form import LineForm, find_slots, json_numbers
+from batchcast.steps.answers.shard_columns import ColumnReader
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
@@ -84,7 +84,7 @@ def assert_same(lines: list[str], requests: list[list[str]], told: Expected, lea
     """By columns as one by one; `least` lines at least are of a known form."""
     data = "\n".join(lines).encode(errors="surrogateescape")
     one_by_one = read_shard("part", data, requests, told)
-    reader = ShardReader(told)
+    reader = ColumnReader(told)
     for _ in range(2):  # The second time the forms are known.
         columns = reader.read("part", data, requests)
         assert (columns.status, columns.mismatches) == (one_by_one.status, one_by_one.mismatches)
@@ -169,7 +169,7 @@ def test_numbers_are_those_of_json() -> None:
     texts = ["".join(dice.choices(pieces, k=dice.randint(0, 4))) for _ in range(3_000)]
     grammar = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
     for group in ([text for text in texts if grammar.fullmatch(text)], texts, *[[text] for text in texts[:500]]):
-        values, good = numbers(pa.array(group, pa.large_string()))
+        values, good = json_numbers(pa.array(group, pa.large_string()))
         for text, value, fine in zip(group, values.tolist(), good.tolist(), strict=True):
             if text == "-0":
                 assert not fine  # It is a whole number, 0.0 and not -0.0.
