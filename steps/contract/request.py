@@ -189,3 +189,8 @@ def _check_columns(request: Request, table: TomlTable, series: Series) -> None:
             ) and column in series.targets:
                 remedy = "Leave it out: what is forecast is not known in the future."
                 table.problem(f"the target {column!r} cannot be read from the future.", remedy)
+    later = {name for part in request.row_lists if part.period != "history" for name in part.sources}
+    later -= {*series.item_id, *series.static, *series.targets, series.timestamp}
+    if series.future and request.series and later != {*series.future}:
+        what = f"future = {list(series.future)}, and $future or $both name {', '.join(sorted(later)) or 'none'}."
+        table.problem(what, "Declare in future what they name beside the timestamp, or leave future out.")

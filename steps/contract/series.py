@@ -22,7 +22,8 @@ Nulls = Literal["null", "quarantine", "zero", "nan", "drop"]
 class Series:
     """How to read the Parquet history: which columns name an item, its moments and what is forecast.
 
-    `static` columns are the same in all rows of an item, and stand in a table of their own.
+    `static` columns are the same in all rows of an item, and stand in a table of their own; so do the `future` ones,
+    whose values are known for the steps after the run date.
 
     `timestamp_format` None writes the timestamp as its type has it: a date as 2026-01-31, a timestamp as
     2026-01-31T00:00:00; else it is "date", "timestamp", "epoch_ms" or a text for strftime. `nulls` says how a missing
@@ -37,6 +38,7 @@ class Series:
     timestamp: str
     targets: tuple[str, ...]
     static: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
     frequency: Frequency | None = None
     season: int | None = None
     timezone: str | None = None
@@ -57,6 +59,7 @@ def read_series(table: TomlTable) -> Series:
         timestamp=table.text("timestamp"),
         targets=table.texts("targets"),
         static=table.texts("static") if "static" in table else (),
+        future=table.texts("future") if "future" in table else (),
         frequency=_frequency(table),
         season=_steps(table, "season"),
         timezone=_timezone(table),
@@ -70,10 +73,11 @@ def read_series(table: TomlTable) -> Series:
         run_date_share=_share(table),
         timestamp_format=_timestamp_format(table),
     )
-    columns = [*history.item_id, history.timestamp, *history.targets, *history.static]
+    columns = [*history.item_id, history.timestamp, *history.targets, *history.static, *history.future]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
         table.problem(
-            f"column {column!r} is named twice.", "Name a column as an id, as the timestamp, as a target or as static."
+            f"column {column!r} is named twice.",
+            "Name a column as an id, as the timestamp, as a target, as static or as future.",
         )
     for column in sorted({*history.targets} & {*PUBLISHED_COLUMNS}):
         what = f"the target {column!r} has the name of another column of the published forecasts."

@@ -15,7 +15,14 @@ import pyarrow.parquet as pq
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import EMPTY_TYPE, common_type, role_problem, value_type
-from batchcast.steps.history.folders import find_files, other_format, read_path_values, same_value, table_format
+from batchcast.steps.history.folders import (
+    FUTURE_FOLDER,
+    find_files,
+    other_format,
+    read_path_values,
+    same_value,
+    table_format,
+)
 from batchcast.steps.reading_note import reading
 
 _UNIT_ROWS = 1 << 20
@@ -26,7 +33,8 @@ _INSTANT_REMEDY = 'Declare timezone in [series], "UTC" or as "Europe/Berlin", or
 class HistoryFile:
     """One Parquet file: rows a row group, values from its path, and those of columns that the file has too.
 
-    `instants` are the INT96 columns; where `timezone` is given, they and zoned timestamps are read in it.
+    `instants` are the INT96 columns; where `timezone` is given, they and zoned timestamps are read in it. A `future`
+    file has rows of the steps after the run date only, and no value of what they are not known to be.
     """
 
     path: Path
@@ -36,6 +44,7 @@ class HistoryFile:
     repeated_values: Mapping[str, str | None]
     instants: frozenset[str] = frozenset()
     timezone: str | None = None
+    future: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +92,18 @@ def open_history(directory: Path, contract: ModelContract) -> ParquetHistory:
     files: list[HistoryFile] = []
     types: dict[str, tuple[pa.DataType, str]] = {}
     problems: list[Problem] = []
-    for path in find_files(directory):
-        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract)
+    future = find_files(directory / FUTURE_FOLDER) if contract.series.future else []
+    for path in [*find_files(directory), *future]:
+        file, stored = _open_file(path, path.relative_to(directory).as_posix(), contract, future=path in future)
         files.append(file)
         for column, role in roles.items():
-            problem = _add_type(column, role, file, stored, types)
-            if problem:
-                problems.append(problem)
-    if not files:
+            if file.path_values.get(column, "") is not None or not file.future:
+                problem = _add_type(column, role, file, stored, types)
+                problems += [problem] if problem else []
+    if contract.series.future and not future:
+        what = f"there is no Parquet file, and future = {list(contract.series.future)} needs one."
+        raise DataError(Problem("no_future", what, FUTURE_FOLDER, "Put the known rows there."))
+    if len(files) == len(future):
         remedy = "Check HistoryUri."
         raise DataError(Problem("no_history", "there is no Parquet file.", str(directory), remedy))
     if problems:
@@ -186,7 +199,9 @@ def _roles(contract: ModelContract) -> dict[str, str]:
     return roles | dict.fromkeys(history.item_id, "id") | {history.timestamp: "date"}
 
 
-def _open_file(path: Path, name: str, contract: ModelContract) -> tuple[HistoryFile, pa.Schema]:
+def _open_file(
+    path: Path, name: str, contract: ModelContract, *, future: bool = False
+) -> tuple[HistoryFile, pa.Schema]:
     with reading(name):
         try:
             parquet = _open_parquet(path)
@@ -205,6 +220,14 @@ def _open_file(path: Path, name: str, contract: ModelContract) -> tuple[HistoryF
         raise DataError(Problem("not_plain_parquet", what, name, "Export the table as plain Parquet files."))
     values = read_path_values(name)
     used = {*_roles(contract)} & {*values} & {*stored.names}
+    series = contract.series
+    if future:
+        told = sorted({*series.targets} & {*stored.names, *values})
+        if told:
+            what = f"has the target {told[0]!r}: what is forecast is not known in the future."
+            raise DataError(Problem("future_target", what, name, "Leave the column out there."))
+        known = {*series.item_id, series.timestamp, *series.future}
+        values |= dict.fromkeys(column for column in contract.value_columns if column not in known)
     return HistoryFile(
         path=path,
         name=name,
@@ -212,7 +235,8 @@ def _open_file(path: Path, name: str, contract: ModelContract) -> tuple[HistoryF
         path_values={key: value for key, value in values.items() if key not in stored.names},
         repeated_values={key: values[key] for key in used},
         instants=instants,
-        timezone=contract.series.timezone,
+        timezone=series.timezone,
+        future=future,
     ), stored
 
 

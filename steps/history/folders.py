@@ -16,6 +16,8 @@ from batchcast.steps.errors import ConfigError, DataError, Problem
 
 STATIC_FILE = "_items.parquet"
 """The table of what is the same in all rows of an item."""
+FUTURE_FOLDER = "_future"
+"""The folder in the history's with what is known of the steps after the run date."""
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _PARTS = {
     "_delta_log": "is a Delta table, whose files also hold deleted rows.",
@@ -60,7 +62,7 @@ def history_folder(history: str, folder: Path) -> Path:
         what, remedy = other_format(path)
         raise ConfigError(Problem("history", f"{what}.", history, remedy))
     folder.mkdir(parents=True, exist_ok=True)
-    for file in (path, path.with_name(STATIC_FILE)):
+    for file in (path, path.with_name(STATIC_FILE), path.with_name(FUTURE_FOLDER)):
         link = folder / file.name
         if link.is_symlink() and link.resolve() == file and file.exists():
             continue

@@ -96,8 +96,9 @@ def survey_items(
             dateless, last = _grown(dateless, len(numbering.names), 0), _grown(last, len(numbering.names), _NEVER.min)
             named = numbers >= 0
             dateless += np.bincount(numbers[named & ~dated], minlength=len(dateless))
-            np.maximum.at(last, numbers[named & measured], keys[named & measured])
-            moments.add(keys, dated, measured)
+            if not unit.file.future:
+                np.maximum.at(last, numbers[named & measured], keys[named & measured])
+                moments.add(keys, dated, measured)
             nameless += int(np.count_nonzero(~named))
             codes.append(numbers)
             advance(table.num_rows)
@@ -125,8 +126,8 @@ def count_rows(
             done += table.num_rows
             keys, dated = date_keys(table.column(0))
             dated &= numbers >= 0
-            past = dated & (keys < axis.history_end)
-            later = dated & ~past & (keys < axis.future_end)
+            later = dated & (keys >= axis.history_end) & (keys < axis.future_end)
+            past = dated & (keys < axis.history_end) & (not unit.file.future)
             for row, rows in enumerate((past, later)):
                 sums[row] += np.bincount(numbers[rows], minlength=items)
             np.minimum.at(first, numbers[past], keys[past])

@@ -148,7 +148,10 @@ def _placed(
         numbers = codes[done : done + table.num_rows]
         done += table.num_rows
         keys, dated = date_keys(table.column(0))
-        kept = np.flatnonzero((positions[numbers] >= 0) & dated & (keys < partition.axis.future_end))
+        inside = dated & (keys < partition.axis.future_end)
+        if unit.file.future:
+            inside &= keys >= partition.axis.history_end
+        kept = np.flatnonzero((positions[numbers] >= 0) & inside)
         buckets = bucket_of[numbers[kept]]
         order = np.argsort(buckets, kind="stable")
         kept = kept[order]

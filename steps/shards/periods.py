@@ -20,6 +20,39 @@ _GROUP = "\0group"
 Numbers = npt.NDArray[np.int64]
 
 
+def join_future(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
+    """The chunk with the rows that the history and the table of known future values have of a later moment as one.
+
+    Rows that say different things of it stay as they are: several rows a moment spoil their record.
+    """
+    same = (np.diff(chunk.keys) == 0) & (np.diff(chunk.records) == 0) & (chunk.keys[1:] >= axis.history_end)
+    if not series.future or not same.any():
+        return chunk
+    first = np.append(True, ~same)
+    columns = _told(chunk, first)
+    group = pa.array(np.cumsum(first) - 1)
+    for name, column in chunk.columns.items():
+        other = np.asarray(pc.not_equal(column, columns[name].take(group)).fill_null(False))
+        first |= np.isin(np.asarray(group), np.asarray(group)[other])
+    return _regrouped(chunk, first, chunk.keys[first], _told(chunk, first))
+
+
+def _told(chunk: Chunk, first: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Every column's last value that is not null in the rows from each of the first ones to the next."""
+    rows, starts = np.arange(len(first)), np.flatnonzero(first)
+    found = {
+        name: np.maximum.reduceat(np.where(np.asarray(column.is_valid()), rows, -1), starts)
+        for name, column in chunk.columns.items()
+    }
+    return {name: chunk.columns[name].take(pa.array(at, mask=at < 0)) for name, at in found.items()}
+
+
+def _regrouped(chunk: Chunk, first: npt.NDArray[np.bool_], keys: Numbers, columns: dict[str, pa.Array]) -> Chunk:
+    """The chunk with a row from each of the first ones to the next."""
+    starts = np.concatenate([[0], np.cumsum(first)])[chunk.starts]
+    return Chunk(places=chunk.places, starts=starts, records=chunk.records[first], keys=keys, columns=columns)
+
+
 def merge_rows(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
     """The chunk with the rows of each step put together: targets by `aggregate`, other columns by their last value.
 
@@ -40,13 +73,7 @@ def merge_rows(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
         else column.take(pa.array(last))
         for name, column in chunk.columns.items()
     }
-    return Chunk(
-        places=chunk.places,
-        starts=np.concatenate([[0], np.cumsum(first)])[chunk.starts],
-        records=chunk.records[first],
-        keys=keys,
-        columns=columns,
-    )
+    return _regrouped(chunk, first, keys, columns)
 
 
 def newest_steps(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:

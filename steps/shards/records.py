@@ -18,7 +18,7 @@ from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.baseline import SeasonalNaive, seasonal_naive
 from batchcast.steps.shards.chunk import Chunk, sorted_chunks
 from batchcast.steps.shards.manifest import Shard
-from batchcast.steps.shards.periods import fill_steps, find_gaps, merge_rows, newest_steps
+from batchcast.steps.shards.periods import fill_steps, find_gaps, join_future, merge_rows, newest_steps
 from batchcast.steps.shards.plan import shard_name
 from batchcast.steps.shards.quarantine import Quarantine, find_quarantined, too_large
 from batchcast.steps.shards.render import RecordRenderer
@@ -101,6 +101,7 @@ class RecordWriter:
         """Those that can be sent; the others go to `built`."""
         advance(len(chunk.keys))
         series = self.contract.series
+        chunk = join_future(chunk, series, self.axis)
         chunk = newest_steps(merge_rows(chunk, series, self.axis), series, self.axis)
         found = {**find_gaps(chunk, series, self.axis)}
         # A row that is wrong says more than the gap it leaves.
