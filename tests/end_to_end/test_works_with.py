@@ -190,6 +190,15 @@ CASES: dict[str, Case] = {
         ),
     ),
     "a strict server": Case(family="strict", contract=contract(json_body(STRICT), 'sales = "result.points"\n')),
+    "lists of lists": Case(
+        family="lists_of_lists",
+        contract=contract(
+            json_body("[[$target_time_series], [$both($promo)]]"),
+            'sales = "[0][0]"\nsales_p10 = { path = "[1][0]", quantile = 0.1 }\n'
+            'sales_p90 = { path = "[1][2]", quantile = 0.9 }\n',
+        ),
+        columns={"sales": 1.0, **QUANTILES},
+    ),
     "one number an item": Case(
         family="one_number",
         steps=1,
@@ -200,6 +209,16 @@ CASES: dict[str, Case] = {
         contract=contract(json_body('{"values": $target_time_series}'), 'sales = "[h1, h2, h3, h4, h5, h6]"\n'),
     ),
 }
+
+
+REAL_SERVERS = {"GluonTS's shell", "MLflow, a real `mlflow models serve`"}
+"""What tests/conformance/test_forecasting_libraries.py runs."""
+
+
+def test_each_row_of_the_readme_is_a_case() -> None:
+    table = (TESTS.parent / "README.md").read_text().split("## Works with")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][1:]
+    assert sorted(rows) == sorted({*CASES} | REAL_SERVERS)
 
 
 def write_history(folder: Path) -> pd.DataFrame:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from emulators.containers.forecast import RefusedError, Reply, Trained, expect, mean_forecast, numbers
+from emulators.containers.forecast import (
+    QUANTILES,
+    RefusedError,
+    Reply,
+    Trained,
+    expect,
+    mean_forecast,
+    numbers,
+    quantile_forecasts,
+)
 
-__all__ = ["kserve", "named_steps", "one_number", "strict", "tf_columns", "tf_rows", "torchserve"]
+__all__ = ["kserve", "lists_of_lists", "named_steps", "one_number", "strict", "tf_columns", "tf_rows", "torchserve"]
 
 
 def tf_rows(body: bytes, content_type: str, trained: Trained) -> Reply:
@@ -60,6 +69,18 @@ def strict(body: bytes, content_type: str, trained: Trained) -> Reply:
     if not isinstance(steps, int):
         raise RefusedError("horizon is not a whole number", 422)
     return _answer({"result": {"points": mean_forecast(numbers(series["values"], "values"), steps)}})
+
+
+def lists_of_lists(body: bytes, content_type: str, trained: Trained) -> Reply:
+    """No name anywhere: the values, and a feature of history and horizon, each in a list; a list a level comes back."""
+    request = _json(body, content_type)
+    if not isinstance(request, list) or len(request) != 2:
+        raise RefusedError("the body is not a list of two lists")
+    (target,), (feature,) = request
+    values = numbers(target, "target")
+    numbers(feature, "feature", length=len(values) + trained.steps)
+    found = quantile_forecasts(values, trained.steps)
+    return _answer([[mean_forecast(values, trained.steps)], [found[level] for level in QUANTILES]])
 
 
 def one_number(body: bytes, content_type: str, trained: Trained) -> Reply:
