@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scripted_model import Reply
 from transform_case import TransformCase
 
-from batchcast.engine.transform.data.data_processing import dump_row, load_row
+from batchcast.engine.transform.data.data_processing import ProcessingError, data_processing, dump_row, load_row
 from batchcast.engine.transform.data.json_path import PathError, dump_json, load_json, load_members, parse_json_path
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
@@ -316,3 +316,54 @@ def test_hostile_texts_are_the_same_for_some_members(text: bytes) -> None:
             load_members(text, ["a"])
     else:
         assert load_members(text, ["a"]) == {"a": whole["a"]}
+
+
+def _as_parsed_whole(record: bytes, answer: bytes, read: str, written: str) -> tuple[bytes, bytes] | None:
+    """What is sent and what comes out where every text is built as a whole; None where one is refused."""
+    try:
+        whole = load_json(record)
+        sent = dump_json(parse_json_path(read).apply(whole))
+        answered = load_json(answer)
+        joined = whole if isinstance(whole, dict) else {"SageMakerInput": whole}
+        return sent, dump_json(parse_json_path(written).apply({**joined, "SageMakerOutput": answered}))
+    except ValueError:
+        return None
+
+
+NUMBERS = st.lists(st.integers(-9, 9) | st.floats(allow_nan=False, width=16) | st.none(), max_size=4)
+VALUES = JSON_VALUES | NUMBERS | st.lists(NUMBERS, max_size=3) | st.fixed_dictionaries({"x": NUMBERS, "a": JSON_VALUES})
+
+
+@given(
+    record=st.builds(
+        lambda members, indent, end: json.dumps(members, indent=indent) + end,
+        st.dictionaries(st.sampled_from(["a", "id", "SageMakerOutput", "\u00e9"]), VALUES) | VALUES,
+        st.sampled_from([None, 1]),
+        st.sampled_from(["", "", " ", "]", ",", "NaN"]),
+    )
+    | st.builds('{{"id": 1, "a": {}}}'.format, TEXTS),
+    answer=VALUES.map(json.dumps) | TEXTS,
+    read=st.sampled_from(["$", "$.a", "$['a','id']", "$.a[0]", "$.a.*", "$.a.x", "$[0]", "$.*"]),
+    written=st.sampled_from(["$", "$['id','SageMakerOutput']", "$.SageMakerOutput", "$.a[0]", "$.id[-1:]", "$.*"]),
+)
+@settings(max_examples=1500, deadline=None)
+def test_a_join_refuses_and_gives_what_it_would_if_every_record_were_built(
+    record: str, answer: str, read: str, written: str
+) -> None:
+    request = {
+        "TransformInput": {"ContentType": "application/json"},
+        "DataProcessing": {"InputFilter": read, "OutputFilter": written, "JoinSource": "Input"},
+    }
+    processing = data_processing(request)
+    assert processing is not None
+    made: tuple[bytes, bytes] | None
+    try:
+        text = record.encode()
+        sent, kept = processing.filter_input(text) if processing.filters_input else (text, text)
+        made = sent, *processing.finish([kept], answer.encode(), one_document=True)
+    except ProcessingError:
+        made = None
+    expected = _as_parsed_whole(record.encode(), answer.encode(), read, written)
+    if made is not None and expected is not None and read == "$":
+        expected = record.encode(), expected[1]
+    assert made == expected

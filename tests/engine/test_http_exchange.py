@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
 
 import pytest
 from hypothesis import given, settings
@@ -74,6 +77,71 @@ def answering(*pieces: bytes, pause: float = 0.0) -> Talk:
 def test_answers_of_every_framing(pieces: list[bytes], answer: Answer) -> None:
     with raw_server(answering(*pieces, pause=0.002)) as connection:
         assert connection.post("/", b"body", {}, timeout=5) == answer
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[tuple[Connection, list[bytes]]]:
+    """A connection to a server that ends each of its own with the pieces in the list."""
+    pieces: list[bytes] = []
+
+    def talk(accepted: socket.socket) -> None:
+        accepted.recv(1 << 20)
+        with contextlib.suppress(OSError):  # the client may have seen enough
+            for piece in tuple(pieces):
+                accepted.sendall(piece)
+                time.sleep(0.0005)
+            accepted.shutdown(socket.SHUT_WR)
+
+    with raw_server(talk) as connection:
+        yield connection, pieces
+
+
+class _AsSocket:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+HEADERS = st.sampled_from(
+    [
+        b"Content-Length: 3", b"content-length:0", b"Content-Length: 70000", b"Content-Length: 3 ",
+        b"Content-Length : 3", b"Content-Length: -3", b"Transfer-Encoding: chunked", b"Connection: keep-alive",
+        b"Connection: close", b"Connection: Keep-Alive, close", b"X-Content-Length: 9", b"X: y\r\n Content-Length: 2",
+        b"Server: \xe9",
+    ]
+)  # fmt: skip
+
+
+@given(
+    status=st.sampled_from(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.1 503 ", b"HTTP/1.1 204 X", b"HTTP/1.1 200", b"HTTP/1.0 200 OK"]
+    ),
+    headers=st.lists(HEADERS, max_size=3),
+    body=st.sampled_from([b"", b"abc", b"abcd", b"3\r\nabc\r\n0\r\n\r\n", b"long"]),
+    cut=st.integers(0, 200),
+)
+@settings(max_examples=200, deadline=None)
+def test_every_answer_is_read_as_http_client_reads_it(
+    told: tuple[Connection, list[bytes]], status: bytes, headers: list[bytes], body: bytes, cut: int
+) -> None:
+    whole = b"\r\n".join([status, *headers, b"", b"x" * 70_000 if body == b"long" else body])
+    connection, pieces = told
+    connection.close()
+    pieces[:] = [whole[:cut], whole[cut:]]
+    expected: Answer | None
+    try:
+        response = HTTPResponse(_AsSocket(whole))  # type: ignore[arg-type]
+        response.begin()
+        expected = Answer(response.status, response.read())
+    except (HTTPException, ValueError):
+        expected = None
+    try:
+        answer: Answer | None = connection.post("/", b"body", {}, timeout=5)
+    except NoAnswerError:
+        answer = None
+    assert answer == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from batchcast.engine.transform.data.json_path import (
     JsonPath,
     PathError,
     dump_json,
-    load_json,
     load_members,
     parse_json_path,
 )
@@ -49,20 +48,22 @@ class DataProcessing:
     def filters_input(self) -> bool:
         return not self.input_filter.selects_all
 
-    def filter_input(self, record: bytes) -> bytes:
-        """The part of one record that is sent. Raises ProcessingError."""
-        if not self.filters_input:
-            return record
-        try:
-            return self._dump(
-                self.input_filter.apply(self._load(record, of_input=True, members=self.input_filter.members))
-            )
-        except PathError as error:
-            raise ProcessingError(f"InputFilter {self.input_filter.text}: {error}", by_algorithm=False) from error
+    def filter_input(self, record: bytes) -> tuple[bytes, Any]:
+        """The part of one record that is sent, and what `finish` takes as the record. Raises ProcessingError."""
+        wanted, kept = self.input_filter.members, self.output_filter.members
+        if not self.join or wanted is None or kept is None:
+            return self._dump(self._select(self.input_filter, self._load_input(record, self.input_filter))), record
+        # Read once for both filters.
+        document = self._load_input(record, self.input_filter, self.output_filter)
+        sent = self._dump(self._select(self.input_filter, document))
+        if isinstance(document, dict):
+            return sent, {name: document[name] for name in kept if name in document}
+        return sent, record
 
-    def finish(self, records: Sequence[bytes], answer: bytes, *, one_document: bool) -> list[bytes]:
+    def finish(self, records: Sequence[Any], answer: bytes, *, one_document: bool) -> list[bytes]:
         """The joined and filtered records of one answer; a record a line, unless the answer is one document.
 
+        A record is its bytes, or what `filter_input` kept of it.
         Raises ProcessingError, also when the answer has more or fewer lines than there were records.
         """
         if not one_document:
@@ -73,14 +74,19 @@ class DataProcessing:
             return [self._finish_one(record, line) for record, line in zip(records, lines, strict=True)]
         return [self._finish_one(records[0], answer)]
 
-    def _finish_one(self, record: bytes, answer: bytes) -> bytes:
+    def _finish_one(self, record: Any, answer: bytes) -> bytes:
         document = self._load(answer.rstrip(b"\r\n") if self._shape == "CSV" else answer, of_input=False)
         if self.join:
-            document = self._joined(self._load(record, of_input=True, members=self.output_filter.members), document)
+            read = self._load_input(record, self.output_filter) if isinstance(record, bytes) else record
+            document = self._joined(read, document)
+        return self._dump(self._select(self.output_filter, document))
+
+    def _select(self, path: JsonPath, document: Any) -> Any:
         try:
-            return self._dump(self.output_filter.apply(document))
+            return path.apply(document)
         except PathError as error:
-            raise ProcessingError(f"OutputFilter {self.output_filter.text}: {error}", by_algorithm=False) from error
+            which = "InputFilter" if path is self.input_filter else "OutputFilter"
+            raise ProcessingError(f"{which} {path.text}: {error}", by_algorithm=False) from error
 
     def _joined(self, record: Any, answer: Any) -> Any:
         if self._shape == "CSV":
@@ -89,12 +95,15 @@ class DataProcessing:
             return {**record, _OUTPUT_KEY: answer}
         return {_INPUT_KEY: record, _OUTPUT_KEY: answer}
 
-    def _load(self, text: bytes, *, of_input: bool, members: tuple[str, ...] | None = None) -> Any:
-        """The row or the document; of an object no more than the `members`, where they are given."""
+    def _load_input(self, text: bytes, *paths: JsonPath) -> Any:
+        """The row or the document; of an object no more than the paths look at."""
+        members = [path.members for path in paths]
+        names = None if None in members else {name for each in members if each for name in each}
+        return self._load(text, of_input=True, names=names, copied=all(path.copies for path in paths))
+
+    def _load(self, text: bytes, *, of_input: bool, names: set[str] | None = None, copied: bool = False) -> Any:
         try:
-            if self._shape == "CSV":
-                return load_row(text)
-            return load_json(text) if members is None else load_members(text, members)
+            return load_row(text) if self._shape == "CSV" else load_members(text, names, copied=copied)
         except ValueError as error:
             # Both wordings were seen in job logs (amazon-sagemaker-examples issues 821 and 1620).
             if not of_input:

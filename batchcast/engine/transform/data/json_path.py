@@ -11,16 +11,18 @@ API reference.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, cast
 
 
-class _Number(str):
-    """A JSON number as it was written."""
+class _Verbatim(str):
+    """A JSON number as it was written; of a document that is only copied also an array, without its spaces."""
 
     __slots__ = ()
 
@@ -29,8 +31,10 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_float=_Verbatim, parse_int=_Verbatim, parse_constant=_refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
+_NUMBERS = re.compile(r'\[[\[ \t\n\r]*[^\[ \t\n\r"{]')
+_NO_SPACE = dict.fromkeys(map(ord, " \t\n\r"))
 # Numbers that are only passed over need no value: their length is the least that can be made of them.
 _READ_OVER = json.JSONDecoder(parse_float=len, parse_int=len, parse_constant=_refuse_constant)
 
@@ -46,80 +50,86 @@ def load_json(text: bytes) -> Any:
         raise ValueError("the document is nested too deeply") from None
 
 
-def load_members(text: bytes, names: Collection[str]) -> Any:
+def load_members(text: bytes, names: Collection[str] | None, *, copied: bool = False) -> Any:
     """As `load_json`, but an object has only the members of these names: the others are read over in C, unbuilt.
 
-    What is no JSON is refused all the same, wherever it stands.
+    `copied` says that no path looks into the members, so that an array without a string is its own text. What is no
+    JSON is refused all the same, wherever it stands.
     """
-    try:
+    with contextlib.suppress(ValueError, RecursionError):  # `load_json` says what is wrong
         decoded = text.decode("utf-8")
-        spans = _member_spans(decoded)
-    except (ValueError, RecursionError):
-        spans = None  # `load_json` says what is wrong
-    if spans is None:
-        return load_json(text)
-    return {name: _DECODER.decode(decoded[slice(*spans[name])]) for name in names if name in spans}
+
+        def member(name: str, first: int) -> tuple[Any, int]:
+            if names is not None and name not in names:
+                return _READ_OVER.raw_decode(decoded, first)
+            return _copied(decoded, first) if copied else _DECODER.raw_decode(decoded, first)
+
+        document, end = _object(decoded, _after_space(decoded, 0), member)
+        if _after_space(decoded, end) == len(decoded):
+            return document if names is None else {name: document[name] for name in names if name in document}
+    return load_json(text)
 
 
-def _member_spans(text: str) -> dict[str, tuple[int, int]] | None:
-    """Where the value of each member of an object stands; None for what is not an object that ends the text."""
-    position = _skip_space(text, 0)
-    if text[position : position + 1] != "{":
-        return None
-    spans: dict[str, tuple[int, int]] = {}
-    position = _skip_space(text, position + 1)
-    while text[position : position + 1] == '"':
-        name, position = _READ_OVER.raw_decode(text, position)
-        position = _skip_space(text, position)
-        if text[position : position + 1] != ":":
-            return None
-        first = _skip_space(text, position + 1)
-        _, position = _READ_OVER.raw_decode(text, first)
-        spans[name] = (first, position)  # of a name that comes twice, the last
-        position = _skip_space(text, position)
+def _object(text: str, first: int, member: Callable[[str, int], tuple[Any, int]]) -> tuple[dict[str, Any], int]:
+    """The object that begins there and its end, each value as `member` reads it. Raises ValueError."""
+    found: dict[str, Any] = {}
+    mark, position = text[first : first + 1], first
+    while mark == ("," if found else "{"):
+        name, position = _READ_OVER.raw_decode(text, _after_space(text, position + 1))
+        position = _after_space(text, position)
+        if not isinstance(name, str) or text[position : position + 1] != ":":
+            break
+        found[name], position = member(name, _after_space(text, position + 1))
+        position = _after_space(text, position)
         mark = text[position : position + 1]
         if mark == "}":
-            return spans if _skip_space(text, position + 1) == len(text) else None
-        if mark != ",":
-            return None
-        position = _skip_space(text, position + 1)
-    return None  # also for an empty object, of which there is nothing to pass over
+            return found, position + 1
+    raise ValueError("no object with members")
 
 
-def _skip_space(text: str, position: int) -> int:
+def _copied(text: str, first: int) -> tuple[Any, int]:
+    """The value that begins there, to be written and not looked into."""
+    if text[first : first + 1] == "{":
+        return _object(text, first, lambda _, start: _copied(text, start))
+    if _NUMBERS.match(text, first):
+        _, end = _READ_OVER.raw_decode(text, first)
+        array = text[first:end]
+        if '"' not in array:
+            return _Verbatim(array.translate(_NO_SPACE)), end
+    return _DECODER.raw_decode(text, first)
+
+
+def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
 
 
 def dump_json(value: Any) -> bytes:
     """Compact UTF-8 JSON, the keys of each object in byte order."""
-    parts: list[str] = []
-    _write(value, parts)
     # A lone surrogate, which UTF-8 cannot hold, stays the \uXXXX escape it was.
-    return "".join(parts).encode("utf-8", "backslashreplace")
+    return _text(value).encode("utf-8", "backslashreplace")
 
 
-def _write(value: Any, parts: list[str]) -> None:
-    if isinstance(value, _Number):
-        parts.append(value)
-    elif isinstance(value, str):
-        parts.append(encode_basestring(value))
-    elif isinstance(value, dict):
-        separator = "{"
-        for key in sorted(value):
-            parts.append(f"{separator}{encode_basestring(key)}:")
-            _write(value[key], parts)
-            separator = ","
-        parts.append("}" if value else "{}")
-    elif isinstance(value, list):
-        separator = "["
-        for element in value:
-            parts.append(separator)
-            _write(element, parts)
-            separator = ","
-        parts.append("]" if value else "[]")
-    else:
-        parts.append(json.dumps(value))
+_CONSTANTS = {None: "null", True: "true", False: "false"}
+
+
+def _text(value: Any) -> str:
+    kind = type(value)
+    if kind is _Verbatim:
+        return cast(str, value)
+    if kind is dict:
+        return f"{{{','.join([name + _text(value[key]) for key, name in _in_order(tuple(value))])}}}"
+    if kind is str:
+        return encode_basestring(value)
+    if kind is list:
+        return f"[{','.join(map(_text, value))}]"
+    return _CONSTANTS[value]
+
+
+@lru_cache(256)
+def _in_order(keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The keys as an object is written, each with its text; many objects have the same."""
+    return [(key, f"{encode_basestring(key)}:") for key in sorted(keys)]
 
 
 _NAME = r"'[^']*'|\"[^\"]*\""
@@ -150,6 +160,11 @@ class JsonPath:
     def selects_all(self) -> bool:
         """Whether it is just `$`."""
         return not self.steps
+
+    @property
+    def copies(self) -> bool:
+        """Whether it looks into no member of a document."""
+        return not self.steps or (self.members is not None and len(self.steps) == 1)
 
     def apply(self, document: Any) -> Any:
         """The selected part. Raises PathError for a name or an index the document does not have.

@@ -3,10 +3,10 @@
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from batchcast.engine.limits import BYTES_PER_MB
 from batchcast.engine.transform.data.data_processing import DataProcessing
@@ -21,7 +21,7 @@ class PackingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MiniBatch:
-    """One request to be: `body` is sent; `records` are the unfiltered records in it, kept for DataProcessing only.
+    """One request to be: `body` is sent; `records` are what DataProcessing keeps of the unfiltered records in it.
 
     `line` is the 0-based line of its first record; `count` its number of records. A body that is a function gives its
     pieces anew for every attempt: an object of any size, sent in chunks.
@@ -31,7 +31,7 @@ class MiniBatch:
     line: int
     count: int
     body: bytes | Callable[[], Iterator[bytes]]
-    records: tuple[bytes, ...] = ()
+    records: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +110,12 @@ def _whole_object(stream: BinaryIO, packing: Packing) -> MiniBatch:
     content = stream.read() if packing.limit is None else stream.read(packing.limit + 1)
     if packing.limit is not None and len(content) > packing.limit:
         raise PackingError(f"the object exceeds {packing.limit_text}")
-    records = (content,) if packing.one_document else tuple(content.removesuffix(b"\n").split(b"\n"))
+    records: Sequence[Any] = [content] if packing.one_document else content.removesuffix(b"\n").split(b"\n")
     body = content
     if packing.processing and packing.processing.filters_input:
-        body = b"\n".join(packing.processing.filter_input(record) for record in records)
-    return MiniBatch(0, 0, len(records), body, records if packing.processing else ())
+        bodies, records = zip(*map(packing.processing.filter_input, records), strict=True)
+        body = b"\n".join(bodies)
+    return MiniBatch(0, 0, len(records), body, tuple(records) if packing.processing else ())
 
 
 def _single_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:
@@ -126,7 +127,7 @@ def _multi_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:
     """As many consecutive records as fit, greedily; they stay separated by newlines."""
     separator = b"" if packing.keep_newline else b"\n"
     bodies: list[bytes] = []
-    records: list[bytes] = []
+    records: list[Any] = []
     size = index = first = 0
     for line, (record, body) in enumerate(_lines(stream, packing)):
         if bodies and packing.limit is not None and size + len(separator) + len(body) > packing.limit:
@@ -141,19 +142,22 @@ def _multi_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:
         yield MiniBatch(index, first, len(bodies), separator.join(bodies), tuple(records))
 
 
-def _lines(stream: BinaryIO, packing: Packing) -> Iterator[tuple[bytes, bytes]]:
-    """Each record as read and as sent. Lines end at `\\n` alone; a newline at the end of the object adds no record."""
+def _lines(stream: BinaryIO, packing: Packing) -> Iterator[tuple[Any, bytes]]:
+    """Each record as DataProcessing keeps it and as sent.
+
+    Lines end at `\\n` alone; a newline at the end of the object adds no record.
+    """
     filtering = packing.processing is not None and packing.processing.filters_input
     # With a filter the sent record may be smaller than the line, so only without one is the line's length bounded.
     bound = -1 if packing.limit is None or filtering else packing.limit + 2
     line = 0
     while text := stream.readline(bound):
-        record = text.removesuffix(b"\n")
+        record: Any = text.removesuffix(b"\n")
         if packing.reject_blank_lines and not record:
             raise PackingError(f"line {line + 1} is blank")
         body = text if packing.keep_newline else record
         if packing.processing is not None and filtering:
-            body = packing.processing.filter_input(record)
+            body, record = packing.processing.filter_input(record)
         if packing.limit is not None and len(body) > packing.limit:
             raise PackingError(f"the record on line {line + 1} exceeds {packing.limit_text}")
         yield record, body
