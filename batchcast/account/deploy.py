@@ -64,17 +64,25 @@ class Deployment:
     calls: tuple[Call, ...]
     changes: tuple[Difference, ...]
 
+    @property
+    def uploads(self) -> tuple[Call, ...]:
+        """The calls that write objects."""
+        return tuple(call for call in self.calls if call.service == "s3")
+
+    def describe_objects(self, packed: Package) -> str:
+        """What the plan did to the objects of the package, in words."""
+        return f"Objects: {len(self.uploads)} written, {len(packed.objects) - len(self.uploads)} there already."
+
     def describe(self, region: str, packed: Package, version: int | None) -> str:
         """What the plan did, in words; `version` is the pipeline's that it made."""
-        uploads = sum(call.service == "s3" for call in self.calls)
         done = "is as it should be; nothing changed"
         if not self.exists:
             done = "created"
-        elif len(self.calls) > uploads:
+        elif len(self.calls) > len(self.uploads):
             done = "updated"
         done += "" if version is None else f", version {version}"
         lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
-        return "\n".join([*lines, f"Objects: {uploads} written, {len(packed.objects) - uploads} there already."])
+        return "\n".join([*lines, self.describe_objects(packed)])
 
 
 def package(settings: DeploySettings) -> Package:

@@ -222,6 +222,7 @@ def test_show_prints_what_deploy_would_send(packed: Package, tmp_path: Path) -> 
         (("--diff",), "--settings: --diff compares what these settings make."),
         (("--diff", "--requests", "--settings", "deploy.toml"), "--requests: --diff prints something else."),
         (("--asl", "--diff", "--settings", "deploy.toml"), "--diff: --asl prints something else."),
+        (("--cloudformation",), "--settings: --cloudformation prints what these settings make."),
         (("--stop-after", "2"), "--stop-after: only --asl looks at it."),
         (("--requests", "--region", REGION), "--region: only --settings and --stack look at it."),
     ],

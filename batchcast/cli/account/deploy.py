@@ -1,6 +1,7 @@
 """`deploy`: create or update the pipeline in an account, or say what that would do."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from batchcast.session.session import session_options
 @click.command()
 @deploy_options
 @session_options
+@click.option("--no-pipeline", is_flag=True, help="Write code and contract alone: a template has the pipeline.")
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and write nothing.")
 def deploy_command(
     settings_file: Path | None,
@@ -21,6 +23,7 @@ def deploy_command(
     workspace: Path | None,
     region: str | None,
     profile: str | None,
+    no_pipeline: bool,
     dry_run: bool,
     **given: Any,
 ) -> None:
@@ -40,8 +43,10 @@ def deploy_command(
     for problem in packed.advice:
         echo(f"Note: {problem}", err=True)
     plan = plan_deployment(session, settings, packed)
+    if no_pipeline:
+        plan = replace(plan, calls=plan.uploads)
     if dry_run:
         echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
     version = apply(session, plan)
-    echo(plan.describe(session.region, packed, version))
+    echo(plan.describe_objects(packed) if no_pipeline else plan.describe(session.region, packed, version))

@@ -35,6 +35,9 @@ _STOP_AFTER_HOURS = 24  # LongestRunHours of infra/batchcast.yaml
     "--asl", "forms", flag_value="asl", multiple=True, help="As a state machine of Step Functions, in its language."
 )
 @click.option(
+    "--cloudformation", "forms", flag_value="cloudformation", multiple=True, help="As a template of CloudFormation."
+)
+@click.option(
     "--stop-after",
     type=click.FloatRange(0, min_open=True),
     metavar="HOURS",
@@ -59,19 +62,26 @@ def show_command(
     the values are its defaults. --diff and --stack need the account; the others need nothing.
     """
     form = forms[0] if forms else None
+    from batchcast.account.deploy import package
+    from batchcast.account.pipeline_template import pipeline_template
+    from batchcast.pipelines.definition import define
+    from batchcast.pipelines.parameters import parse_overrides
+    from batchcast.pipelines.state_machine import state_machine
+
     _check_options(forms, stop_after, settings_file, stack, where)
     session = open_session(**where) if settings_file or stack else None
     settings = _deployed(session, settings_file, stack, overrides) if session else None
     if form == "diff" and session and settings:
         echo("\n".join(_changes(session, settings)))
         return
-    definition = _definition(settings, overrides)
+    packed = package(settings) if settings else None
+    definition = packed.definition if packed else define(defaults=parse_overrides(overrides))
     printed: object = definition
-    if form == "requests":
+    if settings and packed and form == "cloudformation":
+        printed = pipeline_template(settings, packed)
+    elif form == "requests":
         printed = _requests(definition, overrides)
     elif form == "asl":
-        from batchcast.pipelines.state_machine import state_machine
-
         bound = timedelta(hours=stop_after or _STOP_AFTER_HOURS)
         printed = state_machine(definition, bound, session.region) if session else state_machine(definition, bound)
     echo(json.dumps(printed, indent=1))
@@ -88,8 +98,10 @@ def _check_options(
     problems = []
     if len(forms) > 1:
         problems.append((f"--{forms[1]}", f"--{forms[0]} prints something else.", "Leave one of the two out."))
-    if "diff" in forms and not (settings_file or stack):
-        problems.append(("--settings", "--diff compares what these settings make.", "Name the file of `deploy`."))
+    for form, does in (("diff", "compares"), ("cloudformation", "prints")):
+        if form in forms and not (settings_file or stack):
+            what = f"--{form} {does} what these settings make."
+            problems.append(("--settings", what, "Name the file of `deploy`."))
     if stop_after and "asl" not in forms:
         problems.append(("--stop-after", "only --asl looks at it.", "Leave it out, or add --asl."))
     if not (settings_file or stack):
@@ -106,14 +118,6 @@ def _deployed(
 
     made = read_stack(session, stack) if stack else None
     return read_deploy_settings(settings_file, {"defaults": overrides}, region=session.region, stack=made)
-
-
-def _definition(settings: DeploySettings | None, overrides: tuple[str, ...]) -> Mapping[str, Any]:
-    from batchcast.account.deploy import package
-    from batchcast.pipelines.definition import define
-    from batchcast.pipelines.parameters import parse_overrides
-
-    return package(settings).definition if settings else define(defaults=parse_overrides(overrides))
 
 
 def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:
