@@ -6,7 +6,8 @@ Both give clients with boto3's methods, so that every command has one code path.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # What stands for the region in a workspace.
 LOCAL_REGION = REGION
+_LOCAL_POLL_SECONDS, _POLL_SECONDS = 0.05, 15.0
 _DEFAULT_WORKSPACE = Path("workspace")
 _NO_ACCOUNT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_CA_BUNDLE")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -183,6 +185,17 @@ def pages(call: Callable[..., Any], *, mark: str = "NextToken", **request: Any) 
         if not page.get(mark):
             return
         request[mark] = page[mark]
+
+
+def finished_transform_job(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The job as it is described when it has ended."""
+    client = session.client("sagemaker")
+    client.create_transform_job(**request)
+    while True:
+        job: dict[str, Any] = client.describe_transform_job(TransformJobName=request["TransformJobName"])
+        if job["TransformJobStatus"] in ("Completed", "Failed", "Stopped"):
+            return job
+        time.sleep(_LOCAL_POLL_SECONDS if session.region == LOCAL_REGION else _POLL_SECONDS)
 
 
 def session_options(command: _Command) -> _Command:

@@ -6,7 +6,6 @@ out. Every shard ends with a drain, which is taken off as `batchcast.planner.ari
 """
 
 import math
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,16 +19,13 @@ from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV
 from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.measure import payload_limit_mb
 from batchcast.planner.tune.search import Limits, Measurements, stop_reason
-from batchcast.session.session import LOCAL_REGION, Session
+from batchcast.session.session import Session, finished_transform_job
 from batchcast.steps.errors import ModelError, Problem
 from batchcast.steps.store.objects import join_uri
 
 SHARDS = 4
 _WAVES = 4
 _Z99 = 2.326
-_ENDED = ("Completed", "Failed", "Stopped")
-_POLL_SECONDS = 15.0
-_LOCAL_POLL_SECONDS = 0.1
 
 
 def records_a_shard(sample: int, concurrency: int) -> int:
@@ -114,14 +110,9 @@ class _Jobs:
         shard = b"".join(self._records[line % len(self._records)] + b"\n" for line in range(count))
         for number in range(SHARDS):
             self._session.store.write(join_uri(place, "input", f"part-{number:05d}.jsonl"), shard)
-        self._session.client("sagemaker").create_transform_job(**self._request(name, place, concurrency))
-        while True:
-            job = self._session.client("sagemaker").describe_transform_job(TransformJobName=name)
-            if (status := job["TransformJobStatus"]) in _ENDED:
-                break
-            time.sleep(_LOCAL_POLL_SECONDS if self._session.region == LOCAL_REGION else _POLL_SECONDS)
-        if status != "Completed":
-            return [], str(job.get("FailureReason") or status)
+        job = finished_transform_job(self._session, self._request(name, place, concurrency))
+        if job["TransformJobStatus"] != "Completed":
+            return [], str(job.get("FailureReason") or job["TransformJobStatus"])
         outputs = self._session.store.list(join_uri(place, "output") + "/")
         return [each.modified.timestamp() for each in outputs if each.modified], None
 

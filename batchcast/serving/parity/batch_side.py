@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import ModelCommand
-from batchcast.engine.transform.plan import TransformOptions
 from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer, ask_model
-from batchcast.session.workspace_models import LOCAL_START_SECONDS
+from batchcast.session.session import WorkspaceSession, finished_transform_job
+from batchcast.session.workspace_models import declare_model
 from batchcast.steps.contract.answer import AnswerError, pick_answer
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
@@ -28,11 +26,9 @@ from batchcast.steps.shards.layout import output_uri, shard_uri
 from batchcast.steps.shards.manifest import Manifest, read_stored_run
 from batchcast.steps.shards.request_text import PLAIN_TEXT
 from batchcast.steps.shards.sent_records import SentRecords
-from batchcast.steps.store.objects import DirectoryStore, ObjectMissingError, ObjectStore, join_uri
+from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 _MODEL, _JOB = "parity", "parity"
-_POLL_SECONDS = 0.05
-_ENDED = ("Completed", "Failed", "Stopped")
 # Shards that are read in whole to find the extreme records among: the first, the last and some between.
 _SHARDS_READ = 8
 _PLACE = ("item_id", "line", "position")
@@ -85,22 +81,18 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
     that it works in a batch, and several records are in flight. Raises ModelError when the job fails.
     """
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
-        root = Path(folder)
-        store = DirectoryStore(root / "s3")
-        store.write(
+        declare_model(Path(folder), _MODEL, ModelCommand(command=command))
+        session = WorkspaceSession(Path(folder))
+        session.store.write(
             "s3://parity/input/part-00000.jsonl",
             b"".join(PLAIN_TEXT.request([one.item_id], [one.body]) + b"\n" for one in sample),
         )
-        options = TransformOptions(start_seconds=LOCAL_START_SECONDS)
-        sagemaker = LocalSageMaker(root, {_MODEL: ModelCommand(command=command)}, store, options=options)
-        sagemaker.create_transform_job(**_job(max(len(record.body) for record in sample), concurrency))
-        while (job := sagemaker.describe_transform_job(TransformJobName=_JOB))["TransformJobStatus"] not in _ENDED:
-            time.sleep(_POLL_SECONDS)
+        job = finished_transform_job(session, _job(max(len(record.body) for record in sample), concurrency))
         if job["TransformJobStatus"] != "Completed":
             what = f"the transform job ended {job['TransformJobStatus']}: {job.get('FailureReason', '')}"
             remedy = "Run `check-container` with this command."
             raise ModelError(Problem("batch_side", f"{what.rstrip('.')}.", command, remedy))
-        documents = _whole_documents(store.read("s3://parity/output/part-00000.jsonl.out"), PLAIN_REQUEST)
+        documents = _whole_documents(session.store.read("s3://parity/output/part-00000.jsonl.out"), PLAIN_REQUEST)
         return {document.item_ids[0]: json.dumps(document.answer).encode() for document in documents}
 
 
