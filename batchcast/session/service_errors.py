@@ -16,10 +16,7 @@ _NO_TOKEN = ("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenEr
 
 
 class TranslatingClient:
-    """A client whose methods raise batchcast's errors.
-
-    A method that the client lacks is one that the local engine does not have: ConfigError says so.
-    """
+    """A client whose methods raise batchcast's errors."""
 
     def __init__(self, client: Any, service: str) -> None:
         self._client = client
@@ -28,10 +25,7 @@ class TranslatingClient:
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):
             raise AttributeError(method)
-        call = getattr(self._client, method, None)
-        if call is None:
-            what = f"the local engine has no {action(self._service, method)}."
-            raise ConfigError(Problem("not_local", what, "--workspace", "Leave --workspace out to work on AWS."))
+        call = getattr(self._client, method)
 
         def translated(*args: Any, **request: Any) -> Any:
             try:
