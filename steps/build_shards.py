@@ -23,6 +23,7 @@ from batchcast.steps.build_arguments import BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.history.date_axis import DateAxis
+from batchcast.steps.history.disk_space import check_disk
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
 from batchcast.steps.history.items import Items, count_rows, find_row, merge_items, survey_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
@@ -202,6 +203,8 @@ def _write_shards(run: _Run, items: Items, selection: Selection, means: _Means) 
     plan = _plan(run, items.rows[selection.built])
     account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
     check_account(account, run.arguments.systemic_failure_percent)
+    rows, later = (each[account.order] for each in (account.items.rows, account.items.later))
+    check_disk(run.history, run.contract, rows, later, means.shards)
     partition = _partition(run, account, plan)
     spills = _scatter(account, partition, means)
     return replace(account, built=_write(run, account, plan, partition, spills, means))

@@ -15,6 +15,7 @@ from scripted_run import ScriptedRun
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION, ROLE
 
+from batchcast.account import preflight as preflight_module
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.preflight import Finding
@@ -89,6 +90,17 @@ def test_everything_in_order_is_said_line_by_line(account: Recorder, ready: AwsS
     assert found["history"][0].what == "1 Parquet files, 0.0 MB."
     assert "20 are needed, the account has 20" in found["quotas"][0].what
     assert "USD" in found["estimate"][0].what
+
+
+def test_a_history_too_large_for_the_volume_is_said(
+    account: Recorder, ready: AwsSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight_module, "_GROWTH", 60_000_000)  # 4,000 bytes stand for 40 GB
+    exit_code, found = preflight(*WORKLOAD)
+    assert exit_code == 0
+    (warning,) = [one for one in found["history"] if one.level == "warning"]
+    assert warning.what == "VolumeSizeInGB is 200; history and records will take about 224 GB."
+    assert warning.remedy == "Deploy with --volume-size-in-gb 224."
 
 
 def test_it_only_reads(account: Recorder, ready: AwsSession) -> None:

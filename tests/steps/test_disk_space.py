@@ -1,0 +1,50 @@
+"""Records that have no room on the volume are refused before any is written, with the size that is needed."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract_text import contract_text
+from shard_build import DAILY_CONTRACT, Build, build, daily_rows
+
+from batchcast.steps.contract.model_contract import parse_contract
+from batchcast.steps.history import disk_space
+from batchcast.steps.history.files import open_history
+
+_Usage = namedtuple("_Usage", "total used free")
+ITEMS = [f"item {number:03d}" for number in range(50)]
+LONG = daily_rows(ITEMS, 400, first="2024-01-01")
+
+
+def build_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, contract: str, free: int) -> Build:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(200 << 30, (200 << 30) - free, free))
+    return build(tmp_path, contract, [LONG])
+
+
+def test_a_volume_that_is_too_small_is_refused_with_the_size_to_deploy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = build_with(monkeypatch, tmp_path, DAILY_CONTRACT, 100_000)
+    assert found.exit_code == 2
+    assert "ConfigError [disk_space]" in found.message
+    assert "50 records" in found.message
+    assert "--volume-size-in-gb 201" in found.message
+    assert found.files == {}
+
+
+@pytest.mark.parametrize("series", ["", "max_history = 40"])
+def test_what_is_needed_is_about_what_is_written(tmp_path: Path, series: str) -> None:
+    contract = parse_contract(contract_text(series=series).encode())
+    written = sum(map(len, build(tmp_path, contract_text(series=series), [LONG]).shards.values()))
+    history = open_history(tmp_path / "processing/input/history", contract)
+    said = disk_space.json_bytes(history, contract, np.full(len(ITEMS), 400), np.zeros(len(ITEMS), np.int64))
+    assert said == pytest.approx(written, rel=0.15)
+
+
+def test_a_volume_with_room_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written = sum(map(len, build(tmp_path, DAILY_CONTRACT, [LONG]).shards.values()))
+    assert build_with(monkeypatch, tmp_path, DAILY_CONTRACT, round(1.3 * written)).exit_code == 0
