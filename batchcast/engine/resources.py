@@ -1,11 +1,14 @@
 """Models as resources, and the tags of pipelines, models and jobs by their ARN: create, describe, delete, list."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.state import arn, now, resource_id
 from batchcast.engine.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
 
 
 def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,6 +30,9 @@ def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, 
     workspace.model_source(model)
     if not workspace.models.create(name, model):
         raise ServiceException("ValidationException", f"Cannot create already existing model {arn('model', name)}.")
+    artefact = model["PrimaryContainer"].get("ModelDataUrl", "")
+    if artefact.startswith("s3://") and next(workspace.store.list(artefact), None) is None:
+        _LOG.warning("model %s: nothing lies at its ModelDataUrl %s, which SageMaker would refuse.", name, artefact)
     return {"ModelArn": arn("model", name)}
 
 

@@ -266,6 +266,19 @@ def test_p22_a_model_of_one_container_in_a_list_is_served_and_one_of_two_is_not_
         client.create_model(ModelName="mode", Containers=[{**one, "Mode": "MultiModel"}], ExecutionRoleArn=ROLE)
 
 
+def test_p24_an_artefact_that_is_not_there_is_said_and_refuses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = LocalSageMaker(tmp_path, {"image": MODEL})
+    store_of(tmp_path).write("s3://b/there.tar.gz", b"model")
+    for name, place in (("lacks", "s3://b/gone.tar.gz"), ("has", "s3://b/there.tar.gz"), ("web", "https://b/x.tar.gz")):
+        container = {"Image": "image", "ModelDataUrl": place}
+        client.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    client.create_model(ModelName="none", PrimaryContainer={"Image": "image"}, ExecutionRoleArn=ROLE)
+    said = "model lacks: nothing lies at its ModelDataUrl s3://b/gone.tar.gz, which SageMaker would refuse."
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
 def test_the_environment_of_a_created_model_reaches_its_server(tmp_path: Path) -> None:
     dump = "import os; print('GREETING=' + os.environ.get('GREETING', ''), flush=True)"
     client = LocalSageMaker(tmp_path, {"image": ModelCommand(command=f'{MODEL.command.split()[0]} -c "{dump}"')})

@@ -157,6 +157,16 @@ def test_p15_what_a_laptop_cannot_act_on_is_described_as_it_was_asked_for(tmp_pa
         client.create_processing_job(**{**asked, "NetworkConfig": {"VpcConfig": {}}})
 
 
+def test_p25_the_network_of_a_model_is_described_as_it_was_asked_for_and_not_acted_on(tmp_path: Path) -> None:
+    client = local(tmp_path)
+    network = {"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}, "EnableNetworkIsolation": True}
+    client.create_model(ModelName="tiny", PrimaryContainer={"Image": "image"}, ExecutionRoleArn=ROLE, **network)
+    described = client.describe_model(ModelName="tiny")
+    assert {name: described[name] for name in network} == network
+    with pytest.raises(ServiceException, match=r"VpcConfig"):
+        client.create_model(ModelName="other", PrimaryContainer={}, VpcConfig={"Subnets": ["subnet-1"]})
+
+
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_an_unknown_argument_is_an_error(tmp_path: Path, operation: str) -> None:
     method = getattr(local(tmp_path), re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower())

@@ -80,11 +80,6 @@ def test_a_bug_is_not_taken_for_a_refusal() -> None:
         TranslatingClient(Refusing(KeyError("x")), "sagemaker").describe_pipeline()
 
 
-def test_a_method_that_the_local_engine_lacks_is_named() -> None:
-    with pytest.raises(ConfigError, match="the local engine has no sagemaker:AddTags"):
-        TranslatingClient(Refusing(KeyError("x")), "sagemaker").add_tags()
-
-
 @pytest.mark.parametrize(
     ("service", "method", "name"),
     [
