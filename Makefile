@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Images of containers often set it; every process would compile each module that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site definition
+.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site screenshots definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -24,7 +24,7 @@ test-wheel: .venv/dev.installed $(WHEEL)/installed
 	@$(BIN)/python -m pytest -m wheel tests/wheel
 
 # Tests that drive a real browser; they need Debian's chromium or another at BATCHCAST_CHROMIUM.
-test-browser: .venv/dev.installed
+test-browser: .venv/dev.installed site
 	@$(BIN)/python -m pytest -m browser
 
 # Environments with locks of their own: two serving stacks (multi-model-server needs Java 17), Studio's SDK, and what the
@@ -90,6 +90,10 @@ SITE := .venv/site
 
 site: $(SITE)/installed
 	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs --quiet build --strict
+
+# The pictures of docs/images that show pages, after a run whose report they show. Look at them.
+screenshots: .venv/dev.installed site run
+	@$(BIN)/python docs/screenshots.py
 
 lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file locks/dev.lock

@@ -187,18 +187,14 @@ def print_result(document: Mapping[str, Any]) -> None:
 
 
 def end_with_result(
-    document: Mapping[str, Any], exit_code: int, *, as_json: bool, workspace: Path | None = None
+    document: Mapping[str, Any], exit_code: int, *more: str, as_json: bool, workspace: Path | None
 ) -> NoReturn:
-    """Print the result of a run, as tables or as JSON, and end with its exit code.
-
-    Below the tables of a run in a `workspace` stand the commands to type next.
-    """
+    """Print the result of a run, as tables with what to type next or as JSON, and end with its exit code."""
     if as_json:
         echo(json.dumps(document, indent=1))
     else:
         print_result(document)
-        if workspace is not None:
-            _print_next(document["run_id"], workspace, published=bool(document["published"]))
+        print_next(document, workspace, *more)
     sys.exit(exit_code)
 
 
@@ -210,12 +206,12 @@ def typed_command() -> str:
     return f"{_from_here(sys.executable)} {_from_here(str(program.resolve()))}"
 
 
-def _print_next(run_id: str, workspace: Path, *, published: bool) -> None:
-    """The commands to type next: to look at the run, and what is usual after one that published or did not."""
-    where = "" if workspace == Path("workspace") else f" --workspace {shlex.quote(str(workspace))}"
+def print_next(document: Mapping[str, Any], workspace: Path | None, *more: str) -> None:
+    """The command to type next; after a run with nothing left to do those that look at it, and `more`."""
+    where = "" if workspace in (None, Path("workspace")) else f" --workspace {shlex.quote(str(workspace))}"
+    usual = f"status {document['run_id']}", "published", *more
     echo("\nNext:")
-    after = ("published", "local -p ForecastHorizon=14") if published else (f"logs {run_id}",)
-    for command in (f"status {run_id}", *after, "--help"):
+    for command in [document["next"]] if document["next"] else usual:
         echo(f"  {typed_command()} {command}{where if command != '--help' else ''}")
 
 

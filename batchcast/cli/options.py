@@ -70,5 +70,11 @@ def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[S
     session = open_session(**where)
     run = find_run(session, name, run_id) if run_id else latest_run(session, name)
     if run is None:
-        raise ConfigError(Problem("no_run", f"pipeline {name} has not run yet.", remedy="`start` it."))
+        raise ConfigError(
+            Problem(
+                "no_run",
+                f"pipeline {name} has not run here yet.",
+                remedy="`local` runs it on this machine; in an account `deploy` and `start` do.",
+            )
+        )
     return session, run

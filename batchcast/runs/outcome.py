@@ -40,6 +40,7 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     error = _error(client, execution, report) if execution.ended else None
     document = {
         "run_id": execution.run_id,
+        "next": _next_command(execution, report, error),
         "execution": {
             "status": execution.status,
             "steps": [
@@ -74,6 +75,24 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     if execution.status in ("Stopped", "Stopping"):
         return document, INTERRUPTED
     return document, error.exit_code if error else 0
+
+
+def _next_command(
+    execution: ExecutionView, report: Mapping[str, Any] | None, error: BatchcastError | None
+) -> str | None:
+    """What to type next where something is left to do: of a run that goes on, that lost records or that was held."""
+    run_id = execution.run_id
+    if not execution.ended:
+        return f"wait {run_id}"
+    if report and report["published"]:
+        return None if report["pointer_moved"] else f"rollback --to {run_id}"
+    if report and report.get("rejected"):
+        return None
+    if report and report["cause_kind"] == "forecasts":
+        return f"approve {run_id} --reason …"
+    if isinstance(error, ModelError) or (report and report["cause_kind"] == "model"):
+        return f"logs {run_id} --step Transform"
+    return f"rerun {run_id}" if execution.step("Transform") else f"logs {run_id}"
 
 
 def pointer_lines(document: Mapping[str, Any]) -> list[str]:

@@ -93,8 +93,13 @@ def find_run(session: Session, pipeline_name: str, run_id: str) -> RunRecord:
 
 
 def latest_run(session: Session, pipeline_name: str) -> RunRecord | None:
-    """The run that was started last; None when there is none."""
-    arns = _latest(session.client("sagemaker"), pipeline_name)
+    """The run that was started last; None when there is none, or no such pipeline."""
+    try:
+        arns = _latest(session.client("sagemaker"), pipeline_name)
+    except ConfigError as error:
+        if error_code(error) != "ResourceNotFound":
+            raise
+        return None
     return _past_run(session, arns[0]) if arns else None
 
 

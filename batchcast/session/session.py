@@ -59,7 +59,7 @@ class AwsSession:
         # AWS's newer tools and Lambda set AWS_REGION, boto3 reads AWS_DEFAULT_REGION alone.
         self.region = region or str(self._boto_session.region_name or os.environ.get("AWS_REGION", ""))
         if not self.region:
-            remedy = "Give --region, or set AWS_REGION; --workspace DIR works without AWS."
+            remedy = "Give --region, or set AWS_REGION; `local` and --workspace DIR work without AWS."
             raise ConfigError(Problem("aws_settings", "no AWS region is set.", remedy=remedy))
 
     def client(self, service: str) -> Any:

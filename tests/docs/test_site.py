@@ -35,4 +35,6 @@ def test_no_page_links_to_what_the_site_does_not_have() -> None:
 def test_reading_it_fetches_nothing() -> None:
     assert SETTINGS["theme"]["font"] is False
     assert "offline" in SETTINGS["plugins"]
-    assert not {"extra_javascript", "extra_css"} & SETTINGS.keys()
+    for name in [*SETTINGS["extra_css"], *SETTINGS["extra_javascript"], *SETTINGS["extra"]["polyfills"]]:
+        assert (DOCS / name).is_file()
+        assert "://" not in (DOCS / name).read_text(encoding="utf-8")

@@ -28,6 +28,8 @@ def test_a_hundredfold_forecast_is_held_and_an_approval_publishes_it(run_pipelin
     status = run_pipeline("status", run_id, "--workspace", "w")
     assert status.exit_code == 5
     assert "HELD: the forecasts differ" in status.stdout.splitlines()[0]
+    for ended in (held, status):
+        assert ended.stdout.endswith(f" approve {run_id} --reason … --workspace w\n")
     approved = run_pipeline("approve", run_id, "--reason", "a promotion", "--workspace", "w")
     assert (approved.exit_code, approved.stderr.count("WARNING")) == (0, 1), approved.stderr
     assert run_pipeline("status", run_id, "--workspace", "w").exit_code == 0

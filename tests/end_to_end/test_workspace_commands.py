@@ -214,15 +214,15 @@ def test_a_model_without_a_server_is_refused_before_anything_runs(run_pipeline: 
     assert refused.exit_code == 2
     assert "no server stands for 'demand-modle'. Write [demand-modle]" in refused.stderr
     assert run_pipeline("list", *HERE, "--json").stdout == "[]\n"
-    assert run_pipeline("list", *HERE).stdout == "Pipeline batchcast has not run yet.\n"
+    assert run_pipeline("list", *HERE).stdout == "Pipeline batchcast has not run here yet.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("start",), "there is no pipeline 'batchcast' in local"),
-        (("status",), "ResourceNotFound"),
-        (("logs", "--step", "Transform"), "ResourceNotFound"),
+        (("status",), "has not run here yet. `local` runs it"),
+        (("logs", "--step", "Transform"), "has not run here yet. `local` runs it"),
     ],
 )
 def test_a_workspace_without_a_pipeline_says_so(run_pipeline: Command, arguments: tuple[str, ...], said: str) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from chromium import chromium
 from planning import TODAY, reference_inputs
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from batchcast.planner.arithmetic import scenarios
 from batchcast.planner.arithmetic.capacity import Capacity
@@ -28,16 +28,6 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 SOURCES = dict(load_prices().sources)
-CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = [360, 768, 1440]
 
 
@@ -47,12 +37,8 @@ def rendered(inputs: PlanInputs) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "these tests need chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
-        yield browser
-        browser.close()
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from team import ACCOUNT, BUCKET, DEFAULTS, REGION
 
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
+from batchcast.cli.console import typed_command
 from batchcast.cli.main import root
 from batchcast.runs.follow import AWS_PACE, Pace, follow
 from batchcast.runs.progress import ShardCounts
@@ -443,7 +444,8 @@ def test_a_reason_that_is_the_cause_is_said_once(session: AwsSession, script: Sc
 def test_a_condition_is_no_line_of_the_status(session: AwsSession, script: ScriptedRun) -> None:
     condition = {"StepName": "Outcome", "StepStatus": "Succeeded", "Metadata": {"Condition": {"Outcome": "False"}}}
     script.steps = [step("BuildShards", "Succeeded", end=60), condition]
-    assert run("status").stdout.splitlines()[1:] == ["  BuildShards: succeeded in 1 min"]
+    said = run("status").stdout.partition("\nNext:")[0]
+    assert said.splitlines()[1:] == ["  BuildShards: succeeded in 1 min"]
 
 
 class Clock:
@@ -457,6 +459,49 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+LOST = {**REPORT, "outcome": "HELD", "cause": "3 of 8 records failed.", "cause_kind": "coverage", "published": None}
+ODD = {**LOST, "cause": "the forecasts differ from the last run's.", "cause_kind": "forecasts"}
+BUILT, SENT = step("BuildShards", "Succeeded", end=60), step("Transform", "Failed", start=60, end=90)
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "report", "typed"),
+    [
+        ("Executing", [BUILT], None, f"wait {RUN_ID}"),
+        ("Failed", [step("BuildShards", "Failed", end=60)], None, f"logs {RUN_ID}"),
+        ("Failed", [BUILT, SENT], None, f"rerun {RUN_ID}"),
+        ("Stopped", [BUILT, step("Transform", "Stopped", start=60, end=90)], None, f"rerun {RUN_ID}"),
+        ("Failed", [BUILT, SENT], LOST, f"rerun {RUN_ID}"),
+        ("Failed", [BUILT, SENT], {**LOST, "cause_kind": "model"}, f"logs {RUN_ID} --step Transform"),
+        ("Failed", [BUILT], ODD, f"approve {RUN_ID} --reason …"),
+        ("Failed", [BUILT], {**ODD, "rejected": {"by": "ana", "at": "", "reason": "cents"}}, None),
+        ("Succeeded", [BUILT], {**REPORT, "pointer_moved": False}, f"rollback --to {RUN_ID}"),
+        ("Succeeded", [BUILT], REPORT, None),
+    ],
+    ids=["goes on", "not built", "undecided", "stopped", "lost", "model", "odd", "rejected", "unseen", "complete"],
+)
+def test_a_run_that_is_not_done_names_the_one_command_to_type_next(
+    session: AwsSession,
+    script: ScriptedRun,
+    status: str,
+    steps: list[dict[str, Any]],
+    report: dict[str, Any] | None,
+    typed: str | None,
+) -> None:
+    script.status, script.steps = status, steps
+    if report:
+        put(session, "report/report.json", report)
+    said = run("status").stdout.partition("\nNext:\n")[2]
+    assert said.splitlines() == ([f"  {typed_command()} {typed}"] if typed else [])
+    assert json.loads(run("status", "--json").stdout)["next"] == typed
+
+
+def test_status_before_the_first_run_says_how_to_begin(session: AwsSession, account: Recorder) -> None:
+    ended = run("status")
+    assert isinstance(ended.exception, ConfigError)
+    assert "has not run here yet. `local` runs it on this machine" in str(ended.exception)
 
 
 # --- wait: ten hours, through what goes wrong in ten hours

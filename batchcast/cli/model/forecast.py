@@ -18,7 +18,6 @@ from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
-    from batchcast.runs.run_record import RunRecord
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
@@ -122,7 +121,7 @@ class _Source:
 
 def _source(given: Mapping[str, Any]) -> _Source:
     from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
-    from batchcast.runs.run_record import contract_of_run
+    from batchcast.runs.run_record import contract_of_run, latest_run
     from batchcast.steps.store.objects import DirectoryStore
 
     history, contract = given["history"], given["contract"]
@@ -134,7 +133,7 @@ def _source(given: Mapping[str, Any]) -> _Source:
     if session is None:
         sample = _file(sample_file("model.toml"))
         return _Source(history=str(sample_file("history")), contract=sample, run_date=SAMPLE_RUN_DATE)
-    run = _latest_run(session, given["name"])
+    run = latest_run(session, given["name"])
     if run is None:
         what = f"pipeline {given['name']} has no run there, so that nothing says what its records are."
         where = str(given["workspace"] or session.region)
@@ -147,18 +146,6 @@ def _source(given: Mapping[str, Any]) -> _Source:
     return _Source(
         history=uri, contract=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
     )
-
-
-def _latest_run(session: Session, name: str) -> RunRecord | None:
-    from batchcast.runs.run_record import latest_run
-    from batchcast.session.service_errors import error_code
-
-    try:
-        return latest_run(session, name)
-    except ConfigError as error:
-        if error_code(error) != "ResourceNotFound":
-            raise
-        return None
 
 
 def _file(path: Path) -> bytes:

@@ -101,6 +101,7 @@ def start_command(
                 version=pipeline_version,
             ),
             as_json=as_json,
+            workspace=given["workspace"],
         )
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
@@ -132,11 +133,14 @@ def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -
 
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
     """
+    from batchcast.cli.console import print_next
     from batchcast.runs.watch.run_status import run_status, status_lines
 
     session, run = open_run(name, run_id, where)
     document, exit_code = run_status(session, run, datetime.now(UTC))
     echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
+    if document["next"] and not as_json:
+        print_next(document, where["workspace"])
     sys.exit(exit_code)
 
 
@@ -154,7 +158,7 @@ def wait_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> 
 
     session, run = open_run(name, run_id, where)
     ended = wait_for_run(session, run.arn, run.parameters["RunsUri"], display=RunDisplay)
-    end_with_result(*ended, as_json=as_json)
+    end_with_result(*ended, as_json=as_json, workspace=where["workspace"])
 
 
 @click.command()
@@ -220,7 +224,7 @@ def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
         echo(json.dumps(rows, indent=1))
         return
     if not found:
-        echo(f"Pipeline {name} has not run yet.")
+        echo(f"Pipeline {name} has not run here yet.")
         return
     table = plain_table("Run", "Status", "Started", "Label")
     for one in found:

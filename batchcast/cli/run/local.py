@@ -82,7 +82,8 @@ def local_command(
     document, exit_code = run_local(run, RunDisplay, bound)
     if keep_runs is not None and document["published"]:
         _retain(run, keep_runs)
-    end_with_result(document, exit_code, as_json=as_json, workspace=workspace)
+    more = ("local -p ForecastHorizon=14", "--help")
+    end_with_result(document, exit_code, *more, as_json=as_json, workspace=workspace)
 
 
 def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:

@@ -52,7 +52,9 @@ def rerun_command(
     if no_wait:
         echo(start_run(session.client("sagemaker"), name, values).rsplit("/", 1)[-1])
         return
-    end_with_result(*run_and_wait(session, name, values, display=RunDisplay), as_json=as_json)
+    end_with_result(
+        *run_and_wait(session, name, values, display=RunDisplay), as_json=as_json, workspace=where["workspace"]
+    )
 
 
 def _values(session: Session, run: RunRecord, overrides: Mapping[str, str], items: Path | None) -> dict[str, str]:
