@@ -26,13 +26,26 @@ _publish_options = together(
 
 
 @click.command()
+@click.option(
+    "--sql",
+    "dialect",
+    type=click.Choice(["athena", "duckdb"]),
+    help="Print the view of what readers see, each day once, in the SQL of this engine.",
+)
 @_publish_options
 @JSON_OPTION
-def published_command(publish_uri: str | None, name: str, as_json: bool, **where: Any) -> None:
-    """List the published runs."""
+def published_command(publish_uri: str | None, name: str, as_json: bool, dialect: str | None, **where: Any) -> None:
+    """List the published runs, or print the SQL that reads them."""
     from batchcast.runs.published import list_damaged, list_published
 
     session, uri = _open(publish_uri, name, where)
+    if dialect:
+        from batchcast.runs.sql_views import view_sql
+
+        if as_json:
+            raise ConfigError(Problem("option", "--sql prints SQL.", "--json", "Leave one of the two out."))
+        echo(view_sql(session.store, uri, dialect))
+        return
     runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
     if as_json:
         rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
