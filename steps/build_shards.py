@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from batchcast.steps.build_arguments import BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
@@ -33,7 +34,8 @@ from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
 from batchcast.steps.reading_note import keep_reading_note
-from batchcast.steps.shards.account import Account, check_account, refuse_contradictions, write_account
+from batchcast.steps.shards.account import Account, check_account, refuse_contradictions, write_account, write_baseline
+from batchcast.steps.shards.baseline import baseline_file
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
@@ -44,6 +46,7 @@ from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import ObjectStore
 
 MARKER = "_batchcast"
+_BASELINE = "baseline.npy"
 Numbers = npt.NDArray[np.int64]
 # What is rendered in one go: smaller chunks cost calls, larger ones leave the processor's cache.
 _CHUNK_BYTES = 4 << 20
@@ -119,7 +122,6 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
             arguments=arguments,
             contract=run.contract,
             axis=run.axis,
-            earlier=run.earlier,
             request_text=run.request_text,
         )
     except BaseException:
@@ -162,6 +164,8 @@ def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
         if contract.series.off_grid == "refuse":
             refuse_contradictions(account, locate)
         check_account(account, arguments.systemic_failure_percent, locate)
+        manifest = paths.output("manifest")
+        write_baseline(account, scratch / _BASELINE, manifest, contract, run.axis, run.earlier)
     return run, account
 
 
@@ -181,7 +185,7 @@ def _survey(opened: _Opened, means: _Means) -> tuple[_Run, Items, int]:
             contract=contract,
         )
     found = [
-        (units, len(lane.names), column, history, axis, means.scratch)
+        (units, len(lane.last), column, history, axis, means.scratch)
         for units, lane in zip(means.lanes, surveys, strict=True)
     ]
     counts = means.workers.run(count_rows, found, Progress("count the rows", history.rows, "rows"))
@@ -201,7 +205,7 @@ def _locate(run: _Run, means: _Means, items: Items, item: int, key: int) -> str:
 def _write_shards(run: _Run, items: Items, selection: Selection, means: _Means) -> Account:
     """Write the records of the selected items. Raises DataError when the selection alone cannot make a run."""
     plan = _plan(run, items.rows[selection.built])
-    account = Account(items=items, selection=selection, order=selection.built[plan.order].tolist(), built=[])
+    account = Account(items=items, selection=selection, order=selection.built[plan.order], built=[])
     check_account(account, run.arguments.systemic_failure_percent)
     rows, later = (each[account.order] for each in (account.items.rows, account.items.later))
     check_disk(run.history, run.contract, rows, later, means.shards)
@@ -229,8 +233,7 @@ def _plan(run: _Run, rows: Numbers) -> ShardPlan:
 def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
     columns = run.contract.value_columns
     size = row_bytes(run.history, columns)
-    order = np.array(account.order, np.int64)
-    rows = account.items.rows[order] + account.items.later[order]
+    rows = account.items.rows[account.order] + account.items.later[account.order]
     return Partition(
         history=run.history,
         axis=run.axis,
@@ -258,21 +261,35 @@ def _write(
         contract=run.contract,
         axis=run.axis,
         id_types=tuple(run.history.types[name] for name in run.contract.series.item_id),
-        static=run.static,
         shard_starts=plan.starts,
         request_text=run.request_text,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),
         directory=means.shards,
+        baseline=baseline_file(
+            means.scratch / _BASELINE, len(account.order), len(run.contract.series.targets), run.axis
+        ),
     )
-    names = [account.items.names[item] for item in account.order]
+    attributes = _attributes(run, account)
     tasks = []
     for buckets in bucket_tasks(partition.starts, plan.starts):
-        places = range(partition.starts[buckets.start], partition.starts[buckets.stop])
+        first, end = (int(partition.starts[bucket]) for bucket in (buckets.start, buckets.stop))
+        places = pa.array(np.arange(first, end))
         pieces = [spill.only(buckets) for spill in spills]
-        tasks.append((buckets, pieces, {place: names[place] for place in places}))
+        tasks.append((buckets, pieces, first, {name: column.take(places) for name, column in attributes.items()}))
     rows = account.items.rows[account.order].sum() + account.items.later[account.order].sum()
     return means.workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
+
+
+def _attributes(run: _Run, account: Account) -> dict[str, pa.Array]:
+    """The values of id and static columns, in the order of the output."""
+    order = pa.array(account.order)
+    ids = [column.take(order) for column in account.items.names]
+    attributes = dict(zip(run.contract.series.item_id, ids, strict=True))
+    if run.static is None:
+        return attributes
+    rows = run.static.rows(ids)
+    return attributes | {name: column.take(rows) for name, column in run.static.columns.items()}
 
 
 def _lanes(units: list[Unit], processes: int) -> list[list[Unit]]:

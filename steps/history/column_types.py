@@ -4,7 +4,10 @@ Types are the same when equal values have the same JSON text: int8 and int64 are
 (3 against 3.0), and a column that is null throughout a file fits any type.
 """
 
+from collections.abc import Sequence
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.errors import Problem
 
@@ -75,6 +78,19 @@ def _problem(role: str, stored: pa.DataType) -> tuple[str, str] | None:
     ):
         return "a target must be a number.", "Convert it to a number."
     return None
+
+
+def join_ids(columns: Sequence[pa.Array]) -> pa.Array:
+    """The item ids of items, by the texts of their id columns."""
+    return pc.binary_join_element_wise(*columns, "/") if len(columns) > 1 else columns[0]
+
+
+def item_keys(columns: Sequence[pa.Array]) -> pa.Array:
+    """What differs between two items, by the texts of their id columns, even where they have one id; null without."""
+    if len(columns) == 1:
+        return columns[0]
+    lengths = [pc.binary_length(column).cast(pa.string()) for column in columns[:-1]]
+    return pc.binary_join_element_wise(*lengths, *columns, "/")
 
 
 def _is_text(stored: pa.DataType) -> bool:

@@ -5,9 +5,8 @@ that every row's item got is left in a scratch file, so that the later passes ne
 the moments counts the rows of the run.
 """
 
-import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,14 @@ import pyarrow.compute as pc
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.history.column_types import item_keys, join_ids
 from batchcast.steps.history.date_axis import DateAxis, date_keys
 from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
 from batchcast.steps.history.workers import Advance
 from batchcast.steps.shards.manifest import NULL_ITEM
 
 _BATCH_ROWS = 1 << 20
+_WAITING_ITEMS = 1 << 21
 _NEVER = np.iinfo(np.int64)
 Numbers = npt.NDArray[np.int64]
 
@@ -31,12 +32,12 @@ Numbers = npt.NDArray[np.int64]
 class ItemSurvey:
     """What one lane's first pass found, an entry an item in order of appearance.
 
-    `names` are the values of the id columns as text, `dateless` the rows without a moment, `last` the key of the last
+    `names` are the id columns as text, `dateless` the rows without a moment, `last` the key of the last
     row with a target (the smallest number: none). `nameless` rows have no id. `moments` are the different keys, sorted,
     `rows` the rows of each and `measured` those with a target.
     """
 
-    names: list[tuple[str, ...]]
+    names: list[pa.Array]
     dateless: Numbers
     last: Numbers
     nameless: int
@@ -59,11 +60,11 @@ class RowCounts:
 class Items:
     """All items sorted by id; `lanes` maps the numbers that each lane gave to places in that order.
 
-    `measured` is the key of each item's last row with a target.
+    `names` are the id columns as text, `measured` is the key of each item's last row with a target.
     """
 
-    ids: list[str]
-    names: list[tuple[str, ...]]
+    ids: pa.Array
+    names: list[pa.Array]
     rows: Numbers
     later: Numbers
     dateless: Numbers
@@ -84,26 +85,27 @@ def survey_items(
 ) -> ItemSurvey:
     """Survey the items of some units; every row's item number (-1: none) goes to `codes_file`."""
     ids, when, targets = contract.series.item_id, contract.series.timestamp, contract.series.targets
-    numbering, moments = _Numbering(), _Moments()
-    dateless, last = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    numbering, moments = _Numbering(len(ids), scratch), _Moments()
     nameless = 0
     for unit in units:
-        codes = []
+        found = []
         for table in read_unit(unit, [*ids, when, *targets], history.types, rows=_BATCH_ROWS, ids=ids):
-            numbers = numbering.number([table.column(name) for name in ids])
             keys, dated = date_keys(table.column(when))
-            measured = dated & _is_measured(table, targets)
-            dateless, last = _grown(dateless, len(numbering.names), 0), _grown(last, len(numbering.names), _NEVER.min)
-            named = numbers >= 0
-            dateless += np.bincount(numbers[named & ~dated], minlength=len(dateless))
+            measured = dated & _is_measured(table, targets) & (not unit.file.future)
+            found.append(_local_items([table.column(name) for name in ids], keys, dated, measured))
+            nameless += int(np.count_nonzero(found[-1].numbers < 0))
             if not unit.file.future:
-                np.maximum.at(last, numbers[named & measured], keys[named & measured])
                 moments.add(keys, dated, measured)
-            nameless += int(np.count_nonzero(~named))
-            codes.append(numbers)
             advance(table.num_rows)
-        np.save(codes_file(scratch, unit), np.concatenate(codes) if codes else np.empty(0, np.int32))
-    return ItemSurvey(names=list(numbering.names), dateless=dateless, last=last, nameless=nameless, **moments.arrays())
+        numbering.add(unit, found)
+    numbering.number()
+    return ItemSurvey(
+        names=numbering.names,
+        dateless=numbering.dateless,
+        last=numbering.last,
+        nameless=nameless,
+        **moments.arrays(),
+    )
 
 
 def count_rows(
@@ -138,28 +140,30 @@ def count_rows(
 
 def merge_items(surveys: Sequence[ItemSurvey], counts: Sequence[RowCounts]) -> Items:
     """One sorted table of all items. Raises DataError when two items have one id ("a/b" + "c", "a" + "b/c")."""
-    places: dict[tuple[str, ...], int] = {}
-    for lane in surveys:
-        for names in lane.names:
-            places.setdefault(names, len(places))
-    ids = {names: "/".join(names) for names in places}
-    ordered = sorted(places, key=lambda names: (ids[names], names))
-    for names, after in itertools.pairwise(ordered):
-        if ids[names] == ids[after]:
-            what = f"the id columns {names} and {after} both give the item id {ids[names]!r}."
-            raise DataError(Problem("item_id", what, remedy="Replace the / in one of the columns."))
-    places = {names: place for place, names in enumerate(ordered)}
-    lanes = [np.array([places[names] for names in lane.names], np.int64) for lane in surveys]
+    names, numbers = number_items([lane.names for lane in surveys])
+    by_id = {"": join_ids(names)} | {str(number): column for number, column in enumerate(names)}
+    keys = [(key, "ascending") for key in (by_id if len(names) > 1 else [""])]
+    order = pc.sort_indices(pa.table(by_id), sort_keys=keys)
+    names, ids = [column.take(order) for column in names], by_id[""].take(order)
+    same = np.asarray(pc.equal(ids[1:], ids[:-1])) if len(ids) else np.zeros(0, bool)
+    if same.any():
+        place = int(np.flatnonzero(same)[0])
+        one, other = (tuple(column[row].as_py() for column in names) for row in (place, place + 1))
+        what = f"the id columns {one} and {other} both give the item id {ids[place].as_py()!r}."
+        raise DataError(Problem("item_id", what, remedy="Replace the / in one of the columns."))
+    place_of = np.empty(len(order), np.int64)
+    place_of[np.asarray(order)] = np.arange(len(order))
+    lanes = [place_of[lane] for lane in numbers]
 
     def merged(ufunc: np.ufunc, empty: int, values: Iterable[Numbers]) -> Numbers:
-        total = np.full(len(ordered), empty, np.int64)
+        total = np.full(len(order), empty, np.int64)
         for there, found in zip(lanes, values, strict=True):
             total[there] = ufunc(total[there], found)
         return total
 
     return Items(
-        ids=[ids[names] for names in ordered],
-        names=ordered,
+        ids=ids,
+        names=names,
         rows=merged(np.add, 0, (lane.rows for lane in counts)),
         later=merged(np.add, 0, (lane.later for lane in counts)),
         dateless=merged(np.add, 0, (lane.dateless for lane in surveys)),
@@ -194,46 +198,103 @@ def find_row(
     return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LocalItems:
+    """The items of one table: every row's `numbers` (-1: none), and by number what ItemSurvey says of an item."""
+
+    numbers: npt.NDArray[np.int32]
+    names: list[pa.Array]
+    dateless: Numbers
+    last: Numbers
+
+
 class _Numbering:
-    """Gives every item, named by its id columns, the next number when it first appears."""
+    """Gives every item the next number when it first appears.
 
-    def __init__(self) -> None:
-        self.names: dict[tuple[str, ...], int] = {}
+    The items of some tables wait: all are looked at again only when as many more are there. `scratch` gets the code
+    files.
+    """
 
-    def number(self, columns: Sequence[pa.ChunkedArray]) -> npt.NDArray[np.int32]:
-        """The item number of every row; -1 where an id column is null or empty."""
-        values, codes = zip(*(_encoded(column) for column in columns), strict=True)
-        combined, distinct = _combined(values, codes)
-        known = np.array([self._number_of(names) for names in distinct] + [-1], np.int32)
-        return known[combined]
+    def __init__(self, columns: int, scratch: Path) -> None:
+        self.names: list[pa.Array] = [pa.nulls(0, pa.string())] * columns
+        self.dateless, self.last = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._scratch = scratch
+        self._tables: list[_LocalItems] = []
+        self._units: list[Unit] = []
+        self._waiting = 0
 
-    def _number_of(self, names: tuple[str, ...]) -> int:
-        if not all(names) or "/".join(names) == NULL_ITEM:
-            return -1
-        return self.names.setdefault(names, len(self.names))
+    def add(self, unit: Unit, tables: Sequence[_LocalItems]) -> None:
+        """Take the tables of a unit."""
+        codes = [np.empty(0, np.int32)]
+        for table in tables:
+            codes.append(np.where(table.numbers < 0, -1, table.numbers + self._waiting).astype(np.int32))
+            self._tables.append(replace(table, numbers=codes[0]))
+            self._waiting += len(table.last)
+        np.save(codes_file(self._scratch, unit), np.concatenate(codes))
+        self._units.append(unit)
+        if self._waiting >= max(len(self.last), _WAITING_ITEMS):
+            self.number()
+
+    def number(self) -> None:
+        """Number the items that wait, and write these numbers into the code files of their units."""
+        self.names, (_, *numbers) = number_items([self.names, *(table.names for table in self._tables)])
+        more = len(self.names[0]) - len(self.last)
+        self.dateless = np.pad(self.dateless, (0, more))
+        self.last = np.pad(self.last, (0, more), constant_values=_NEVER.min)
+        for number, table in zip(numbers, self._tables, strict=True):
+            np.add.at(self.dateless, number, table.dateless)
+            np.maximum.at(self.last, number, table.last)
+        number_of = np.concatenate([*numbers, [-1]]).astype(np.int32)
+        for unit in self._units:
+            path = codes_file(self._scratch, unit)
+            np.save(path, number_of[np.load(path)])
+        self._tables, self._units, self._waiting = [], [], 0
 
 
-def _encoded(column: pa.ChunkedArray) -> tuple[list[str], Numbers]:
+def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], list[Numbers]]:
+    """The different items of all parts, each given by its id columns, in order of first appearance; and which of them
+    every entry of each part is."""
+    columns = [pa.concat_arrays(of_parts) for of_parts in zip(*parts, strict=True)]
+    codes = np.asarray(item_keys(columns).dictionary_encode().indices)
+    new = pa.array(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+    ends = np.cumsum([len(part[0]) for part in parts])
+    return [column.filter(new) for column in columns], np.split(codes, ends[:-1])
+
+
+def _local_items(
+    columns: Sequence[pa.ChunkedArray], keys: Numbers, dated: npt.NDArray[np.bool_], measured: npt.NDArray[np.bool_]
+) -> _LocalItems:
+    """The items of a table; a row without one has a null or nothing in an id column."""
+    names, numbers = _encoded(columns[0])
+    parts = [names]
+    for column in columns[1:]:
+        values, codes = _encoded(column)
+        missing = (numbers < 0) | (codes < 0)
+        pairs = pc.dictionary_encode(pa.array(numbers * max(len(values), 1) + codes, mask=missing))
+        before, after = np.divmod(np.asarray(pairs.dictionary), max(len(values), 1))
+        parts = [*(part.take(pa.array(before)) for part in parts), values.take(pa.array(after))]
+        numbers = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
+    named = np.logical_and.reduce([np.asarray(pc.binary_length(part)) > 0 for part in parts])
+    named &= np.asarray(pc.not_equal(join_ids(parts), NULL_ITEM))
+    numbers = np.append(np.where(named, np.cumsum(named) - 1, -1), -1)[numbers]
+    items = int(named.sum())
+    has, last = numbers >= 0, np.full(items, _NEVER.min)
+    np.maximum.at(last, numbers[has & measured], keys[has & measured])
+    return _LocalItems(
+        numbers=numbers.astype(np.int32),
+        names=[part.filter(pa.array(named)) for part in parts],
+        dateless=np.bincount(numbers[has & ~dated], minlength=items),
+        last=last,
+    )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Numbers]:
     """The distinct values as text, and every row's place among them, -1 for null."""
     column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if column.num_chunks == 0:
-        return [], np.empty(0, np.int64)
-    values = column.chunk(0).dictionary
-    places = [np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]
-    texts = ["" if text is None else text for text in values.cast(pa.string()).to_pylist()]
-    return texts, np.concatenate(places).astype(np.int64)
-
-
-def _combined(values: Sequence[list[str]], codes: Sequence[Numbers]) -> tuple[Numbers, list[tuple[str, ...]]]:
-    """Every row's place among the distinct combinations (-1: some part is null), and those combinations."""
-    names: list[tuple[str, ...]] = [(text,) for text in values[0]]
-    combined = codes[0]
-    for texts, code in zip(values[1:], codes[1:], strict=True):
-        missing = (combined < 0) | (code < 0)
-        pairs = pc.dictionary_encode(pa.array(combined * len(texts) + code, mask=missing))
-        names = [(*names[pair // len(texts)], texts[pair % len(texts)]) for pair in pairs.dictionary.to_pylist()]
-        combined = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
-    return combined, names
+        return pa.nulls(0, pa.string()), np.empty(0, np.int64)
+    values = column.chunk(0).dictionary.cast(pa.string()).fill_null("")
+    return values, np.concatenate([np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]).astype(np.int64)
 
 
 class _Moments:
@@ -270,7 +331,3 @@ def _is_measured(table: pa.Table, targets: Sequence[str]) -> npt.NDArray[np.bool
         else:
             measured |= np.asarray(column.is_valid())
     return measured
-
-
-def _grown(values: Numbers, size: int, empty: int) -> Numbers:
-    return np.pad(values, (0, size - len(values)), constant_values=empty)

@@ -17,7 +17,7 @@ from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_mo
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
-from batchcast.steps.history.items import ItemSurvey
+from batchcast.steps.history.items import ItemSurvey, number_items
 
 Numbers = npt.NDArray[np.int64]
 _AHEAD = timedelta(hours=14)
@@ -96,14 +96,13 @@ def _find_run_date(
         what = f"no row up to now has a date and one of the targets {', '.join(series.targets)}."
         remedy = "Check the target columns in model.toml, or pass RunDate."
         raise DataError(Problem("no_history", what, remedy=remedy))
-    latest: dict[tuple[str, ...], int] = {}
     low, _ = key_limits(kind)
-    for lane in surveys:
-        reached = np.minimum(frequency.ordinals(key_seconds(lane.last, kind)), steps[-1])
-        for name, key, ordinal in zip(lane.names, lane.last.tolist(), reached.tolist(), strict=True):
-            if key >= low:
-                latest[name] = max(ordinal, latest.get(name, ordinal))
-    ends = sorted((end for end in latest.values() if end >= steps[-1] - gap), reverse=True)
+    names, numbers = number_items([lane.names for lane in surveys])
+    latest = np.full(len(names[0]), np.iinfo(np.int64).min)
+    for lane, items in zip(surveys, numbers, strict=True):
+        latest[items] = np.maximum(latest[items], lane.last)
+    reached = np.minimum(frequency.ordinals(key_seconds(latest[latest >= low], kind)), steps[-1])
+    ends = np.sort(reached[reached >= steps[-1] - gap])[::-1].tolist()
     if not ends:  # Only rows without an id have values.
         ends = [int(steps[-1])]
     ordinal = ends[math.ceil(series.run_date_share * len(ends)) - 1]

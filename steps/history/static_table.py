@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.history.column_types import role_problem, value_type
+from batchcast.steps.history.column_types import item_keys, join_ids, role_problem, value_type
 from batchcast.steps.history.folders import STATIC_FILE
 
 _EXAMPLES = 3
@@ -19,14 +20,14 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class StaticTable:
-    """`rows` has an item's row by the values of its id columns, `columns` those that the contract names."""
+    """`keys` has the item of each row, `columns` those that the contract names."""
 
-    rows: Mapping[tuple[str, ...], int]
+    keys: pa.Array
     columns: Mapping[str, pa.Array]
 
-    def values(self, column: str, items: Sequence[tuple[str, ...]]) -> pa.Array:
-        """The column's value of each of the items, which have a row."""
-        return self.columns[column].take(pa.array([self.rows[item] for item in items], pa.int64()))
+    def rows(self, ids: Sequence[pa.Array]) -> pa.Array:
+        """The row of each of the items with these id columns, null where it has none."""
+        return pc.index_in(item_keys(ids), value_set=self.keys)
 
 
 def read_static_table(directory: Path, series: Series) -> StaticTable | None:
@@ -51,20 +52,20 @@ def read_static_table(directory: Path, series: Series) -> StaticTable | None:
     if problems:
         raise DataError(*problems)
     table = stored.read(list(roles)).combine_chunks()
-    ids = [pc.cast(_plain(table.column(name)), pa.string()).to_pylist() for name in series.item_id]
-    items = list(zip(*ids, strict=True))
-    rows = {item: row for row, item in enumerate(items)}
-    _check_items(items, rows)
-    return StaticTable(rows, {name: _plain(table.column(name)) for name in series.static})
+    ids = [pc.cast(_plain(table.column(name)), pa.string()) for name in series.item_id]
+    keys = item_keys(ids)
+    _check_items(keys, ids)
+    return StaticTable(keys, {name: _plain(table.column(name)) for name in series.static})
 
 
-def _check_items(items: Sequence[tuple[str | None, ...]], rows: Mapping[tuple[str | None, ...], int]) -> None:
-    nameless = sum(None in item for item in rows)
-    if nameless:
-        raise DataError(Problem("static_table", f"{nameless} rows have no item id.", STATIC_FILE, "Remove them."))
-    if len(rows) < len(items):
-        twice = [item for row, item in enumerate(items) if rows[item] != row]
-        named = ", ".join("/".join(map(str, item)) for item in twice[:_EXAMPLES])
+def _check_items(keys: pa.Array, ids: Sequence[pa.Array]) -> None:
+    if keys.null_count:
+        what = f"{keys.null_count} rows have no item id."
+        raise DataError(Problem("static_table", what, STATIC_FILE, "Remove them."))
+    codes = np.asarray(keys.dictionary_encode().indices)
+    twice = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) == 0)
+    if len(twice):
+        named = ", ".join(join_ids(ids).take(pa.array(twice[:_EXAMPLES])).to_pylist())
         what = f"{len(twice)} rows are of an item that another row is of: {named}."
         raise DataError(Problem("duplicate_item", what, STATIC_FILE, "Write one row an item."))
 

@@ -17,7 +17,7 @@ from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import EPOCH, DateAxis
 from batchcast.steps.history.items import Items
 from batchcast.steps.outcome.earlier_run import EarlierRun
-from batchcast.steps.shards.baseline import baseline_tables
+from batchcast.steps.shards.baseline import STORED_SCHEMA, baseline_tables
 from batchcast.steps.shards.manifest import (
     BASELINE_FILE,
     BASELINE_SCHEMA,
@@ -54,13 +54,13 @@ class Account:
 
     items: Items
     selection: Selection
-    order: Sequence[int]
+    order: Numbers
     built: Sequence[BuiltRecords]
 
     @property
     def quarantined(self) -> dict[int, Quarantine]:
         """By item, those found before and while the rows were read."""
-        found = {self.order[place]: why for part in self.built for place, why in part.quarantined.items()}
+        found = {int(self.order[place]): why for part in self.built for place, why in part.quarantined.items()}
         return self.selection.quarantined | found
 
     @property
@@ -71,24 +71,22 @@ class Account:
     def records(self, axis: DateAxis) -> pa.Table:
         """The rows of records.parquet. Rows without an item id are one more item, quarantined."""
         written = pa.concat_tables([WRITTEN_SCHEMA.empty_table(), *(t for part in self.built for t in part.written)])
-        item_of_row = np.array(self.order, np.int64)[np.asarray(written.column("place"))]
-        members = [*self.selection.built.tolist(), *self.selection.carried, *self.selection.quarantined]
-        present = np.array(sorted(members), np.int64)
-        row_of_item = pc.index_in(pa.array(present), value_set=pa.array(item_of_row))
+        row_of_item = np.full(len(self.items.rows), -1)
+        row_of_item[self.order[np.asarray(written.column("place"))]] = np.arange(len(written))
+        others = np.array([*self.selection.carried, *self.selection.quarantined], np.int64)
+        present = np.sort(np.concatenate([self.selection.built, others]))
+        row = pa.array(row_of_item[present], mask=row_of_item[present] < 0)
         rows = self.items.rows[present]
-        quarantined = self.quarantined
-        why = [quarantined.get(item) for item in present.tolist()]
+        quarantined = sorted(self.quarantined.items())
+        why = pc.index_in(pa.array(present), value_set=pa.array([item for item, _ in quarantined], pa.int64()))
         columns = {
-            "item_id": pa.array([self.items.ids[item] for item in present.tolist()], pa.string()),
-            **{
-                name: written.column(name).take(row_of_item)
-                for name in ("shard", "line", "position", "bytes", "sha256")
-            },
+            "item_id": self.items.ids.take(pa.array(present)),
+            **{name: written.column(name).take(row) for name in ("shard", "line", "position", "bytes", "sha256")},
             "rows": pa.array(rows, pa.int32()),
             "first_date": _dates(self.items.first[present], rows, axis),
             "last_date": _dates(self.items.last[present], rows, axis),
-            "quarantine_reason": pa.array([found and str(found.reason) for found in why], pa.string()),
-            "quarantine_detail": pa.array([found and found.detail for found in why], pa.string()),
+            "quarantine_reason": pa.array([str(found.reason) for _, found in quarantined], pa.string()).take(why),
+            "quarantine_detail": pa.array([found.detail for _, found in quarantined], pa.string()).take(why),
             "carried": pc.is_in(pa.array(present), value_set=pa.array(self.selection.carried, pa.int64())),
         }
         table = pa.table(columns, schema=RECORDS_SCHEMA)
@@ -138,7 +136,7 @@ def refuse_contradictions(account: Account, locate: Locate) -> None:
 def _example(account: Account, item: int, locate: Locate | None) -> str:
     why = account.quarantined[item]
     where = "" if locate is None or why.key is None else locate(item, why.key)
-    return f"{account.items.ids[item]}: {why.detail}{where and f' ({where})'}"
+    return f"{account.items.ids[item].as_py()}: {why.detail}{where and f' ({where})'}"
 
 
 def write_account(
@@ -148,13 +146,11 @@ def write_account(
     arguments: BuildArguments,
     contract: ModelContract,
     axis: DateAxis,
-    earlier: EarlierRun | None,
     request_text: RequestText,
 ) -> Manifest:
-    """Write the three files and return what the manifest says."""
+    """Write the records and, last, the manifest; it is returned."""
     records = account.records(axis)
     write_table(directory / RECORDS_FILE, [records], RECORDS_SCHEMA)
-    _write_baseline(account, directory, contract, earlier)
     shards = tuple(sorted((shard for part in account.built for shard in part.shards), key=lambda shard: shard.name))
     written = records.filter(pc.is_valid(records.column("shard")))
     reasons = Counter(records.column("quarantine_reason").drop_null().to_pylist())
@@ -188,16 +184,20 @@ def write_account(
     return manifest
 
 
-def _write_baseline(account: Account, directory: Path, contract: ModelContract, earlier: EarlierRun | None) -> None:
-    parts = [part for built in account.built for part in built.naive]
-    ids = [account.items.ids[item] for item in account.order]
-    tables = baseline_tables(parts, ids, contract.series.targets)
+def write_baseline(
+    account: Account, file: Path, directory: Path, contract: ModelContract, axis: DateAxis, earlier: EarlierRun | None
+) -> None:
+    """Write `baseline.parquet` from what was measured of the records, and the earlier run's of what is carried over."""
+    places = np.concatenate([np.asarray(table.column("place")) for part in account.built for table in part.written])
+    places = places[np.argsort(account.order[places])]
+    ids = account.items.ids.take(pa.array(account.order[places]))
+    tables = baseline_tables(file, places, ids, contract.series.targets, axis)
     if earlier and account.selection.carried:
-        carried = pa.array([account.items.ids[item] for item in account.selection.carried], pa.string())
+        carried = account.items.ids.take(pa.array(account.selection.carried))
         kept = earlier.baseline.filter(pc.is_in(earlier.baseline.column("item_id"), value_set=carried))
         keys = [(name, "ascending") for name in ("item_id", "step", "target")]
-        tables = iter([pa.concat_tables([*tables, kept.cast(BASELINE_SCHEMA)]).sort_by(keys)])
-    write_table(directory / BASELINE_FILE, tables, BASELINE_SCHEMA)
+        tables = iter([pa.concat_tables([*(table.cast(BASELINE_SCHEMA) for table in tables), kept]).sort_by(keys)])
+    write_table(directory / BASELINE_FILE, tables, STORED_SCHEMA)
 
 
 def _dates(keys: Numbers, rows: Numbers, axis: DateAxis) -> pa.Array:

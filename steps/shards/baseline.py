@@ -5,7 +5,7 @@ A step's value is the sum of its rows' values; rows without a value do not count
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,26 +17,30 @@ from batchcast.steps.shards.manifest import BASELINE_SCHEMA
 
 _LEAST_SCALE_STEPS = 28
 _RECORDS_A_TABLE = 2048
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+STORED_SCHEMA = pa.schema(
+    [field.with_type(_TEXT) if pa.types.is_string(field.type) else field for field in BASELINE_SCHEMA]
+)
+"""BASELINE_SCHEMA with each text once a table."""
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeasonalNaive:
-    """For the record at each of `places` and each target: `before` (places, steps, targets) the values up to the run
-    date, `later` those of the forecast steps, `scale` (places, targets). NaN where there is none."""
-
-    places: npt.NDArray[np.int64]
-    season: int
-    before: Values
-    later: Values
-    scale: Values
+def past_steps(axis: DateAxis) -> int:
+    """As many as it takes to tell how good the forecasts of the runs before and their seasonal naive were."""
+    return max(_scale_steps(axis), _whole_seasons(axis.forecast_horizon + axis.season, axis.season))
 
 
-def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> SeasonalNaive:
-    """Every record of the chunk, measured."""
-    # As long as it takes to tell how good the forecasts of the runs before and their seasonal naive were.
-    measured = _whole_seasons(_LEAST_SCALE_STEPS, axis.season)
-    past = max(measured, _whole_seasons(axis.forecast_horizon + axis.season, axis.season))
+def baseline_file(path: Path, records: int, targets: int, axis: DateAxis) -> Path:
+    """A new file for what `seasonal_naive` finds, at the place of each record of the output."""
+    shape = (records, past_steps(axis) + axis.forecast_horizon + 1, targets)
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    return path
+
+
+def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> Values:
+    """By record, step and target the values up to the run date, then those of the forecast steps, and in the end the
+    size of the item's values. NaN where there is none."""
+    measured, past = _scale_steps(axis), past_steps(axis)
     width = past + axis.forecast_horizon
     near = np.flatnonzero((chunk.keys >= axis.begin(1 - past)) & (chunk.keys < axis.future_end))
     cell = chunk.records[near] * width + axis.steps(chunk.keys[near]) + past - 1
@@ -46,44 +50,42 @@ def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> Seas
     known = np.isfinite(history)
     steps = known.sum(axis=1)
     mean = (np.where(known, history, 0.0) / np.maximum(steps, 1)[:, None, :]).sum(axis=1)
-    return SeasonalNaive(
-        places=chunk.places,
-        season=axis.season,
-        before=each[:, :past],
-        later=each[:, past:],
-        scale=np.where(steps > 0, mean, np.nan),
-    )
+    return np.concatenate([each, np.where(steps > 0, mean, np.nan)[:, None, :]], axis=1)
 
 
-def baseline_tables(parts: Sequence[SeasonalNaive], ids: Sequence[str], targets: Sequence[str]) -> Iterator[pa.Table]:
-    """Rows of BASELINE_SCHEMA by item id, step and target. `ids` are the item ids at all places of the output."""
-    if not parts:
-        return
-    places = np.concatenate([part.places for part in parts])
-    known = np.concatenate([np.concatenate([part.before, part.later], axis=1) for part in parts])
-    scale = np.concatenate([part.scale for part in parts])
+def baseline_tables(
+    file: Path, places: npt.NDArray[np.int64], ids: pa.Array, targets: Sequence[str], axis: DateAxis
+) -> Iterator[pa.Table]:
+    """Rows of STORED_SCHEMA by item id, step and target, of the records at `places`, whose `ids` are sorted."""
+    values = np.load(file, mmap_mode="r")
     by_target = sorted(range(len(targets)), key=lambda n: targets[n])
-    by_id = np.array(sorted(range(len(places)), key=lambda n: ids[int(places[n])]), np.int64)
-    past, season = parts[0].before.shape[1], parts[0].season
-    steps = np.arange(1 - past, known.shape[1] - past + 1)
+    names = pa.array([targets[n] for n in by_target], pa.string())
+    past, season = past_steps(axis), axis.season
+    steps = np.arange(1 - past, axis.forecast_horizon + 1)
     same = past - season + (steps - 1) % season
-    for begin in range(0, len(by_id), _RECORDS_A_TABLE):
-        some = by_id[begin : begin + _RECORDS_A_TABLE]
+    for begin in range(0, len(places), _RECORDS_A_TABLE):
+        some = places[begin : begin + _RECORDS_A_TABLE]
         shape = (len(some), len(steps), len(targets))
-        of_cell = np.indices(shape, np.int32)
-        naive = np.where(steps[:, None] > 0, known[some][:, same], np.nan)
-        names = pa.array([ids[place] for place in places[some].tolist()], pa.string())
+        of_id, of_step, of_target = (
+            np.broadcast_to(of, shape).ravel() for of in np.indices(shape, np.int32, sparse=True)
+        )
+        found = values[some][:, :, by_target]
+        known = found[:, :-1]
         yield pa.table(
             [
-                names.take(pa.array(of_cell[0].ravel())),
-                pa.array(steps[of_cell[1].ravel()], pa.int32()),
-                pa.array([targets[n] for n in by_target], pa.string()).take(pa.array(of_cell[2].ravel())),
-                _column(naive[:, :, by_target]),
-                _column(known[some][:, :, by_target]),
-                _column(np.broadcast_to(scale[some][:, None, by_target], shape)),
+                pa.DictionaryArray.from_arrays(pa.array(of_id), ids[begin : begin + len(some)]),
+                pa.array(steps[of_step], pa.int32()),
+                pa.DictionaryArray.from_arrays(pa.array(of_target), names),
+                _column(np.where(steps[:, None] > 0, known[:, same], np.nan)),
+                _column(known),
+                _column(np.broadcast_to(found[:, -1:], shape)),
             ],
-            schema=BASELINE_SCHEMA,
+            schema=STORED_SCHEMA,
         )
+
+
+def _scale_steps(axis: DateAxis) -> int:
+    return _whole_seasons(_LEAST_SCALE_STEPS, axis.season)
 
 
 def _whole_seasons(steps: int, season: int) -> int:

@@ -47,9 +47,7 @@ def json_texts(values: pa.Array, null: str = "null", *, csv: bool = False) -> pa
     """The JSON or CSV text of every value, an array of strings without nulls; `null` is written for what has none."""
     kind = values.type
     if pa.types.is_string(kind):
-        written = csv_field if csv else encode_basestring
-        quoted = [None if text is None else written(text) for text in values.to_pylist()]
-        texts = pa.array(quoted, pa.string())
+        texts = _quoted(values, csv=csv)
     elif pa.types.is_floating(kind):
         texts = _float_texts(values)
     elif pa.types.is_timestamp(kind):
@@ -59,6 +57,21 @@ def json_texts(values: pa.Array, null: str = "null", *, csv: bool = False) -> pa
     if not csv and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         texts = pc.binary_join_element_wise('"', texts, '"', "")
     return texts.fill_null(null) if texts.null_count else texts
+
+
+def _quoted(values: pa.Array, *, csv: bool) -> pa.Array:
+    if not csv and _is_bare(values):
+        return pc.binary_join_element_wise('"', values, '"', "")
+    written = csv_field if csv else encode_basestring
+    return pa.array([None if text is None else written(text) for text in values.to_pylist()], pa.string())
+
+
+def _is_bare(values: pa.Array) -> bool:
+    """Whether none of the texts has a character that JSON escapes."""
+    _, offsets, data = values.buffers()
+    first, end = np.frombuffer(offsets, np.int32)[[values.offset, values.offset + len(values)]] if offsets else (0, 0)
+    text = np.frombuffer(data or b"", np.uint8)[first:end]
+    return not ((text < ord(" ")) | (text == ord('"')) | (text == ord("\\"))).any()
 
 
 def _float_texts(values: pa.Array) -> pa.Array:

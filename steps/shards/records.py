@@ -1,10 +1,13 @@
 """From buckets to shards: check the rows, render the records, write the objects of the transform."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +16,8 @@ import pyarrow as pa
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.partition import Spill, read_bucket
-from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.history.workers import Advance
-from batchcast.steps.shards.baseline import SeasonalNaive, seasonal_naive
+from batchcast.steps.shards.baseline import seasonal_naive
 from batchcast.steps.shards.chunk import Chunk, sorted_chunks
 from batchcast.steps.shards.manifest import Shard
 from batchcast.steps.shards.periods import fill_steps, find_gaps, join_future, merge_rows, newest_steps
@@ -26,10 +28,6 @@ from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import atomic_write
 
 Numbers = npt.NDArray[np.int64]
-_Record = tuple[int, str, bytes]
-"""The place of a record, its item id and its text."""
-_Request = list[_Record]
-
 WRITTEN_SCHEMA = pa.schema(
     [
         ("place", pa.int32()),
@@ -50,7 +48,6 @@ class BuiltRecords:
 
     written: list[pa.Table] = field(default_factory=list)
     quarantined: dict[int, Quarantine] = field(default_factory=dict)
-    naive: list[SeasonalNaive] = field(default_factory=list)
     shards: list[Shard] = field(default_factory=list)
 
 
@@ -58,47 +55,44 @@ class BuiltRecords:
 class RecordWriter:
     """Writes the shards of a run into `directory`; shard n holds the places from shard_starts[n] to the next.
 
-    A record of more than `max_bytes` is quarantined.
+    A record of more than `max_bytes` is quarantined. What it is measured by goes to the `baseline` file.
     """
 
     contract: ModelContract
     axis: DateAxis
     id_types: tuple[pa.DataType, ...]
-    static: StaticTable | None
     shard_starts: Numbers
     request_text: RequestText
     max_bytes: int
     chunk_rows: int
     directory: Path
+    baseline: Path
 
     def write(
-        self, advance: Advance, buckets: range, spills: Sequence[Spill], names: Mapping[int, tuple[str, ...]]
+        self, advance: Advance, buckets: range, spills: Sequence[Spill], first: int, attributes: Mapping[str, pa.Array]
     ) -> BuiltRecords:
-        """Write the shards whose records the buckets hold, all of each. `names` are those of the places in them."""
+        """Write the shards whose records the buckets hold, all of each. `attributes` are the values of id and static
+        columns at the places from `first` on."""
         built = BuiltRecords()
-        renderer = RecordRenderer(self.contract, self.axis, names, self.id_types, self.static)
-        records = (
-            record
+        renderer = RecordRenderer(self.contract, self.axis, attributes, self.id_types, first)
+        batches = (
+            batch
             for bucket in buckets
             for chunk in sorted_chunks(read_bucket(bucket, spills), rows=self.chunk_rows)
-            for record in self._records(chunk, renderer, names, built, advance)
+            for batch in self._batches(chunk, renderer, built, advance)
         )
-        for shard, members in itertools.groupby(records, key=lambda record: self._shard_of(record[0])):
-            self._write_shard(shard, members, built)
+        written: list[_Object] = []
+        for shard, members in itertools.groupby(batches, key=lambda batch: batch[0]):
+            written += self._write_shard(shard, (records for _, records in members))
+        if written:
+            built.written.append(_written(written))
+            built.shards.extend(one.shard for one in written)
         return built
 
-    def _shard_of(self, place: int) -> int:
-        return int(np.searchsorted(self.shard_starts, place, side="right")) - 1
-
-    def _records(
-        self,
-        chunk: Chunk,
-        renderer: RecordRenderer,
-        names: Mapping[int, tuple[str, ...]],
-        built: BuiltRecords,
-        advance: Advance,
-    ) -> Iterator[_Record]:
-        """Those that can be sent; the others go to `built`."""
+    def _batches(
+        self, chunk: Chunk, renderer: RecordRenderer, built: BuiltRecords, advance: Advance
+    ) -> Iterator[tuple[int, _Records]]:
+        """Those that can be sent, by shard; the others go to `built`."""
         advance(len(chunk.keys))
         series = self.contract.series
         chunk = join_future(chunk, series, self.axis)
@@ -112,65 +106,127 @@ class RecordWriter:
         if not good.any():
             return
         kept = fill_steps(chunk.only(good), series, self.axis)
-        fits = good[good]
-        for n, (place, record) in enumerate(zip(kept.places.tolist(), renderer.records(kept), strict=True)):
-            item_id = "/".join(names[place])
-            if not self.request_text.fits([item_id], len(record), self.max_bytes):
-                size = self.request_text.size([item_id], len(record))
-                built.quarantined[place] = too_large(f"{size:,}", self.max_bytes)
-                fits[n] = False
-            else:
-                yield place, item_id, record
-        built.naive.append(seasonal_naive(kept.only(fits), self.contract.series.targets, self.axis))
+        ids, texts = renderer.item_ids(kept).to_pylist(), list(renderer.records(kept))
+        fits = np.array(self.request_text.alone(ids, list(map(len, texts)), self.max_bytes))
+        for n in np.flatnonzero(~fits).tolist():
+            size = self.request_text.size([ids[n]], len(texts[n]))
+            built.quarantined[int(kept.places[n])] = too_large(f"{size:,}", self.max_bytes)
+        kept = kept.only(fits)
+        records = _Records(
+            kept.places.tolist(), list(itertools.compress(ids, fits)), list(itertools.compress(texts, fits))
+        )
+        shards = np.searchsorted(self.shard_starts, kept.places, side="right") - 1
+        cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
+        for begin, end in itertools.pairwise(cuts):
+            if begin < end:
+                yield int(shards[begin]), records.between(begin, end)
+        measured = np.load(self.baseline, mmap_mode="r+")
+        measured[kept.places] = seasonal_naive(kept, series.targets, self.axis)
 
-    def _write_shard(self, number: int, records: Iterator[_Record], built: BuiltRecords) -> None:
-        requests = self._requests(records)
+    def _write_shard(self, number: int, batches: Iterator[_Records]) -> Iterator[_Object]:
+        requests = self._requests(batches)
         name = shard_name(number, len(self.shard_starts) - 1, self.request_text)
         if not self.request_text.by_object:
-            self._write_object(name, requests, built)
+            yield self._write_object(name, requests)
             return
-        for extra, request in enumerate(requests):
+        alone = (
+            (records.between(begin, end), [0, end - begin])
+            for records, cuts in requests
+            for begin, end in itertools.pairwise(cuts)
+        )
+        for extra, request in enumerate(alone):
             # More items than fit the payload limit together are more objects.
             stem = name.removesuffix(self.request_text.suffix)
             own = f"{stem}-{extra}{self.request_text.suffix}" if extra else name
-            self._write_object(own, iter([request]), built)
+            yield self._write_object(own, iter([request]))
 
-    def _requests(self, records: Iterator[_Record]) -> Iterator[_Request]:
-        """Requests of as many records as are declared, or of fewer, where more would not fit the payload limit."""
+    def _requests(self, batches: Iterator[_Records]) -> Iterator[tuple[_Records, list[int]]]:
+        """Records, and where among them the requests begin, of as many as are declared, or of fewer, where more would
+        not fit the payload limit."""
         most = self.contract.request.items_per_request
         if most == 1:
-            yield from ([record] for record in records)
+            yield from ((records, list(range(len(records.places) + 1))) for records in batches)
             return
-        request: _Request = []
-        size = 0
-        for one in records:
-            _, item_id, record = one
-            item_ids = [item_id for _, item_id, _ in request]
-            if request and (
-                len(request) == most
-                or not self.request_text.fits([*item_ids, item_id], size + len(record), self.max_bytes)
-            ):
-                yield request
-                request, size = [], 0
-            request.append(one)
-            size += len(record)
-        yield request
+        left = _Records([], [], [])
+        for batch in batches:
+            records = left.followed_by(batch)
+            cuts = self._cuts(records, most)
+            # The last request may hold some of the next batch, too.
+            yield records.between(0, cuts[-2]), cuts[:-1]
+            left = records.between(cuts[-2], cuts[-1])
+        yield left, [0, len(left.places)]
 
-    def _write_object(self, name: str, requests: Iterator[_Request], built: BuiltRecords) -> None:
+    def _cuts(self, records: _Records, most: int) -> list[int]:
+        cuts, size = [0], 0
+        for n, record in enumerate(records.texts):
+            begin = cuts[-1]
+            ids = records.item_ids[begin : n + 1]
+            if n > begin and (n - begin == most or not self.request_text.fits(ids, size + len(record), self.max_bytes)):
+                cuts.append(n)
+                size = 0
+            size += len(record)
+        return [*cuts, len(records.texts)]
+
+    def _write_object(self, name: str, requests: Iterator[tuple[_Records, list[int]]]) -> _Object:
         digest = hashlib.sha256()
-        rows: list[tuple[int, str, int, int, int, str]] = []
-        first = last = ""
         end = b"" if self.request_text.by_object else b"\n"
+        places: list[int] = []
+        columns: list[list[Any]] = [[], [], [], []]
+        first = last = ""
+        line = 0
         with atomic_write(self.directory / name, self.directory) as stream:
-            for line, request in enumerate(requests):
-                for position, (place, _, record) in enumerate(request):
-                    rows.append((place, name, line, position, len(record), hashlib.sha256(record).hexdigest()))
-                first, last = first or request[0][1], request[-1][1]
-                text = self.request_text.request([one[1] for one in request], [one[2] for one in request]) + end
-                digest.update(text)
-                stream.write(text)
+            for records, cuts in requests:
+                for request in self.request_text.requests(records.item_ids, records.texts, cuts):
+                    text = request + end
+                    digest.update(text)
+                    stream.write(text)
+                held = np.diff(cuts)
+                of_request = np.repeat(np.arange(len(held)), held)
+                places += records.places
+                columns[0] += (line + of_request).tolist()
+                columns[1] += (np.arange(len(of_request)) - np.array(cuts)[of_request]).tolist()
+                columns[2] += map(len, records.texts)
+                columns[3] += [hashlib.sha256(text).hexdigest() for text in records.texts]
+                line += len(held)
+                first, last = first or "".join(records.item_ids[:1]), "".join(records.item_ids[-1:]) or last
             size = stream.tell()
-        built.written.append(pa.table(list(zip(*rows, strict=True)), schema=WRITTEN_SCHEMA))
-        built.shards.append(
-            Shard(name=name, records=len(rows), bytes=size, sha256=digest.hexdigest(), first_item=first, last_item=last)
+        shard = Shard(
+            name=name,
+            records=len(places),
+            bytes=size,
+            sha256=digest.hexdigest(),
+            first_item=first,
+            last_item=last,
         )
+        return _Object(shard, [places, *columns])
+
+
+class _Records(NamedTuple):
+    """Some records in the order they are written, each with its place in the output, item id and text."""
+
+    places: list[int]
+    item_ids: list[str]
+    texts: list[bytes]
+
+    def between(self, begin: int, end: int) -> _Records:
+        return _Records(self.places[begin:end], self.item_ids[begin:end], self.texts[begin:end])
+
+    def followed_by(self, more: _Records) -> _Records:
+        return _Records(self.places + more.places, self.item_ids + more.item_ids, self.texts + more.texts)
+
+
+class _Object(NamedTuple):
+    """A shard, and the columns of WRITTEN_SCHEMA of its records, without its name."""
+
+    shard: Shard
+    columns: list[list[Any]]
+
+
+def _written(objects: Sequence[_Object]) -> pa.Table:
+    names = pa.array([one.shard.name for one in objects])
+    of_record = np.repeat(np.arange(len(objects)), [one.shard.records for one in objects])
+    place, *others = ([*itertools.chain(*columns)] for columns in zip(*(one.columns for one in objects), strict=True))
+    return pa.table(
+        dict(zip(WRITTEN_SCHEMA.names, [place, names.take(pa.array(of_record)), *others], strict=True)),
+        schema=WRITTEN_SCHEMA,
+    )

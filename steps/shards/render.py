@@ -7,6 +7,7 @@ record is a slice of that buffer. No Python object is made for a row.
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from batchcast.steps.contract.request import PARQUET, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.table import Table, csv_field, read_table
 from batchcast.steps.contract.template import Part, Period, RowList, Value
+from batchcast.steps.history.column_types import join_ids
 from batchcast.steps.history.date_axis import DateAxis
-from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.shards.chunk import Chunk
 from batchcast.steps.shards.json_text import JsonColumn, json_texts
 from batchcast.steps.shards.parquet_rows import write_rows
@@ -35,17 +36,17 @@ Texts = Iterable[bytes | memoryview]
 class RecordRenderer:
     """Renders the records of one run.
 
-    `names` are the values of the id columns of the record at each place of the output, `id_types` these columns'
-    types in the history: text stays text and a number a number.
+    `attributes` are the values of id and static columns of the records at the places from `first` on; the ids are
+    texts, `id_types` their columns' types in the history: text stays text and a number a number.
     """
 
     def __init__(
         self,
         contract: ModelContract,
         axis: DateAxis,
-        names: Mapping[int, tuple[str, ...]],
+        attributes: Mapping[str, pa.Array],
         id_types: Sequence[pa.DataType],
-        static: StaticTable | None = None,
+        first: int = 0,
     ) -> None:
         self._history = contract.series
         self._table: Table | None = read_table(contract.request.series) if contract.request.tabular else None
@@ -53,9 +54,9 @@ class RecordRenderer:
         self._csv = self._table is not None
         self._quoted = csv_field if self._csv else encode_basestring
         self._axis = axis
-        self._names = names
-        self._id_types = id_types
-        self._static = static
+        self._attributes = attributes
+        self._id_types = dict(zip(contract.series.item_id, id_types, strict=False))
+        self._first = first
         self._has_future = any(part.period == "future" for part in contract.request.row_lists)
         self._of_the_run = self._texts_of_the_run()
         # What changes from record to record, and the fixed text before each of it and at the end.
@@ -149,35 +150,27 @@ class RecordRenderer:
     def _values_of(self, name: str) -> Callable[[Periods], Texts]:
         match name:
             case "item_id":
-                return self._item_ids
+                return lambda periods: self._written(self.item_ids(periods["history"]))
             case "start_time":
                 return lambda periods: self._moments(periods["history"], periods["history"].starts[:-1])
             case "end_time":
                 return lambda periods: self._moments(periods["history"], periods["history"].starts[1:] - 1)
-        if name in self._history.static:
-            return lambda periods: self._written(self._static_values(name, periods["history"]))
-        return self._id_values(self._history.item_id.index(name))
+        whole = name in self._id_types and pa.types.is_integer(self._id_types[name])
+        return lambda periods: self._written(self._attribute(name, periods["history"]), whole=whole)
 
-    def _item_ids(self, periods: Periods) -> Texts:
-        return [self._quoted("/".join(self._names[place])).encode() for place in periods["history"].places.tolist()]
+    def item_ids(self, chunk: Chunk) -> pa.Array:
+        """The item id of every record of the chunk."""
+        return join_ids([self._attribute(name, chunk) for name in self._history.item_id])
 
-    def _id_values(self, number: int) -> Callable[[Periods], Texts]:
-        def values(periods: Periods) -> Texts:
-            text = str if pa.types.is_integer(self._id_types[number]) else self._quoted
-            return [text(self._names[place][number]).encode() for place in periods["history"].places.tolist()]
-
-        return values
+    def _attribute(self, name: str, chunk: Chunk) -> pa.Array:
+        return self._attributes[name].take(pa.array(chunk.places - self._first))
 
     def _moments(self, chunk: Chunk, rows: npt.NDArray[np.int64]) -> Texts:
         return self._written(self._dates(chunk).take(pa.array(rows)))
 
-    def _written(self, values: pa.Array) -> Texts:
-        texts = json_texts(values, "" if self._csv else "null", csv=self._csv)
-        return [text.encode() for text in texts.to_pylist()]
-
-    def _static_values(self, name: str, chunk: Chunk) -> pa.Array:
-        assert self._static is not None
-        return self._static.values(name, [self._names[place] for place in chunk.places.tolist()])
+    def _written(self, values: pa.Array, *, whole: bool = False) -> Texts:
+        texts = values if whole else json_texts(values, "" if self._csv else "null", csv=self._csv)
+        return cast(list[bytes], texts.cast(pa.binary()).to_pylist())
 
     def _arrays(self, part: RowList, separator: str) -> Callable[[Periods], Texts]:
         # A row's end, the comma and the next one's beginning are part of the first column.
@@ -198,15 +191,11 @@ class RecordRenderer:
     def _column(self, name: str, chunk: Chunk) -> pa.Array:
         if name == self._history.timestamp:
             return self._dates(chunk)
-        if name in self._history.item_id:
-            number = self._history.item_id.index(name)
-            values = pa.array([self._names[place][number] for place in chunk.places.tolist()], pa.string())
-            return values.cast(self._id_types[number]).take(pa.array(chunk.records))
         if name == ITEM_ID_KEY:
-            ids = pa.array(["/".join(self._names[place]) for place in chunk.places.tolist()], pa.string())
-            return ids.take(pa.array(chunk.records))
-        if name in self._history.static:
-            return self._static_values(name, chunk).take(pa.array(chunk.records))
+            return self.item_ids(chunk).take(pa.array(chunk.records))
+        if name in self._attributes:
+            values = self._attribute(name, chunk).cast(self._id_types.get(name, self._attributes[name].type))
+            return values.take(pa.array(chunk.records))
         column = chunk.columns[name]
         target = name in self._history.targets
         if (self._parquet or (target and self._history.nulls == "zero")) and pa.types.is_floating(column.type):

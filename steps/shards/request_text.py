@@ -5,7 +5,8 @@ body alone, or the body itself. Several records in one request are joined betwee
 in every request of a run, so that each can be cut out by the records' sizes, byte for byte.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
@@ -35,14 +36,22 @@ class RequestText:
 
     def request(self, item_ids: Sequence[str], records: Sequence[bytes]) -> bytes:
         """One request, without a newline after it."""
+        return next(self.requests(item_ids, records, [0, len(records)]))
+
+    def requests(self, item_ids: Sequence[str], records: Sequence[bytes], cuts: Sequence[int]) -> Iterator[bytes]:
+        """The request of the records between each two `cuts`, without a newline after it."""
         if self.parquet:
-            return join_files(records)
-        parts = [self.head.encode(), self.separator.encode().join(records), self.tail.encode()]
-        if not self.enveloped:
-            return b"".join(parts)
-        texts = ",".join(map(encode_basestring, item_ids))
-        ids = f"[{texts}]" if self.several else texts
-        return b"".join([_OPEN, *parts, _ID, ids.encode(), b"}"])
+            yield from (join_files(records[begin:end]) for begin, end in itertools.pairwise(cuts))
+            return
+        first, comma, last = (text.encode() for text in (self.head, self.separator, self.tail))
+        if self.enveloped:
+            opening, closing = ("[", "]}") if self.several else ("", "}")
+            texts = list(map(encode_basestring, item_ids))
+            for begin, end in itertools.pairwise(cuts):
+                ids = f"{opening}{','.join(texts[begin:end])}{closing}".encode()
+                yield b"".join((_OPEN, first, comma.join(records[begin:end]), last, _ID, ids))
+        else:
+            yield from (b"".join((first, comma.join(records[a:b]), last)) for a, b in itertools.pairwise(cuts))
 
     def size(self, item_ids: Sequence[str], records: int) -> int:
         """The bytes of a request with these items whose records have so many bytes together."""
@@ -53,9 +62,19 @@ class RequestText:
 
     def fits(self, item_ids: Sequence[str], records: int, limit: int) -> bool:
         """Whether such a request has at most `limit` bytes."""
+        return self._most(sum(map(len, item_ids)), len(item_ids), records) <= limit or (
+            self.size(item_ids, records) <= limit
+        )
+
+    def alone(self, item_ids: Sequence[str], sizes: Sequence[int], limit: int) -> list[bool]:
+        """Which of the records fit a request of their own."""
+        if self._most(max(map(len, item_ids)), 1, max(sizes)) <= limit:
+            return [True] * len(sizes)
+        return [self.fits([item_id], size, limit) for item_id, size in zip(item_ids, sizes, strict=True)]
+
+    def _most(self, characters: int, items: int, records: int) -> int:
         # No text is longer in JSON than six bytes a character; measuring exactly costs more.
-        most = records + sum(6 * len(item) + 8 for item in item_ids) + 4 * (len(self.head) + len(self.tail)) + 64
-        return most <= limit or self.size(item_ids, records) <= limit
+        return records + 6 * characters + 8 * items + 4 * (len(self.head) + len(self.tail)) + 64
 
     def body(self, request: bytes) -> bytes:
         """What the model gets of a request, which has no newline after it."""

@@ -3,11 +3,13 @@
 import bisect
 import difflib
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.arguments import ALL
 from batchcast.steps.contract.model_contract import ModelContract
@@ -25,6 +27,7 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
 _NAMED_PROBLEMS = 5
 _NEIGHBOURS = 100
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Selection:
     `nameless` rows without an item id count as one quarantined item, unless only some items were asked for.
     """
 
-    built: npt.NDArray[np.int64]
+    built: Numbers
     carried: list[int]
     quarantined: dict[int, Quarantine]
     later: int
@@ -81,53 +84,43 @@ def select(
 
     Raises ConfigError when a wanted item is not in the history.
     """
-    listed = None if wanted is None else _known(wanted, items.ids)
-    done = earlier.done if earlier else frozenset()
+    asked = np.ones(len(items.ids), bool) if wanted is None else _known(wanted, items.ids)
+    begun = np.full(len(items.ids), True) if wanted is not None else (items.rows > 0) | (items.dateless > 0)
+    done = asked & begun & _among(items.ids, sorted(earlier.done) if earlier else [])
     unanswered = earlier.unanswered if earlier else {}
-    least = least_bytes_a_row(contract)
-    built: list[int] = []
-    carried: list[int] = []
-    quarantined: dict[int, Quarantine] = {}
-    later = 0
-    for place, item_id in enumerate(items.ids):
-        if listed is not None and item_id not in listed:
-            continue
-        if listed is None and items.rows[place] == 0 and items.dateless[place] == 0:
-            later += 1
-        elif item_id in done:
-            carried.append(place)
-        elif item_id in unanswered:
-            quarantined[place] = Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[item_id]}")
-        elif (why := _spoiled(place, items, contract, static, least, max_bytes)) is not None:
-            quarantined[place] = why
-        else:
-            built.append(place)
+    left = asked & begun & ~done
+    quarantined = {
+        place: Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[items.ids[place].as_py()]}")
+        for place in np.flatnonzero(left & _among(items.ids, sorted(unanswered))).tolist()
+    }
+    quarantined = _spoiled(items, np.flatnonzero(left), contract, static, max_bytes) | quarantined
+    left[list(quarantined)] = False
     selection = Selection(
-        built=np.array(built, np.int64),
-        carried=carried,
-        quarantined=quarantined,
-        later=later,
-        nameless=items.nameless if listed is None else 0,
+        built=np.flatnonzero(left),
+        carried=np.flatnonzero(done).tolist(),
+        quarantined=dict(sorted(quarantined.items())),
+        later=int(np.count_nonzero(asked & ~begun)),
+        nameless=items.nameless if wanted is None else 0,
     )
-    return selection if built else send_again(selection, items, contract, static, max_bytes)
+    return selection if len(selection.built) else send_again(selection, items, contract, static, max_bytes)
 
 
 def leave_out_implausible(selection: Selection, items: Items, axis: DateAxis, end: int) -> Selection:
     """The selection without the items that have a value at `end` or later: they are quarantined."""
+    members = np.array([*selection.built, *selection.carried], np.int64)
     found = {
         item: Quarantine(
             QuarantineReason.IMPLAUSIBLE_DATE,
             f"a row is dated {axis.text(int(items.measured[item]))}, which cannot be",
             int(items.measured[item]),
         )
-        for item in [*selection.built.tolist(), *selection.carried]
-        if items.measured[item] >= end
+        for item in members[items.measured[members] >= end].tolist()
     }
     if not found:
         return selection
     return replace(
         selection,
-        built=np.array([item for item in selection.built.tolist() if item not in found], np.int64),
+        built=np.setdiff1d(selection.built, list(found)),
         carried=[item for item in selection.carried if item not in found],
         quarantined=selection.quarantined | found,
     )
@@ -138,9 +131,9 @@ def send_again(
 ) -> Selection:
     """One of the carried items is sent once more, if any still can be: whatever else is left to do, a transform job
     needs a record."""
-    least = least_bytes_a_row(contract)
+    spoiled = _spoiled(items, np.array(selection.carried, np.int64), contract, static, max_bytes)
     for item in selection.carried:
-        if _spoiled(item, items, contract, static, least, max_bytes) is None:
+        if item not in spoiled:
             return replace(
                 selection,
                 built=np.sort(np.append(selection.built, item)),
@@ -150,20 +143,26 @@ def send_again(
 
 
 def _spoiled(
-    place: int, items: Items, contract: ModelContract, static: StaticTable | None, least_bytes: int, max_bytes: int
-) -> Quarantine | None:
-    """Why its id, or the number of its rows, alone keeps an item from being sent; each has `least_bytes` at least."""
-    rows, dateless = int(items.rows[place]), int(items.dateless[place])
-    if dateless:
-        return Quarantine(QuarantineReason.NULL_KEY, f"{dateless} rows have no date")
-    if rows < contract.series.min_history:
-        return too_short(rows, contract)
-    if static is not None and items.names[place] not in static.rows:
-        return Quarantine(QuarantineReason.NO_STATIC, f"{STATIC_FILE} has no row of it")
-    newest = rows if contract.series.max_history is None else min(rows, contract.series.max_history)
-    if contract.series.aggregate is None and newest * least_bytes > max_bytes:
-        return too_large(f"{newest} rows and so more than {newest * least_bytes:,}", max_bytes)
-    return None
+    items: Items, places: Numbers, contract: ModelContract, static: StaticTable | None, max_bytes: int
+) -> dict[int, Quarantine]:
+    """Those of the items whose id, or the number of whose rows, alone keeps them from being sent, and why."""
+    series, least = contract.series, least_bytes_a_row(contract)
+    lone = np.asarray(static.rows(items.names).is_null()) if static else np.zeros(len(items.rows), bool)
+    newest = items.rows if series.max_history is None else np.minimum(items.rows, series.max_history)
+    large = (newest * least > max_bytes) & (series.aggregate is None)
+    short = items.rows < series.min_history
+    found = {}
+    for item in places[((items.dateless > 0) | short | lone | large)[places]].tolist():
+        rows = int(newest[item])
+        if items.dateless[item]:
+            found[item] = Quarantine(QuarantineReason.NULL_KEY, f"{items.dateless[item]} rows have no date")
+        elif short[item]:
+            found[item] = too_short(int(items.rows[item]), contract)
+        elif lone[item]:
+            found[item] = Quarantine(QuarantineReason.NO_STATIC, f"{STATIC_FILE} has no row of it")
+        else:
+            found[item] = too_large(f"{rows} rows and so more than {rows * least:,}", max_bytes)
+    return found
 
 
 def _item_id(line: str, where: str) -> str:
@@ -179,14 +178,20 @@ def _item_id(line: str, where: str) -> str:
     return item_id
 
 
-def _known(wanted: Sequence[str], ids: Sequence[str]) -> Set[str]:
-    known = set(ids)
+def _among(ids: pa.Array, some: Sequence[str]) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.is_in(ids, value_set=pa.array(some, pa.string())))
+
+
+def _known(wanted: Sequence[str], ids: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which of the ids are wanted."""
+    names = ids.to_pylist()
+    known = set(names)
     strangers = [item_id for item_id in dict.fromkeys(wanted) if item_id not in known]
     if not strangers:
-        return set(wanted)
+        return _among(ids, wanted)
     problems = []
     for item_id in strangers[:_NAMED_PROBLEMS]:
-        what = f"there is no item {item_id!r} in the history; the nearest is {_nearest(item_id, ids)!r}."
+        what = f"there is no item {item_id!r} in the history; the nearest is {_nearest(item_id, names)!r}."
         problems.append(Problem("unknown_item", what, "ItemsUri", "Correct it or leave it out."))
     if len(strangers) > _NAMED_PROBLEMS:
         what = f"{len(strangers) - _NAMED_PROBLEMS} more items are not in the history."

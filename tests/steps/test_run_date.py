@@ -100,7 +100,7 @@ def survey(last: list[dt.date]) -> ItemSurvey:
     moments = np.unique(np.concatenate([np.arange(key - 40, key + 1) for key in keys]))
     ones = np.ones(len(moments), np.int64)
     return ItemSurvey(
-        names=[(f"{n}",) for n in range(len(last))],
+        names=[pa.array([f"{n}" for n in range(len(last))])],
         dateless=np.zeros(len(last), np.int64),
         last=keys,
         nameless=0,

@@ -42,7 +42,7 @@ def measure_history(
         column = contract.series.timestamp
         kind, now = history.types[column], datetime.now(UTC)
         axis = find_axis([survey], contract.series, kind, run_date=run_date, horizon=forecast_horizon, now=now)
-        counts = count_rows(lambda _: None, units, len(survey.names), column, history, axis, scratch)
+        counts = count_rows(lambda _: None, units, len(survey.last), column, history, axis, scratch)
     items = merge_items([survey], [counts])
     enough = items.rows >= max(1, contract.series.min_history)
     rows, later = items.rows[enough], items.later[enough]
