@@ -4,9 +4,11 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
@@ -19,6 +21,7 @@ from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Comparison
 from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, whole_table
+from batchcast.steps.outcome.ledger import Ledger
 from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.publish.forecast_table import forecast_table, replace_items
 from batchcast.steps.publish.publication import Publication, publish
@@ -30,7 +33,8 @@ from batchcast.steps.store.objects import ObjectStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRun:
-    """What the step works on: its arguments, what the build promised, and where to read and write."""
+    """What the step works on: its arguments, what the build promised, and where to read and write.
+    Arrays of all items lie in `scratch`, a directory."""
 
     arguments: PublishArguments
     paths: ContainerPaths
@@ -39,6 +43,7 @@ class PublishRun:
     records: pa.Table
     contract: ModelContract
     expected: Expected
+    scratch: Path
     approval: Approval | None = None
     scores: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -68,10 +73,10 @@ class PublishRun:
             compared=compared,
         )
 
-    @property
-    def sent(self) -> SentRecords:
-        """How its records were sent."""
-        return SentRecords.of(self.manifest, self.records)
+    def sent(self, ledger: Ledger) -> SentRecords:
+        """How the records were sent that lie beside one without a good answer."""
+        shards = pa.array({row.shard for row in ledger.odd}, pa.string())
+        return SentRecords.of(self.manifest, self.records.filter(pc.is_in(self.records["shard"], value_set=shards)))
 
 
 def publish_run(

@@ -13,21 +13,28 @@ from typing import Any
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
-from batchcast.steps.container import ContainerPaths
+from batchcast.steps.container import ContainerPaths, scratch_directory
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import flag_words
 from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.approval import Approval
-from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
+from batchcast.steps.outcome.comparison import Array, Comparison, arrange, kept_array, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
 from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
+from batchcast.steps.outcome.reconcile import (
+    CarriedAnswer,
+    Reconciliation,
+    check_records,
+    reconcile,
+    retry_groups,
+    values_shape,
+)
 from batchcast.steps.outcome.reused_answers import read_carried
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.publish.lock import end_lock
@@ -39,7 +46,7 @@ from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.run_publication import PublishRun, publish_run
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
+from batchcast.steps.shards.manifest import read_manifest, read_records
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
@@ -81,8 +88,8 @@ def validate_and_publish(
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        with keep_reading_note(paths.message):
-            decision, summary = _decide_and_publish(_open(arguments, paths, store, approval), read_logs)
+        with keep_reading_note(paths.message), scratch_directory(paths) as scratch:
+            decision, summary = _decide_and_publish(_open(arguments, paths, store, approval, scratch), read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
@@ -102,8 +109,8 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     targets, item_ids = run.expected.targets, run.records["item_id"]
     points = found.values[:, :, list(run.expected.points)]
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
-    baseline = read_baseline(paths.input("manifest"))
-    compared = arrange(baseline, item_ids, targets, len(run.expected.dates), run.manifest.season)
+    days, season = len(run.expected.dates), run.manifest.season
+    compared = arrange(paths.input("manifest"), item_ids, targets, days, season, run.scratch)
     run = dataclasses.replace(run, scores=run.score_before(compared, last_run))
     earlier = scored_runs(store, arguments.publish_uri, last_run, run.manifest.run_date)
     weeks = [(each.run_date, each.manifest.get("scores", [])) for each in earlier]
@@ -116,7 +123,9 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         publication, carried_forward = publish_run(run, found, decision, last_run, checked)
     if decision.outcome == "RETRY":
         groups = retry_groups(found.retry, arguments.max_retry_records, run.manifest.request_text)
-        write_retry_shards(store, arguments.runs_uri, found.ledger.others, groups, paths.output("retry"), run.sent)
+        write_retry_shards(
+            store, arguments.runs_uri, found.ledger.others, groups, paths.output("retry"), run.sent(found.ledger)
+        )
     summary = report(
         run.manifest,
         found,
@@ -144,7 +153,7 @@ def _score(run: PublishRun, found: Reconciliation, points: Array, compared: Comp
 
 
 def _open(
-    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None
+    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None, scratch: Path
 ) -> PublishRun:
     manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
@@ -174,6 +183,7 @@ def _open(
         contract=contract,
         expected=expected,
         approval=approval,
+        scratch=scratch,
     )
 
 
@@ -196,7 +206,8 @@ def _reconcile(run: PublishRun, outputs: Mapping[tuple[int, str], Path]) -> Reco
         items = run.records.filter(run.records["carried"])["item_id"].to_pylist()
         carried = read_carried(run.store, run.arguments.runs_uri, run.manifest.resume_from, items, run.expected)
     again = retry_inputs(run.store, run.arguments.runs_uri, run.manifest.run_id) if run.arguments.round else None
-    return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again)
+    values = kept_array(run.scratch, "values", values_shape(run.records, run.expected))
+    return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again, values=values)
 
 
 def _explain(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> None:
@@ -274,7 +285,7 @@ def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str,
     directory.mkdir(parents=True, exist_ok=True)
     write_ledger(found.ledger, directory / "ledger.parquet")
     write_failed_records(
-        run.store, run.arguments.runs_uri, found.ledger.odd, directory / "failed_records.jsonl", run.sent
+        run.store, run.arguments.runs_uri, found.ledger.odd, directory / "failed_records.jsonl", run.sent(found.ledger)
     )
     files = {"report.html": page.encode(), REPORT_FILE: to_json(summary)}
     if summary["published"] and not summary["pointer_moved"]:

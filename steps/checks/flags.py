@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.comparison import Array, Comparison, blocks
 
 SCALE_FACTOR = 10.0
 """An item's mean forecast may be this many times its reference, or as small a part of it."""
@@ -52,16 +52,37 @@ def find_flags(
 
 
 def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[Flag]:
-    groups: defaultdict[bytes, list[int]] = defaultdict(list)
-    for index in np.flatnonzero(np.isfinite(values).all(axis=(1, 2))).tolist():
-        groups[values[index].tobytes()].append(index)
-    for group in groups.values():
+    for group in _alike(values):
         # Slow sellers share a flat forecast for good reasons; a pattern of several values is nobody else's.
-        if len(group) < 2 or len(np.unique(values[group[0]])) < _DISTINCT_VALUES:
+        if len(np.unique(values[group[0]])) < _DISTINCT_VALUES:
             continue
         if len({naive[index].tobytes() for index in group}) > 1:
             for index, other in zip(group, [*group[1:], group[0]], strict=True):
                 yield Flag(kind="repeated_answer", item_id=item_ids[index], detail=f"the same as {item_ids[other]}")
+
+
+def _alike(values: Array) -> Iterator[list[int]]:
+    """The items with the same values, where there are several, in order of the first of them."""
+    sums = np.concatenate([_sums(values[some]) for some in blocks(len(values))] or [np.empty(0, np.uint64)])
+    whole = np.concatenate([_whole(values[some]) for some in blocks(len(values))] or [np.empty(0, bool)])
+    order = np.argsort(sums, kind="stable")
+    same = sums[order][1:] == sums[order][:-1]
+    groups: defaultdict[bytes, list[int]] = defaultdict(list)
+    for index in np.sort(order[np.append(same, False) | np.append(False, same)]).tolist():
+        if whole[index]:
+            groups[values[index].tobytes()].append(index)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _whole(values: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(values).all(axis=(1, 2)))
+
+
+def _sums(values: Array) -> npt.NDArray[np.uint64]:
+    """A number an item that is the same where the values are, byte by byte, and seldom elsewhere."""
+    words = np.ascontiguousarray(values).view(np.uint64).reshape(len(values), -1)
+    odd = np.random.default_rng(0).integers(0, 1 << 63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    return np.asarray((words ^ (words >> np.uint64(32))) @ odd)
 
 
 def _zeros(

@@ -1,7 +1,8 @@
 """What the forecasts are compared with: the seasonal naive, the actuals where they exist, the level of the history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.shards.manifest import stream_baseline
+
 Array = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+_ITEMS_A_BLOCK = 1 << 14
+_NEAR = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,30 +34,80 @@ class Comparison:
     season: int
 
 
+def blocks(items: int) -> Iterator[slice]:
+    """Runs of items, so many together that what is worked out of them fits into the memory of a small machine."""
+    return (slice(start, start + _ITEMS_A_BLOCK) for start in range(0, items, _ITEMS_A_BLOCK))
+
+
+def kept_array(scratch: Path, name: str, shape: tuple[int, ...]) -> Array:
+    """An array of NaN in a file of the directory, which is no part of the memory that the step must have."""
+    if not all(shape):
+        return np.full(shape, np.nan)
+    found = np.memmap(scratch / f"{name}.f8", np.float64, "w+", shape=shape).view(np.ndarray)
+    for some in blocks(len(found)):
+        found[some] = np.nan
+    return found
+
+
+class ItemPlaces:
+    """The places of items in a sorted column, asked for in about that order."""
+
+    def __init__(self, item_ids: pa.ChunkedArray) -> None:
+        self._ids, self._next = item_ids.combine_chunks(), 0
+
+    def of(self, column: pa.ChunkedArray) -> Positions:
+        """The place of each value of a column of dictionaries, -1 for a stranger."""
+        parts = [self._find(part.dictionary)[part.indices.to_numpy()] for part in column.chunks]
+        return np.concatenate([*parts, np.empty(0, np.int64)])
+
+    def _find(self, names: pa.Array) -> Positions:
+        near = self._ids.slice(self._next, 2 * len(names) + _NEAR)
+        found = pc.index_in(names, value_set=near)
+        if found.null_count:
+            near, found = self._ids, pc.index_in(names, value_set=self._ids)
+        start = near.offset - self._ids.offset
+        places: Positions = found.fill_null(-1 - start).to_numpy().astype(np.int64) + start
+        self._next = max(int(places.max(initial=0)), 0)
+        return places
+
+
 def arrange(
-    baseline: pa.Table, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int
+    baseline: Path,
+    item_ids: pa.ChunkedArray,
+    targets: Sequence[str],
+    days: int,
+    season: int,
+    scratch: Path,
 ) -> Comparison:
-    """The rows of baseline.parquet as arrays in the order of `item_ids` and `targets`."""
-    item = pc.index_in(baseline["item_id"], value_set=item_ids.combine_chunks())
-    target = pc.index_in(baseline["target"], value_set=pa.array(list(targets)))
-    step = baseline["step"].to_numpy().astype(np.int64)
-    past = 1 - min(int(step.min(initial=1)), 1)
-    known = pc.and_(pc.is_valid(item), pc.is_valid(target)).to_numpy() & (step <= days)
-    at = (_integers(item)[known], step[known] - 1 + past, _integers(target)[known])
-    arrays = {}
-    for name in ("naive", "actual", "scale"):
-        arrays[name] = np.full((len(item_ids), past + days, len(targets)), np.nan)
-        arrays[name][at] = baseline[name].to_numpy()[known]
-    before = arrays["actual"][:, :past]
-    naive = arrays["naive"][:, past:]
-    return Comparison(
-        naive=naive,
-        usual=usual_season(before, season, days) if past else naive,
-        actual=arrays["actual"][:, past:],
-        scale=arrays["scale"][:, past, :],
-        before=before,
-        season=season,
-    )
+    """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`,
+    kept in the directory `scratch`."""
+    past = 1 - min([1, *(pc.min(part["step"]).as_py() for part in stream_baseline(baseline, ["step"]) if len(part))])
+    items, place = ItemPlaces(item_ids), pa.array(list(targets))
+    known = kept_array(scratch, "known", (len(item_ids), past + days, len(targets)))
+    naive = kept_array(scratch, "naive", (len(item_ids), days, len(targets)))
+    scale = np.full((len(item_ids), len(targets)), np.nan)
+    for part in stream_baseline(baseline):
+        item, step = items.of(part["item_id"]), part["step"].to_numpy()
+        target = pc.fill_null(pc.index_in(part["target"].cast(pa.string()), value_set=place), -1).to_numpy()
+        mine = (item >= 0) & (target >= 0) & (step <= days)
+        _put(known, mine, (item, step - 1 + past, target), part["actual"])
+        _put(naive, mine & (step > 0), (item, step - 1, target), part["naive"])
+        _put(scale, mine & (step == 1), (item, target), part["scale"])
+    before, usual = known[:, :past], naive
+    if past:
+        usual = kept_array(scratch, "usual", naive.shape)
+        for some in blocks(len(usual)):
+            usual[some] = usual_season(before[some], season, days)
+    return Comparison(naive=naive, usual=usual, actual=known[:, past:], scale=scale, before=before, season=season)
+
+
+def _put(array: Array, mine: npt.NDArray[np.bool_], at: tuple[Positions, ...], column: pa.ChunkedArray) -> None:
+    values = column.to_numpy()
+    if not mine.all():
+        at, values = tuple(each[mine] for each in at), values[mine]
+    flat = np.ravel_multi_index(at, array.shape)
+    whole = len(flat) and flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
+    array.reshape(-1)[slice(int(flat[0]), int(flat[-1]) + 1) if whole else flat] = values
 
 
 def usual_season(before: Array, season: int, days: int) -> Array:
@@ -90,8 +146,3 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
         "wape_naive": round(sum(each["wape_naive"] for each in by_target.values()) / len(by_target), 6),
         "by_target": by_target,
     }
-
-
-def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
-    return filled

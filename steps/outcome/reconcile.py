@@ -125,13 +125,14 @@ def reconcile(
     expected: Expected,
     *,
     retry_shards: Collection[str] | None = None,
+    values: npt.NDArray[np.float64] | None = None,
 ) -> Reconciliation:
     """What became of every item of `records`, from the shards' outputs and those of the retry round's shards.
 
-    `retry_shards` is None before that round.
+    `retry_shards` is None before that round. `values` is an array of NaN to be filled, where it is not to be made.
     """
     ledger = Ledger(records, manifest.run_id)
-    values = np.full((len(records), len(expected.dates), len(expected.columns)), np.nan)
+    values = np.full(values_shape(records, expected), np.nan) if values is None else values
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
     for index, item_id in _carried(records):
@@ -173,6 +174,11 @@ def reconcile(
         shards=shards,
         mismatches=tuple(mismatches),
     )
+
+
+def values_shape(records: pa.Table, expected: Expected) -> tuple[int, int, int]:
+    """Items x steps x columns."""
+    return len(records), len(expected.dates), len(expected.columns)
 
 
 def retry_groups(retry: Sequence[int], most: int, text: RequestText = PLAIN_TEXT) -> dict[str, list[int]]:

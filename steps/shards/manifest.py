@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -24,7 +24,7 @@ from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table
+from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table, stream_table
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
 SCHEMA = 1
@@ -217,6 +217,12 @@ def read_baseline(directory: Path) -> pa.Table:
     """A row a record, step and target, sorted so, with BASELINE_SCHEMA."""
     path = directory / BASELINE_FILE
     return parse_baseline(path, where=str(path))
+
+
+def stream_baseline(directory: Path, columns: Sequence[str] = BASELINE_SCHEMA.names) -> Iterator[pa.Table]:
+    """The same in parts, with item_id and target as dictionaries. Raises DataError for a damaged file."""
+    path, texts = directory / BASELINE_FILE, ("item_id", "target")
+    return stream_table(path, columns, schema=BASELINE_SCHEMA, texts=texts, code="manifest", remedy=_REMEDY)
 
 
 def parse_baseline(source: Path | bytes, *, where: str) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,32 @@ def parse_table(
         if table.num_rows != file.metadata.num_rows:
             raise ValueError(f"{table.num_rows} rows are there of {file.metadata.num_rows}")
         return table if schema is None else table.cast(schema)
+
+
+def stream_table(
+    path: Path, columns: Sequence[str], *, schema: pa.Schema, texts: Sequence[str], code: str, remedy: str
+) -> Iterator[pa.Table]:
+    """Some columns of a Parquet file that has this schema, a row group at a time; those in `texts` as dictionaries.
+
+    Raises DataError with `code` that names the file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    where = str(path)
+    with reading(where, code=code, remedy=remedy):
+        file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(texts))
+        if file.schema_arrow.names != schema.names:
+            raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)[:200]}")
+    encoded = pa.dictionary(pa.int32(), pa.string())
+    fields = [schema.field(name) for name in columns]
+    wanted = pa.schema([field.with_type(encoded) if field.name in texts else field for field in fields])
+    for number in range(file.num_row_groups):
+        with reading(where, code=code, remedy=remedy):
+            table = file.read_row_group(number, list(columns)).cast(wanted)
+            if table.num_rows != file.metadata.row_group(number).num_rows:
+                raise ValueError(f"row group {number} has only {table.num_rows} of its rows")
+        yield table
 
 
 def find_mismatch(document: Any, types: Types) -> str:
