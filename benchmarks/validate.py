@@ -247,7 +247,7 @@ def compare(items: int, rounds: int, work: Path, baseline: str | None, bad: int)
     """The lines of the table."""
     root, output = work / "run", work / "output"
     size = make_run(items, root, bad)
-    tree = work / "baseline"
+    tree = work / f"baseline-{baseline}"
     if baseline is not None and not tree.exists():
         subprocess.run(["git", "worktree", "add", "--detach", str(tree), baseline], cwd=REPOSITORY, check=True)
     reader = "orjson" if importlib.util.find_spec("orjson") else "json"
@@ -287,7 +287,7 @@ def _said(output: Path) -> str:
     report = json.loads((output / "ml/processing/output/report/report.json").read_bytes())
     import hashlib
 
-    files = sorted(output.glob("bucket/published/forecasts/**/part-*.parquet"))
+    files = sorted(path for path in output.glob("bucket/published/forecasts/**/*") if path.is_file())
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
     import pyarrow.parquet as pq
 

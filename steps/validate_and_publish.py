@@ -20,27 +20,24 @@ from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.approval import Approval
-from batchcast.steps.outcome.comparison import Array, Comparison, arrange, kept_array, score
+from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
-from batchcast.steps.outcome.input_records import retry_inputs, write_failed_records, write_retry_shards
+from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import (
-    CarriedAnswer,
     Reconciliation,
     check_records,
-    reconcile,
     retry_groups,
-    values_shape,
 )
-from batchcast.steps.outcome.reused_answers import read_carried
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.publish.lock import end_lock
 from batchcast.steps.publish.publication import Publication
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
+from batchcast.steps.read_outputs import Outputs, find_outputs, reconcile_outputs
 from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
@@ -101,13 +98,13 @@ def validate_and_publish(
 def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision, str]:
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
-    outputs = _outputs(paths.input("output"))
-    found = _reconcile(run, outputs)
+    outputs = find_outputs(paths.input("output"))
+    found = reconcile_outputs(run, outputs)
     lines = read_logs() if found.silent else None
     requests = None if lines is None else failed_requests(lines)
     _explain(run, found, requests or {})
     targets, item_ids = run.expected.targets, run.records["item_id"]
-    points = found.values[:, :, list(run.expected.points)]
+    points = _points(found.values, run.expected.points)
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     days, season = len(run.expected.dates), run.manifest.season
     compared = arrange(paths.input("manifest"), item_ids, targets, days, season, run.scratch)
@@ -141,6 +138,14 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared, checked.last)
     _write_reports(run, found, summary, page)
     return decision, _summary(decision, found, publication, checked.flags)
+
+
+def _points(values: Array, places: Sequence[int]) -> Array:
+    """The columns at these places; a view where one stands for each column, or there is one."""
+    whole = list(places) == list(range(values.shape[2]))
+    if whole or len(places) == 1:
+        return values if whole else values[:, :, places[0] : places[0] + 1]
+    return values[:, :, list(places)]
 
 
 def _score(run: PublishRun, found: Reconciliation, points: Array, compared: Comparison) -> dict[str, Any] | None:
@@ -187,29 +192,6 @@ def _open(
     )
 
 
-def _outputs(directory: Path) -> dict[tuple[int, str], Path]:
-    """(round, name of the output object) to its file. The folders between the two are the service's affair."""
-    return {
-        (number, path.name): path
-        for number in (0, 1)
-        for path in sorted((directory / f"r{number}").rglob("*.out"), reverse=True)
-    }
-
-
-def _reconcile(run: PublishRun, outputs: Mapping[tuple[int, str], Path]) -> Reconciliation:
-    def read_output(number: int, shard: str) -> bytes | None:
-        path = outputs.get((number, f"{shard}.out"))
-        return path.read_bytes() if path else None
-
-    carried: dict[str, CarriedAnswer] = {}
-    if run.manifest.resume_from is not None:
-        items = run.records.filter(run.records["carried"])["item_id"].to_pylist()
-        carried = read_carried(run.store, run.arguments.runs_uri, run.manifest.resume_from, items, run.expected)
-    again = retry_inputs(run.store, run.arguments.runs_uri, run.manifest.run_id) if run.arguments.round else None
-    values = kept_array(run.scratch, "values", values_shape(run.records, run.expected))
-    return reconcile(run.manifest, run.records, read_output, carried, run.expected, retry_shards=again, values=values)
-
-
 def _explain(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> None:
     """Let the ledger say what the jobs' logs say of the records that have no answer."""
     records = {shard.name: shard.records for shard in run.manifest.shards}
@@ -221,7 +203,7 @@ def _check(
     run: PublishRun,
     found: Reconciliation,
     points: Array,
-    outputs: Mapping[tuple[int, str], Path],
+    outputs: Outputs,
     compared: Comparison,
     last_run: LastRun | None,
     card: Mapping[str, Any],
@@ -250,6 +232,7 @@ def _check(
         columns=dict(zip(run.expected.targets, points_columns, strict=True)),
         checks=run.contract.checks,
         others=[*unexpected, *fewer, *(worse_than_naive(card) if run.scores else ())],
+        scratch=run.scratch,
     )
 
 

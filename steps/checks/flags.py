@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.outcome.comparison import Array, Comparison, blocks
+from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.outcome.comparison import Array, Comparison
 
 SCALE_FACTOR = 10.0
 """An item's mean forecast may be this many times its reference, or as small a part of it."""
@@ -39,9 +40,9 @@ def find_flags(
     `last_level` is the mean forecast of the last published run, items x targets, NaN where there is none.
     """
     flags = list(_repeated(item_ids, values, compared.naive))
-    level = _mean(np.abs(values))
-    reference = np.fmax(_mean(np.abs(compared.naive)), compared.scale)
-    selling = (np.nan_to_num(compared.naive) > 0).mean(axis=1) > _SELLING_SHARE
+    level, usual = of_items(item_levels, values), of_items(item_levels, compared.naive)
+    reference = np.fmax(usual, compared.scale)
+    selling = of_items(_selling, compared.naive)
     factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
     for number, target in enumerate(targets):
         flags.extend(_zeros(item_ids, values[:, :, number], selling[:, number], reference[:, number], target))
@@ -63,8 +64,7 @@ def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[
 
 def _alike(values: Array) -> Iterator[list[int]]:
     """The items with the same values, where there are several, in order of the first of them."""
-    sums = np.concatenate([_sums(values[some]) for some in blocks(len(values))] or [np.empty(0, np.uint64)])
-    whole = np.concatenate([_whole(values[some]) for some in blocks(len(values))] or [np.empty(0, bool)])
+    sums, whole = of_items(_sums, values), of_items(_whole, values)
     order = np.argsort(sums, kind="stable")
     same = sums[order][1:] == sums[order][:-1]
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
@@ -88,7 +88,7 @@ def _sums(values: Array) -> npt.NDArray[np.uint64]:
 def _zeros(
     item_ids: Sequence[str], values: Array, selling: npt.NDArray[np.bool_], reference: Array, target: str
 ) -> Iterator[Flag]:
-    for index in np.flatnonzero((values == 0).all(axis=1) & selling).tolist():
+    for index in np.flatnonzero(of_items(_nothing, values) & selling).tolist():
         detail = f"{target}: 0 on every day; the last week had sales on almost every day"
         size = float(np.nan_to_num(reference[index])) * values.shape[1]
         yield Flag(kind="constant_zero", item_id=item_ids[index], detail=detail, size=size)
@@ -105,10 +105,17 @@ def _scale(
         yield Flag(kind=kind, item_id=item_ids[index], detail=detail, size=size)
 
 
-def _mean(values: Array) -> Array:
-    """The mean over the days, NaN for an item with no value at all."""
+def _nothing(values: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((values == 0).all(axis=1))
+
+
+def _selling(naive: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((np.nan_to_num(naive) > 0).mean(axis=1) > _SELLING_SHARE)
+
+
+def item_levels(values: Array) -> Array:
+    """The mean absolute value over the steps, items x targets, NaN for an item without any."""
     known = np.isfinite(values)
-    days = known.sum(axis=1)
-    total: Array = np.where(known, values, 0.0).sum(axis=1)
-    mean: Array = np.divide(total, days, out=np.full(total.shape, np.nan), where=days > 0)
-    return mean
+    total = np.where(known, np.abs(values), 0.0).sum(axis=1)
+    levels: Array = np.divide(total, known.sum(axis=1), out=np.full(total.shape, np.nan), where=known.any(axis=1))
+    return levels

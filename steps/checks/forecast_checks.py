@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.checks.flags import Flag, find_flags
+from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.checks.flags import Flag, find_flags, item_levels
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS, Checks
 from batchcast.steps.outcome.comparison import Array, Comparison
@@ -39,16 +41,17 @@ def check_forecasts(
     columns: Mapping[str, str],
     checks: Checks,
     others: Sequence[Flag],
+    scratch: Path,
 ) -> CheckedForecasts:
     """Check `values`, items x steps x targets; `columns` is target to published column, `others` are flags found
-    elsewhere."""
+    elsewhere, `scratch` a directory for arrays."""
     targets, names = list(columns), list(columns.values())
     reference, earlier = reference_run(store, publish_uri, last_run)
-    by_date, by_step = values_of(store, reference, item_ids, names, dates)
-    level = _levels(by_step)
+    by_date, by_step = values_of(store, reference, item_ids, names, dates, scratch)
+    level = of_items(item_levels, by_step)
     again = reference is not None and reference.run_date == run_date
     if again:  # A second run of a week gives the same answers at the same steps, as it must.
-        by_step = np.full_like(by_step, np.nan)
+        by_step = np.broadcast_to(np.nan, by_step.shape)
     past = Past(run=reference, by_date=by_date, by_step=by_step, earlier=earlier, same_date=again)
     ids = item_ids.to_pylist()
     measured = measure_run(values, compared, past, targets)
@@ -77,11 +80,3 @@ def _rank(flag: Flag, place: Mapping[str, int]) -> tuple[bool, float, int, str, 
     if not flag.item_id:
         return False, 0.0, place[flag.kind], "", flag.detail
     return True, -flag.size, place[flag.kind], flag.item_id, flag.detail
-
-
-def _levels(values: Array) -> Array:
-    """The mean absolute value over the steps, items x targets, NaN for an item without any."""
-    known = np.isfinite(values)
-    total = np.where(known, np.abs(values), 0.0).sum(axis=1)
-    levels: Array = np.divide(total, known.sum(axis=1), out=np.full(total.shape, np.nan), where=known.any(axis=1))
-    return levels

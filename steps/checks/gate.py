@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from batchcast.steps.answers.item_arrays import each_block, of_items
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.run_change import (
     Measures,
@@ -103,7 +105,7 @@ def gate_flags(
     measured: RunMeasures, values: Array, past: Past, item_ids: Sequence[str], targets: Sequence[str]
 ) -> list[Flag]:
     """What is beyond the limits, of the whole run and of single items."""
-    items = int(np.isfinite(values).any(axis=(1, 2)).sum())
+    items = sum(each_block(lambda some: int(np.isfinite(some).any(axis=(1, 2)).sum()), values))
     flags: list[Flag] = []
     for number, target in enumerate(targets):
         mine = measured[target]
@@ -165,18 +167,25 @@ def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[F
 
 def _items(target: str, values: Array, last: Array, item_ids: Sequence[str]) -> Iterator[Flag]:
     """Items that changed by far more than the others did, with the volume that is at stake."""
-    shared = np.isfinite(values) & np.isfinite(last)
-    some = np.flatnonzero(shared.any(axis=1))
+    some = np.flatnonzero(of_items(_shares, values, last))
     if len(some) < _LEAST_ITEMS:
         return
-    changes = item_changes(values, last)
+    changes = of_items(item_changes, values, last)
     centre = float(np.median(changes[some]))
     limit = centre + max(_DEVIATIONS * float(np.median(np.abs(changes[some] - centre))), _ITEM_FLOOR)
     for index in some[changes[some] > limit].tolist():
-        here = shared[index]
+        here = _shared(values[index], last[index])
         size = float(np.abs(values[index, here] - last[index, here]).sum())
         detail = f"{target}: {changes[index]:.0%} from the last run; {centre:.0%} is usual in this one"
         yield Flag(kind="item_change", item_id=item_ids[index], detail=detail, size=size)
+
+
+def _shared(values: Array, last: Array) -> npt.NDArray[np.bool_]:
+    return np.isfinite(values) & np.isfinite(last)
+
+
+def _shares(values: Array, last: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(_shared(values, last).any(axis=1))
 
 
 def _rounded(measures: Measures) -> Measures:

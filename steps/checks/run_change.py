@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.answers.item_arrays import each_block
 from batchcast.steps.outcome.comparison import Array, usual_season
 
 Measures = Mapping[str, float]
@@ -32,18 +33,14 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
     `change`: sum of absolute differences / sum of the last run's absolute values. `level`: ratio of the sums - 1.
     `shape`: 1 - correlation of the totals by date. `items`: median over the items of an item's own `change`.
     """
-    shared = np.isfinite(values) & np.isfinite(last)
-    new, old = np.where(shared, values, 0.0), np.where(shared, last, 0.0)
-    size = float(np.abs(old).sum())
+    sums, by_date, own = zip(*each_block(_differences, values, last), strict=True)
+    size, changed, total, last_total = sum(sums)
     if size <= 0:
         return None
-    found = {
-        "change": float(np.abs(new - old).sum()) / size,
-        "level": float(new.sum() - old.sum()) / size,
-        "items": float(np.median(own)) if len(own := item_changes(values, last)[shared.any(axis=1)]) else 0.0,
-    }
-    dates = shared.any(axis=0)
-    totals, last_totals = new.sum(axis=0)[dates], old.sum(axis=0)[dates]
+    median = float(np.median(items)) if len(items := np.concatenate(own)) else 0.0
+    found = {"change": float(changed / size), "level": float((total - last_total) / size), "items": median}
+    totals, last_totals, dates = sum(by_date)
+    totals, last_totals = totals[dates > 0], last_totals[dates > 0]
     if (
         len(totals) >= _LEAST_DATES
         and _swing(last_totals) >= _LEAST_SWING
@@ -51,6 +48,15 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
     ):
         found["shape"] = shape
     return found
+
+
+def _differences(values: Array, last: Array) -> tuple[Array, Array, Array]:
+    """Sums over the cells that both have; by date the totals, and the items that have both; the items' own change."""
+    shared = np.isfinite(values) & np.isfinite(last)
+    new, old = np.where(shared, values, 0.0), np.where(shared, last, 0.0)
+    sums = np.array([np.abs(old).sum(), np.abs(new - old).sum(), new.sum(), old.sum()])
+    by_date = np.stack([new.sum(axis=0), old.sum(axis=0), shared.sum(axis=0)])
+    return sums, by_date, item_changes(values, last)[shared.any(axis=1)]
 
 
 def item_changes(values: Array, last: Array) -> Array:
@@ -75,30 +81,40 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
     with less than half of it and of the usual season's mean, or more than double of both. A history with negative
     values has neither: what is around zero has no level.
     """
-    shared = np.isfinite(values) & np.isfinite(naive)
-    known = shared.any(axis=1) & np.isfinite(scale) & (scale > 0)
+    sums, by_date, of_item = zip(*each_block(_beside_history, values, naive, usual), strict=True)
+    has_both, steps, mean, season = np.concatenate(of_item, axis=1)
+    known = (has_both > 0) & np.isfinite(scale) & (scale > 0)
     if not known.any():
         return None
-    steps = np.maximum(shared.sum(axis=1), 1)
-    mean, season = (_mean(np.abs(each), shared & np.isfinite(each))[known] for each in (values, usual))
+    mean, season = mean[known], season[known]
     low, high = np.minimum(season, scale[known]), np.maximum(season, scale[known])
-    totals = [float(np.where(shared & np.isfinite(each), each, 0.0).sum()) for each in (naive, usual)]
-    found = {
-        "level": _beyond(float(np.where(shared, values, 0.0).sum()), [*totals, float((scale * steps)[known].sum())])
-    }
-    if float((naive[shared] < 0).mean()) <= _MOST_NEGATIVE:
+    total, naive_total, usual_total, below, cells = sum(sums).tolist()
+    found = {"level": _beyond(total, [naive_total, usual_total, float((scale * steps)[known].sum())])}
+    if below / cells <= _MOST_NEGATIVE:
         found["far"] = float(((mean < low / _FAR) | (mean > high * _FAR)).mean())
         some = mean > 0
         sizes = np.log(scale[known][some])
         if len(sizes) >= _LEAST_DATES and (order := _shape(np.log(mean[some]), sizes)) is not None:
             found["order"] = order
-    both = np.isfinite(values) & np.isfinite(usual)
-    dates = both.any(axis=0)
-    new, old = (np.where(both, each, 0.0).sum(axis=0)[dates] for each in (values, usual))
+    new, old, dates = sum(by_date)
+    new, old = new[dates > 0], old[dates > 0]
     if len(new) >= _LEAST_DATES and _swing(old) >= _LEAST_SEASON and (shape := _shape(new, old)) is not None:
         moved = [_moved(new, old, steps) for steps in range(1, min(_MOST_MOVED, len(new) - _LEAST_DATES) + 1)]
         found |= {"shape": shape, "place": max([0.0, *(shape - each for pair in moved for each in pair)])}
     return found
+
+
+def _beside_history(values: Array, naive: Array, usual: Array) -> tuple[Array, Array, Array]:
+    """Sums over the cells that `values` and `naive` both have; totals by date; and by item whether it has any, how many
+    steps, and the means."""
+    shared = np.isfinite(values) & np.isfinite(naive)
+    totals = [np.where(shared & np.isfinite(each), each, 0.0).sum() for each in (values, naive, usual)]
+    means = [_mean(np.abs(each), shared & np.isfinite(each)) for each in (values, usual)]
+    steps = shared.sum(axis=1)
+    both = np.isfinite(values) & np.isfinite(usual)
+    by_date = [*(np.where(both, each, 0.0).sum(axis=0) for each in (values, usual)), both.sum(axis=0)]
+    of_item = np.stack([steps, np.maximum(steps, 1), *means])
+    return np.array([*totals, (naive[shared] < 0).sum(), shared.sum()]), np.stack(by_date), of_item
 
 
 def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
@@ -159,11 +175,16 @@ def copied_share(values: Array, other: Array) -> float:
 
     Items with fewer than three different values do not count: slow sellers share a flat forecast for good reasons.
     """
+    same, telling = np.sum(each_block(_copied, values, other), axis=0).tolist()
+    return float(same / telling) if telling else 0.0
+
+
+def _copied(values: Array, other: Array) -> npt.NDArray[np.int64]:
     shared = np.isfinite(values) & np.isfinite(other)
     same = np.isclose(values, other, rtol=1e-9, atol=0.0) | ~shared
     ordered = np.sort(np.where(shared, values, np.nan), axis=1)  # NaN comes last, and is above nothing
     telling = (np.diff(ordered, axis=1) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1
-    return float((same.all(axis=1) & telling).sum() / telling.sum()) if telling.any() else 0.0
+    return np.array([(same.all(axis=1) & telling).sum(), telling.sum()])
 
 
 def _swing(totals: Array) -> float:

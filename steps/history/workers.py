@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
@@ -105,6 +106,26 @@ class Workers:
             for future in finished:
                 self._raise_if_failed(future, processes)
         return [future.result() for future in futures]
+
+    def stream(self, function: Callable[Concatenate[Advance, P], T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """The same one by one: so few tasks are made and so few results held as keep the processes busy."""
+        if self._pool is None:
+            for task in tasks:
+                yield _call(function, task)
+            return
+        pending: deque[Future[T]] = deque()
+        for task in tasks:
+            pending.append(self._pool.submit(_call, function, task))
+            if len(pending) > 2 * self.processes:
+                yield self._next(pending)
+        while pending:
+            yield self._next(pending)
+
+    def _next(self, pending: deque[Future[T]]) -> T:
+        processes = multiprocessing.active_children()
+        wait(list(pending)[:1])
+        self._raise_if_failed(pending[0], processes)
+        return pending.popleft().result()
 
     def _raise_if_failed(self, future: Future[Any], processes: Sequence[BaseProcess]) -> None:
         try:

@@ -1,6 +1,6 @@
 """What the forecasts are compared with: the seasonal naive, the actuals where they exist, the level of the history."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.answers.item_arrays import Array as Array
+from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, blocks, kept_array
 from batchcast.steps.shards.manifest import stream_baseline
-
-Array = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
-_ITEMS_A_BLOCK = 1 << 14
-_NEAR = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,43 +31,6 @@ class Comparison:
     season: int
 
 
-def blocks(items: int) -> Iterator[slice]:
-    """Runs of items, so many together that what is worked out of them fits into the memory of a small machine."""
-    return (slice(start, start + _ITEMS_A_BLOCK) for start in range(0, items, _ITEMS_A_BLOCK))
-
-
-def kept_array(scratch: Path, name: str, shape: tuple[int, ...]) -> Array:
-    """An array of NaN in a file of the directory, which is no part of the memory that the step must have."""
-    if not all(shape):
-        return np.full(shape, np.nan)
-    found = np.memmap(scratch / f"{name}.f8", np.float64, "w+", shape=shape).view(np.ndarray)
-    for some in blocks(len(found)):
-        found[some] = np.nan
-    return found
-
-
-class ItemPlaces:
-    """The places of items in a sorted column, asked for in about that order."""
-
-    def __init__(self, item_ids: pa.ChunkedArray) -> None:
-        self._ids, self._next = item_ids.combine_chunks(), 0
-
-    def of(self, column: pa.ChunkedArray) -> Positions:
-        """The place of each value of a column of dictionaries, -1 for a stranger."""
-        parts = [self._find(part.dictionary)[part.indices.to_numpy()] for part in column.chunks]
-        return np.concatenate([*parts, np.empty(0, np.int64)])
-
-    def _find(self, names: pa.Array) -> Positions:
-        near = self._ids.slice(self._next, 2 * len(names) + _NEAR)
-        found = pc.index_in(names, value_set=near)
-        if found.null_count:
-            near, found = self._ids, pc.index_in(names, value_set=self._ids)
-        start = near.offset - self._ids.offset
-        places: Positions = found.fill_null(-1 - start).to_numpy().astype(np.int64) + start
-        self._next = max(int(places.max(initial=0)), 0)
-        return places
-
-
 def arrange(
     baseline: Path,
     item_ids: pa.ChunkedArray,
@@ -83,8 +43,8 @@ def arrange(
     kept in the directory `scratch`."""
     past = 1 - min([1, *(pc.min(part["step"]).as_py() for part in stream_baseline(baseline, ["step"]) if len(part))])
     items, place = ItemPlaces(item_ids), pa.array(list(targets))
-    known = kept_array(scratch, "known", (len(item_ids), past + days, len(targets)))
-    naive = kept_array(scratch, "naive", (len(item_ids), days, len(targets)))
+    known = kept_array(scratch, (len(item_ids), past + days, len(targets)))
+    naive = kept_array(scratch, (len(item_ids), days, len(targets)))
     scale = np.full((len(item_ids), len(targets)), np.nan)
     for part in stream_baseline(baseline):
         item, step = items.of(part["item_id"]), part["step"].to_numpy()
@@ -95,7 +55,7 @@ def arrange(
         _put(scale, mine & (step == 1), (item, target), part["scale"])
     before, usual = known[:, :past], naive
     if past:
-        usual = kept_array(scratch, "usual", naive.shape)
+        usual = kept_array(scratch, naive.shape)
         for some in blocks(len(usual)):
             usual[some] = usual_season(before[some], season, days)
     return Comparison(naive=naive, usual=usual, actual=known[:, past:], scale=scale, before=before, season=season)

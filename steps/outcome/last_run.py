@@ -5,13 +5,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.answers.item_arrays import ItemPlaces, kept_array
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.comparison import Array
@@ -99,22 +99,25 @@ def values_of(
     item_ids: pa.ChunkedArray,
     columns: Sequence[str],
     dates: Sequence[str],
+    scratch: Path | None = None,
 ) -> tuple[Array, Array]:
-    """The last run's values on these dates, and at its first steps, as many; both items x dates x columns.
+    """The last run's values on these dates, and at its first steps, as many; both items x dates x columns, kept in the
+    directory `scratch` where there is one.
 
     NaN where it has none, and all of them if it forecast other columns.
     """
-    by_date, by_step = (np.full((len(item_ids), len(dates), len(columns)), np.nan) for _ in range(2))
+    by_date, by_step = (kept_array(scratch, (len(item_ids), len(dates), len(columns))) for _ in range(2))
+    items = ItemPlaces(item_ids)
     moments, steps = moment_array(dates), pa.array(range(1, len(dates) + 1), pa.int32())
     for table in _tables(store, last_run, ["item_id", "forecast_date", "step"], columns):
-        item = pc.index_in(table["item_id"], value_set=item_ids.combine_chunks())
+        item = items.of(table["item_id"].dictionary_encode())
         for values, column, wanted in (
             (by_date, table["forecast_date"].cast(moments.type), moments),
             (by_step, table["step"], steps),
         ):
             place = pc.index_in(column, value_set=wanted)
-            known = pc.and_(pc.is_valid(item), pc.is_valid(place)).to_numpy()
-            at = (_integers(item)[known], _integers(place)[known])
+            known = (item >= 0) & pc.is_valid(place).to_numpy()
+            at = (item[known], pc.fill_null(place, 0).to_numpy()[known])
             for number, name in enumerate(columns):
                 values[(*at, number)] = table[name].to_numpy()[known]
     return by_date, by_step
@@ -196,8 +199,3 @@ def _read(store: ObjectStore, last_run: LastRun, number: int, names: Sequence[st
     )
     found = pc.fill_null(runs, mine).dictionary_encode()
     return table.select([name for name in names if name != SOURCE_RUN]).append_column(SOURCE_RUN, found)
-
-
-def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
-    return filled

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, tee
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.shard_columns import ColumnReader
+from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardColumns
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
@@ -23,6 +23,8 @@ from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 
 ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""
+ReadShards = Callable[[Iterable[tuple[str, Requests]]], Iterator[ShardColumns]]
+"""Reads the outputs of shards, each given with the items of its requests, in their order."""
 
 _ABSENT = frozenset({"no_output", "short_output", "long_output"})
 _LOST: tuple[ShardStatus, ...] = ("missing", "short")
@@ -126,10 +128,12 @@ def reconcile(
     *,
     retry_shards: Collection[str] | None = None,
     values: npt.NDArray[np.float64] | None = None,
+    read_shards: ReadShards | None = None,
 ) -> Reconciliation:
     """What became of every item of `records`, from the shards' outputs and those of the retry round's shards.
 
-    `retry_shards` is None before that round. `values` is an array of NaN to be filled, where it is not to be made.
+    `retry_shards` is None before that round. `values` is an array of NaN to be filled, and `read_shards` reads those
+    of the first round, where this is not to be done here.
     """
     ledger = Ledger(records, manifest.run_id)
     values = np.full(values_shape(records, expected), np.nan) if values is None else values
@@ -144,8 +148,10 @@ def reconcile(
     mismatches: list[str] = []
     retry: list[int] = []
     reader = ColumnReader(expected)
-    for shard, indexes, requests in sent_requests(records):
-        whole = reader.read(shard, read_output(0, shard), requests)
+    sent, ahead = tee(sent_requests(records))
+    names = ((shard, requests) for shard, _, requests in ahead)
+    found = read_shards(names) if read_shards else (reader.read(s, read_output(0, s), each) for s, each in names)
+    for (shard, indexes, requests), whole in zip(sent, found, strict=True):
         shards[whole.status] += 1
         mismatches.extend(whole.mismatches)
         values[indexes], ledger.digests[indexes] = whole.values, whole.digests
@@ -158,10 +164,10 @@ def reconcile(
         second = read_shard(shard, read_output(1, shard), [[others[index].item_id] for index in again], expected)
         mismatches.extend(second.mismatches)
         for line, (index, reading) in enumerate(zip(again, second.readings, strict=True)):
-            found = _after_retry(faults[index], reading, len(again))
-            others[index] = _row(replace(others[index], round=1, shard=shard, line=line, position=0), found, "ok")
-            if isinstance(found, Usable):
-                values[index] = found.values
+            after = _after_retry(faults[index], reading, len(again))
+            others[index] = _row(replace(others[index], round=1, shard=shard, line=line, position=0), after, "ok")
+            if isinstance(after, Usable):
+                values[index] = after.values
     lost = sum(shards[status] for status in _LOST)
     return Reconciliation(
         ledger=ledger,

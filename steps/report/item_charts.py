@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from batchcast.steps.answers.item_arrays import each_block, of_items
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
@@ -29,12 +30,13 @@ def item_charts(
     from the naive where nothing is known yet; and two from the middle and the other end, to compare with."""
     forecast = values[:, :, expected.points[0]]
     naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
-    scored = bool((np.isfinite(actual) & np.isfinite(forecast)).any())
-    distance = _distance(forecast, actual if scored else naive)
+    scored = any(each_block(_meet, actual, forecast))
+    distance = of_items(_distance, forecast, actual if scored else naive)
     order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
     if not order:
         return ""
-    place = {item_id: index for index, item_id in enumerate(item_ids)}
+    wanted = {flag["item_id"] for flag in report["flags"]}
+    place = {item_id: index for index, item_id in enumerate(item_ids) if item_id in wanted}
     flagged = [place[flag["item_id"]] for flag in report["flags"] if flag["item_id"] in place]
     middle = len(order) // 2
     picks = {
@@ -52,21 +54,29 @@ def item_charts(
     frequency, run_date = parse_frequency(report["frequency"]), parse_moment(report["run_date"])
     past = compared.before[:, -_PAST:, 0]
     dates = [*(moment.isoformat() for moment in frequency.before(run_date, past.shape[1])), *expected.dates]
-    known = np.concatenate([past, actual], axis=1)
     lines = {"naive": naive, "last": last[:, :, 0], "model": forecast}
     figures = []
     for index, caption in chosen.items():
-        drawn = {"actual": known[index], **{name: _after(past, line[index]) for name, line in lines.items()}}
+        known = np.concatenate([past[index], actual[index]])
+        drawn = {"actual": known, **{name: _after(past, line[index]) for name, line in lines.items()}}
         chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(expected, values[index], past))
         figures.append(html_figure(item_ids[index], caption, chart))
     words = {"model": "model", "naive": "seasonal naive"}
-    words |= {"last": "the last run"} if np.isfinite(last).any() else {}
-    words |= {"actual": "history and actual values"} if np.isfinite(known).any() else {}
+    words |= {"last": "the last run"} if _has_any(last) else {}
+    words |= {"actual": "history and actual values"} if _has_any(past) or _has_any(actual) else {}
     spans = "".join(f'<span class="{name}">{text}</span>' for name, text in words.items())
     what = "error" if scored else "distance from the seasonal naive"
     head = f"<h2>Items to look at, by flag and {what}: {escape(expected.targets[0])}</h2>"
     legend = f'<p class="legend">{spans}{_band_words(expected)}</p>'
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
+
+
+def _meet(actual: Array, forecast: Array) -> bool:
+    return bool((np.isfinite(actual) & np.isfinite(forecast)).any())
+
+
+def _has_any(values: Array) -> bool:
+    return any(each_block(lambda some: bool(np.isfinite(some).any()), values))
 
 
 def _after(past: Array, line: Array) -> Array:

@@ -1,0 +1,85 @@
+"""The outputs of a run where the service has put them for the step: read in as many processes as it is worth."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from batchcast.steps.answers.item_arrays import kept_array
+from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardColumns
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.history.workers import Advance, Workers
+from batchcast.steps.outcome.input_records import retry_inputs
+from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, reconcile, values_shape
+from batchcast.steps.outcome.reused_answers import read_carried
+from batchcast.steps.run_publication import PublishRun
+
+Outputs = Mapping[tuple[int, str], Path]
+"""(round, name of the output object) to its file."""
+
+_BYTES_A_PROCESS = 128 << 20
+"""Fewer are read in the time that a process takes to begin."""
+_BYTES_A_TASK = 8 << 20
+
+
+def find_outputs(directory: Path) -> Outputs:
+    """The outputs below the directory. The folders between the two are the service's affair."""
+    return {
+        (number, path.name): path
+        for number in (0, 1)
+        for path in sorted((directory / f"r{number}").rglob("*.out"), reverse=True)
+    }
+
+
+def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
+    """What became of every item of the run."""
+    carried: dict[str, CarriedAnswer] = {}
+    if run.manifest.resume_from is not None:
+        items = run.records.filter(run.records["carried"])["item_id"].to_pylist()
+        carried = read_carried(run.store, run.arguments.runs_uri, run.manifest.resume_from, items, run.expected)
+    again = retry_inputs(run.store, run.arguments.runs_uri, run.manifest.run_id) if run.arguments.round else None
+
+    def read_output(number: int, shard: str) -> bytes | None:
+        path = outputs.get((number, f"{shard}.out"))
+        return path.read_bytes() if path else None
+
+    size = sum(path.stat().st_size for (number, _), path in outputs.items() if number == 0)
+    processes = max(1, min(len(os.sched_getaffinity(0)), size // _BYTES_A_PROCESS))
+    with Workers(processes, run.scratch) as workers:
+
+        def read_shards(shards: Iterable[tuple[str, Requests]]) -> Iterator[ShardColumns]:
+            places = ((name, outputs.get((0, f"{name}.out")), requests) for name, requests in shards)
+            tasks = ((run.expected, group) for group in _groups(places))
+            return (columns for several in workers.stream(_read_group, tasks) for columns in several)
+
+        return reconcile(
+            run.manifest,
+            run.records,
+            read_output,
+            carried,
+            run.expected,
+            retry_shards=again,
+            values=kept_array(run.scratch, values_shape(run.records, run.expected)),
+            read_shards=read_shards,
+        )
+
+
+_Place = tuple[str, Path | None, Requests]
+
+
+def _groups(places: Iterable[_Place]) -> Iterator[list[_Place]]:
+    """As they come, so many together that a task is worth its way to another process."""
+    group: list[_Place] = []
+    size = 0
+    for place in places:
+        group.append(place)
+        size += place[1].stat().st_size if place[1] else 0
+        if size >= _BYTES_A_TASK:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _read_group(_: Advance, expected: Expected, group: Sequence[_Place]) -> list[ShardColumns]:
+    reader = ColumnReader(expected)
+    return [reader.read(name, path.read_bytes() if path else None, requests) for name, path, requests in group]
