@@ -9,7 +9,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["team_account", "fuzzing"]
+pytest_plugins = ["team_account", "fuzzing", "started_warm"]
 
 # Tests start hundreds of processes, each of which would compile what it imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

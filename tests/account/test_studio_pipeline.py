@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from compile_offline import validate_once
 from strict import Recorder
 from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
 
@@ -19,8 +20,9 @@ pytest.importorskip("sagemaker")
 
 
 @pytest.fixture(autouse=True)
-def quiet_sdk() -> Iterator[None]:
-    """The SDK warns of itself."""
+def quiet_sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The SDK warns of itself, and validates its configuration at every look into it."""
+    monkeypatch.setattr("jsonschema.validate", validate_once())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

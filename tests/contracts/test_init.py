@@ -15,7 +15,7 @@ import pytest
 from batchcast.cli.define.init import FAMILY_NAMES
 from batchcast.contracts.families import FAMILIES
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("started_warm")]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINERS = ROOT / "tests" / "emulators" / "containers"
