@@ -10,6 +10,8 @@ import pytest
 from command import Ended, command_line, small_bakery, write_history
 
 FOLDER = Path(__file__).parent
+REAL_PROCESSES = ("test_interrupted_run", "test_killed_runs", "test_overlapping_runs", "test_changed_inputs")
+"""What kills processes and their groups, or measures them, starts the real python."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,6 +19,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker("end_to_end")
+
+
+@pytest.fixture(autouse=True)
+def warm_where_nothing_is_killed(request: pytest.FixtureRequest) -> None:
+    """Most of these tests are about what a command does, and not about how its process starts or ends."""
+    if request.path.stem not in REAL_PROCESSES:
+        request.getfixturevalue("started_warm")
 
 
 @pytest.fixture
