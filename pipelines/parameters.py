@@ -193,6 +193,13 @@ def check_parameters(values: Mapping[str, str]) -> Parameters:
     return Parameters.model_validate(values)
 
 
+def split_pairs(pairs: Iterable[str], code: str, option: str, remedy: str) -> dict[str, str]:
+    """Texts like NAME=VALUE, by name. Raises ConfigError with every text that is none."""
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise ConfigError(*(Problem(code, f"{pair!r} has no '='.", option, remedy) for pair in wrong))
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
 def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
     """`["ForecastHorizon=14", …]` as the command line takes them; what must still be given is not asked for.
 

@@ -16,7 +16,8 @@ _BOUNDS: Bounds = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishArguments:
-    """One field a flag. `round` is 0, or 1 after the retry round; percentages are of all items, 0 to 100.
+    """One field a flag. `round` is 0, or 1 after the retry round; percentages are of all items, 0 to 100. The model's
+    name is for the report alone.
 
     Raises ConfigError with every value that is out of its bounds."""
 
@@ -25,6 +26,7 @@ class PublishArguments:
     round: int
     runs_uri: str
     publish_uri: str
+    model_name: str
     max_failed_records: int
     max_failed_percent: float
     systemic_failure_percent: float

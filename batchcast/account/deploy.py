@@ -12,6 +12,7 @@ from typing import Any
 
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.account.differences import Difference, differences
+from batchcast.account.model_package import described_model
 from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.lint.lint import advice_codes, lint
 from batchcast.pipelines.settings import BuildSettings, bundle, content_key, tag_list
@@ -78,10 +79,14 @@ class Deployment:
         done = "is as it should be; nothing changed"
         if not self.exists:
             done = "created"
-        elif len(self.calls) > len(self.uploads):
+        elif any(call.method != "create_model" for call in self.calls[len(self.uploads) :]):
             done = "updated"
         done += "" if version is None else f", version {version}"
         lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
+        made = [call.request for call in self.calls if call.method == "create_model"]
+        lines += [
+            f"Model {one['ModelName']}: created of {one['PrimaryContainer']['ModelPackageName']}." for one in made
+        ]
         return "\n".join([*lines, self.describe_objects(packed)])
 
 
@@ -120,7 +125,7 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
     current = deployed_pipeline(session, name)
     wanted = {"Definition": packed.definition, "RoleArn": settings.pipeline_role_arn, "Description": packed.description}
     changes = tuple(differences(_comparable(current), wanted)) if current else ()
-    calls = [*_uploads(session, settings, packed)]
+    calls = [*_uploads(session, settings, packed), *_model(session, settings)]
     pipeline = _pipeline_request(settings, packed)
     if current is None:
         pipeline |= {"Tags": tag_list(settings.build.tags)} if settings.build.tags else {}
@@ -197,6 +202,11 @@ def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Ite
         if not _is_there(session, uri, data):
             request = {"Bucket": bucket, "Key": name, "Body": data, **encryption}
             yield Call(service="s3", method="put_object", request=request)
+
+
+def _model(session: Session, settings: DeploySettings) -> Iterator[Call]:
+    if settings.model and described_model(session, settings.model["ModelName"]) is None:
+        yield Call(service="sagemaker", method="create_model", request=settings.model)
 
 
 def _is_there(session: Session, uri: str, data: bytes) -> bool:

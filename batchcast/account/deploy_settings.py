@@ -16,16 +16,17 @@ ModelName = "demand-model"
 """
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from batchcast.pipelines.parameters import parse_overrides
-from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, validated
+from batchcast.account.model_package import ModelPackageGroup, model_request
+from batchcast.pipelines.parameters import parse_overrides, split_pairs
+from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, tag_list, validated
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import LOCAL_REGION, Session
 from batchcast.steps.errors import ConfigError, Problem
@@ -122,7 +123,10 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySettings:
-    """The pipeline's own role starts its jobs; `defaults` become those of the deployed pipeline's parameters."""
+    """The pipeline's own role starts its jobs; `defaults` become those of the deployed pipeline's parameters.
+
+    `group` is the one of the model registry that the pipeline follows, `model` CreateModel's request for its newest
+    approved package, once the account was asked."""
 
     pipeline_role_arn: str
     bucket: str
@@ -130,6 +134,8 @@ class DeploySettings:
     contract: Path
     build: BuildSettings
     defaults: Mapping[str, str]
+    group: ModelPackageGroup | None = None
+    model: Mapping[str, Any] | None = None
 
 
 def deploy_options(command: _Command) -> _Command:
@@ -141,6 +147,9 @@ def deploy_options(command: _Command) -> _Command:
         click.option("--pipeline-role", "pipeline_role_arn", metavar="ARN", help="Role that starts the jobs."),
         click.option("--bucket", help="Bucket for the code, the contract file and large definitions."),
         click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
+        click.option("--model-package-group", metavar="NAME", help="Take its newest approved package for ModelName."),
+        click.option("--model-role", "model_role_arn", metavar="ARN", help="Role of the model that is made of it."),
+        click.option("--model-environment", multiple=True, metavar="KEY=VALUE", help="Of that model; repeat for more."),
         click.option("--contract", type=file, help="The model.toml that declares the model's records."),
         click.option(
             "-p", "--parameter", "defaults", multiple=True, metavar="NAME=VALUE", help="Default of a parameter."
@@ -179,22 +188,37 @@ def read_deploy_settings(
     # An option takes the place of the file's value for the same parameter.
     defaults = parse_overrides({pair.partition("=")[0]: pair for pair in pairs}.values())
     values = {**(_IN_A_WORKSPACE if local else {}), **made, **written}
-    if "tags" in said:
-        said["tags"] = dict(_tags(said["tags"]))
+    for name, option in (("tags", "--tag"), ("model_environment", "--model-environment")):
+        if isinstance(said.get(name), tuple):  # as the command line has them
+            said[name] = split_pairs(said[name], "setting", option, f"Write {option} KEY=VALUE.")
     values |= said
     others = {key: value for key, value in values.items() if key not in OPTIONS or key in _Own.model_fields}
     own = validated(_Own, others, _problem)
     build = {key: value for key, value in values.items() if key in OPTIONS}
     if not local:
         build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
+    settings = read_settings(build)
     return DeploySettings(
         pipeline_role_arn=own.pipeline_role_arn,
         bucket=own.bucket,
         prefix=own.prefix.strip("/"),
         contract=own.contract,
-        build=read_settings(build),
+        build=settings,
         defaults=defaults,
+        group=own.group(settings, defaults),
     )
+
+
+def account_settings(
+    session: Session, file: Path | None, given: Mapping[str, Any], stack: str | None
+) -> DeploySettings:
+    """The settings with what the account has to say: the outputs of the stack named, and the package of the group."""
+    made = read_stack(session, stack) if stack else None
+    settings = read_deploy_settings(file, given, region=session.region, stack=made)
+    if settings.group is None:
+        return settings
+    model = model_request(session, settings.group, tag_list(settings.build.tags))
+    return replace(settings, model=model, defaults={**settings.defaults, "ModelName": model["ModelName"]})
 
 
 class _Own(BaseModel):
@@ -207,6 +231,27 @@ class _Own(BaseModel):
     bucket: str
     contract: Path
     prefix: str = "batchcast"
+    model_package_group: str | None = None
+    model_role_arn: str | None = None
+    model_environment: dict[str, str] = Field(default_factory=dict)
+
+    def group(self, build: BuildSettings, defaults: Mapping[str, str]) -> ModelPackageGroup | None:
+        """Raises ConfigError for what would do nothing, and for a group without the role of its models."""
+        name, role = self.model_package_group, self.model_role_arn
+        problems = []
+        if name is None and (role or self.model_environment):
+            problems.append(("model_role_arn", "is of the model of a package group.", "Give --model-package-group."))
+        if name and role is None:
+            problems.append(("model_role_arn", "is needed to make a model of the package.", "Give --model-role."))
+        if name and "ModelName" in defaults:
+            problems.append(("ModelName", "is the model of the package group.", "Leave one of the two out."))
+        if problems:
+            raise ConfigError(*(Problem("setting", what, where, remedy) for where, what, remedy in problems))
+        if not (name and role):
+            return None
+        vpc = {"SecurityGroupIds": list(build.security_group_ids), "Subnets": list(build.subnets)}
+        vpc = vpc if build.subnets else {}
+        return ModelPackageGroup(name=name, role_arn=role, environment=self.model_environment, vpc=vpc)
 
 
 def _problem(one: Any) -> Problem:
@@ -233,11 +278,3 @@ def _read(file: Path) -> dict[str, Any]:
     if isinstance(values.get("contract"), str):
         values["contract"] = str(file.parent / values["contract"])
     return values
-
-
-def _tags(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigError(Problem("setting", f"{pair!r} has no '='.", "--tag", "Write --tag KEY=VALUE."))
-        yield key, value

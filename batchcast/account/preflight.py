@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal
 
+from batchcast.account.model_package import described_model, newest_approved, packages_of
 from batchcast.account.roles import Access, denied
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_problem
-from batchcast.session.service_errors import answer_or_none, error_code
+from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
@@ -76,21 +77,15 @@ def preflight(
 Line = tuple[Level, str, str]
 
 
-def _described_model(run: _Run) -> dict[str, Any] | None:
-    """None when there is no such model."""
-    describe = run.session.client("sagemaker").describe_model
-    found: dict[str, Any] | None = answer_or_none(
-        describe, "ValidationException", "ResourceNotFound", ModelName=run.values.model_name
-    )
-    return found
-
-
 def _model(run: _Run) -> Iterator[Line]:
-    name, model = run.values.model_name, _described_model(run)
+    name, model = run.values.model_name, described_model(run.session, run.values.model_name)
     if model is None:
         yield "error", f"there is no model {name} in {run.session.region}.", "Give -p ModelName=…, or create the model."
         return
-    containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
+    containers = [*(model.get("Containers") or [model.get("PrimaryContainer", {})])]
+    for package in packages_of(run.session, model):
+        yield _package(run, name, package)
+        containers += package.get("InferenceSpecification", {}).get("Containers", [])
     if any("ModelDataSource" in one for one in containers):
         what = f"{name} has its artefact in ModelDataSource, which Batch Transform does not take."
         yield "error", what, "Create a model of a model.tar.gz in ModelDataUrl."
@@ -100,9 +95,22 @@ def _model(run: _Run) -> Iterator[Line]:
         yield "ok", f"{name} exists and has a ModelDataUrl.", ""
 
 
+def _package(run: _Run, name: str, package: Mapping[str, Any]) -> Line:
+    """Which version of the registry it is, how it stands there, and whether a newer one is approved."""
+    group, version, status = (
+        package.get(each, "") for each in ("ModelPackageGroupName", "ModelPackageVersion", "ModelApprovalStatus")
+    )
+    what = f"{name} is version {version} of {group or package['ModelPackageName']}, {status}."
+    newest = newest_approved(run.session, group) if group else None
+    if newest and newest["ModelPackageVersion"] != version:
+        newer = f"{what} The newest approved is {newest['ModelPackageVersion']}."
+        return "warning", newer, "`deploy --model-package-group` takes that."
+    return ("warning" if status == "Rejected" else "ok"), what, ""
+
+
 def _model_role(run: _Run) -> Iterator[Line]:
     """It is the model's role, not the pipeline's, that reads the records and writes the answers."""
-    model = _described_model(run)
+    model = described_model(run.session, run.values.model_name)
     if model is None:
         yield "warning", "not checked: there is no model to have one.", "Name a model that exists."
         return

@@ -50,6 +50,9 @@ def get_pipeline(
         "defaults": tuple(f"{name}={value}" for name, value in (parameters or {}).items()),
     }
     settings = read_deploy_settings(None, given, region=region or str(session.boto_region_name))
+    if settings.group:
+        what = "a Pipeline of the SDK has the model that its parameter names."
+        raise ConfigError(Problem("setting", what, "model_package_group", "Give parameters={'ModelName': …}."))
     with offline_sdk():
         parts, pipeline_class = _parts(settings), _pipeline_class(settings)
     made: Pipeline = pipeline_class(**parts, sagemaker_session=session)

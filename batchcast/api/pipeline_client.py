@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcast.account.deploy import apply, package, plan_deployment
-from batchcast.account.deploy_settings import read_deploy_settings, read_stack
+from batchcast.account.deploy_settings import account_settings, read_stack
 from batchcast.api.run import Run, start_with
 from batchcast.local.run import PIPELINE_NAME, deploy_local, local_run
 from batchcast.pipelines.parameters import parse_overrides
@@ -56,13 +56,13 @@ class PipelineClient:
         if isinstance(self._session, WorkspaceSession):
             given = options if stack is None else {**options, "stack": stack}
             return self._deploy_local(self._session, contract, overrides, given)
-        made = None if stack is None else read_stack(self._session, stack)
-        if made and made.outputs["PipelineName"] != self.pipeline_name:
-            what = f"its roles are for the pipeline {made.outputs['PipelineName']!r}, this is {self.pipeline_name!r}."
-            raise ConfigError(Problem("stack", what, made.name, "Give connect that pipeline_name."))
+        named = None if stack is None else read_stack(self._session, stack).outputs["PipelineName"]
+        if named not in (None, self.pipeline_name):
+            what = f"its roles are for the pipeline {named!r}, this is {self.pipeline_name!r}."
+            raise ConfigError(Problem("stack", what, str(stack), "Give connect that pipeline_name."))
         given = {**options, "contract": contract, "pipeline_name": self.pipeline_name}
         given["defaults"] = tuple(f"{name}={value}" for name, value in overrides.items())
-        settings = read_deploy_settings(None, given, region=self._session.region, stack=made)
+        settings = account_settings(self._session, None, given, stack)
         packed = package(settings)
         deployment = plan_deployment(self._session, settings, packed)
         version = apply(self._session, deployment)

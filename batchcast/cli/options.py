@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,13 +53,6 @@ class OutputFile(click.Path):
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             self.fail(f"{str(folder)!r} is no directory that can be written to.", param, ctx)
         return path
-
-
-def split_pairs(pairs: Iterable[str], code: str, option: str, remedy: str) -> dict[str, str]:
-    """Texts like NAME=VALUE, by name. Raises ConfigError with every text that is none."""
-    if wrong := [pair for pair in pairs if "=" not in pair]:
-        raise ConfigError(*(Problem(code, f"{pair!r} has no '='.", option, remedy) for pair in wrong))
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, RunRecord]:

@@ -98,7 +98,8 @@ def _held_report(run: RunRecord) -> dict[str, Any]:
 def _arguments(report: Mapping[str, Any]) -> PublishArguments:
     """What the step was run with: its report says so."""
     names = [field.name for field in dataclasses.fields(PublishArguments)]
-    return PublishArguments(**{name: report["parameters"][name] for name in names})
+    given = {"model_name": "", **report["parameters"]}  # which reports before 0.2.0 have not
+    return PublishArguments(**{name: given[name] for name in names})
 
 
 def _first_approval(store: ObjectStore, arguments: PublishArguments, approval: Approval) -> Approval:

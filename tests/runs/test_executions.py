@@ -282,7 +282,7 @@ def test_progress_is_shards_with_an_output_and_ends_when_the_rate_says(
     assert [one["name"] for one in document["execution"]["steps"]] == ["BuildShards", "Transform"]
     lines = status_lines(document)
     assert lines[0] == f"Run {RUN_ID} (2026-11-22): Executing"
-    assert "    3 of 4 shards, 75 of 100 records, 75 an hour, ends about " in lines[3]
+    assert "    3 of 4 shards, 75 of 100 records, 75 an hour, ends about " in lines[4]
 
 
 def test_a_file_of_the_retry_round_counts_the_records_in_it(session: AwsSession, script: ScriptedRun) -> None:
@@ -445,7 +445,7 @@ def test_a_condition_is_no_line_of_the_status(session: AwsSession, script: Scrip
     condition = {"StepName": "Outcome", "StepStatus": "Succeeded", "Metadata": {"Condition": {"Outcome": "False"}}}
     script.steps = [step("BuildShards", "Succeeded", end=60), condition]
     said = run("status").stdout.partition("\nNext:")[0]
-    assert said.splitlines()[1:] == ["  BuildShards: succeeded in 1 min"]
+    assert said.splitlines()[1:] == ["  Model: demand-model", "  BuildShards: succeeded in 1 min"]
 
 
 class Clock:

@@ -33,12 +33,11 @@ def deploy_command(
     Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
-    from batchcast.account.deploy_settings import read_deploy_settings, read_stack
+    from batchcast.account.deploy_settings import account_settings
     from batchcast.session.session import open_session
 
     session = open_session(workspace, region=region, profile=profile)
-    made = read_stack(session, stack) if stack else None
-    settings = read_deploy_settings(settings_file, given, region=session.region, stack=made)
+    settings = account_settings(session, settings_file, given, stack)
     packed = package(settings)
     for problem in packed.advice:
         echo(f"Note: {problem}", err=True)

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import split_pairs
 from batchcast.cli.terminal import stdout_console
+from batchcast.pipelines.parameters import split_pairs
 from batchcast.steps.errors import ConfigError, Problem
 
 _REFUSED = ConfigError.exit_code

@@ -63,6 +63,7 @@ def show_command(
     """
     form = forms[0] if forms else None
     from batchcast.account.deploy import package
+    from batchcast.account.deploy_settings import account_settings
     from batchcast.account.pipeline_template import pipeline_template
     from batchcast.pipelines.definition import define
     from batchcast.pipelines.parameters import parse_overrides
@@ -70,7 +71,7 @@ def show_command(
 
     _check_options(forms, stop_after, settings_file, stack, where)
     session = open_session(**where) if settings_file or stack else None
-    settings = _deployed(session, settings_file, stack, overrides) if session else None
+    settings = account_settings(session, settings_file, {"defaults": overrides}, stack) if session else None
     if form == "diff" and session and settings:
         echo("\n".join(_changes(session, settings)))
         return
@@ -109,15 +110,6 @@ def _check_options(
         problems += [(name, "only --settings and --stack look at it.", "Leave it out, or add one.") for name in said]
     if problems:
         raise ConfigError(*(Problem("option", what, name, remedy) for name, what, remedy in problems))
-
-
-def _deployed(
-    session: Session, settings_file: Path | None, stack: str | None, overrides: tuple[str, ...]
-) -> DeploySettings:
-    from batchcast.account.deploy_settings import read_deploy_settings, read_stack
-
-    made = read_stack(session, stack) if stack else None
-    return read_deploy_settings(settings_file, {"defaults": overrides}, region=session.region, stack=made)
 
 
 def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:

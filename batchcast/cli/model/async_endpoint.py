@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, split_pairs, together
+from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, together
+from batchcast.pipelines.parameters import split_pairs
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
 from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, CoverageError, Problem

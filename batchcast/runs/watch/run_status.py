@@ -23,6 +23,7 @@ def run_status(session: Session, run: RunRecord, now: datetime) -> tuple[dict[st
     execution = view(client, run.arn)
     document, exit_code = outcome_of(client, execution, session.store, runs_uri)
     document["label"] = run.parameters["RunLabel"]
+    document["model"] = run.parameters["ModelName"]
     document["progress"] = _progress(session, execution, runs_uri, now)
     document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in session.engine.interrupted()
     document["failures"] = failures(session, execution)
@@ -34,6 +35,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
     execution = document["execution"]
     words = f": {document['flagged']}" if document["flagged"] else ""
     lines = [f"Run {document['run_id']} ({document['label']}): {document['outcome'] or execution['status']}{words}"]
+    lines.append(f"  Model: {document['model']}")
     for step in execution["steps"]:
         if step["status"] == "Succeeded" and step["job"] is None:
             continue

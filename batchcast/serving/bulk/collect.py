@@ -79,6 +79,7 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
         round=0,
         runs_uri=run.runs_uri,
         publish_uri=parameters["PublishUri"],
+        model_name=parameters.get("ModelName", ""),
         max_failed_records=int(parameters["MaxFailedRecords"]),
         max_failed_percent=float(parameters["MaxFailedPercent"]),
         systemic_failure_percent=float(parameters["SystemicFailurePercent"]),
