@@ -133,7 +133,9 @@ class Variant(_Part):
 
 class Tuning(_Part):
     """The document. `variants` has a row for each way the server was started, or for each number of records a request;
-    the rest is of the one that is recommended. `items_per_request` is None where whole requests were given.
+    the rest is of the one that is recommended. `items_per_request` is None where whole requests were given. `requests`
+    were sent for its levels, of which `not_told_apart` are as good as the best within two standard errors, while other
+    programs took up to `others_pct` of the machine's processors.
     """
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
@@ -149,6 +151,9 @@ class Tuning(_Part):
     assignment: Assignment
     variants: Sequence[Variant] = ()
     items_per_request: Annotated[int | None, Field(ge=1)] = None
+    requests: int = 0
+    not_told_apart: Sequence[int] = ()
+    others_pct: float | None = None
 
     def pipeline_parameters(self) -> dict[str, str]:
         """The settings that are parameters of the pipeline, as StartPipelineExecution takes them."""
@@ -188,8 +193,11 @@ def check_tuning_fits(
     image_digest: str | None = None,
     on_this_machine: bool = False,
     items_per_request: int | None = None,
+    local_model: str | None = None,
 ) -> None:
-    """Raises ConfigError unless it was measured on this type, with this image and as many records a request.
+    """Raises ConfigError unless it was measured on this type, with this model and as many records a request.
+
+    `local_model` is the command or the URL of a model that runs here, where one was given.
 
     Images are compared where both are known by their digest or both by their tag. `on_this_machine`: instances of
     whatever type are this machine, as in a workspace, so that what was measured here fits all of them.
@@ -203,6 +211,9 @@ def check_tuning_fits(
     if image_digest and known and _is_digest(known) == _is_digest(image_digest) and known != image_digest:
         what = f"it was measured with image {known}, the model has {image_digest}."
         problems.append(Problem("tuning_image", what, "tuning", "Measure the model again."))
+    if local_model and tuning.measured.where == "local" and tuning.model.name != local_model:
+        what = f"it was measured with {tuning.model.name!r}, the run has {local_model!r}."
+        problems.append(Problem("tuning_model", what, "tuning", "Measure the model that the run asks."))
     if items_per_request and tuning.items_per_request not in (None, items_per_request):
         what = f"it was measured with {tuning.items_per_request} records a request, the run has {items_per_request}."
         problems.append(Problem("tuning_items", what, "tuning", "Measure what the run sends."))

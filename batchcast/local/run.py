@@ -73,7 +73,8 @@ def local_run(
 
     Raises ConfigError where the sample is not installed.
     """
-    measured = _read_tuning(tuning, overrides) if tuning else None
+    model = given.get("model_command") or given.get("model_url")
+    measured = _read_tuning(tuning, overrides, model) if tuning else None
     tuned = measured.pipeline_parameters() if measured else {}
     return LocalRun(
         workspace=workspace.resolve(),
@@ -86,11 +87,11 @@ def local_run(
     )
 
 
-def _read_tuning(tuning: Path, given: Mapping[str, str]) -> Tuning:
-    """What was measured, on this machine or for the run's instance type; another type is refused."""
+def _read_tuning(tuning: Path, given: Mapping[str, str], model: str | None) -> Tuning:
+    """What was measured, on this machine or for the run's instance type; another type or model is refused."""
     measured = read_tuning(tuning)
     instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
-    check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True)
+    check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True, local_model=model)
     return measured
 
 

@@ -111,6 +111,17 @@ def test_it_is_refused_for_another_type_or_image() -> None:
     assert [problem.code for problem in caught.value.problems] == ["tuning_type", "tuning_image"]
 
 
+def test_what_was_measured_of_another_local_model_is_refused() -> None:
+    made = tuning()
+    here = made.model_copy(update={"measured": made.measured.model_copy(update={"where": "local"})})
+    given = {"instance_type": "ml.m5.4xlarge", "on_this_machine": True}
+    check_tuning_fits(here, **given, local_model="demand-model")
+    with pytest.raises(ConfigError, match=r"tuning_model.*'demand-model', the run has 'serve.py \{port\}'"):
+        check_tuning_fits(here, **given, local_model="serve.py {port}")
+    # What SageMaker measured is known by its image, not by a command.
+    check_tuning_fits(made, **given, local_model="serve.py {port}")
+
+
 def test_a_digest_and_a_tag_cannot_be_compared() -> None:
     check_tuning_fits(tuning(), instance_type="ml.m5.4xlarge", image_digest="demand:7")
 

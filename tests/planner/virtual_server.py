@@ -15,7 +15,9 @@ from batchcast.planner.tune.levels import Exchange, Usage
 class VirtualServer:
     """`work` is C(m). A record takes lognormal seconds, each time a little different (`noise`).
 
-    Above `sound` requests in flight some fail; memory grows with them; `slowing` is what each request slows it.
+    Above `sound` requests in flight some fail; memory grows with them; `slowing` is what each request slows it. One of
+    twenty records is `long` times the others; the first `cold` requests take five times as long. A machine that is
+    `busy` takes that share of the server's time, in spells of half a minute.
     """
 
     work: Callable[[int], float]
@@ -26,6 +28,10 @@ class VirtualServer:
     memory_base: float = 5.0
     memory_each: float = 0.5
     slowing: float = 0.0
+    long: float = 1.0
+    cold: int = 0
+    busy: float = 0.0
+    failure: str = "HTTP 500"
     seed: int = 1
     clock: float = 0.0
     sent: int = 0
@@ -46,22 +52,28 @@ class VirtualServer:
                 heapq.heappush(flying, (attained + need, record, self.clock))
             until, record, began = flying[0]
             in_flight = len(flying)
-            self.clock += (until - attained) * in_flight / self.work(in_flight) * (1 + self.slowing * self.sent)
+            self.clock += (until - attained) * in_flight / self.work(in_flight) * self._slower()
             attained = until
             heapq.heappop(flying)
             fails = in_flight > self.sound and self.rng.random() < 0.3
-            exchanges.append(Exchange(record, began, self.clock, "HTTP 500" if fails else None))
+            exchanges.append(Exchange(record, began, self.clock, self.failure if fails else None))
             self.sent += 1
         self.last = Usage(
             cpu_percent=100 * min(16.0, self.work(concurrency)),
             memory_percent=self.memory_base + self.memory_each * concurrency,
+            others_percent=100 * self.busy / 2,
         )
         return exchanges
 
     def seconds_of(self, record: int) -> float:
         sigma = np.sqrt(np.log1p(self.cv**2))
         luck = np.random.default_rng([self.seed, record]).standard_normal()
-        return self.seconds * float(np.exp(sigma * luck - sigma**2 / 2))
+        long = self.long if record % 20 == 7 else 1.0
+        return self.seconds * long * float(np.exp(sigma * luck - sigma**2 / 2))
+
+    def _slower(self) -> float:
+        spell = self.clock % 20 < 10
+        return (1 + self.slowing * self.sent + self.busy * spell) * (5 if self.sent < self.cold else 1)
 
     def usage(self) -> Usage | None:
         return self.last

@@ -111,7 +111,10 @@ def _print(tuning: Tuning, output: Path) -> None:
     console.print(table)
     if tuning.items_per_request:
         console.print(f"With items_per_request = {tuning.items_per_request}, which belongs into model.toml.")
-    console.print(f"Stopped: {tuning.stop_reason}.")
+    console.print(f"Stopped: {tuning.stop_reason}. {tuning.requests:,} requests were sent.", highlight=False)
+    if len(tuning.not_told_apart) > 1:
+        same = ", ".join(map(str, tuning.not_told_apart))
+        console.print(f"Not told apart within two standard errors: {same} in flight.", highlight=False)
     for line in _variant_lines(tuning):
         console.print(line, highlight=False)
     curve, theta = tuning.capacity, ", ".join(f"{value:.3g}" for value in tuning.capacity.theta)

@@ -190,7 +190,7 @@ def measured_levels(
         report(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
 
     results = measure(load_target, len(records.sample), limits_of(options, records), on_level)
-    if results.others_percent > _BUSY_PERCENT:
+    if (results.others_percent or 0.0) > _BUSY_PERCENT:
         report(
             f"  mind: other programs took up to {results.others_percent:.0f} % of this machine's processors meanwhile; "
             "measure again when it is quiet"

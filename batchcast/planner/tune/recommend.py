@@ -23,7 +23,7 @@ from batchcast.pipelines.tuning import (
 )
 from batchcast.planner.arithmetic.conditions import PRIOR
 from batchcast.planner.tune.levels import MeasuredLevel
-from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted
+from batchcast.planner.tune.search import Measurements, chosen_concurrency, fitted, not_told_apart
 
 _MEMORY_PERCENT = 85.0
 # An attempt is given up after three times the 99 % latency: a hang then costs minutes, and nobody slow is cut off.
@@ -91,6 +91,9 @@ def recommend(measured: Measurement) -> Tuning:
             "assignment": Assignment(rule="unknown", evidence="a single instance shows no assignment"),
             "variants": list(measured.variants),
             "items_per_request": measured.items_per_request,
+            "requests": results.requests,
+            "not_told_apart": not_told_apart(results),
+            "others_pct": results.others_percent,
         }
     )
 

@@ -4,6 +4,7 @@ Every level sees the same records. The way up and the way down measure each leve
 down over the minutes does not favour the levels that came first.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,11 +24,19 @@ _WITHIN = 0.97
 _CLOSE_FIT_PERCENT = 1.5
 _LEAST_REQUESTS = 24
 _WAVES = 4
+_SHORT_WAVES = 2
 _MOST_REQUESTS = 2000
 _MOST_BISECTIONS = 5
+# Beyond these a slow model is asked nothing more. What a fast one is asked to fill a block's time does not count.
+_BUDGET = 900
 _TURNS = 4
 # A level whose error is below this needs no second block.
 _CERTAIN = 0.01
+_TWO_SIGMA = 2.0
+# Levels below this share of the best are out; of the others so many meet again.
+_CLOSE = 0.85
+_FINALISTS = 4
+_MOST_FINALS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +78,14 @@ class Measurements:
         return [level for level in self.levels if not _unsound(level)]
 
     @property
-    def others_percent(self) -> float:
-        """The most that other programs took of this machine's cores while a level ran."""
-        return max((level.usage.others_percent for level in self.levels if level.usage), default=0.0)
+    def others_percent(self) -> float | None:
+        """The most that other programs took of this machine's cores while a level ran; None where it was not seen."""
+        return max((level.usage.others_percent for level in self.levels if level.usage), default=None)
+
+    @property
+    def requests(self) -> int:
+        """All that were sent."""
+        return sum(level.requests for level in self.levels)
 
     def items_per_second(self, level: MeasuredLevel) -> float:
         """The throughput of a level, for records like the sample's."""
@@ -95,16 +109,12 @@ def measure(
             reason = stop
             break
     for concurrency in reversed(done):
-        if not _unsound(bench.level(concurrency)):
+        if not _unsound(bench.level(concurrency)) and bench.affords(concurrency):
             bench.run(concurrency)
     _bisect(bench, limits.cap)
-    alone = np.array(list(bench.alone().values()))
-    return Measurements(
-        levels=bench.levels(),
-        stop_reason=reason,
-        seconds_mean=float(alone.mean()),
-        seconds_cv=float(alone.std() / alone.mean()),
-    )
+    if not _fits_closely(fitted(bench.measurements(reason))):
+        _finals(bench)
+    return bench.measurements(reason)
 
 
 def rates_in_turns(targets: Sequence[tuple[LoadTarget, int, float]], records: int, block_seconds: float) -> list[float]:
@@ -140,12 +150,38 @@ def fitted(measurements: Measurements) -> Capacity:
 
 def chosen_concurrency(measurements: Measurements, curve: Capacity, cap: int) -> int:
     """The smallest concurrency within 3 % of the best, by the curve where it fits closely, else of those measured."""
-    speed = {level.concurrency: level.work for level in measurements.sound if level.concurrency <= cap}
-    if curve.kind in ("knee", "usl") and (curve.rmse_percent or 0.0) <= _CLOSE_FIT_PERCENT:
-        speed = {m: curve.at(m) for m in range(1, max(speed) + 1)}
-    best = max(speed.values())
-    # A sixth of the allowance is left to the error of the measurement.
-    return min(m for m, value in speed.items() if value >= (1 - (1 - _WITHIN) * 5 / 6) * best)
+    allowed = min(cap, _below_failure(measurements.levels))
+    if _fits_closely(curve):
+        speed = {m: curve.at(m) for m in range(1, min(allowed, curve.max_tested or allowed) + 1)}
+        # A sixth of the allowance is left to the error of the measurement.
+        return min(m for m, value in speed.items() if value >= (1 - (1 - _WITHIN) * 5 / 6) * max(speed.values()))
+    levels = [level for level in measurements.sound if level.concurrency <= allowed]
+    best = _best(levels)
+    return min(one.concurrency for one in levels if _apart(one, best) <= 1 or one.work >= _WITHIN * best.work)
+
+
+def _apart(level: MeasuredLevel, best: MeasuredLevel) -> float:
+    """How many standard errors a level is behind the best."""
+    error = math.hypot(level.work * level.relative_error, best.work * best.relative_error)
+    return (best.work - level.work) / max(error, 1e-9)
+
+
+def _fits_closely(curve: Capacity) -> bool:
+    return curve.kind in ("knee", "usl") and (curve.rmse_percent or 0.0) <= _CLOSE_FIT_PERCENT
+
+
+def not_told_apart(measurements: Measurements) -> list[int]:
+    """The measured levels that two standard errors do not tell from the best."""
+    best = _best(measurements.levels)
+    return [level.concurrency for level in measurements.sound if _apart(level, best) <= _TWO_SIGMA]
+
+
+def _below_failure(levels: Sequence[MeasuredLevel]) -> int:
+    """The most that may be recommended: less than the last sound level before one that failed."""
+    failing = min((level.concurrency for level in levels if level.failures), default=None)
+    if failing is None:
+        return max(level.concurrency for level in levels)
+    return max(1, max(level.concurrency for level in levels if level.concurrency < failing) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +195,12 @@ class _Bench:
     _blocks: dict[int, list[Sequence[Exchange]]] = field(default_factory=dict)
     _usages: dict[int, list[Usage | None]] = field(default_factory=dict)
 
-    def run(self, concurrency: int) -> MeasuredLevel:
+    def run(self, concurrency: int, waves: int = _WAVES) -> MeasuredLevel:
         """One more block of this level; its numbers over all its blocks."""
         again = self._blocks.setdefault(concurrency, [])
         # The first block shows what every record takes alone; all others need only enough waves.
         first = concurrency == 1 and not again
-        count = self._records if first else self._requests(concurrency)
+        count = self._records if first else self._requests(concurrency, waves)
         order = [place % self._records for place in range(count)]
         again.append(self._target.run(concurrency, order if len(again) % 2 == 0 else order[::-1]))
         self._usages.setdefault(concurrency, []).append(self._target.usage())
@@ -172,10 +208,25 @@ class _Bench:
         self._on_level(level)
         return level
 
-    def _requests(self, concurrency: int) -> int:
+    def _requests(self, concurrency: int, waves: int) -> int:
         alone = list(self.alone().values())
         for_seconds = self._block_seconds * concurrency * len(alone) / sum(alone)
-        return max(_LEAST_REQUESTS, _WAVES * concurrency, min(_MOST_REQUESTS, int(for_seconds)))
+        return max(_least(concurrency, waves), min(_MOST_REQUESTS, int(for_seconds)))
+
+    def affords(self, concurrency: int, waves: int = _WAVES) -> bool:
+        """Whether the budget has another block of this level."""
+        spent = sum(min(len(block), _least(m, _WAVES)) for m, blocks in self._blocks.items() for block in blocks)
+        return spent + _least(concurrency, waves) <= _BUDGET
+
+    def measurements(self, reason: str) -> Measurements:
+        """All of it so far."""
+        alone = np.array(list(self.alone().values()))
+        return Measurements(
+            levels=self.levels(),
+            stop_reason=reason,
+            seconds_mean=float(alone.mean()),
+            seconds_cv=float(alone.std() / alone.mean()),
+        )
 
     def alone(self) -> dict[int, float]:
         return seconds_alone(self._blocks[1])
@@ -185,6 +236,10 @@ class _Bench:
 
     def levels(self) -> list[MeasuredLevel]:
         return [self.level(concurrency) for concurrency in sorted(self._blocks)]
+
+
+def _least(concurrency: int, waves: int) -> int:
+    return max(_LEAST_REQUESTS * waves // _WAVES, waves * concurrency)
 
 
 def stop_reason(level: MeasuredLevel, levels: Sequence[MeasuredLevel], limits: Limits) -> str | None:
@@ -213,15 +268,31 @@ def _bisect(bench: _Bench, cap: int) -> None:
     """Levels halfway to where it is good enough, and halfway to where it gets worse; the best is run beside them."""
     for turn in range(_MOST_BISECTIONS):
         levels = bench.levels()
-        worth = sorted(m for m in _halfway(levels) if m <= cap)
+        worth = sorted(m for m in _halfway(levels) if m <= cap and bench.affords(m))
         if not worth:
             return
-        if turn == 0:
+        if turn == 0 and bench.affords(_best(levels).concurrency):
             bench.run(_best(levels).concurrency)
         for concurrency in worth:
             level = bench.run(concurrency)
-            if not _unsound(level) and level.relative_error > _CERTAIN:
+            if not _unsound(level) and level.relative_error > _CERTAIN and bench.affords(concurrency):
                 bench.run(concurrency)
+
+
+def _finals(bench: _Bench) -> None:
+    """The best levels again, in turns up and down, until they are certain or the budget is spent."""
+    for turn in range(_MOST_FINALS):
+        levels = [one for one in bench.levels() if _close(one, bench.levels())]
+        finalists = sorted(sorted(levels, key=lambda one: -one.work)[:_FINALISTS], key=lambda one: one.concurrency)
+        if len(finalists) < 2 or max(one.relative_error for one in finalists) <= _CERTAIN:
+            return
+        for level in finalists if turn % 2 == 0 else finalists[::-1]:
+            if bench.affords(level.concurrency, _SHORT_WAVES):
+                bench.run(level.concurrency, _SHORT_WAVES)
+
+
+def _close(level: MeasuredLevel, levels: Sequence[MeasuredLevel]) -> bool:
+    return not _unsound(level) and level.work >= _CLOSE * _best(levels).work
 
 
 def _halfway(levels: Sequence[MeasuredLevel]) -> set[int]:
