@@ -26,7 +26,7 @@ from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.disk_space import check_disk
 from batchcast.steps.history.files import ParquetHistory, Unit, open_history
-from batchcast.steps.history.items import Items, count_rows, find_row, merge_items, survey_items
+from batchcast.steps.history.items import Items, count_rows, deal_units, find_row, merge_items, survey_items
 from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
 from batchcast.steps.history.run_date import find_axis, plausible_end
 from batchcast.steps.history.static_table import StaticTable, read_static_table
@@ -150,7 +150,7 @@ def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
     arguments, contract = opened.arguments, opened.contract
     processes = max(1, min(arguments.processes, opened.history.rows // _ROWS_A_PROCESS))
     with scratch_directory(paths) as scratch, Workers(processes, scratch) as workers:
-        lanes = _lanes(opened.history.units(), processes)
+        lanes = deal_units(opened.history.units(), processes)
         means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
         run, items, end = _survey(opened, means)
         most = arguments.max_record_bytes
@@ -270,7 +270,7 @@ def _write(
             means.scratch / _BASELINE, len(account.order), len(run.contract.series.targets), run.axis
         ),
     )
-    attributes = _attributes(run, account)
+    attributes = account.attributes(run.contract.series, run.static)
     tasks = []
     for buckets in bucket_tasks(partition.starts, plan.starts):
         first, end = (int(partition.starts[bucket]) for bucket in (buckets.start, buckets.stop))
@@ -279,28 +279,6 @@ def _write(
         tasks.append((buckets, pieces, first, {name: column.take(places) for name, column in attributes.items()}))
     rows = account.items.rows[account.order].sum() + account.items.later[account.order].sum()
     return means.workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
-
-
-def _attributes(run: _Run, account: Account) -> dict[str, pa.Array]:
-    """The values of id and static columns, in the order of the output."""
-    order = pa.array(account.order)
-    ids = [column.take(order) for column in account.items.names]
-    attributes = dict(zip(run.contract.series.item_id, ids, strict=True))
-    if run.static is None:
-        return attributes
-    rows = run.static.rows(ids)
-    return attributes | {name: column.take(rows) for name, column in run.static.columns.items()}
-
-
-def _lanes(units: list[Unit], processes: int) -> list[list[Unit]]:
-    """The units dealt to the processes, the largest first to the one with the fewest rows."""
-    lanes: list[list[Unit]] = [[] for _ in range(processes)]
-    rows = [0] * processes
-    for unit in sorted(units, key=lambda unit: (-unit.rows, unit.number)):
-        lane = rows.index(min(rows))
-        lanes[lane].append(unit)
-        rows[lane] += unit.rows
-    return lanes
 
 
 def _summary(manifest: Manifest) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from batchcast.steps.history.date_axis import DateAxis, date_keys
 from batchcast.steps.history.files import ParquetHistory, Unit, read_unit
-from batchcast.steps.history.items import codes_file
+from batchcast.steps.history.numbering import codes_file
 from batchcast.steps.history.workers import Advance
 
 POSITION = "\0position"

@@ -17,7 +17,8 @@ from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_mo
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
-from batchcast.steps.history.items import ItemSurvey, number_items
+from batchcast.steps.history.items import ItemSurvey
+from batchcast.steps.history.numbering import number_items
 
 Numbers = npt.NDArray[np.int64]
 _AHEAD = timedelta(hours=14)

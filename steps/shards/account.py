@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.date_axis import EPOCH, DateAxis
 from batchcast.steps.history.items import Items
+from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.outcome.earlier_run import EarlierRun
 from batchcast.steps.shards.baseline import STORED_SCHEMA, baseline_tables
 from batchcast.steps.shards.manifest import (
@@ -67,6 +69,16 @@ class Account:
     def sent(self) -> int:
         """The number of records."""
         return len(self.order) - sum(len(part.quarantined) for part in self.built)
+
+    def attributes(self, series: Series, static: StaticTable | None) -> dict[str, pa.Array]:
+        """The values of id and static columns at the places of the output."""
+        order = pa.array(self.order)
+        ids = [column.take(order) for column in self.items.names]
+        attributes = dict(zip(series.item_id, ids, strict=True))
+        if static is None:
+            return attributes
+        rows = static.rows(ids)
+        return attributes | {name: column.take(rows) for name, column in static.columns.items()}
 
     def records(self, axis: DateAxis) -> pa.Table:
         """The rows of records.parquet. Rows without an item id are one more item, quarantined."""

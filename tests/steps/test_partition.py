@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, open_history
-from batchcast.steps.history.items import codes_file
+from batchcast.steps.history.numbering import codes_file
 from batchcast.steps.history.partition import (
     DATE,
     POSITION,

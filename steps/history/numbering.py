@@ -1,0 +1,122 @@
+"""Items as numbers: given when they first appear, from their id columns, without an object of Python an item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchcast.steps.history.column_types import item_keys, join_ids
+from batchcast.steps.history.files import Unit
+from batchcast.steps.shards.manifest import NULL_ITEM
+
+_WAITING_ITEMS = 1 << 21
+_NEVER = np.iinfo(np.int64).min
+Numbers = npt.NDArray[np.int64]
+
+
+def codes_file(scratch: Path, unit: Unit) -> Path:
+    """Where the item numbers of a unit's rows are left."""
+    return scratch / f"codes-{unit.number}.npy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalItems:
+    """The items of one table: every row's `numbers` (-1: none), and by number what ItemSurvey says of an item."""
+
+    numbers: npt.NDArray[np.int32]
+    names: list[pa.Array]
+    dateless: Numbers
+    last: Numbers
+
+
+class Numbering:
+    """Gives every item the next number when it first appears.
+
+    The items of some tables wait: all are looked at again only when as many more are there. `scratch` gets the code
+    files.
+    """
+
+    def __init__(self, columns: int, scratch: Path) -> None:
+        self.names: list[pa.Array] = [pa.nulls(0, pa.string())] * columns
+        self.dateless, self.last = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._scratch = scratch
+        self._tables: list[LocalItems] = []
+        self._units: list[Unit] = []
+        self._waiting = 0
+
+    def add(self, unit: Unit, tables: Sequence[LocalItems]) -> None:
+        """Take the tables of a unit."""
+        codes = [np.empty(0, np.int32)]
+        for table in tables:
+            codes.append(np.where(table.numbers < 0, -1, table.numbers + self._waiting).astype(np.int32))
+            self._tables.append(replace(table, numbers=codes[0]))
+            self._waiting += len(table.last)
+        np.save(codes_file(self._scratch, unit), np.concatenate(codes))
+        self._units.append(unit)
+        if self._waiting >= max(len(self.last), _WAITING_ITEMS):
+            self.number()
+
+    def number(self) -> None:
+        """Number the items that wait, and write these numbers into the code files of their units."""
+        self.names, (_, *numbers) = number_items([self.names, *(table.names for table in self._tables)])
+        more = len(self.names[0]) - len(self.last)
+        self.dateless = np.pad(self.dateless, (0, more))
+        self.last = np.pad(self.last, (0, more), constant_values=_NEVER)
+        for number, table in zip(numbers, self._tables, strict=True):
+            np.add.at(self.dateless, number, table.dateless)
+            np.maximum.at(self.last, number, table.last)
+        number_of = np.concatenate([*numbers, [-1]]).astype(np.int32)
+        for unit in self._units:
+            path = codes_file(self._scratch, unit)
+            np.save(path, number_of[np.load(path)])
+        self._tables, self._units, self._waiting = [], [], 0
+
+
+def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], list[Numbers]]:
+    """The different items of all parts, each given by its id columns, in order of first appearance; and which of them
+    every entry of each part is."""
+    columns = [pa.concat_arrays(of_parts) for of_parts in zip(*parts, strict=True)]
+    codes = np.asarray(item_keys(columns).dictionary_encode().indices)
+    new = pa.array(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+    ends = np.cumsum([len(part[0]) for part in parts])
+    return [column.filter(new) for column in columns], np.split(codes, ends[:-1])
+
+
+def local_items(
+    columns: Sequence[pa.ChunkedArray], keys: Numbers, dated: npt.NDArray[np.bool_], measured: npt.NDArray[np.bool_]
+) -> LocalItems:
+    """The items of a table; a row without one has a null or nothing in an id column."""
+    names, numbers = _encoded(columns[0])
+    parts = [names]
+    for column in columns[1:]:
+        values, codes = _encoded(column)
+        missing = (numbers < 0) | (codes < 0)
+        pairs = pc.dictionary_encode(pa.array(numbers * max(len(values), 1) + codes, mask=missing))
+        before, after = np.divmod(np.asarray(pairs.dictionary), max(len(values), 1))
+        parts = [*(part.take(pa.array(before)) for part in parts), values.take(pa.array(after))]
+        numbers = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
+    named = np.logical_and.reduce([np.asarray(pc.binary_length(part)) > 0 for part in parts])
+    named &= np.asarray(pc.not_equal(join_ids(parts), NULL_ITEM))
+    numbers = np.append(np.where(named, np.cumsum(named) - 1, -1), -1)[numbers]
+    items = int(named.sum())
+    has, last = numbers >= 0, np.full(items, _NEVER)
+    np.maximum.at(last, numbers[has & measured], keys[has & measured])
+    return LocalItems(
+        numbers=numbers.astype(np.int32),
+        names=[part.filter(pa.array(named)) for part in parts],
+        dateless=np.bincount(numbers[has & ~dated], minlength=items),
+        last=last,
+    )
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Numbers]:
+    """The distinct values as text, and every row's place among them, -1 for null."""
+    column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if column.num_chunks == 0:
+        return pa.nulls(0, pa.string()), np.empty(0, np.int64)
+    values = column.chunk(0).dictionary.cast(pa.string()).fill_null("")
+    return values, np.concatenate([np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]).astype(np.int64)
