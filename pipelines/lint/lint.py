@@ -39,9 +39,17 @@ def lint(definition: Any, parameters: Mapping[str, str] | None = None, tuning: T
     definition = unwrapped(definition)
     if is_template(definition):
         return list(_template_problems(definition, parameters, tuning))
-    malformed = list(_malformed(definition))
-    if malformed:
-        return malformed
+    problems = list(_malformed(definition)) or _definition_problems(definition, parameters, tuning)
+    # What stands there before a template has filled it in says nothing of what the service gets.
+    later = [one for one in problems if filled_later(one.what) or filled_later(_text_at(definition, one.where))]
+    places = dict.fromkeys(problem.where for problem in later)
+    said = [Problem("not_checked", "a template fills in the value.", where) for where in places]
+    return [one for one in problems if one not in later] + said
+
+
+def _definition_problems(
+    definition: Mapping[str, Any], parameters: Mapping[str, str] | None, tuning: Tuning | None
+) -> list[Problem]:
     declared, problems = declared_in(definition)
     steps = [StepDeclaration.of(step) for step in walk_steps(definition["Steps"])]
     problems += definition_problems(definition, steps)
@@ -84,12 +92,7 @@ def _template_problems(
     for logical_id, definition, not_read in definitions_in(template):
         found = [not_read] if not_read else []
         found += lint(definition, parameters, tuning) if definition is not None else []
-        # What stands there before CloudFormation has filled it in says nothing of what the service gets.
-        later = [one for one in found if filled_later(one.what) or filled_later(_text_at(definition, one.where))]
-        for problem in [each for each in found if each not in later]:
-            yield replace(problem, where=f"{logical_id}: {problem.where}")
-        for where in dict.fromkeys(problem.where for problem in later):
-            yield Problem("not_checked", "the value is filled in by CloudFormation.", f"{logical_id}: {where}")
+        yield from (replace(problem, where=f"{logical_id}: {problem.where}") for problem in found)
     yield from schedule_problems(template)
 
 

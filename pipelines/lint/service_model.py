@@ -120,6 +120,8 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return did_you_mean(name, known, f"Known are: {', '.join(known)}.")
 
 
+_MORE_PROPERTIES = {"Tuning": "ListTrainingJobsForHyperParameterTuningJob"}
+"""What else a step's properties are the answers to (SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps)."""
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_\-]*)|\[(\d+)\]|\[['\"](.+?)['\"]\]")
 
 
@@ -140,8 +142,10 @@ def property_problems(
 
 def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[Problem]:
     model = botocore_model()
-    operation = OPERATIONS[step["Type"]].replace("Create", "Describe", 1)
-    shape = model["shapes"][model["operations"][operation]["output"]["shape"]]
+    operations = OPERATIONS[step["Type"]].replace("Create", "Describe", 1), _MORE_PROPERTIES.get(step["Type"])
+    outputs = [model["operations"][each]["output"]["shape"] for each in operations if each]
+    members = {name: each for output in outputs for name, each in model["shapes"][output]["members"].items()}
+    shape: Mapping[str, Any] = {"type": "structure", "members": members}
     trail: list[str] = []
     for match in _PART.finditer(one.path):
         name, index, key = match.groups()

@@ -175,3 +175,32 @@ def test_names_below_a_known_step_are_those_of_its_describe_answer(path: str, co
 def test_what_was_not_checked_is_advice() -> None:
     assert "not_checked" in advice_codes()
     assert not {"cron", "schedule_parameters", "schedule_parameter", "unknown_output", "condition"} & advice_codes()
+
+
+def test_what_a_template_of_any_kind_has_yet_to_fill_in_is_not_judged() -> None:
+    document = case("required_run_id")
+    arguments = document["Steps"][0]["Arguments"]
+    arguments["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "${instance_type}"
+    arguments["RoleArn"] = "${role}"
+    assert found(document) == {
+        ("not_checked", "Prepare.ProcessingResources.ClusterConfig.InstanceType"),
+        ("not_checked", "Prepare.RoleArn"),
+    }
+    arguments["AppSpecification"]["ContainerEntrypoint"] = ["bash", "-c", "echo ${HOME}"]
+    assert len(found(document)) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "codes"),
+    [
+        ("BestTrainingJob.TrainingJobName", set()),
+        ("TrainingJobSummaries[0].TrainingJobName", set()),
+        ("TrainingJobSummaries[0].TrainingJob", {"unknown_property"}),
+        ("TrainingJobSumaries[0].TrainingJobName", {"unknown_property"}),
+    ],
+)
+def test_a_tuning_step_has_its_best_jobs_too(path: str, codes: set[str]) -> None:
+    document = case("required_run_id")
+    document["Steps"].insert(0, {"Name": "Tune", "Type": "Tuning", "Arguments": {}})
+    document["Steps"][1]["Arguments"]["Environment"] = {"JOB": {"Get": f"Steps.Tune.{path}"}}
+    assert {one.code for one in lint(document) if one.where != "Tune"} == codes
