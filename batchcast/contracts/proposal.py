@@ -69,7 +69,7 @@ def propose(
 def _read(
     dataset: ds.Dataset, item_id: Sequence[str], timestamp: str | None, target: str | None, known: Sequence[str]
 ) -> Proposal:
-    schema = dataset.schema
+    schema = _columns(dataset.schema)
     _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
     when = timestamp or _one_of(
         schema,
@@ -137,6 +137,12 @@ def _open(history: Path) -> ds.Dataset:
         raise DataError(Problem("history", f"cannot be read as Parquet: {error}.", str(history), remedy)) from error
 
 
+def _columns(schema: pa.Schema) -> pa.Schema:
+    """Without the row numbers that pandas keeps as a column: they name no series and explain no value."""
+    kept = [each for each in schema if not (each.name.startswith("__index_level_") and pa.types.is_integer(each.type))]
+    return pa.schema(kept)
+
+
 def _check_given(schema: pa.Schema, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in schema.names]
     if missing:
@@ -179,7 +185,7 @@ def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -
 
 def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
     """The fewest columns that, with the timestamp, name every row once."""
-    schema = dataset.schema
+    schema = _columns(dataset.schema)
     able = [
         name
         for name in schema.names

@@ -24,6 +24,14 @@ def test_what_goes_on_after_the_target_is_known(tmp_path: Path) -> None:
     assert (found.item_id, found.known, found.past) == (("location",), ("temperature",), ())
 
 
+def test_the_row_numbers_of_pandas_are_no_column(tmp_path: Path) -> None:
+    frame = pd.read_parquet(histories.weekly_plain(tmp_path / "history"))
+    (tmp_path / "kept").mkdir()
+    frame.iloc[::-1].to_parquet(tmp_path / "kept" / "part.parquet", index=True)
+    found = propose(tmp_path / "kept")
+    assert (found.item_id, found.known, found.past) == (("unique_id",), (), ())
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [

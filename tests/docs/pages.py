@@ -83,7 +83,7 @@ def shape(text: str, directory: Path) -> list[str]:
     lines = [
         line.rstrip() for line in text.strip().splitlines() if "executing: " not in line and "Going on" not in line
     ]
-    without_ids = [re.sub(r"(Run |run_id=|runs/|status )[a-z0-9]{12}", r"\1ID", line) for line in lines]
+    without_ids = [re.sub(r"(Run |run_id=|runs/|status |rerun )[a-z0-9]{12}", r"\1ID", line) for line in lines]
     started = [line for line in without_ids if "starting" not in line]
     return [re.sub(r" *\b\d+\.\d(/s| s\b|$)", " N", line) for line in started]
 

@@ -8,11 +8,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from pages import ROOT, fresh_clone, of_a_new_user, type_page, wrong
 
 
+def the_page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def files_of(page: str, clone: Path) -> None:
+    """Write each block whose first line names a file."""
+    for name, text in re.findall(r"```\w+\n# ([\w.]+)\n(.*?)```", page, flags=re.DOTALL):
+        (clone / name).write_text(text)
+
+
+def said_by_script(page: str, clone: Path) -> str:
+    """What the page's last script prints in the clone."""
+    script = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[-1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=clone, env=of_a_new_user(clone), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_tutorial_works_as_typed(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    page = the_page("tutorial")
     clone = fresh_clone(tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -20,8 +41,17 @@ def test_the_tutorial_works_as_typed(tmp_path: Path) -> None:
     # What `make run` does is tested with the README.
     typed = type_page(page.replace("$ make run\n", "$ make -n run\n"), clone, **{"8080": port})
     assert not wrong(typed, clone)
-    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=clone, env=of_a_new_user(clone), capture_output=True, text=True
-    )
-    assert "sales_p90" in done.stdout, done.stderr
+    assert "sales_p90" in said_by_script(page, clone)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("re-runs", None), ("weekly-and-hourly", None), ("quantiles", "% inside the band")]
+)
+def test_a_how_to_page_works_as_typed(tmp_path: Path, name: str, says: str | None) -> None:
+    page = the_page(name)
+    clone = fresh_clone(tmp_path)
+    files_of(page, clone)
+    typed = type_page(page, clone)
+    assert typed
+    assert not wrong(typed, clone)
+    assert says is None or says in said_by_script(page, clone)
