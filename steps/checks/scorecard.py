@@ -14,7 +14,7 @@ import pyarrow as pa
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency
-from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.comparison import Array, Comparison, seasonal_changes
 from batchcast.steps.outcome.last_run import LastRun, earlier_runs, values_of
 from batchcast.steps.outcome.quantile_scores import pinball_loss
 from batchcast.steps.store.objects import ObjectStore
@@ -22,6 +22,7 @@ from batchcast.steps.store.objects import ObjectStore
 _CLASSES = {"A": 0.8, "B": 0.95, "C": float("inf")}
 """The items that make up the first 80 % of the volume, the next 15 %, and the others."""
 _SUMS = ("cells", "actual", "error", "naive_error", "bias", "pinball", "naive_pinball")
+_SCALED = ("scaled_cells", "scaled_error", "scaled_naive_error")
 _WEEKS = 2
 
 
@@ -73,14 +74,18 @@ def _add(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     """The sums of the rows that have the same value of `by`, in order, with what follows from them.
 
     WAPE = error / actual, bias = sum of (forecast - actual) / actual; None where the actual values sum up to nothing.
+    MASE is the mean of the errors, each divided by its item's mean change from a season before: None without any.
     """
     found: dict[Any, dict[str, Any]] = {}
     for row in rows:
-        total = found.setdefault(row[by], {by: row[by], **dict.fromkeys(_SUMS, 0)})
-        total |= {name: total[name] + row[name] for name in _SUMS}
+        total = found.setdefault(row[by], {by: row[by], **dict.fromkeys(_SUMS + _SCALED, 0)})
+        total |= {name: total[name] + row.get(name, 0) for name in _SUMS + _SCALED}
     for total in found.values():
         size = total["actual"]
         shares = {"wape": "error", "wape_naive": "naive_error", "bias_share": "bias"}
+        total |= {name: round(total[of] / size, 6) if size else None for name, of in shares.items()}
+        size = total["scaled_cells"]
+        shares = {"mase": "scaled_error", "mase_naive": "scaled_naive_error"}
         total |= {name: round(total[of] / size, 6) if size else None for name, of in shares.items()}
     return [found[key] for key in sorted(found)]
 
@@ -106,7 +111,7 @@ def worse_than_naive(card: Mapping[str, Any]) -> Iterator[Flag]:
 def _rows(
     values: Array, new: range, origin: int, season: int, expected: Expected, compared: Comparison
 ) -> Iterator[dict[str, Any]]:
-    place = np.array(new)
+    place, changes = np.array(new), seasonal_changes(compared)
     same = origin - season + 1 + (place - origin - 1) % season
     for number, (target, at_point) in enumerate(zip(expected.targets, expected.points, strict=True)):
         actual = compared.before[:, place, number]
@@ -124,7 +129,13 @@ def _rows(
                     [pinball_loss(each, true, level) for each in (quantile[cells, column], last)]
                     for level, quantile in levels
                 ]
+                unit = changes[cells, number]
+                usable = np.isfinite(unit)
+                scaled = [np.abs(each - true)[usable] / unit[usable] for each in (mine, last)]
                 sums = {
+                    "scaled_cells": int(usable.sum()),
+                    "scaled_error": float(scaled[0].sum()),
+                    "scaled_naive_error": float(scaled[1].sum()),
                     "cells": int(cells.sum()),
                     "actual": float(np.abs(true).sum()),
                     "error": float(np.abs(mine - true).sum()),

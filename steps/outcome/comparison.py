@@ -70,6 +70,19 @@ def _put(array: Array, mine: npt.NDArray[np.bool_], at: tuple[Positions, ...], c
     array.reshape(-1)[slice(int(flat[0]), int(flat[-1]) + 1) if whole else flat] = values
 
 
+def seasonal_changes(compared: Comparison) -> Array:
+    """items x targets: by how much a value differs from the one a season before, the mean over `before`; what MASE is
+    measured in. NaN where that is nothing or unknown."""
+    before, season = compared.before, compared.season
+    total, count = np.zeros((2, len(before), before.shape[2]))
+    for at in range(season, before.shape[1]):
+        change = np.abs(before[:, at] - before[:, at - season])
+        total += np.nan_to_num(change)
+        count += np.isfinite(change)
+    found: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=total > 0)
+    return found
+
+
 def usual_season(before: Array, season: int, days: int) -> Array:
     """The median of the values at each place in the season, for the `days` after them; `before` has whole seasons."""
     ordered = np.sort(before.reshape(len(before), -1, season, before.shape[2]), axis=1)  # NaN comes last
@@ -80,29 +93,37 @@ def usual_season(before: Array, season: int, days: int) -> Array:
 
 
 def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[str, Any] | None:
-    """WAPE of the model and of the seasonal naive over the days whose actual value is known; None without any.
+    """WAPE and MASE of the model and of the seasonal naive over the days whose actual value is known; None without any.
 
-    WAPE = sum of absolute errors / sum of absolute actual values, over the same cells for both; with several
-    targets the headline is the mean of theirs.
+    WAPE = sum of absolute errors / sum of absolute actual values; MASE = the mean of absolute errors, each divided by
+    its item's `seasonal_changes`, None where no item has any. Both over the same cells for both; with several targets
+    the headline is the mean of theirs.
     """
+    scale = seasonal_changes(compared)
     known = np.isfinite(values) & np.isfinite(compared.actual) & np.isfinite(compared.naive)
-    by_target = {}
+    by_target: dict[str, dict[str, float | None]] = {}
     for number, target in enumerate(targets):
         cells = known[:, :, number]
         actual = compared.actual[:, :, number][cells]
         total = float(np.abs(actual).sum())
         if total > 0:
             errors = {"wape_model": values, "wape_naive": compared.naive}
-            by_target[target] = {
-                name: round(float(np.abs(found[:, :, number][cells] - actual).sum()) / total, 6)
-                for name, found in errors.items()
-            }
+            unit = np.broadcast_to(scale[:, None, number], cells.shape)[cells]
+            by_target[target] = {}
+            for name, found in errors.items():
+                error = np.abs(found[:, :, number][cells] - actual)
+                scaled = error[np.isfinite(unit)] / unit[np.isfinite(unit)]
+                mase = round(float(scaled.mean()), 6) if len(scaled) else None
+                by_target[target] |= {name: round(float(error.sum()) / total, 6), name.replace("wape", "mase"): mase}
     if not by_target:
         return None
+    found_by_name = {
+        name: [value for each in by_target.values() if (value := each[name]) is not None]
+        for name in ("wape_model", "wape_naive", "mase_model", "mase_naive")
+    }
     return {
         "items": int(known.any(axis=(1, 2)).sum()),
         "days": int(known.any(axis=(0, 2)).sum()),
-        "wape_model": round(sum(each["wape_model"] for each in by_target.values()) / len(by_target), 6),
-        "wape_naive": round(sum(each["wape_naive"] for each in by_target.values()) / len(by_target), 6),
+        **{name: round(sum(of) / len(of), 6) if of else None for name, of in found_by_name.items()},
         "by_target": by_target,
     }

@@ -144,7 +144,8 @@ def _score(report: Mapping[str, Any]) -> str:
         return ""
     model, naive = score["wape_model"], score["wape_naive"]
     bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
-    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} steps known by now."
+    text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} steps known by now. "
+    text += f"MASE {_three(score['mase_model'])}, of the naive {_three(score['mase_naive'])}."
     targets = "".join(
         f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
         for name, each in score["by_target"].items()
@@ -152,6 +153,9 @@ def _score(report: Mapping[str, Any]) -> str:
     more = f"<ul>{targets}</ul>" if len(score["by_target"]) > 1 else ""
     more += "".join(_quantile_scores(name, each) for name, each in (score["quantiles"] or {}).items())
     return f"<section><h2>Error against the actuals (WAPE)</h2>{bars}<p>{text}</p>{more}</section>"
+
+
+_ERRORS = ("wape", "wape_naive", "mase", "mase_naive")
 
 
 def _scorecard(report: Mapping[str, Any]) -> str:
@@ -165,14 +169,18 @@ def _scorecard(report: Mapping[str, Any]) -> str:
     chart = forecast_chart("WAPE by week, of the model and of the seasonal naive", [w["week"] for w in weeks], lines)
     legend = '<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span></p>'
     rows = [
-        (str(row["lead"]), f"{row['wape']:.3f}", f"{row['wape_naive']:.3f}", f"{row['bias_share']:+.1%}")
+        (str(row["lead"]), *(_three(row[name]) for name in _ERRORS), f"{row['bias_share']:+.1%}")
         for row in card["leads"]
         if row["wape"] is not None
     ]
-    table = html_table(("Steps ahead", "WAPE", "Seasonal naive", "Bias"), rows)
+    table = html_table(("Steps ahead", "WAPE", "of the naive", "MASE", "of the naive", "Bias"), rows)
     text = f"Week by week, by what has become known since: {_change(weeks[-1]['wape'], weeks[-1]['wape_naive'])} last."
     details = f"<details><summary>By steps ahead</summary>{table}</details>"
     return f"<section><h2>How the last runs did (WAPE)</h2>{legend}{chart}<p>{text}</p>{details}</section>"
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _quantile_scores(target: str, scored: Mapping[str, Any]) -> str:

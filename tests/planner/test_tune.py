@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from virtual_server import VirtualServer
 
-from batchcast.planner.tune.levels import Exchange, measured_level, seconds_alone
-from batchcast.planner.tune.search import Limits, chosen_concurrency, fitted, measure, not_told_apart, rates_in_turns
+from batchcast.planner.tune.levels import Exchange, measured_level, rates_in_turns, seconds_alone
+from batchcast.planner.tune.search import Limits, chosen_concurrency, fitted, measure, not_told_apart
 from batchcast.steps.errors import ModelError
 
 LEVELS = (1, 2, 4, 8, 16, 32)

@@ -63,6 +63,9 @@ def weeks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     return root, reports
 
 
+SUMMED = ("actual", "error", "naive_error", "bias", "scaled_error", "scaled_naive_error")
+
+
 def reference(store: DirectoryStore) -> pd.DataFrame:
     """A row a run, item and day that is known after the last run, from the published files and the sales alone."""
     files = [store.path(stored.uri) for stored in store.list(PUBLISH) if stored.uri.endswith(".parquet")]
@@ -77,14 +80,21 @@ def reference(store: DirectoryStore) -> pd.DataFrame:
     back = [day - timedelta(7 * math.ceil((day - run).days / 7)) for day, run in zip(rows["day"], made, strict=True)]
     rows["naive"] = [sold(item, day) for item, day in zip(rows["item_id"], back, strict=True)]
     rows["error"], rows["naive_error"] = (rows["sales"] - rows["actual"]).abs(), (rows["naive"] - rows["actual"]).abs()
+    # Of the six weeks that the run which scores a day has read.
+    span = 6 * 7
+    scored = [run + timedelta(7 * math.ceil((day - run).days / 7)) for day, run in zip(rows["day"], made, strict=True)]
+    unit = [
+        pd.Series([sold(item, week - timedelta(back)) for back in range(span)]).diff(7).abs().mean()
+        for item, week in zip(rows["item_id"], scored, strict=True)
+    ]
+    rows["scaled_error"], rows["scaled_naive_error"] = rows["error"] / unit, rows["naive_error"] / unit
     rows["bias"] = rows["sales"] - rows["actual"]
     return rows
 
 
 def summed(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    found = rows.groupby(by).agg(
-        cells=("actual", "size"), **{name: (name, "sum") for name in ("actual", "error", "naive_error", "bias")}
-    )
+    found = rows.groupby(by).agg(cells=("actual", "size"), **{name: (name, "sum") for name in SUMMED})
+    found = found.assign(**{f"mase{which}": found[f"scaled{which}_error"] / found["cells"] for which in ("", "_naive")})
     return found.assign(wape=found["error"] / found["actual"], wape_naive=found["naive_error"] / found["actual"])
 
 

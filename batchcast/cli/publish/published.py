@@ -160,9 +160,9 @@ def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple
 
 
 def _print_scores(rows: Sequence[Mapping[str, Any]], head: str, by: str) -> None:
-    table = plain_table(head, "WAPE", "Naive", "Bias", "Values", numbers=range(1, 5))
+    table = plain_table(head, "WAPE", "Naive", "MASE", "Naive", "Bias", "Values", numbers=range(1, 7))
     for row in rows:
-        shares = [row[name] for name in ("wape", "wape_naive", "bias_share")]
+        shares = [row[name] for name in ("wape", "wape_naive", "mase", "mase_naive", "bias_share")]
         words = ["-" if share is None else f"{share:.3f}" for share in shares]
         table.add_row(str(row[by]), *words, f"{row['cells']:,}")
     stdout_console().print("", table)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 _SPANS_A_BLOCK = 4
+_TURNS, _TURN_WAVES, _MOST_IN_A_TURN = 4, 4, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +128,20 @@ def _all_busy(began: npt.NDArray[np.float64], ended: npt.NDArray[np.float64], co
     first, last = float(np.sort(began)[concurrency - 1]), float(began.max())
     before_drain = float(began[ended > last].min())
     return first, before_drain if before_drain - first > (last - first) / 3 else last
+
+
+def rates_in_turns(targets: Sequence[tuple[LoadTarget, int, float]], records: int, block_seconds: float) -> list[float]:
+    """Answers a second of each target, run one after the other again and again, forwards and backwards.
+
+    A target comes with its concurrency and about how many answers a second it gives.
+    """
+    answered, seconds = [0] * len(targets), [0.0] * len(targets)
+    for turn in range(_TURNS):
+        order = range(len(targets)) if turn % 2 == 0 else range(len(targets) - 1, -1, -1)
+        for place in order:
+            target, concurrency, rate = targets[place]
+            count = max(_TURN_WAVES * concurrency, min(_MOST_IN_A_TURN, int(rate * block_seconds)))
+            block = target.run(concurrency, [number % records for number in range(count)])
+            answered[place] += len(block)
+            seconds[place] += max(one.ended for one in block) - min(one.began for one in block)
+    return [count / spent for count, spent in zip(answered, seconds, strict=True)]

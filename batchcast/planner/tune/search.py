@@ -29,7 +29,6 @@ _MOST_REQUESTS = 2000
 _MOST_BISECTIONS = 5
 # Beyond these a slow model is asked nothing more. What a fast one is asked to fill a block's time does not count.
 _BUDGET = 900
-_TURNS = 4
 # A level whose error is below this needs no second block.
 _CERTAIN = 0.01
 _TWO_SIGMA = 2.0
@@ -115,23 +114,6 @@ def measure(
     if not _fits_closely(fitted(bench.measurements(reason))):
         _finals(bench)
     return bench.measurements(reason)
-
-
-def rates_in_turns(targets: Sequence[tuple[LoadTarget, int, float]], records: int, block_seconds: float) -> list[float]:
-    """Answers a second of each target, run one after the other again and again, forwards and backwards.
-
-    A target comes with its concurrency and about how many answers a second it gives.
-    """
-    answered, seconds = [0] * len(targets), [0.0] * len(targets)
-    for turn in range(_TURNS):
-        order = range(len(targets)) if turn % 2 == 0 else range(len(targets) - 1, -1, -1)
-        for place in order:
-            target, concurrency, rate = targets[place]
-            count = max(_WAVES * concurrency, min(_MOST_REQUESTS, int(rate * block_seconds)))
-            block = target.run(concurrency, [number % records for number in range(count)])
-            answered[place] += len(block)
-            seconds[place] += max(one.ended for one in block) - min(one.began for one in block)
-    return [count / spent for count, spent in zip(answered, seconds, strict=True)]
 
 
 def fitted(measurements: Measurements) -> Capacity:

@@ -16,6 +16,7 @@ from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 from batchcast.pipelines.tuning import Measured, Model, Sample, Served, Tuning, Variant, image_identity
 from batchcast.planner.prices.instance_types import memory_gib, vcpus
 from batchcast.planner.tune.canary import measured_by_canaries
+from batchcast.planner.tune.levels import rates_in_turns
 from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
 from batchcast.planner.tune.measure import (
     Report,
@@ -30,7 +31,7 @@ from batchcast.planner.tune.measure import (
     started_server,
 )
 from batchcast.planner.tune.recommend import Measurement, recommend
-from batchcast.planner.tune.search import Measurements, rates_in_turns
+from batchcast.planner.tune.search import Measurements
 from batchcast.runs.start import find_model_image
 from batchcast.session.session import Session, open_session
 from batchcast.steps.errors import ConfigError, Problem
