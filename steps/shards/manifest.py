@@ -148,8 +148,13 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Sorted keys and no clock: the same run has the same bytes."""
-        document = {"schema": SCHEMA, **dataclasses.asdict(self), "run_date": self.run_date.isoformat()}
-        return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
+        rest = dataclasses.asdict(dataclasses.replace(self, shards=()))
+        document = {"schema": SCHEMA, **rest, "run_date": self.run_date.isoformat(), "shards": []}
+        text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
+        if self.shards:
+            # Indented JSON is written in Python, slowly, and there may be tens of thousands of shards.
+            text = text.replace('"shards": []', f'"shards": [{",".join(map(_shard_json, self.shards))}\n  ]', 1)
+        return text.encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str = MANIFEST_FILE) -> Manifest:
@@ -171,6 +176,12 @@ class Manifest:
             raise DataError(Problem("manifest", what, where, _REMEDY)) from error
         what = f"has schema {schema!r}; this version reads schema {SCHEMA}."
         raise DataError(Problem("manifest", what, where, "Build the run again with this version."))
+
+
+def _shard_json(shard: Shard) -> str:
+    values = {field.name: getattr(shard, field.name) for field in dataclasses.fields(Shard)}
+    flat = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",\n      ", ": "))
+    return f"\n    {{\n      {flat[1:-1]}\n    }}"
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
