@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.store.objects import atomic_write
 
 Numbers = npt.NDArray[np.int64]
+_Rows = dict[str, list[Any]]
 WRITTEN_SCHEMA = pa.schema(
     [
         ("place", pa.int32()),
@@ -81,12 +82,10 @@ class RecordWriter:
             for chunk in sorted_chunks(read_bucket(bucket, spills), rows=self.chunk_rows)
             for batch in self._batches(chunk, renderer, built, advance)
         )
-        written: list[_Object] = []
+        rows: _Rows = {name: [] for name in WRITTEN_SCHEMA.names}
         for shard, members in itertools.groupby(batches, key=lambda batch: batch[0]):
-            written += self._write_shard(shard, (records for _, records in members))
-        if written:
-            built.written.append(_written(written))
-            built.shards.extend(one.shard for one in written)
+            built.shards.extend(self._write_shard(shard, (records for _, records in members), rows))
+        built.written.append(pa.table(rows, schema=WRITTEN_SCHEMA))
         return built
 
     def _batches(
@@ -112,9 +111,8 @@ class RecordWriter:
             size = self.request_text.size([ids[n]], len(texts[n]))
             built.quarantined[int(kept.places[n])] = too_large(f"{size:,}", self.max_bytes)
         kept = kept.only(fits)
-        records = _Records(
-            kept.places.tolist(), list(itertools.compress(ids, fits)), list(itertools.compress(texts, fits))
-        )
+        columns = (list(itertools.compress(column, fits)) for column in (ids, texts))
+        records = _Records(kept.places.tolist(), *columns)
         shards = np.searchsorted(self.shard_starts, kept.places, side="right") - 1
         cuts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
         for begin, end in itertools.pairwise(cuts):
@@ -123,11 +121,11 @@ class RecordWriter:
         measured = np.load(self.baseline, mmap_mode="r+")
         measured[kept.places] = seasonal_naive(kept, series.targets, self.axis)
 
-    def _write_shard(self, number: int, batches: Iterator[_Records]) -> Iterator[_Object]:
+    def _write_shard(self, number: int, batches: Iterator[_Records], rows: _Rows) -> Iterator[Shard]:
         requests = self._requests(batches)
         name = shard_name(number, len(self.shard_starts) - 1, self.request_text)
         if not self.request_text.by_object:
-            yield self._write_object(name, requests)
+            yield self._write_object(name, requests, rows)
             return
         alone = (
             (records.between(begin, end), [0, end - begin])
@@ -138,7 +136,7 @@ class RecordWriter:
             # More items than fit the payload limit together are more objects.
             stem = name.removesuffix(self.request_text.suffix)
             own = f"{stem}-{extra}{self.request_text.suffix}" if extra else name
-            yield self._write_object(own, iter([request]))
+            yield self._write_object(own, [request], rows)
 
     def _requests(self, batches: Iterator[_Records]) -> Iterator[tuple[_Records, list[int]]]:
         """Records, and where among them the requests begin, of as many as are declared, or of fewer, where more would
@@ -167,12 +165,10 @@ class RecordWriter:
             size += len(record)
         return [*cuts, len(records.texts)]
 
-    def _write_object(self, name: str, requests: Iterator[tuple[_Records, list[int]]]) -> _Object:
+    def _write_object(self, name: str, requests: Iterable[tuple[_Records, list[int]]], rows: _Rows) -> Shard:
         digest = hashlib.sha256()
         end = b"" if self.request_text.by_object else b"\n"
-        places: list[int] = []
-        columns: list[list[Any]] = [[], [], [], []]
-        first = last = ""
+        ids: list[str] = []
         line = 0
         with atomic_write(self.directory / name, self.directory) as stream:
             for records, cuts in requests:
@@ -180,25 +176,24 @@ class RecordWriter:
                     text = request + end
                     digest.update(text)
                     stream.write(text)
-                held = np.diff(cuts)
-                of_request = np.repeat(np.arange(len(held)), held)
-                places += records.places
-                columns[0] += (line + of_request).tolist()
-                columns[1] += (np.arange(len(of_request)) - np.array(cuts)[of_request]).tolist()
-                columns[2] += map(len, records.texts)
-                columns[3] += [hashlib.sha256(text).hexdigest() for text in records.texts]
-                line += len(held)
-                first, last = first or "".join(records.item_ids[:1]), "".join(records.item_ids[-1:]) or last
+                for begin, stop in itertools.pairwise(cuts):
+                    rows["line"] += [line] * (stop - begin)
+                    rows["position"] += range(stop - begin)
+                    line += 1
+                ids += records.item_ids
+                rows["place"] += records.places
+                rows["bytes"] += map(len, records.texts)
+                rows["sha256"] += [hashlib.sha256(text).hexdigest() for text in records.texts]
             size = stream.tell()
-        shard = Shard(
+        rows["shard"] += [name] * len(ids)
+        return Shard(
             name=name,
-            records=len(places),
+            records=len(ids),
             bytes=size,
             sha256=digest.hexdigest(),
-            first_item=first,
-            last_item=last,
+            first_item=ids[0],
+            last_item=ids[-1],
         )
-        return _Object(shard, [places, *columns])
 
 
 class _Records(NamedTuple):
@@ -213,20 +208,3 @@ class _Records(NamedTuple):
 
     def followed_by(self, more: _Records) -> _Records:
         return _Records(self.places + more.places, self.item_ids + more.item_ids, self.texts + more.texts)
-
-
-class _Object(NamedTuple):
-    """A shard, and the columns of WRITTEN_SCHEMA of its records, without its name."""
-
-    shard: Shard
-    columns: list[list[Any]]
-
-
-def _written(objects: Sequence[_Object]) -> pa.Table:
-    names = pa.array([one.shard.name for one in objects])
-    of_record = np.repeat(np.arange(len(objects)), [one.shard.records for one in objects])
-    place, *others = ([*itertools.chain(*columns)] for columns in zip(*(one.columns for one in objects), strict=True))
-    return pa.table(
-        dict(zip(WRITTEN_SCHEMA.names, [place, names.take(pa.array(of_record)), *others], strict=True)),
-        schema=WRITTEN_SCHEMA,
-    )
