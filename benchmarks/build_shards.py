@@ -3,11 +3,12 @@
     python benchmarks/build_shards.py --work /tmp/build-shards                # about 2 GB of JSONL: half an hour
     python benchmarks/build_shards.py --work /tmp/build-shards --size 0.05    # a try-out
     python benchmarks/build_shards.py --work /tmp/build-shards --baseline 2e60f79^    # against another commit
+    python benchmarks/build_shards.py --work /tmp/build-shards --baseline 2e60f79^ --without-loop --rounds 5
 
-Two seeded histories of eight columns, rows shuffled: `long` has items of 6,000 to 10,000 hourly rows in 14 monthly
-files, `short` has items of 90 daily rows in 3 files. The programs run one after the other, round after round, because
-the machine may be busy; every ratio is between medians of the same rounds. Peak memory is the anonymous memory of
-the whole process tree, sampled from /proc ten times a second: oftener it would take a processor from them.
+Three seeded histories of eight columns, rows shuffled: `long` has items of 6,000 to 10,000 hourly rows in 14 monthly
+files, `short` has items of 90 daily rows in 3 files, `many` a million items of 30 daily rows in 3 files. The programs
+run one after the other, round after round, because the machine may be busy; every ratio is the median of those within
+a round. Peak memory is the anonymous memory of the whole process tree, sampled from /proc ten times a second.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Shape:
 SHAPES = (
     Shape(name="long", items=2_000, least_rows=6_000, most_rows=10_000, hourly=True, files=14),
     Shape(name="short", items=200_000, least_rows=90, most_rows=90, hourly=False, files=3),
+    Shape(name="many", items=1_000_000, least_rows=30, most_rows=30, hourly=False, files=3),
 )
 
 
@@ -219,19 +221,21 @@ def _anonymous_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
-def compare(shape: Shape, size: float, rounds: int, work: Path, baseline: str | None) -> list[str]:
-    """The lines of the table of one history."""
+def compare(shape: Shape, size: float, rounds: int, work: Path, baseline: str | None, *, loop: bool) -> list[str]:
+    """The lines of the table of one history, the first program measured against the others."""
     history = work / f"history-{shape.name}"
     shutil.rmtree(history, ignore_errors=True)
     rows = make_history(shape, size, history)
-    programs: dict[str, Callable[[Path], list[str]]] = {
-        "pandas loop": lambda output: [sys.executable, __file__, "--pandas-loop", str(history), str(output / "lines")],
-        "build_shards, 1 process": lambda output: builder(history, output, 1),
-        "build_shards, 2 processes": lambda output: builder(history, output, 2),
-    }
+    programs: dict[str, Callable[[Path], list[str]]] = {}
+    if loop:
+        programs["pandas loop"] = lambda output: [
+            *(sys.executable, __file__, "--pandas-loop", str(history), str(output / "lines"))
+        ]
     if baseline is not None:
         of_baseline = builder_of(baseline, work)
         programs[f"build_shards of {baseline}, 1 process"] = lambda output: of_baseline(history, output, 1)
+    programs["build_shards, 1 process"] = lambda output: builder(history, output, 1)
+    programs["build_shards, 2 processes"] = lambda output: builder(history, output, 2)
     runs: dict[str, list[Measured]] = {name: [] for name in programs}
     written = 0
     for number in range(rounds):
@@ -249,11 +253,17 @@ def compare(shape: Shape, size: float, rounds: int, work: Path, baseline: str | 
 def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> list[str]:
     columns = ("program", "wall s", "MB/s", "x wall", "processor s", "x processor", "peak MB", "load")
     lines = [title, "", f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
-    slow_wall, slow_cpu = _median(runs["pandas loop"], "wall"), _median(runs["pandas loop"], "cpu")
+    slow = next(iter(runs.values()))
     for name, of_name in runs.items():
         wall, cpu = _median(of_name, "wall"), _median(of_name, "cpu")
         peak = max(run.peak for run in of_name) / 1e6
-        ratios = f"{wall:.1f} | {written / wall / 1e6:.0f} | {slow_wall / wall:.1f} | {cpu:.1f} | {slow_cpu / cpu:.1f}"
+        times = [
+            statistics.median(
+                getattr(one, column) / getattr(run, column) for one, run in zip(slow, of_name, strict=True)
+            )
+            for column in ("wall", "cpu")
+        ]
+        ratios = f"{wall:.1f} | {written / wall / 1e6:.0f} | {times[0]:.2f} | {cpu:.1f} | {times[1]:.2f}"
         lines.append(f"| {name} | {ratios} | {peak:,.0f} | {_median(of_name, 'load'):.1f} |")
     return [*lines, ""]
 
@@ -269,6 +279,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="share of the full size (default 1: 2 GB of JSONL)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shape", choices=[shape.name for shape in SHAPES], help="only one of the histories")
+    parser.add_argument("--without-loop", action="store_true", help="leave out the pandas loop, which takes longest")
     parser.add_argument("--baseline", metavar="COMMIT", help="measure the step of this commit too, in the same rounds")
     parser.add_argument("--result", type=Path, help="a Markdown file for the table")
     parser.add_argument("--pandas-loop", type=Path, nargs=2, metavar=("HISTORY", "OUTPUT"), help=argparse.SUPPRESS)
@@ -278,12 +289,13 @@ def main() -> None:
         return
     if options.work is None:
         parser.error("--work is required")
-    lines = ["# build_shards against a pandas loop", ""]
+    loop = not options.without_loop
+    lines = [f"# build_shards against {'a pandas loop' if loop else 'an earlier commit'}", ""]
     for shape in [shape for shape in SHAPES if options.shape in (None, shape.name)]:
-        lines += compare(shape, options.size, options.rounds, options.work.resolve(), options.baseline)
+        lines += compare(shape, options.size, options.rounds, options.work.resolve(), options.baseline, loop=loop)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
-    lines.append(f"{machine}, {libraries}; medians of {options.rounds} rounds.")
+    lines.append(f"{machine}, {libraries}; medians of {options.rounds} rounds, of their ratios too.")
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if options.result:
