@@ -37,7 +37,6 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 from build_shards import REPOSITORY, Measured, contract_text, measure  # noqa: E402
 
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, parse_contract  # noqa: E402
-from batchcast.steps.shards.baseline import SeasonalNaive, baseline_tables  # noqa: E402
 from batchcast.steps.shards.manifest import (  # noqa: E402
     BASELINE_FILE,
     BASELINE_SCHEMA,
@@ -51,7 +50,7 @@ from batchcast.steps.shards.manifest import (  # noqa: E402
 )
 
 RUN, RUN_DATE, HORIZON, SEASON, PAST = "benchmark000", date(2026, 11, 22), 31, 7, 42
-RECORDS_A_SHARD, ITEMS_A_PART = 1_000, 50_000
+RECORDS_A_SHARD, ITEMS_A_PART, ITEMS_A_TABLE = 1_000, 50_000, 2_048
 CONTRACT = contract_text(answer='timestamps = "forecast[*].date"\nminimum = 0.0')
 FLAGS = f"""
 --run-id {RUN} --run-label benchmark --round 0 --runs-uri s3://bucket/runs --publish-uri s3://bucket/published
@@ -161,17 +160,18 @@ def _records(items: int, shard: np.ndarray, line: np.ndarray, names: Sequence[st
 
 def _baseline(items: int) -> Iterator[pa.Table]:
     order = _order(items)
-    for begin in range(0, items, ITEMS_A_PART):
-        some = order[begin : begin + ITEMS_A_PART]
-        known = _history(some)[:, :, None]
-        part = SeasonalNaive(
-            places=np.arange(len(some)),
-            season=SEASON,
-            before=known[:, :PAST],
-            later=np.full((len(some), HORIZON, 1), np.nan),
-            scale=known[:, PAST - 28 : PAST].mean(axis=1),
-        )
-        yield from baseline_tables([part], _ids(some), ["sales"])
+    steps = np.arange(1 - PAST, HORIZON + 1, dtype=np.int32)
+    same = PAST - SEASON + (steps - 1) % SEASON
+    for begin in range(0, items, ITEMS_A_TABLE):
+        some = order[begin : begin + ITEMS_A_TABLE]
+        known = np.where(steps > 0, np.nan, _history(some))
+        naive = np.where(steps > 0, known[:, same], np.nan)
+        scale = np.broadcast_to(known[:, PAST - 28 : PAST].mean(axis=1)[:, None], known.shape)
+        item = pa.array(np.repeat(np.arange(len(some), dtype=np.int32), len(steps)))
+        target = pa.array(np.zeros(known.size, np.int32))
+        numbers = (pa.array(each.ravel(), pa.float64(), from_pandas=True) for each in (naive, known, scale))
+        texts = (pa.array(_ids(some)).take(item), pa.array(["sales"]).take(target))
+        yield pa.table([texts[0], np.tile(steps, len(some)), texts[1], *numbers], schema=BASELINE_SCHEMA)
 
 
 def _manifest(items: int, names: Sequence[str], counts: Sequence[int]) -> Manifest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +24,7 @@ from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, whole_table
 from batchcast.steps.outcome.ledger import Ledger
 from batchcast.steps.outcome.reconcile import Reconciliation
-from batchcast.steps.publish.forecast_table import forecast_table, replace_items
+from batchcast.steps.publish.forecast_table import ForecastRows, Rows, fill_up, replace_items
 from batchcast.steps.publish.publication import Publication, publish
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
@@ -89,12 +90,15 @@ def publish_run(
     columns = run.expected.columns
     without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
     published = _published_whole(run, last_run)
-    older = None
+    names, dates, places = run.records["item_id"], run.expected.dates, np.flatnonzero(found.usable)
+    forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)
+    table: Rows = forecasts
+    filled = 0
     if run.contract.checks.missing_forecasts == "carry_forward" and without and published is None:
         items = [row.item_id for row in without]
-        older = forecasts_of(run.store, last_run, items, columns, run.expected.dates)
-    table = forecast_table(run.records["item_id"], found.values, found.usable, run.expected.dates, columns, older)
-    filled = len(older["item_id"].unique()) if older is not None else 0
+        older = forecasts_of(run.store, last_run, items, columns, dates)
+        if older is not None:
+            table, filled = fill_up(forecasts, older), len(older["item_id"].unique())
     manifest: dict[str, Any] = {
         "schema": 1,
         "run_id": run.manifest.run_id,
@@ -119,10 +123,11 @@ def publish_run(
     }
     keep = _keep_pointer(run, last_run)
     if last_run is not None and published is not None:
-        whole = replace_items(published, table)
-        manifest |= _merged(last_run, manifest, table, whole)
-        table, keep = whole, ""
-    return publish(run.store, run.arguments.publish_uri, table, manifest, keep_pointer=keep), filled
+        mine = forecasts.slice()
+        table, keep = replace_items(published, mine), ""
+        manifest |= _merged(last_run, manifest, mine, table)
+    uri = run.arguments.publish_uri
+    return publish(run.store, uri, table, manifest, keep_pointer=keep, scratch=run.scratch), filled
 
 
 def _published_whole(run: PublishRun, last_run: LastRun | None) -> pa.Table | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchcast.steps.answers.item_arrays import ItemNames
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
@@ -135,7 +136,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         carried_forward=carried_forward,
         card=card,
     )
-    page = report_page(summary, run.expected, item_ids.to_pylist(), found.values, compared, checked.last)
+    page = report_page(summary, run.expected, ItemNames(item_ids), found.values, compared, checked.last)
     _write_reports(run, found, summary, page)
     return decision, _summary(decision, found, publication, checked.flags)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,28 @@ def kept_array(scratch: Path | None, shape: tuple[int, ...]) -> Array:
     for some in blocks(len(found)):
         found[some] = np.nan
     return found
+
+
+class ItemNames(Sequence[str]):
+    """A column of texts, each made when it is asked for."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column.combine_chunks()
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        found: str | list[str] = (
+            self._column[place].to_pylist() if isinstance(place, slice) else self._column[place].as_py()
+        )
+        return found
 
 
 class ItemPlaces:

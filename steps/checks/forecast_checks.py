@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.answers.item_arrays import ItemNames, of_items
 from batchcast.steps.checks.flags import Flag, find_flags, item_levels
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS, Checks
@@ -53,7 +53,7 @@ def check_forecasts(
     if again:  # A second run of a week gives the same answers at the same steps, as it must.
         by_step = np.broadcast_to(np.nan, by_step.shape)
     past = Past(run=reference, by_date=by_date, by_step=by_step, earlier=earlier, same_date=again)
-    ids = item_ids.to_pylist()
+    ids = ItemNames(item_ids)
     measured = measure_run(values, compared, past, targets)
     found = [
         *others,

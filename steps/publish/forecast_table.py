@@ -2,8 +2,12 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,30 +49,49 @@ def moment_array(dates: Sequence[str]) -> pa.Array:
     return pa.array(list(dates)).cast(pa.timestamp("us") if "T" in dates[0] else pa.date32())
 
 
-def forecast_table(
-    item_ids: pa.ChunkedArray,
-    values: Array,
-    usable: npt.NDArray[np.bool_],
-    dates: Sequence[str],
-    targets: Sequence[str],
-    carried_forward: pa.Table | None,
-) -> pa.Table:
-    """The forecasts of the usable items, and the rows of `last_run.forecasts_of` for others.
+class Rows(Protocol):
+    """A forecast table, or what makes parts of one when they are asked for."""
 
-    `values` is items x steps x targets, `dates` the ISO text of each step; `item_ids` is sorted.
+    @property
+    def num_rows(self) -> int: ...
+
+    def slice(self, offset: int = 0, length: int | None = None) -> pa.Table: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastRows:
+    """The forecasts of the items at `places` of `item_ids`, as Rows; both are sorted.
+
+    `values` is items x steps x targets, `dates` the ISO text of each step.
     """
-    moments = moment_array(dates)
-    index = pa.array(np.repeat(np.flatnonzero(usable), len(dates)))
-    step = np.tile(np.arange(1, len(dates) + 1, dtype=np.int32), int(usable.sum()))
-    columns = {target: values[usable, :, number].reshape(-1) for number, target in enumerate(targets)}
-    table = _table(item_ids.take(index), step, columns, moments, MODEL, pa.nulls(len(step), _TEXT))
-    if carried_forward is None:
-        return table.combine_chunks()
-    at = pc.index_in(carried_forward["forecast_date"].cast(moments.type), value_set=moments).to_numpy()
-    older = {target: carried_forward[target].to_numpy() for target in targets}
-    moved = at.astype(np.int32) + 1, older, moments, CARRIED_FORWARD
-    filled = _table(carried_forward["item_id"], *moved, carried_forward[SOURCE_RUN])
-    return _in_order(table, filled)
+
+    item_ids: pa.ChunkedArray
+    values: Array
+    places: npt.NDArray[np.intp]
+    dates: Sequence[str]
+    targets: Sequence[str]
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.places) * len(self.dates)
+
+    def slice(self, offset: int = 0, length: int | None = None) -> pa.Table:
+        stop = self.num_rows if length is None else min(offset + length, self.num_rows)
+        item, step = np.divmod(np.arange(offset, stop), len(self.dates))
+        item = self.places[item]
+        columns = {target: self.values[item, step, number] for number, target in enumerate(self.targets)}
+        names, moments = self.item_ids.take(pa.array(item)), moment_array(self.dates)
+        none = pa.nulls(len(step), _TEXT)
+        return _table(names, step.astype(np.int32) + 1, columns, moments, MODEL, none).combine_chunks()
+
+
+def fill_up(forecasts: ForecastRows, older: pa.Table) -> pa.Table:
+    """The forecasts with the rows of `last_run.forecasts_of` for other items."""
+    moments, targets = moment_array(forecasts.dates), forecasts.targets
+    at = pc.index_in(older["forecast_date"].cast(moments.type), value_set=moments).to_numpy()
+    columns = {target: older[target].to_numpy() for target in targets}
+    moved = at.astype(np.int32) + 1, columns, moments, CARRIED_FORWARD
+    return _in_order(forecasts.slice(), _table(older["item_id"], *moved, older[SOURCE_RUN]))
 
 
 def replace_items(published: pa.Table, forecasts: pa.Table) -> pa.Table:
@@ -84,15 +107,19 @@ def merged_words(merged: Mapping[str, Any]) -> str:
     )
 
 
-def parquet_files(forecasts: pa.Table) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Each file that the table is published as, and what the manifest says of it."""
-    for number, start in enumerate(range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)):
-        part = forecasts.slice(start, ROWS_PER_FILE)
-        sink = io.BytesIO()
-        pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-        data = sink.getvalue()
-        told = {"rows": part.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        yield {"name": f"part-{number:05d}.parquet", **told}, data
+def write_forecasts(forecasts: Rows, folder: Path) -> list[dict[str, Any]]:
+    """Write the files that the forecasts are published as; what the manifest says of each."""
+    starts = range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda place: _write_file(forecasts, folder, *place), enumerate(starts)))
+
+
+def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:
+    part, sink = forecasts.slice(start, ROWS_PER_FILE), io.BytesIO()
+    pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
+    name, data = f"part-{number:05d}.parquet", sink.getbuffer()
+    (folder / name).write_bytes(data)
+    return {"name": name, "rows": part.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _in_order(*tables: pa.Table) -> pa.Table:

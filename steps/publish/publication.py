@@ -10,16 +10,16 @@ without a manifest is no publication, and the next attempt of the same run write
 
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
-from batchcast.steps.publish.forecast_table import parquet_files
+from batchcast.steps.publish.forecast_table import Rows, write_forecasts
 from batchcast.steps.publish.lock import superseded_by
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.store.documents import find_mismatch, parse_document
@@ -163,12 +163,14 @@ def _check_run_id(run_id: str) -> None:
 def publish(
     store: ObjectStore,
     publish_uri: str,
-    forecasts: pa.Table,
+    forecasts: Rows,
     manifest: Mapping[str, Any],
     *,
     keep_pointer: str = "",
+    scratch: Path | None = None,
 ) -> Publication:
-    """Write the forecasts, then `manifest` with the files added to it, then move the pointer.
+    """Write the forecasts, then `manifest` with the files added to it, then move the pointer. The files are made in the
+    directory `scratch`, or in one of the system's.
 
     `forecasts` is sorted by item and step; `manifest` needs `run_id` and `run_date`. With a reason in `keep_pointer`
     the pointer stays where it is. It also does where the run is merged with another than the one it names.
@@ -177,17 +179,17 @@ def publish(
     """
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
-    files = list(parquet_files(forecasts))
-    listing = [entry for entry, _ in files]
-    marker = to_json({**manifest, "files": listing})
-    if not _published_already(store, prefix, marker):
-        kept = {prefix + entry["name"] for entry in listing}
-        for entry, data in files:
-            _write_once(store, prefix + entry["name"], data)
-        for stray in list(store.list(prefix)):
-            if stray.uri not in kept:
-                store.delete(stray.uri)
-        _write_once(store, prefix + MANIFEST_NAME, marker)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        files = write_forecasts(forecasts, Path(folder))
+        marker = to_json({**manifest, "files": files})
+        if not _published_already(store, prefix, marker):
+            kept = {prefix + entry["name"] for entry in files}
+            for entry in files:
+                _write_once(store, prefix + entry["name"], (Path(folder) / entry["name"]).read_bytes())
+            for stray in list(store.list(prefix)):
+                if stray.uri not in kept:
+                    store.delete(stray.uri)
+            _write_once(store, prefix + MANIFEST_NAME, marker)
     moved, note = False, f"latest.json stays where it is: {keep_pointer}"
     if not keep_pointer:
         base = (manifest.get("merged") or {}).get("run_id")

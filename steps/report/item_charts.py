@@ -1,5 +1,6 @@
 """The charts of single items: their history, the forecast with its band, what the last run said, the seasonal naive."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,18 +33,19 @@ def item_charts(
     naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
     scored = any(each_block(_meet, actual, forecast))
     distance = of_items(_distance, forecast, actual if scored else naive)
-    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())].tolist()
-    if not order:
+    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())]
+    if not len(order):
         return ""
-    wanted = {flag["item_id"] for flag in report["flags"]}
-    place = {item_id: index for index, item_id in enumerate(item_ids) if item_id in wanted}
-    flagged = [place[flag["item_id"]] for flag in report["flags"] if flag["item_id"] in place]
+    flags = [flag["item_id"] for flag in report["flags"] if flag["item_id"]]
+    flagged = [
+        place for item in flags if item_ids[place := min(bisect_left(item_ids, item), len(item_ids) - 1)] == item
+    ]
     middle = len(order) // 2
     picks = {
         "Flagged": [index for index in flagged if np.isfinite(forecast[index]).any()][:_WORST],
-        "Largest": order[::-1][:_WORST],
-        "Median": order[max(0, middle - 1) : middle - 1 + _OTHERS],
-        "Smallest": order[:_OTHERS],
+        "Largest": order[::-1][:_WORST].tolist(),
+        "Median": order[max(0, middle - 1) : middle - 1 + _OTHERS].tolist(),
+        "Smallest": order[:_OTHERS].tolist(),
     }
     measure = "WAPE" if scored else "distance"
     chosen: dict[int, str] = {}
