@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from batchcast.cli.main import root
-from batchcast.session.guarded_read import read_guarded
+from batchcast.serving.adhoc.history_rows import copy_items
+from batchcast.session.guarded_read import read_guarded, served_ranges
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.reading_note import reading
+from batchcast.steps.store.objects import DirectoryStore
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CONTRACT = Path(__file__).parents[2] / "examples" / "bakery" / "model.toml"
@@ -48,6 +51,23 @@ def test_an_error_is_the_same_error() -> None:
 def test_an_abort_names_the_file() -> None:
     with pytest.raises(DataError, match=r"z\.parquet: the process ended while it read this file"):
         read_guarded(abort, "z.parquet")
+
+
+@pytest.mark.parametrize("name", ["footer-abort.parquet", "encrypted-date.parquet"])
+def test_a_history_on_s3_is_read_in_another_process_too(name: str, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "s3")
+    store.upload(FIXTURES / name, "s3://lake/history/z.parquet")
+    contract = parse_contract(CONTRACT.read_bytes())
+    with pytest.raises(DataError, match=r"s3://lake/history/z\.parquet"):
+        copy_items(store, None, "s3://lake/history/", tmp_path / "copy", ["a/b"], contract)
+
+
+def test_what_another_process_asks_for_is_refused_with_the_error_of_this_one() -> None:
+    def fetch(uri: str, start: int, end: int) -> bytes:
+        raise ServiceError(Problem("s3", f"{uri} from {start} to {end}.", "there"))
+
+    with pytest.raises(ServiceError, match="s3://b/k from 3 to 5"), served_ranges(fetch) as objects:
+        read_guarded(objects.read, "s3://b/k", 3, 5)
 
 
 def test_another_end_is_told_with_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

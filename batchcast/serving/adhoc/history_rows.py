@@ -1,6 +1,7 @@
 """The rows of a few items out of a Parquet history on S3, without reading all of it.
 
-Parts of files are fetched as Parquet's footers point to them: where a history is sorted by item, that is little.
+Parts of files are fetched as Parquet's footers point to them: where a history is sorted by item, that is little. They
+are fetched here and read in a process of their own.
 """
 
 import io
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from batchcast.session.guarded_read import ServedRanges, read_guarded, served_ranges
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.reading_note import reading
@@ -24,30 +26,49 @@ def copy_items(
 
     `s3` is boto3's client. Raises DataError when there is no Parquet file.
     """
+    folder = prefix.rstrip("/") + "/"
+    found = [stored for stored in store.list(folder) if stored.uri.endswith(_ENDINGS)]
+    if not found:
+        raise DataError(Problem("no_history", "there is no Parquet file.", prefix, "Check --history."))
+
+    def fetch(uri: str, start: int, end: int) -> bytes:
+        if isinstance(store, DirectoryStore):
+            with store.open(uri) as stream:
+                stream.seek(start)
+                return stream.read(end - start)
+        bucket, key = split_uri(uri)
+        data: bytes = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}")["Body"].read()
+        return data
+
+    with served_ranges(fetch) as objects:
+        read_guarded(_copy_rows, objects, folder, found, target, item_ids, contract)
+
+
+def _copy_rows(
+    objects: ServedRanges,
+    folder: str,
+    found: Sequence[StoredObject],
+    target: Path,
+    item_ids: Sequence[str],
+    contract: ModelContract,
+) -> None:
     import pyarrow.parquet as pq
 
     columns = contract.series.item_id
     parts = [item.split("/") for item in item_ids]
     # An id with more slashes than columns can be told apart in several ways: then every row may be one of its.
     wanted = None if any(len(part) != len(columns) for part in parts) else list(zip(*parts, strict=True))
-    folder = prefix.rstrip("/") + "/"
-    for stored in store.list(folder):
+    for stored in found:
         name = stored.uri.removeprefix(folder)
-        if not name.endswith(_ENDINGS):
-            continue
         in_path = dict(part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
         place = key_path(target, name)
         place.parent.mkdir(parents=True, exist_ok=True)
-        local = isinstance(store, DirectoryStore)
-        part = store.open(stored.uri) if local else io.BufferedReader(_ObjectFile(s3, stored), buffer_size=1 << 20)
-        with part as stream, reading(stored.uri):
+        with io.BufferedReader(_ObjectFile(objects, stored), 1 << 20) as stream, reading(stored.uri):
             schema = pq.read_schema(stream)
             choice = _choice(schema, columns, wanted, in_path)
             # Without `partitioning` the reader would take the values of the path for columns of the file.
             rows = pq.read_table(stream, filters=choice or None, partitioning=None) if choice is not None else None
             pq.write_table(schema.empty_table() if rows is None else rows, place)
-    if not target.exists():
-        raise DataError(Problem("no_history", "there is no Parquet file.", prefix, "Check --history."))
 
 
 def _choice(
@@ -69,12 +90,11 @@ def _choice(
 
 
 class _ObjectFile(io.RawIOBase):
-    """An object on S3 as a file that can be read from any place."""
+    """An object as a file that can be read from any place."""
 
-    def __init__(self, s3: Any, stored: StoredObject) -> None:
-        self._s3 = s3
-        self._bucket, self._key = split_uri(stored.uri)
-        self._size = stored.size
+    def __init__(self, objects: ServedRanges, stored: StoredObject) -> None:
+        self._objects = objects
+        self._uri, self._size = stored.uri, stored.size
         self._at = 0
 
     def readable(self) -> bool:
@@ -95,8 +115,7 @@ class _ObjectFile(io.RawIOBase):
         end = min(self._at + len(buffer), self._size)
         if self._at >= end:
             return 0
-        place = {"Bucket": self._bucket, "Key": self._key, "Range": f"bytes={self._at}-{end - 1}"}
-        data = self._s3.get_object(**place)["Body"].read()
+        data = self._objects.read(self._uri, self._at, end)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
