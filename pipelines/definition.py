@@ -52,12 +52,14 @@ def complete_definition(compiled: dict[str, Any], settings: BuildSettings) -> di
     - `InstanceCount` of a transform job as a parameter: the SDK's class takes only a number, the service takes both.
     - Run conditions (`Trigger`): the SDK has them from 3.27 on. With them the step after a transform job runs
       whether the job completed or not, and accounts for every record either way.
+    - Environment, AMI and data capture of a transform job, of which some versions have some.
     - Sections that are null, which some versions write and some leave out.
     """
     for step in walk_steps(compiled["Steps"]):
         if step["Type"] == "Transform":
             resources = step["Arguments"]["TransformResources"]
             resources["InstanceCount"] = {"Get": "Parameters.TransformInstanceCount"}
+            _add_transform_settings(step["Arguments"], settings)
         elif step["Name"].startswith("ValidateAndPublish") and settings.run_conditions:
             step["DependsOn"] = [{"Step": name, "Trigger": "Any"} for name in step["DependsOn"]]
     return {key: value for key, value in compiled.items() if value is not None}
@@ -155,7 +157,18 @@ def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -
 def _transform(arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
     arguments["TransformOutput"] |= _given(KmsKeyId=settings.output_kms_key)
     arguments["TransformResources"] |= _given(VolumeKmsKeyId=settings.volume_kms_key)
-    return _with_after(arguments, "MaxPayloadInMB", _given(Tags=tag_list(settings.tags)))
+    arguments = _with_after(arguments, "MaxPayloadInMB", _given(Tags=tag_list(settings.tags)))
+    _add_transform_settings(arguments, settings)
+    return arguments
+
+
+def _add_transform_settings(arguments: dict[str, Any], settings: BuildSettings) -> None:
+    capture = {"DestinationS3Uri": settings.data_capture_uri} | _given(KmsKeyId=settings.output_kms_key)
+    arguments["TransformResources"] |= _given(TransformAmiVersion=settings.transform_ami_version)
+    arguments |= _given(
+        Environment=dict(settings.transform_environment),
+        DataCaptureConfig=capture if settings.data_capture_uri else {},
+    )
 
 
 def _network(step: str, settings: BuildSettings) -> dict[str, Any]:

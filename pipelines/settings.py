@@ -37,6 +37,8 @@ KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 _TAG_TEXT = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 TagKey = Annotated[str, Field(pattern=_TAG_TEXT, min_length=1, max_length=128)]
 TagValue = Annotated[str, Field(pattern=_TAG_TEXT, max_length=256)]
+VariableName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,1023}$")]
+VariableValue = Annotated[str, Field(max_length=10_240)]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -71,6 +73,11 @@ class BuildSettings(BaseModel):
     security_group_ids: Annotated[tuple[Identifier, ...], Field(max_length=5)] = ()
     isolated_steps: tuple[str, ...] = ()
     encrypt_inter_container_traffic: bool = False
+    transform_environment: Annotated[Mapping[VariableName, VariableValue], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    transform_ami_version: Annotated[str, Field(pattern=r"^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$", max_length=63)] | None = None
+    data_capture_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+(/\S*)?$", max_length=512)] | None = None
     tags: Annotated[Mapping[TagKey, TagValue], Field(max_length=50)] = Field(default_factory=dict)
     run_conditions: bool = True
 

@@ -116,8 +116,16 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "security_group_ids": ("--security-group-id", "Security group of the processing jobs; repeat for more."),
     "isolated_steps": ("--isolated-step", "Step without a network; repeat for more."),
     "encrypt_inter_container_traffic": ("--encrypt-inter-container-traffic", "Between containers of a job."),
+    "transform_environment": ("--transform-environment", "KEY=VALUE for the model's container; repeat for more."),
+    "transform_ami_version": ("--transform-ami-version", "AMI of the transform jobs, as TransformResources has it."),
+    "data_capture_uri": ("--data-capture-uri", "Where the transform jobs capture what is sent and answered."),
     "tags": ("--tag", "KEY=VALUE on the pipeline and its jobs; repeat for more."),
     "run_conditions": ("--run-conditions", "Account for the records of a transform that failed, in the same run."),
+}
+
+# Settings that are tables, and the option that gives one pair of such a table.
+_PAIRS = {"model_environment": "--model-environment"} | {
+    name: option for name, (option, help_text) in OPTIONS.items() if help_text.startswith("KEY=VALUE")
 }
 
 
@@ -188,7 +196,7 @@ def read_deploy_settings(
     # An option takes the place of the file's value for the same parameter.
     defaults = parse_overrides({pair.partition("=")[0]: pair for pair in pairs}.values())
     values = {**(_IN_A_WORKSPACE if local else {}), **made, **written}
-    for name, option in (("tags", "--tag"), ("model_environment", "--model-environment")):
+    for name, option in _PAIRS.items():
         if isinstance(said.get(name), tuple):  # as the command line has them
             said[name] = split_pairs(said[name], "setting", option, f"Write {option} KEY=VALUE.")
     values |= said

@@ -5,6 +5,10 @@ Source: API reference, CreateTransformJob, ModelClientConfig, TransformResources
 """
 
 import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 MAX_PAYLOAD_IN_MB = 100
 """The largest MaxPayloadInMB, and the most that it may be times MaxConcurrentTransforms."""
@@ -30,3 +34,13 @@ def has_local_storage(instance_type: str) -> bool:
     """
     family = instance_type.removeprefix("ml.").partition(".")[0]
     return _LOCAL_STORAGE.fullmatch(family) is not None
+
+
+@cache
+def _local_disks() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("local_disks.toml").read_text(encoding="utf-8"))
+
+
+def local_storage_gb(instance_type: str) -> int | None:
+    """The size of these disks, which a processing job has in place of its volume; None where it is not known."""
+    return _local_disks().get(instance_type)

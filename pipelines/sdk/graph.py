@@ -154,7 +154,7 @@ class _Graph:
             name,
             arguments=[*head, *self._flags(VALIDATE_AND_PUBLISH)],
             inputs={"manifest": self._run_uri("manifest/"), "output": self._run_uri("output/")},
-            outputs={"report": self._run_uri("report/"), "retry": self._run_uri("input/r1/")},
+            outputs={"report": self._run_uri("report"), "retry": self._run_uri("input/r1/")},
             after=after,
             report="report.json",
         )

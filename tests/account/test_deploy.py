@@ -262,6 +262,7 @@ class TestSettings:
             "bucket": "other-bucket",
             "volume_size_in_gb": 50,
             "tags": ("team=b",),
+            "transform_environment": ("LEVEL=a=b",),
             "defaults": ("ForecastHorizon=14",),
         }
         settings = read_deploy_settings(file, given, region=REGION)
@@ -270,6 +271,7 @@ class TestSettings:
         assert settings.build.pipeline_name == "weekly"
         assert settings.build.volume_size_in_gb == 50
         assert settings.build.tags == {"team": "b"}
+        assert settings.build.transform_environment == {"LEVEL": "a=b"}
         assert settings.build.processing_role_arn == ROLE
         assert settings.build.image_uri.startswith("492215442770.dkr.ecr.eu-central-1.amazonaws.com/")
         assert settings.defaults == {"ForecastHorizon": "14", "ModelName": "m"}

@@ -43,6 +43,9 @@ FULL_SETTINGS = {
     "isolated_steps": ["BuildShards"],
     "encrypt_inter_container_traffic": True,
     "tags": {"team": "forecast"},
+    "transform_environment": {"WORKERS": "4", "LEVEL": ""},
+    "transform_ami_version": "al2-ami-sagemaker-batch-gpu-535",
+    "data_capture_uri": "s3://team/captured/",
 }
 
 
@@ -166,6 +169,10 @@ def test_every_setting_reaches_the_requests(compiled: dict[str, Any]) -> None:
         if step["Type"] == "Transform":
             assert arguments["TransformResources"]["VolumeKmsKeyId"] == "alias/volume"
             assert arguments["TransformOutput"]["KmsKeyId"] == "alias/output"
+            assert arguments["TransformResources"]["TransformAmiVersion"] == FULL_SETTINGS["transform_ami_version"]
+            assert arguments["Environment"] == FULL_SETTINGS["transform_environment"]
+            captured = {"DestinationS3Uri": "s3://team/captured/", "KmsKeyId": "alias/output"}
+            assert arguments["DataCaptureConfig"] == captured
 
 
 def test_a_step_without_a_network_is_told_to_take_no_lock(compiled: dict[str, Any]) -> None:

@@ -251,11 +251,20 @@ def test_a_volume_key_on_a_type_with_its_own_disks_is_refused_for_both_kinds_of_
     definition = changed("Transform", "Arguments.TransformResources.VolumeKmsKeyId", "alias/volume")
     definition["Steps"][0]["Arguments"]["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] = "alias/volume"
     assert found(definition) == []
-    values = {"TransformInstanceType": "ml.g5.xlarge", "ProcessingInstanceType": "ml.r5d.large"}
+    values = {"TransformInstanceType": "ml.g5.xlarge", "ProcessingInstanceType": "ml.r5d.4xlarge"}
     assert found(definition, **values) == [
         ("volume_key", "BuildShards.ProcessingResources.ClusterConfig.VolumeKmsKeyId"),
         ("volume_key", "Transform.TransformResources.VolumeKmsKeyId"),
     ]
+
+
+def test_a_volume_larger_than_the_disks_of_the_type_is_refused() -> None:
+    where = "ProcessingResources.ClusterConfig.VolumeSizeInGB"
+    assert found(committed(), ProcessingInstanceType="ml.r5d.large") == [
+        ("volume_size", f"{step}.{where}") for step in ("BuildShards", "ValidateAndPublish", "ValidateAndPublishRetry")
+    ]
+    assert found(committed(), ProcessingInstanceType="ml.g5.xlarge") == []  # 250 GB
+    assert found(committed(), ProcessingInstanceType="ml.m5.large") == []
 
 
 @pytest.mark.parametrize(

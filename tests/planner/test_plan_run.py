@@ -13,6 +13,7 @@ from planning import TODAY
 from test_tuning import tuning
 
 from batchcast.pipelines.tuning import read_tuning, write_tuning
+from batchcast.planner.arithmetic.scenarios import batch
 from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.plan.prepare import plan_inputs
@@ -156,6 +157,13 @@ def directory(tmp_path: Path) -> ObjectStore:
 
 def fill(options: PlanOptions) -> Any:
     return plan_inputs(options, load_prices(), TODAY)
+
+
+def test_a_savings_plan_is_taken_off_the_batch_run_too() -> None:
+    full, cheaper = (batch(fill(PlanOptions(items=100, seconds=1.0, batch_discount=off))) for off in (None, 40.0))
+    assert full.costs.instances > 0
+    assert cheaper.costs.instances == pytest.approx(0.6 * full.costs.instances)
+    assert cheaper.costs.processing == pytest.approx(0.6 * full.costs.processing)
 
 
 @pytest.mark.parametrize("where", ["aws", "workspace"])

@@ -80,6 +80,12 @@ def test_a_component_may_have_a_rate_of_its_own() -> None:
     assert rate.of("Tsform") == 1.0
 
 
+def test_a_discount_is_taken_off_the_uses_that_are_named() -> None:
+    rate = Rate(usd=1.0, as_of=TODAY, source="s", confidence="listed", components={"AsyncInf": 1.2, "Tsform": 2.0})
+    cheaper = rate.discounted(25.0, "Tsform", "Processing")
+    assert [cheaper.of(use) for use in ("Tsform", "Processing", "AsyncInf", "Host")] == [1.5, 0.75, 1.2, 1.0]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"rates": 1}', '{"rates": {"r": {"t": {"usd": "x"}}}}'])
 def test_a_file_that_is_no_price_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.json"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.jobs import JobEnd
+from batchcast.engine.limits import local_storage_gb
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
 from batchcast.engine.requests.request_check import check_request, get_path, refuse, refuse_as_service, values_at
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
@@ -63,6 +64,12 @@ _PLACES = (("ProcessingInputs", "InputName", "S3Input"), ("ProcessingOutputConfi
 
 def processing_problems(request: Mapping[str, Any]) -> Iterator[Problem]:
     """Everything that these rules find in a request whose members have the service model's types."""
+    cluster = "ProcessingResources", "ClusterConfig"
+    kind, volume = (get_path(request, *cluster, name) for name in ("InstanceType", "VolumeSizeInGB"))
+    disk = local_storage_gb(kind) if isinstance(kind, str) else None
+    if disk and isinstance(volume, int) and volume > disk:
+        what = f"{volume} GB are more than the {disk} GB of local disks that {kind} has in place of a volume."
+        yield Problem("volume_size", what, ".".join((*cluster, "VolumeSizeInGB")), f"Ask for {disk} GB at most.")
     for where, name, location in _PLACES:
         places = get_path(request, *where.split("."), default=())
         if isinstance(places, list | tuple):

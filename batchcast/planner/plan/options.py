@@ -41,6 +41,7 @@ class PlanOptions:
     endpoint_instances: int | None = _option(click.IntRange(1), "Of the endpoint to compare with: 3.")
     endpoint_requests: int | None = _option(click.IntRange(1), "In flight on that endpoint: 20.")
     endpoint_discount: float | None = _option(click.FloatRange(0, 100), "Percent off it: Savings Plan.")
+    batch_discount: float | None = _option(click.FloatRange(0, 100), "Percent off the batch run: Savings Plan.")
     ad_hoc: int | None = _option(click.IntRange(0), "Ad-hoc requests a week: 10.")
     quota: int | None = _option(click.IntRange(0), "The account's limit of instances in transform jobs.")
     tuning: Path | None = _option(_FILE, "tuning.json of this model: measured speed and concurrency.")  # noqa: RUF009

@@ -60,6 +60,8 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     rate = rate_of(table, region, instance_type, price_per_hour=options.price_per_hour, today=today)
     processing_type = defaults["processing_instance_type"]
     given = options.price_per_hour if instance_type == processing_type else None
+    # Where the table lacks the processing type too, the given price stands for it: it is 0.2 % of the run.
+    other_rate = table.rates.get(region, {}).get(processing_type, rate) if given is None else rate
     max_payload = options.max_payload or defaults["max_payload_in_mb"]
     return inputs.PlanInputs(
         workload=_workload(options, tuning, size, together or 1, max_payload),
@@ -69,10 +71,9 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
         instances=options.instances or defaults["transform_instance_count"],
         concurrency=options.concurrency or defaults["max_concurrent_transforms"],
         max_payload_mb=max_payload,
-        rate=rate,
+        rate=rate.discounted(options.batch_discount or 0.0, "Tsform"),
         processing_type=processing_type,
-        # Where the table lacks the processing type too, the given price stands for it: it is 0.2 % of the run.
-        processing_rate=table.rates.get(region, {}).get(processing_type, rate) if given is None else rate,
+        processing_rate=other_rate.discounted(options.batch_discount or 0.0, "Processing"),
         fees=fees_of(table, region),
         capacity=capacity_of(tuning.capacity) if tuning else assumed_on(instance_type),
         conditions=_conditions(options, tuning, defaults),
