@@ -100,8 +100,9 @@ def read_sample_file(sample: Path) -> list[bytes]:
 def json_contract(contract: ModelContract) -> ModelContract:
     """The contract of records that are JSON. Raises ConfigError for one whose requests are tables."""
     if contract.request.tabular:
-        what = f"its requests are {contract.request.content_type}, and records are compared as JSON."
-        raise ConfigError(Problem("content_type", what, "model.toml", "Use check-model, or a local run."))
+        what = f"its requests are {contract.request.content_type}, and a file of records has a JSON document a line."
+        remedy = "Use check-model for single requests, `parity --against RUN_ID` for those of a run."
+        raise ConfigError(Problem("content_type", what, "model.toml", remedy))
     return contract
 
 

@@ -48,11 +48,11 @@ Ask = Callable[[bytes], RealTimeAnswer]
 """Sends one record and waits. A status 429 or 503 says that it was too many."""
 
 
-def ask_endpoint(runtime: Any, endpoint: str) -> Ask:
+def ask_endpoint(runtime: Any, endpoint: str, *, content_type: str = _JSON, accept: str = _JSON) -> Ask:
     """Ask a SageMaker endpoint; `runtime` is the session's client of sagemaker-runtime."""
 
     def ask(record: bytes) -> RealTimeAnswer:
-        request = {"EndpointName": endpoint, "ContentType": _JSON, "Accept": _JSON}
+        request = {"EndpointName": endpoint, "ContentType": content_type, "Accept": accept}
         try:
             answer = runtime.invoke_endpoint(**request, Body=record)
         except BatchcastError as error:

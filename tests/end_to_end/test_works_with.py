@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 from command import Ended
 
+from batchcast.engine.server.model_server import ModelCommand
 from batchcast.runs.published import read_forecasts
+from batchcast.session.workspace_models import served_model
 from batchcast.steps.store.objects import DirectoryStore
 
 pytestmark = pytest.mark.end_to_end
@@ -255,20 +257,32 @@ def expected(rows: pd.DataFrame, case: Case) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_works_with(name: str, run_pipeline: Callable[..., Ended], tmp_path: Path) -> None:
-    case = CASES[name]
-    rows = write_history(tmp_path / "history")
-    (tmp_path / "model.toml").write_text(case.contract)
+def server(case: Case) -> str:
+    """The command that starts the container."""
     trained = [word for key, value in case.trained.items() for word in (f"--{key}", str(value))]
-    server = [sys.executable, str(TESTS / "emulators" / "containers"), case.family, "--port", "{port}", *trained]
+    return shlex.join(
+        [sys.executable, str(TESTS / "emulators" / "containers"), case.family, "--port", "{port}", *trained]
+    )
+
+
+def ran(case: Case, run_pipeline: Callable[..., Ended], folder: Path) -> tuple[pd.DataFrame, Ended]:
+    """The history, and the run that ended."""
+    rows = write_history(folder / "history")
+    (folder / "model.toml").write_text(case.contract)
     ended = run_pipeline(
-        *("local", "--json", "--workspace", str(tmp_path / "workspace"), "--history", str(tmp_path / "history")),
-        *("--contract", str(tmp_path / "model.toml"), "--model-command", shlex.join(server)),
+        *("local", "--json", "--workspace", str(folder / "workspace"), "--history", str(folder / "history")),
+        *("--contract", str(folder / "model.toml"), "--model-command", server(case)),
         *("-p", f"ForecastHorizon={case.steps}", "-p", f"RunDate={LAST_DAY:%Y-%m-%d}"),
     )
     assert ended.stdout, ended.stderr
     assert ended.document["outcome"] == "COMPLETE", ended.document["cause"]
+    return rows, ended
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_works_with(name: str, run_pipeline: Callable[..., Ended], tmp_path: Path) -> None:
+    case = CASES[name]
+    rows, _ = ran(case, run_pipeline, tmp_path)
     store = DirectoryStore(tmp_path / "workspace" / "s3")
     published = read_forecasts("s3://batchcast/published", store=store)
     found = published.sort_values(["item_id", "forecast_date"]).reset_index(drop=True)
@@ -277,3 +291,21 @@ def test_works_with(name: str, run_pipeline: Callable[..., Ended], tmp_path: Pat
     assert found["item_id"].tolist() == wanted["item_id"].tolist()
     for column in case.columns:
         np.testing.assert_allclose(found[column].astype(float), wanted[column], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["AutoGluon, Parquet", "AutoGluon, CSV", "XGBoost, CSV in and out"])
+def test_parity_asks_for_tables_as_the_run_did(name: str, run_pipeline: Callable[..., Ended], tmp_path: Path) -> None:
+    case = CASES[name]
+    _, ended = ran(case, run_pipeline, tmp_path)
+    options = ("--against", str(ended.document["run_id"]), "--workspace", str(tmp_path / "workspace"), "--json")
+    with served_model(ModelCommand(command=server(case))) as url:
+        told = run_pipeline("parity", "--model-url", url, *options)
+    assert told.exit_code == 0, told.stdout + told.stderr
+    assert (told.document["match"], told.document["records"]) == (True, len(ITEMS))
+    output = next((tmp_path / "workspace").glob("s3/batchcast/runs/*/output/r0/*.out"))
+    if name.endswith("Parquet"):
+        return
+    output.write_bytes(output.read_bytes().replace(b"1", b"2"))
+    with served_model(ModelCommand(command=server(case))) as url:
+        told = run_pipeline("parity", "--model-url", url, *options)
+    assert told.exit_code == 4, told.stdout + told.stderr

@@ -18,7 +18,7 @@ from parity_model import Handler, answer_of, forecast_of
 from batchcast.cli.main import root
 from batchcast.serving.parity.page import parity_page
 from batchcast.serving.parity.parity import NumberTolerance, Parity, compare_all, numbers_of
-from batchcast.serving.parity.sample import SampledRecord, draw_shard_sample
+from batchcast.serving.parity.sample import SampledRecord, draw_shard_sample, open_line
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
@@ -220,7 +220,9 @@ def record(item: str, days: int, *, null: bool = False, promo: bool = False) -> 
 def test_every_stratum_is_in_the_sample() -> None:
     records = [record(f"plain-{number:03d}", 50) for number in range(200)]
     records += [record("long", 400), record("new", 1), record("null", 50, null=True), record("promo", 50, promo=True)]
-    sample = draw_shard_sample(records, 20, parse_contract(CONTRACT.encode(), where="model.toml"))
+    sample = draw_shard_sample(
+        [open_line(each) for each in records], 20, parse_contract(CONTRACT.encode(), where="model.toml")
+    )
     assert len(sample) == 20
     assert len({each.item_id for each in sample}) == 20
     strata = {each.item_id: each.stratum for each in sample}
@@ -232,9 +234,9 @@ def test_every_stratum_is_in_the_sample() -> None:
 
 
 def test_a_sample_larger_than_the_records_is_all_of_them() -> None:
-    assert len(draw_shard_sample([record("a", 3), record("b", 2)], 100, None)) == 2
+    assert len(draw_shard_sample([("a", record("a", 3)), ("b", record("b", 2))], 100, None)) == 2
 
 
 def test_a_record_without_an_id_is_refused() -> None:
     with pytest.raises(DataError, match="item_id"):
-        draw_shard_sample([b'{"rows": []}'], 1, None)
+        open_line(b'{"rows": []}')

@@ -82,6 +82,13 @@ def test_the_share_of_the_items_is_declared(tmp_path: Path, share: str, last: dt
     assert made.manifest.run_date == last
 
 
+def test_values_of_days_that_have_not_come_are_no_history_whoever_has_them(tmp_path: Path) -> None:
+    first = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=39)
+    made = build(tmp_path, with_series(), [daily_rows(ITEMS, 60, first=str(first))])
+    assert made.exit_code == 3
+    assert "24 are implausible_date; I00: a row is dated " in made.message
+
+
 @pytest.mark.parametrize("day", ["2062-02-09", "9999-12-31"])
 def test_a_run_date_in_the_future_is_refused(tmp_path: Path, day: str) -> None:
     made = build(tmp_path, with_series(), [panel()], run_date=day)

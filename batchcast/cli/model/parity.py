@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchcast.serving.parity.sample import SampledRecord
     from batchcast.serving.realtime import Ask
     from batchcast.steps.contract.model_contract import ModelContract
+    from batchcast.steps.contract.request import Request
 
 _FIRST = 10
 
@@ -58,11 +59,14 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     from batchcast.serving.parity.parity import compare_all, name_batch_effects
     from batchcast.serving.parity.sample import draw_shard_sample
     from batchcast.serving.realtime import ask_all
+    from batchcast.steps.contract.request import PLAIN_REQUEST
     from batchcast.steps.store.objects import write_file
 
-    ask = _endpoint_side(given)
-    lines, answers, contract = _batch_side(given)
-    sample = draw_shard_sample(lines, records, contract)
+    _check_sides(given)
+    opened, answers, contract = _batch_side(given)
+    request = contract.request if contract and given["run_id"] else PLAIN_REQUEST
+    ask = _endpoint_side(given, request)
+    sample = draw_shard_sample(opened, records, contract)
     bodies = [record.body for record in sample]
     echo(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice", err=True)
     first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
@@ -73,7 +77,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
         echo("Running a transform job on the same records", err=True)
         answers = answers_by_job(command, sample, concurrency=concurrency)
     tolerance = NumberTolerance(relative=given["relative"], absolute=given["absolute"])
-    found = compare_all(sample, first, second, answers, tolerance)
+    found = compare_all(sample, first, second, answers, tolerance, request.accept)
     if command and not found.matches:
         echo("They differ: asking the same server outside of a batch", err=True)
         found = name_batch_effects(found, answers_outside_batch(command, sample))
@@ -86,27 +90,11 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     sys.exit(0 if found.matches else ModelError.exit_code)
 
 
-def _endpoint_side(given: Mapping[str, Any]) -> Ask:
-    from batchcast.serving.realtime import ask_endpoint, ask_url
-
+def _check_sides(given: Mapping[str, Any]) -> None:
+    """Raises ConfigError where one of the two sides is not named, or twice."""
     if (given["endpoint"] is None) == (given["url"] is None):
         remedy = "Give --endpoint NAME, or --model-url of a container that runs."
         raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --model-url is needed.", remedy=remedy))
-    if given["url"]:
-        return ask_url(given["url"])
-    # With --workspace the run is one of this machine; an endpoint is on AWS all the same.
-    session = open_session(region=given["region"], profile=given["profile"])
-    return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"])
-
-
-def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str, bytes | None], ModelContract | None]:
-    """The records, the answers that are there already, and the contract file where it is known."""
-    from batchcast.local.sample import json_contract, records_and_contract
-    from batchcast.runs.run_record import contract_of_run, find_run
-    from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
-    from batchcast.session.workspace_models import command_with_port
-    from batchcast.steps.contract.model_contract import parse_contract, read_contract
-
     if (given["run_id"] is None) == (given["model_command"] is None):
         remedy = "Give --against RUN_ID, or --model-command that starts the server."
         raise ConfigError(
@@ -115,10 +103,34 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     if given["sample"] and given["run_id"]:
         what = "--sample goes with --model-command: a run has records of its own."
         raise ConfigError(Problem("sample", what, remedy="Leave it out."))
+
+
+def _endpoint_side(given: Mapping[str, Any], request: Request) -> Ask:
+    from batchcast.serving.realtime import ask_endpoint, ask_url
+
+    kinds = {"content_type": request.content_type, "accept": request.accept}
+    if given["url"]:
+        return ask_url(given["url"], **kinds)
+    # With --workspace the run is one of this machine; an endpoint is on AWS all the same.
+    session = open_session(region=given["region"], profile=given["profile"])
+    return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"], **kinds)
+
+
+def _batch_side(
+    given: Mapping[str, Any],
+) -> tuple[Sequence[tuple[str, bytes]], Mapping[str, bytes | None], ModelContract | None]:
+    """The records with their ids, the answers that are there already, and the contract file where it is known."""
+    from batchcast.local.sample import records_and_contract
+    from batchcast.runs.run_record import contract_of_run, find_run
+    from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
+    from batchcast.serving.parity.sample import open_line
+    from batchcast.session.workspace_models import command_with_port
+    from batchcast.steps.contract.model_contract import parse_contract, read_contract
+
     if given["model_command"]:
         command_with_port(given["model_command"], "--model-command")
         records, declared = records_and_contract(given["sample"], given["contract"])
-        return records, {}, declared
+        return [open_line(record) for record in records], {}, declared
     session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
     run = find_run(session, given["name"], given["run_id"])
     where = session.store, run.parameters["RunsUri"], given["run_id"]
@@ -127,7 +139,6 @@ def _batch_side(given: Mapping[str, Any]) -> tuple[Sequence[bytes], Mapping[str,
     else:
         uri, text = contract_of_run(session, run)
         declared = parse_contract(text, where=uri)
-    declared = json_contract(declared)
     return records_of_run(*where), answers_of_run(*where), declared
 
 

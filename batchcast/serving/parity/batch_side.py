@@ -21,6 +21,7 @@ from batchcast.steps.contract.answer import AnswerError, pick_answer
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.errors import ConfigError, DataError, ModelError, Problem
+from batchcast.steps.outcome.answer_types import decode_stored_answer
 from batchcast.steps.outcome.shard_output import Document, read_documents
 from batchcast.steps.shards.layout import output_uri, shard_uri
 from batchcast.steps.shards.manifest import Manifest, read_stored_run
@@ -34,15 +35,15 @@ _SHARDS_READ = 8
 _PLACE = ("item_id", "line", "position")
 
 
-def records_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> list[bytes]:
-    """Records of some of the run's shards, evenly spread over it, each in an envelope with its id, alone.
+def records_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> list[tuple[str, bytes]]:
+    """Records of some of the run's shards, evenly spread over it: its item's id, and what the model gets for it alone.
 
     Raises ConfigError for a run without shards.
     """
     manifest, table = _run(store, runs_uri, run_id)
     sent = SentRecords.of(manifest, table)
     found = sent.read(table, lambda shard: store.read(shard_uri(runs_uri, run_id, 0, shard)))
-    return [PLAIN_TEXT.request([one.item_id], [one.body]) for one in found]
+    return [(one.item_id, one.body) for one in found]
 
 
 def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, bytes | None]:
@@ -61,19 +62,27 @@ def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, 
             for document in found[:1]:
                 several = contract.request.several
                 answer = pick_answer(document.answer, contract.outputs, position or 0, item_id) if several else None
-                answers[item_id] = json.dumps(answer if several else document.answer).encode()
+                answers[item_id] = _as_json(answer if several else document.answer)
     return answers
 
 
 def answer_alone(answer: RealTimeAnswer, contract: ModelContract | None) -> RealTimeAnswer:
-    """What an endpoint said to a request of one series, without what stands around it where a run sends several."""
-    if contract is None or not contract.request.several or not answer.good:
+    """What an endpoint said to a request of one series, as JSON, without what stands around it where a run sends
+    several."""
+    plain = contract is None or (not contract.request.several and contract.request.accept == PLAIN_REQUEST.accept)
+    if plain or contract is None or not answer.good:
         return answer
     try:
-        own = pick_answer(json.loads(answer.body), contract.outputs, 0, "")
+        document = decode_stored_answer(answer.body, contract.request)
+        own = pick_answer(document, contract.outputs, 0, "") if contract.request.several else document
     except (ValueError, AnswerError):
         return answer
-    return replace(answer, body=json.dumps(own).encode())
+    return replace(answer, body=_as_json(own))
+
+
+def _as_json(answer: object) -> bytes:
+    """Days of a table as text, as JSON has them."""
+    return json.dumps(answer, default=str).encode()
 
 
 def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency: int) -> dict[str, bytes | None]:

@@ -77,6 +77,7 @@ def compare_all(
     second: Sequence[RealTimeAnswer],
     batch: Mapping[str, bytes | None],
     tolerance: NumberTolerance,
+    accept: str = "application/json",
 ) -> Parity:
     """Compare the endpoint's first answers with its second ones, and with those of batch by item id.
 
@@ -93,7 +94,7 @@ def compare_all(
     return Parity(
         compared=compared,
         tolerance=tolerance,
-        general=tuple(_headers(first)),
+        general=tuple(_headers(first, accept)),
         contradictions=tuple(contradictions),
     )
 
@@ -193,10 +194,10 @@ def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolera
     return None
 
 
-def _headers(answers: Sequence[RealTimeAnswer]) -> Iterator[AnswerDifference]:
-    """A batch job that joins record and answer needs JSON, and takes the answer for what the job says."""
+def _headers(answers: Sequence[RealTimeAnswer], accept: str) -> Iterator[AnswerDifference]:
+    """A batch job takes the answer for what the job says it accepts."""
     kinds = Counter(answer.content_type.partition(";")[0].strip() for answer in answers if answer.status < 300)
     for kind, count in kinds.items():
-        if kind != "application/json":
+        if kind != accept:
             what = f"Content-Type {kind or 'unset'} in {count} answers"
-            yield AnswerDifference("(all)", "headers", "", what, "application/json is what the job asks for")
+            yield AnswerDifference("(all)", "headers", "", what, f"{accept} is what the job asks for")

@@ -1,13 +1,14 @@
 """Which records to compare: the extreme ones, where implementations differ, and ordinary ones besides."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.outcome.answer_types import decode_body
 from batchcast.steps.shards.request_text import BODY_KEY, PLAIN_TEXT
 
 
@@ -20,14 +21,17 @@ class SampledRecord:
     stratum: str
 
 
-def draw_shard_sample(records: Sequence[bytes], count: int, contract: ModelContract | None) -> list[SampledRecord]:
+def draw_shard_sample(
+    opened: Sequence[tuple[str, bytes]], count: int, contract: ModelContract | None
+) -> list[SampledRecord]:
     """Up to `count` records, each once: longest, shortest, with nulls, with events ahead, new, and evenly spread ones.
 
-    Without the contract file only what needs no knowledge of the record. Raises DataError for records without an id.
+    `opened` has the item id of each, and what the model gets. Without the contract file only what needs no knowledge
+    of the record.
     """
-    opened = [open_line(record) for record in records]
     records = [body for _, body in opened]
-    documents = [json.loads(body) for body in records]
+    table = contract.request.content_type if contract and contract.request.tabular else None
+    documents: list[Any] = [decode_body(body, table) if table else json.loads(body) for body in records]
     strata = _strata(records, documents, contract)
     share = max(1, count // (len(strata) + 1))
     chosen: dict[int, str] = {}
@@ -43,9 +47,7 @@ def draw_shard_sample(records: Sequence[bytes], count: int, contract: ModelContr
     ]
 
 
-def _strata(
-    records: Sequence[bytes], documents: Sequence[Mapping[str, Any]], contract: ModelContract | None
-) -> dict[str, list[int]]:
+def _strata(records: Sequence[bytes], documents: Sequence[Any], contract: ModelContract | None) -> dict[str, list[int]]:
     """By name the places of its records, those first that have most of it. Rare strata choose before common ones."""
     places = range(len(records))
 
