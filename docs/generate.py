@@ -107,6 +107,8 @@ def _row(one: Any) -> str:
 
 def pages() -> dict[str, Callable[[], str]]:
     """File below docs/ -> what writes it."""
+    from api import api_page
+    from errors import errors_page
     from licences import licences_page
     from pictures import week_svg
 
@@ -115,6 +117,8 @@ def pages() -> dict[str, Callable[[], str]]:
         "fidelity": fidelity,
         "parameters": parameters,
         "licences": licences_page,
+        "errors": errors_page,
+        "python": api_page,
     }
     return {**{f"reference/{name}.md": write for name, write in reference.items()}, "images/week.svg": week_svg}
 
