@@ -172,6 +172,18 @@ def test_whoever_publishes_to_the_topic_is_named_in_its_policy() -> None:
     assert rules == named == {"FailedRule", "RecoveredRule", "HiddenRule"}
 
 
+def test_each_end_of_a_run_is_one_mail_and_one_that_is_as_it_should_be_is_none() -> None:
+    """A held run ends Failed, by the exit of its step: `Stopped` and `Failed` are never told of one execution."""
+    told = [
+        status
+        for name in ("FailedRule", "RecoveredRule")
+        for status in template()["Resources"][name]["Properties"]["EventPattern"]["detail"][
+            "currentPipelineExecutionStatus"
+        ]
+    ]
+    assert sorted(told) == sorted(ENDED - {"Succeeded"})
+
+
 def template() -> dict[str, Any]:
     """The template with its short forms written out."""
     found, problems = decode(str(TEMPLATE))
@@ -385,8 +397,10 @@ def test_the_topic_is_encrypted_with_a_key_that_its_publishers_may_use() -> None
 def test_managed_policies_keep_the_limit_of_iam(account: Recorder) -> None:
     """IAM user guide, quotas: 6,144 characters without white space."""
     boto3.client("iam").create_role(RoleName="demand-model", AssumeRolePolicyDocument="{}")
-    outputs = create({**MOST, "PipelineName": "a" * 41, "Prefix": "p" * 30, "ModelName": "m" * 40})
-    for name in ("ModelPolicyArn", "OperatorPolicyArn", "AsyncPolicyArn"):
+    outputs = create(
+        {**MOST, "PipelineName": "a" * 41, "Prefix": "p" * 30, "ModelName": "m" * 40, "ModelPackageGroupName": "g" * 63}
+    )
+    for name in ("ModelPolicyArn", "OperatorPolicyArn", "RegistryPolicyArn", "AsyncPolicyArn"):
         text = json.dumps({"Version": "2012-10-17", "Statement": statements_of_policy(outputs[name])})
         assert len("".join(text.split())) <= 6144, name
 
