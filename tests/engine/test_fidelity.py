@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ def test_each_row_names_tests_that_exist(behaviour: Behaviour) -> None:
     assert bool(behaviour.test_files) == (behaviour.status != "not emulated")
     for file in behaviour.test_files:
         assert any(name.startswith(behaviour.test_prefix) for name in test_functions(ROOT / file))
+
+
+def test_each_change_that_takes_a_behaviour_away_still_has_its_place() -> None:
+    changes = tomllib.loads((ROOT / "tests" / "mutation" / "behaviours.toml").read_text())
+    engine = "".join(path.read_text() for path in (ROOT / "batchcast" / "engine").rglob("*.py"))
+    assert {name: engine.count(change["was"]) for name, change in changes.items()} == dict.fromkeys(changes, 1)
 
 
 def test_every_numbered_test_has_its_row() -> None:
