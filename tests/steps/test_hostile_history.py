@@ -55,12 +55,14 @@ def in_a_process(root: Path, contract: str = DAILY_CONTRACT, **flags: object) ->
 def test_a_file_on_which_readers_abort_is_named(tmp_path: Path, name: str) -> None:
     column = "day" if name == "footer-abort.parquet" else "date"
     contract = DAILY_CONTRACT.replace('timestamp = "date"', f'timestamp = "{column}"').replace("$date", f"${column}")
-    write(history(tmp_path) / "a.parquet", daily_rows(["a"]).rename_columns(["item", column, "sales"]))
+    rows = daily_rows(["a"], sales=[float(day) for day in range(10)])
+    write(history(tmp_path) / "a.parquet", rows.rename_columns(["item", column, "sales"]))
     shutil.copy(FIXTURES / name, history(tmp_path) / f"z-{name}")
     code, message = in_a_process(tmp_path, contract)
     assert code != 0
     assert isinstance(parse_error(message), DataError)
-    assert f"z-{name}" in message
+    # Newer releases of Arrow raise an error where older ones end the process.
+    assert re.match(rf"DataError \[(unreadable|reader_aborted)\] z-{re.escape(name)}: ", message), message
 
 
 def test_a_run_leaves_no_note_of_what_it_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -328,3 +329,17 @@ def test_a_directory_lists_nothing_outside_itself(tmp_path: Path, prefix: str) -
     store.write("s3://b/x", b"x")
     (tmp_path / "outside").write_bytes(b"secret")
     assert list(store.list(prefix)) == []
+
+
+def test_what_a_directory_took_is_synced_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = [], os.fsync
+
+    def seen(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").resolve())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    DirectoryStore(tmp_path).write("s3://bucket/runs/manifest.json", b"{}")
+    partial, folder = synced
+    assert not partial.is_dir()
+    assert folder == tmp_path / "bucket" / "runs"
