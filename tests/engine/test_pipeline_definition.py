@@ -102,6 +102,8 @@ def test_r04_what_the_engine_cannot_run_is_refused_by_name(steps: list[Json], sa
         [{"Name": "A", "Type": "Training", "Arguments": {}}],
         [plain(Colour="red")],
         [plain("A"), plain("A", Colour="red")],
+        [processing("A", "1", {"Std:Upper": {"Value": "x"}})],
+        [condition("C", [{"Type": "Contains", "LeftValue": 1, "RightValue": 1}], [])],
     ],
 )
 def test_r04_what_only_the_engine_refuses_is_not_told_as_the_service_s_refusal(

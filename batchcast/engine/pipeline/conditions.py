@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from batchcast.engine.errors import NOT_EMULATED
 from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -52,7 +53,7 @@ def condition_problems(conditions: Any, where: str) -> Iterator[Problem]:
         type_ = condition.get("Type") if isinstance(condition, Mapping) else None
         if not isinstance(type_, str) or type_ not in _MEMBERS:
             remedy = f"Use {', '.join(_MEMBERS)}."
-            yield Problem("condition", f"condition type {type_!r} is not known.", where=place, remedy=remedy)
+            yield Problem(NOT_EMULATED, f"condition type {type_!r} is not known.", where=place, remedy=remedy)
         elif set(condition) != _MEMBERS[type_]:
             members = ", ".join(sorted(_MEMBERS[type_]))
             yield Problem(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batchcast.engine.errors import NOT_EMULATED
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -101,7 +102,7 @@ def expression_problems(value: Any, where: str) -> Iterator[Problem]:
         unknown = next((key for key in value if key.startswith("Std:") and key != function), None)
         if unknown is not None:
             what = f"{unknown} is no function this engine knows, or does not stand alone."
-            yield Problem("expression", what, where=where, remedy=f"Use one of {', '.join(_FUNCTIONS)}.")
+            yield Problem(NOT_EMULATED, what, where=where, remedy=f"Use one of {', '.join(_FUNCTIONS)}.")
         elif function is not None:
             yield from _function_problems(function, value[function], where)
             return
