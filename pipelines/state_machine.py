@@ -97,23 +97,18 @@ def _task(step: Mapping[str, Any], following: Mapping[str, Any], arn: str, limit
     }
     if step.get("PropertyFiles"):
         state |= {"ResultSelector": {"ExitMessage.$": "$.ExitMessage"}, "ResultPath": f"$.{name}"}
-    if transforms:
-        state["Catch"] = [{"ErrorEquals": ["States.Timeout"], "ResultPath": f"$.{name}", "Next": f"Stop{name}"}]
-        yield (
-            f"Stop{name}",
-            {
-                "Type": "Task",
-                "Resource": f"{arn}aws-sdk:sagemaker:stopTransformJob",
-                "Parameters": job,
-                "Next": "Stopped",
-            },
-        )
+    caught = [_catch("States.Timeout", name, f"Stop{name}")] if transforms else []
     if {"Step": name, "Trigger": "Any"} in following.get("DependsOn", []):
-        state["Catch"] = [
-            *state.get("Catch", []),
-            {"ErrorEquals": ["States.ALL"], "ResultPath": f"$.{name}", "Next": after},
-        ]
-    yield name, state
+        caught.append(_catch("States.ALL", name, after))
+    yield name, state | ({"Catch": caught} if caught else {})
+    if transforms:
+        stop = {"Type": "Task", "Resource": f"{arn}aws-sdk:sagemaker:stopTransformJob", "Parameters": job}
+        # It cannot be stopped where it had just ended.
+        yield f"Stop{name}", stop | {"Next": "Stopped", "Catch": [_catch("States.ALL", name, "Stopped")]}
+
+
+def _catch(error: str, name: str, following: str) -> _State:
+    return {"ErrorEquals": [error], "ResultPath": f"$.{name}", "Next": following}
 
 
 def _retries(policies: Sequence[Mapping[str, Any]]) -> Iterator[_State]:

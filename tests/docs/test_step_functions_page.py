@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,21 @@ PAGE = (ROOT / "docs" / "step-functions.md").read_text()
 
 def test_the_template_is_clean() -> None:
     assert lint_file(TEMPLATE) == []
+
+
+def test_the_machine_is_clean_to_a_linter(tmp_path: Path) -> None:
+    """cfn-lint has a schema of the language."""
+    properties = {
+        "RoleArn": "arn:aws:iam::111122223333:role/machine",
+        "Definition": state_machine(define(), timedelta(hours=1)),
+    }
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    path = tmp_path / "machine.json"
+    path.write_text(json.dumps({"Resources": {"Machine": machine}}))
+    assert lint_file(path) == []
+    machine["Properties"] = {**properties, "Definition": {"StartAt": "Nowhere", "States": {}}}
+    path.write_text(json.dumps({"Resources": {"Machine": machine}}))
+    assert lint_file(path) != []
 
 
 def test_the_machines_role_may_what_the_machine_calls() -> None:
