@@ -79,6 +79,8 @@ def test_known_future_rows_and_the_naive_follow_the_frequency(
         ("W-SUN", pd.date_range("2016-01-01", periods=40, freq="W-WED"), "off_grid"),
         ("W-SUN", pd.date_range("2016-01-04", periods=40, freq="2W-SUN"), "gap"),
         ("2W-SUN", pd.date_range("2016-01-04", periods=40, freq="W-SUN"), "off_grid"),
+        ("W-WED", pd.date_range("2016-01-04", periods=40, freq="W-SUN"), "off_grid"),
+        ("W-WED", pd.date_range("2016-01-06", periods=41, freq="D"), "off_grid"),
         ("MS", pd.date_range("2016-01-01", periods=40, freq="ME"), "off_grid"),
         ("MS", pd.date_range("2016-01-01", periods=40, freq="QS"), "gap"),
         ("h", pd.date_range("2016-01-01", periods=40, freq="15min"), "off_grid"),
