@@ -7,35 +7,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from batchcast.account.model_package import described_model, newest_approved, packages_of
 from batchcast.account.roles import Access, denied
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_problem
+from batchcast.session.finding import Finding, Line
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 
-Level = Literal["ok", "warning", "error"]
 # Says in words what a run costs and takes; raises ConfigError for what it lacks. The planner's, or anybody's.
 Estimate = Callable[[Parameters], str]
 _LISTED_OBJECTS = 10_000
 _GROWTH = 6
 """The history, the rows in buckets and the records take 5 to 10 times the Parquet together; measured on hourly rows and
 on daily ones. The step itself measures before it writes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the preflight; `remedy` is empty where there is nothing to do."""
-
-    check: str
-    level: Level
-    what: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +62,6 @@ def preflight(
         except DataError as error:
             problem = error.problems[0]
             yield Finding(check=name, level="error", what=f"{problem.where}: {problem.what}", remedy=problem.remedy)
-
-
-Line = tuple[Level, str, str]
 
 
 def _model(run: _Run) -> Iterator[Line]:

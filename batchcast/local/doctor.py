@@ -7,13 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from batchcast.local.sample import SAMPLE
+from batchcast.session.finding import Finding, Line
 
-Grade = Literal["ok", "warning", "error"]
+Looked = Iterator[Line]
 _PYTHONS = ((3, 11), (3, 12))
 # What the commands need; the floors of pyproject.toml, which a test compares.
 FLOORS: Mapping[str, tuple[int, ...]] = {
@@ -33,22 +33,9 @@ _LEAST_FREE_GB = 1.0
 _LEAST_FILES = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthLine:
-    """One thing that was looked at; `remedy` is empty where there is nothing to do."""
-
-    name: str
-    grade: Grade
-    found: str
-    remedy: str = ""
-
-
-Looked = Iterator[tuple[Grade, str, str]]
-
-
 def examine(
     environ: Mapping[str, str] = os.environ, folder: Path | None = None, *, call_aws: bool = False
-) -> Iterator[HealthLine]:
+) -> Iterator[Finding]:
     """Line by line. `folder` is where runs would be kept; with `call_aws` the credentials are tried by one call."""
     where = folder or Path.cwd()
     checks: dict[str, Callable[[], Looked]] = {
@@ -63,8 +50,8 @@ def examine(
         "credentials": lambda: _credentials(environ, call_aws),
     }
     for name, look in checks.items():
-        for grade, found, remedy in look():
-            yield HealthLine(name=name, grade=grade, found=found, remedy=remedy)
+        for level, what, remedy in look():
+            yield Finding(check=name, level=level, what=what, remedy=remedy)
 
 
 def _python() -> Looked:

@@ -18,8 +18,8 @@ from team import ACCOUNT, BUCKET, REGION, ROLE
 from batchcast.account import preflight as preflight_module
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
-from batchcast.account.preflight import Finding
 from batchcast.cli.main import root
+from batchcast.session.finding import Finding
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.publish.lock import take_lock

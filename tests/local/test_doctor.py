@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from batchcast.local import doctor
-from batchcast.local.doctor import FLOORS, HealthLine, examine
+from batchcast.local.doctor import FLOORS, examine
+from batchcast.session.finding import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 CLEAN = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
@@ -31,8 +32,8 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def line(name: str, folder: Path, environ: dict[str, str] | None = None) -> HealthLine:
-    found = {one.name: one for one in examine(environ or {}, folder)}
+def line(name: str, folder: Path, environ: dict[str, str] | None = None) -> Finding:
+    found = {one.check: one for one in examine(environ or {}, folder)}
     return found[name]
 
 
@@ -58,32 +59,32 @@ def test_the_floors_are_those_of_the_project() -> None:
 def test_an_old_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     found = line("python", tmp_path)
-    assert (found.grade, "3.11 or 3.12 is needed" in found.found) == ("error", True)
+    assert (found.level, "3.11 or 3.12 is needed" in found.what) == ("error", True)
     assert "PYTHON=python3.11" in found.remedy
 
 
 def test_a_python_that_nobody_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    assert line("python", tmp_path).grade == "warning"
+    assert line("python", tmp_path).level == "warning"
 
 
 def test_a_library_that_is_missing_and_one_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, rich=None, pyarrow="14.0.1")
     found = line("libraries", tmp_path)
-    assert found.grade == "error"
-    assert found.found == "pyarrow is 14.0; 17 or later is needed; rich is missing."
+    assert found.level == "error"
+    assert found.what == "pyarrow is 14.0; 17 or later is needed; rich is missing."
     assert ".venv/bin/python" in found.remedy
 
 
 def test_a_library_that_is_too_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, pandas="4.0.0")
-    assert "before 3.2 is needed" in line("libraries", tmp_path).found
+    assert "before 3.2 is needed" in line("libraries", tmp_path).what
 
 
 def test_an_old_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, sagemaker="2.245.0")
     found = line("SageMaker SDK", tmp_path)
-    assert (found.grade, "get_pipeline() needs 3.12 up to 4" in found.found) == ("warning", True)
+    assert (found.level, "get_pipeline() needs 3.12 up to 4" in found.what) == ("warning", True)
 
 
 def test_no_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,33 +94,33 @@ def test_no_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     found = line("folder", tmp_path / "nowhere")
-    assert (found.grade, "cannot be written" in found.found) == ("error", True)
+    assert (found.level, "cannot be written" in found.what) == ("error", True)
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**10, 10**10, 10**8))
     found = line("folder", tmp_path)
-    assert (found.grade, "0.1 GB are free" in found.found) == ("error", True)
+    assert (found.level, "0.1 GB are free" in found.what) == ("error", True)
     assert "prune" in found.remedy
 
 
 def test_no_region_and_each_way_to_set_one(tmp_path: Path) -> None:
     assert "Set AWS_REGION" in line("region", tmp_path).remedy
-    assert line("region", tmp_path, {"AWS_REGION": "eu-central-1"}).found == "eu-central-1, from AWS_REGION"
-    found = line("region", tmp_path, {"AWS_DEFAULT_REGION": "cn-north-1"}).found
+    assert line("region", tmp_path, {"AWS_REGION": "eu-central-1"}).what == "eu-central-1, from AWS_REGION"
+    found = line("region", tmp_path, {"AWS_DEFAULT_REGION": "cn-north-1"}).what
     assert found == "cn-north-1, from AWS_DEFAULT_REGION"
 
 
 def test_no_credentials(tmp_path: Path) -> None:
     found = line("credentials", tmp_path)
-    assert (found.grade, "no AWS credentials" in found.found) == ("warning", True)
+    assert (found.level, "no AWS credentials" in found.what) == ("warning", True)
 
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
     found = line("credentials", tmp_path, {"AWS_PROFILE": "nobody"})
-    assert found.grade == "error"
-    assert "nobody" in found.found
+    assert found.level == "error"
+    assert "nobody" in found.what
     assert "AWS_PROFILE" in found.remedy
 
 
@@ -133,4 +134,4 @@ def test_the_command_ends_with_two_where_something_would_stop_a_run(tmp_path: Pa
     )
     assert ended.returncode == 2
     document: list[dict[str, Any]] = json.loads(ended.stdout)
-    assert [one["name"] for one in document if one["grade"] == "error"] == ["folder"]
+    assert [one["check"] for one in document if one["level"] == "error"] == ["folder"]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.account.deploy_settings import stack_option
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import end_with_findings
 from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME
-from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
     from batchcast.pipelines.parameters import Parameters
 
 
-_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
 _WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 
 
@@ -69,12 +64,4 @@ def preflight_command(
         found = estimate_run(values, region=session.region, tuning=tuning, **workload)
         return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
 
-    found = list(check(session, pipeline, values, estimate))
-    if as_json:
-        echo(json.dumps([asdict(one) for one in found], indent=1))
-    else:
-        table = plain_table("Check", "", "Found")
-        for one in found:
-            table.add_row(one.check, f"[{_STYLE[one.level]}]{one.level}[/]", cell(f"{one.what} {one.remedy}".rstrip()))
-        stdout_console().print(table)
-    sys.exit(ConfigError.exit_code if any(one.level == "error" for one in found) else 0)
+    end_with_findings(list(check(session, pipeline, values, estimate)), as_json=as_json)

@@ -1,16 +1,10 @@
 """`doctor`: what of this machine would stop a user."""
 
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from batchcast.cli.echo import echo
-from batchcast.steps.errors import ConfigError
-
-_STYLE = {"ok": "green", "warning": "yellow", "error": "bold red"}
+from batchcast.cli.echo import end_with_findings
 
 
 @click.command()
@@ -26,13 +20,4 @@ def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> Non
     """
     from batchcast.local.doctor import examine
 
-    lines = list(examine(folder=workspace, call_aws=call_aws))
-    if as_json:
-        echo(json.dumps([asdict(line) for line in lines], indent=1))
-    else:
-        for line in lines:
-            echo(f"{line.grade:8}", fg=_STYLE[line.grade].split()[-1], nl=False)
-            echo(f"{line.name:14} {line.found}")
-            if line.remedy:
-                echo(f"{'':23}{line.remedy}")
-    sys.exit(ConfigError.exit_code if any(line.grade == "error" for line in lines) else 0)
+    end_with_findings(list(examine(folder=workspace, call_aws=call_aws)), as_json=as_json)
