@@ -156,7 +156,7 @@ def print_result(document: Mapping[str, Any]) -> None:
     """The result of a run as tables on stdout."""
     console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
-    words = f": {cell(document['flagged'])}" if document["flagged"] else ""
+    words = f": {cell(document['headline'])}" if document["headline"] else ""
     words += f"; {merged_words(document['merged'])}" if document["merged"] else ""
     words += "; [bold yellow]published, and not what readers see[/]" if document["visible"] is False else ""
     console.print(

@@ -7,6 +7,7 @@ that says which option says it.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "t
 _TARGETS = ("sales", "demand", "target", "y", "quantity", "qty", "units", "units_sold", "volume", "load", "value")
 _IDS = ("item_id", "unique_id", "series_id", "series", "item", "sku", "product", "article", "store", "shop", "location")
 _MOST_IDS = 3
+_INDEX = re.compile(r"__index_level_\d+__$")
 # Ids and dates of so many rows are looked at; a longer history is judged by its first files.
 _ROWS_READ = 5_000_000
 
@@ -131,7 +133,9 @@ def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
 
 def _open(history: Path) -> ds.Dataset:
     try:
-        return ds.dataset(history, format="parquet", partitioning="hive")
+        dataset = ds.dataset(history, format="parquet", partitioning="hive")
+        # pandas stores an index of numbers under such a name: it says nothing.
+        return dataset.replace_schema(pa.schema([each for each in dataset.schema if not _INDEX.match(each.name)]))
     except (OSError, pa.ArrowInvalid) as error:
         remedy = "Give a folder of Parquet files, or one file."
         raise DataError(Problem("history", f"cannot be read as Parquet: {error}.", str(history), remedy)) from error
@@ -161,7 +165,10 @@ def _one_of(
     if likely:
         return str({one.lower(): one for one in found}[likely[0]])
     kinds = ", ".join(found) or f"none of {', '.join(schema.names)}"
-    raise ConfigError(Problem("init", f"which column is the {role}? It could be {kinds}.", option, f"Give {option}."))
+    remedy = f"Give {option}."
+    if not found:
+        remedy = "Write dates: frame[COLUMN] = pandas.to_datetime(frame[COLUMN].astype(str))."
+    raise ConfigError(Problem("init", f"which column is the {role}? It could be {kinds}.", option, remedy))
 
 
 def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ DescribePipelineExecution itself only says that one or multiple steps failed: th
 job's data-log.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,6 +68,7 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "score": report and report["score"],
         # A report of an older version has neither, and no requests and merge.
         "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
+        "headline": report and _headline(report),
         "approved": report and report.get("approved"),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
     }
@@ -93,6 +95,13 @@ def _next_command(
     if isinstance(error, ModelError) or (report and report["cause_kind"] == "model"):
         return f"logs {run_id} --step Transform"
     return f"rerun {run_id}" if execution.step("Transform") else f"logs {run_id}"
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    """What the run's outcome is followed by on the first line: why it is held, or what looks wrong of it."""
+    if report["outcome"] == "HELD" and report["cause_kind"] != "forecasts":
+        return re.split(r"[;:.] | \(", str(report["cause"]))[0].rstrip(".")
+    return flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0))
 
 
 def pointer_lines(document: Mapping[str, Any]) -> list[str]:

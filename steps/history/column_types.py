@@ -53,14 +53,14 @@ def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
 
 def role_problem(role: str, column: str, stored: pa.DataType, where: str) -> Problem | None:
     """What keeps a column of that stored type from being an id, the date, a target or a value; None if nothing."""
-    problem = _problem(role, stored)
+    problem = _problem(role, stored, f"frame[{column!r}]")
     if problem is None:
         return None
     what, remedy = problem
     return Problem("column_type", f"column {column!r} is {stored}; {what}", where, remedy)
 
 
-def _problem(role: str, stored: pa.DataType) -> tuple[str, str] | None:
+def _problem(role: str, stored: pa.DataType, frame: str) -> tuple[str, str] | None:
     if pa.types.is_timestamp(stored) and stored.tz is not None:
         what = "with a time zone the day of a row depends on the reader."
         return what, 'Declare timezone in [series], as "Europe/Berlin", or write local times without a zone.'
@@ -70,13 +70,13 @@ def _problem(role: str, stored: pa.DataType) -> tuple[str, str] | None:
     if pa.types.is_null(plain):
         return None
     if role == "id" and not (_is_text(plain) or pa.types.is_integer(plain)):
-        return "an id must be text or a whole number.", "Convert it to text."
+        return "an id must be text or a whole number.", f"Write {frame}.astype(str), or whole numbers."
     if role == "date" and not (pa.types.is_date(plain) or pa.types.is_timestamp(plain)):
-        return "the date must be a date or a timestamp.", "Convert it to a date."
+        return "the date must be a date or a timestamp.", f"Write pandas.to_datetime({frame}.astype(str))."
     if role == "target" and not (
         pa.types.is_integer(plain) or pa.types.is_floating(plain) or pa.types.is_decimal(plain)
     ):
-        return "a target must be a number.", "Convert it to a number."
+        return "a target must be a number.", f"Write pandas.to_numeric({frame})."
     return None
 
 

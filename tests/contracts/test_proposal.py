@@ -50,6 +50,19 @@ def test_a_wide_history_is_refused_with_the_line_that_makes_it_long(tmp_path: Pa
     assert "melt" in str(refused.value)
 
 
+def test_the_index_that_pandas_stores_is_no_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"item_id": "a", "day": pd.date_range("2026-01-01", periods=30), "sales": range(30)})
+    frame.iloc[::2].to_parquet(tmp_path / "history.parquet")
+    found = propose(tmp_path / "history.parquet")
+    assert (found.known, found.past) == ((), ())
+
+
+def test_dates_as_text_are_asked_for_as_dates(tmp_path: Path) -> None:
+    pd.DataFrame({"item_id": ["a"], "day": ["2026-01-01"], "sales": [1.0]}).to_parquet(tmp_path / "text.parquet")
+    with pytest.raises(ConfigError, match=r"none of item_id, day, sales.*pandas\.to_datetime"):
+        propose(tmp_path / "text.parquet")
+
+
 def test_given_columns_are_taken_and_unknown_ones_refused(tmp_path: Path) -> None:
     folder = histories.daily_two_ids(tmp_path / "history")
     assert propose(folder, target="promo").target == "promo"

@@ -129,6 +129,7 @@ def test_a_failing_record_is_explained_and_rerun(run_pipeline: Command, workspac
     assert held.exit_code == 5, held.stderr
     status = run_pipeline("status", *HERE)
     assert status.exit_code == 5
+    assert f"HELD: 1 of {ITEMS} items have no forecast" in status.stdout.splitlines()[0]
     assert "Transform: " in status.stdout
     assert "ClientError: 400" in status.stdout
     assert "One or multiple steps failed" not in status.stdout

@@ -30,6 +30,7 @@ def test_the_console_prints_no_escape_sequence_of_an_id_or_a_message(capsys: pyt
         "visible": False,
         "merged": None,
         "flagged": HOSTILE,
+        "headline": HOSTILE,
         "approved": None,
         "pointer": f"latest.json stays at run {HOSTILE}",
         "quarantined": [row],

@@ -33,7 +33,7 @@ def run_status(session: Session, run: RunRecord, now: datetime) -> tuple[dict[st
 def status_lines(document: dict[str, Any]) -> list[str]:
     """The status in words, a line a step; of a condition the outcome tells what it decided."""
     execution = document["execution"]
-    words = f": {document['flagged']}" if document["flagged"] else ""
+    words = f": {document['headline']}" if document["headline"] else ""
     lines = [f"Run {document['run_id']} ({document['label']}): {document['outcome'] or execution['status']}{words}"]
     lines.append(f"  Model: {document['model']}")
     for step in execution["steps"]:
