@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
+POSITIVE = click.FloatRange(0, min_open=True)
 PIPELINE_NAME = BuildSettings().pipeline_name
 NAME_OPTION = click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline.")
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -9,7 +9,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import end_with_findings
-from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME
+from batchcast.cli.options import FILE, JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -28,11 +28,7 @@ _WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 @click.option("--items-per-request", type=click.IntRange(1), help="For the estimate: records of a request.")
 @click.option("--seconds", type=float, help="For the estimate: seconds a request takes alone.")
 @click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
-@click.option(
-    "--tuning",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="What `tune` measured of the model, as `start` takes it.",
-)
+@click.option("--tuning", type=FILE, help="What `tune` measured of the model, as `start` takes it.")
 @session_options
 @JSON_OPTION
 def preflight_command(

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import FILE
 from batchcast.cli.terminal import stdout_console
 from batchcast.pipelines.parameters import split_pairs
 from batchcast.steps.errors import ConfigError, Problem
@@ -21,11 +22,7 @@ _Finding = tuple[str, Problem]
 @click.command()
 @click.argument("files", metavar="[FILE]...", type=click.File("rb"), nargs=-1)
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter.")
-@click.option(
-    "--tuning",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Hold it against what `tune` measured of the model.",
-)
+@click.option("--tuning", type=FILE, help="Hold it against what `tune` measured of the model.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tuning: Path | None, as_json: bool) -> None:
     """Check pipeline definitions without running them.

@@ -13,6 +13,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
+from batchcast.cli.options import FILE, POSITIVE
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -39,13 +40,11 @@ _STOP_AFTER_HOURS = 24  # LongestRunHours of infra/batchcast.yaml
 )
 @click.option(
     "--stop-after",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="HOURS",
     help=f"With --asl: stop a transform job that goes on for longer.  [default: {_STOP_AFTER_HOURS}]",
 )
-@click.option(
-    "--settings", "settings_file", type=click.Path(path_type=Path, dir_okay=False), help="The file of `deploy`."
-)
+@click.option("--settings", "settings_file", type=FILE, help="The file of `deploy`.")
 @stack_option
 @session_options
 def show_command(

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, SERVER_OPTION, URL_OPTION
+from batchcast.cli.options import JSON_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
 from batchcast.cli.terminal import stderr_console, stdout_console
 from batchcast.steps.errors import ModelError
 
@@ -33,16 +33,12 @@ _MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]"
 @URL_OPTION
 @SERVER_OPTION
 @click.option(
-    "--sample",
-    type=click.Path(path_type=Path),
-    help="Records of the model, a JSON document a line; those of the bakery sample unless given.",
+    "--sample", type=PATH, help="Records of the model, a JSON document a line; those of the bakery sample unless given."
 )
-@click.option(
-    "--contract", type=click.Path(path_type=Path), help="The model.toml of these records, to judge the answers by."
-)
+@click.option("--contract", type=PATH, help="The model.toml of these records, to judge the answers by.")
 @click.option(
     "--start-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=120.0,
     show_default=True,
     metavar="SECONDS",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, SERVER_OPTION, URL_OPTION
+from batchcast.cli.options import FILE, JSON_OPTION, SERVER_OPTION, URL_OPTION
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ _ROWS_SHOWN = 3
 
 @click.command("check-model")
 @click.option("--history", type=click.Path(path_type=Path, exists=True), required=True, help="Parquet history.")
-@click.option(
-    "--contract", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The model.toml to check."
-)
+@click.option("--contract", type=FILE, required=True, help="The model.toml to check.")
 @SERVER_OPTION
 @URL_OPTION
 @click.option("--item", "items", multiple=True, metavar="ITEM_ID", help="An item to send; repeat for more.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, OutputFile
+from batchcast.cli.options import JSON_OPTION, PATH, PIPELINE_NAME, OutputFile
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("items", nargs=-1, required=True, metavar="ITEM…")
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; that of the latest run unless given.")
-@click.option(
-    "--contract", type=click.Path(path_type=Path), help="The model.toml; that of the latest run unless given."
-)
+@click.option("--contract", type=PATH, help="The model.toml; that of the latest run unless given.")
 @click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
 @click.option("--horizon", type=click.IntRange(1), default=31, show_default=True, help="Steps to forecast.")
 @click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, OutputFile
+from batchcast.cli.options import JSON_OPTION, PATH, PIPELINE_NAME, OutputFile
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
@@ -32,12 +32,8 @@ _FIRST = 10
 @click.option("--model-url", "url", metavar="URL", help="A container that runs, instead of an endpoint.")
 @click.option("--against", "run_id", metavar="RUN_ID", help="A run whose answers are compared, and whose records sent.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Start this server and run a transform job on it.")
-@click.option(
-    "--sample", type=click.Path(path_type=Path), help="Records for --model-command; else the bakery sample's."
-)
-@click.option(
-    "--contract", type=click.Path(path_type=Path), help="The model.toml of the records of --sample; else the run's."
-)
+@click.option("--sample", type=PATH, help="Records for --model-command; else the bakery sample's.")
+@click.option("--contract", type=PATH, help="The model.toml of the records of --sample; else the run's.")
 @click.option("--records", type=click.IntRange(1), default=100, show_default=True, help="Records that are compared.")
 @click.option(
     "--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests at once, each side."

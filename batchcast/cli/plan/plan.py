@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import FILE, POSITIVE
 from batchcast.planner.plan.options import PlanOptions, plan_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -33,16 +34,12 @@ _FRONT = "Nothing is both faster and cheaper than these (the same seconds a reco
 @click.option("--name", help="With --run: name of the pipeline.")
 @click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="With --run: of the local engine.")
 @click.option("--profile", help="With --run: a profile of ~/.aws/config.")
-@click.option("--deadline", type=click.FloatRange(0, min_open=True), metavar="HOURS", help="Find what ends in time.")
-@click.option(
-    "--answer-within", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Of an ad-hoc request."
-)
-@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Find what costs no more.")
+@click.option("--deadline", type=POSITIVE, metavar="HOURS", help="Find what ends in time.")
+@click.option("--answer-within", type=POSITIVE, metavar="MINUTES", help="Of an ad-hoc request.")
+@click.option("--budget", type=POSITIVE, metavar="USD", help="Find what costs no more.")
 @click.option("--formula", "plain", is_flag=True, help="The plain formula alone: no start-up spread, no other costs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to explore the plan with."
-)
+@click.option("--html", type=FILE, help="Write the page to explore the plan with.")
 def plan_command(
     deadline: float | None,
     answer_within: float | None,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import FILE
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import AwsSession, pages
 from batchcast.steps.errors import ConfigError, Problem
@@ -41,7 +42,7 @@ def prices_show_command(region: str) -> None:
 @click.option(
     "--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin. Default: the API."
 )
-@click.option("--table", type=click.Path(path_type=Path, dir_okay=False), help="The table to change, instead of ours.")
+@click.option("--table", type=FILE, help="The table to change, instead of ours.")
 @click.option("--yes", is_flag=True, help="Write without asking; the diff is printed either way.")
 @click.option("--profile", help="For the API: a profile of ~/.aws/config.")
 def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool, profile: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import URL_OPTION
+from batchcast.cli.options import FILE, PATH, URL_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -27,9 +27,7 @@ _LEVELS = "1,2,4,8,16"
 @URL_OPTION
 @click.option("--endpoint", metavar="NAME", help="A real-time endpoint; measure it off-peak.")
 @click.option("--canary", metavar="MODEL", help="Short transform jobs of this SageMaker model, one instance each.")
-@click.option(
-    "--records", type=click.Path(path_type=Path), help="JSON documents, one a line; else the bakery sample's."
-)
+@click.option("--records", type=PATH, help="JSON documents, one a line; else the bakery sample's.")
 @click.option("--history", type=click.Path(path_type=Path, exists=True), help="Parquet history to build records of.")
 @click.option("--contract", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The model.toml of it.")
 @click.option("--items-per-request", metavar="A,B", help="Records a request to try.  [default: the contract's]")
@@ -50,9 +48,7 @@ _LEVELS = "1,2,4,8,16"
 )
 @click.option("--instance-type", metavar="TYPE", help="What this is measured on. Needed for --endpoint and --canary.")
 @click.option("--runs-uri", metavar="URI", help="Where canary jobs keep their input and output.")
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("tuning.json"), show_default=True
-)
+@click.option("--output", type=FILE, default=Path("tuning.json"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The document on stdout instead of the table.")
 @session_options
 def tune_command(

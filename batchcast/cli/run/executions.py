@@ -11,7 +11,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, open_run, together
+from batchcast.cli.options import FILE, JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, POSITIVE, open_run, together
 from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
@@ -24,19 +24,15 @@ _of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, se
 
 @click.command()
 @PARAMETER_OPTION
-@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Refuse a run that costs more.")
+@click.option("--budget", type=POSITIVE, metavar="USD", help="Refuse a run that costs more.")
 @click.option("--items", type=click.IntRange(1), help="For --budget and --stop-after: records of the run.")
 @click.option("--items-per-request", type=click.IntRange(1), help="For both: records of a request.")
 @click.option("--seconds", type=float, help="For both: seconds a request takes alone.")
 @click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
-@click.option(
-    "--tuning",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="What `tune` measured of the model; -p still wins over it.",
-)
+@click.option("--tuning", type=FILE, help="What `tune` measured of the model; -p still wins over it.")
 @click.option(
     "--stop-after",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="HOURS",
     help="Stop the run if it goes on for longer.  [default with --items and --seconds: twice the plan's P95]",
 )

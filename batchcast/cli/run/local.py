@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, URL_OPTION
+from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PATH, POSITIVE, URL_OPTION
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     help="The sample that stands for what is not given.",
 )
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
-@click.option("--contract", type=click.Path(path_type=Path), help="The model.toml that declares the model's records.")
+@click.option("--contract", type=PATH, help="The model.toml that declares the model's records.")
 @click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
 @URL_OPTION
 @click.option(
     "--start-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     default=LOCAL_START_SECONDS,
     show_default=True,
     help="How long a model server may take to answer its first ping; SageMaker waits about half an hour.",
 )
-@click.option("--faults", type=click.Path(path_type=Path), help="A TOML plan of faults to inject, for rehearsals.")
-@click.option("--tuning", type=click.Path(path_type=Path), help="What `tune` measured; -p still wins over it.")
+@click.option("--faults", type=PATH, help="A TOML plan of faults to inject, for rehearsals.")
+@click.option("--tuning", type=PATH, help="What `tune` measured; -p still wins over it.")
 @click.option(
     "--workspace",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("workspace"),
     show_default=True,
     help="Where everything of local runs lies; a run that was killed goes on from here.",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--stop-after",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="HOURS",
     help="Stop the run if it goes on for longer.  [default with --tuning: twice the plan's P95]",
 )
