@@ -18,12 +18,7 @@ def contract_text(proposal: Proposal, family: ContainerFamily) -> str:
         "targets": [proposal.target],
     }
     series |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
-    tables = {
-        "series": {**series, **family.series},
-        "request": family.request(proposal),
-        "outputs": family.outputs(proposal),
-        "answer": family.answer,
-    }
+    tables = {"series": {**series, **family.series}, **family.tables(proposal)}
     lines = [f"# The contract of {family.title}: what it takes and what it gives.", ""]
     lines += [f"# {note}" for note in family.notes]
     lines += ["#", "# Read from the history:", *(f"#   {line}" for line in proposal.assumptions)]
