@@ -229,8 +229,8 @@ def read_bare(directory: Path) -> None:
                 loads(line)
 
 
-def step(root: Path, output: Path, processes: int) -> list[str]:
-    """The command that runs the step; `processes` are the processors that it may use."""
+def step(root: Path, output: Path, processes: int, tree: Path = REPOSITORY) -> list[str]:
+    """The command that runs the step of `tree`; `processes` are the processors that it may use."""
     ml = output / "ml"
     (ml / "processing").mkdir(parents=True)
     (ml / "processing/input").symlink_to(root / "processing/input")
@@ -240,7 +240,10 @@ def step(root: Path, output: Path, processes: int) -> list[str]:
     cores = ["taskset", "--cpu-list", f"0-{processes - 1}"]
     # A run with damaged lines may be held.
     shell = ["sh", "-c", '"$@" 2>&1; code=$?; [ $code = 5 ] || exit $code', "sh"]
-    return [*shell, *cores, *places, sys.executable, "-m", "batchcast.steps", "validate_and_publish", *FLAGS.split()]
+    flags = FLAGS.split()
+    if "model_name" in (tree / "steps/publish_arguments.py").read_text():  # An older commit's step does not ask for it.
+        flags += ["--model-name", "benchmark"]
+    return [*shell, *cores, *places, sys.executable, "-m", "batchcast.steps", "validate_and_publish", *flags]
 
 
 def compare(items: int, rounds: int, work: Path, baseline: str | None, bad: int) -> list[str]:
@@ -264,7 +267,7 @@ def compare(items: int, rounds: int, work: Path, baseline: str | None, bad: int)
             elif processes:
                 command = step(root, output, processes)
             else:
-                command = ["env", "-C", str(tree), *step(root, output, 1)]
+                command = ["env", "-C", str(tree), *step(root, output, 1, tree)]
             runs.setdefault(name, []).append(measure(command))
             sys.stderr.write(f"round {number + 1} {name}: {runs[name][-1]}\n")
             if processes is not None:

@@ -1,6 +1,5 @@
 """The outputs of a run where the service has put them for the step: read in as many processes as it is worth."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from batchcast.steps.run_publication import PublishRun
 Outputs = Mapping[tuple[int, str], Path]
 """(round, name of the output object) to its file."""
 
-_BYTES_A_PROCESS = 128 << 20
+BYTES_A_PROCESS = 128 << 20
 """Fewer are read in the time that a process takes to begin."""
 _BYTES_A_TASK = 8 << 20
 
@@ -43,7 +42,7 @@ def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
         return path.read_bytes() if path else None
 
     size = sum(path.stat().st_size for (number, _), path in outputs.items() if number == 0)
-    processes = max(1, min(len(os.sched_getaffinity(0)), size // _BYTES_A_PROCESS))
+    processes = max(1, min(run.processes, size // BYTES_A_PROCESS))
     with Workers(processes, run.scratch) as workers:
 
         def read_shards(shards: Iterable[tuple[str, Requests]]) -> Iterator[ShardColumns]:

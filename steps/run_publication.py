@@ -35,7 +35,7 @@ from batchcast.steps.store.objects import ObjectStore
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRun:
     """What the step works on: its arguments, what the build promised, and where to read and write.
-    Arrays of all items lie in `scratch`, a directory."""
+    Arrays of all items lie in `scratch`, a directory; at most so many `processes` read the outputs."""
 
     arguments: PublishArguments
     paths: ContainerPaths
@@ -45,6 +45,7 @@ class PublishRun:
     contract: ModelContract
     expected: Expected
     scratch: Path
+    processes: int
     approval: Approval | None = None
     scores: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 

@@ -5,9 +5,9 @@ service supports no condition inside another one, and one is needed for the retr
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from batchcast.steps.answers.item_arrays import ItemNames
@@ -52,6 +52,7 @@ from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
 ReadLogs = Callable[[], list[str] | None]
 """Reads what the service wrote about the run's requests; None where that cannot be read."""
 
+_RECORDS = ("item_id", "shard", "line", "position", "bytes", "quarantine_reason", "quarantine_detail", "carried")
 REPORT_FILE = "report.json"
 HIDDEN_FILE = "not_visible.json"
 """Is there only for a run that is published and not what readers see: the account's rule tells people of it."""
@@ -61,7 +62,10 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step in its container. Raises CoverageError for a run that is held, after its reports are stored."""
     arguments, paths = parse_publish_arguments(argv), ContainerPaths.from_environment(environ)
     store = open_store(environ)
-    decision, summary = validate_and_publish(arguments, paths, store, lambda: read_data_logs(environ, arguments.run_id))
+    processes = len(os.sched_getaffinity(0))
+    decision, summary = validate_and_publish(
+        arguments, paths, store, lambda: read_data_logs(environ, arguments.run_id), processes=processes
+    )
     sys.stdout.write(summary)
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
@@ -77,17 +81,20 @@ def validate_and_publish(
     read_logs: ReadLogs = lambda: None,
     *,
     approval: Approval | None = None,
+    processes: int = 1,
 ) -> tuple[Decision, str]:
     """The whole step but its end; what was decided, and that in a line of text.
 
-    With an approval nothing that only looks wrong holds the run.
+    With an approval nothing that only looks wrong holds the run. More than one of `processes` begin as this one did:
+    they are for a step that is a process of its own.
     Raises DataError or ConfigError when the manifest or the contract file is broken.
 
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
         with keep_reading_note(paths.message), scratch_directory(paths) as scratch:
-            decision, summary = _decide_and_publish(_open(arguments, paths, store, approval, scratch), read_logs)
+            run = _open(arguments, paths, store, approval=approval, scratch=scratch, processes=processes)
+            decision, summary = _decide_and_publish(run, read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
@@ -158,10 +165,8 @@ def _score(run: PublishRun, found: Reconciliation, points: Array, compared: Comp
     return scored | {"quantiles": score_quantiles(found.values, compared.actual, run.contract.outputs, targets)}
 
 
-def _open(
-    arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, approval: Approval | None, scratch: Path
-) -> PublishRun:
-    manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"))
+def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, **given: Any) -> PublishRun:
+    manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"), _RECORDS)
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."
@@ -188,8 +193,7 @@ def _open(
         records=records,
         contract=contract,
         expected=expected,
-        approval=approval,
-        scratch=scratch,
+        **given,
     )
 
 

@@ -40,8 +40,8 @@ def of_items(function: Callable[..., npt.NDArray[T]], *arrays: npt.NDArray[np.ge
     return np.concatenate(each_block(function, *arrays))
 
 
-def kept_array(scratch: Path | None, shape: tuple[int, ...]) -> Array:
-    """An array of NaN in a file of the directory, which is no part of the memory that the step must have.
+def kept_array(scratch: Path | None, shape: tuple[int, ...], *, filled: bool = True) -> Array:
+    """An array of NaN, or of anything, in a file of the directory, which is no part of the memory that the step needs.
 
     The file has no name and ends with the array. Without a directory the array is in memory.
     """
@@ -49,7 +49,7 @@ def kept_array(scratch: Path | None, shape: tuple[int, ...]) -> Array:
         return np.full(shape, np.nan)
     with tempfile.TemporaryFile(dir=scratch) as file:
         found = np.memmap(file, np.float64, "w+", shape=shape).view(np.ndarray)
-    for some in blocks(len(found)):
+    for some in blocks(len(found)) if filled else ():
         found[some] = np.nan
     return found
 

@@ -115,7 +115,10 @@ class Workers:
             return
         pending: deque[Future[T]] = deque()
         for task in tasks:
-            pending.append(self._pool.submit(_call, function, task))
+            try:
+                pending.append(self._pool.submit(_call, function, task))
+            except BrokenProcessPool:
+                break  # What became of the process is told by what it had to do.
             if len(pending) > 2 * self.processes:
                 yield self._next(pending)
         while pending:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array as Array
-from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, blocks, kept_array
+from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, blocks, each_block, kept_array
 from batchcast.steps.shards.manifest import stream_baseline
 
 
@@ -55,7 +55,7 @@ def arrange(
         _put(scale, mine & (step == 1), (item, target), part["scale"])
     before, usual = known[:, :past], naive
     if past:
-        usual = kept_array(scratch, naive.shape)
+        usual = kept_array(scratch, naive.shape, filled=False)
         for some in blocks(len(usual)):
             usual[some] = usual_season(before[some], season, days)
     return Comparison(naive=naive, usual=usual, actual=known[:, past:], scale=scale, before=before, season=season)
@@ -100,6 +100,8 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
     the headline is the mean of theirs.
     """
     scale = seasonal_changes(compared)
+    if not any(each_block(_has_values, compared.actual)):
+        return None
     known = np.isfinite(values) & np.isfinite(compared.actual) & np.isfinite(compared.naive)
     by_target: dict[str, dict[str, float | None]] = {}
     for number, target in enumerate(targets):
@@ -127,3 +129,7 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
         **{name: round(sum(of) / len(of), 6) if of else None for name, of in found_by_name.items()},
         "by_target": by_target,
     }
+
+
+def _has_values(values: Array) -> bool:
+    return bool(np.isfinite(values).any())

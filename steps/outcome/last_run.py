@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -106,7 +107,10 @@ def values_of(
 
     NaN where it has none, and all of them if it forecast other columns.
     """
-    by_date, by_step = (kept_array(scratch, (len(item_ids), len(dates), len(columns))) for _ in range(2))
+    shape = len(item_ids), len(dates), len(columns)
+    if last_run is None:
+        return np.broadcast_to(np.nan, shape), np.broadcast_to(np.nan, shape)
+    by_date, by_step = kept_array(scratch, shape), kept_array(scratch, shape)
     items = ItemPlaces(item_ids)
     moments, steps = moment_array(dates), pa.array(range(1, len(dates) + 1), pa.int32())
     for table in _tables(store, last_run, ["item_id", "forecast_date", "step"], columns):

@@ -205,10 +205,10 @@ def read_manifest(directory: Path) -> Manifest:
     return Manifest.from_json(path.read_bytes(), where=str(path))
 
 
-def read_records(directory: Path) -> pa.Table:
-    """A row an item, sorted by item id, with RECORDS_SCHEMA."""
+def read_records(directory: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A row an item, sorted by item id, with RECORDS_SCHEMA or some columns of it."""
     path = directory / RECORDS_FILE
-    return parse_records(path, where=str(path))
+    return parse_records(path, columns, where=str(path))
 
 
 def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:
@@ -219,9 +219,10 @@ def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Man
     return manifest, parse_records(store.read(uri), where=uri)
 
 
-def parse_records(source: Path | bytes, *, where: str) -> pa.Table:
-    """A row an item, sorted by item id, with RECORDS_SCHEMA. Raises DataError for a damaged file."""
-    return parse_table(source, schema=RECORDS_SCHEMA, code="manifest", where=where, remedy=_REMEDY)
+def parse_records(source: Path | bytes, columns: Sequence[str] | None = None, *, where: str) -> pa.Table:
+    """A row an item, sorted by item id, with RECORDS_SCHEMA or some columns of it. Raises DataError for a damaged
+    file."""
+    return parse_table(source, columns, schema=RECORDS_SCHEMA, code="manifest", where=where, remedy=_REMEDY)
 
 
 def read_baseline(directory: Path) -> pa.Table:

@@ -53,10 +53,11 @@ def parse_table(
     where: str,
     remedy: str,
 ) -> pa.Table:
-    """The rows of a Parquet file, some of its columns or those of the schema, which it must have.
+    """The rows of a Parquet file, some of its columns or those of the schema, all of which it must have.
 
     Raises DataError with `code` that names `where`.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with reading(where, code=code, remedy=remedy):
@@ -64,10 +65,13 @@ def parse_table(
         file = pq.ParquetFile(opened, page_checksum_verification=True)
         if schema is not None and file.schema_arrow.names != schema.names:
             raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)[:200]}")
-        table = file.read(None if columns is None else list(columns))
+        names = None if columns is None else list(columns)
+        table = file.read(names)
         if table.num_rows != file.metadata.num_rows:
             raise ValueError(f"{table.num_rows} rows are there of {file.metadata.num_rows}")
-        return table if schema is None else table.cast(schema)
+        if schema is None:
+            return table
+        return table.cast(pa.schema([schema.field(name) for name in names or schema.names]))
 
 
 def stream_table(

@@ -7,10 +7,12 @@ import random
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from sample_run import SampleRun, published_objects
 
 from batchcast.steps.answers.line_form import LineForm, find_slots, json_numbers
 from batchcast.steps.answers.shard_columns import ColumnReader
@@ -188,3 +190,17 @@ def test_slots_are_the_numbers_and_texts_that_are_no_keys() -> None:
 def test_a_form_that_no_byte_tells_apart_is_none() -> None:
     assert LineForm.of(b'"1","2"') is not None
     assert LineForm.of(b'["a,}]{[:", "b"]') is None
+
+
+def test_a_run_is_the_same_read_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchcast.steps.read_outputs.BYTES_A_PROCESS", 1)
+    told = []
+    for processes in (1, 2):
+        run = SampleRun(root=tmp_path / str(processes))
+        answers = run.answers()
+        answers["part-00001.jsonl"][2] = b"{}"
+        run.transform(answers)
+        report = run.step(processes=processes, max_retry_records=0, max_failed_records=1)
+        assert report["counts"]["failed"] == 1
+        told.append((report, published_objects(run.store), run.report_file("ledger.parquet").read_bytes()))
+    assert told[0] == told[1]
