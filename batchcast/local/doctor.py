@@ -29,6 +29,7 @@ _CEILINGS: Mapping[str, tuple[int, ...]] = {"pandas": (3, 2), "pyarrow": (26,)}
 _SDK_FLOOR, _SDK_CEILING = (3, 12), (4,)
 # SageMaker Studio writes it (developer guide, "Get Studio app metadata", 2026).
 _STUDIO_METADATA = Path("/opt/ml/metadata/resource-metadata.json")
+_WRONG_CONFIGURATION = "Correct ~/.aws/config, or unset AWS_PROFILE."
 _LEAST_FREE_GB = 1.0
 _LEAST_FILES = 1024
 
@@ -152,7 +153,9 @@ def _region(environ: Mapping[str, str]) -> Looked:
             yield "ok", f"{environ[name]}, from {name}", ""
             return
     region = _boto_session(environ, lambda session: session.get_config_variable("region"))
-    if isinstance(region, str) and region:
+    if isinstance(region, Exception):
+        yield "error", f"{region}.", _WRONG_CONFIGURATION
+    elif region:
         yield "ok", f"{region}, from the AWS configuration", ""
     else:
         remedy = "Set AWS_REGION, or give --region. Nothing on this machine needs it."
@@ -162,7 +165,7 @@ def _region(environ: Mapping[str, str]) -> Looked:
 def _credentials(environ: Mapping[str, str], call_aws: bool) -> Looked:
     found = _boto_session(environ, lambda session: session.get_credentials())
     if isinstance(found, Exception):
-        yield "error", f"{found}.", "Correct ~/.aws/config, or unset AWS_PROFILE."
+        yield "error", f"{found}.", _WRONG_CONFIGURATION
     elif found is None:
         yield "warning", "no AWS credentials are found.", "`aws configure sso`, or work in Studio. A laptop needs none."
     elif not call_aws:

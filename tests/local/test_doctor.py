@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
 
 from batchcast.local import doctor
 from batchcast.local.doctor import FLOORS, examine
@@ -90,6 +93,48 @@ def test_an_old_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SAMPLE", tmp_path / "nowhere")
     assert "in the checkout" in line("sample", tmp_path).remedy
+
+
+def test_a_sample_without_what_its_model_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lightgbm" else real(name))
+    found = line("sample", tmp_path)
+    assert (found.level, "lightgbm" in found.what, found.remedy) == ("warning", True, "Run `make run`.")
+
+
+def test_few_open_files(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        found = line("open files", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (found.level, found.what) == ("warning", "256 files may be open at once; 1024 are wise.")
+    assert "ulimit" in found.remedy
+
+
+def test_a_configuration_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("region = eu-central-1, without a section\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("region", "credentials"):
+        found = line(name, tmp_path)
+        assert (found.level, str(tmp_path / "config") in found.what) == ("error", True), found
+        assert "~/.aws/config" in found.remedy
+
+
+def test_credentials_that_have_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "old")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+    def expired(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        said = {"Code": "ExpiredToken", "Message": "The security token included in the request is expired"}
+        return AWSResponse("", 403, {}, None), {"Error": said}
+
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, ("before-call", expired)])
+    (found,) = [one for one in examine(os.environ, tmp_path, call_aws=True) if one.check == "credentials"]
+    assert (found.level, "expired" in found.what) == ("error", True), found
+    assert found.remedy
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
