@@ -3,7 +3,6 @@
 A rule sees plain values and says what contradicts what, with the arithmetic.
 """
 
-import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -145,17 +144,6 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
 def rule_texts() -> list[str]:
     """Every rule in a sentence."""
     return [text for _, _, text in _RULES]
-
-
-def idle_instances(*, records: int, records_per_shard: int, instances: int) -> list[Problem]:
-    """A shard is never split, so fewer shards than instances leave paid instances idle."""
-    shards = math.ceil(records / records_per_shard)
-    if shards >= instances:
-        return []
-    remedy = f"Use at most {max(1, records // instances)} records a shard"
-    remedy += f" or at most {shards} instances." if shards else "."
-    what = f"{records} records / {records_per_shard} a shard = {shards} shards for {instances} instances; "
-    return [Problem("idle_instances", f"{what}{instances - shards} would idle.", "RecordsPerShard", remedy)]
 
 
 def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:

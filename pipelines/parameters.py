@@ -1,4 +1,4 @@
-"""The pipeline's parameters, declared once: type, default, bounds, unit and meaning.
+"""The pipeline's parameters, declared once: type, default and bounds here, unit and meaning in parameters.toml.
 
 The SDK's parameter objects, the defaults in `pipeline.json`, the checks of `-p Name=Value`, the table in
 `docs/reference/parameters.md` and the planner's form derive from `Parameters`, and so does what each step is told.
@@ -7,9 +7,11 @@ The SDK's parameter objects, the defaults in `pipeline.json`, the checks of `-p 
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,8 +30,9 @@ def service_name(field: str) -> str:
     return "".join(word.capitalize() for word in field.split("_")).replace("InMb", "InMB")
 
 
-def _declare(help_text: str, default: Any = ..., *, unit: str = "", form: str = "", **bounds: Any) -> Any:
-    return Field(default, description=help_text, json_schema_extra={"unit": unit, "form": form}, **bounds)
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    return tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
 
 
 class Parameters(BaseModel):
@@ -37,98 +40,27 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(alias_generator=service_name, extra="forbid", frozen=True)
 
-    history_uri: types.History = _declare(
-        "Parquet files of the history and of known future rows.",
-        form="S3 prefix that ends in /, or one .parquet object",
-    )
-    runs_uri: types.Folder = _declare(
-        "Where each run keeps its input, output, manifest and report, under its run id.",
-        form="S3 prefix without / at its end",
-    )
-    publish_uri: types.Folder = _declare(
-        "Where finished forecasts are published.", form="S3 prefix without / at its end"
-    )
-    model_name: types.ModelName = _declare(
-        "Name of the SageMaker model to use, as it exists in the account.",
-        form="1 to 63 letters, digits, inner hyphens",
-    )
-    run_date: types.RunDate = _declare(
-        "Last moment of history used; forecasts start one step after it. auto: the last that most items reach.",
-        AUTO,
-        form="date like 2026-11-22, below a day a time like 2026-11-22T14:00:00, or auto",
-    )
-    run_label: types.RunLabel = _declare(
-        "The week this run stands for; two runs of one label never publish at once.",
-        "manual",
-        form="1 to 64 letters, digits, . _ : + -",
-    )
-    forecast_horizon: types.Whole = _declare(
-        "Steps of the history's frequency to forecast for each item.", 31, unit="steps", ge=1, le=1000
-    )
-    transform_instance_type: types.TransformType = _declare(
-        "Instance type of the transform jobs.", "ml.m5.4xlarge", form="type of Batch Transform"
-    )
-    transform_instance_count: types.Whole = _declare(
-        "Instances of each transform job.", 20, unit="instances", ge=1, le=100
-    )
-    max_concurrent_transforms: types.Whole = _declare(
-        "Requests in flight on each instance.", 4, unit="requests", ge=1, le=MAX_PAYLOAD_IN_MB
-    )
-    max_payload_in_mb: types.Whole = _declare(
-        "Largest record that is sent to the model.", DEFAULT_PAYLOAD_IN_MB, unit="MB", ge=1, le=MAX_PAYLOAD_IN_MB
-    )
-    invocations_timeout_in_seconds: types.Whole = _declare(
-        "How long one request may take before it is tried again.",
-        DEFAULT_INVOCATION_TIMEOUT_SECONDS,
-        unit="seconds",
-        ge=1,
-        le=3600,
-    )
-    invocations_max_retries: types.Whole = _declare("Further tries of a failed request.", 3, unit="tries", ge=0, le=3)
-    records_per_shard: types.Whole = _declare(
-        "Records in one input file. 0: by rule, from the number of records, instances and requests in flight.",
-        0,
-        unit="records",
-        ge=0,
-        le=1_000_000,
-    )
-    processing_instance_type: types.ProcessingType = _declare(
-        "Instance type of the processing jobs; each runs on one instance.", "ml.m5.4xlarge", form="type of Processing"
-    )
-    max_failed_records: types.Whole = _declare(
-        "Records that may fail or be quarantined in a run that still publishes; the larger of this and "
-        "MaxFailedPercent counts.",
-        0,
-        unit="records",
-        ge=0,
-        le=100_000_000,
-    )
-    max_failed_percent: types.Decimal = _declare(
-        "The same as a share of the expected records, rounded down.", 0.0, unit="percent", ge=0, le=100
-    )
-    systemic_failure_percent: types.Decimal = _declare(
-        "Above this share of quarantined items, or of records that fail by themselves, the cause is systemic: "
-        "nothing is retried or published.",
-        20.0,
-        unit="percent",
-        ge=0,
-        le=100,
-    )
-    max_retry_records: types.Whole = _declare(
-        "Files of the retry round: so many missing records are sent alone, more of them share the files. 0: none.",
-        10_000,
-        unit="records",
-        ge=0,
-        le=100_000,
-    )
-    resume_from: types.ResumeFrom = _declare(
-        "Run id whose good records are carried over, so that only the others are transformed; or none.",
-        NONE,
-        form="run id of 12 characters, or none",
-    )
-    items_uri: types.Items = _declare(
-        "Object that lists the item ids to forecast, one a line; or all.", ALL, form="S3 object, or all"
-    )
+    history_uri: types.History
+    runs_uri: types.Folder
+    publish_uri: types.Folder
+    model_name: types.ModelName
+    run_date: types.RunDate = AUTO
+    run_label: types.RunLabel = "manual"
+    forecast_horizon: types.Whole = Field(31, ge=1, le=1000)
+    transform_instance_type: types.TransformType = "ml.m5.4xlarge"
+    transform_instance_count: types.Whole = Field(20, ge=1, le=100)
+    max_concurrent_transforms: types.Whole = Field(4, ge=1, le=MAX_PAYLOAD_IN_MB)
+    max_payload_in_mb: types.Whole = Field(DEFAULT_PAYLOAD_IN_MB, ge=1, le=MAX_PAYLOAD_IN_MB)
+    invocations_timeout_in_seconds: types.Whole = Field(DEFAULT_INVOCATION_TIMEOUT_SECONDS, ge=1, le=3600)
+    invocations_max_retries: types.Whole = Field(3, ge=0, le=3)
+    records_per_shard: types.Whole = Field(0, ge=0, le=1_000_000)
+    processing_instance_type: types.ProcessingType = "ml.m5.4xlarge"
+    max_failed_records: types.Whole = Field(0, ge=0, le=100_000_000)
+    max_failed_percent: types.Decimal = Field(0.0, ge=0, le=100)
+    systemic_failure_percent: types.Decimal = Field(20.0, ge=0, le=100)
+    max_retry_records: types.Whole = Field(10_000, ge=0, le=100_000)
+    resume_from: types.ResumeFrom = NONE
+    items_uri: types.Items = ALL
 
     @model_validator(mode="after")
     def _values_agree(self) -> Parameters:
@@ -177,9 +109,7 @@ def declared_parameters() -> tuple[DeclaredParameter, ...]:
             default=field.get("default"),
             minimum=field.get("minimum"),
             maximum=field.get("maximum"),
-            unit=field["unit"],
-            form=field["form"],
-            help=field["description"],
+            **{"unit": "", "form": "", **_texts()[field_name]},
         )
         for field_name, (name, field) in zip(Parameters.model_fields, schema["properties"].items(), strict=True)
     )

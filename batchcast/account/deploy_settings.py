@@ -103,25 +103,10 @@ _IN_A_WORKSPACE = {
     "processing_role_arn": BuildSettings().processing_role_arn,
     "bucket": split_uri(BuildSettings().code_uri)[0],
 }
-# Build setting -> its option and what it means; a test holds the table against BuildSettings.
-OPTIONS: Mapping[str, tuple[str, str]] = {
-    "pipeline_name": ("--name", "Name of the pipeline.  [default: batchcast]"),
-    "processing_role_arn": ("--processing-role", "ARN of the role with which the processing jobs work."),
-    "image_uri": ("--image-uri", "Processing image; the region's scikit-learn image unless given."),
-    "volume_size_in_gb": ("--volume-size-in-gb", "Disk of a processing job."),
-    "max_runtime_in_seconds": ("--max-runtime-in-seconds", "When a processing job is stopped."),
-    "volume_kms_key": ("--volume-kms-key", "KMS key of the disks of all jobs."),
-    "output_kms_key": ("--output-kms-key", "KMS key of everything that is written to S3."),
-    "subnets": ("--subnet", "Subnet of the processing jobs; repeat for more."),
-    "security_group_ids": ("--security-group-id", "Security group of the processing jobs; repeat for more."),
-    "isolated_steps": ("--isolated-step", "Step without a network; repeat for more."),
-    "encrypt_inter_container_traffic": ("--encrypt-inter-container-traffic", "Between containers of a job."),
-    "transform_environment": ("--transform-environment", "KEY=VALUE for the model's container; repeat for more."),
-    "transform_ami_version": ("--transform-ami-version", "AMI of the transform jobs, as TransformResources has it."),
-    "data_capture_uri": ("--data-capture-uri", "Where the transform jobs capture what is sent and answered."),
-    "tags": ("--tag", "KEY=VALUE on the pipeline and its jobs; repeat for more."),
-    "run_conditions": ("--run-conditions", "Account for the records of a transform that failed, in the same run."),
-}
+# Build setting -> its option and what it means.
+OPTIONS: Mapping[str, tuple[str, str]] = tomllib.loads(
+    Path(__file__).with_name("deploy_options.toml").read_text(encoding="utf-8")
+)
 
 # Settings that are tables, and the option that gives one pair of such a table.
 _PAIRS = {"model_environment": "--model-environment"} | {

@@ -50,7 +50,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Plan": {
         "plan": ("plan.plan", "Estimate cost and duration of a run, and compare alternatives."),
-        "simulate": ("plan.simulate", "Simulate the transform job."),
+        "simulate": ("plan.simulate", "Simulate the batch run."),
         "tune": ("plan.tune", "Measure the model's concurrency and write tuning.json."),
         "prices": ("plan.prices", "The price table: show it, or bring it up to date."),
     },

@@ -68,16 +68,6 @@ class TomlTable:
             return ()
         return tuple(found or ())
 
-    def mapping(self, key: str) -> dict[str, str]:
-        """A non-empty inline table of texts."""
-        found = self._value(key, dict, None)
-        if found is None:
-            return {}
-        if not found or not all(isinstance(value, str) and value for value in found.values()):
-            self.problem(f"{key} = {found!r} does not map names to names.", f'Write {key} = {{ name = "name" }}.')
-            return {}
-        return dict(found)
-
     def integer(self, key: str, *, default: int, minimum: int) -> int:
         """A whole number of at least `minimum`."""
         found = self._value(key, int, default)
@@ -112,11 +102,6 @@ class TomlTable:
         """Every key with its value: a table whose keys are the reader's own names."""
         self._asked.update(self._values)
         return list(self._values.items())
-
-    def anything(self, key: str) -> Any:
-        """The value as TOML has it."""
-        self._asked.add(key)
-        return self._values[key]
 
     def _value(self, key: str, kind: type, default: Any) -> Any:
         self._asked.add(key)

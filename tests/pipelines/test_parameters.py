@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from botocore.loaders import Loader
 
 from batchcast.engine.limits import has_local_storage
+from batchcast.pipelines import parameters
 from batchcast.pipelines.lint.service_model import botocore_model
-from batchcast.pipelines.parameter_rules import idle_instances, instance_types
-from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
+from batchcast.pipelines.parameter_rules import instance_types
+from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters, parse_overrides
 from batchcast.planner.plan.plan import plan
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -225,14 +227,10 @@ def test_an_override_without_a_value_or_given_twice_is_reported_with_the_others(
     assert [problem.where for problem in caught.value.problems] == ["-p", "RunDate", "MaxConcurrentTransforms"]
 
 
-def test_fewer_shards_than_instances_are_counted_and_refused() -> None:
-    (problem,) = idle_instances(records=1000, records_per_shard=64, instances=20)
-    assert problem.what == "1000 records / 64 a shard = 16 shards for 20 instances; 4 would idle."
-    assert problem.remedy == "Use at most 50 records a shard or at most 16 instances."
-
-
-def test_as_many_shards_as_instances_leave_none_idle() -> None:
-    assert idle_instances(records=1000, records_per_shard=50, instances=20) == []
+def test_the_texts_are_those_of_the_parameters() -> None:
+    texts = tomllib.loads(Path(parameters.__file__).with_name("parameters.toml").read_text())
+    assert list(texts) == list(Parameters.model_fields)
+    assert all(text.keys() <= {"help", "unit", "form"} and len(text) == 2 for text in texts.values())
 
 
 def test_the_instance_types_are_those_of_the_service() -> None:
