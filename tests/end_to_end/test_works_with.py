@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -268,15 +268,20 @@ def server(case: Case) -> str:
 def ran(case: Case, run_pipeline: Callable[..., Ended], folder: Path) -> tuple[pd.DataFrame, Ended]:
     """The history, and the run that ended."""
     rows = write_history(folder / "history")
+    ended = local(case, run_pipeline, folder)
+    assert ended.stdout, ended.stderr
+    assert ended.document["outcome"] == "COMPLETE", ended.document["cause"]
+    return rows, ended
+
+
+def local(case: Case, run_pipeline: Callable[..., Ended], folder: Path) -> Ended:
+    """A run on the history in the folder."""
     (folder / "model.toml").write_text(case.contract)
-    ended = run_pipeline(
+    return run_pipeline(
         *("local", "--json", "--workspace", str(folder / "workspace"), "--history", str(folder / "history")),
         *("--contract", str(folder / "model.toml"), "--model-command", server(case)),
         *("-p", f"ForecastHorizon={case.steps}", "-p", f"RunDate={LAST_DAY:%Y-%m-%d}"),
     )
-    assert ended.stdout, ended.stderr
-    assert ended.document["outcome"] == "COMPLETE", ended.document["cause"]
-    return rows, ended
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -309,3 +314,19 @@ def test_parity_asks_for_tables_as_the_run_did(name: str, run_pipeline: Callable
     with served_model(ModelCommand(command=server(case))) as url:
         told = run_pipeline("parity", "--model-url", url, *options)
     assert told.exit_code == 4, told.stdout + told.stderr
+
+
+def test_what_is_known_of_the_future_may_lie_in_a_folder_of_its_own(
+    run_pipeline: Callable[..., Ended], tmp_path: Path
+) -> None:
+    case = CASES["lists of lists"]
+    case = replace(case, contract=case.contract.replace("[series]", '[series]\nfuture = ["promo"]'))
+    write_history(tmp_path / "whole")
+    rows = pd.read_parquet(tmp_path / "whole")
+    (tmp_path / "history" / "_future").mkdir(parents=True)
+    later = rows["date"] > LAST_DAY.date()
+    rows[~later].to_parquet(tmp_path / "history" / "part-0.parquet", index=False)
+    rows[later].drop(columns=["sales"]).to_parquet(tmp_path / "history" / "_future" / "plan.parquet", index=False)
+    ended = local(case, run_pipeline, tmp_path)
+    assert ended.document["outcome"] == "COMPLETE", ended.document["cause"]
+    assert ended.document["counts"]["ok"] == len(ITEMS)

@@ -292,11 +292,14 @@ def test_p14_objects_lie_below_the_local_path_as_they_lie_below_the_prefix(
     assert log_of(tmp_path).split() == names
 
 
-def test_a_manifest_names_the_objects(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["s3://b/in/", "s3://b/in"])
+def test_a_manifest_names_the_objects(tmp_path: Path, prefix: str) -> None:
     store = store_of(tmp_path)
     for key in ("in/a", "in/x/b", "in/c"):
         store.write(f"s3://b/{key}", b"")
-    store.write("s3://b/manifest.json", json.dumps([{"prefix": "s3://b/in/"}, "x/b", "a"]).encode())
+    slash = "" if prefix.endswith("/") else "/"
+    manifest = json.dumps([{"prefix": prefix}, f"{slash}x/b", f"{slash}a"]).encode()
+    store.write("s3://b/manifest.json", manifest)
     request = job("import os, sys; print(*sorted(os.listdir(sys.argv[1])))", f"{IN}/data")
     request["ProcessingInputs"] = s3_input("s3://b/manifest.json", S3DataType="ManifestFile")
     ended(local(tmp_path), request)
