@@ -183,6 +183,63 @@ def test_batch_may_be_as_noisy_as_the_endpoint_and_no_more() -> None:
     assert {each.kind for each in far.differences} == {"swapped"}
 
 
+SALES = [12.5, 3.25, 7.75, 20.125, 1.5, 9.0, 11.375, 4.5]
+DAYS = [f"2026-11-{day}" for day in range(22, 30)]
+
+
+def days_of(sales: Sequence[float], days: Sequence[str]) -> bytes:
+    rows = [{"date": day, "sales": value, "levels": [0.5]} for day, value in zip(days, sales, strict=True)]
+    return json.dumps({"forecast": rows}).encode()
+
+
+@pytest.mark.parametrize(
+    ("sales", "days", "kind", "cause"),
+    [
+        ([100 * value for value in SALES], DAYS, "factor", "100 times all"),
+        ([9.0, *SALES[:-1]], DAYS, "shift", "all 1 step late"),
+        ([*SALES[2:], 1.0, 2.0], DAYS, "shift", "all 2 steps early"),
+        (SALES, ["2026-11-21", *DAYS[:-1]], "day_shift", "-1 days in all"),
+        ([value + number for number, value in enumerate(SALES)], DAYS, "value", ""),
+    ],
+)
+def test_one_cause_of_all_differences_is_named(
+    sales: Sequence[float], days: Sequence[str], kind: str, cause: str
+) -> None:
+    said = [RealTimeAnswer(status=200, body=days_of(SALES, DAYS), content_type="application/json") for _ in ITEMS]
+    found = compared(said, said, dict.fromkeys(ITEMS, days_of(sales, days)))
+    assert {each.kind for each in found.differences} == {kind}
+    assert all(cause in each.found for each in found.differences)
+    assert found.verdict == "different"
+
+
+def scaled(by: float) -> list[RealTimeAnswer]:
+    body = days_of([by * value for value in SALES], DAYS)
+    return [RealTimeAnswer(status=200, body=body, content_type="application/json") for _ in ITEMS]
+
+
+@pytest.mark.parametrize(
+    ("second", "batch", "verdict"),
+    [
+        (1.0, 1.0, "same"),
+        (1.001, 1.001, "same"),  # a noise of 0.1 % hides nothing that matters
+        (1.05, 1.03, "inconclusive"),
+        (1.05, 1.2, "different"),
+        (1.0, 1.03, "different"),
+    ],
+)
+def test_noise_of_the_endpoint_makes_what_it_hides_inconclusive(second: float, batch: float, verdict: str) -> None:
+    found = compared(scaled(1.0), scaled(second), dict.fromkeys(ITEMS, scaled(batch)[0].body))
+    assert found.verdict == verdict
+    assert found.noise == pytest.approx(1 - 1 / second)
+
+
+def test_an_endpoint_that_was_quiet_for_an_item_by_chance_does_not_make_batch_different() -> None:
+    second = [*scaled(1.05)[:-1], scaled(1.0)[0]]
+    found = compared(scaled(1.0), second, dict.fromkeys(ITEMS, scaled(1.04)[0].body))
+    assert (len(found.contradictions) > 0, found.verdict) == (True, "inconclusive")
+    assert "INCONCLUSIVE" in parity_page(found, "endpoint", "run")
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [(None, "missing"), (b"<html>", "unparsable"), (b'{"item_id":"item-3","forecast":[]}', "length")],

@@ -47,7 +47,8 @@ _FIRST = 10
 def parity_command(records: int, concurrency: int, html: Path | None, as_json: bool, **given: Any) -> None:
     """Compare the answers of an endpoint with those of batch, record by record.
 
-    The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: not the same.
+    The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: different, or inconclusive, where the
+    endpoint's noise hides what there may be.
     """
     from batchcast.serving.parity.answer_differences import NumberTolerance
     from batchcast.serving.parity.batch_side import answer_alone, answers_by_job, answers_outside_batch
@@ -143,6 +144,8 @@ def _document(found: Parity) -> dict[str, Any]:
 
     return {
         "match": found.matches,
+        "verdict": found.verdict,
+        "noise": found.noise,
         "records": len(found.compared),
         "different": sum(bool(one.differences) for one in found.compared),
         "noisy": found.noisy,
@@ -160,9 +163,17 @@ def _describe(found: Parity) -> str:
     strata = ", ".join(f"{number} {name}" for name, number in _strata([one.record for one in found.compared]).items())
     lines = [f"{count} records: {strata}."]
     if found.noisy:
-        lines.append(f"The endpoint contradicts itself on {found.noisy} of them; batch may differ twice as much there.")
+        lines.append(
+            f"The endpoint contradicts itself on {found.noisy} of them, by up to {found.noise:.2%}; batch may differ "
+            "twice as much there."
+        )
     if found.matches:
         return "\n".join([*lines, "Batch says what the endpoint says."])
+    if found.verdict == "inconclusive":
+        lines.append(f"Inconclusive: nothing below {2 * found.noise:.2%} can be told from the endpoint's own noise.")
+        lines.append("A model with a fixed seed, or with more samples a forecast, can be compared.")
+        if not found.differences:
+            return "\n".join(lines)
     wrong = sum(bool(one.differences) for one in found.compared)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(e.kind for e in found.differences).most_common())
     lines += [f"Batch answers {wrong} of them otherwise: {kinds}. The first differences:"]

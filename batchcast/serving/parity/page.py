@@ -29,11 +29,14 @@ def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
     count = len(parity.compared)
     wrong = sum(bool(one.differences) for one in parity.compared)
     title = f"Batch answers {count:,} of {count:,} records as the endpoint does"
-    if not parity.matches:
+    if parity.verdict == "inconclusive":
+        title = f"The endpoint's own noise, up to {parity.noise:.1%}, hides whether batch answers as it does"
+    elif not parity.matches:
         title = (
             f"Batch answers {wrong:,} of {count:,} records otherwise" if wrong else "The endpoint does not answer JSON"
         )
-    outcome = ("complete", "MATCH") if parity.matches else ("held", "MISMATCH")
+    outcomes = {"same": ("complete", "MATCH"), "different": ("held", "MISMATCH")}
+    outcome = outcomes.get(parity.verdict, ("held", "INCONCLUSIVE"))
     facts = f"Endpoint: {endpoint} · Batch: {batch} · relative tolerance {parity.tolerance.relative:g}"
     body = [
         f'<header class="{outcome[0]}"><p class="outcome">{outcome[1]}</p><h1>{escape(title)}</h1>'

@@ -1,13 +1,15 @@
 """Do two ways of asking the same model give the same answers? Compared by item id, as JSON, number by number.
 
 Every difference has a kind: `schema` (a key or a type), `length`, `order` (the same rows in another order), `swapped`
-(another item's answer), `locale` (a decimal comma), `text_number`, `rounding`, `value`, `text`, `headers`, `status`,
-`unparsable`, `missing`, and `batch_environment`, where the model says otherwise because SAGEMAKER_BATCH is set.
+(another item's answer), `locale` (a decimal comma), `text_number`, `rounding`,
+`factor` (a constant one), `shift` (numbers some steps early or late), `day_shift` (dates), `value`, `text`, `headers`,
+`status`, `unparsable`, `missing`, and `batch_environment`, where SAGEMAKER_BATCH makes the model say otherwise.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from batchcast.serving.parity.answer_differences import (
     AnswerDifference,
@@ -19,11 +21,15 @@ from batchcast.serving.parity.answer_differences import (
     read_json,
     short_text,
 )
+from batchcast.serving.parity.causes import named_by_cause
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.series import ITEM_ID_KEY
 
-_DECIMALS = range(9)
+Verdict = Literal["same", "different", "inconclusive"]
+# Noise above this hides differences that matter.
+_LOUD = 0.01
+_OF_NOISE = {"value", "factor"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +67,28 @@ class Parity:
         return [(each[0], len(each) - 1) for each in found.values()]
 
     @property
+    def noise(self) -> float:
+        """The largest relative difference of the endpoint to itself; 0 where it says the same thing twice."""
+        said = {each.item_id for each in self.contradictions}
+        return max((one.noise for one in self.compared if one.noise and one.record.item_id in said), default=0.0)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Inconclusive where the endpoint's own noise hides what there may be, or is all that there is."""
+        loud = self.noise > _LOUD
+        if not self.differences:
+            return "inconclusive" if loud else "same"
+        within = all(
+            {each.kind for each in one.differences} <= _OF_NOISE and (one.distance or 0.0) <= 2 * self.noise
+            for one in self.compared
+            if one.differences
+        )
+        return "inconclusive" if within and not self.general and self.noise else "different"
+
+    @property
     def matches(self) -> bool:
-        """Whether batch says what the endpoint says."""
-        return not self.differences
+        """Whether batch says what the endpoint says, as far as anybody can tell."""
+        return self.verdict == "same"
 
     @property
     def noisy(self) -> int:
@@ -157,15 +182,7 @@ def _named(
     owner = _owner(item, found, known, tolerance)
     if owner is not None:
         return [AnswerDifference(item, "swapped", "", f"the answer of {item}", f"the answer of {owner}")]
-    if all(each.kind == "value" for each in differences):
-        mine, theirs = dict(numbers(expected, "")), dict(numbers(found, ""))
-        for exact, rounded, side in ((mine, theirs, "found"), (theirs, mine, "expected")):
-            decimals = _rounded_to(exact, rounded, tolerance)
-            if decimals is not None:
-                how = f"rounded to {decimals} decimal{'' if decimals == 1 else 's'}"
-                changes = [{side: f"{getattr(each, side)}, {how}"} for each in differences]
-                return [replace(each, kind="rounding", **own) for each, own in zip(differences, changes, strict=True)]
-    return differences
+    return named_by_cause(differences, expected, found, tolerance)
 
 
 def _owner(item: str, found: object, known: Mapping[str, object], tolerance: NumberTolerance) -> str | None:
@@ -183,15 +200,6 @@ def _nameless(answer: object) -> object:
     if isinstance(answer, dict):
         return {key: value for key, value in answer.items() if key != ITEM_ID_KEY}
     return answer
-
-
-def _rounded_to(exact: Mapping[str, float], rounded: Mapping[str, float], tolerance: NumberTolerance) -> int | None:
-    """To how many decimals the one numbers are the other ones rounded; None when they are not."""
-    pairs = [(one, rounded[place]) for place, one in exact.items() if place in rounded]
-    for decimals in _DECIMALS:
-        if all(tolerance.close(round(one, decimals), other) for one, other in pairs):
-            return decimals
-    return None
 
 
 def _headers(answers: Sequence[RealTimeAnswer], accept: str) -> Iterator[AnswerDifference]:
