@@ -22,6 +22,7 @@ from batchcast.steps.checks.run_change import (
     copied_share,
     history_changes,
     item_changes,
+    restlessness,
 )
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
@@ -33,7 +34,7 @@ _FLOORS: Mapping[str, float] = {"shape": 0.1}
 _FLOOR = 0.02
 _FIRST_LIMITS: Mapping[str, Measures] = {
     "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
-    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1},
+    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1, "restless": 0.65},
 }
 _OF_OWN: Mapping[str, Mapping[str, tuple[str, float]]] = {
     "last_run": {
@@ -50,7 +51,12 @@ _NO_SEASON = 0.5
 """A history whose halves correlate by less has no season that a forecast could miss."""
 _KINDS = {
     "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
-    "history": {"far": "history_items", "order": "history_items", "place": "history_shape"},
+    "history": {
+        "restless": "history_noise",
+        "far": "history_items",
+        "order": "history_items",
+        "place": "history_shape",
+    },
 }
 _WORDS = {
     "change": "the values differ by {:.1%} from {other}",
@@ -59,6 +65,7 @@ _WORDS = {
     "place": "the totals' correlation is {:.3f} higher some steps earlier or later in {other}",
     "items": "the median item differs by {:.1%} from {other}",
     "order": "the items' levels correlate by 1 - {:.3f} with {other}",
+    "restless": "the median item changes from season to season by {:.1%} of what it does in {other}, chance included",
     "far": "{:.1%} of the items are more than double or less than half of {other}",
 }
 _COPIED = 0.5
@@ -98,6 +105,11 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
                 "naive": copied_share(mine, naive),
             },
         }
+        if sides["history"] is not None:
+            sides["history"] = {
+                **sides["history"],
+                **restlessness(mine, compared.before[:, :, number], compared.season),
+            }
         found[target] = {side: _rounded(measures) for side, measures in sides.items() if measures is not None}
     return found
 

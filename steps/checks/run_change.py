@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import each_block
+from batchcast.steps.answers.item_arrays import each_block, of_items
 from batchcast.steps.outcome.comparison import Array, usual_season
 
 Measures = Mapping[str, float]
@@ -18,6 +18,8 @@ Measures = Mapping[str, float]
 
 _DISTINCT_VALUES = 3
 _LEAST_DATES = 5
+_USUALLY = 0.8
+_STILL = 0.05
 _MOST_MOVED = 3
 _FAR = 2.0
 _MOST_NEGATIVE = 0.01
@@ -140,6 +142,27 @@ def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
     shape = _recurring(np.nansum(before, axis=0).reshape(seasons, season))
     history = {name: value for name, value in history.items() if name not in ("shape", "place")}
     return {"history": history if shape is None else {**history, "shape": shape}, "last_run": changes}
+
+
+def restlessness(values: Array, before: Array, season: int) -> Measures:
+    """`restless`: how much a forecast changes from season to season, against how much its history does; both relative
+    to the level, the median item of those that usually sell. A forecast is an expectation: it leaves out the chance
+    that the history has, which noise in the values or the actual values themselves bring back."""
+    if before.shape[1] < max(_LEAST_DATES, season + 1):
+        return {}
+    sells = (before > 0).mean(axis=1) >= _USUALLY
+    changes = [of_items(lambda some: _seasonal_change(some, season), each[sells]) for each in (values, before)]
+    known = np.isfinite(changes[0]) & (changes[1] > _STILL)
+    return {"restless": float(np.median(changes[0][known] / changes[1][known]))} if known.any() else {}
+
+
+def _seasonal_change(values: Array, season: int) -> Array:
+    if values.shape[1] < max(_LEAST_DATES, season + 1) or not len(values):
+        return np.full(len(values), np.nan)
+    level = _mean(np.abs(values), np.isfinite(values))
+    change: Array = np.median(np.abs(values[:, season:] - values[:, :-season]), axis=1)
+    relative: Array = np.divide(change, level, out=np.full(len(values), np.nan), where=level > 0)
+    return relative
 
 
 def _recurring(totals: Array) -> float | None:

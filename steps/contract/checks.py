@@ -23,6 +23,7 @@ CHECKS: Mapping[str, Check] = {
     "last_run_shape": Check("the totals rise and fall on other dates than the last run's", "hold"),
     "history_level": Check("the sum of all forecasts is far from the history's level", "hold"),
     "history_shape": Check("the totals do not rise and fall with the season of the history", "hold"),
+    "history_noise": Check("the forecasts move as the history does by chance: noise, or the actual values", "hold"),
     "history_items": Check("many items have another item's level, or none", "hold"),
     "stale_answers": Check("the last run's answers are sent again", "hold"),
     "leaked_actuals": Check("the answers are the actual values, which no forecast can be", "hold"),

@@ -20,6 +20,7 @@ from sample_run import SampleRun, published_objects
 
 from batchcast.steps.checks.flags import find_flags
 from batchcast.steps.checks.gate import Past, gate_flags, measure_run
+from batchcast.steps.checks.run_change import restlessness
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.publish.forecast_table import forecast_schema
 
@@ -307,3 +308,18 @@ def test_a_first_run_is_held_by_what_the_history_contradicts() -> None:
         found = gate_flags(measured, damaged, past, [str(item) for item in range(ITEMS)], ["sales"])
         assert kinds <= {flag.kind for flag in found}, name
         assert kinds or not found, name
+
+
+@pytest.mark.parametrize("season", [1, 7])
+def test_a_first_run_that_moves_as_the_history_does_by_chance_is_held(season: int) -> None:
+    chance = np.random.default_rng(5)
+    level = chance.uniform(20, 200, (ITEMS, 1)) * (1 + 0.3 * np.sin(np.arange(84) * 2 * np.pi / max(season, 2)))
+    sold = level * chance.normal(1, 0.25, level.shape).clip(0.2)
+    forecasts = {
+        "an expectation": (level[:, 56:], False),
+        "an expectation, a tenth off": (level[:, 56:] * chance.normal(1, 0.1, (ITEMS, 28)), False),
+        "noise of 50 %": (level[:, 56:] * chance.normal(1, 0.5, (ITEMS, 28)).clip(0), True),
+        "the actual values": (sold[:, 56:], True),
+    }
+    for name, (values, held) in forecasts.items():
+        assert (restlessness(values, sold[:, :56], season)["restless"] > 0.65) == held, name
