@@ -14,7 +14,7 @@ from test_tuning import tuning
 
 from batchcast.pipelines.tuning import read_tuning, write_tuning
 from batchcast.planner.arithmetic.scenarios import batch
-from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
+from batchcast.planner.plan.measured_run import last_good_run, past_plan, run_facts, write_calibration
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.plan.prepare import plan_inputs
 from batchcast.planner.prices.prices import load_prices
@@ -48,6 +48,19 @@ class RecordedSageMaker:
 
     def describe_pipeline(self, **_: Any) -> Mapping[str, Any]:
         return {"PipelineArn": ARN.partition("/execution/")[0]}
+
+    def list_pipeline_executions(self, **_: Any) -> Mapping[str, Any]:
+        statuses = {"c" * 12: "Executing", "b" * 12: "Failed", RUN: "Succeeded", "a" * 12: "Succeeded"}
+        return {
+            "PipelineExecutionSummaries": [
+                {
+                    "PipelineExecutionArn": ARN.replace(RUN, run),
+                    "PipelineExecutionStatus": status,
+                    "StartTime": CREATED,
+                }
+                for run, status in statuses.items()
+            ]
+        }
 
     def describe_pipeline_execution(self, **_: Any) -> Mapping[str, Any]:
         return {"PipelineExecutionStatus": self.status}
@@ -184,6 +197,27 @@ def test_a_run_is_held_against_its_plan_and_teaches_the_next(tmp_path: Path, whe
     assert document["compared"][0]["name"] == "transform wall-clock"
     assert document["calibration"]["provision_seconds"] == 200.0
     assert "30 s a request" in past.describe()
+
+
+def test_the_next_settings_are_cheaper_in_the_same_time_and_say_what_they_save(tmp_path: Path) -> None:
+    facts = run_facts(RecordedSession(RecordedSageMaker(), directory(tmp_path)), "batchcast", RUN)
+    fast = past_plan(replace(facts, parameters={**PARAMETERS, "RecordsPerShard": "300"}), PlanOptions(), fill)
+    found = fast.document()["proposed"]
+    assert found["saved_usd"] == pytest.approx(fast.saved_usd)
+    assert fast.proposed.scenario.p95 <= batch(fast.learnt).p95 * 1.0001
+    assert found["concurrency"] <= 4
+    if fast.saved_usd > 0.005:
+        assert f"-p TransformInstanceCount={found['instances']}" in fast.propose()
+    # What is given for the next run is planned with: a job of ten times the records on too many instances.
+    more = past_plan(facts, PlanOptions(items=20, instances=40, seconds_cv=0.0), fill)
+    assert (more.learnt.workload.items, more.learnt.instances) == (20, 40)
+    assert more.proposed.instances < 40
+    assert f"saves ${more.saved_usd:,.2f} of" in more.propose()
+
+
+def test_the_last_run_that_ended_well_is_the_one_to_learn_from(tmp_path: Path) -> None:
+    session = RecordedSession(RecordedSageMaker(), directory(tmp_path))
+    assert last_good_run(session, "batchcast") == RUN
 
 
 def test_without_seconds_those_of_the_run_itself_are_planned_with(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from batchcast.planner.prices.prices import PriceTable
     from batchcast.serving.choice import Choice
 
+# Where `local` runs unless it is told.
+_WORKSPACE = Path("workspace")
 _FRONT = "Nothing is both faster and cheaper than these (the same seconds a record on every type)"
 
 
@@ -31,9 +33,13 @@ _FRONT = "Nothing is both faster and cheaper than these (the same seconds a reco
 @plan_options
 @click.option("--run", "run_id", metavar="RUN_ID", help="Hold this run against its plan, and learn from it.")
 @click.option("--calibrate", is_flag=True, help="With --run and --tuning: write what the run measured into the file.")
-@click.option("--name", help="With --run: name of the pipeline.")
-@click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="With --run: of the local engine.")
-@click.option("--profile", help="With --run: a profile of ~/.aws/config.")
+@click.option("--name", help="Name of the pipeline.")
+@click.option(
+    "--workspace",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Of the local engine, to learn from its last run.",
+)
+@click.option("--profile", help="A profile of ~/.aws/config, to learn from the last run.")
 @click.option("--deadline", type=POSITIVE, metavar="HOURS", help="Find what ends in time.")
 @click.option("--answer-within", type=POSITIVE, metavar="MINUTES", help="Of an ad-hoc request.")
 @click.option("--budget", type=POSITIVE, metavar="USD", help="Find what costs no more.")
@@ -51,6 +57,8 @@ def plan_command(
 ) -> None:
     """Estimate cost and duration of a run, and compare alternatives.
 
+    Without --seconds and --tuning it counts with what the last run that ended well has measured: of --workspace
+    (default: ./workspace), or of the account where --profile or --name is given.
     The first line answers --deadline and --budget; where nothing does, the exit code is 2. The last lines choose
     between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
     --ad-hoc 0: no ad-hoc requests at all.
@@ -63,6 +71,9 @@ def plan_command(
     from batchcast.steps.store.objects import write_file
 
     run = {name: given.pop(name) for name in ("run_id", "calibrate", "name", "workspace", "profile")}
+    told = run["run_id"] or run["name"] or run["profile"] or given["seconds"] is not None or given["tuning"]
+    if not told and run["workspace"] is None and _WORKSPACE.is_dir():
+        run["workspace"] = _WORKSPACE
     today, options = date.today(), PlanOptions(**given, on_this_machine=run["workspace"] is not None)
     table = price_table(options)
     past = _past(options, table, today, **run)
@@ -85,9 +96,12 @@ def plan_command(
         if title != _FRONT:
             echo(_answer(title, rows))
     if past:
+        if not run["run_id"]:
+            console.print("\nWithout --seconds and --tuning the last run that ended well is counted with.")
         console.print(f"\nRun [bold]{past.facts.run_id}[/] against its plan")
         console.print(comparison_table(past.compared))
         console.print(past.describe(), highlight=False)
+        console.print(past.propose(), highlight=False, soft_wrap=True)
         console.print("\n[bold]The next run, with that[/]")
     print_plan(made, console, plain=plain)
     if found:
@@ -107,13 +121,7 @@ def _answer(title: str, rows: Sequence[Candidate]) -> str:
     if not rows:
         return f"{title}: nothing does, with up to 100 instances of any priced type."
     best = rows[0]
-    settings = {
-        "TransformInstanceType": best.instance_type,
-        "TransformInstanceCount": best.instances,
-        "MaxConcurrentTransforms": best.concurrency,
-    }
-    paste = " ".join(f"-p {name}={value}" for name, value in settings.items())
-    return f"{title}: {best.scenario.p95:.2f} h, ${best.scenario.cost_usd:,.2f}, with {paste}"
+    return f"{title}: {best.scenario.p95:.2f} h, ${best.scenario.cost_usd:,.2f}, with {best.paste()}"
 
 
 def _choose(inputs: PlanInputs, deadline: float | None, answer_within: float | None) -> Choice | str:
@@ -129,18 +137,31 @@ def _choose(inputs: PlanInputs, deadline: float | None, answer_within: float | N
 def _past(
     options: PlanOptions, table: PriceTable, today: date, *, run_id: str | None, calibrate: bool, **where: Any
 ) -> PastPlan | None:
-    """The run that was named beside its plan; what it measured is written where --calibrate asks for it."""
+    """The run that was named, or the last that ended well, beside its plan; None where nothing is to be learnt from it.
+
+    What it measured is written where --calibrate asks for it.
+    """
     from batchcast.pipelines.settings import BuildSettings
-    from batchcast.planner.plan.measured_run import past_plan, run_facts, write_calibration
+    from batchcast.planner.plan.measured_run import last_good_run, past_plan, run_facts, write_calibration
     from batchcast.planner.plan.prepare import plan_inputs
     from batchcast.session.session import open_session
 
-    if not run_id:
-        if calibrate or any(where.values()):
-            raise ConfigError(Problem("plan", "--calibrate, --name, --workspace and --profile go with --run.", "--run"))
+    if calibrate and not run_id:
+        raise ConfigError(Problem("plan", "goes with --run.", "--calibrate"))
+    named = any(where.values())
+    if not run_id and (options.seconds is not None or options.tuning is not None):
+        if named:
+            what = "--name, --workspace and --profile go with --run, or without --seconds and --tuning."
+            raise ConfigError(Problem("plan", what, "--run"))
+        return None
+    if not (run_id or named):
         return None
     name = where.pop("name") or BuildSettings().pipeline_name
-    facts = run_facts(open_session(region=options.region, **where), name, run_id)
+    session = open_session(region=options.region, **where)
+    run_id = run_id or last_good_run(session, name)
+    if run_id is None:
+        return None
+    facts = run_facts(session, name, run_id)
     past = past_plan(facts, options, lambda filled: plan_inputs(filled, table, today))
     if calibrate:
         if options.tuning is None:

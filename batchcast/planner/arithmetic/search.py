@@ -28,6 +28,15 @@ class Candidate:
     concurrency: int
     scenario: Scenario
 
+    def paste(self) -> str:
+        """The parameters of the pipeline, as `start` takes them."""
+        settings = {
+            "TransformInstanceType": self.instance_type,
+            "TransformInstanceCount": self.instances,
+            "MaxConcurrentTransforms": self.concurrency,
+        }
+        return " ".join(f"-p {name}={value}" for name, value in settings.items())
+
     def document(self) -> dict[str, Any]:
         """As `plan --json` prints it under `search`."""
         run = {name: getattr(self.scenario, name) for name in ("wall_hours", "p95", "cost_usd")}

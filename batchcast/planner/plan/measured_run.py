@@ -19,13 +19,18 @@ from batchcast.planner.arithmetic.actual import (
 )
 from batchcast.planner.arithmetic.estimate import drain_of
 from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.arithmetic.scenarios import transform_estimate
+from batchcast.planner.arithmetic.scenarios import batch, transform_estimate
+from batchcast.planner.arithmetic.search import Candidate, cheapest_within_deadline
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.runs.follow import view
 from batchcast.runs.run_record import find_run
+from batchcast.runs.start import list_runs
+from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import join_uri
+
+_LOOKED_AT_RUNS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,22 @@ class PastPlan:
     compared: Sequence[PlanComparison]
     calibration: Calibration
     learnt: PlanInputs
+    proposed: Candidate
+
+    @property
+    def saved_usd(self) -> float:
+        """What the proposed settings cost less a run than those of the next plan."""
+        return batch(self.learnt).cost_usd - self.proposed.scenario.cost_usd
+
+    def propose(self) -> str:
+        """The settings of the next run, in a line."""
+        best, saved = self.proposed, self.saved_usd
+        if round(saved, 2) <= 0:
+            return "No other number of instances or requests that a run has shown is cheaper in the same time."
+        return (
+            f"Next run: {best.paste()} ends within {best.scenario.p95:.2f} h with 95 % and saves ${saved:,.2f} of "
+            f"${batch(self.learnt).cost_usd:,.2f} a run."
+        )
 
     def describe(self) -> str:
         """What the run says, in a line."""
@@ -72,6 +93,7 @@ class PastPlan:
                 "evidence": found.evidence,
                 "busiest_share": found.busiest_share,
             },
+            "proposed": self.proposed.document() | {"saved_usd": self.saved_usd},
         }
 
 
@@ -134,14 +156,42 @@ def past_plan(facts: RunFacts, options: PlanOptions, fill: Callable[[PlanOptions
     measured = replace(inputs.workload, seconds=calibration.seconds or inputs.workload.seconds)
     conditions = without_overheads(inputs.conditions, calibration)
     planned = inputs if known else replace(inputs, workload=measured, conditions=conditions)
+    learnt = replace(
+        inputs,
+        workload=replace(measured, items=options.items or measured.items),
+        instances=options.instances or inputs.instances,
+        conditions=recalibrated(inputs.conditions, calibration),
+    )
     return PastPlan(
         facts=facts,
         calibration=calibration,
         compared=compare_with_plan(
             transform_estimate(planned), inputs.instances * inputs.rate.of("Tsform") / 3600, facts.transform
         ),
-        learnt=replace(inputs, workload=measured, conditions=recalibrated(inputs.conditions, calibration)),
+        learnt=learnt,
+        proposed=_cheapest(learnt),
     )
+
+
+def _cheapest(learnt: PlanInputs) -> Candidate:
+    """The cheapest settings of this type that end as soon, with no more requests in flight than were measured."""
+    capacity, m = learnt.capacity, learnt.concurrency
+    known = replace(learnt, capacity=replace(capacity, max_tested=capacity.max_tested or m))
+    scenario = batch(known)
+    own = Candidate(instance_type=known.instance_type, instances=known.instances, concurrency=m, scenario=scenario)
+    found = cheapest_within_deadline([known], scenario.p95)
+    return found if found and found.scenario.cost_usd < scenario.cost_usd else own
+
+
+def last_good_run(session: Session, pipeline_name: str) -> str | None:
+    """The newest run that ended well; None where there is none, or no such pipeline."""
+    try:
+        listed = list(list_runs(session.client("sagemaker"), pipeline_name, _LOOKED_AT_RUNS))
+    except ConfigError as error:
+        if error_code(error) != "ResourceNotFound":
+            raise
+        return None
+    return next((run.run_id for run in listed if run.status == "Succeeded"), None)
 
 
 def _options_of(facts: RunFacts, options: PlanOptions, seconds: float | None) -> PlanOptions:
