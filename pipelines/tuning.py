@@ -197,7 +197,7 @@ def check_tuning_fits(
 ) -> None:
     """Raises ConfigError unless it was measured on this type, with this model and as many records a request.
 
-    `local_model` is the command or the URL of a model that runs here, where one was given.
+    `local_model` is the command of a model that runs here, where one was given.
 
     Images are compared where both are known by their digest or both by their tag. `on_this_machine`: instances of
     whatever type are this machine, as in a workspace, so that what was measured here fits all of them.

@@ -73,8 +73,8 @@ def local_run(
 
     Raises ConfigError where the sample is not installed.
     """
-    model = given.get("model_command") or given.get("model_url")
-    measured = _read_tuning(tuning, overrides, model) if tuning else None
+    # What answers at a URL has no name of its own.
+    measured = _read_tuning(tuning, overrides, given.get("model_command")) if tuning else None
     tuned = measured.pipeline_parameters() if measured else {}
     return LocalRun(
         workspace=workspace.resolve(),

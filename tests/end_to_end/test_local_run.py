@@ -60,7 +60,12 @@ def test_instances_and_concurrency_do_not_change_a_byte_of_the_forecasts(
 def test_a_run_takes_what_was_measured_here_or_of_its_instance_type(
     run_pipeline: Run, history: Path, tmp_path: Path, where: str, instance_type: str
 ) -> None:
-    path = write_tuning_document(tmp_path / "tuning.json", where=where, instance_type=instance_type)
+    path = write_tuning_document(
+        tmp_path / "tuning.json",
+        where=where,
+        instance_type=instance_type,
+        name=LAST_WEEK[LAST_WEEK.index("--model-command") + 1],
+    )
     ended = run_pipeline("local", "--json", "--history", str(history), *LAST_WEEK, *ON_RUN_DATE, "--tuning", str(path))
     assert "2 instances x 5 concurrent transforms" in ended.stderr
     assert ended.document["outcome"] == "COMPLETE"
@@ -72,6 +77,10 @@ def test_what_was_measured_of_another_instance_type_runs_nothing(run_pipeline: R
     assert refused.exit_code == 2
     assert "it was measured on ml.m5.4xlarge, the run has ml.c5.xlarge" in refused.stderr
     assert not (tmp_path / "workspace").exists()
+    write_tuning_document(path, where="local", instance_type="local", name="another.py {port}")
+    refused = run_pipeline("local", "--tuning", str(path), *LAST_WEEK)
+    assert refused.exit_code == 2
+    assert "it was measured with 'another.py {port}'" in refused.stderr
 
 
 @pytest.fixture
