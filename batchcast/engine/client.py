@@ -169,13 +169,6 @@ class LocalSageMaker:
             raise storage_error(error, self._workspace.root) or error from error
         return None if answered is None else _answer(answered)
 
-    def __getattr__(self, method: str) -> Callable[..., Any]:
-        """boto3's method for an operation, e.g. `describe_pipeline`, with its keyword arguments."""
-        operation = "".join(word.capitalize() for word in method.split("_"))
-        if method.startswith("_") or operation not in self._operations:
-            raise AttributeError(f"the local engine has no {method!r}")
-        return lambda **request: self.call(operation, request)
-
     def transform_progress(self, job_name: str) -> TransformProgress:
         """How far a transform job is, whichever process runs it. Not a call of SageMaker."""
         return self._workspace.transform_progress(job_name)

@@ -164,13 +164,14 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def canary_workspace(tmp_path: Path, *words: str) -> Path:
-    from batchcast.engine.client import LocalSageMaker
+    from engine_client import EngineClient
+
     from batchcast.engine.server.model_server import ModelCommand
 
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (workspace / "models.toml").write_text(f"[demand]\ncommand = {json.dumps(command(*words))}\n")
-    client = LocalSageMaker(workspace, {"demand": ModelCommand(command=command(*words))})
+    client = EngineClient(workspace, {"demand": ModelCommand(command=command(*words))})
     create: Any = client.create_model
     container = {"Image": "demand", "ModelDataUrl": "s3://models/demand.tar.gz"}
     create(ModelName="demand", PrimaryContainer=container, ExecutionRoleArn="arn:aws:iam::000000000000:role/demand")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 from cfnlint.decode import decode
+from engine_client import EngineClient
 from local_pipeline import definition, fail
 
 import batchcast as bc
@@ -62,7 +63,7 @@ def test_the_function_of_the_page_starts_the_pipeline_once(tmp_path: Path) -> No
     scope: dict[str, Any] = {}
     exec(compile(source, "page", "exec"), scope)
     event = {"bucket": "warehouse", "marker": "sales/2026-W47/_SUCCESS", "week": "2026-W47"}
-    engine = bc.LocalSageMaker(tmp_path, {})
+    engine = EngineClient(tmp_path, {})
     with bc.local_aws(engine):
         text = definition(fail("Ended"), parameters=[{"Name": "RunLabel", "Type": "String"}])
         engine.create_pipeline(

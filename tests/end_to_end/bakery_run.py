@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 from command import LAST_WEEK, LAST_WEEK_SERVER, ROOT, RUN_DATE, small_bakery, write_history
+from engine_client import EngineClient
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.faults import FaultPlan
 from batchcast.engine.server.model_server import ModelCommand
 from batchcast.engine.transform.plan import TransformOptions
@@ -149,7 +149,7 @@ def run_bakery(
 ) -> EndedRun:
     """Run the committed pipeline to its end."""
     store = prepared_store(workspace, history, edit)
-    client = LocalSageMaker(
+    client = EngineClient(
         workspace,
         {LOCAL_DEFAULTS["ModelName"]: model},
         store,
@@ -161,7 +161,7 @@ def run_bakery(
 
 
 def execute(
-    client: LocalSageMaker, values: Mapping[str, str], settings: BuildSettings = COMMITTED_SETTINGS
+    client: EngineClient, values: Mapping[str, str], settings: BuildSettings = COMMITTED_SETTINGS
 ) -> ExecutionView:
     """Run the committed definition, with these settings, with these parameters to its end."""
     text = write_definition(define(settings))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from command import RUN_DATE, command_line
+from engine_client import EngineClient
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.steps.store.objects import DirectoryStore
 
 RUNS = "s3://batchcast/runs"
@@ -102,7 +102,7 @@ def test_an_interrupt_ends_the_servers_and_leaves_a_stopped_run_without_output(h
 
 def statuses(workspace: Path, document: dict[str, Any]) -> set[str]:
     """Of the transform's job, of its step and of the execution, as the command and another process see them."""
-    client = LocalSageMaker(workspace, {})
+    client = EngineClient(workspace, {})
     jobs = client.list_transform_jobs()["TransformJobSummaries"]
     executions = client.list_pipeline_executions(PipelineName="batchcast")["PipelineExecutionSummaries"]
     steps = {step["name"]: step["status"] for step in document["execution"]["steps"]}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bakery_run import ITEMS, MODEL, run_bakery
 from command import RUN_DATE, Ended, command_line
+from engine_client import EngineClient
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.outcome import outcome_of
 from batchcast.steps.errors import ServiceError
@@ -64,9 +64,7 @@ def test_a_run_that_finds_the_lock_taken_ends_with_its_first_step(history: Path,
     take_lock(store, PUBLISH, run_id="runbbbbbbbbb", run_label="2019-03-30", now=datetime.now(UTC))
     run = run_bakery(tmp_path, history)
     assert run.statuses() == {"BuildShards": "Failed"}
-    document, exit_code = outcome_of(
-        LocalSageMaker(tmp_path, {}, store), run.execution, store, run.parameters["RunsUri"]
-    )
+    document, exit_code = outcome_of(EngineClient(tmp_path, {}, store), run.execution, store, run.parameters["RunsUri"])
     assert exit_code == ServiceError.exit_code
     assert "run runbbbbbbbbb, label 2019-03-30, has had it for" in document["cause"]
     assert not run.has_published

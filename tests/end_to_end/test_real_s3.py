@@ -17,10 +17,10 @@ import pytest
 from bakery_run import MODEL, bakery_history, execute, put_code, run_bakery
 from breaking_proxy import breaking_proxy
 from command import RUN_DATE
+from engine_client import EngineClient
 from local_pipeline import local, transform
 from seaweed import Seaweed, running_seaweed
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.runs.follow import ExecutionView
 from batchcast.runs.published import read_forecasts
@@ -83,7 +83,7 @@ class S3Bakery:
             "RunDate": str(RUN_DATE - timedelta(weeks=weeks_ago)),
             "PublishUri": self.publish_uri,
         }
-        return execute(LocalSageMaker(self.workspace, {LOCAL_DEFAULTS["ModelName"]: MODEL}, self.store), values)
+        return execute(EngineClient(self.workspace, {LOCAL_DEFAULTS["ModelName"]: MODEL}, self.store), values)
 
     def report(self, run_id: str) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self.store.read(f"{LOCAL_DEFAULTS['RunsUri']}/{run_id}/report/report.json"))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from bakery_run import ITEMS, MODEL, bakery_history, expected_forecasts, prepared_store
 from command import RUN_DATE
+from engine_client import EngineClient
 from local_pipeline import condition, definition, equals, fail, json_get, transform
 from step_functions import interpreter
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.faults import Fault, FaultPlan
 from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.pipelines.definition import define
@@ -35,14 +35,14 @@ def given(**values: Any) -> dict[str, Any]:
 
 def run_machine(
     folder: Path, values: dict[str, Any], *faults: Fault, stop_after: timedelta = timedelta(hours=24)
-) -> tuple[dict[str, Any], LocalSageMaker]:
+) -> tuple[dict[str, Any], EngineClient]:
     store = prepared_store(folder / "workspace", bakery_history(folder / "history"))
-    engine = LocalSageMaker(folder / "workspace", {LOCAL_DEFAULTS["ModelName"]: MODEL}, store, FaultPlan(tuple(faults)))
+    engine = EngineClient(folder / "workspace", {LOCAL_DEFAULTS["ModelName"]: MODEL}, store, FaultPlan(tuple(faults)))
     with interpreter(engine) as run:
         return run(state_machine(define(), stop_after), values), engine
 
 
-def published(engine: LocalSageMaker) -> dict[str, list[float]]:
+def published(engine: EngineClient) -> dict[str, list[float]]:
     table = read_forecasts(LOCAL_DEFAULTS["PublishUri"], store=engine.store)
     return {str(item): list(rows.sort_values("step")["sales"]) for item, rows in table.groupby("item_id")}
 
@@ -109,7 +109,7 @@ def test_a_transform_that_hangs_is_stopped(tmp_path: Path) -> None:
 )
 def test_an_input_that_a_pipeline_would_refuse_is_refused(tmp_path: Path, change: dict[str, Any], why: str) -> None:
     values = {name: value for name, value in {**given(), **change}.items() if value is not None}
-    with interpreter(LocalSageMaker(tmp_path, {})) as run:
+    with interpreter(EngineClient(tmp_path, {})) as run:
         ended = run(state_machine(define(), timedelta(hours=1)), values)
     assert (ended["status"], ended["error"], ended["requests"]) == ("FAILED", "InputRefused", []), why
 

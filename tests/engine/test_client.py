@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from engine_client import EngineClient
 from local_pipeline import (
     MODEL,
     ROLE,
@@ -21,7 +22,6 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 
@@ -205,7 +205,7 @@ def test_a_pipeline_is_found_by_its_name_and_its_own_arn_only(tmp_path: Path) ->
 
 
 def test_a_server_that_cannot_be_used_is_the_client_s_error_and_is_not_retried(tmp_path: Path) -> None:
-    client = LocalSageMaker(tmp_path, {"tiny": ModelUrl(url="https://model")})
+    client = EngineClient(tmp_path, {"tiny": ModelUrl(url="https://model")})
     store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"id": 1}\n')
     policies = [{"ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"], "MaxAttempts": 5}]
     arn = start(client, transform("T", "s3://b/in/", "s3://b/out", RetryPolicies=policies))
@@ -241,7 +241,7 @@ def test_progress_of_a_transform_is_seen_from_outside(tmp_path: Path) -> None:
 
 
 def test_a_model_is_served_by_what_is_declared_for_its_name_or_its_image(tmp_path: Path) -> None:
-    client = LocalSageMaker(tmp_path, {"registry/image:1": MODEL})
+    client = EngineClient(tmp_path, {"registry/image:1": MODEL})
     client.create_model(ModelName="created", PrimaryContainer={"Image": "registry/image:1"}, ExecutionRoleArn=ROLE)
     store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"id": 1}\n')
     step = transform("T", "s3://b/in/", "s3://b/out")
@@ -252,7 +252,7 @@ def test_a_model_is_served_by_what_is_declared_for_its_name_or_its_image(tmp_pat
 
 
 def test_p22_a_model_of_one_container_in_a_list_is_served_and_one_of_two_is_not_emulated(tmp_path: Path) -> None:
-    client = LocalSageMaker(tmp_path, {"registry/image:1": MODEL})
+    client = EngineClient(tmp_path, {"registry/image:1": MODEL})
     one = {"Image": "registry/image:1", "ModelDataUrl": "s3://b/model.tar.gz"}
     client.create_model(ModelName="created", Containers=[one], ExecutionRoleArn=ROLE)
     assert client.describe_model(ModelName="created")["PrimaryContainer"] == one
@@ -269,7 +269,7 @@ def test_p22_a_model_of_one_container_in_a_list_is_served_and_one_of_two_is_not_
 def test_p24_an_artefact_that_is_not_there_is_said_and_refuses_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = LocalSageMaker(tmp_path, {"image": MODEL})
+    client = EngineClient(tmp_path, {"image": MODEL})
     store_of(tmp_path).write("s3://b/there.tar.gz", b"model")
     for name, place in (("lacks", "s3://b/gone.tar.gz"), ("has", "s3://b/there.tar.gz"), ("web", "https://b/x.tar.gz")):
         container = {"Image": "image", "ModelDataUrl": place}
@@ -281,7 +281,7 @@ def test_p24_an_artefact_that_is_not_there_is_said_and_refuses_nothing(
 
 def test_the_environment_of_a_created_model_reaches_its_server(tmp_path: Path) -> None:
     dump = "import os; print('GREETING=' + os.environ.get('GREETING', ''), flush=True)"
-    client = LocalSageMaker(tmp_path, {"image": ModelCommand(command=f'{MODEL.command.split()[0]} -c "{dump}"')})
+    client = EngineClient(tmp_path, {"image": ModelCommand(command=f'{MODEL.command.split()[0]} -c "{dump}"')})
     container = {"Image": "image", "Environment": {"GREETING": "hello"}}
     client.create_model(ModelName="tiny", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     store_of(tmp_path).write("s3://b/in/a.jsonl", b'{"id": 1}\n')

@@ -13,6 +13,7 @@ import botocore.session
 import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
+from engine_client import EngineClient
 from local_pipeline import (
     ROLE,
     condition,
@@ -27,7 +28,6 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.requests.request_check import refusals, values_at
 from batchcast.engine.requests.service_model import MODEL_FILE, committed_model
@@ -207,7 +207,7 @@ def check(operation: str, answer: Any) -> None:
 class Checked:
     """A client whose every answer is held against the output shape of its operation."""
 
-    def __init__(self, client: LocalSageMaker) -> None:
+    def __init__(self, client: EngineClient) -> None:
         self._client = client
         self.called: set[str] = set()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_client import EngineClient
 from local_pipeline import (
     Json,
     after,
@@ -23,7 +24,6 @@ from local_pipeline import (
     transform,
 )
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import ServiceException
 
 REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "report.json"}]
@@ -40,7 +40,7 @@ def chain() -> list[Json]:
     ]
 
 
-def selected(client: LocalSageMaker, *names: str, source: str | None = None) -> str:
+def selected(client: EngineClient, *names: str, source: str | None = None) -> str:
     config: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in names]}
     if source is not None:
         config["SourcePipelineExecutionArn"] = source

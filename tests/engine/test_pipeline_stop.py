@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from engine_client import EngineClient
 from local_pipeline import Json, ended, local, processing, start, statuses, steps_of, store_of, transform
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import ServiceException
 
 SLEEP = "import time; time.sleep(60)"
@@ -22,7 +22,7 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def is_executing(client: LocalSageMaker, arn: str, step: str) -> Callable[[], bool]:
+def is_executing(client: EngineClient, arn: str, step: str) -> Callable[[], bool]:
     return lambda: steps_of(client, arn).get(step, {}).get("StepStatus") == "Executing"
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from engine_client import EngineClient
 from local_pipeline import Json, local, processing, store_of
 from memory_store import MemoryStore
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.processing.data import InputError, stage_inputs
 from batchcast.steps.store.objects import DirectoryStore
@@ -32,7 +32,7 @@ def s3_input(uri: str, **members: str) -> list[Json]:
     return [{"InputName": "data", "S3Input": source}]
 
 
-def ended(client: LocalSageMaker, request: Json, seconds: float = 20.0) -> Json:
+def ended(client: EngineClient, request: Json, seconds: float = 20.0) -> Json:
     """Create the job and wait for its end; its description."""
     client.create_processing_job(**request)
     deadline = time.monotonic() + seconds

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_client import EngineClient
 from scripted_model import ScriptedModel
 from transform_case import transform_request
 
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.server.model_server import ModelUrl
 from batchcast.engine.transform.request import check_transform_request
@@ -124,7 +124,7 @@ def test_a_filter_outside_the_subset_is_refused(tmp_path: Path, path: str) -> No
 def test_e65_a_job_name_is_used_once(tmp_path: Path) -> None:
     """E65: documented (API reference, CreateTransformJob: ResourceInUse)."""
     with ScriptedModel() as model:
-        client = LocalSageMaker(tmp_path, models={"model": ModelUrl(url=model.url)})
+        client = EngineClient(tmp_path, models={"model": ModelUrl(url=model.url)})
         DirectoryStore(tmp_path / "s3").write("s3://b/in/a", b"1\n")
         client.create_transform_job(**transform_request())
         with pytest.raises(ServiceException) as caught:

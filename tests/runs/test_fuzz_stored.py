@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_client import EngineClient
 from fuzzing import PARTS, Rounds, damaged, in_child
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 from tuning_document import write_tuning_document
 
 from batchcast.account.deploy_settings import read_deploy_settings
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.faults import parse_fault_plan
 from batchcast.engine.pipeline.definition_reader import parse_definition
@@ -99,7 +99,7 @@ def test_damaged_records_of_the_engine_are_set_aside(rounds: Rounds) -> None:
     kinds = ("pipelines", "executions", "models", "transform-jobs", "processing-jobs")
     for dice, root in rounds:
         rounds.cases += 1
-        client = LocalSageMaker(root, {"m": ModelUrl(url="http://127.0.0.1:9")})
+        client = EngineClient(root, {"m": ModelUrl(url="http://127.0.0.1:9")})
         client.create_pipeline(
             PipelineName="p",
             PipelineDefinition=DEFINITION.read_text(),
@@ -111,7 +111,7 @@ def test_damaged_records_of_the_engine_are_set_aside(rounds: Rounds) -> None:
         other = root / "state" / dice.choice(kinds) / "x.json"
         other.parent.mkdir(exist_ok=True, parents=True)
         other.write_bytes(dice.choice(PARTS))
-        again = LocalSageMaker(root, {"m": ModelUrl(url="http://127.0.0.1:9")})
+        again = EngineClient(root, {"m": ModelUrl(url="http://127.0.0.1:9")})
         asked: list[Callable[[], object]] = [
             again.list_pipelines,
             again.list_models,

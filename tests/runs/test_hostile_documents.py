@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from engine_client import EngineClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 from sample_run import PUBLISH, RUNS, SampleRun
 
 from batchcast.cli.publish.published import prune_command, published_command
-from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.server.model_server import ModelUrl
 from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
 from batchcast.session.workspace_models import read_models
@@ -202,7 +202,7 @@ def test_a_damaged_models_file_is_named(tmp_path: Path, wreck: bytes) -> None:
 def test_a_damaged_record_of_the_engine_is_set_aside(
     tmp_path: Path, wreck: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = LocalSageMaker(tmp_path, {"m": ModelUrl(url="http://127.0.0.1:9")})
+    client = EngineClient(tmp_path, {"m": ModelUrl(url="http://127.0.0.1:9")})
     for folder in ("pipelines", "executions", "models", "transform-jobs", "processing-jobs"):
         path = tmp_path / "state" / folder / "damaged.json"
         path.parent.mkdir(parents=True, exist_ok=True)
