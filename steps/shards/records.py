@@ -172,10 +172,10 @@ class RecordWriter:
         line = 0
         with atomic_write(self.directory / name, self.directory) as stream:
             for records, cuts in requests:
-                for request in self.request_text.requests(records.item_ids, records.texts, cuts):
-                    text = request + end
-                    digest.update(text)
-                    stream.write(text)
+                for pieces in self.request_text.requests(records.item_ids, records.texts, cuts, end):
+                    stream.writelines(pieces)
+                    for piece in pieces:
+                        digest.update(piece)
                 for begin, stop in itertools.pairwise(cuts):
                     rows["line"] += [line] * (stop - begin)
                     rows["position"] += range(stop - begin)

@@ -36,22 +36,25 @@ class RequestText:
 
     def request(self, item_ids: Sequence[str], records: Sequence[bytes]) -> bytes:
         """One request, without a newline after it."""
-        return next(self.requests(item_ids, records, [0, len(records)]))
+        return b"".join(next(self.requests(item_ids, records, [0, len(records)])))
 
-    def requests(self, item_ids: Sequence[str], records: Sequence[bytes], cuts: Sequence[int]) -> Iterator[bytes]:
-        """The request of the records between each two `cuts`, without a newline after it."""
-        if self.parquet:
-            yield from (join_files(records[begin:end]) for begin, end in itertools.pairwise(cuts))
-            return
+    def requests(
+        self, item_ids: Sequence[str], records: Sequence[bytes], cuts: Sequence[int], end: bytes = b""
+    ) -> Iterator[tuple[bytes, ...]]:
+        """The request of the records between each two `cuts`, in pieces that follow each other, and `end` after it.
+
+        A long record is a piece of its own: it is not copied."""
         first, comma, last = (text.encode() for text in (self.head, self.separator, self.tail))
-        if self.enveloped:
-            opening, closing = ("[", "]}") if self.several else ("", "}")
-            texts = list(map(encode_basestring, item_ids))
-            for begin, end in itertools.pairwise(cuts):
-                ids = f"{opening}{','.join(texts[begin:end])}{closing}".encode()
-                yield b"".join((_OPEN, first, comma.join(records[begin:end]), last, _ID, ids))
-        else:
-            yield from (b"".join((first, comma.join(records[a:b]), last)) for a, b in itertools.pairwise(cuts))
+        texts = list(map(encode_basestring, item_ids)) if self.enveloped else []
+        opening, closing = ("[", "]}") if self.several else ("", "}")
+        for begin, after in itertools.pairwise(cuts):
+            if self.parquet:
+                yield (join_files(records[begin:after]),)
+            elif self.enveloped:
+                ids = f"{opening}{','.join(texts[begin:after])}{closing}".encode()
+                yield _OPEN + first, comma.join(records[begin:after]), last + _ID + ids + end
+            else:
+                yield first, comma.join(records[begin:after]), last + end
 
     def size(self, item_ids: Sequence[str], records: int) -> int:
         """The bytes of a request with these items whose records have so many bytes together."""
