@@ -8,6 +8,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from batchcast.steps.answers.item_arrays import ItemNames
@@ -70,8 +71,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     if decision.outcome == "HELD":
         _store_reports(arguments, paths, store)
         raise held_error(decision.cause, decision.cause_kind)
-    # What a state machine reads in place of the report.
-    write_file(paths.message, decision.outcome.encode())
+    # What a state machine reads in place of the report, and fails without; a run that was published has not failed.
+    with suppress(OSError):
+        write_file(paths.message, decision.outcome.encode())
 
 
 def validate_and_publish(

@@ -89,6 +89,9 @@ def test_published_dates_are_those_of_pandas(tmp_path: Path, frequency: str, fir
     assert ":" not in stored.removeprefix("s3://")
 
 
+PUBLISHING = ("run1-validate_and_publish-0", "run1-validate_and_publish-1", "run2-validate_and_publish-0")
+
+
 def test_a_failed_record_is_retried_held_and_resumed_into_the_same_forecasts(tmp_path: Path) -> None:
     straight, crooked = TwoSteps(tmp_path / "straight"), TwoSteps(tmp_path / "crooked")
     straight.build("run1")
@@ -106,6 +109,10 @@ def test_a_failed_record_is_retried_held_and_resumed_into_the_same_forecasts(tmp
     assert len(list(crooked.store.list(f"{RUNS}run2/input/r0/"))) == 1
     crooked.transform("run2", 0, set())
     report = crooked.publish("run2", 0, resume_from="run1")
+    # The exit message of the job says the outcome of its report.
+    messages = [(crooked.root / f"ml-{job}" / "output" / "message").read_text() for job in PUBLISHING]
+    assert [messages[0], messages[2]] == ["RETRY", report["outcome"]]
+    assert messages[1].startswith("CoverageError ")
     assert (report["outcome"], report["counts"]["carried"]) == ("COMPLETE_WITH_QUARANTINE", 3)
 
     frames = [read_forecasts(PUBLISH, store=each.store) for each in (straight, crooked)]
