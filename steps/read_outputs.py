@@ -8,8 +8,8 @@ from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardC
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.history.workers import Advance, Workers
 from batchcast.steps.outcome.input_records import retry_inputs
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, reconcile, values_shape
-from batchcast.steps.outcome.reused_answers import read_carried
+from batchcast.steps.outcome.reconcile import Reconciliation, values_shape
+from batchcast.steps.outcome.reused_answers import reconcile_run
 from batchcast.steps.run_publication import PublishRun
 
 Outputs = Mapping[tuple[int, str], Path]
@@ -31,10 +31,6 @@ def find_outputs(directory: Path) -> Outputs:
 
 def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
     """What became of every item of the run."""
-    carried: dict[str, CarriedAnswer] = {}
-    if run.manifest.resume_from is not None:
-        items = run.records.filter(run.records["carried"])["item_id"].to_pylist()
-        carried = read_carried(run.store, run.arguments.runs_uri, run.manifest.resume_from, items, run.expected)
     again = retry_inputs(run.store, run.arguments.runs_uri, run.manifest.run_id) if run.arguments.round else None
 
     def read_output(number: int, shard: str) -> bytes | None:
@@ -50,11 +46,11 @@ def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
             tasks = ((run.expected, group) for group in _groups(places))
             return (columns for several in workers.stream(_read_group, tasks) for columns in several)
 
-        return reconcile(
-            run.manifest,
-            run.records,
+        return reconcile_run(
+            run.store,
+            run.arguments.runs_uri,
+            (run.manifest, run.records),
             read_output,
-            carried,
             run.expected,
             retry_shards=again,
             values=kept_array(run.scratch, values_shape(run.records, run.expected)),

@@ -29,6 +29,8 @@ _DIGIT[list(b"0123456789")] = True
 _SIGN[list(b"eE")] = True
 _NUMBER[list(b"0123456789.-+eE")] = True
 _UNUSUAL[[*range(32), *b'"\\']] = True
+_LONGEST = 1_000
+"""Digits that Python takes for a whole number are limited too, at 4300."""
 MARK = "\0"
 """What a text of `marked` begins with; its number follows."""
 _MARK_IN_JSON = json.dumps(MARK)[1:-1].encode()
@@ -176,7 +178,7 @@ def _follow_grammar(tokens: pa.Array) -> Mask:
     """False where a token is none. What is left to the cast is no number to it where JSON has none."""
     offsets, codes = _buffers(tokens)
     begin, end = offsets[:-1], offsets[1:]
-    good = end > begin
+    good = (end > begin) & (end - begin < _LONGEST)
     if not len(codes):
         return good
     first, last = codes[np.minimum(begin, len(codes) - 1)], codes[np.maximum(end - 1, 0)]

@@ -8,15 +8,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.reconcile import CarriedAnswer, ReadOutput, Reconciliation, check_records, reconcile
 from batchcast.steps.outcome.shard_output import Document, Reading, RecordFault, read_again, read_documents
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
-from batchcast.steps.shards.manifest import read_stored_run
+from batchcast.steps.shards.manifest import Manifest, read_stored_run
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 
@@ -74,21 +76,34 @@ def _decided_report(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str,
     return report if report is not None and report["outcome"] != "RETRY" else None
 
 
-def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:
-    manifest, records = read_stored_run(store, runs_uri, run_id)
-    check_records(manifest, records)
+def reconcile_run(
+    store: ObjectStore,
+    runs_uri: str,
+    run: tuple[Manifest, pa.Table],
+    read_output: ReadOutput,
+    expected: Expected,
+    **means: Any,
+) -> Reconciliation:
+    """What became of every item of a run, with those that it carries over; `means` are `reconcile`'s."""
+    manifest, records = run
     carried: dict[str, CarriedAnswer] = {}
     if manifest.resume_from is not None:
         items = records.filter(records["carried"])["item_id"].to_pylist()
         carried = read_carried(store, runs_uri, manifest.resume_from, items, expected)
+    return reconcile(manifest, records, read_output, carried, expected, **means)
+
+
+def _reconcile_now(store: ObjectStore, runs_uri: str, run_id: str, expected: Expected) -> Reconciliation:
+    run = read_stored_run(store, runs_uri, run_id)
+    check_records(*run)
     outputs = _outputs(store, join_uri(runs_uri, run_id, "output"))
 
     def read_output(number: int, shard: str) -> bytes | None:
         uri = outputs.get((number, f"{shard}.out"))
         return store.read(uri) if uri else None
 
-    again = retry_inputs(store, runs_uri, run_id)
-    return reconcile(manifest, records, read_output, carried, expected, retry_shards=again or None)
+    again = retry_inputs(store, runs_uri, run_id) or None
+    return reconcile_run(store, runs_uri, run, read_output, expected, retry_shards=again)
 
 
 def _outputs(store: ObjectStore, prefix: str) -> Mapping[tuple[int, str], str]:

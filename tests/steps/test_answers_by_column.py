@@ -45,6 +45,7 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "NaN": lambda line: line.replace('"sales": 1', '"sales": NaN, "x": 1'),
     "too large": lambda line: line.replace('"sales": 1', '"sales": 1e999, "x": 1'),
     "whole and too large": lambda line: line.replace('"sales": 1', f'"sales": 1{"0" * 400}, "x": 1'),
+    "too many digits": lambda line: line.replace('"took": 0', f'"took": 1{"0" * 5000}'),
     "below": lambda line: line.replace('"sales": 1', '"sales": -1'),
     "minus zero": lambda line: line.replace('"sales": 1', '"sales": -0, "x": 1'),
     "power": lambda line: line.replace('"sales": 1', '"sales": 1E-3, "x": 1'),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,6 +58,22 @@ def test_results_come_in_the_order_of_the_tasks(processes: int) -> None:
         assert here is (processes == 1)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stream_makes_few_tasks_ahead_of_its_results(processes: int) -> None:
+    made = 0
+
+    def tasks() -> Iterator[tuple[int]]:
+        nonlocal made
+        for number in range(20):
+            made += 1
+            yield (number,)
+
+    with Workers(processes) as workers:
+        for number, result in enumerate(workers.stream(square, tasks())):
+            assert result == number**2
+            assert made <= number + 1 + 2 * processes
+
+
 def test_a_process_does_not_load_pandas() -> None:
     with Workers(2) as workers:
         assert workers.run(loads_pandas, [(1,)], silent()) == [False]
@@ -72,6 +89,11 @@ def test_an_error_of_a_task_is_raised_as_it_is(processes: int) -> None:
 def test_a_killed_process_is_a_service_error_that_speaks_of_memory() -> None:
     with Workers(2) as workers, pytest.raises(ServiceError, match="larger ProcessingInstanceType"):
         workers.run(be_killed, [(1,), (2,)], silent())
+
+
+def test_a_killed_process_ends_a_stream_of_tasks_by_the_same_error() -> None:
+    with Workers(2) as workers, pytest.raises(ServiceError, match="worker_killed"):
+        list(workers.stream(be_killed, ((number,) for number in range(50))))
 
 
 def test_a_process_that_aborts_is_a_data_error_that_names_the_file_it_read(tmp_path: Path) -> None:
