@@ -38,8 +38,9 @@ HEAD = """<!-- benchmarks/gate.py writes this. -->
 # How much damage the gate holds
 
 A first run has nothing but the history to be compared with. It cannot tell what the history does not contradict: values
-a little too high or too low, an answer that was right a week ago, the actual values themselves, noise around the right
-level, a few items among many; and where a contract declares no season, any other order of the steps. The second run
+a little too high or too low, an answer that was right a week ago, a few items among many; a forecast that does not
+move, or repeats the last season, as simple models do; and where a contract declares no season, any other order of the
+steps. Noise and the actual values themselves it tells by their moving as the history does by chance. The second run
 compares with the first, and from the fifth the limits are the pipeline's own.
 """
 Array = npt.NDArray[np.float64]

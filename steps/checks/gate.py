@@ -34,7 +34,7 @@ _FLOORS: Mapping[str, float] = {"shape": 0.1}
 _FLOOR = 0.02
 _FIRST_LIMITS: Mapping[str, Measures] = {
     "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
-    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1, "restless": 0.65},
+    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1, "restless": 0.6},
 }
 _OF_OWN: Mapping[str, Mapping[str, tuple[str, float]]] = {
     "last_run": {

@@ -146,14 +146,24 @@ def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
 
 def restlessness(values: Array, before: Array, season: int) -> Measures:
     """`restless`: how much a forecast changes from season to season, against how much its history does; both relative
-    to the level, the median item of those that usually sell. A forecast is an expectation: it leaves out the chance
-    that the history has, which noise in the values or the actual values themselves bring back."""
+    to the level, the median item of those that usually sell, without what moves all items alike, as a holiday does. A
+    forecast is an expectation: it leaves out the chance that the history has, which noise in the values or the actual
+    values themselves bring back."""
     if before.shape[1] < max(_LEAST_DATES, season + 1):
         return {}
     sells = (before > 0).mean(axis=1) >= _USUALLY
-    changes = [of_items(lambda some: _seasonal_change(some, season), each[sells]) for each in (values, before)]
+    apart = [each[sells] / _common(each[sells]) for each in (values, before)]
+    changes = [of_items(lambda some: _seasonal_change(some, season), each) for each in apart]
     known = np.isfinite(changes[0]) & (changes[1] > _STILL)
     return {"restless": float(np.median(changes[0][known] / changes[1][known]))} if known.any() else {}
+
+
+def _common(values: Array) -> Array:
+    """By what all items together differ from their mean, step by step."""
+    totals = np.nansum(values, axis=0)
+    mean = float(totals.mean())
+    common: Array = np.where(totals > 0, totals / mean, 1.0) if mean > 0 else np.ones(len(totals))
+    return common
 
 
 def _seasonal_change(values: Array, season: int) -> Array:

@@ -322,4 +322,4 @@ def test_a_first_run_that_moves_as_the_history_does_by_chance_is_held(season: in
         "the actual values": (sold[:, 56:], True),
     }
     for name, (values, held) in forecasts.items():
-        assert (restlessness(values, sold[:, :56], season)["restless"] > 0.65) == held, name
+        assert (restlessness(values, sold[:, :56], season)["restless"] > 0.6) == held, name
