@@ -61,7 +61,7 @@ name; P rows are further choices of ours. A status says what stands behind a beh
 
 Nothing here was checked against the service itself.
 
-| | behaviour | status | tests |
+| row | behaviour | status | tests |
 |---|---|---|---|"""
 
 
