@@ -88,11 +88,12 @@ definition: .venv/dev.installed
 docs: .venv/dev.installed
 	@$(BIN)/python docs/generate.py
 
-# The documentation as a site in build/site. Its builder has no place among the tools that test the product.
+# The documentation as a site in build/site. Its builder has no place among the tools that test the product; told to be
+# quiet it would count no warning.
 SITE := .venv/site
 
 site: $(SITE)/installed
-	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs --quiet build --strict
+	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
 
 # The pictures of docs/images that show pages, after a run whose report they show. Look at them.
 screenshots: .venv/dev.installed site run

@@ -1,8 +1,7 @@
-"""The site's navigation has every page, and what a page links to is on the site."""
+"""The site's navigation has every page, and reading it asks nobody."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,6 @@ def in_navigation(part: Any) -> list[str]:
 def test_the_navigation_has_every_page_once() -> None:
     pages = {path.relative_to(DOCS).as_posix(): 1 for path in DOCS.rglob("*.md")}
     assert Counter(in_navigation(SETTINGS["nav"])) == pages
-
-
-def test_no_page_links_to_what_the_site_does_not_have() -> None:
-    for page in DOCS.rglob("*.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).resolve().is_relative_to(DOCS), f"{page.name} links to {target}"
 
 
 def test_reading_it_fetches_nothing() -> None:
