@@ -250,7 +250,7 @@ def main() -> None:
     text = (
         "# What the local transform costs\n\n"
         f"Made by `python benchmarks/transform.py` with Python {platform.python_version()} on {os.cpu_count()} cores, "
-        "which the model servers share.\n\n"
+        f"which the model servers share; the load was {os.getloadavg()[1]:.0f} at the end, with what else ran.\n\n"
         f"| measured | value | target |\n|---|---|---|\n{table}\n"
     )
     print(text)

@@ -35,8 +35,8 @@ _DECODER = json.JSONDecoder(parse_float=_Verbatim, parse_int=_Verbatim, parse_co
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBERS = re.compile(r'\[[\[ \t\n\r]*[^\[ \t\n\r"{]')
 _NO_SPACE = dict.fromkeys(map(ord, " \t\n\r"))
-# Numbers that are only passed over need no value: their length is the least that can be made of them.
-_READ_OVER = json.JSONDecoder(parse_float=len, parse_int=len, parse_constant=_refuse_constant)
+# What is only passed over needs no value: the least is made of its numbers, and none of its objects is kept.
+_READ_OVER = json.JSONDecoder(parse_float=len, parse_int=len, parse_constant=_refuse_constant, object_hook=bool)
 
 
 def load_json(text: bytes) -> Any:
