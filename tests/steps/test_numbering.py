@@ -1,0 +1,79 @@
+"""Items get the numbers of a plain dictionary, whenever the waiting tables are numbered, and however ids are stored."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchcast.steps.history.files import HistoryFile, Unit
+from batchcast.steps.history.numbering import Numbering, codes_file, local_items
+from batchcast.steps.shards.manifest import NULL_ITEM
+
+IDS = st.sampled_from([None, "", "a", "b", "a/b", "1:a", "ü", NULL_ITEM, "(null", "\0"])
+ROW = st.tuples(IDS, IDS, st.integers(-3, 3), st.booleans(), st.booleans())
+TABLE = st.tuples(st.lists(ROW, max_size=12), st.booleans(), st.booleans())
+
+
+def unit(number: int) -> Unit:
+    file = HistoryFile(path=Path("x"), name="x", rows=(), path_values={}, repeated_values={})
+    return Unit(number=number, file=file, groups=range(0))
+
+
+def column(texts: list[str | None], *, repeated: bool) -> pa.ChunkedArray:
+    """As a dictionary in which every value stands twice, or as plain text."""
+    plain = pa.array(texts, pa.string())
+    if not repeated:
+        return pa.chunked_array([plain])
+    encoded = plain.dictionary_encode()
+    words = pa.concat_arrays([encoded.dictionary, encoded.dictionary])
+    second = np.arange(len(texts)) % 2 * len(encoded.dictionary)
+    indices = pa.array(
+        [None if n is None else n + int(more) for n, more in zip(encoded.indices.to_pylist(), second, strict=True)]
+    )
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), words)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TABLE, min_size=1, max_size=4), st.integers(1, 2))
+def test_numbers_are_those_of_a_dictionary(tables: list[tuple[list[tuple], bool, bool]], columns: int) -> None:
+    known: dict[tuple[str, ...], int] = {}
+    dateless: dict[int, int] = {}
+    last: dict[int, int] = {}
+    expected = []
+    with tempfile.TemporaryDirectory() as folder:
+        numbering = Numbering(columns, Path(folder))
+        for place, (rows, repeated, at_once) in enumerate(tables):
+            numbers = []
+            for *ids, key, dated, measured in rows:
+                names = tuple(ids[:columns])
+                named = all(names) and "/".join(names) != NULL_ITEM
+                numbers.append(known.setdefault(names, len(known)) if named else -1)
+                dateless[numbers[-1]] = dateless.get(numbers[-1], 0) + (not dated)
+                if dated and measured:
+                    last[numbers[-1]] = max(last.get(numbers[-1], key), key)
+            expected.append(numbers)
+            texts = [column([row[n] for row in rows], repeated=repeated) for n in range(columns)]
+            keys, dated, measured = (
+                np.array([row[n] for row in rows], kind) for n, kind in ((2, int), (3, bool), (4, bool))
+            )
+            numbering.add(unit(place), [local_items(texts, keys, dated, dated & measured)])
+            if at_once:
+                numbering.number()
+        numbering.number()
+        found = [np.load(codes_file(Path(folder), unit(place))).tolist() for place in range(len(tables))]
+    names = [*zip(*(of_column.to_pylist() for of_column in numbering.names), strict=True)]
+    # Numbers may be given in another order than that of the rows; what they stand for may not differ.
+    assert [[names[n] if n >= 0 else None for n in codes] for codes in found] == [
+        [list(known)[n] if n >= 0 else None for n in numbers] for numbers in expected
+    ]
+    assert set(names) == set(known)
+    assert len(names) == len(known)
+    never = np.iinfo(np.int64).min
+    assert [(numbering.dateless[n], numbering.last[n]) for n in range(len(names))] == [
+        (dateless[known[name]], last.get(known[name], never)) for name in names
+    ]
