@@ -25,6 +25,8 @@ from batchcast.steps.history.workers import Advance
 _BATCH_ROWS = 1 << 20
 _NEVER = np.iinfo(np.int64)
 Numbers = npt.NDArray[np.int64]
+Moments = tuple[Numbers, Numbers, Numbers]
+"""The different keys of some rows, sorted, the rows at each and those with a target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +34,14 @@ class ItemSurvey:
     """What one lane's first pass found, an entry an item in order of appearance.
 
     `names` are the id columns as text, `dateless` the rows without a moment, `last` the key of the last
-    row with a target (the smallest number: none). `nameless` rows have no id. `moments` are the different keys, sorted,
-    `rows` the rows of each and `measured` those with a target.
+    row with a target (the smallest number: none). `nameless` rows have no id.
     """
 
     names: list[pa.Array]
     dateless: Numbers
     last: Numbers
     nameless: int
-    moments: Numbers
-    rows: Numbers
-    measured: Numbers
+    moments: Moments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ def survey_items(
 ) -> ItemSurvey:
     """Survey the items of some units; every row's item number (-1: none) goes to `codes_file`."""
     ids, when, targets = contract.series.item_id, contract.series.timestamp, contract.series.targets
-    numbering, moments = Numbering(len(ids), scratch), _Moments()
+    numbering, moments = Numbering(len(ids), scratch), []
     nameless = 0
     for unit in units:
         found = []
@@ -100,7 +99,7 @@ def survey_items(
             found.append(local_items([table.column(name) for name in ids], keys, dated, measured))
             nameless += int(np.count_nonzero(found[-1].numbers < 0))
             if not unit.file.future:
-                moments.add(keys, dated, measured)
+                moments.append(_count_moments(keys[dated], measured[dated]))
             advance(table.num_rows)
         numbering.add(unit, found)
     numbering.number()
@@ -109,7 +108,7 @@ def survey_items(
         dateless=numbering.dateless,
         last=numbering.last,
         nameless=nameless,
-        **moments.arrays(),
+        moments=merge_moments(moments),
     )
 
 
@@ -203,28 +202,20 @@ def find_row(
     return ""
 
 
-class _Moments:
-    """Counts the rows at each moment, and those with a target."""
+def merge_moments(parts: Sequence[Moments]) -> Moments:
+    """The different keys of all parts, sorted, the rows at each and those with a target."""
+    none = np.zeros(0, np.int64)
+    every, rows, measured = map(np.concatenate, zip((none, none, none), *parts, strict=True))
+    keys, place = np.unique(every, return_inverse=True)
+    rows, measured = (np.bincount(place, weights, len(keys)).astype(np.int64) for weights in (rows, measured))
+    return keys, rows, measured
 
-    def __init__(self) -> None:
-        self._counted: dict[int, tuple[int, int]] = {}
 
-    def add(self, keys: Numbers, dated: npt.NDArray[np.bool_], measured: npt.NDArray[np.bool_]) -> None:
-        """Count the rows of a table."""
-        encoded = pc.dictionary_encode(pa.array(keys[dated]))
-        places = np.asarray(encoded.indices)
-        moments = encoded.dictionary.to_pylist()
-        rows = np.bincount(places, minlength=len(moments)).tolist()
-        known = np.bincount(places[measured[dated]], minlength=len(moments)).tolist()
-        for moment, more, more_known in zip(moments, rows, known, strict=True):
-            before, before_known = self._counted.get(moment, (0, 0))
-            self._counted[moment] = before + more, before_known + more_known
-
-    def arrays(self) -> dict[str, Numbers]:
-        """`moments`, `rows` and `measured` of ItemSurvey."""
-        moments = sorted(self._counted)
-        counts = np.array([self._counted[moment] for moment in moments], np.int64).reshape(-1, 2)
-        return {"moments": np.array(moments, np.int64), "rows": counts[:, 0], "measured": counts[:, 1]}
+def _count_moments(keys: Numbers, measured: npt.NDArray[np.bool_]) -> Moments:
+    encoded = pa.array(keys).dictionary_encode()
+    places, size = np.asarray(encoded.indices), len(encoded.dictionary)
+    rows, known = (np.bincount(some, minlength=size) for some in (places, places[measured]))
+    return np.asarray(encoded.dictionary), rows, known
 
 
 def _is_measured(table: pa.Table, targets: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_mo
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
-from batchcast.steps.history.items import ItemSurvey
+from batchcast.steps.history.items import ItemSurvey, merge_moments
 from batchcast.steps.history.numbering import number_items
 
 Numbers = npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.Data
             what = f"column {series.timestamp!r} holds dates, and the frequency is {series.frequency.alias}."
             raise DataError(Problem("frequency", what, remedy="Write timestamps, or correct frequency in model.toml."))
         return series.frequency
-    keys, rows, _ = _moments(surveys)
+    keys, rows, _ = merge_moments([lane.moments for lane in surveys])
     low, high = key_limits(kind)
     dated = (keys >= low) & (keys < high)
     if not pa.types.is_date(kind):
@@ -114,7 +114,7 @@ def _plausible(
     surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
 ) -> tuple[Numbers, int]:
     """The base periods with values that can be believed, sorted, and the largest gap in base periods."""
-    keys, _, measured = _moments(surveys)
+    keys, _, measured = merge_moments([lane.moments for lane in surveys])
     low, high = key_limits(kind)
     known = (measured > 0) & (keys >= low) & (keys < high)
     ordinals, place = np.unique(frequency.ordinals(key_seconds(keys[known], kind)), return_inverse=True)
@@ -135,14 +135,3 @@ def _clock(series: Series, now: datetime) -> int:
     """The latest second that can have passed anywhere, or in the declared zone."""
     local = now.astimezone(UTC) + _AHEAD if series.timezone is None else now.astimezone(ZoneInfo(series.timezone))
     return to_second(local.replace(tzinfo=None))
-
-
-def _moments(surveys: Sequence[ItemSurvey]) -> tuple[Numbers, Numbers, Numbers]:
-    """The different keys of all lanes, sorted, the rows of each and those with a target."""
-    every = np.concatenate([np.zeros(0, np.int64), *(lane.moments for lane in surveys)])
-    keys, place = np.unique(every, return_inverse=True)
-    rows, measured = (
-        np.bincount(place, weights=np.concatenate([np.zeros(0), *parts]), minlength=len(keys)).astype(np.int64)
-        for parts in ([lane.rows for lane in surveys], [lane.measured for lane in surveys])
-    )
-    return keys, rows, measured

@@ -111,9 +111,7 @@ def survey(last: list[dt.date]) -> ItemSurvey:
         dateless=np.zeros(len(last), np.int64),
         last=keys,
         nameless=0,
-        moments=moments,
-        rows=ones,
-        measured=ones,
+        moments=(moments, ones, ones),
     )
 
 
