@@ -7,7 +7,9 @@ never starts an instance for a queue of up to its target: a step policy on HasBa
 import hashlib
 import json
 import re
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from batchcast.steps.errors import ConfigError, Problem
@@ -23,11 +25,7 @@ DEFAULT_TTL, DEFAULT_TIMEOUT = 21_600, 900
 VARIANT = "main"
 NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-TRACKING_POLICY = "backlog-per-instance"
-STEP_POLICY = "scale-out-from-zero"
-# Ten minutes of too little work before instances go, two between additions: the developer guide's values. Both are 300
-# where a policy says nothing.
-_SCALE_IN_COOLDOWN, _SCALE_OUT_COOLDOWN, _WAKE_COOLDOWN = 600, 120, 300
+TRACKING_POLICY, STEP_POLICY = "backlog-per-instance", "scale-out-from-zero"
 _MAX_CONCURRENCY = 1000
 # A name has at most 63 characters, and that of a configuration is the endpoint's with a digest of 8 behind it.
 _NAME_LENGTH = 63 - 9
@@ -115,53 +113,23 @@ class AsyncSettings:
 
     def tracking_policy(self) -> dict[str, Any]:
         """PutScalingPolicy of the one that follows the queue."""
-        metric = {
-            "MetricName": "ApproximateBacklogSizePerInstance",
-            "Namespace": "AWS/SageMaker",
-            "Dimensions": self._dimensions(),
-            "Statistic": "Average",
-        }
-        return {
-            "PolicyName": TRACKING_POLICY,
-            **self.scaled(),
-            "PolicyType": "TargetTrackingScaling",
-            "TargetTrackingScalingPolicyConfiguration": {
-                "TargetValue": float(self.target),
-                "CustomizedMetricSpecification": metric,
-                "ScaleInCooldown": _SCALE_IN_COOLDOWN,
-                "ScaleOutCooldown": _SCALE_OUT_COOLDOWN,
-            },
-        }
+        request = {"PolicyName": TRACKING_POLICY, **_scaling("tracking_policy"), **self.scaled()}
+        aim = request["TargetTrackingScalingPolicyConfiguration"]
+        aim["TargetValue"] = float(self.target)
+        aim["CustomizedMetricSpecification"]["Dimensions"] = self._dimensions()
+        return request
 
     def step_policy(self) -> dict[str, Any]:
         """PutScalingPolicy of the one that brings the first instance."""
-        return {
-            "PolicyName": STEP_POLICY,
-            **self.scaled(),
-            "PolicyType": "StepScaling",
-            "StepScalingPolicyConfiguration": {
-                "AdjustmentType": "ChangeInCapacity",
-                "MetricAggregationType": "Average",
-                "Cooldown": _WAKE_COOLDOWN,
-                "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
-            },
-        }
+        return {"PolicyName": STEP_POLICY, **_scaling("step_policy"), **self.scaled()}
 
     def wake_alarm(self, policy_arn: str) -> dict[str, Any]:
         """PutMetricAlarm: two minutes with a request and no instance."""
         return {
             "AlarmName": wake_alarm_name(self.endpoint),
             "AlarmDescription": f"Requests wait for {self.endpoint}, which has no instance.",
-            "MetricName": "HasBacklogWithoutCapacity",
-            "Namespace": "AWS/SageMaker",
+            **_scaling("wake_alarm"),
             "Dimensions": self._dimensions(),
-            "Statistic": "Average",
-            "Period": 60,
-            "EvaluationPeriods": 2,
-            "DatapointsToAlarm": 2,
-            "Threshold": 1.0,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "missing",
             "AlarmActions": [policy_arn],
         }
 
@@ -186,6 +154,12 @@ class AsyncSettings:
 
     def _tags(self) -> list[dict[str, str]]:
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+
+
+def _scaling(name: str) -> dict[str, Any]:
+    """A request of scaling.toml, as far as it is the same for every endpoint."""
+    request: dict[str, Any] = tomllib.loads(Path(__file__).with_name("scaling.toml").read_text(encoding="utf-8"))[name]
+    return request
 
 
 def scaled_variant(endpoint: str) -> dict[str, str]:
