@@ -20,7 +20,7 @@ from batchcast.steps.answers.line_form import (
     find_slots,
     json_numbers,
     marked,
-    plain_texts,
+    unescaped_texts,
 )
 from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, find_columns, split_answers
 from batchcast.steps.contract.answer_path import compile_path, is_plain_path
@@ -88,16 +88,18 @@ class AnswerForm:
         width = len(self.line.slots)
         is_text = np.array([slot.is_text for slot in self.line.slots])
         first = np.arange(len(places))[:, None] * width
-        texts = cells.take(pa.array((first + np.flatnonzero(is_text)).ravel()))
+        texts, are_texts = unescaped_texts(cells.take(pa.array((first + np.flatnonzero(is_text)).ravel())))
         tokens = cells.take(pa.array((first + np.flatnonzero(~is_text)).ravel()))
-        good = plain_texts(texts).reshape(len(places), -1).all(axis=1) & _decodes(lines.some(places))
+        good = are_texts.reshape(len(places), -1).all(axis=1) & _decodes(lines.some(places))
         found, are_numbers = json_numbers(tokens)
         good &= are_numbers.reshape(len(places), -1).all(axis=1)
         of_number = np.cumsum(~is_text) - 1
         values = found.reshape(len(places), -1)[:, of_number[self.values]]
         good &= _within(values, expected)
         kept = np.flatnonzero(good)
-        ids = [cells.take(pa.array((first[kept] + own).ravel())) for own in self.ids]
+        of_text = np.cumsum(is_text) - 1
+        begin = kept[:, None] * np.count_nonzero(is_text)
+        ids = [texts.take(pa.array((begin + of_text[own]).ravel())).cast(pa.large_string()) for own in self.ids]
         return PlainAnswers(lines=places[kept], values=values if good.all() else values[kept], ids=ids)
 
 

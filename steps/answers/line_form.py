@@ -1,8 +1,8 @@
 """Lines of JSON that differ in numbers and texts alone, read without parsing them one by one.
 
 A form is made of one line: what stands around its numbers and texts is the same, byte for byte, in every line of that
-form. So each such line is what `json` makes of the first one with other numbers and texts in it. Numbers are held to
-JSON's grammar; a text with an escape or a control character, and whatever else is unusual, is of no form.
+form. So each such line is what `json` makes of the first one with other numbers and texts in it, and these are held to
+JSON's grammar.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class LineForm:
     def match(self, lines: Lines) -> tuple[Positions, pa.Array]:
         """Which lines may be of this form, and the texts of their slots, line by line, as `large_string`.
 
-        What stands around the slots is as in the form; `json_numbers` and `plain_texts` tell what stands in them.
+        What stands around the slots is as in the form; `json_numbers` and `unescaped_texts` tell what stands in them.
         """
         mine, before, starts, ends, literal = self._layout
         codes = np.frombuffer(lines.data, np.uint8)
@@ -195,12 +195,20 @@ def _follow_grammar(tokens: pa.Array) -> Mask:
     return good
 
 
-def plain_texts(tokens: pa.Array) -> Mask:
-    """Which texts stand for themselves: without an escape, a quote or a control character."""
+def unescaped_texts(tokens: pa.Array) -> tuple[pa.Array, Mask]:
+    """The texts that stand between quotes in JSON, and which are such; any other is anything."""
     offsets, codes = _buffers(tokens)
     good = np.ones(len(tokens), bool)
-    good[np.searchsorted(offsets, np.flatnonzero(_UNUSUAL[codes]), "right") - 1] = False
-    return good
+    odd = np.unique(np.searchsorted(offsets, np.flatnonzero(_UNUSUAL[codes]), "right") - 1).tolist()
+    if not odd:
+        return tokens, good
+    texts = tokens.cast(pa.large_binary()).to_pylist()
+    for place in odd:
+        try:
+            texts[place] = json.loads(f'"{texts[place].decode()}"').encode()
+        except ValueError:
+            good[place] = False
+    return pa.array(texts, pa.large_binary()), good
 
 
 def _buffers(tokens: pa.Array) -> tuple[Positions, npt.NDArray[np.uint8]]:

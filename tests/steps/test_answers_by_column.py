@@ -127,6 +127,21 @@ def test_lines_without_damage_are_read_as_one() -> None:
     assert_same(lines, [[item] for item in IDS], rows_of_days(), least=ITEMS)
 
 
+def test_ids_that_are_written_with_escapes_are_read_as_the_others() -> None:
+    dice = random.Random(4)
+    names = [f'{number} "café" \\ {chr(0x1F370)}\t\n/' for number in range(ITEMS)]
+    texts = [in_envelope(answer(dice, name), name) for name in names]
+    lines = [text.encode("ascii", "backslashreplace").decode() for text in texts]
+    escaped = [json.dumps(json.loads(text)) for text in texts]
+    assert_same(escaped, [[name] for name in names], rows_of_days(), least=ITEMS)
+    assert_same(lines, [[name] for name in names], rows_of_days())  # \xe9 is no escape of JSON
+    escaped[3] = escaped[3].replace("\\ud83c", "\\ud83d", 1)
+    escaped[5] = escaped[5].replace("\\ud83c\\udf70", "\\ud83c", 1)
+    escaped[7] = escaped[7].replace("\\t", "\t")
+    escaped[9] = escaped[9].replace("\\t", "\\u00zz")
+    assert_same(escaped, [[name] for name in names], rows_of_days(), least=ITEMS - 4)
+
+
 @pytest.mark.parametrize("lines", [ITEMS - 1, ITEMS + 1, 1, 0])
 def test_a_shard_with_another_number_of_answers(lines: int) -> None:
     dice = random.Random(lines)
