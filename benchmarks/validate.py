@@ -290,7 +290,7 @@ def _said(output: Path) -> str:
     report = json.loads((output / "ml/processing/output/report/report.json").read_bytes())
     import hashlib
 
-    files = sorted(path for path in output.glob("bucket/published/forecasts/**/*") if path.is_file())
+    files = sorted(output.glob("bucket/published/forecasts/**/part-*.parquet"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
     import pyarrow.parquet as pq
 
