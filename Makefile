@@ -105,7 +105,8 @@ lock: .venv/uv.installed
 	        --output-file locks/run.lock
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra plot --group test --resolution lowest-direct \
 	        --output-file locks/oldest.lock
-	@for each in uv checkov mkdocs-material; do echo $$each | $(BIN)/uv pip compile $(LOCK) - --output-file locks/$$each.lock; done
+	@echo uv | $(BIN)/uv pip compile $(LOCK) - --output-file locks/uv-tool.lock
+	@for each in checkov mkdocs-material; do echo $$each | $(BIN)/uv pip compile $(LOCK) - --output-file locks/$$each.lock; done
 	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
@@ -117,9 +118,9 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require-hashes -r $(1) \
           || $(2)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
 
-.venv/uv.installed: locks/uv.lock
+.venv/uv.installed: locks/uv-tool.lock
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv-tool.lock
 	@touch $@
 
 .venv/run.installed: locks/run.lock .venv/uv.installed
