@@ -1,4 +1,4 @@
-"""Forecasting libraries behind their own servers: GluonTS's shell and MLflow's scoring server, with ready contracts."""
+"""Libraries behind their own servers, each with its contract: GluonTS, MLflow, BentoML, TorchServe."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ body = '''{{"dataframe_split": {{"columns": ["date", "sales"], "data": $history(
 "params": {{"horizon": $horizon}}}}'''
 [outputs]
 sales = "predictions"
+"""
+ARGUMENTS = f"""{SERIES}
+[request]
+body = '''{{"sales": $target_time_series, "horizon": $horizon}}'''
+"""
+BENTOML = f"""{ARGUMENTS}[outputs]
+sales = "sales"
+"""
+TORCHSERVE = f"""{ARGUMENTS}[outputs]
+sales = "@"
 """
 
 
@@ -113,4 +123,20 @@ def test_mlflow_models_serve(tmp_path: Path, history: pd.DataFrame, display: Ope
     mlflow = [str(Path(sys.executable).with_name("mlflow")), *served, "--port", "{port}"]
     command = shlex.join(["env", path, "MLFLOW_DISABLE_TELEMETRY=true", *mlflow])
     found = published(tmp_path, MLFLOW, command, display)
+    np.testing.assert_allclose(found["sales"], last_week(history), rtol=1e-6)
+
+
+def test_bentoml(tmp_path: Path, history: pd.DataFrame, display: OpenDisplay) -> None:
+    server = ROOT / "conformance" / "bentoml"
+    program = [str(server / ".venv" / "bin" / "bentoml"), "serve", str(server / "service.py:LastWeek")]
+    settings = [f"BENTOML_HOME={tmp_path}", "BENTOML_DO_NOT_TRACK=True"]
+    command = shlex.join(["env", *settings, *program, "--host", "127.0.0.1", "--port", "{port}"])
+    found = published(tmp_path, BENTOML, command, display)
+    np.testing.assert_allclose(found["sales"], last_week(history), rtol=1e-6)
+
+
+def test_torchserve(tmp_path: Path, history: pd.DataFrame, display: OpenDisplay) -> None:
+    server = ROOT / "conformance" / "torchserve"
+    command = shlex.join([str(server / ".venv" / "bin" / "python"), str(server / "serve.py"), "{port}"])
+    found = published(tmp_path, TORCHSERVE, command, display)
     np.testing.assert_allclose(found["sales"], last_week(history), rtol=1e-6)

@@ -38,7 +38,7 @@ def seen_by(script: str, python: Path, folder: Path, *paths: Path) -> Any:
 
 SDKS = {
     "newest-3": ("sdk.py", Path(sys.executable), ()),
-    "studio-3": ("sdk.py", STUDIO / ".venv/bin/python", (STUDIO / "without_torch",)),
+    "studio-3": ("sdk.py", STUDIO / ".venv/bin/python", (ROOT / "conformance" / "without_torch",)),
     "last-2": ("sdk2.py", CONFORMANCE / "sdk-2/.venv/bin/python", ()),
 }
 

@@ -22,7 +22,7 @@ def test_both_sdks_compile_the_same_bytes() -> None:
     ended = subprocess.run(
         [str(STUDIO / ".venv" / "bin" / "python"), str(COMPILER)],
         input=json.dumps([BuildSettings().model_dump(mode="json")]),
-        env={**os.environ, "PYTHONPATH": f"{STUDIO / 'without_torch'}:{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'conformance' / 'without_torch'}:{ROOT}"},
         capture_output=True,
         text=True,
         check=True,

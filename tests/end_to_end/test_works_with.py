@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
 }
 
 
-REAL_SERVERS = {"GluonTS's shell", "MLflow, a real `mlflow models serve`"}
+REAL_SERVERS = {"GluonTS's shell", "MLflow, a real `mlflow models serve`", "BentoML", "TorchServe, a handler"}
 """What tests/conformance/test_forecasting_libraries.py runs."""
 
 

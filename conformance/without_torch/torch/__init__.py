@@ -1,7 +1,4 @@
-"""Stands for PyTorch, which this SDK imports when it is imported and does not need to compile a pipeline.
-
-In Studio it is there; here it would be gigabytes.
-"""
+"""Stands for PyTorch, which an SDK and TorchServe import when they are imported and do not need here."""
 
 __version__ = "0"
 
