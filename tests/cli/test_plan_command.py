@@ -110,7 +110,7 @@ def test_what_was_measured_says_how_many_records_a_request_holds(tmp_path: Path)
 
 
 def test_a_given_price_is_used_where_the_table_has_none() -> None:
-    job = [*JOB, "--region", "eu-west-3", "--formula", "--json"]
+    job = [*JOB, "--instance-type", "ml.m4.4xlarge", "--formula", "--json"]
     with pytest.raises(ConfigError, match="--price-per-hour"):
         run(plan_command, *job)
     assert scenario(run(plan_command, *job, "--price-per-hour", "2"), "batch")["cost_usd"] == pytest.approx(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchcast.planner.prices.prices import Rate, dump_prices, fees_of, load_prices, price_warnings, rate_of
+from batchcast.planner.prices.prices import Rate, _by_size, dump_prices, fees_of, load_prices, price_warnings, rate_of
 from batchcast.steps.errors import ConfigError
 
 TODAY = date(2026, 5, 1)
@@ -27,13 +27,34 @@ def test_every_shipped_row_has_a_source_text_and_a_positive_rate() -> None:
 
 
 def test_a_type_without_a_price_names_its_neighbours_and_the_way_out() -> None:
-    with pytest.raises(ConfigError, match=r"ml\.m5\.8xlarge in us-east-1.*Nearest.*ml\.m5\..*--price-per-hour"):
-        rate_of(load_prices(), "us-east-1", "ml.m5.8xlarge", price_per_hour=None, today=TODAY)
+    with pytest.raises(ConfigError, match=r"ml\.m4\.4xlarge in us-east-1.*Nearest.*ml\.m\d.*--price-per-hour"):
+        rate_of(load_prices(), "us-east-1", "ml.m4.4xlarge", price_per_hour=None, today=TODAY)
 
 
-def test_a_region_without_prices_is_an_error_too() -> None:
-    with pytest.raises(ConfigError, match="no prices for mars-1"):
-        rate_of(load_prices(), "mars-1", "ml.m5.4xlarge", price_per_hour=None, today=TODAY)
+def test_another_size_of_a_family_is_derived_by_its_vcpus_and_said() -> None:
+    rates = load_prices().rates["us-east-1"]
+    assert "ml.m5.8xlarge" not in rates
+    found = rate_of(load_prices(), "us-east-1", "ml.m5.8xlarge", price_per_hour=None, today=TODAY)
+    assert found.usd == pytest.approx(2 * rates["ml.m5.4xlarge"].usd, rel=0.001)
+    assert found.confidence == "by size"
+    assert any("another of its family" in line for line in warnings(TODAY, name="ml.m5.8xlarge"))
+
+
+def test_the_sizes_that_are_listed_go_with_their_vcpus() -> None:
+    rates = load_prices().rates["us-east-1"]
+    for name, rate in rates.items():
+        others = {other: known for other, known in rates.items() if other != name}
+        derived = _by_size(others, name)
+        if derived is not None and not name.startswith("ml.g"):  # a GPU is in the price of each size
+            assert derived.usd == pytest.approx(rate.usd, rel=0.05), name
+
+
+def test_the_price_of_another_region_is_marked_as_such() -> None:
+    found = rate_of(load_prices(), "eu-central-1", "ml.m5.4xlarge", price_per_hour=None, today=TODAY)
+    assert (found.usd, found.confidence) == (load_prices().rates["us-east-1"]["ml.m5.4xlarge"].usd, "us-east-1")
+    said = " ".join(warnings(TODAY, region="eu-central-1"))
+    assert "is that of us-east-1" in said
+    assert "prices refresh --region eu-central-1" in said
 
 
 def test_a_price_given_by_hand_needs_no_row() -> None:

@@ -3,7 +3,8 @@
 One row holds the on-demand rate of a type in a region. Hosting, Batch Transform, Processing and asynchronous inference
 have the same rate for the same type (AWS bill lines of December 2023, offer files of 2026); a row may still carry
 another rate for one of them under `components`, keyed by the word of the usage type.
-A type that is not in the table has no price: nothing is ever filled in.
+What the table has not is taken from what it has, and said: the same type in us-east-1, or another size of the same
+family, whose price goes with its number of vCPU.
 """
 
 import json
@@ -14,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from batchcast.planner.prices.instance_types import vcpus
 from batchcast.steps.errors import ConfigError, Problem
 
 Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
@@ -31,7 +33,8 @@ STALE_DAYS = 180
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """US dollars an hour of one instance type; `confidence` is listed, billed, derived, or given by hand."""
+    """US dollars an hour of one instance type; `confidence` is listed, billed, derived, or given by hand; `us-east-1`
+    for that region's price in another, and `by size` for that of another size."""
 
     usd: float
     as_of: date
@@ -104,15 +107,31 @@ def dump_prices(table: PriceTable) -> str:
 
 
 def rate_of(table: PriceTable, region: str, instance_type: str, *, price_per_hour: float | None, today: date) -> Rate:
-    """The rate of a type: the one given, else the table's. Raises ConfigError when there is neither."""
+    """The rate of a type: the one given, else the table's, else the nearest to it that the table tells.
+
+    Raises ConfigError when there is none.
+    """
     if price_per_hour is not None:
         if price_per_hour <= 0:
             raise ConfigError(Problem("price", f"{price_per_hour} USD an hour is no price.", where="--price-per-hour"))
         return Rate(usd=price_per_hour, as_of=today, source="given", confidence="given")
-    rates = table.rates.get(region, {})
-    if instance_type in rates:
-        return rates[instance_type]
-    raise ConfigError(_unknown(table, region, instance_type))
+    here, there = table.rates.get(region, {}), table.rates.get(DEFAULT_REGION, {})
+    found = here.get(instance_type) or _by_size(here, instance_type)
+    if found is None and (found := there.get(instance_type) or _by_size(there, instance_type)):
+        found = replace(found, confidence=DEFAULT_REGION)
+    if found is None:
+        raise ConfigError(_unknown(table, region, instance_type))
+    return found
+
+
+def _by_size(rates: Mapping[str, Rate], instance_type: str) -> Rate | None:
+    """From the largest size of the family that has a price: AWS's on-demand prices go with the vCPU in a family."""
+    family, wanted = instance_type.rpartition(".")[0], vcpus(instance_type)
+    kin = {count: rate for name, rate in rates.items() if name.rpartition(".")[0] == family and (count := vcpus(name))}
+    if not (kin and wanted):
+        return None
+    largest = kin[max(kin)]
+    return replace(largest, usd=round(largest.usd * wanted / max(kin), 4), confidence="by size", components={})
 
 
 def fees_of(table: PriceTable, region: str) -> Fees:
@@ -132,6 +151,11 @@ def price_warnings(table: PriceTable, region: str, rates: Mapping[str, Rate], to
             )
         if rate.confidence == "derived":
             warnings.append(f"the price of {name} is derived, not read from a price list: {table.sources[rate.source]}")
+        if rate.confidence == "by size":
+            warnings.append(f"the price of {name} follows by its size from another of its family.")
+        if rate.confidence == DEFAULT_REGION != region:
+            what = f"the price of {name} is that of {DEFAULT_REGION}, the table has none for {region}"
+            warnings.append(f"{what}: `prices refresh --region {region}` adds it.")
     if region not in table.fees:
         warnings.append(f"the table has no data and request fees for {region}: those of {DEFAULT_REGION} are used.")
     return warnings
