@@ -43,7 +43,7 @@ OLDEST_PYTHON ?= $(PYTHON)
 OLDEST := .venv/oldest-$(notdir $(OLDEST_PYTHON))
 
 test-oldest: $(OLDEST)/installed
-	@$(OLDEST)/bin/python -m pytest $(PARALLEL) --ignore tests/pipelines/test_definition.py \
+	@$(OLDEST)/bin/python -m pytest $(PARALLEL) --ignore tests/pipelines/test_definition.py --ignore-glob '*_in_browser.py' \
 	        --ignore tests/serving/test_bulk_killed.py --deselect tests/serving/test_bulk_submit.py::$(HUNDRED_THOUSAND) \
 	        $(addprefix tests/, steps pipelines runs session cli container_check serving)
 
