@@ -115,3 +115,7 @@ def run(folder: str) -> None:
         except BatchcastError as error:
             found = error
     Path(folder, "found").write_bytes(pickle.dumps(found))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Arrow's threads may still let go of files of Python's, and ending the interpreter meanwhile aborts the process.
+    os._exit(0)
