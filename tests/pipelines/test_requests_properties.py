@@ -8,15 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from batchcast.engine.limits import local_storage_gb
 from batchcast.engine.processing.job import check_processing_request
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.pipelines.lint.lint import check_requests, lint
 from batchcast.pipelines.parameter_rules import instance_types
 from batchcast.pipelines.parameters import Parameters, check_parameters, declared_parameters
 from batchcast.pipelines.requests import resolve_requests
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import DirectoryStore, join_uri
 
@@ -25,6 +27,7 @@ DEFINITION: dict[str, Any] = json.loads(
 )
 RUN_ID = "abc123def456"
 NAMES = [one.name for one in declared_parameters()]
+VOLUME_GB: int = BuildSettings.model_fields["volume_size_in_gb"].default
 MODEL = {"PrimaryContainer": {"Image": "own", "ModelDataUrl": "s3://models/model.tar.gz"}}
 
 segment = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_=", min_size=1, max_size=20)
@@ -72,6 +75,9 @@ def accepted(draw: st.DrawFn) -> dict[str, str]:
 @given(accepted())
 @settings(deadline=None, max_examples=60)
 def test_every_accepted_set_resolves_to_requests_that_linter_and_engine_take(values: dict[str, str]) -> None:
+    # The volume is the deployment's: `lint` and the engine refuse it on a type whose own disks are smaller.
+    disk = local_storage_gb(values["ProcessingInstanceType"])
+    assume(disk is None or disk >= VOLUME_GB)
     parameters = check_parameters(values)
     assert check_requests(DEFINITION, parameters.model_dump(by_alias=True), RUN_ID) == []
     with tempfile.TemporaryDirectory() as folder:
