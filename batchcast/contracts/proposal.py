@@ -7,7 +7,6 @@ that says which option says it.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ _TIMESTAMPS = ("date", "timestamp", "ds", "day", "week", "month", "datetime", "t
 _TARGETS = ("sales", "demand", "target", "y", "quantity", "qty", "units", "units_sold", "volume", "load", "value")
 _IDS = ("item_id", "unique_id", "series_id", "series", "item", "sku", "product", "article", "store", "shop", "location")
 _MOST_IDS = 3
-_INDEX = re.compile(r"__index_level_\d+__$")
 # Ids and dates of so many rows are looked at; a longer history is judged by its first files.
 _ROWS_READ = 5_000_000
 
@@ -71,7 +69,7 @@ def propose(
 def _read(
     dataset: ds.Dataset, item_id: Sequence[str], timestamp: str | None, target: str | None, known: Sequence[str]
 ) -> Proposal:
-    schema = _columns(dataset.schema)
+    schema = dataset.schema
     _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
     when = timestamp or _one_of(
         schema,
@@ -134,8 +132,7 @@ def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
 def _open(history: Path) -> ds.Dataset:
     try:
         dataset = ds.dataset(history, format="parquet", partitioning="hive")
-        # pandas stores an index of numbers under such a name: it says nothing.
-        return dataset.replace_schema(pa.schema([each for each in dataset.schema if not _INDEX.match(each.name)]))
+        return dataset.replace_schema(_columns(dataset.schema))
     except (OSError, pa.ArrowInvalid) as error:
         remedy = "Give a folder of Parquet files, or one file."
         raise DataError(Problem("history", f"cannot be read as Parquet: {error}.", str(history), remedy)) from error
@@ -192,7 +189,7 @@ def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -
 
 def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
     """The fewest columns that, with the timestamp, name every row once."""
-    schema = _columns(dataset.schema)
+    schema = dataset.schema
     able = [
         name
         for name in schema.names

@@ -57,6 +57,12 @@ def test_the_index_that_pandas_stores_is_no_column(tmp_path: Path) -> None:
     assert (found.known, found.past) == ((), ())
 
 
+def test_an_index_of_dates_without_a_name_is_the_timestamp(tmp_path: Path) -> None:
+    days = pd.date_range("2026-01-01", periods=30)
+    pd.DataFrame({"item_id": "a", "sales": range(30)}, index=days[::-1]).to_parquet(tmp_path / "history.parquet")
+    assert propose(tmp_path / "history.parquet").timestamp == "__index_level_0__"
+
+
 def test_dates_as_text_are_asked_for_as_dates(tmp_path: Path) -> None:
     pd.DataFrame({"item_id": ["a"], "day": ["2026-01-01"], "sales": [1.0]}).to_parquet(tmp_path / "text.parquet")
     with pytest.raises(ConfigError, match=r"none of item_id, day, sales.*pandas\.to_datetime"):
