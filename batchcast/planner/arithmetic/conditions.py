@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
+from batchcast.pipelines.parameters import Parameters
 
 if TYPE_CHECKING:
     from batchcast.pipelines.tuning import Tuning
@@ -49,7 +50,7 @@ class Conditions:
     instance_sigma: float
     busiest_share: float
     source: str
-    retry_records: int = 10_000
+    retry_records: int
 
     @property
     def attempts(self) -> float:
@@ -72,6 +73,7 @@ PRIOR = Conditions(
     instance_sigma=0.01,
     busiest_share=1.0,
     source="prior",
+    retry_records=Parameters.model_fields["max_retry_records"].default,
 )
 
 
