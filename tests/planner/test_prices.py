@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from batchcast.planner.plan.options import PlanOptions
+from batchcast.planner.plan.prepare import plan_inputs
 from batchcast.planner.prices.prices import Rate, _by_size, dump_prices, fees_of, load_prices, price_warnings, rate_of
 from batchcast.steps.errors import ConfigError
 
@@ -118,3 +120,10 @@ def test_a_file_that_is_no_price_table_is_refused_by_name(tmp_path: Path, text: 
 def test_a_missing_table_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.json"):
         load_prices(tmp_path / "nowhere.json")
+
+
+def test_processing_has_its_own_price_in_a_region_that_the_table_lacks() -> None:
+    options = PlanOptions(items=10, seconds=1.0, region="eu-central-1", instance_type="ml.m5.12xlarge")
+    found = plan_inputs(options, load_prices(), TODAY)
+    rates = load_prices().rates["us-east-1"]
+    assert found.processing_rate.usd == rates[found.processing_type].usd != found.rate.usd

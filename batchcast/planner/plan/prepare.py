@@ -21,7 +21,15 @@ from batchcast.planner.arithmetic.search import assumed_on
 from batchcast.planner.plan.history import HistorySize, measure_history
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.prices.instance_types import check_transform_type
-from batchcast.planner.prices.prices import DEFAULT_REGION, PRICES_FILE, PriceTable, fees_of, load_prices, rate_of
+from batchcast.planner.prices.prices import (
+    DEFAULT_REGION,
+    PRICES_FILE,
+    PriceTable,
+    fees_of,
+    find_rate,
+    load_prices,
+    rate_of,
+)
 from batchcast.session.guarded_read import read_guarded
 from batchcast.session.session import LOCAL_REGION
 from batchcast.steps.arguments import parse_moment
@@ -61,7 +69,7 @@ def plan_inputs(options: PlanOptions, table: PriceTable, today: date) -> PlanInp
     processing_type = defaults["processing_instance_type"]
     given = options.price_per_hour if instance_type == processing_type else None
     # Where the table lacks the processing type too, the given price stands for it: it is 0.2 % of the run.
-    other_rate = table.rates.get(region, {}).get(processing_type, rate) if given is None else rate
+    other_rate = rate if given is not None else find_rate(table, region, processing_type) or rate
     max_payload = options.max_payload or defaults["max_payload_in_mb"]
     return inputs.PlanInputs(
         workload=_workload(options, tuning, size, together or 1, max_payload),

@@ -115,12 +115,18 @@ def rate_of(table: PriceTable, region: str, instance_type: str, *, price_per_hou
         if price_per_hour <= 0:
             raise ConfigError(Problem("price", f"{price_per_hour} USD an hour is no price.", where="--price-per-hour"))
         return Rate(usd=price_per_hour, as_of=today, source="given", confidence="given")
+    found = find_rate(table, region, instance_type)
+    if found is None:
+        raise ConfigError(_unknown(table, region, instance_type))
+    return found
+
+
+def find_rate(table: PriceTable, region: str, instance_type: str) -> Rate | None:
+    """The table's rate of a type, else the nearest to it that the table tells; None where it tells none."""
     here, there = table.rates.get(region, {}), table.rates.get(DEFAULT_REGION, {})
     found = here.get(instance_type) or _by_size(here, instance_type)
     if found is None and (found := there.get(instance_type) or _by_size(there, instance_type)):
         found = replace(found, confidence=DEFAULT_REGION)
-    if found is None:
-        raise ConfigError(_unknown(table, region, instance_type))
     return found
 
 
