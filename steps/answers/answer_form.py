@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batchcast.steps.answers.item_arrays import Positions
 from batchcast.steps.answers.line_form import (
     MARK,
     LineForm,
     Lines,
     Mask,
-    Positions,
     find_slots,
     json_numbers,
     marked,

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Positions = npt.NDArray[np.int64]
+from batchcast.steps.answers.item_arrays import Positions
+
 Mask = npt.NDArray[np.bool_]
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"(\s*:)?|-?[0-9][-+0-9.eE]*')

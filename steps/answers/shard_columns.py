@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.answers.answer_form import AnswerForm, PlainAnswers
-from batchcast.steps.answers.line_form import Lines, Positions
+from batchcast.steps.answers.item_arrays import Positions
+from batchcast.steps.answers.line_form import Lines
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.outcome.shard_output import (
     Document,

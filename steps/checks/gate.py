@@ -23,6 +23,7 @@ from batchcast.steps.checks.run_change import (
     history_changes,
     item_changes,
     restlessness,
+    shared_cells,
 )
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
@@ -48,7 +49,7 @@ _OF_OWN: Mapping[str, Mapping[str, tuple[str, float]]] = {
 """A fixed limit is at least so much of a measure of the history itself: with few sales an item, or one level for all
 items, it cannot tell a forecast that is wrong by it."""
 _NO_SEASON = 0.5
-"""A history whose halves correlate by less has no season that a forecast could miss."""
+"""A history whose seasons correlate by less with each other has none that a forecast could miss."""
 _KINDS = {
     "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
     "history": {
@@ -187,18 +188,14 @@ def _items(target: str, values: Array, last: Array, item_ids: Sequence[str]) -> 
     centre = float(np.median(changes[some]))
     limit = centre + max(_DEVIATIONS * float(np.median(np.abs(changes[some] - centre))), _ITEM_FLOOR)
     for index in some[changes[some] > limit].tolist():
-        here = _shared(values[index], last[index])
+        here = shared_cells(values[index], last[index])
         size = float(np.abs(values[index, here] - last[index, here]).sum())
         detail = f"{target}: {changes[index]:.0%} from the last run; {centre:.0%} is usual in this one"
         yield Flag(kind="item_change", item_id=item_ids[index], detail=detail, size=size)
 
 
-def _shared(values: Array, last: Array) -> npt.NDArray[np.bool_]:
-    return np.isfinite(values) & np.isfinite(last)
-
-
 def _shares(values: Array, last: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(_shared(values, last).any(axis=1))
+    return np.asarray(shared_cells(values, last).any(axis=1))
 
 
 def _rounded(measures: Measures) -> Measures:

@@ -29,6 +29,11 @@ _LEAST_SWING, _LEAST_SEASON = 0.01, 0.05
 """Standard deviation by mean of the last run's totals, and of the season's: those that move less have no order."""
 
 
+def shared_cells(values: Array, other: Array) -> npt.NDArray[np.bool_]:
+    """Where both have a value."""
+    return np.isfinite(values) & np.isfinite(other)
+
+
 def change_from_last_run(values: Array, last: Array) -> Measures | None:
     """Of one target, both items x steps by the same dates; None where the two share nothing.
 
@@ -54,7 +59,7 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
 
 def _differences(values: Array, last: Array) -> tuple[Array, Array, Array]:
     """Sums over the cells that both have; by date the totals, and the items that have both; the items' own change."""
-    shared = np.isfinite(values) & np.isfinite(last)
+    shared = shared_cells(values, last)
     new, old = np.where(shared, values, 0.0), np.where(shared, last, 0.0)
     sums = np.array([np.abs(old).sum(), np.abs(new - old).sum(), new.sum(), old.sum()])
     by_date = np.stack([new.sum(axis=0), old.sum(axis=0), shared.sum(axis=0)])
@@ -63,7 +68,7 @@ def _differences(values: Array, last: Array) -> tuple[Array, Array, Array]:
 
 def item_changes(values: Array, last: Array) -> Array:
     """Of each item the sum of absolute differences / sum of the last run's absolute values; 0 where it shares none."""
-    shared = np.isfinite(values) & np.isfinite(last)
+    shared = shared_cells(values, last)
     difference = np.where(shared, np.abs(values - last), 0.0).sum(axis=1)
     size = np.where(shared, np.abs(last), 0.0).sum(axis=1)
     # An item that was forecast as nothing and is no longer: as far as the new value goes.
@@ -109,11 +114,11 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
 def _beside_history(values: Array, naive: Array, usual: Array) -> tuple[Array, Array, Array]:
     """Sums over the cells that `values` and `naive` both have; totals by date; and by item whether it has any, how many
     steps, and the means."""
-    shared = np.isfinite(values) & np.isfinite(naive)
+    shared = shared_cells(values, naive)
     totals = [np.where(shared & np.isfinite(each), each, 0.0).sum() for each in (values, naive, usual)]
     means = [_mean(np.abs(each), shared & np.isfinite(each)) for each in (values, usual)]
     steps = shared.sum(axis=1)
-    both = np.isfinite(values) & np.isfinite(usual)
+    both = shared_cells(values, usual)
     by_date = [*(np.where(both, each, 0.0).sum(axis=0) for each in (values, usual)), both.sum(axis=0)]
     of_item = np.stack([steps, np.maximum(steps, 1), *means])
     return np.array([*totals, (naive[shared] < 0).sum(), shared.sum()]), np.stack(by_date), of_item
@@ -213,7 +218,7 @@ def copied_share(values: Array, other: Array) -> float:
 
 
 def _copied(values: Array, other: Array) -> npt.NDArray[np.int64]:
-    shared = np.isfinite(values) & np.isfinite(other)
+    shared = shared_cells(values, other)
     same = np.isclose(values, other, rtol=1e-9, atol=0.0) | ~shared
     ordered = np.sort(np.where(shared, values, np.nan), axis=1)  # NaN comes last, and is above nothing
     telling = (np.diff(ordered, axis=1) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1

@@ -99,9 +99,9 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
     its item's `seasonal_changes`, None where no item has any. Both over the same cells for both; with several targets
     the headline is the mean of theirs.
     """
-    scale = seasonal_changes(compared)
     if not any(each_block(_has_values, compared.actual)):
         return None
+    scale = seasonal_changes(compared)
     known = np.isfinite(values) & np.isfinite(compared.actual) & np.isfinite(compared.naive)
     by_target: dict[str, dict[str, float | None]] = {}
     for number, target in enumerate(targets):
