@@ -112,8 +112,7 @@ lock: .venv/uv.installed
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
 
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-        --no-header --no-annotate
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 # uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it. A lock is complete.
 INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require-hashes -r $(1) \
