@@ -8,36 +8,30 @@
 Three seeded histories of eight columns, rows shuffled: `long` has items of 6,000 to 10,000 hourly rows in 14 monthly
 files, `short` has items of 90 daily rows in 3 files, `many` a million items of 30 daily rows in 3 files. The programs
 run one after the other, round after round, because the machine may be busy; every ratio is the median of those within
-a round. Peak memory is the anonymous memory of the whole process tree, sampled from /proc ten times a second.
+a round.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import runpy
 import shutil
 import statistics
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests" / "fixtures"))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "fixtures")]
 
 from contract_text import contract_text  # noqa: E402
+from measured import Measured, measure, median, print_results, tree_of  # noqa: E402
 
-SAMPLE_SECONDS = 0.1
 COLUMNS = ("date", "sales", "promo", "price", "stock", "temp", "event", "roll7")
 FLAGS = """
 --run-id benchmark000 --run-date auto --run-label benchmark --forecast-horizon 31 --transform-instance-count 20
@@ -77,19 +71,6 @@ SHAPES = (
     Shape(name="short", items=200_000, least_rows=90, most_rows=90, hourly=False, files=3),
     Shape(name="many", items=1_000_000, least_rows=30, most_rows=30, hourly=False, files=3),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One run of one program: seconds on the clock, seconds of processor, peak bytes of the process tree.
-
-    `load` is how many processes of the machine wanted a processor, on average over the last minute of the run.
-    """
-
-    wall: float
-    cpu: float
-    peak: int
-    load: float
 
 
 def make_history(shape: Shape, size: float, directory: Path) -> int:
@@ -147,9 +128,7 @@ def builder(history: Path, output: Path, processes: int) -> list[str]:
 
 def builder_of(commit: str, work: Path) -> Callable[[Path, Path, int], list[str]]:
     """What makes the command that runs the step of another commit, with that commit's own contract."""
-    tree = work / "baseline"
-    if not tree.exists():
-        subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=REPOSITORY, check=True)
+    tree = tree_of(commit, work / "baseline")
     make = runpy.run_path(str(tree / "benchmarks" / "build_shards.py"))["builder"]
     return lambda history, output, processes: ["env", "-C", str(tree), *make(history, output, processes)]
 
@@ -174,51 +153,6 @@ def run_pandas_loop(history: Path, output: Path) -> None:
                 "forecast_days": 31,
             }
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def measure(command: Sequence[str]) -> Measured:
-    """Run the command to its end. Raises CalledProcessError when it fails."""
-    before = os.times()
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-    peak = 0
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(SAMPLE_SECONDS):
-            peak = max(peak, sum(_anonymous_bytes(pid) for pid in _tree(process.pid)))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    code = process.wait()
-    wall = time.perf_counter() - began
-    done.set()
-    watcher.join()
-    if code:
-        raise subprocess.CalledProcessError(code, command)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(wall=wall, cpu=cpu, peak=peak, load=os.getloadavg()[0])
-
-
-def _tree(root: int) -> list[int]:
-    found = [root]
-    for pid in found:
-        try:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += [int(child) for child in (task / "children").read_text().split()]
-        except OSError:
-            continue  # It has ended.
-    return found
-
-
-def _anonymous_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
 def compare(shape: Shape, size: float, rounds: int, work: Path, baseline: str | None, *, loop: bool) -> list[str]:
@@ -255,7 +189,7 @@ def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> l
     lines = [title, "", f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
     slow = next(iter(runs.values()))
     for name, of_name in runs.items():
-        wall, cpu = _median(of_name, "wall"), _median(of_name, "cpu")
+        wall, cpu = median(of_name, "wall"), median(of_name, "cpu")
         peak = max(run.peak for run in of_name) / 1e6
         times = [
             statistics.median(
@@ -264,12 +198,8 @@ def _table_lines(title: str, runs: dict[str, list[Measured]], written: int) -> l
             for column in ("wall", "cpu")
         ]
         ratios = f"{wall:.1f} | {written / wall / 1e6:.0f} | {times[0]:.2f} | {cpu:.1f} | {times[1]:.2f}"
-        lines.append(f"| {name} | {ratios} | {peak:,.0f} | {_median(of_name, 'load'):.1f} |")
+        lines.append(f"| {name} | {ratios} | {peak:,.0f} | {median(of_name, 'load'):.1f} |")
     return [*lines, ""]
-
-
-def _median(runs: list[Measured], column: str) -> float:
-    return statistics.median(getattr(run, column) for run in runs)
 
 
 def main() -> None:
@@ -293,14 +223,8 @@ def main() -> None:
     lines = [f"# build_shards against {'a pandas loop' if loop else 'an earlier commit'}", ""]
     for shape in [shape for shape in SHAPES if options.shape in (None, shape.name)]:
         lines += compare(shape, options.size, options.rounds, options.work.resolve(), options.baseline, loop=loop)
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
-    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
-    lines.append(f"{machine}, {libraries}; medians of {options.rounds} rounds, of their ratios too.")
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if options.result:
-        options.result.parent.mkdir(parents=True, exist_ok=True)
-        options.result.write_text(text)
+    rounds = f"medians of {options.rounds} rounds, of their ratios too"
+    print_results(lines, rounds, options.result)
 
 
 if __name__ == "__main__":
