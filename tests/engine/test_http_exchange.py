@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scripted_model import Reply, ScriptedModel
 
@@ -122,6 +122,9 @@ HEADERS = st.sampled_from(
     body=st.sampled_from([b"", b"abc", b"abcd", b"3\r\nabc\r\n0\r\n\r\n", b"long"]),
     cut=st.integers(0, 200),
 )
+@example(
+    status=b"HTTP/1.1 200 OK", headers=[b"Content-Length: -3", b"Content-Length: 3"], body=b"", cut=0
+)  # of two that contradict each other `http.client` goes by the first
 @settings(max_examples=200, deadline=None)
 def test_every_answer_is_read_as_http_client_reads_it(
     told: tuple[Connection, list[bytes]], status: bytes, headers: list[bytes], body: bytes, cut: int
@@ -329,7 +332,8 @@ def test_e37_an_answer_that_drips_is_too_late_wherever_it_drips(beginning: bytes
 def test_e37_a_server_that_reads_slowly_is_too_late() -> None:
     def talk(accepted: socket.socket) -> None:
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        for _ in range(60):
+        accepted.settimeout(1)
+        for _ in range(20):  # a second: what the kernel still holds would come for twenty
             try:
                 if not accepted.recv(20_000):
                     return

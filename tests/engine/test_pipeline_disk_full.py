@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,13 @@ def test_any_failure_of_the_driver_ends_the_execution(tmp_path: Path) -> None:
     client.create_pipeline(PipelineName="p", PipelineDefinition=definition(processing("A", wait)), RoleArn=ROLE)
     arn = client.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
     folder = tmp_path / "state" / "executions"
-    folder.rename(tmp_path / "state" / "moved")
-    folder.write_bytes(b"")  # no folder any more: no record can be written
+    for attempt in range(100):  # the driver may make the folder anew between the two
+        folder.rename(tmp_path / "state" / f"moved-{attempt}")
+        with suppress(IsADirectoryError):
+            folder.write_bytes(b"")  # no folder any more: no record can be written
+            break
     time.sleep(1.5)
     folder.unlink()
-    (tmp_path / "state" / "moved").rename(folder)
+    (tmp_path / "state" / "moved-0").rename(folder)
     with pytest.raises((OSError, ServiceError)):
         client.describe_pipeline_execution(PipelineExecutionArn=arn)

@@ -25,7 +25,8 @@ _READ_BYTES = 1 << 16
 _MOST = 0.9
 # A status line and fewer header lines than http.client's limit, whole and without folded lines.
 _PLAIN_HEAD = re.compile(rb"HTTP/1\.1 ((?!204|304)[2-5]\d\d) [^\r\n]*\r\n(?:[!-9;-~]+:[^\r\n]*\r\n){1,90}\r\n")
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:([^\r]*)", re.IGNORECASE)
+_PLAIN_LENGTH = re.compile(rb"[ \t]*(\d{1,18})[ \t]*")
 _FRAMING = re.compile(rb"\r\n(?:transfer-encoding|connection(?!:[ \t]*keep-alive\r)):", re.IGNORECASE)
 # The service's client, seen in container logs (amazon-sagemaker-examples issue 977).
 _USER_AGENT = "Go-http-client/1.1"
@@ -191,9 +192,10 @@ class Connection:
         """What nearly every answer is, at a fifth of the cost; None for one that needs `http.client`, nothing lost."""
         head = _PLAIN_HEAD.match(received)
         lengths = _LENGTH.findall(received, 0, head.end()) if head else []
-        if head is None or len(lengths) != 1 or _FRAMING.search(received, 0, head.end()):
+        length = _PLAIN_LENGTH.fullmatch(lengths[0]) if len(lengths) == 1 else None
+        if head is None or length is None or _FRAMING.search(received, 0, head.end()):
             return None
-        whole = head.end() + int(lengths[0])
+        whole = head.end() + int(length[1])
         if not len(received) <= whole <= head.end() + self._max_answer_bytes:
             return None
         pieces = [received[head.end() :]]
