@@ -145,7 +145,10 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         carried_forward=carried_forward,
         card=card,
     )
-    page = report_page(summary, run.expected, ItemNames(item_ids), found.values, compared, checked.last)
+    names = ItemNames(item_ids)
+    page = report_page(
+        summary, found.ledger.others, checked.flags, run.expected, names, found.values, compared, checked.last
+    )
     _write_reports(run, found, summary, page)
     return decision, _summary(decision, found, publication, checked.flags)
 

@@ -75,6 +75,11 @@ class ItemNames(Sequence[str]):
         )
         return found
 
+    def places(self, names: Sequence[str]) -> list[int]:
+        """Where each of these is, those left out that are nowhere."""
+        found: list[int] = pc.index_in(pa.array(names, pa.string()), value_set=self._column).drop_null().to_pylist()
+        return found
+
 
 class ItemPlaces:
     """The places of items in a sorted column, asked for in about that order."""

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from batchcast.steps.checks.flags import Flag
@@ -119,7 +120,7 @@ def _rows(
         point = values[:, :, at_point]
         known = np.isfinite(point) & np.isfinite(actual) & np.isfinite(naive)
         levels = [(level, values[:, :, at]) for level, at in expected.outputs.quantiles(target)]
-        for name, members in _classes(compared.scale[:, number]).items():
+        for name, members in volume_classes(compared.scale[:, number]).items():
             for column, at in enumerate(new):
                 cells = known[:, column] & members
                 if not cells.any():
@@ -149,7 +150,7 @@ def _rows(
                 yield {"target": target, "lead": at - origin, "items": name, **rounded}
 
 
-def _classes(scale: Array) -> dict[str, Any]:
+def volume_classes(scale: Array) -> dict[str, npt.NDArray[np.bool_]]:
     """Class to which items are in it, by their share of the volume; an item without any is in the last one."""
     volume = np.nan_to_num(scale)
     order = np.argsort(-volume, kind="stable")

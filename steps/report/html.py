@@ -1,5 +1,7 @@
 """What all pages share: the head with the style sheet, tables and figures. Every text that comes in is escaped."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from batchcast.steps.plain_text import html_text as escape
@@ -51,6 +53,8 @@ path.actual { stroke: var(--actual); stroke-width: 1.2; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; border-top: 0; }
+input { font: inherit; color: inherit; background: var(--back); border: 1px solid var(--soft); border-radius: 6px;
+  padding: .3rem .6rem; width: 100%; max-width: 24rem; display: block; }
 @media (max-width: 600px) { thead { display: none; } tr { display: block; border-top: 1px solid var(--line);
   padding: .5rem 0; } td { display: block; border: 0; padding: .1rem 0; }
   td::before { content: attr(data-label) " "; color: var(--soft); font-size: .8rem; display: block; } }
@@ -58,12 +62,17 @@ th { color: var(--soft); font-weight: 600; border-top: 0; }
 """
 
 
-def html_page(title: str, body: str, more_style: str = "") -> str:
-    """A whole page that needs nothing else; `body` is HTML."""
+def html_page(title: str, body: str, more_style: str = "", script: str = "") -> str:
+    """A whole page that needs nothing else; `body` is HTML. It loads nothing, and runs no script but the given one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{f'sha256-{digest}' if script else 'none'}'"
+    end = f"<script>{script}</script>" if script else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}{more_style}</style></head><body><main>{body}</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{more_style}</style></head>"
+        f"<body><main>{body}</main>{end}</body></html>\n"
     )
 
 

@@ -1,12 +1,11 @@
 """The charts of single items: their history, the forecast with its band, what the last run said, the seasonal naive."""
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from batchcast.steps.answers.item_arrays import each_block, of_items
+from batchcast.steps.answers.item_arrays import ItemNames, each_block, of_items
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
@@ -22,7 +21,7 @@ _PAST = 28
 def item_charts(
     report: Mapping[str, Any],
     expected: Expected,
-    item_ids: Sequence[str],
+    item_ids: ItemNames,
     values: Array,
     compared: Comparison,
     last: Array,
@@ -36,10 +35,7 @@ def item_charts(
     order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())]
     if not len(order):
         return ""
-    flags = [flag["item_id"] for flag in report["flags"] if flag["item_id"]]
-    flagged = [
-        place for item in flags if item_ids[place := min(bisect_left(item_ids, item), len(item_ids) - 1)] == item
-    ]
+    flagged = item_ids.places([flag["item_id"] for flag in report["flags"] if flag["item_id"]])
     middle = len(order) // 2
     picks = {
         "Flagged": [index for index in flagged if np.isfinite(forecast[index]).any()][:_WORST],

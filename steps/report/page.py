@@ -1,16 +1,19 @@
-"""`report.html`: the report as one page that needs nothing else, no script, light or dark, from 360 px up."""
+"""`report.html`: the report as one page that needs nothing else, light or dark, from 360 px up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from batchcast.steps.answers.item_arrays import ItemNames
+from batchcast.steps.checks.flags import Flag
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import CHECKS, flag_words
 from batchcast.steps.outcome.comparison import Array, Comparison
-from batchcast.steps.outcome.ledger import REASONS
+from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
+from batchcast.steps.report.all_items import SEARCH, all_items
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
 from batchcast.steps.report.html import html_page, html_table
 from batchcast.steps.report.item_charts import item_charts
@@ -18,28 +21,27 @@ from batchcast.steps.report.item_charts import item_charts
 
 def report_page(
     report: Mapping[str, Any],
+    rows: Mapping[int, LedgerRow],
+    flags: Iterable[Flag],
     expected: Expected,
-    item_ids: Sequence[str],
+    item_ids: ItemNames,
     values: Array,
     compared: Comparison,
     last: Array,
 ) -> str:
     """The page for a report of `batchcast.steps.report.document.report`. Every text that comes from data is escaped.
 
-    `last` is what the last run forecast, items x steps x targets.
+    Its script only finds items: without it all else is there. `rows` are the items whose first answer was not good, by
+    their place; `last` is what the last run forecast, items x steps x targets.
     """
     title = f"Forecasts from {report['run_date']}: {_title(report)}"
-    body = [
-        _banner(report),
-        _flags(report),
-        _lost(report),
-        item_charts(report, expected, item_ids, values, compared, last),
-        _scorecard(report),
-        _score(report),
-        _coverage(report),
-        _internals(report),
-    ]
-    return html_page(title, "".join(body))
+    first = [_banner(report), _flags(report), _lost(report)]
+    first.append(item_charts(report, expected, item_ids, values, compared, last))
+    then = [_scorecard(report), _score(report), _coverage(report), _internals(report)]
+    taken = sum(len(part.encode()) for part in (*first, *then))
+    items = all_items(report, rows, flags, expected, item_ids, values, compared, last, taken)
+    body = [*first, items, *then]
+    return html_page(title, "".join(body), script=SEARCH)
 
 
 def page_of_rejected(page: str, rejected: Mapping[str, str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 from sample_run import SampleRun
 
+from batchcast.steps.report.all_items import SEARCH
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars, short_number
 
 PART = "part-00001.jsonl"
-VOID = {"meta", "br", "rect", "path", "line"}
+VOID = {"meta", "br", "rect", "path", "line", "input"}
 
 
 class Outline(HTMLParser):
@@ -65,14 +68,20 @@ def test_the_page_of_a_complete_run_shows_outcome_counts_scores_and_plots(tmp_pa
     assert "path" in page.tags
 
 
-def test_the_page_needs_no_script_and_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_page_runs_one_script_that_its_policy_names_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     run = SampleRun(root=tmp_path)
     run.transform()
     run.step()
     page = outline(run)
-    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not {"link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("script") == 1
     assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "href")]
-    assert "url(" not in run.report_file("report.html").read_text()
+    text = run.report_file("report.html").read_text()
+    assert "url(" not in text
+    policy = next(value for _, value in page.attributes if value and value.startswith("default-src 'none'"))
+    digest = base64.b64encode(hashlib.sha256(SEARCH.encode()).digest()).decode()
+    assert policy.endswith(f"script-src 'sha256-{digest}'")
+    assert f"<script>{SEARCH}</script>" in text
 
 
 def test_what_comes_from_the_data_is_text_and_never_markup(tmp_path: Path) -> None:
@@ -86,7 +95,8 @@ def test_what_comes_from_the_data_is_text_and_never_markup(tmp_path: Path) -> No
     run.transform(answers)
     run.step(max_failed_percent=60.0)
     page = outline(run)
-    assert not {"script", "img"} & set(page.tags)
+    assert "img" not in page.tags
+    assert page.tags.count("script") == 1
     assert evil in page.text
     assert "</td><img src=x onerror=alert(2)>" in page.text
 

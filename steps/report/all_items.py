@@ -1,0 +1,232 @@
+"""All items on the page: by class of volume, and a field that finds one, from a copy of the numbers in the page."""
+
+import base64
+import json
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from batchcast.steps.answers.item_arrays import ItemNames, of_items
+from batchcast.steps.checks.flags import Flag
+from batchcast.steps.checks.run_change import shared_cells
+from batchcast.steps.checks.scorecard import volume_classes
+from batchcast.steps.contract.answer import Expected
+from batchcast.steps.contract.checks import CHECKS
+from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.ledger import REASONS, LedgerRow
+from batchcast.steps.plain_text import html_text as escape
+from batchcast.steps.report.charts import short_number
+from batchcast.steps.report.html import html_table
+
+_MOST_ITEMS, _PAGE, _LEAST = 100_000, 950_000, 100_000
+"""The copy has at most so many items, and the bytes that the rest of the page leaves of so many, though at least so
+many: the page stays below 1 MB."""
+_FEW = 100
+_CLASSES = {"A": "the first 80 % of the volume", "B": "the next 15 %", "C": "all others"}
+
+SEARCH = """
+(async () => {
+  const box = document.getElementById("find"), field = box.querySelector("input");
+  const said = box.querySelector("[role=status]"), table = box.querySelector("table");
+  const packed = new Blob([Uint8Array.from(atob(box.dataset.items), letter => letter.charCodeAt(0))]);
+  const opened = packed.stream().pipeThrough(new DecompressionStream("deflate"));
+  const items = JSON.parse(await new Response(opened).text());
+  const full = [];
+  for (let at = 0; at < items.name.length; at += 2)
+    full.push((full.at(-1) ?? "").slice(0, items.name[at]) + items.name[at + 1]);
+  const names = full.map(name => name.toLowerCase());
+  const number = value => value === null ? "-" : value.toLocaleString("en", {maximumSignificantDigits: 4});
+  const percent = value => value === null ? "-" : (value > 0 ? "+" : "") + value + "%";
+  const heads = [...table.tHead.rows[0].cells].map(cell => cell.textContent);
+  const show = () => {
+    const wanted = field.value.trim().toLowerCase(), found = [];
+    for (let at = 0; wanted && at < names.length; at++) if (names[at].includes(wanted)) found.push(at);
+    const rank = at => names[at] === wanted ? 0 : names[at].startsWith(wanted) ? 1 : 2;
+    found.sort((one, other) => rank(one) - rank(other) || one - other);
+    table.tBodies[0].replaceChildren(...found.slice(0, 20).map(at => {
+      const row = document.createElement("tr");
+      const texts = [full[at], items.odd[at] ?? "has a forecast", number(items.total[at]),
+        percent(items.change[at]), items.class[at], items.flags[at] ?? "-"];
+      texts.forEach((text, place) => {
+        const cell = row.insertCell();
+        cell.textContent = text;
+        cell.dataset.label = heads[place];
+      });
+      return row;
+    }));
+    table.hidden = !found.length;
+    const first = found.length > 20 ? ", of which the first 20" : "";
+    const count = found.length.toLocaleString("en") + (found.length === 1 ? " item" : " items");
+    said.textContent = wanted ? count + first : "";
+  };
+  field.addEventListener("input", show);
+  box.hidden = false;
+  show();
+})();
+"""
+"""Fills the table of what is found; without it the section stays hidden."""
+
+
+def all_items(
+    report: Mapping[str, Any],
+    rows: Mapping[int, LedgerRow],
+    flags: Iterable[Flag],
+    expected: Expected,
+    item_ids: ItemNames,
+    values: Array,
+    compared: Comparison,
+    last: Array,
+    taken: int,
+) -> str:
+    """The search and the classes. `rows` are the items whose first answer was not good, by their place; `flags` are all
+    of the run; the rest of the page has `taken` so many bytes."""
+    sums = of_items(_sums, values[:, :, expected.points[0]], last[:, :, 0])
+    classes = volume_classes(compared.scale[:, 0])
+    words = _flag_words(flags)
+    flagged = {place: words[item_ids[place]] for place in item_ids.places([*words])}
+    odd = {at: _status(row) for at, row in rows.items() if row.status != "ok"}
+    copy, count = _copy(item_ids, sums, classes, odd, flagged, max(_PAGE - taken, _LEAST))
+    target = expected.targets[0]
+    return _search(target, copy, count, len(item_ids)) + _groups(report, target, sums, classes, [*flagged])
+
+
+def _status(row: LedgerRow) -> str:
+    if row.status == "carried":
+        return "has a forecast, carried over from an earlier run"
+    return f"{row.status}: {REASONS[row.reason].removeprefix(f'{row.status}: ')}"
+
+
+def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
+    """Item to what is odd about it."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for flag in flags:
+        if flag.item_id:
+            kinds[flag.item_id].append(CHECKS[flag.kind].words)
+    return {item: "; ".join(dict.fromkeys(words)) for item, words in kinds.items()}
+
+
+def _sums(forecast: Array, last: Array) -> Array:
+    """Of each item: the total of its forecast, and those of both where both are known; NaN for what is not known."""
+    shared = shared_cells(forecast, last)
+    parts = [(forecast, np.isfinite(forecast)), (forecast, shared), (last, shared)]
+    totals = [np.where(cells.any(axis=1), np.where(cells, each, 0.0).sum(axis=1), np.nan) for each, cells in parts]
+    return np.stack(totals, axis=1)
+
+
+def _changes(sums: Array) -> Array:
+    """In percent of what the last run said; NaN where it said nothing."""
+    new, old = sums[:, 1], sums[:, 2]
+    changes: Array = 100 * np.divide(new - old, old, out=np.full(len(new), np.nan), where=old > 0)
+    return changes
+
+
+def _groups(
+    report: Mapping[str, Any],
+    target: str,
+    sums: Array,
+    classes: Mapping[str, npt.NDArray[np.bool_]],
+    flagged: Sequence[int],
+) -> str:
+    known = np.isfinite(sums[:, 0])
+    has_flag = np.zeros(len(sums), bool)
+    has_flag[list(flagged)] = True
+    errors = {row["items"]: row for row in report["scorecard"]["items"]}
+    rows = []
+    for name, members in classes.items():
+        totals = np.nansum(sums[members], axis=0)
+        (change,), error = _changes(totals[None]).tolist(), errors.get(name, {})
+        wape, naive = error.get("wape"), error.get("wape_naive")
+        rows.append(
+            (
+                f"{name}: {_CLASSES[name]}",
+                f"{int(members.sum()):,}",
+                f"{int((members & ~known).sum()):,}",
+                f"{int((members & has_flag).sum()):,}",
+                short_number(totals[0]),
+                "-" if math.isnan(change) else f"{change:+.1f}%",
+                "-" if wape is None else f"{wape:.3f}",
+                "-" if naive is None else f"{naive:.3f}",
+            )
+        )
+    head = (
+        "Class",
+        "Items",
+        "Without forecast",
+        "Flagged",
+        f"Total {target}",
+        "Against last run",
+        "WAPE",
+        "Of the naive",
+    )
+    return f"<section><h2>Items by volume</h2>{html_table(head, rows)}</section>"
+
+
+def _copy(
+    item_ids: ItemNames,
+    sums: Array,
+    classes: Mapping[str, npt.NDArray[np.bool_]],
+    odd: Mapping[int, str],
+    flagged: Mapping[int, str],
+    most_bytes: int,
+) -> tuple[str, int]:
+    """The items as a browser opens them, and how many: those without a forecast and with a flag first, then by size."""
+    by_size = np.argsort(-np.nan_to_num(np.abs(sums[:, 0])), kind="stable")
+    first = np.array([*odd, *flagged], np.int64)
+    order = np.concatenate([first, by_size])
+    order = order[np.sort(np.unique(order, return_index=True)[1])]
+    letters = np.full(len(sums), "-")
+    for name, members in classes.items():
+        letters[members] = name
+    count = min(len(order), _MOST_ITEMS)
+    while True:
+        some = np.sort(order[:count]).tolist()
+        columns = {
+            "name": _short_names([item_ids[place] for place in some]),
+            "total": [_short(value, 4) for value in sums[some, 0].tolist()],
+            "change": [_short(change, 2) for change in _changes(sums[some]).tolist()],
+            "class": "".join(letters[some]),
+            "odd": {at: odd[place] for at, place in enumerate(some) if place in odd},
+            "flags": {at: flagged[place] for at, place in enumerate(some) if place in flagged},
+        }
+        packed = base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9))
+        if len(packed) <= most_bytes or count <= _FEW:
+            return packed.decode(), count
+        count = max(_FEW, int(count * 0.98 * most_bytes / len(packed)))
+
+
+def _short_names(names: Sequence[str]) -> list[int | str]:
+    """Of each name how much of it is that of the one before, and the rest."""
+    found: list[int | str] = []
+    for before, name in pairwise(["", *names]):
+        same = next(
+            (at for at, (one, other) in enumerate(zip(before, name, strict=False)) if one != other), len(before)
+        )
+        # A browser counts in UTF-16.
+        found += [len(name[:same].encode("utf-16-le")) // 2, name[same:]]
+    return found
+
+
+def _short(value: float, digits: int) -> float | None:
+    return json.loads(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def _search(target: str, copy: str, count: int, items: int) -> str:
+    which = f"{count:,} items" + (
+        f" of {items:,}: those without a forecast or with a flag, then the largest; ledger.parquet has all"
+        if count < items
+        else ""
+    )
+    head = ("Item", "Status", f"Total {target}", "Against last run", "Class", "What is odd")
+    table = html_table(head, ()).replace("<table>", "<table hidden>")
+    return (
+        f'<section id="find" hidden data-items="{copy}"><h2>Find an item</h2>'
+        f'<p><label for="wanted">Item, or a part of its name</label> '
+        f'<input id="wanted" type="search" autocomplete="off" spellcheck="false"></p>'
+        f'<p class="facts">Among {escape(which)}.</p><p role="status"></p>{table}</section>'
+    )
