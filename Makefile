@@ -5,17 +5,24 @@ BIN := .venv/bin
 # Images of containers often set it; every process would compile each module that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site screenshots definition
+.PHONY: run test test-untimed test-timed test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site screenshots definition
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
 
-# Two processes, for the two cores that the times of this file are stated for; `make test WORKERS=8` where there are more.
-WORKERS ?= 2
+# A process a core. `make test` waits much of its time for processes that are killed, stopped or late, so that twice as
+# many fill the cores; the tests that measure time come after them, a process a core.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 PARALLEL = -n $(WORKERS) --dist worksteal
+ELSEWHERE = not browser and not conformance and not wheel
 
-test: .venv/dev.installed
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not browser and not conformance and not wheel"
+test: test-untimed test-timed
+
+test-untimed: .venv/dev.installed
+	@$(BIN)/python -m pytest -n $$((2 * $(WORKERS))) --dist worksteal -m "$(ELSEWHERE) and not timed"
+
+test-timed: .venv/dev.installed
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(ELSEWHERE) and timed"
 
 # The wheel, built from what it is made of and installed alone beside its locked dependencies.
 WHEEL := .venv/wheel

@@ -22,6 +22,8 @@ from batchcast.planner.tune.measure import TuneOptions, samples_of
 from batchcast.planner.tune.sources import endpoint_tuning
 from batchcast.steps.errors import ConfigError, ModelError
 
+pytestmark = pytest.mark.timed
+
 SERVER = Path(__file__).parent / "sleeping_server.py"
 
 

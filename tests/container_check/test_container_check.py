@@ -19,6 +19,8 @@ from batchcast.container_check.report import CheckFinding, ContainerReport, Reco
 from batchcast.engine.server.model_server import ModelCommand, ModelUrl
 from batchcast.steps.errors import ConfigError
 
+pytestmark = pytest.mark.timed
+
 LIMITS = CheckLimits(start=5.0, answer=2.0, recovery=0.4, stop=0.5, level=0.05, ping_interval=0.02)
 RECORDS = [json.dumps({"item_id": f"item-{n}", "number": n * 10}).encode() for n in range(1, 5)]
 

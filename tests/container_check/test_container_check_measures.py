@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from batchcast.container_check.load import LEVELS, check_concurrency, useful_level
 from batchcast.container_check.report import LoadLevel, compare_answers, judge_json
 
+pytestmark = pytest.mark.timed
+
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

@@ -19,6 +19,8 @@ from scripted_model import Reply, ScriptedModel
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
 from batchcast.engine.server.model_server import ModelUrl, start_model_server
 
+pytestmark = pytest.mark.timed
+
 Talk = Callable[[socket.socket], None]
 
 

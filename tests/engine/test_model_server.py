@@ -17,6 +17,8 @@ from batchcast.engine.server.model_server import ModelCommand, ModelUrl, free_po
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.errors import ConfigError
 
+pytestmark = pytest.mark.timed
+
 
 def test_e30_nothing_is_sent_before_a_ping_is_answered_200(tmp_path: Path) -> None:
     """E30: documented (developer guide, container contract)."""

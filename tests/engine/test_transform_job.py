@@ -24,6 +24,8 @@ from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.errors import Problem, ServiceError
 from batchcast.steps.store.objects import DirectoryStore
 
+pytestmark = pytest.mark.timed
+
 
 def test_e64_a_stopped_job_leaves_no_output(tmp_path: Path) -> None:
     """E64: documented (API reference, StopTransformJob: the output is not stored); that it is removed is our pick."""

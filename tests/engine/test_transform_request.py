@@ -17,6 +17,8 @@ from batchcast.engine.server.model_server import ModelUrl
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore
 
+pytestmark = pytest.mark.timed
+
 MODEL = {"ModelName": "model", "PrimaryContainer": {"ModelDataUrl": "s3://b/m.tar.gz"}, "ExecutionRoleArn": "the-role"}
 
 

@@ -10,6 +10,8 @@ import pytest
 from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
 from benchmarks.planner import Outcome, Workload, measured_seconds, outcome, workloads
 
+pytestmark = pytest.mark.timed
+
 # What starting a server and asking it costs on this machine, roughly; benchmarks/planner.py measures it.
 CONDITIONS = replace(
     PRIOR,
