@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.transform.context import TransformProgress
@@ -11,7 +12,7 @@ from batchcast.runs.follow import StepView
 from batchcast.session.session import Session
 from batchcast.steps.errors import DataError
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import MANIFEST_FILE, Manifest
+from batchcast.steps.shards.manifest import MANIFEST_FILE
 from batchcast.steps.store.documents import parse_document
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
@@ -68,9 +69,9 @@ class JobProgress:
         if _ROUNDS[step]:
             records = sum(_retry_records(self.store, self.runs_uri, run_id).values())
             return records, records
-        uri = join_uri(self.runs_uri, run_id, "manifest", MANIFEST_FILE)
-        totals = Manifest.from_json(self.store.read(uri), where=uri).totals
-        return totals.records, totals.requests
+        totals = _of_manifest("totals", dict, self.store, self.runs_uri, run_id)
+        records = int(totals.get("records") or 0)
+        return records, int(totals.get("requests") or records)
 
 
 class ShardCounts:
@@ -114,14 +115,24 @@ class _Counted:
 
 def shard_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, int]:
     """Shard name to its number of records, from the manifest; empty before there is one."""
-    uri = join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)
     try:
-        data = store.read(uri)
+        shards = _of_manifest("shards", list, store, runs_uri, run_id)
     except ObjectMissingError:
         return {}
-    manifest = parse_document(data, {"shards": list}, code="manifest", where=uri, remedy="Start a new run.")
-    shards = [shard for shard in manifest["shards"] if isinstance(shard, dict)]
-    return {str(shard.get("name")): int(shard.get("records") or 0) for shard in shards}
+    return dict(shard for shard in shards if isinstance(shard, tuple))
+
+
+def _of_manifest(key: str, kind: type, store: ObjectStore, runs_uri: str, run_id: str) -> Any:
+    """One value of the manifest; of each shard, of which there may be a million, its name and number of records."""
+    uri = join_uri(runs_uri, run_id, "manifest", MANIFEST_FILE)
+    document = parse_document(
+        store.read(uri), {key: kind}, code="manifest", where=uri, remedy="Start a new run.", shorten=_shard_size
+    )
+    return document[key]
+
+
+def _shard_size(found: dict[str, Any]) -> Any:
+    return (str(found["name"]), int(found.get("records") or 0)) if "name" in found else found
 
 
 def _retry_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,19 @@ _MOST_BYTES = 256 << 20
 Types = Mapping[str, type | UnionType]
 
 
-def parse_document(data: bytes, types: Types, *, code: str, where: str, remedy: str) -> dict[str, Any]:
+def parse_document(
+    data: bytes,
+    types: Types,
+    *,
+    code: str,
+    where: str,
+    remedy: str,
+    shorten: Callable[[dict[str, Any]], Any] | None = None,
+) -> dict[str, Any]:
     """The JSON object in `data`, which has a value of its type under each of the keys of `types`.
 
-    A truth value is no number. Raises DataError with `code` that says what is wrong with it.
+    A truth value is no number. `shorten` gives what to keep of each object in it, as soon as it is read. Raises
+    DataError with `code` that says what is wrong with it.
     """
     wrong = ""
     document: Any = None
@@ -34,7 +43,7 @@ def parse_document(data: bytes, types: Types, *, code: str, where: str, remedy: 
         wrong = "it is empty"
     else:
         try:
-            document = json.loads(data)
+            document = json.loads(data, object_hook=shorten)
         except (ValueError, RecursionError) as error:
             wrong = f"it is not JSON ({type(error).__name__}: {str(error)[:200]})"
     wrong = wrong or find_mismatch(document, types)

@@ -154,18 +154,11 @@ class DirectoryStore:
             folder = self.path(f"s3://{bucket}/{key[: key.rfind('/') + 1]}x").parent
         except ConfigError:  # no file can have such a key
             return
-        found = []
-        for directory, _, names in os.walk(folder, followlinks=True):
-            for name in names:
-                path = Path(directory, name)
-                candidate = path.relative_to(self.root / bucket).as_posix()
-                if candidate.startswith(key):
-                    found.append((candidate, path))
-        for candidate, path in sorted(found, key=lambda pair: os.fsencode(pair[0])):
+        for path in _files(os.fspath(folder), key[key.rfind("/") + 1 :]):
             with suppress(FileNotFoundError):  # deleted meanwhile
-                status = path.stat()
+                status = Path(path).stat()
                 yield StoredObject(
-                    uri=f"s3://{bucket}/{candidate}",
+                    uri=f"s3://{bucket}/{path[len(os.fspath(self.root / bucket)) + 1 :]}",
                     size=status.st_size,
                     version=str(status.st_mtime_ns),
                     modified=datetime.fromtimestamp(status.st_mtime, UTC),
@@ -239,6 +232,23 @@ class DirectoryStore:
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _files(folder: str, beginning: str = "") -> Iterator[str]:
+    """The paths of the files below the folder that begin so, in byte order; names of one folder at a time are held."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                os.fsencode(each.name + "/" * each.is_dir()) for each in entries if each.name.startswith(beginning)
+            ]
+    except OSError:  # there is no such folder
+        return
+    for name in sorted(names):
+        path = f"{folder}/{os.fsdecode(name)}"
+        if path.endswith("/"):
+            yield from _files(path[:-1])
+        else:
+            yield path
 
 
 def write_file(path: Path, data: bytes) -> None:

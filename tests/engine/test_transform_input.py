@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from recorded_model import RecordedModel
 from transform_case import TransformCase, transform_request
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.transform.data.input import InputObject, input_objects, instance_share
+from batchcast.engine.server.http_exchange import Connection
+from batchcast.engine.transform.data.input import InputObjects, input_objects, instance_share
+from batchcast.engine.transform.instance import Slots
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore, StoredObject
 
@@ -178,9 +182,9 @@ def test_no_two_inputs_share_an_output_name(keys: list[str], prefix: str) -> Non
 @settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_the_shares_of_the_instances_are_disjoint_and_whole(files: int, instances: int) -> None:
-    objects = [InputObject(uri=f"s3://b/{number:03d}", output_uri="") for number in range(files)]
+    objects = InputObjects("s3://b/", "s3://o/out", [f"{number:03d}" for number in range(files)])
     shares = [instance_share(objects, number, instances) for number in range(instances)]
-    assert sorted((entry for share in shares for entry in share), key=lambda entry: entry.uri) == objects
+    assert sorted((entry for share in shares for entry in share), key=lambda entry: entry.uri) == list(objects)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
@@ -205,3 +209,52 @@ def test_p20_slashes_at_the_end_of_an_output_path_are_one(tmp_path: Path) -> Non
     case.put(a=b"1\n")
     case.run(S3OutputPath="s3://b/out//")
     assert case.outputs() == {"a.out": b"1\n"}
+
+
+class Listed(DirectoryStore):
+    """Lists what it was given, and nothing else of a store."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        return (StoredObject(f"{prefix}part-{number:07d}.json", 1) for number in range(self._count))
+
+
+def test_a_hundred_thousand_inputs_take_the_memory_of_their_names() -> None:
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://a-bucket/runs/a-run-id/input/r0/"}
+    tracemalloc.start()
+    objects = input_objects(source, "s3://a-bucket/runs/a-run-id/output/r0/", Listed(100_000))
+    shares = [instance_share(objects, number, 2) for number in range(2)]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shares[1][49_999].output_uri == "s3://a-bucket/runs/a-run-id/output/r0/part-0099999.json.out"
+    assert held < 100 * 100_000
+
+
+def test_a_whole_object_is_taken_when_a_slot_is_idle_and_no_sooner() -> None:
+    made: list[int] = []
+
+    def works() -> Iterator[Callable[[Connection], None]]:
+        for number in range(1000):
+            made.append(number)
+            yield lambda _: ahead.append(len(made) - len(ahead))
+
+    ahead: list[int] = []
+    connections = [Connection("127.0.0.1", 9) for _ in range(3)]
+    with Slots(connections, "slot") as slots:
+        slots.in_one_slot_each(works())
+    assert len(ahead) == 1000
+    assert max(ahead) <= 3
+
+
+def test_no_further_object_is_taken_after_one_has_broken_the_engine() -> None:
+    taken = []
+
+    def work(_: Connection) -> None:
+        taken.append(1)
+        raise OSError("no space left")
+
+    with Slots([Connection("127.0.0.1", 9)], "slot") as slots, pytest.raises(OSError, match="no space left"):
+        slots.in_one_slot_each(work for _ in range(1000))
+    assert len(taken) == 1

@@ -29,25 +29,29 @@ def stage_inputs(inputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots:
     """Bring every input to every host's private root, or each host its share. Raises InputError."""
     for each in inputs:
         source = each["S3Input"]
-        objects = list(_objects(source, store))
-        if not objects:
+        folders = [private_path(root, source["LocalPath"]) for root in roots]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+        count = 0
+        for uri, name in _objects(source, store):
+            for folder in [folders[count % len(folders)]] if sharded else folders:
+                _stage(store, uri, folder, name, source["LocalPath"])
+            count += 1
+        if not count:
             raise InputError(
                 f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" of {each["InputName"]}.'
             )
-        sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
-        for number, root in enumerate(roots):
-            folder = private_path(root, source["LocalPath"])
-            folder.mkdir(parents=True, exist_ok=True)
-            for uri, name in objects[number :: len(roots)] if sharded else objects:
-                try:
-                    _bring(store, uri, key_path(folder, name))
-                except ConfigError as error:
-                    raise InputError(f"ClientError: Cannot download {uri}: {error}") from None
-                except (FileExistsError, NotADirectoryError):
-                    what = (
-                        f"Cannot download {uri}: its place, {source['LocalPath']}/{name}, is taken by another object."
-                    )
-                    raise InputError(f"ClientError: {what}") from None
+
+
+def _stage(store: ObjectStore, uri: str, folder: Path, name: str, place: str) -> None:
+    try:
+        _bring(store, uri, key_path(folder, name))
+    except ConfigError as error:
+        raise InputError(f"ClientError: Cannot download {uri}: {error}") from None
+    except (FileExistsError, NotADirectoryError):
+        what = f"Cannot download {uri}: its place, {place}/{name}, is taken by another object."
+        raise InputError(f"ClientError: {what}") from None
 
 
 def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots: Sequence[Path]) -> None:
@@ -56,9 +60,11 @@ def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roo
         target = each["S3Output"]
         for root in roots:
             folder = private_path(root, target["LocalPath"])
-            paths = (Path(directory, name) for directory, _, names in os.walk(folder) for name in names)
-            for path in sorted(path for path in paths if not path.is_symlink()):
-                store.upload(path, join_uri(target["S3Uri"], path.relative_to(folder).as_posix()))
+            for directory, folders, names in os.walk(folder):
+                folders.sort()
+                for path in (Path(directory, name) for name in sorted(names)):
+                    if not path.is_symlink():
+                        store.upload(path, join_uri(target["S3Uri"], path.relative_to(folder).as_posix()))
 
 
 def _objects(source: Mapping[str, Any], store: ObjectStore) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,7 @@ class FailedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformContext:
-    """Fixed for a job but for its two lists: the files that failed and the outputs that are the job's."""
+    """Fixed for a job but for its two lists: the files that failed and the inputs whose outputs are the job's."""
 
     plan: TransformPlan
     options: TransformOptions

@@ -36,9 +36,25 @@ class Slots:
             future.result()
 
     def in_one_slot_each(self, works: Iterable[Callable[[Connection], None]]) -> None:
-        """Run each work in the next slot that is idle; return when all have ended. Raises what a work raised."""
-        for future in [self._threads.submit(self._in_a_slot, work) for work in works]:
-            future.result()
+        """Run each work in the next slot that is idle; return when all have ended. Raises what a work raised.
+
+        A work is taken when a slot is idle: there may be a million of them.
+        """
+        left, taking, broken = iter(works), threading.Lock(), threading.Event()
+
+        def take(connection: Connection) -> None:
+            while not broken.is_set():
+                with taking:
+                    work = next(left, None)
+                if work is None:
+                    return
+                try:
+                    work(connection)
+                except BaseException:
+                    broken.set()
+                    raise
+
+        self.in_every_slot(take)
 
     def _in_a_slot(self, work: Callable[[Connection], None]) -> None:
         connection = self._idle.pop()
@@ -95,7 +111,7 @@ class ShareTransform:
         if self._invoker.over.is_set():
             self._fail(source, None)
         elif job.options.resume and job.store.exists(source.output_uri):
-            job.outputs.append(source.output_uri)
+            job.outputs.append(source.below)
         else:
             self._send(source, run)
         job.tally.add(files=1)
@@ -110,7 +126,7 @@ class ShareTransform:
             if not file.complete:
                 self._fail(source, file)
             elif not job.faults.loses_output(source.uri):
-                job.outputs.append(source.output_uri)
+                job.outputs.append(source.below)
                 job.store.upload(partial, source.output_uri)
         finally:
             partial.unlink(missing_ok=True)

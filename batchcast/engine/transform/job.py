@@ -78,8 +78,8 @@ def run_transform_job(
         _run(instances, job)
     job.tally.report(final=True)
     if job.stop.is_set():
-        for uri in job.outputs:
-            store.delete(uri)
+        for name in job.outputs:
+            store.delete(objects.output_uri(name))
     return _result(job, instances, start)
 
 

@@ -143,7 +143,8 @@ class _Shards:
     ) -> Outcomes:
         """Runs of these shards: `dealt` is (runs, shards)."""
         took = self.took[dealt] * speed
-        mine = [instance_share(range(dealt.shape[1]), instance, job.instances) for instance in range(job.instances)]
+        shards = range(dealt.shape[1])
+        mine = [list(instance_share(shards, instance, job.instances)) for instance in range(job.instances)]
         work = np.stack([took[:, share].sum(axis=1) for share in mine], axis=1)
         work *= _shares(job.instances, conditions.busiest_share)
         work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))

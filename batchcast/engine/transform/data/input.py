@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from batchcast.engine.errors import ServiceException
 from batchcast.steps.errors import DataError
@@ -14,15 +14,48 @@ _Object = TypeVar("_Object")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputObject:
-    """One object to transform, and the URI of its `.out`."""
+    """One object to transform, its name below the input's prefix, and the URI of its `.out`."""
 
     uri: str
+    below: str
     output_uri: str
 
     @property
     def name(self) -> str:
         """`bucket/key`, as the service's log lines have it."""
         return self.uri.removeprefix("s3://")
+
+
+@dataclass(frozen=True, slots=True)
+class InputObjects(Sequence[InputObject]):
+    """Objects made as they are asked for: a million of them take the memory of a million names.
+
+    `cut` is what the names of outputs do not begin with.
+    """
+
+    base: str
+    output_path: str
+    names: Sequence[str]
+    cut: str = ""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> InputObject: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "InputObjects": ...
+
+    def __getitem__(self, index: int | slice) -> "InputObject | InputObjects":
+        if isinstance(index, slice):
+            return InputObjects(self.base, self.output_path, self.names[index], self.cut)
+        name = self.names[index]
+        return InputObject(uri=self.base + name, below=name, output_uri=self.output_uri(name))
+
+    def output_uri(self, name: str) -> str:
+        """Of the object with this name below the input's prefix."""
+        return f"{self.output_path}/{name.lstrip(self.cut)}.out"
 
 
 def check_input(source: Mapping[str, Any], store: ObjectStore, *, region: str, role: str) -> None:
@@ -47,35 +80,31 @@ def _nothing_there(uri: str, region: str, role: str) -> str:
     )
 
 
-def input_objects(source: Mapping[str, Any], output_path: str, store: ObjectStore) -> list[InputObject]:
+def input_objects(source: Mapping[str, Any], output_path: str, store: ObjectStore) -> InputObjects:
     """Every object the S3DataSource names, keys in byte order.
 
     An S3Prefix is a string and not a folder: `s3://b/in` finds `in/a` and `input2/b` (API reference,
     TransformS3DataSource). Raises ServiceException for a manifest that cannot be read.
     """
     if source["S3DataType"] == "ManifestFile":
-        prefix, names = _manifest(source["S3Uri"], store)
-        uris = {prefix + name: name.lstrip("/") for name in names}
-    else:
-        found = [entry.uri for entry in store.list(source["S3Uri"])]
-        base = _base(source["S3Uri"], found)
-        uris = {uri: uri[len(base) :] for uri in found}
-    return [
-        InputObject(uri=uri, output_uri=f"{output_path.rstrip('/')}/{name}.out")
-        for uri, name in sorted(uris.items(), key=lambda pair: pair[0].encode())
-    ]
+        base, named = _manifest(source["S3Uri"], store)
+        return InputObjects(base, output_path.rstrip("/"), sorted(set(named), key=str.encode), cut="/")
+    base, names = _listed(source["S3Uri"], store)
+    return InputObjects(base, output_path.rstrip("/"), names)
 
 
-def _base(prefix: str, uris: Sequence[str]) -> str:
-    """What is cut from each URI to name its output.
+def _listed(prefix: str, store: ObjectStore) -> tuple[str, list[str]]:
+    """What is cut from each URI to name its output, and what is left of each.
 
     The prefix itself where it ends at a `/` of every key. Where it ends inside a name, or is a whole key, nothing is
     published about the service; our pick is the prefix up to its last `/`, so that no two outputs share a name.
     """
-    folder = prefix if prefix.endswith("/") else prefix + "/"
-    if split_uri(prefix)[1] == "" or all(uri.startswith(folder) for uri in uris):
-        return folder
-    return prefix[: prefix.rindex("/") + 1]
+    base = prefix[: prefix.rindex("/") + 1] if split_uri(prefix)[1] else prefix.rstrip("/") + "/"
+    names = [entry.uri[len(base) :] for entry in store.list(prefix)]
+    inside = prefix[len(base) :] + "/"
+    if inside != "/" and all(name.startswith(inside) for name in names):
+        return base + inside, [name[len(inside) :] for name in names]
+    return base, names
 
 
 def _manifest(uri: str, store: ObjectStore) -> tuple[str, list[str]]:
@@ -98,9 +127,9 @@ def _unreadable(uri: str, why: str) -> ServiceException:
     return ServiceException("ValidationException", f'The manifest "{uri}" cannot be read: {why}.')
 
 
-def instance_share(objects: Sequence[_Object], instance: int, instance_count: int) -> list[_Object]:
+def instance_share(objects: Sequence[_Object], instance: int, instance_count: int) -> Sequence[_Object]:
     """The objects of one instance: object `i` in key order goes to instance `i mod instance_count`, for good.
 
     SageMaker maps whole objects to instances by key (developer guide, "Use Batch Transform") and does not publish how.
     """
-    return list(objects[instance::instance_count])
+    return objects[instance::instance_count]
