@@ -101,3 +101,34 @@ OF_DAYS: dict[str, Damage] = {
     "weekends left out": lambda _w, v, _c: np.where(np.arange(v.shape[1]) % 7 < 5, v, 0.0),
     "first week repeated from its 3rd day": lambda _w, v, _c: np.tile(v[:, 2:9], 5)[:, : v.shape[1]],
 }
+
+NOT_IN_HISTORY = {
+    "x1.3": "a level less than half as high again, or a fifth lower",
+    "x1.2": "a level less than half as high again, or a fifth lower",
+    "x0.8": "a level less than half as high again, or a fifth lower",
+    "5 % of the items x5": "few items among many",
+    "last run sent again": "what was right a week ago",
+    "last run moved by a week": "what was right a week ago",
+    "the last season once more": "what a naive model says",
+}
+"""Damage that no history contradicts, and why."""
+_ORDER, _WITHIN = (
+    "any order of the steps",
+    "a change of the steps that is less than the history's own from step to step",
+)
+NOT_WITHOUT_SEASON = {
+    "one step early": _ORDER,
+    "one step late": _ORDER,
+    "two steps early": _ORDER,
+    "three steps late": _ORDER,
+    "reversed": _ORDER,
+    "steps shuffled, each item its way": _ORDER,
+    "steps shuffled, all the same way": _ORDER,
+    "constant: each item's mean": "what a model without a season says",
+    "constant: each item's first step": "what a model without a season says",
+    "peaks cut at each item's median": _WITHIN,
+    "5 % more each step": _WITHIN,
+    "5 % less each step": _WITHIN,
+    "noise of 20 %": _WITHIN,
+}
+"""The same of a history whose contract declares no season."""

@@ -31,27 +31,48 @@ from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
 _LEAST_PAIRS = 4
 _LEAST_ITEMS = 20
 _DEVIATIONS = 8 * 1.4826
-_FLOORS: Mapping[str, float] = {"shape": 0.1}
+_FLOORS: Mapping[str, float] = {"shape": 0.1, "profile": 0.1}
 _FLOOR = 0.02
 _FIRST_LIMITS: Mapping[str, Measures] = {
-    "last_run": {"change": 0.15, "level": 0.1, "shape": 0.1, "items": 0.2},
+    "last_run": {
+        "change": 0.15,
+        "level": 0.1,
+        "shape": 0.1,
+        "items": 0.2,
+        "profile": 0.3,
+        "capped": 0.15,
+        "jumps": 0.015,
+    },
     "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1, "restless": 0.6},
 }
-_OF_OWN: Mapping[str, Mapping[str, tuple[str, float]]] = {
+_OF_OWN: Mapping[str, Mapping[str, tuple[str, str, float]]] = {
     "last_run": {
-        "change": ("change", 0.25),
-        "level": ("change", 0.125),
-        "shape": ("shape", 0.5),
-        "items": ("items", 0.25),
+        "change": ("last_run", "change", 0.25),
+        "level": ("last_run", "change", 0.125),
+        "shape": ("last_run", "shape", 0.5),
+        "items": ("last_run", "items", 0.25),
+        "profile": ("last_run", "profile", 0.5),
+        "jumps": ("history", "far", 0.5),
     },
-    "history": {"level": ("level", 2.0), "order": ("order", 1.25), "far": ("far", 2.0)},
+    "history": {
+        "level": ("history", "level", 2.0),
+        "order": ("history", "order", 1.25),
+        "far": ("history", "far", 2.0),
+    },
 }
 """A fixed limit is at least so much of a measure of the history itself: with few sales an item, or one level for all
 items, it cannot tell a forecast that is wrong by it."""
 _NO_SEASON = 0.5
 """A history whose seasons correlate by less with each other has none that a forecast could miss."""
 _KINDS = {
-    "last_run": {"change": "last_run_change", "items": "last_run_change", "level": "last_run_level"},
+    "last_run": {
+        "change": "last_run_change",
+        "items": "last_run_change",
+        "level": "last_run_level",
+        "profile": "last_run_shape",
+        "capped": "last_run_shape",
+        "jumps": "last_run_change",
+    },
     "history": {
         "restless": "history_noise",
         "far": "history_items",
@@ -64,6 +85,9 @@ _WORDS = {
     "level": "the sum differs by {:+.1%} from {other}",
     "shape": "the totals' correlation is 1 - {:.3f} with {other}",
     "place": "the totals' correlation is {:.3f} higher some steps earlier or later in {other}",
+    "profile": "the median item's correlation, step by step, is 1 - {:.3f} with {other}",
+    "capped": "the median item has its largest value in {:.0%} more of the steps than in {other}",
+    "jumps": "items that more than doubled or halved move {:.1%} of the volume of {other}",
     "items": "the median item differs by {:.1%} from {other}",
     "order": "the items' levels correlate by 1 - {:.3f} with {other}",
     "restless": "the median item changes from season to season by {:.1%} of what it does in {other}, chance included",
@@ -142,8 +166,8 @@ def _beyond(target: str, side: str, mine: Mapping[str, Measures], past: Past, it
         if side == "history" and name in ("shape", "place") and own.get("shape", 1.0) > _NO_SEASON:
             continue
         earlier = [run[target][side][name] for run in past.earlier if name in run.get(target, {}).get(side, {})]
-        of, share = _OF_OWN[side].get(name, ("", 0.0))
-        first = max(_FIRST_LIMITS[side][name], share * abs(own.get(of, 0.0)))
+        kind_of, of, share = _OF_OWN[side].get(name, (side, "", 0.0))
+        first = max(_FIRST_LIMITS[side][name], share * abs(mine.get(f"own_{kind_of}", {}).get(of, 0.0)))
         limit, known = _limit(name, [abs(each) for each in earlier], first)
         if abs(value) <= limit or not (known or items >= _LEAST_ITEMS):
             continue

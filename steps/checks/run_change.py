@@ -22,6 +22,8 @@ _USUALLY = 0.8
 _STILL = 0.05
 _MOST_MOVED = 3
 _FAR = 2.0
+_MOVES = 0.01
+"""The spread of an item that moves, by its sum."""
 _MOST_NEGATIVE = 0.01
 _MOST_ITEMS = 20_000
 """Of the history: so many, evenly chosen, tell as much as all do."""
@@ -38,7 +40,8 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
     """Of one target, both items x steps by the same dates; None where the two share nothing.
 
     `change`: sum of absolute differences / sum of the last run's absolute values. `level`: ratio of the sums - 1.
-    `shape`: 1 - correlation of the totals by date. `items`: median over the items of an item's own `change`.
+    `shape`: 1 - correlation of the totals by date. `items`: median over the items of an item's own `change`. See
+    `_item_by_item` for the rest.
     """
     sums, by_date, own = zip(*each_block(_differences, values, last), strict=True)
     size, changed, total, last_total = sum(sums)
@@ -54,7 +57,38 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
         and (shape := _shape(totals, last_totals)) is not None
     ):
         found["shape"] = shape
-    return found
+    step = max(1, -(-len(values) // _MOST_ITEMS))
+    return {**found, **_item_by_item(values[::step], last[::step])}
+
+
+def _item_by_item(values: Array, last: Array) -> Measures:
+    """Of the items that moved in the last run. `profile`: 1 - the median item's correlation with it, step by step.
+    `capped`: in how many more of the steps the median item has its largest value, as a share. `jumps`: the volume that
+    items gain or lose that are more than double of what they were, or less than half, next to the median item, by the
+    volume of all; one such item alone is no sign of damage.
+    """
+    known = shared_cells(values, last)
+    cells = np.maximum(known.sum(axis=1), 1)
+    sums = [np.where(known, each, 0.0).sum(axis=1) for each in (values, last)]
+    apart = [
+        np.where(known, each - (total / cells)[:, None], 0.0) for each, total in zip((values, last), sums, strict=True)
+    ]
+    spread = [np.sqrt((each**2).sum(axis=1)) for each in apart]
+    moves = (cells >= _LEAST_DATES) & (sums[1] > 0) & (spread[1] > _MOVES * sums[1])
+    if moves.sum() < _LEAST_DATES:
+        return {}
+    both = (spread[0] * spread[1])[moves]
+    alike = np.divide((apart[0] * apart[1]).sum(axis=1)[moves], both, out=np.zeros(len(both)), where=both > 0)
+    capped = [(known & np.isclose(each, each.max(axis=1, keepdims=True), rtol=1e-9)).sum(axis=1) for each in apart]
+    new, old = (each[moves] for each in sums)
+    old = old * float(np.median(new / old))
+    far = (new > old * _FAR) | (new < old / _FAR)
+    volume = np.abs(new - old)[far].sum() / max(old.sum(), 1e-300)
+    return {
+        "profile": 1.0 - float(np.median(alike)),
+        "capped": max(0.0, float(np.median(((capped[0] - capped[1]) / cells)[moves]))),
+        "jumps": float(volume) if far.sum() > 1 else 0.0,
+    }
 
 
 def _differences(values: Array, last: Array) -> tuple[Array, Array, Array]:

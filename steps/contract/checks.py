@@ -20,7 +20,7 @@ class Check:
 CHECKS: Mapping[str, Check] = {
     "last_run_change": Check("the forecasts differ from the last run's more than runs of this pipeline do", "hold"),
     "last_run_level": Check("the sum of all forecasts is far from the last run's", "hold"),
-    "last_run_shape": Check("the totals rise and fall on other dates than the last run's", "hold"),
+    "last_run_shape": Check("totals or items rise and fall otherwise than in the last run", "hold"),
     "history_level": Check("the sum of all forecasts is far from the history's level", "hold"),
     "history_shape": Check("the totals do not rise and fall with the season of the history", "hold"),
     "history_noise": Check("the forecasts move as the history does by chance: noise, or the actual values", "hold"),

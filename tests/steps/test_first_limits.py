@@ -114,3 +114,26 @@ def test_damage_to_the_same_forecasts_is_held(kind: str) -> None:
         first, second = runs(past, values, before, WEEK)
         assert first, f"{name}: the first run"
         assert second, f"{name}: the second run"
+
+
+@pytest.mark.parametrize("kind", ["many levels", "growing", "a strong week"])
+def test_a_second_run_is_held_for_what_the_totals_do_not_show(kind: str) -> None:
+    past, chance = history(kind, np.random.default_rng(0)), np.random.default_rng(1)
+    now, before = forecasts("usual week", past), forecasts("usual week", past[:, :-WEEK])
+    few = np.argsort(now.sum(axis=1))[ITEMS // 2 :: 10]
+    damaged = {
+        "steps in another order, each item its way": chance.permuted(now, axis=1),
+        "cut at its median": np.minimum(now, np.median(now, axis=1, keepdims=True)),
+        "ten items of two hundred x5": np.where(np.isin(np.arange(ITEMS), few)[:, None], 5 * now, now),
+    }
+    for name, values in damaged.items():
+        _, second = runs(past, values, before, WEEK)
+        assert second & {"last_run_change", "last_run_shape"}, name
+
+
+def test_one_item_that_a_promotion_multiplies_does_not_hold_a_second_run() -> None:
+    past = history("many levels", np.random.default_rng(0))
+    now, before = forecasts("usual week", past), forecasts("usual week", past[:, :-WEEK])
+    now[np.argsort(now.sum(axis=1))[ITEMS - 20]] *= 4
+    _, second = runs(past, now, before, WEEK)
+    assert second == set()
