@@ -53,7 +53,7 @@ def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
             read_output,
             run.expected,
             retry_shards=again,
-            values=kept_array(run.scratch, values_shape(run.records, run.expected)),
+            values=kept_array(values_shape(run.records, run.expected)),
             read_shards=read_shards,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from batchcast.steps.answers.item_arrays import ItemNames
+from batchcast.steps.answers.item_arrays import ItemNames, arrays_in
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
@@ -94,7 +94,7 @@ def validate_and_publish(
     Gives back the lock of the publish prefix unless another round follows.
     """
     try:
-        with keep_reading_note(paths.message), scratch_directory(paths) as scratch:
+        with keep_reading_note(paths.message), scratch_directory(paths) as scratch, arrays_in(scratch):
             run = _open(arguments, paths, store, approval=approval, scratch=scratch, processes=processes)
             decision, summary = _decide_and_publish(run, read_logs)
     except Exception:
@@ -117,7 +117,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     points = _points(found.values, run.expected.points)
     last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     days, season = len(run.expected.dates), run.manifest.season
-    compared = arrange(paths.input("manifest"), item_ids, targets, days, season, run.scratch)
+    compared = arrange(paths.input("manifest"), item_ids, targets, days, season)
     run = dataclasses.replace(run, scores=run.score_before(compared, last_run))
     earlier = scored_runs(store, arguments.publish_uri, last_run, run.manifest.run_date)
     weeks = [(each.run_date, each.manifest.get("scores", [])) for each in earlier]
@@ -242,7 +242,6 @@ def _check(
         columns=dict(zip(run.expected.targets, points_columns, strict=True)),
         checks=run.contract.checks,
         others=[*unexpected, *fewer, *(worse_than_naive(card) if run.scores else ())],
-        scratch=run.scratch,
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import reduce
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +22,22 @@ import pyarrow.compute as pc
 
 Array = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
+S = TypeVar("S")
 T = TypeVar("T")
+N = TypeVar("N", bound=np.generic)
+ByItem = npt.NDArray[Any] | range
 _ITEMS_A_BLOCK = 1 << 14
-_NEAR = 1_000
+_folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
+
+
+@contextmanager
+def arrays_in(folder: Path) -> Iterator[None]:
+    """What is kept meanwhile lies in files of the folder, which are no part of the memory that the step needs."""
+    before = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(before)
 
 
 def blocks(items: int) -> Iterator[slice]:
@@ -26,39 +45,149 @@ def blocks(items: int) -> Iterator[slice]:
     return (slice(start, start + _ITEMS_A_BLOCK) for start in range(0, items, _ITEMS_A_BLOCK))
 
 
-def each_block(function: Callable[..., T], *arrays: npt.NDArray[np.generic]) -> list[T]:
-    """The function of each block of the arrays, in order, on all processors; of all of it where that is one block."""
+def each_block(function: Callable[..., T], *arrays: ByItem) -> Iterator[T]:
+    """The function of each block of the arrays, in order, on all processors; of all of it where that is one block. A
+    range among them tells the places of the items."""
     if len(arrays[0]) <= _ITEMS_A_BLOCK:
-        return [function(*arrays)]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        parts = ([array[some] for array in arrays] for some in blocks(len(arrays[0])))
-        return list(pool.map(lambda part: function(*part), parts))
+        yield function(*arrays)
+        return
+    parts = ([array[some] for array in arrays] for some in blocks(len(arrays[0])))
+    yield from at_once(lambda part: function(*part), parts)
 
 
-def of_items(function: Callable[..., npt.NDArray[T]], *arrays: npt.NDArray[np.generic]) -> npt.NDArray[T]:  # type: ignore[type-var]
-    """The function of the arrays, whose result has a row an item, worked out block by block."""
-    return np.concatenate(each_block(function, *arrays))
+def at_once(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
+    """The function of each part, in order, on all processors; so few parts are made as keep them busy."""
+    processors = len(os.sched_getaffinity(0))
+    if processors == 1:
+        yield from map(function, parts)
+        return
+    with ThreadPoolExecutor(processors) as pool:
+        pending: deque[Future[T]] = deque()
+        for part in parts:
+            pending.append(pool.submit(function, part))
+            if len(pending) > processors:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def kept_array(scratch: Path | None, shape: tuple[int, ...], *, filled: bool = True) -> Array:
-    """An array of NaN, or of anything, in a file of the directory, which is no part of the memory that the step needs.
+def of_items(function: Callable[..., npt.NDArray[N]], *arrays: ByItem) -> npt.NDArray[N]:
+    """The function of the arrays, whose result has at most a row an item, worked out block by block, and kept."""
+    found: npt.NDArray[N] | None = None
+    done = 0
+    for part in each_block(function, *arrays):
+        if len(arrays[0]) <= _ITEMS_A_BLOCK:
+            return part
+        found = kept_array((len(arrays[0]), *part.shape[1:]), part.dtype) if found is None else found
+        found[done : done + len(part)] = part
+        done += len(part)
+    assert found is not None
+    return found[:done]
 
-    The file has no name and ends with the array. Without a directory the array is in memory.
+
+def summed(function: Callable[..., Iterable[Any]], *arrays: ByItem) -> list[Any]:
+    """The sum over all blocks of each of what the function gives."""
+    return [reduce(np.add, each) for each in zip(*each_block(function, *arrays), strict=True)]
+
+
+@overload
+def kept_array(shape: tuple[int, ...]) -> Array: ...
+
+
+@overload
+def kept_array(shape: tuple[int, ...], kind: np.dtype[N] | type[N]) -> npt.NDArray[N]: ...
+
+
+def kept_array(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | None = None) -> npt.NDArray[Any]:
+    """An array of this kind, all zeros, or else of numbers, all NaN: in a file where `arrays_in` tells a folder.
+
+    The file has no name and ends with the array.
     """
-    if scratch is None or not all(shape):
-        return np.full(shape, np.nan)
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        found = np.memmap(file, np.float64, "w+", shape=shape).view(np.ndarray)
-    for some in blocks(len(found)) if filled else ():
+    folder = _folder.get()
+    if folder is None or not all(shape):
+        found: npt.NDArray[Any] = np.zeros(shape, kind or np.float64)
+    else:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            found = np.memmap(file, kind or np.dtype(np.float64), "w+", shape=shape).view(np.ndarray)
+    for some in blocks(len(found)) if kind is None else ():
         found[some] = np.nan
     return found
+
+
+def in_order(values: npt.NDArray[N]) -> npt.NDArray[N]:
+    """The values sorted, NaN last; kept."""
+    ordered = kept_array(values.shape, values.dtype)
+    for some in blocks(len(values)):
+        ordered[some] = values[some]
+    ordered.sort()
+    return ordered
+
+
+def count_finite(values: Array) -> int:
+    """How many values are neither NaN nor infinite."""
+    return sum(each_block(lambda some: int(np.count_nonzero(np.isfinite(some))), values))
+
+
+def finite_median(values: Array) -> float | None:
+    """The median of the values that are not NaN; None without any."""
+    count = count_finite(values)
+    if not count:
+        return None
+    ordered = in_order(values)
+    return float((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
+
+
+def ranked(values: npt.NDArray[N], start: int, stop: int) -> Positions:
+    """The places of the values that are in order from `start` to `stop`, as a stable sort has them."""
+    if start >= stop:
+        return np.empty(0, np.int64)
+    ordered = in_order(values)
+    low, high = ordered[start], ordered[stop - 1]
+    left, found = stop - int(np.searchsorted(ordered, high)), []
+    for some in blocks(len(values)):
+        part = values[some]
+        equal = np.flatnonzero(part == high)[:left]
+        left -= len(equal)
+        found += [np.flatnonzero((part >= low) & (part < high)) + some.start, equal + some.start]
+    places = np.concatenate(found)
+    return places[np.lexsort((places, values[places]))][start - stop :]
+
+
+def kept_texts(parts: Iterable[pa.Array]) -> pa.Array:
+    """The texts of all parts, none of them null, as one array; kept."""
+    folder, count, size = _folder.get(), 0, 0
+    if folder is None:
+        return pa.concat_arrays(list(parts))
+    with tempfile.TemporaryFile(dir=folder) as texts, tempfile.TemporaryFile(dir=folder) as bounds:
+        bounds.write(bytes(4))
+        for part in parts:
+            _, offsets, data = part.buffers()
+            ends = np.frombuffer(offsets, np.int32)[part.offset : part.offset + len(part) + 1].astype(np.int64)
+            if len(part):
+                texts.write(memoryview(data or b"")[ends[0] : ends[-1]])
+                bounds.write((ends[1:] - ends[0] + size).astype(np.int32).tobytes())
+            count, size = count + len(part), size + int(ends[-1] - ends[0])
+            if size >= 1 << 31:
+                raise OverflowError("the item ids of the run have more than 2 GiB of text")
+        return pa.Array.from_buffers(pa.string(), count, [None, _mapped(bounds), _mapped(texts)])
+
+
+def _mapped(file: IO[bytes]) -> pa.Buffer:
+    file.flush()
+    size = file.tell()
+    return pa.py_buffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b"")
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column without its chunks; no copy where there is only one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 class ItemNames(Sequence[str]):
     """A column of texts, each made when it is asked for."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = column.combine_chunks()
+        self._column = one_array(column)
 
     def __len__(self) -> int:
         return len(self._column)
@@ -77,15 +206,19 @@ class ItemNames(Sequence[str]):
 
     def places(self, names: Sequence[str]) -> list[int]:
         """Where each of these is, those left out that are nowhere."""
-        found: list[int] = pc.index_in(pa.array(names, pa.string()), value_set=self._column).drop_null().to_pylist()
-        return found
+        wanted, found = pa.array(names, pa.string()), dict[int, int]()
+        for some in blocks(len(self._column)) if names else ():
+            number = pc.index_in(self._column[some], value_set=wanted)
+            here = np.flatnonzero(number.is_valid()).tolist()
+            found |= zip(number.drop_null().to_pylist(), (some.start + place for place in here), strict=True)
+        return [found[number] for number in sorted(found)]
 
 
 class ItemPlaces:
-    """The places of items in a sorted column, asked for in about that order."""
+    """The places of items in a sorted column."""
 
     def __init__(self, item_ids: pa.ChunkedArray) -> None:
-        self._ids, self._next = item_ids.combine_chunks(), 0
+        self._ids, self._names = one_array(item_ids), ItemNames(item_ids)
 
     def of(self, column: pa.ChunkedArray) -> Positions:
         """The place of each value of a column of dictionaries, -1 for a stranger."""
@@ -93,11 +226,10 @@ class ItemPlaces:
         return np.concatenate([*parts, np.empty(0, np.int64)])
 
     def _find(self, names: pa.Array) -> Positions:
-        near = self._ids.slice(self._next, 2 * len(names) + _NEAR)
-        found = pc.index_in(names, value_set=near)
-        if found.null_count:
-            near, found = self._ids, pc.index_in(names, value_set=self._ids)
-        start = near.offset - self._ids.offset
+        bounds = pc.min_max(names).as_py()
+        if bounds["min"] is None:
+            return np.full(len(names), -1)
+        start, stop = bisect_left(self._names, bounds["min"]), bisect_right(self._names, bounds["max"])
+        found = pc.index_in(names, value_set=self._ids[start:stop])
         places: Positions = found.fill_null(-1 - start).to_numpy().astype(np.int64) + start
-        self._next = max(int(places.max(initial=0)), 0)
         return places

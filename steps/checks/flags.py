@@ -1,13 +1,16 @@
 """Forecasts that are well formed and still look wrong, item by item. What becomes of a flag stands in `[checks]`."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.answers.item_arrays import each_block, in_order, of_items
 from batchcast.steps.outcome.comparison import Array, Comparison
 
 SCALE_FACTOR = 10.0
@@ -16,6 +19,7 @@ SLOW_SCALE_FACTOR = 30.0
 """The same for an item that does not sell almost every day: its few sales say little about its level."""
 _SELLING_SHARE = 0.8
 _DISTINCT_VALUES = 3
+_Sums = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +43,39 @@ def find_flags(
     `values` is items x days x targets with NaN for items without a forecast, which are not looked at;
     `last_level` is the mean forecast of the last published run, items x targets, NaN where there is none.
     """
-    flags = list(_repeated(item_ids, values, compared.naive))
-    level, usual = of_items(item_levels, values), of_items(item_levels, compared.naive)
-    reference = np.fmax(usual, compared.scale)
-    selling = of_items(_selling, compared.naive)
-    factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
-    for number, target in enumerate(targets):
-        flags.extend(_zeros(item_ids, values[:, :, number], selling[:, number], reference[:, number], target))
-        for kind, other in (("scale", reference), ("last_run_scale", last_level)):
-            scaled = _scale(kind, item_ids, level[:, number], other[:, number], factor[:, number], target)
-            flags.extend(replace(flag, size=flag.size * values.shape[1]) for flag in scaled)
+    rows = range(len(values)), values, compared.naive, compared.scale, last_level
+    found = each_block(partial(_find_flags, item_ids, targets), *rows)
+    flags = [*_repeated(item_ids, values, compared.naive), *chain.from_iterable(found)]
     return sorted(flags, key=lambda flag: (flag.kind, flag.item_id, flag.detail))
+
+
+def _find_flags(
+    item_ids: Sequence[str],
+    targets: Sequence[str],
+    places: range,
+    values: Array,
+    naive: Array,
+    scale: Array,
+    last_level: Array,
+) -> list[Flag]:
+    """Of some items, at these places of `item_ids`."""
+    flags: list[Flag] = []
+    level, reference, selling = item_levels(values), np.fmax(item_levels(naive), scale), _selling(naive)
+    factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
+
+    def name(index: int) -> str:
+        return item_ids[places[index]]
+
+    for number, target in enumerate(targets):
+        flags.extend(_zeros(name, values[:, :, number], selling[:, number], reference[:, number], target))
+        for kind, other in (("scale", reference), ("last_run_scale", last_level)):
+            scaled = _scale(kind, name, level[:, number], other[:, number], factor[:, number], target)
+            flags.extend(replace(flag, size=flag.size * values.shape[1]) for flag in scaled)
+    return flags
 
 
 def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[Flag]:
     for group in _alike(values):
-        # Slow sellers share a flat forecast for good reasons; a pattern of several values is nobody else's.
-        if len(np.unique(values[group[0]])) < _DISTINCT_VALUES:
-            continue
         if len({naive[index].tobytes() for index in group}) > 1:
             for index, other in zip(group, [*group[1:], group[0]], strict=True):
                 yield Flag(kind="repeated_answer", item_id=item_ids[index], detail=f"the same as {item_ids[other]}")
@@ -64,21 +83,29 @@ def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[
 
 def _alike(values: Array) -> Iterator[list[int]]:
     """The items with the same values, where there are several, in order of the first of them."""
-    sums, whole = of_items(_sums, values), of_items(_whole, values)
-    order = np.argsort(sums, kind="stable")
-    same = sums[order][1:] == sums[order][:-1]
+    sums = of_items(_sums, values)
+    ordered = in_order(sums)
+    several = np.unique(np.concatenate([*each_block(_twice, ordered[1:], ordered[:-1])]))
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
-    for index in np.sort(order[np.append(same, False) | np.append(False, same)]).tolist():
-        if whole[index]:
-            groups[values[index].tobytes()].append(index)
+    for index in of_items(partial(_patterns, several), range(len(values)), sums, values).tolist():
+        groups[values[index].tobytes()].append(index)
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _whole(values: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.isfinite(values).all(axis=(1, 2)))
+def _twice(sums: _Sums, before: _Sums) -> _Sums:
+    return np.unique(sums[sums == before])
 
 
-def _sums(values: Array) -> npt.NDArray[np.uint64]:
+def _patterns(several: _Sums, places: range, sums: _Sums, values: Array) -> npt.NDArray[np.int64]:
+    """The places of the items with one of these sums and a pattern of several values, which is nobody else's; slow
+    sellers share a flat forecast for good reasons."""
+    some = np.flatnonzero(np.isin(sums, several))
+    ordered = np.sort(values[some].reshape(len(some), math.prod(values.shape[1:])), axis=1)
+    pattern = np.isfinite(ordered).all(axis=1) & ((np.diff(ordered) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1)
+    return np.asarray(some[pattern] + places.start)
+
+
+def _sums(values: Array) -> _Sums:
     """A number an item that is the same where the values are, byte by byte, and seldom elsewhere."""
     words = np.ascontiguousarray(values).view(np.uint64).reshape(len(values), -1)
     odd = np.random.default_rng(0).integers(0, 1 << 63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
@@ -86,27 +113,23 @@ def _sums(values: Array) -> npt.NDArray[np.uint64]:
 
 
 def _zeros(
-    item_ids: Sequence[str], values: Array, selling: npt.NDArray[np.bool_], reference: Array, target: str
+    name: Callable[[int], str], values: Array, selling: npt.NDArray[np.bool_], reference: Array, target: str
 ) -> Iterator[Flag]:
-    for index in np.flatnonzero(of_items(_nothing, values) & selling).tolist():
+    for index in np.flatnonzero((values == 0).all(axis=1) & selling).tolist():
         detail = f"{target}: 0 on every day; the last week had sales on almost every day"
         size = float(np.nan_to_num(reference[index])) * values.shape[1]
-        yield Flag(kind="constant_zero", item_id=item_ids[index], detail=detail, size=size)
+        yield Flag(kind="constant_zero", item_id=name(index), detail=detail, size=size)
 
 
 def _scale(
-    kind: str, item_ids: Sequence[str], level: Array, reference: Array, factor: Array, target: str
+    kind: str, name: Callable[[int], str], level: Array, reference: Array, factor: Array, target: str
 ) -> Iterator[Flag]:
     known = np.isfinite(level) & np.isfinite(reference) & (reference > 0) & (level > 0)
     ratio = np.divide(level, reference, out=np.ones_like(level), where=known)
     for index in np.flatnonzero((ratio > factor) | (ratio < 1 / factor)).tolist():
         detail = f"{target}: {level[index]:.4g} a day on average, against {reference[index]:.4g}"
         size = abs(float(level[index] - reference[index]))
-        yield Flag(kind=kind, item_id=item_ids[index], detail=detail, size=size)
-
-
-def _nothing(values: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray((values == 0).all(axis=1))
+        yield Flag(kind=kind, item_id=name(index), detail=detail, size=size)
 
 
 def _selling(naive: Array) -> npt.NDArray[np.bool_]:

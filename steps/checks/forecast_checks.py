@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -41,13 +40,12 @@ def check_forecasts(
     columns: Mapping[str, str],
     checks: Checks,
     others: Sequence[Flag],
-    scratch: Path,
 ) -> CheckedForecasts:
     """Check `values`, items x steps x targets; `columns` is target to published column, `others` are flags found
-    elsewhere, `scratch` a directory for arrays."""
+    elsewhere."""
     targets, names = list(columns), list(columns.values())
     reference, earlier = reference_run(store, publish_uri, last_run)
-    by_date, by_step = values_of(store, reference, item_ids, names, dates, scratch)
+    by_date, by_step = values_of(store, reference, item_ids, names, dates)
     level = of_items(item_levels, by_step)
     again = reference is not None and reference.run_date == run_date
     if again:  # A second run of a week gives the same answers at the same steps, as it must.

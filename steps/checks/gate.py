@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import each_block, of_items
+from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.run_change import (
     Measures,
@@ -205,21 +204,17 @@ def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[F
 
 def _items(target: str, values: Array, last: Array, item_ids: Sequence[str]) -> Iterator[Flag]:
     """Items that changed by far more than the others did, with the volume that is at stake."""
-    some = np.flatnonzero(of_items(_shares, values, last))
-    if len(some) < _LEAST_ITEMS:
-        return
     changes = of_items(item_changes, values, last)
-    centre = float(np.median(changes[some]))
-    limit = centre + max(_DEVIATIONS * float(np.median(np.abs(changes[some] - centre))), _ITEM_FLOOR)
-    for index in some[changes[some] > limit].tolist():
+    centre = finite_median(changes)
+    if centre is None or count_finite(changes) < _LEAST_ITEMS:
+        return
+    spread = finite_median(of_items(lambda some: np.abs(some - centre), changes)) or 0.0
+    limit = centre + max(_DEVIATIONS * spread, _ITEM_FLOOR)
+    for index in np.flatnonzero(of_items(lambda some: some > limit, changes)).tolist():
         here = shared_cells(values[index], last[index])
         size = float(np.abs(values[index, here] - last[index, here]).sum())
         detail = f"{target}: {changes[index]:.0%} from the last run; {centre:.0%} is usual in this one"
         yield Flag(kind="item_change", item_id=item_ids[index], detail=detail, size=size)
-
-
-def _shares(values: Array, last: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray(shared_cells(values, last).any(axis=1))
 
 
 def _rounded(measures: Measures) -> Measures:

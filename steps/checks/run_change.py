@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import each_block, of_items
+from batchcast.steps.answers.item_arrays import each_block, finite_median, of_items, summed
 from batchcast.steps.outcome.comparison import Array, usual_season
 
 Measures = Mapping[str, float]
@@ -43,13 +43,13 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
     `shape`: 1 - correlation of the totals by date. `items`: median over the items of an item's own `change`. See
     `_item_by_item` for the rest.
     """
-    sums, by_date, own = zip(*each_block(_differences, values, last), strict=True)
-    size, changed, total, last_total = sum(sums)
+    sums, by_date = summed(_differences, values, last)
+    size, changed, total, last_total = sums
     if size <= 0:
         return None
-    median = float(np.median(items)) if len(items := np.concatenate(own)) else 0.0
+    median = finite_median(of_items(item_changes, values, last)) or 0.0
     found = {"change": float(changed / size), "level": float((total - last_total) / size), "items": median}
-    totals, last_totals, dates = sum(by_date)
+    totals, last_totals, dates = by_date
     totals, last_totals = totals[dates > 0], last_totals[dates > 0]
     if (
         len(totals) >= _LEAST_DATES
@@ -91,23 +91,25 @@ def _item_by_item(values: Array, last: Array) -> Measures:
     }
 
 
-def _differences(values: Array, last: Array) -> tuple[Array, Array, Array]:
-    """Sums over the cells that both have; by date the totals, and the items that have both; the items' own change."""
+def _differences(values: Array, last: Array) -> tuple[Array, Array]:
+    """Sums over the cells that both have; by date the totals, and the items that have both."""
     shared = shared_cells(values, last)
     new, old = np.where(shared, values, 0.0), np.where(shared, last, 0.0)
     sums = np.array([np.abs(old).sum(), np.abs(new - old).sum(), new.sum(), old.sum()])
     by_date = np.stack([new.sum(axis=0), old.sum(axis=0), shared.sum(axis=0)])
-    return sums, by_date, item_changes(values, last)[shared.any(axis=1)]
+    return sums, by_date
 
 
 def item_changes(values: Array, last: Array) -> Array:
-    """Of each item the sum of absolute differences / sum of the last run's absolute values; 0 where it shares none."""
+    """Of each item the sum of absolute differences / sum of the last run's absolute values; NaN where it has
+    none of them."""
     shared = shared_cells(values, last)
     difference = np.where(shared, np.abs(values - last), 0.0).sum(axis=1)
     size = np.where(shared, np.abs(last), 0.0).sum(axis=1)
     # An item that was forecast as nothing and is no longer: as far as the new value goes.
     size = np.where(size > 0, size, np.where(shared, np.abs(values), 0.0).sum(axis=1))
     changes: Array = np.divide(difference, size, out=np.zeros(len(size)), where=size > 0)
+    changes[~shared.any(axis=1)] = np.nan
     return changes
 
 
@@ -122,22 +124,16 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
     with less than half of it and of the usual season's mean, or more than double of both. A history with negative
     values has neither: what is around zero has no level.
     """
-    sums, by_date, of_item = zip(*each_block(_beside_history, values, naive, usual), strict=True)
-    has_both, steps, mean, season = np.concatenate(of_item, axis=1)
-    known = (has_both > 0) & np.isfinite(scale) & (scale > 0)
-    if not known.any():
+    sums, by_date = summed(_beside_history, values, naive, usual, scale)
+    total, naive_total, usual_total, recent_total, below, cells, known, far = sums.tolist()
+    if not known:
         return None
-    mean, season = mean[known], season[known]
-    low, high = np.minimum(season, scale[known]), np.maximum(season, scale[known])
-    total, naive_total, usual_total, below, cells = sum(sums).tolist()
-    found = {"level": _beyond(total, [naive_total, usual_total, float((scale * steps)[known].sum())])}
+    found = {"level": _beyond(total, [naive_total, usual_total, recent_total])}
     if below / cells <= _MOST_NEGATIVE:
-        found["far"] = float(((mean < low / _FAR) | (mean > high * _FAR)).mean())
-        some = mean > 0
-        sizes = np.log(scale[known][some])
-        if len(sizes) >= _LEAST_DATES and (order := _shape(np.log(mean[some]), sizes)) is not None:
-            found["order"] = order
-    new, old, dates = sum(by_date)
+        found["far"] = far / known
+        order = _order(of_items(_level_pairs, values, naive, scale))
+        found |= {} if order is None else {"order": order}
+    new, old, dates = by_date
     new, old = new[dates > 0], old[dates > 0]
     if len(new) >= _LEAST_DATES and _swing(old) >= _LEAST_SEASON and (shape := _shape(new, old)) is not None:
         moved = [_moved(new, old, steps) for steps in range(1, min(_MOST_MOVED, len(new) - _LEAST_DATES) + 1)]
@@ -145,17 +141,46 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
     return found
 
 
-def _beside_history(values: Array, naive: Array, usual: Array) -> tuple[Array, Array, Array]:
-    """Sums over the cells that `values` and `naive` both have; totals by date; and by item whether it has any, how many
-    steps, and the means."""
+def _beside_history(values: Array, naive: Array, usual: Array, scale: Array) -> tuple[Array, Array]:
+    """Sums over the cells that `values` and `naive` both have, how many items are known, and how many of them far from
+    what is known of them; totals by date."""
     shared = shared_cells(values, naive)
     totals = [np.where(shared & np.isfinite(each), each, 0.0).sum() for each in (values, naive, usual)]
-    means = [_mean(np.abs(each), shared & np.isfinite(each)) for each in (values, usual)]
+    mean, season = (_mean(np.abs(each), shared & np.isfinite(each)) for each in (values, usual))
     steps = shared.sum(axis=1)
+    known = (steps > 0) & (scale > 0) & np.isfinite(scale)
+    low, high = np.minimum(season, scale), np.maximum(season, scale)
+    far = known & ((mean < low / _FAR) | (mean > high * _FAR))
+    recent = np.where(known, scale * steps, 0.0).sum()
     both = shared_cells(values, usual)
     by_date = [*(np.where(both, each, 0.0).sum(axis=0) for each in (values, usual)), both.sum(axis=0)]
-    of_item = np.stack([steps, np.maximum(steps, 1), *means])
-    return np.array([*totals, (naive[shared] < 0).sum(), shared.sum()]), np.stack(by_date), of_item
+    below = np.count_nonzero(shared & (naive < 0))
+    return np.array([*totals, recent, below, shared.sum(), known.sum(), far.sum()]), np.stack(by_date)
+
+
+def _level_pairs(values: Array, naive: Array, scale: Array) -> Array:
+    """Of the items whose mean and scale are above nothing, the logarithms of both."""
+    shared = shared_cells(values, naive)
+    mean = _mean(np.abs(values), shared)
+    usable = (mean > 0) & (scale > 0) & np.isfinite(scale)
+    return np.log(np.stack([mean[usable], scale[usable]], axis=1))
+
+
+def _order(pairs: Array) -> float | None:
+    """`_shape` of many pairs, block by block."""
+    if len(pairs) < _LEAST_DATES:
+        return None
+    sums, sizes, lows, highs = zip(*each_block(_extent, pairs), strict=True)
+    mean, low, high = np.sum(sums, axis=0) / len(pairs), np.min(lows, axis=0), np.max(highs, axis=0)
+    still = high - low <= 1e-9 * np.max(sizes, axis=0)
+    if still[1] or still[0]:
+        return None if still[1] else 1.0
+    (new, both), (_, old) = summed(lambda some: (some - mean).T @ (some - mean), pairs)
+    return 1.0 - float(both / math.sqrt(new) / math.sqrt(old))
+
+
+def _extent(pairs: Array) -> tuple[Array, Array, Array, Array]:
+    return pairs.sum(axis=0), np.abs(pairs).max(axis=0), pairs.min(axis=0), pairs.max(axis=0)
 
 
 def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
@@ -190,16 +215,28 @@ def restlessness(values: Array, before: Array, season: int) -> Measures:
     values themselves bring back."""
     if before.shape[1] < max(_LEAST_DATES, season + 1):
         return {}
-    sells = (before > 0).mean(axis=1) >= _USUALLY
-    apart = [each[sells] / _common(each[sells]) for each in (values, before)]
-    changes = [of_items(lambda some: _seasonal_change(some, season), each) for each in apart]
-    known = np.isfinite(changes[0]) & (changes[1] > _STILL)
-    return {"restless": float(np.median(changes[0][known] / changes[1][known]))} if known.any() else {}
+    common = [_common(np.array(summed(_totals_of_sellers, each, before))) for each in (values, before)]
+
+    def ratio(values: Array, before: Array) -> Array:
+        sells = _sells(before)
+        new, old = (_seasonal_change(x[sells] / by, season) for x, by in zip((values, before), common, strict=True))
+        found: Array = np.divide(new, old, out=np.full(len(new), np.nan), where=old > _STILL)
+        return found
+
+    found = finite_median(of_items(ratio, values, before))
+    return {} if found is None else {"restless": found}
 
 
-def _common(values: Array) -> Array:
+def _sells(before: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((before > 0).mean(axis=1) >= _USUALLY)
+
+
+def _totals_of_sellers(values: Array, before: Array) -> Array:
+    return np.asarray(np.nansum(values[_sells(before)], axis=0))
+
+
+def _common(totals: Array) -> Array:
     """By what all items together differ from their mean, step by step."""
-    totals = np.nansum(values, axis=0)
     mean = float(totals.mean())
     common: Array = np.where(totals > 0, totals / mean, 1.0) if mean > 0 else np.ones(len(totals))
     return common
@@ -247,7 +284,7 @@ def copied_share(values: Array, other: Array) -> float:
 
     Items with fewer than three different values do not count: slow sellers share a flat forecast for good reasons.
     """
-    same, telling = np.sum(each_block(_copied, values, other), axis=0).tolist()
+    same, telling = summed(_copied, values, other)
     return float(same / telling) if telling else 0.0
 
 

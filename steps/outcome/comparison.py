@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array as Array
-from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, blocks, each_block, kept_array
+from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, at_once, each_block, kept_array, of_items
 from batchcast.steps.shards.manifest import stream_baseline
 
 
@@ -31,33 +31,26 @@ class Comparison:
     season: int
 
 
-def arrange(
-    baseline: Path,
-    item_ids: pa.ChunkedArray,
-    targets: Sequence[str],
-    days: int,
-    season: int,
-    scratch: Path,
-) -> Comparison:
-    """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`,
-    kept in the directory `scratch`."""
+def arrange(baseline: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int) -> Comparison:
+    """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`."""
     past = 1 - min([1, *(pc.min(part["step"]).as_py() for part in stream_baseline(baseline, ["step"]) if len(part))])
     items, place = ItemPlaces(item_ids), pa.array(list(targets))
-    known = kept_array(scratch, (len(item_ids), past + days, len(targets)))
-    naive = kept_array(scratch, (len(item_ids), days, len(targets)))
-    scale = np.full((len(item_ids), len(targets)), np.nan)
-    for part in stream_baseline(baseline):
+    known = kept_array((len(item_ids), past + days, len(targets)))
+    naive, scale = kept_array((len(item_ids), days, len(targets))), kept_array((len(item_ids), len(targets)))
+
+    def put(part: pa.Table) -> None:
         item, step = items.of(part["item_id"]), part["step"].to_numpy()
         target = pc.fill_null(pc.index_in(part["target"].cast(pa.string()), value_set=place), -1).to_numpy()
         mine = (item >= 0) & (target >= 0) & (step <= days)
         _put(known, mine, (item, step - 1 + past, target), part["actual"])
         _put(naive, mine & (step > 0), (item, step - 1, target), part["naive"])
         _put(scale, mine & (step == 1), (item, target), part["scale"])
+
+    for _ in at_once(put, stream_baseline(baseline)):
+        pass
     before, usual = known[:, :past], naive
     if past:
-        usual = kept_array(scratch, naive.shape, filled=False)
-        for some in blocks(len(usual)):
-            usual[some] = usual_season(before[some], season, days)
+        usual = of_items(lambda some: usual_season(some, season, days), before)
     return Comparison(naive=naive, usual=usual, actual=known[:, past:], scale=scale, before=before, season=season)
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,17 +99,15 @@ def values_of(
     item_ids: pa.ChunkedArray,
     columns: Sequence[str],
     dates: Sequence[str],
-    scratch: Path | None = None,
 ) -> tuple[Array, Array]:
-    """The last run's values on these dates, and at its first steps, as many; both items x dates x columns, kept in the
-    directory `scratch` where there is one.
+    """The last run's values on these dates, and at its first steps, as many; both items x dates x columns.
 
     NaN where it has none, and all of them if it forecast other columns.
     """
     shape = len(item_ids), len(dates), len(columns)
     if last_run is None:
         return np.broadcast_to(np.nan, shape), np.broadcast_to(np.nan, shape)
-    by_date, by_step = kept_array(scratch, shape), kept_array(scratch, shape)
+    by_date, by_step = kept_array(shape), kept_array(shape)
     items = ItemPlaces(item_ids)
     moments, steps = moment_array(dates), pa.array(range(1, len(dates) + 1), pa.int32())
     for table in _tables(store, last_run, ["item_id", "forecast_date", "step"], columns):
