@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from batchcast.steps.answers.item_arrays import kept_array
 from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardColumns
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.history.workers import Advance, Workers
 from batchcast.steps.outcome.input_records import retry_inputs
-from batchcast.steps.outcome.reconcile import Reconciliation, values_shape
+from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.outcome.reused_answers import reconcile_run
 from batchcast.steps.run_publication import PublishRun
 
@@ -53,7 +52,6 @@ def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
             read_output,
             run.expected,
             retry_shards=again,
-            values=kept_array(values_shape(run.records, run.expected)),
             read_shards=read_shards,
         )
 

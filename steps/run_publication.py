@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.answers.item_arrays import of_items
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
 from batchcast.steps.checks.scorecard import score_past_runs
@@ -91,7 +92,8 @@ def publish_run(
     columns = run.expected.columns
     without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
     published = _published_whole(run, last_run)
-    names, dates, places = run.records["item_id"], run.expected.dates, np.flatnonzero(found.usable)
+    names, dates, usable = run.records["item_id"], run.expected.dates, found.usable
+    places = of_items(lambda some, good: np.asarray(some)[good], range(len(usable)), usable)
     forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)
     table: Rows = forecasts
     filled = 0

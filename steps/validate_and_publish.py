@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from batchcast.steps.answers.item_arrays import ItemNames, arrays_in
+import pyarrow as pa
+
+from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, kept_table
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
@@ -45,7 +47,7 @@ from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.run_publication import PublishRun, publish_run
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import read_manifest, read_records
+from batchcast.steps.shards.manifest import RECORDS_SCHEMA, read_manifest, stream_records
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
@@ -171,7 +173,9 @@ def _score(run: PublishRun, found: Reconciliation, points: Array, compared: Comp
 
 
 def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore, **given: Any) -> PublishRun:
-    manifest, records = read_manifest(paths.input("manifest")), read_records(paths.input("manifest"), _RECORDS)
+    manifest = read_manifest(paths.input("manifest"))
+    schema = pa.schema([RECORDS_SCHEMA.field(name) for name in _RECORDS])
+    records = kept_table(stream_records(paths.input("manifest"), _RECORDS), schema, "item_id")
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."

@@ -153,19 +153,35 @@ def ranked(values: npt.NDArray[N], start: int, stop: int) -> Positions:
     return places[np.lexsort((places, values[places]))][start - stop :]
 
 
-def kept_texts(parts: Iterable[pa.Array]) -> pa.Array:
-    """The texts of all parts, none of them null, as one array; kept."""
-    folder, count, size = _folder.get(), 0, 0
-    if folder is None:
-        return pa.concat_arrays(list(parts))
+def kept_table(parts: Iterable[pa.Table], schema: pa.Schema, name: str) -> pa.Table:
+    """The rows of all parts, kept; the texts in the column `name`, none of them null, as one array. Only where
+    `arrays_in` tells a folder."""
+    folder = _folder.get()
+    assert folder is not None
+    others = pa.schema([field for field in schema if field.name != name])
+    with tempfile.NamedTemporaryFile(dir=folder) as rows:
+        with pa.ipc.new_file(rows, others) as writer:
+
+            def texts() -> Iterator[pa.Array]:
+                for part in parts:
+                    writer.write_table(part.select(others.names))
+                    yield from part[name].chunks
+
+            column = _kept_texts(texts(), folder)
+        rows.flush()
+        table = pa.ipc.open_file(pa.memory_map(rows.name)).read_all()
+    return table.append_column(schema.field(name), column).select(schema.names)
+
+
+def _kept_texts(parts: Iterable[pa.Array], folder: Path) -> pa.Array:
+    count, size = 0, 0
     with tempfile.TemporaryFile(dir=folder) as texts, tempfile.TemporaryFile(dir=folder) as bounds:
         bounds.write(bytes(4))
         for part in parts:
             _, offsets, data = part.buffers()
             ends = np.frombuffer(offsets, np.int32)[part.offset : part.offset + len(part) + 1].astype(np.int64)
-            if len(part):
-                texts.write(memoryview(data or b"")[ends[0] : ends[-1]])
-                bounds.write((ends[1:] - ends[0] + size).astype(np.int32).tobytes())
+            texts.write(memoryview(data or b"")[ends[0] : ends[-1]])
+            bounds.write((ends[1:] - ends[0] + size).astype(np.int32).tobytes())
             count, size = count + len(part), size + int(ends[-1] - ends[0])
             if size >= 1 << 31:
                 raise OverflowError("the item ids of the run have more than 2 GiB of text")

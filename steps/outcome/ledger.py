@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchcast.steps.answers.item_arrays import kept_array
 from batchcast.steps.store.documents import parse_table
 
 REASONS: Mapping[str, str] = {
@@ -125,7 +126,7 @@ class Ledger:
 
     def __init__(self, records: pa.Table, run_id: str) -> None:
         self.others: dict[int, LedgerRow] = {}
-        self.digests = np.zeros((len(records), hashlib.sha256().digest_size), np.uint8)
+        self.digests = kept_array((len(records), hashlib.sha256().digest_size), np.uint8)
         self._records = records.select(["item_id", "shard", "line", "position"])
         self._run_id = run_id
 

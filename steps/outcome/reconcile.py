@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.answers.item_arrays import kept_array, one_array
 from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardColumns
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
@@ -103,8 +104,7 @@ class Reconciliation:
 
 def check_records(manifest: Manifest, records: pa.Table) -> None:
     """Raise DataError when manifest.json and records.parquet do not speak of the same run."""
-    counts = pc.value_counts(pc.drop_null(records["shard"]))
-    found = dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
+    found = _records_by_shard(records)
     promised = {shard.name: shard.records for shard in manifest.shards}
     problems = [
         f"{name}: {found.get(name, 0)} records, {promised.get(name, 0)} by the manifest"
@@ -119,6 +119,12 @@ def check_records(manifest: Manifest, records: pa.Table) -> None:
         )
 
 
+def _records_by_shard(records: pa.Table) -> dict[str, int]:
+    counts = pc.value_counts(records["shard"])
+    found = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
+    return {name: count for name, count in found if name is not None}
+
+
 def reconcile(
     manifest: Manifest,
     records: pa.Table,
@@ -127,16 +133,15 @@ def reconcile(
     expected: Expected,
     *,
     retry_shards: Collection[str] | None = None,
-    values: npt.NDArray[np.float64] | None = None,
     read_shards: ReadShards | None = None,
 ) -> Reconciliation:
     """What became of every item of `records`, from the shards' outputs and those of the retry round's shards.
 
-    `retry_shards` is None before that round. `values` is an array of NaN to be filled, and `read_shards` reads those
-    of the first round, where this is not to be done here.
+    `retry_shards` is None before that round. `read_shards` reads those of the first round, where this is not to be done
+    here.
     """
     ledger = Ledger(records, manifest.run_id)
-    values = np.full(values_shape(records, expected), np.nan) if values is None else values
+    values = kept_array((len(records), len(expected.dates), len(expected.columns)))
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
     for index, item_id in _carried(records):
@@ -180,11 +185,6 @@ def reconcile(
         shards=shards,
         mismatches=tuple(mismatches),
     )
-
-
-def values_shape(records: pa.Table, expected: Expected) -> tuple[int, int, int]:
-    """Items x steps x columns."""
-    return len(records), len(expected.dates), len(expected.columns)
 
 
 def retry_groups(retry: Sequence[int], most: int, text: RequestText = PLAIN_TEXT) -> dict[str, list[int]]:
@@ -234,19 +234,28 @@ def _carried(records: pa.Table) -> Iterator[tuple[int, str]]:
 
 def sent_requests(records: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64], list[list[str]]]]:
     """Each shard with the row numbers of its records, in input order, and their items, request by request."""
-    shards = records["shard"].combine_chunks().dictionary_encode()
-    names = shards.dictionary.to_pylist()
-    rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))
-    sent = np.flatnonzero(shards.is_valid())
-    code = rank[shards.indices.drop_null().to_numpy()]
-    lines, positions = (_integers(records[name])[sent] for name in ("line", "position"))
-    order = np.lexsort((positions, lines, code))
-    sent, lines, code = sent[order], lines[order], code[order]
-    bounds = np.searchsorted(code, np.arange(len(names) + 1)).tolist()
-    for name, (start, stop) in zip(sorted(names), pairwise(bounds), strict=True):
+    counts = _records_by_shard(records)
+    names = sorted(counts)
+    bounds = np.cumsum([0, *(counts[name] for name in names)])
+    sent = kept_array((int(bounds[-1]),), np.int64)
+    lines, positions = (kept_array((len(records),), np.int32) for _ in range(2))
+    behind, start = bounds[:-1].copy(), 0
+    for part in records.select(["shard", "line", "position"]).to_batches():
+        stop = start + len(part)
+        lines[start:stop], positions[start:stop] = (pc.fill_null(part[name], 0) for name in ("line", "position"))
+        number = pc.index_in(part["shard"], value_set=pa.array(names, pa.string()))
+        code, here = number.drop_null().to_numpy(), np.flatnonzero(number.is_valid()) + start
+        order = np.argsort(code, kind="stable")
+        code = code[order]
+        sent[behind[code] + np.arange(len(code)) - np.searchsorted(code, code)] = here[order]
+        behind += np.bincount(code, minlength=len(names))
+        start = stop
+    ids = one_array(records["item_id"])
+    for name, (start, stop) in zip(names, pairwise(bounds.tolist()), strict=True):
         indexes = sent[start:stop]
-        items = records["item_id"].take(pa.array(indexes)).to_pylist()
-        begins = [0, *(np.flatnonzero(np.diff(lines[start:stop])) + 1).tolist(), len(items)]
+        indexes = indexes[np.lexsort((positions[indexes], lines[indexes]))]
+        items = ids.take(pa.array(indexes)).to_pylist()
+        begins = [0, *(np.flatnonzero(np.diff(lines[indexes])) + 1).tolist(), len(items)]
         yield name, indexes, [items[begin:end] for begin, end in pairwise(begins)]
 
 
@@ -261,11 +270,6 @@ def _faulty(
         line, position, item = places[place]
         row = LedgerRow(item_id=item, status="missing", run_id="", shard=shard, line=line, position=position)
         yield int(indexes[place]), row, faults[place]
-
-
-def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    filled: npt.NDArray[np.int64] = pc.fill_null(column, 0).to_numpy().astype(np.int64)
-    return filled
 
 
 def _row(row: LedgerRow, reading: Reading, good: Status) -> LedgerRow:

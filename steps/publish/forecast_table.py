@@ -1,7 +1,6 @@
 """The published table: one row an item and step, sorted by item and step."""
 
 import hashlib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.outcome.comparison import Array
+from batchcast.steps.answers.item_arrays import Array, one_array
 
 ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072
@@ -80,7 +79,7 @@ class ForecastRows:
         item, step = np.divmod(np.arange(offset, stop), len(self.dates))
         item = self.places[item]
         columns = {target: self.values[item, step, number] for number, target in enumerate(self.targets)}
-        names, moments = self.item_ids.take(pa.array(item)), moment_array(self.dates)
+        names, moments = one_array(self.item_ids).take(pa.array(item)), moment_array(self.dates)
         none = pa.nulls(len(step), _TEXT)
         return _table(names, step.astype(np.int32) + 1, columns, moments, MODEL, none).combine_chunks()
 
@@ -115,11 +114,14 @@ def write_forecasts(forecasts: Rows, folder: Path) -> list[dict[str, Any]]:
 
 
 def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:
-    part, sink = forecasts.slice(start, ROWS_PER_FILE), io.BytesIO()
-    pq.write_table(part, sink, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-    name, data = f"part-{number:05d}.parquet", sink.getbuffer()
-    (folder / name).write_bytes(data)
-    return {"name": name, "rows": part.num_rows, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    stop = min(start + ROWS_PER_FILE, forecasts.num_rows)
+    path = folder / f"part-{number:05d}.parquet"
+    with pq.ParquetWriter(path, forecasts.slice(start, 0).schema, compression="zstd") as writer:
+        for begin in range(start, stop, _ROWS_PER_GROUP):
+            writer.write_table(forecasts.slice(begin, min(_ROWS_PER_GROUP, stop - begin)))
+    with path.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    return {"name": path.name, "rows": stop - start, "bytes": path.stat().st_size, "sha256": digest}
 
 
 def _in_order(*tables: pa.Table) -> pa.Table:

@@ -211,6 +211,12 @@ def read_records(directory: Path, columns: Sequence[str] | None = None) -> pa.Ta
     return parse_records(path, columns, where=str(path))
 
 
+def stream_records(directory: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The same in parts. Raises DataError for a damaged file."""
+    path = directory / RECORDS_FILE
+    return stream_table(path, columns, schema=RECORDS_SCHEMA, texts=(), code="manifest", remedy=_REMEDY)
+
+
 def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:
     """The manifest of a run and its records. Raises ObjectMissingError, and DataError for damaged ones."""
     folder = join_uri(runs_uri, run_id, "manifest")
