@@ -21,22 +21,15 @@ _FORM = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
 _LAST_YEAR = 2199
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """The numbers a field of the expression may have, and names for them."""
-
-    name: str
-    low: int
-    high: int
-    names: Mapping[str, int]
-
-
-_MINUTES = _Field("minutes", 0, 59, {})
-_HOURS = _Field("hours", 0, 23, {})
-_DAY_OF_MONTH = _Field("day-of-month", 1, 31, {})
-_MONTH = _Field("month", 1, 12, _MONTHS)
-_DAY_OF_WEEK = _Field("day-of-week", 1, 7, _WEEKDAYS)
-_YEAR = _Field("year", 1970, _LAST_YEAR, {})
+# Field -> the numbers that it may have, and names for them.
+_FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
+    "minutes": (0, 59, {}),
+    "hours": (0, 23, {}),
+    "day-of-month": (1, 31, {}),
+    "month": (1, 12, _MONTHS),
+    "day-of-week": (1, 7, _WEEKDAYS),
+    "year": (1970, _LAST_YEAR, {}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,49 +65,48 @@ def parse_cron(expression: str) -> Cron:
     minutes, hours, day_of_month, month, day_of_week, year = form.groups()
     problems: list[Problem] = []
     cron = Cron(
-        minutes=_numbers(minutes, _MINUTES, problems),
-        hours=_numbers(hours, _HOURS, problems),
-        months=_numbers(month, _MONTH, problems),
-        years=_numbers(year, _YEAR, problems),
+        minutes=_numbers(minutes, "minutes", problems),
+        hours=_numbers(hours, "hours", problems),
+        months=_numbers(month, "month", problems),
+        years=_numbers(year, "year", problems),
         on_day=_days(day_of_month, day_of_week, problems),
     )
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
     return cron
 
 
-def _numbers(text: str, field: _Field, problems: list[Problem]) -> frozenset[int]:
+def _numbers(text: str, field: str, problems: list[Problem]) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
         numbers = _range(part, field)
         if not numbers:
-            what = f"{part!r} is no {field.name} of {field.low} to {field.high}."
+            low, high, _ = _FIELDS[field]
+            what = f"{part!r} is no {field} of {low} to {high}."
             problems.append(Problem("cron", what, "--cron", "Use numbers, names where there are any, and , - * /."))
-        found |= set(numbers or ())
+        found |= set(numbers)
     return frozenset(found)
 
 
-def _range(part: str, field: _Field) -> range | None:
+def _range(part: str, field: str) -> range:
+    """Empty for what is none."""
     span, slash, step = part.partition("/")
     if slash and not (step.isascii() and step.isdigit() and int(step)):
-        return None
-    first, dash, last = span.partition("-")
+        return range(0)
+    low, high, _ = _FIELDS[field]
     if span == "*":
-        low: int | None = field.low
-        high: int | None = field.high
-    else:
-        low = _number(first, field)
-        high = _number(last, field) if dash else (field.high if slash else low)
-    if low is None or high is None or low > high:
-        return None
-    return range(low, high + 1, int(step) if slash else 1)
+        return range(low, high + 1, int(step or 1))
+    first, dash, last = span.partition("-")
+    begin = _number(first, field)
+    end = _number(last, field) if dash else (high if slash else begin)
+    return range(0) if begin is None or end is None else range(begin, end + 1, int(step or 1))
 
 
-def _number(text: str, field: _Field) -> int | None:
-    number = field.names.get(text.upper())
+def _number(text: str, field: str) -> int | None:
+    low, high, names = _FIELDS[field]
+    number = names.get(text.upper())
     if number is None and text.isascii() and text.isdigit() and len(text) <= len("2199"):
         number = int(text)
-    return number if number is not None and field.low <= number <= field.high else None
+    return number if number is not None and low <= number <= high else None
 
 
 def _days(day_of_month: str, day_of_week: str, problems: list[Problem]) -> Callable[[date], bool]:
@@ -137,7 +129,7 @@ def _monthdays(text: str, problems: list[Problem]) -> Callable[[date], bool]:
         wanted = int(nearest[1])
         if wanted in range(1, 32):
             return lambda day: day.day == _nearest_weekday(day, wanted)
-    numbers = _numbers(text, _DAY_OF_MONTH, problems)
+    numbers = _numbers(text, "day-of-month", problems)
     return lambda day: day.day in numbers
 
 
@@ -145,14 +137,14 @@ def _weekdays(text: str, problems: list[Problem]) -> Callable[[date], bool]:
     if text == "L":
         return lambda day: _weekday(day) == _WEEKDAYS["SAT"]
     if nth := re.fullmatch(r"(\w+)#([1-5])", text):
-        weekday, number = _number(nth[1], _DAY_OF_WEEK), int(nth[2])
+        weekday, number = _number(nth[1], "day-of-week"), int(nth[2])
         if weekday is not None:
             return lambda day: _weekday(day) == weekday and (day.day - 1) // 7 + 1 == number
     if last := re.fullmatch(r"(\w+)L", text):
-        weekday = _number(last[1], _DAY_OF_WEEK)
+        weekday = _number(last[1], "day-of-week")
         if weekday is not None:
             return lambda day: _weekday(day) == weekday and day.day + 7 > _length(day)
-    numbers = _numbers(text, _DAY_OF_WEEK, problems)
+    numbers = _numbers(text, "day-of-week", problems)
     return lambda day: _weekday(day) in numbers
 
 

@@ -7,20 +7,20 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
-from batchcast.engine.requests.service_model import committed_model
+from batchcast.engine.requests.request_check import committed_model
 from batchcast.engine.transform.request import payload_in_flight
 from batchcast.steps.arguments import ALL, AUTO, NONE, is_moment
 from batchcast.steps.errors import Problem
 
 # A value that travels as a job's argument: API reference, ContainerArgument (botocore 1.44.8).
 ARGUMENT_MAX_CHARACTERS = 256
-_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/][^\s]*)?/?")
+_S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/]+)*/?")
 
 
 def _number(pattern: str, kind: str) -> BeforeValidator:
@@ -32,58 +32,15 @@ def _number(pattern: str, kind: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _uri(value: str) -> str:
-    if not _S3_URI.fullmatch(value) or "//" in value.removeprefix("s3://"):
-        raise ValueError("is not a well-formed S3 URI; write s3://bucket/some/prefix")
-    return value
+def _checked(fits: Callable[[str], object], wrong: str) -> AfterValidator:
+    """Refuses a text that does not fit; `{value}` in the message stands for it."""
 
-
-def _folder(value: str) -> str:
-    if value.endswith("/"):
-        raise ValueError("ends in '/', and a run would write below an empty name; leave the last '/' out")
-    return _uri(value)
-
-
-def _history(value: str) -> str:
-    if not value.endswith(("/", ".parquet")):
-        raise ValueError(
-            f"is a string prefix that also matches {value}-old/; end it in '/', or name one .parquet object"
-        )
-    return _uri(value)
-
-
-def _run_date(value: str) -> str:
-    if value != AUTO and not is_moment(value):
-        raise ValueError(
-            f"is neither '{AUTO}' nor a date like 2026-11-22, or below a day a time like 2026-11-22T14:00:00"
-        )
-    return value
-
-
-def _run_label(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:+-]*", value):
-        raise ValueError("may hold letters, digits and . _ : + - and begins with a letter or digit")
-    return value
-
-
-def _resume_from(value: str) -> str:
-    if value != NONE and not re.fullmatch(r"[a-z0-9]{12}", value):
-        raise ValueError(f"is neither '{NONE}' nor a run id of 12 characters a-z and 0-9")
-    return value
-
-
-def _items(value: str) -> str:
-    if value == ALL:
+    def check(value: str) -> str:
+        if not fits(value):
+            raise ValueError(wrong.format(value=value))
         return value
-    if value.endswith("/"):
-        raise ValueError(f"names a folder; name the one object that lists the item ids, or write '{ALL}'")
-    return _uri(value)
 
-
-def _model_name(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?", value):
-        raise ValueError("may hold letters, digits and inner hyphens: it is the name of a SageMaker model")
-    return value
+    return AfterValidator(check)
 
 
 @cache
@@ -99,10 +56,8 @@ def is_newer_type(kind: str, instance_type: str) -> bool:
 
     newer = instance_type in botocore_model()["shapes"][f"{kind}InstanceType"]["enum"]
     if newer:
-        what = (
-            f"Warning: {instance_type} is newer than this version of batchcast, which knows neither its size nor price"
-        )
-        sys.stderr.write(f"{what}.\n")
+        what = "is newer than this version of batchcast, which knows neither its size nor price."
+        sys.stderr.write(f"Warning: {instance_type} {what}\n")
     return newer
 
 
@@ -122,13 +77,28 @@ Decimal = Annotated[float, _number(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", "a 
 Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
 TransformType = Annotated[Word, _instance_type("Transform", "Batch Transform")]
 ProcessingType = Annotated[Word, _instance_type("Processing", "Processing")]
-Folder = Annotated[Word, AfterValidator(_folder)]
-History = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_history)]
-ModelName = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_model_name)]
-RunDate = Annotated[Word, AfterValidator(_run_date)]
-RunLabel = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_run_label)]
-ResumeFrom = Annotated[Word, AfterValidator(_resume_from)]
-Items = Annotated[Word, AfterValidator(_items)]
+_NO_FOLDER = re.compile(r"(?s).*[^/]")
+_NO_URI = "is not a well-formed S3 URI; write s3://bucket/some/prefix"
+_Uri = _checked(_S3_URI.fullmatch, _NO_URI)
+_SLASH = "ends in '/', and a run would write below an empty name; leave the last '/' out"
+Folder = Annotated[Word, _checked(_NO_FOLDER.fullmatch, _SLASH), _Uri]
+_OPEN = "is a string prefix that also matches {value}-old/; end it in '/', or name one .parquet object"
+History = Annotated[
+    str, Field(min_length=1, max_length=1024), _checked(lambda value: value.endswith(("/", ".parquet")), _OPEN), _Uri
+]
+_MODEL = "may hold letters, digits and inner hyphens: it is the name of a SageMaker model"
+_MODEL_NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
+ModelName = Annotated[str, Field(min_length=1, max_length=63), _checked(_MODEL_NAME.fullmatch, _MODEL)]
+_DATE = f"is neither '{AUTO}' nor a date like 2026-11-22, or below a day a time like 2026-11-22T14:00:00"
+RunDate = Annotated[Word, _checked(lambda value: value == AUTO or is_moment(value), _DATE)]
+_LABEL = "may hold letters, digits and . _ : + - and begins with a letter or digit"
+_RUN_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*")
+RunLabel = Annotated[str, Field(min_length=1, max_length=64), _checked(_RUN_LABEL.fullmatch, _LABEL)]
+_RUN = f"is neither '{NONE}' nor a run id of 12 characters a-z and 0-9"
+ResumeFrom = Annotated[Word, _checked(re.compile(rf"{NONE}|[a-z0-9]{{12}}").fullmatch, _RUN)]
+_LIST = f"names a folder; name the one object that lists the item ids, or write '{ALL}'"
+_AllOrUri = _checked(lambda value: value == ALL or _S3_URI.fullmatch(value), _NO_URI)
+Items = Annotated[Word, _checked(_NO_FOLDER.fullmatch, _LIST), _AllOrUri]
 
 
 def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
@@ -148,9 +118,8 @@ def rule_texts() -> list[str]:
 
 def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:
     if float(tolerated) > float(systemic):
-        what = (
-            f"{float(tolerated):g} % may fail, but above SystemicFailurePercent = {float(systemic):g} % a run is held."
-        )
+        above = f"above SystemicFailurePercent = {float(systemic):g} % a run is held."
+        what = f"{float(tolerated):g} % may fail, but {above}"
         remedy = f"Use at most {float(systemic):g}, or raise SystemicFailurePercent."
         yield Problem("tolerance", what, "MaxFailedPercent", remedy)
 
@@ -159,14 +128,6 @@ def _not_read_as_history(history: str, written: str, name: str) -> Iterator[Prob
     if f"{written}/".startswith(history):
         what = f"{written}/ begins with HistoryUri = {history}, so the next run would read it as history."
         yield Problem("nested_prefix", what, name, "Keep it outside the history's prefix.")
-
-
-def _runs_outside_history(history: str, runs: str) -> Iterator[Problem]:
-    return _not_read_as_history(history, runs, "RunsUri")
-
-
-def _publish_outside_history(history: str, publish: str) -> Iterator[Problem]:
-    return _not_read_as_history(history, publish, "PublishUri")
 
 
 def _items_outside_history(history: str, items: str) -> Iterator[Problem]:
@@ -193,8 +154,16 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]], str], ...
         _tolerance_below_systemic,
         "MaxFailedPercent is at most SystemicFailurePercent.",
     ),
-    (("HistoryUri", "RunsUri"), _runs_outside_history, "RunsUri does not begin with HistoryUri."),
-    (("HistoryUri", "PublishUri"), _publish_outside_history, "PublishUri does not begin with HistoryUri."),
+    (
+        ("HistoryUri", "RunsUri"),
+        partial(_not_read_as_history, name="RunsUri"),
+        "RunsUri does not begin with HistoryUri.",
+    ),
+    (
+        ("HistoryUri", "PublishUri"),
+        partial(_not_read_as_history, name="PublishUri"),
+        "PublishUri does not begin with HistoryUri.",
+    ),
     (("HistoryUri", "ItemsUri"), _items_outside_history, "ItemsUri does not begin with HistoryUri."),
     (
         ("RunsUri", "PublishUri"),

@@ -30,9 +30,8 @@ def service_name(field: str) -> str:
     return "".join(word.capitalize() for word in field.split("_")).replace("InMb", "InMB")
 
 
-@cache
-def _texts() -> dict[str, dict[str, str]]:
-    return tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
+_ServiceType = Literal["String", "Integer", "Float"]
+_SERVICE_TYPES: Mapping[str, _ServiceType] = {"string": "String", "integer": "Integer", "number": "Float"}
 
 
 class Parameters(BaseModel):
@@ -65,8 +64,7 @@ class Parameters(BaseModel):
     @model_validator(mode="after")
     def _values_agree(self) -> Parameters:
         problems = rule_problems(self.model_dump(by_alias=True))
-        if problems:
-            raise ConfigError(*problems)
+        ConfigError.raise_any(problems)
         return self
 
     def service_values(self) -> dict[str, str]:
@@ -83,7 +81,7 @@ class DeclaredParameter:
 
     name: str
     flag: str
-    type: Literal["String", "Integer", "Float"]
+    type: _ServiceType
     default: str | int | float | None
     minimum: float | None
     maximum: float | None
@@ -96,20 +94,16 @@ class DeclaredParameter:
 def declared_parameters() -> tuple[DeclaredParameter, ...]:
     """Every parameter in order of declaration."""
     schema = Parameters.model_json_schema()
-    service_types: dict[str, Literal["String", "Integer", "Float"]] = {
-        "string": "String",
-        "integer": "Integer",
-        "number": "Float",
-    }
+    texts = tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
     return tuple(
         DeclaredParameter(
             name=name,
             flag="--" + field_name.replace("_", "-"),
-            type=service_types[field["type"]],
+            type=_SERVICE_TYPES[field["type"]],
             default=field.get("default"),
             minimum=field.get("minimum"),
             maximum=field.get("maximum"),
-            **{"unit": "", "form": "", **_texts()[field_name]},
+            **{"unit": "", "form": "", **texts[field_name]},
         )
         for field_name, (name, field) in zip(Parameters.model_fields, schema["properties"].items(), strict=True)
     )
@@ -118,8 +112,7 @@ def declared_parameters() -> tuple[DeclaredParameter, ...]:
 def check_parameters(values: Mapping[str, str]) -> Parameters:
     """The parameters of a run from texts; defaults fill what is not named. Raises ConfigError with all problems."""
     problems = _all_problems(values)
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
     return Parameters.model_validate(values)
 
 
@@ -148,8 +141,7 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, str]:
         else:
             values[name] = value
     problems += [problem for problem in _all_problems(values) if problem.code != "parameter_missing"]
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
     return values
 
 
@@ -178,9 +170,7 @@ def _field_problem(one: Any) -> Problem:
         bounds = f"{known[name].minimum:g} to {known[name].maximum:g} {known[name].unit}"
         return Problem("parameter", f"{one['input']} is outside {bounds}.", where=name, remedy="Choose a value inside.")
     what, _, remedy = one["msg"].removeprefix("Value error, ").partition("; ")
-    return Problem(
-        "parameter", f"{one['input']!r} {what}.", where=name, remedy=f"{remedy.capitalize()}." if remedy else ""
-    )
+    return Problem("parameter", f"{one['input']!r} {what}.", name, f"{remedy.capitalize()}." if remedy else "")
 
 
 _Arguments = TypeVar("_Arguments", BuildArguments, PublishArguments)

@@ -40,8 +40,7 @@ def resolve_requests(definition: Mapping[str, Any], parameters: Mapping[str, str
     read, and for parameters that the definition does not have or does not get.
     """
     declared, problems = declared_in(definition)
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
     try:
         values = parameter_values(declared, [{"Name": name, "Value": value} for name, value in parameters.items()])
     except ServiceException as error:

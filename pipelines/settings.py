@@ -88,8 +88,7 @@ class BuildSettings(BaseModel):
             what = f"{len(self.subnets)} subnets and {len(self.security_group_ids)} security groups."
             problems.append(Problem("setting", what, "subnets", "A VPC configuration needs at least one of each."))
         problems += [_isolation_problem(name) for name in self.isolated_steps if name != "BuildShards"]
-        if problems:
-            raise ConfigError(*problems)
+        ConfigError.raise_any(problems)
         return self
 
     @property

@@ -217,8 +217,7 @@ def check_tuning_fits(
     if items_per_request and tuning.items_per_request not in (None, items_per_request):
         what = f"it was measured with {tuning.items_per_request} records a request, the run has {items_per_request}."
         problems.append(Problem("tuning_items", what, "tuning", "Measure what the run sends."))
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
 
 
 def _is_digest(image: str) -> bool:

@@ -49,6 +49,12 @@ class BatchcastError(Exception):
         super().__init__(*problems)
         self.problems = problems
 
+    @classmethod
+    def raise_any(cls, problems: Iterable[Problem]) -> None:
+        """Raises this error with all of the problems, if there are any."""
+        if found := tuple(problems):
+            raise cls(*found)
+
     def __str__(self) -> str:
         # An error derived from one of the five is of its kind; `parse_error` knows no other.
         kind = next(cls.__name__ for cls in type(self).__mro__ if "exit_code" in vars(cls))

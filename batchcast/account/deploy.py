@@ -84,9 +84,9 @@ class Deployment:
         done += "" if version is None else f", version {version}"
         lines = [f"Pipeline {self.pipeline_name} in {region}: {done}.", *(f"  {change}" for change in self.changes)]
         made = [call.request for call in self.calls if call.method == "create_model"]
-        lines += [
+        lines += (
             f"Model {one['ModelName']}: created of {one['PrimaryContainer']['ModelPackageName']}." for one in made
-        ]
+        )
         return "\n".join([*lines, self.describe_objects(packed)])
 
 
@@ -96,8 +96,7 @@ def package(settings: DeploySettings) -> Package:
     definition = define(located, settings.defaults, parse_contract(objects[located.contract_uri]).request)
     found = lint(definition)
     refused = [problem for problem in found if problem.code not in advice_codes()]
-    if refused:
-        raise ConfigError(*refused)
+    ConfigError.raise_any(refused)
     text = write_definition(definition)
     if _is_long(text):
         objects[definition_uri(settings, text)] = text.encode()
@@ -124,8 +123,14 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
     name = settings.build.pipeline_name
     current = deployed_pipeline(session, name)
     wanted = {"Definition": packed.definition, "RoleArn": settings.pipeline_role_arn, "Description": packed.description}
-    changes = tuple(differences(_comparable(current), wanted)) if current else ()
-    calls = [*_uploads(session, settings, packed), *_model(session, settings)]
+    changes: tuple[Difference, ...] = ()
+    if current:
+        definition, description = json.loads(current["PipelineDefinition"]), current.get("PipelineDescription", "")
+        was = {"Definition": definition, "RoleArn": current["RoleArn"], "Description": description}
+        changes = tuple(differences(was, wanted))
+    calls = [*_uploads(session, settings, packed)]
+    if settings.model and described_model(session, settings.model["ModelName"]) is None:
+        calls.append(Call(service="sagemaker", method="create_model", request=settings.model))
     pipeline = _pipeline_request(settings, packed)
     if current is None:
         pipeline |= {"Tags": tag_list(settings.build.tags)} if settings.build.tags else {}
@@ -204,11 +209,6 @@ def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Ite
             yield Call(service="s3", method="put_object", request=request)
 
 
-def _model(session: Session, settings: DeploySettings) -> Iterator[Call]:
-    if settings.model and described_model(session, settings.model["ModelName"]) is None:
-        yield Call(service="sagemaker", method="create_model", request=settings.model)
-
-
 def _is_there(session: Session, uri: str, data: bytes) -> bool:
     """Whether the object has these bytes: its name says so, but whoever may write there can put others under it."""
     try:
@@ -239,21 +239,10 @@ def _retag(session: Session, settings: DeploySettings, arn: str) -> Iterator[Cal
     """Tags to add or change; tags that others have put on the pipeline are left alone."""
     if not settings.build.tags:
         return
-    found: dict[str, str] = {}
-    for page in pages(session.client("sagemaker").list_tags, ResourceArn=arn):
-        found |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
-    other = {key: value for key, value in settings.build.tags.items() if found.get(key) != value}
+    found = [tag for page in pages(session.client("sagemaker").list_tags, ResourceArn=arn) for tag in page["Tags"]]
+    other = [tag for tag in tag_list(settings.build.tags) if tag not in found]
     if other:
-        request = {"ResourceArn": arn, "Tags": tag_list(other)}
-        yield Call(service="sagemaker", method="add_tags", request=request)
-
-
-def _comparable(current: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "Definition": json.loads(current["PipelineDefinition"]),
-        "RoleArn": current["RoleArn"],
-        "Description": current.get("PipelineDescription", ""),
-    }
+        yield Call(service="sagemaker", method="add_tags", request={"ResourceArn": arn, "Tags": other})
 
 
 def definition_uri(settings: DeploySettings, text: str) -> str:

@@ -191,15 +191,9 @@ def read_deploy_settings(
     if not local:
         build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
     settings = read_settings(build)
-    return DeploySettings(
-        pipeline_role_arn=own.pipeline_role_arn,
-        bucket=own.bucket,
-        prefix=own.prefix.strip("/"),
-        contract=own.contract,
-        build=settings,
-        defaults=defaults,
-        group=own.group(settings, defaults),
-    )
+    given_own = {name: getattr(own, name) for name in ("pipeline_role_arn", "bucket", "contract")}
+    group = own.group(settings, defaults)
+    return DeploySettings(prefix=own.prefix.strip("/"), build=settings, defaults=defaults, group=group, **given_own)
 
 
 def account_settings(

@@ -63,8 +63,7 @@ def model_request(session: Session, group: ModelPackageGroup, tags: list[dict[st
 def described_model(session: Session, name: str) -> dict[str, Any] | None:
     """DescribeModel's answer; None when there is no such model."""
     describe = session.client("sagemaker").describe_model
-    found: dict[str, Any] | None = answer_or_none(describe, "ValidationException", "ResourceNotFound", ModelName=name)
-    return found
+    return answer_or_none(describe, "ValidationException", "ResourceNotFound", ModelName=name)
 
 
 def packages_of(session: Session, model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -106,7 +106,6 @@ def _model_role(run: _Run) -> Iterator[Line]:
         Access.list(join_uri(runs, "run", "input", "r0") + "/"),
         Access.read(join_uri(runs, "run", "input", "r0", "part-00000.jsonl")),
         Access.write(join_uri(runs, "run", "output", "r0", "part-00000.jsonl.out")),
-        *(access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"])),
     ]
     yield from _access(run, model["ExecutionRoleArn"], wanted)
 
@@ -119,13 +118,13 @@ def _processing_role(run: _Run) -> Iterator[Line]:
         Access.read(join_uri(run.values.runs_uri, "run", "output", "r0", "part-00000.jsonl.out")),
         Access.write(join_uri(run.values.runs_uri, "run", "input", "r0", "part-00000.jsonl")),
         Access.write(join_uri(run.values.publish_uri, "latest.json")),
-        *(access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"])),
     ]
     yield from _access(run, role, wanted)
 
 
 def _access(run: _Run, role: str, wanted: list[Access]) -> Iterator[Line]:
-    refused = denied(run.session, role, wanted)
+    keys = (access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"]))
+    refused = denied(run.session, role, [*wanted, *keys])
     for one in refused:
         what = f"{role} may not {one.action} {one.resource}."
         yield "error", what, "Add the statement to its policy; infra/batchcast.yaml has it."

@@ -140,10 +140,7 @@ def _request(session: Session, schedule: Schedule) -> dict[str, Any]:
 
 
 def _find(session: Session, name: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = answer_or_none(
-        session.client("scheduler").get_schedule, "ResourceNotFoundException", Name=name
-    )
-    return found
+    return answer_or_none(session.client("scheduler").get_schedule, "ResourceNotFoundException", Name=name)
 
 
 def _kept(current: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 from batchcast.engine import resources
 from batchcast.engine.errors import ServiceException, not_emulated, storage_error
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
-from batchcast.engine.jobs import Jobs
 from batchcast.engine.pipeline import pipelines
 from batchcast.engine.pipeline.execution import executions
 from batchcast.engine.requests.request_check import check_request, idempotency_tokens
@@ -25,13 +24,15 @@ from batchcast.engine.transform.plan import TransformOptions
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore
 
+Answer = dict[str, Any]
 Summary = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Listing:
     """How one List call answers: the member that holds the summaries, and theirs that it sorts and filters by."""
 
+    summaries: Callable[[Workspace, Mapping[str, Any]], Iterable[Summary]]
     answer: str
     name: str
     created: str = "CreationTime"
@@ -40,9 +41,9 @@ class Listing:
     page_size: int = 100
 
 
-def listed(listing: Listing, summaries: Iterable[Summary], request: Mapping[str, Any]) -> dict[str, Any]:
+def _listed(listing: Listing, workspace: Workspace, request: Mapping[str, Any]) -> Answer:
     """One page of the summaries that the request asks for. Raises ServiceException for a token nobody gave out."""
-    found = [each for each in summaries if _passes(listing, each, request)]
+    found = [each for each in listing.summaries(workspace, request) if _passes(listing, each, request)]
     keys = {"CreationTime": listing.created, "Status": listing.status}
     member = keys.get(request.get("SortBy", "CreationTime"), listing.name)
     descending = request.get("SortOrder", "Descending" if listing.newest_first else "Ascending") == "Descending"
@@ -83,23 +84,65 @@ def _position(token: str) -> int:
     return int(token)
 
 
-Answer = dict[str, Any]
+def _job_operations(kind: str) -> Mapping[str, Callable[[Workspace, Mapping[str, Any]], Answer | None]]:
+    name = f"{kind}JobName"
+    return {
+        f"Create{kind}Job": lambda workspace, request: {f"{kind}JobArn": workspace.jobs[kind].start(request)},
+        f"Describe{kind}Job": lambda workspace, request: workspace.jobs[kind].describe(request[name]),
+        f"Stop{kind}Job": lambda workspace, request: workspace.jobs[kind].stop(request[name]),
+    }
+
 
 # Their request is checked where jobs are made, those of pipelines too.
 _CHECKED_BY_JOBS = ("CreateProcessingJob", "CreateTransformJob")
-_PIPELINES = Listing(answer="PipelineSummaries", name="PipelineName")
-_VERSIONS = Listing(answer="PipelineVersionSummaries", name="PipelineVersionId")
-_EXECUTIONS = Listing(answer="PipelineExecutionSummaries", name="PipelineExecutionArn", created="StartTime")
-_STEPS = Listing(answer="PipelineExecutionSteps", name="StepName", created="StartTime")
-_PARAMETERS = Listing(answer="PipelineParameters", name="Name", created="Name", newest_first=False)
-_TAGS = Listing(answer="Tags", name="Key", created="Key", newest_first=False)
-_MODELS = Listing(answer="Models", name="ModelName")
-_TRANSFORM_JOBS = Listing(
-    answer="TransformJobSummaries", name="TransformJobName", status="TransformJobStatus", page_size=10
-)
-_PROCESSING_JOBS = Listing(
-    answer="ProcessingJobSummaries", name="ProcessingJobName", status="ProcessingJobStatus", newest_first=False
-)
+_LISTINGS: Mapping[str, Listing] = {
+    "ListModels": Listing(resources.model_summaries, "Models", "ModelName"),
+    "ListPipelines": Listing(pipelines.pipeline_summaries, "PipelineSummaries", "PipelineName"),
+    "ListPipelineVersions": Listing(pipelines.version_summaries, "PipelineVersionSummaries", "PipelineVersionId"),
+    "ListPipelineExecutions": Listing(
+        executions.execution_summaries, "PipelineExecutionSummaries", "PipelineExecutionArn", created="StartTime"
+    ),
+    "ListPipelineExecutionSteps": Listing(
+        executions.execution_steps, "PipelineExecutionSteps", "StepName", created="StartTime"
+    ),
+    "ListPipelineParametersForExecution": Listing(
+        executions.parameters_of_execution, "PipelineParameters", "Name", created="Name", newest_first=False
+    ),
+    "ListTags": Listing(resources.list_tags, "Tags", "Key", created="Key", newest_first=False),
+    "ListTransformJobs": Listing(
+        lambda workspace, _: workspace.jobs["Transform"].summaries(),
+        "TransformJobSummaries",
+        "TransformJobName",
+        status="TransformJobStatus",
+        page_size=10,
+    ),
+    "ListProcessingJobs": Listing(
+        lambda workspace, _: workspace.jobs["Processing"].summaries(),
+        "ProcessingJobSummaries",
+        "ProcessingJobName",
+        status="ProcessingJobStatus",
+        newest_first=False,
+    ),
+}
+# What answers each other operation; None where the service answers with nothing.
+_OPERATIONS: Mapping[str, Callable[[Workspace, Mapping[str, Any]], Answer | None]] = {
+    "CreatePipeline": pipelines.create_pipeline,
+    "UpdatePipeline": pipelines.update_pipeline,
+    "DescribePipeline": pipelines.describe_pipeline,
+    "DeletePipeline": pipelines.delete_pipeline,
+    "StartPipelineExecution": executions.start_execution,
+    "StopPipelineExecution": executions.stop_execution,
+    "RetryPipelineExecution": executions.retry_execution,
+    "DescribePipelineExecution": executions.describe_execution,
+    "DescribePipelineDefinitionForExecution": executions.describe_definition,
+    "CreateModel": resources.create_model,
+    "DescribeModel": resources.describe_model,
+    "DeleteModel": resources.delete_model,
+    "AddTags": resources.add_tags,
+    "DeleteTags": resources.delete_tags,
+    **_job_operations("Transform"),
+    **_job_operations("Processing"),
+}
 
 
 class LocalSageMaker:
@@ -127,17 +170,14 @@ class LocalSageMaker:
         step_faults: Mapping[str, Sequence[str]] | None = None,
         options: TransformOptions | None = None,
     ) -> None:
-        self._step_faults = step_faults or {}
         self._workspace = Workspace(
             workspace,
             models={name: to_model_source(given) for name, given in models.items()},
             store=store or DirectoryStore(workspace / "s3"),
             faults=faults,
+            step_faults=step_faults or {},
             options=options or TransformOptions(),
         )
-        self._transform_jobs = self._workspace.jobs["Transform"]
-        self._processing_jobs = self._workspace.jobs["Processing"]
-        self._operations = _operations(self._workspace, self._step_faults)
 
     @property
     def workspace(self) -> Path:
@@ -157,14 +197,15 @@ class LocalSageMaker:
         Raises ServiceException as the service would, NotEmulatedError for what only this engine refuses, and
         ServiceError where the disk of the workspace is in the way.
         """
-        answer = self._operations.get(operation)
-        if answer is None:
-            what = f"{operation} is not emulated locally; {len(self._operations)} operations are."
+        if operation not in {**_OPERATIONS, **_LISTINGS}:
+            what = f"{operation} is not emulated locally; {len(_OPERATIONS) + len(_LISTINGS)} operations are."
             raise not_emulated(what, where=f"sagemaker:{operation}", remedy="Call it on AWS.")
         try:
             if operation not in _CHECKED_BY_JOBS:
                 request = _checked(operation, request)
-            answered = answer(request)
+            if operation in _LISTINGS:
+                return _answer(_listed(_LISTINGS[operation], self._workspace, request))
+            answered = _OPERATIONS[operation](self._workspace, request)
         except OSError as error:
             raise storage_error(error, self._workspace.root) or error from error
         return None if answered is None else _answer(answered)
@@ -183,7 +224,7 @@ class LocalSageMaker:
 
     def interrupted(self) -> list[str]:
         """The ARNs of executions and jobs that a process left running when it died. Not a call of SageMaker."""
-        jobs = [self._transform_jobs, self._processing_jobs]
+        jobs = self._workspace.jobs.values()
         return [*executions.interrupted(self._workspace), *(arn for each in jobs for arn in each.interrupted())]
 
     def resume_interrupted(self, arns: Sequence[str] | None = None) -> list[str]:
@@ -193,60 +234,10 @@ class LocalSageMaker:
         yet; everything else that was running is done again. Not a call of SageMaker.
         """
         wanted = [arn for arn in self.interrupted() if arns is None or arn in arns]
-        resumed = [arn for arn in wanted if executions.resume_execution(self._workspace, arn, self._step_faults)]
-        for jobs in (self._transform_jobs, self._processing_jobs):
+        resumed = [arn for arn in wanted if executions.resume_execution(self._workspace, arn)]
+        for jobs in self._workspace.jobs.values():
             resumed += [arn for arn in wanted if jobs.resume(arn)]
         return resumed
-
-
-def _operations(
-    workspace: Workspace, step_faults: Mapping[str, Sequence[str]]
-) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | None]]:
-    """What answers each operation, from its checked request; None where the service answers with nothing."""
-    transforms, processings = workspace.jobs["Transform"], workspace.jobs["Processing"]
-    return {
-        "CreatePipeline": lambda request: pipelines.create_pipeline(workspace, request),
-        "UpdatePipeline": lambda request: pipelines.update_pipeline(workspace, request),
-        "DescribePipeline": lambda request: pipelines.describe_pipeline(workspace, request),
-        "DeletePipeline": lambda request: pipelines.delete_pipeline(workspace, request),
-        "ListPipelines": lambda request: listed(_PIPELINES, pipelines.pipeline_summaries(workspace), request),
-        "ListPipelineVersions": lambda request: listed(
-            _VERSIONS, pipelines.version_summaries(workspace, request), request
-        ),
-        "StartPipelineExecution": lambda request: executions.start_execution(workspace, request, step_faults),
-        "StopPipelineExecution": lambda request: executions.stop_execution(workspace, request),
-        "RetryPipelineExecution": lambda request: executions.retry_execution(workspace, request, step_faults),
-        "DescribePipelineExecution": lambda request: executions.describe_execution(workspace, request),
-        "ListPipelineExecutions": lambda request: listed(
-            _EXECUTIONS, executions.execution_summaries(workspace, request["PipelineName"]), request
-        ),
-        "ListPipelineExecutionSteps": lambda request: listed(
-            _STEPS, executions.execution_steps(workspace, request), request
-        ),
-        "ListPipelineParametersForExecution": lambda request: listed(
-            _PARAMETERS, executions.parameters_of_execution(workspace, request), request
-        ),
-        "DescribePipelineDefinitionForExecution": lambda request: executions.describe_definition(workspace, request),
-        "CreateModel": lambda request: resources.create_model(workspace, request),
-        "DescribeModel": lambda request: resources.describe_model(workspace, request),
-        "DeleteModel": lambda request: resources.delete_model(workspace, request),
-        "ListModels": lambda request: listed(_MODELS, resources.model_summaries(workspace), request),
-        "AddTags": lambda request: resources.add_tags(workspace, request),
-        "DeleteTags": lambda request: resources.delete_tags(workspace, request),
-        "ListTags": lambda request: listed(_TAGS, resources.list_tags(workspace, request), request),
-        **_job_operations(transforms, _TRANSFORM_JOBS),
-        **_job_operations(processings, _PROCESSING_JOBS),
-    }
-
-
-def _job_operations(jobs: Jobs, listing: Listing) -> Mapping[str, Callable[[Mapping[str, Any]], Answer | None]]:
-    kind = jobs.kind
-    return {
-        f"Create{kind}Job": lambda request: {f"{kind}JobArn": jobs.start(request)},
-        f"Describe{kind}Job": lambda request: jobs.describe(request[f"{kind}JobName"]),
-        f"Stop{kind}Job": lambda request: jobs.stop(request[f"{kind}JobName"]),
-        f"List{kind}Jobs": lambda request: listed(listing, jobs.summaries(), request),
-    }
 
 
 def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:

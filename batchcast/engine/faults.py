@@ -48,16 +48,6 @@ class Fault:
     status: int = 500
     body: str = "fault"
 
-    def strikes(self, *, file: str, line: int, body: bytes, instance: int, attempt: int) -> bool:
-        """Whether it befalls this attempt to send `body`, the request that begins at `line` of `file`."""
-        return (
-            (self.containing is None or self.containing.encode() in body)
-            and (self.file is None or file.endswith(self.file))
-            and (self.line is None or self.line == line)
-            and (self.instance is None or self.instance == instance)
-            and self.attempts[0] <= attempt <= self.attempts[1]
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
@@ -66,12 +56,16 @@ class FaultPlan:
     faults: tuple[Fault, ...] = ()
 
     def of_request(self, *, file: str, line: int, body: bytes, instance: int, attempt: int) -> tuple[Fault, ...]:
-        """The faults of one attempt, in the plan's order."""
+        """What befalls this attempt to send `body`, the request that begins at `line` of `file`; as the plan has it."""
         return tuple(
             fault
             for fault in self.faults
             if fault.effect not in ("slow_ping", "no_output")
-            and fault.strikes(file=file, line=line, body=body, instance=instance, attempt=attempt)
+            and (fault.containing is None or fault.containing.encode() in body)
+            and (fault.file is None or file.endswith(fault.file))
+            and fault.line in (None, line)
+            and fault.instance in (None, instance)
+            and fault.attempts[0] <= attempt <= fault.attempts[1]
         )
 
     def slow_pings(self, instance: int) -> int:
@@ -121,8 +115,7 @@ def parse_fault_plan(text: str) -> FaultPlan:
         raise ConfigError(*problems, Problem("fault_plan", what, remedy="Write [[fault]], doubly bracketed."))
     for number, table in enumerate(tables, start=1):
         problems += (Problem("fault_plan", what, where=f"fault {number}") for what in _problems(table))
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
     given = ({**table, "attempts": tuple(table.get("attempts", EVERY_ATTEMPT))} for table in tables)
     return FaultPlan(tuple(Fault(**each) for each in given))
 

@@ -8,7 +8,6 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 MAX_PAYLOAD_IN_MB = 100
 """The largest MaxPayloadInMB, and the most that it may be times MaxConcurrentTransforms."""
@@ -37,10 +36,6 @@ def has_local_storage(instance_type: str) -> bool:
 
 
 @cache
-def _local_disks() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("local_disks.toml").read_text(encoding="utf-8"))
-
-
 def local_storage_gb(instance_type: str) -> int | None:
     """The size of these disks, which a processing job has in place of its volume; None where it is not known."""
-    return _local_disks().get(instance_type)
+    return tomllib.loads(Path(__file__).with_name("local_disks.toml").read_text(encoding="utf-8")).get(instance_type)

@@ -18,13 +18,9 @@ def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, 
     if len(containers) > 1:
         what = f"{len(containers)} containers in a row are not emulated locally."
         raise not_emulated(what, where="Containers", remedy="Give one container.")
-    given = {"PrimaryContainer": containers[0]} if containers else {}
-    model = {
-        **{key: value for key, value in request.items() if key != "Containers"},
-        **given,
-        "ModelArn": arn("model", name),
-        "CreationTime": now(),
-    }
+    model = {key: value for key, value in request.items() if key != "Containers"}
+    model |= {"PrimaryContainer": containers[0]} if containers else {}
+    model |= {"ModelArn": arn("model", name), "CreationTime": now()}
     if ("PrimaryContainer" in request) == bool(containers):
         raise ServiceException("ValidationException", "Exactly one of PrimaryContainer and Containers has to be given.")
     workspace.model_source(model)
@@ -52,7 +48,7 @@ def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
     workspace.tags.delete(resource_id("model", request["ModelName"]))
 
 
-def model_summaries(workspace: Workspace) -> Iterator[dict[str, Any]]:
+def model_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every model as ListModels shows it."""
     for model in workspace.all_models():
         yield {key: model[key] for key in ("ModelName", "ModelArn", "CreationTime")}

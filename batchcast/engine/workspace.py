@@ -1,8 +1,8 @@
 """What a local SageMaker works on: a directory with its records, jobs and logs, an object store, and model servers."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,13 @@ class Workspace:
         models: Mapping[str, ModelSource],
         store: ObjectStore,
         faults: FaultPlan,
+        step_faults: Mapping[str, Sequence[str]],
         options: TransformOptions,
     ) -> None:
         root = root.absolute()  # a job's command runs in a directory of its own
         self.root = root
         self.store = store
+        self.step_faults = step_faults
         self.time_scale = options.time_scale
         self.pipelines = RecordFolder(root / _STATE / "pipelines", _PIPELINE)
         self.executions = RecordFolder(root / _STATE / "executions", _EXECUTION)
@@ -141,8 +143,7 @@ class Workspace:
 
     def _run_transform(self, run: JobRun) -> JobEnd:
         def report(progress: TransformProgress) -> None:
-            members = ("files_done", "files_total", "records_done", "records_total")
-            self._progress.write(run.name, {member: getattr(progress, member) for member in members})
+            self._progress.write(run.name, asdict(progress))
 
         model = self.model(run.request["ModelName"])
         if model is None:

@@ -144,7 +144,7 @@ def _open_files() -> Looked:
 
 
 def _studio() -> Looked:
-    yield "ok", "this is SageMaker Studio" if _STUDIO_METADATA.exists() else "this is not SageMaker Studio", ""
+    yield "ok", f"this is {'' if _STUDIO_METADATA.exists() else 'not '}SageMaker Studio", ""
 
 
 def _region(environ: Mapping[str, str]) -> Looked:

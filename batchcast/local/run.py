@@ -114,9 +114,9 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
     for what is not there, and ServiceError while a run goes on that would see its inputs change.
     """
     defaults = {**LOCAL_DEFAULTS, **run.overrides}
-    values = check_parameters(defaults).service_values()
+    check_parameters(defaults)
     with start_lock(run.workspace):
-        return _put(run, values["ModelName"], defaults)
+        return _put(run, defaults["ModelName"], defaults)
 
 
 def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> WorkspaceSession:

@@ -92,8 +92,7 @@ def read_sample_file(sample: Path) -> list[bytes]:
             problems.append(Problem("sample", f"record {number} is not JSON: {error}.", str(sample), remedy))
     if not records:
         problems.append(Problem("sample", "holds no record.", str(sample), "Write one JSON document a line."))
-    if problems:
-        raise ConfigError(*problems[:5])
+    ConfigError.raise_any(problems[:5])
     return records
 
 

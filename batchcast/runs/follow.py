@@ -84,19 +84,25 @@ def follow(
     Throttling, a broken network and expired credentials are waited out for `pace.patience` seconds, each told to
     `report` once; credentials that were renewed meanwhile are taken up. Raises the last ServiceError after that.
     """
-    began, trouble = clock(), _Trouble()
+    began = clock()
+    since: float | None = None  # when the trouble began that is in the way of looking
+    told = ""
     while True:
         try:
             current = view(session.client("sagemaker"), arn)
             on_view(current)
         except ServiceError as error:
-            if trouble.lasts(clock()) > pace.patience:
+            code, now = error.problems[0].code, clock()
+            since = now if since is None else since
+            if now - since > pace.patience:
                 raise
-            trouble.message(error, report)
-            if error.problems[0].code in _PERHAPS_EXPIRED:
+            if code != told:
+                told = code
+                report(f"{error} The run goes on; this command keeps trying.")
+            if code in _PERHAPS_EXPIRED:
                 session.renew()
         else:
-            trouble = _Trouble()
+            since, told = None, ""
             if current.ended:
                 return current
         sleep(pace.seconds(clock() - began))
@@ -120,23 +126,6 @@ _PERHAPS_EXPIRED = ("credentials", "s3")
 # Ten hours are 433 looks of two calls each.
 AWS_PACE = Pace(first=15.0, later=90.0, patience=3600.0)
 WORKSPACE_PACE = Pace(first=0.1, later=0.1, patience=0.0)
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """What is in the way of looking, since when, and what of it was told."""
-
-    since: float | None = None
-    told: str = ""
-
-    def lasts(self, now: float) -> float:
-        self.since = now if self.since is None else self.since
-        return now - self.since
-
-    def message(self, error: ServiceError, report: Callable[[str], None]) -> None:
-        if error.problems[0].code != self.told:
-            self.told = error.problems[0].code
-            report(f"{error} The run goes on; this command keeps trying.")
 
 
 def error_of(client: Any, step: StepView) -> BatchcastError | None:

@@ -175,10 +175,6 @@ def _undecided(execution: ExecutionView) -> BatchcastError:
 
 
 _NAMED_SHARDS = 5
-_DESCRIBE = {
-    "processing-job": ("describe_processing_job", "ProcessingJobName"),
-    "transform-job": ("describe_transform_job", "TransformJobName"),
-}
 
 
 def failures(session: Session, execution: ExecutionView) -> list[dict[str, Any]]:
@@ -204,22 +200,20 @@ def failure_lines(document: Mapping[str, Any]) -> list[str]:
 
 def _failure(session: Session, step: StepView) -> dict[str, Any]:
     arn = step.job or ""
-    found = [step.failure_reason, *(_job_reasons(session, arn) if arn else ())]
+    name, client, job = arn.rsplit("/", 1)[-1], session.client("sagemaker"), {}
+    found = [step.failure_reason]
+    if ":processing-job/" in arn:
+        job = client.describe_processing_job(ProcessingJobName=name)
+    elif arn:
+        job = client.describe_transform_job(TransformJobName=name)
+    found += [job.get("FailureReason", ""), job.get("ExitMessage", "")]
     if ":transform-job/" in arn:
         found += _request_reasons(session, arn)
     reasons: list[str] = []
     for reason in found:
         if reason and not any(reason in other for other in reasons):
             reasons.append(reason)
-    return {"step": step.name, "job": arn.rsplit("/", 1)[-1] or None, "reasons": tuple(reasons)}
-
-
-def _job_reasons(session: Session, arn: str) -> Iterator[str]:
-    kind, _, name = arn.rsplit(":", 1)[-1].partition("/")
-    method, member = _DESCRIBE[kind]
-    job: dict[str, Any] = getattr(session.client("sagemaker"), method)(**{member: name})
-    yield job.get("FailureReason", "")
-    yield job.get("ExitMessage", "")
+    return {"step": step.name, "job": name or None, "reasons": tuple(reasons)}
 
 
 def _request_reasons(session: Session, arn: str) -> Iterator[str]:

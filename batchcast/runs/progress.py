@@ -30,8 +30,8 @@ def count_shards(
 
     `records` has the number of records by shard for the first round; in the retry round its shards are listed.
     """
-    done = _names(store, join_uri(runs_uri, run_id, "output", f"r{_ROUNDS[step]}") + "/")
-    done = {name.removesuffix(".out") for name in done}
+    outputs = _names(store, join_uri(runs_uri, run_id, "output", f"r{_ROUNDS[step]}") + "/")
+    done = {name.removesuffix(".out") for name in outputs}
     if _ROUNDS[step]:
         records = _retry_records(store, runs_uri, run_id)
     return TransformProgress(
@@ -83,7 +83,7 @@ class ShardCounts:
     def __init__(self, session: Session, runs_uri: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._session, self._runs_uri, self._clock = session, runs_uri, clock
         self._records: dict[str, int] = {}
-        self._counted: dict[str, _Counted] = {}
+        self._counted: dict[str, tuple[TransformProgress, str, float]] = {}
 
     def __call__(self, run_id: str, step: StepView) -> TransformProgress | None:
         """None for a step that is no transform, and before there is a manifest."""
@@ -92,25 +92,17 @@ class ShardCounts:
         self._records = self._records or shard_records(self._session.store, self._runs_uri, run_id)
         if not self._records:
             return None
-        last = self._counted.get(step.name)
-        if last is None or last.is_stale(step, self._clock()):
+        if self._is_due(step):
             progress = count_shards(self._session.store, self._runs_uri, run_id, step.name, self._records)
-            last = _Counted(progress=progress, status=step.status, when=self._clock())
-            self._counted[step.name] = last
-        return last.progress
+            self._counted[step.name] = progress, step.status, self._clock()
+        return self._counted[step.name][0]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    progress: TransformProgress
-    status: str
-    when: float
-
-    def is_stale(self, step: StepView, now: float) -> bool:
-        if step.status != self.status:
+    def _is_due(self, step: StepView) -> bool:
+        if step.name not in self._counted:
             return True
-        pages = 1 + self.progress.files_done // _OBJECTS_A_PAGE
-        return step.status == "Executing" and now - self.when >= max(_LEAST_SECONDS, _SECONDS_A_PAGE * pages)
+        progress, status, when = self._counted[step.name]
+        wait = max(_LEAST_SECONDS, _SECONDS_A_PAGE * (1 + progress.files_done // _OBJECTS_A_PAGE))
+        return step.status != status or (step.status == "Executing" and self._clock() - when >= wait)
 
 
 def shard_records(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, int]:

@@ -31,8 +31,7 @@ def deployed_pipeline(session: Session, name: str, version: int | None = None) -
     """DescribePipeline's answer, of the latest version unless one is named; None when there is no such pipeline."""
     describe = session.client("sagemaker").describe_pipeline
     which = {"PipelineName": name, **({"PipelineVersionId": version} if version else {})}
-    answer: dict[str, Any] | None = answer_or_none(describe, "ResourceNotFound", **which)
-    return answer
+    return answer_or_none(describe, "ResourceNotFound", **which)
 
 
 _TOKEN_LENGTH = 64
@@ -90,19 +89,18 @@ def start_run(
     default label every start is a run of its own all the same. `version` is the pipeline's, the latest by default.
     """
     label = values["RunLabel"]
-    request: dict[str, Any] = {
+    token = _token("start", pipeline_name, {**values, "version": str(version or "")})
+    request = {
         "PipelineName": pipeline_name,
         # It may have letters, digits and inner hyphens.
         "PipelineExecutionDisplayName": re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_MAX_DISPLAY_NAME],
         "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
+        "PipelineExecutionDescription": description,
+        "PipelineVersionId": version,
+        "ClientRequestToken": token if once and label != default_label() else "",
     }
-    if description:
-        request["PipelineExecutionDescription"] = description
-    if version:
-        request["PipelineVersionId"] = version
-    if once and label != default_label():
-        request["ClientRequestToken"] = _token("start", pipeline_name, {**values, "version": str(version or "")})
-    return str(client.start_pipeline_execution(**request)["PipelineExecutionArn"])
+    started = client.start_pipeline_execution(**{name: value for name, value in request.items() if value})
+    return str(started["PipelineExecutionArn"])
 
 
 def started_status(client: Any, arn: str, label: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 from batchcast.engine.errors import ServiceException, not_emulated
-from batchcast.session.workspace_services import identity_answers, log_answers, object_answers
+from batchcast.session.workspace_services import CallerIdentity, WorkspaceLogs, WorkspaceObjects, service_answers
 
 if TYPE_CHECKING:
     import boto3
@@ -79,9 +79,9 @@ def local_aws(engine: LocalSageMaker, region: str = _REGION) -> Iterator[None]:
 def _handlers(engine: LocalSageMaker) -> list[tuple[str, Callable[..., Any]]]:
     services = {
         "sagemaker": engine.call,
-        "s3": object_answers(engine.store),
-        "logs": log_answers(engine.workspace / "logs"),
-        "sts": identity_answers(),
+        "s3": service_answers("s3", WorkspaceObjects(engine.store)),
+        "logs": service_answers("logs", WorkspaceLogs(engine.workspace / "logs")),
+        "sts": service_answers("sts", CallerIdentity()),
         "iam": _denied,
     }
     return [("before-parameter-build", _keep_parameters), ("before-call", _answering(services))]

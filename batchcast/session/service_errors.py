@@ -47,19 +47,24 @@ def error_code(error: BaseException | None) -> str:
     return ""
 
 
-def answer_or_none(call: Callable[..., Any], *absent: str, **request: Any) -> Any:
+def answer_or_none(call: Callable[..., Any], *absent: str, **request: Any) -> dict[str, Any] | None:
     """What a client's method answers; None where the service's code is one of `absent`."""
     try:
-        return call(**request)
+        return dict(call(**request))
     except ConfigError as error:
         if error_code(error) not in absent:
             raise
         return None
 
 
+def operation_name(method: str) -> str:
+    """`get_schedule` -> `GetSchedule`."""
+    return "".join(word.capitalize() for word in method.split("_"))
+
+
 def action(service: str, method: str) -> str:
     """The IAM action of a client's method: `("scheduler", "get_schedule")` -> `scheduler:GetSchedule`."""
-    operation = "".join(word.capitalize() for word in method.split("_"))
+    operation = operation_name(method)
     return _ACTIONS.get((service, operation), f"{_PREFIXES.get(service, service)}:{operation}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.state import ACCOUNT
+from batchcast.session.service_errors import operation_name
 from batchcast.steps.errors import ConfigError
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, StoredObject
 
@@ -21,47 +22,14 @@ _EVENTS_A_PAGE = 10_000
 _KEYS_A_PAGE = 1000
 
 
-def object_answers(store: ObjectStore) -> Callable[[str, Mapping[str, Any]], Answer]:
-    """What answers an S3 operation with these parameters. Raises ServiceException and NotEmulatedError."""
-    objects = _Objects(store)
-    return _dispatch(
-        "s3",
-        {
-            "HeadBucket": objects.head_bucket,
-            "HeadObject": objects.head,
-            "GetObject": objects.get,
-            "PutObject": objects.put,
-            "DeleteObject": objects.delete,
-            "DeleteObjects": objects.delete_many,
-            "CreateMultipartUpload": objects.begin_upload,
-            "UploadPart": objects.keep_part,
-            "CompleteMultipartUpload": objects.end_upload,
-            "AbortMultipartUpload": objects.forget_upload,
-            "ListObjectsV2": objects.list,
-        },
-    )
+def service_answers(service: str, operations: object) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """What answers a service's operation with these parameters: the method of `operations` that has boto3's name of it.
 
+    Raises ServiceException, and NotEmulatedError where there is none.
+    """
+    methods = (name for name in vars(type(operations)) if not name.startswith("_"))
+    answers: dict[str, _Answer] = {operation_name(name): getattr(operations, name) for name in methods}
 
-def log_answers(root: Path) -> Callable[[str, Mapping[str, Any]], Answer]:
-    """What answers an operation of CloudWatch Logs: a group is a directory below `root`, a stream a file in it."""
-    logs = _Logs(root)
-    return _dispatch(
-        "logs",
-        {
-            "FilterLogEvents": logs.filter_events,
-            "DescribeLogStreams": logs.streams,
-            "GetLogEvents": logs.events_of_stream,
-        },
-    )
-
-
-def identity_answers() -> Callable[[str, Mapping[str, Any]], Answer]:
-    """What answers STS: the account that the engine's ARNs name."""
-    identity = {"UserId": ACCOUNT, "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
-    return _dispatch("sts", {"GetCallerIdentity": lambda _: identity})
-
-
-def _dispatch(service: str, answers: Mapping[str, _Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:
     def answer(operation: str, request: Mapping[str, Any]) -> Answer:
         if operation not in answers:
             what = f"{operation} is not emulated locally; of {service} there are {', '.join(answers)}."
@@ -71,7 +39,14 @@ def _dispatch(service: str, answers: Mapping[str, _Answer]) -> Callable[[str, Ma
     return answer
 
 
-class _Objects:
+class CallerIdentity:
+    """The account that the engine's ARNs name."""
+
+    def get_caller_identity(self, _: Mapping[str, Any]) -> Answer:
+        return {"UserId": ACCOUNT, "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
+
+
+class WorkspaceObjects:
     """The store's objects; every member of a request that a directory cannot honour is refused."""
 
     def __init__(self, store: ObjectStore) -> None:
@@ -82,11 +57,11 @@ class _Objects:
         _take(request, "Bucket")
         return {"BucketRegion": "local"}
 
-    def head(self, request: Mapping[str, Any]) -> Answer:
+    def head_object(self, request: Mapping[str, Any]) -> Answer:
         found = self._find(_uri(_take(request, "Bucket", "Key", "ChecksumMode")), "404", "Not Found")
         return {"ContentLength": found.size, "LastModified": found.modified, "ETag": f'"{found.version}"'}
 
-    def get(self, request: Mapping[str, Any]) -> Answer:
+    def get_object(self, request: Mapping[str, Any]) -> Answer:
         from botocore.response import StreamingBody
 
         uri = _uri(_take(request, "Bucket", "Key", "ChecksumMode", "Range"))
@@ -98,39 +73,39 @@ class _Objects:
         body = StreamingBody(io.BytesIO(part), len(part))
         return {"Body": body, "ContentLength": len(part), "LastModified": found.modified, **total}
 
-    def put(self, request: Mapping[str, Any]) -> Answer:
+    def put_object(self, request: Mapping[str, Any]) -> Answer:
         uri = _uri(_take(request, "Bucket", "Key", "Body", "ContentType", "ChecksumAlgorithm"))
         self._store.write(uri, _bytes(request.get("Body", b"")))
         return {"ETag": f'"{self._find(uri, "404", "Not Found").version}"'}
 
-    def delete(self, request: Mapping[str, Any]) -> Answer:
+    def delete_object(self, request: Mapping[str, Any]) -> Answer:
         self._store.delete(_uri(_take(request, "Bucket", "Key")))
         return {}
 
-    def delete_many(self, request: Mapping[str, Any]) -> Answer:
+    def delete_objects(self, request: Mapping[str, Any]) -> Answer:
         keys = [each["Key"] for each in _take(request, "Bucket", "Delete", "ChecksumAlgorithm")["Delete"]["Objects"]]
         for key in keys:
             self._store.delete(_uri({"Bucket": request["Bucket"], "Key": key}))
         return {"Deleted": [{"Key": key} for key in keys]}
 
-    def begin_upload(self, request: Mapping[str, Any]) -> Answer:
+    def create_multipart_upload(self, request: Mapping[str, Any]) -> Answer:
         upload = uuid.uuid4().hex
         self._uploads[upload] = {}
         return {**_take(request, "Bucket", "Key", "ContentType", "ChecksumAlgorithm"), "UploadId": upload}
 
-    def keep_part(self, request: Mapping[str, Any]) -> Answer:
+    def upload_part(self, request: Mapping[str, Any]) -> Answer:
         _take(request, "Bucket", "Key", "UploadId", "PartNumber", "Body", "ChecksumAlgorithm", "ContentLength")
         self._upload(request)[request["PartNumber"]] = _bytes(request["Body"])
         return {"ETag": f'"{request["PartNumber"]}"'}
 
-    def end_upload(self, request: Mapping[str, Any]) -> Answer:
+    def complete_multipart_upload(self, request: Mapping[str, Any]) -> Answer:
         _take(request, "Bucket", "Key", "UploadId", "MultipartUpload")
         parts = self._upload(request)
         data = b"".join(parts[each["PartNumber"]] for each in request["MultipartUpload"]["Parts"])
-        self.forget_upload(request)
-        return self.put({"Bucket": request["Bucket"], "Key": request["Key"], "Body": data})
+        self.abort_multipart_upload(request)
+        return self.put_object({"Bucket": request["Bucket"], "Key": request["Key"], "Body": data})
 
-    def forget_upload(self, request: Mapping[str, Any]) -> Answer:
+    def abort_multipart_upload(self, request: Mapping[str, Any]) -> Answer:
         self._upload(request)
         del self._uploads[request["UploadId"]]
         return {}
@@ -140,7 +115,7 @@ class _Objects:
             raise ServiceException("NoSuchUpload", "The specified upload does not exist.")
         return self._uploads[request["UploadId"]]
 
-    def list(self, request: Mapping[str, Any]) -> Answer:
+    def list_objects_v2(self, request: Mapping[str, Any]) -> Answer:
         """One page in key order; the token is the last key of the page before."""
         _take(request, "Bucket", "Prefix", "Delimiter", "MaxKeys", "ContinuationToken", "StartAfter", "EncodingType")
         bucket, prefix, delimiter = request["Bucket"], request.get("Prefix", ""), request.get("Delimiter", "")
@@ -216,13 +191,16 @@ def _range(text: str, size: int) -> tuple[int, int]:
     return first, last
 
 
-class _Logs:
-    """A line without a time of its own has that of the line before it."""
+class WorkspaceLogs:
+    """A group is a directory below `root`, a stream a file in it.
+
+    A line without a time of its own has that of the line before it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def filter_events(self, request: Mapping[str, Any]) -> Answer:
+    def filter_log_events(self, request: Mapping[str, Any]) -> Answer:
         """A page of events, stream by stream. The pattern is one term in quotes, which the line has to contain."""
         term = request.get("filterPattern", "").strip('"')
         streams = self._streams(request["logGroupName"], request.get("logStreamNamePrefix", ""))
@@ -237,7 +215,7 @@ class _Logs:
         more = start + len(page) < len(events)
         return {"events": page, **({"nextToken": str(start + len(page))} if more else {})}
 
-    def streams(self, request: Mapping[str, Any]) -> Answer:
+    def describe_log_streams(self, request: Mapping[str, Any]) -> Answer:
         """The streams of a group, by name."""
         group = request["logGroupName"]
         if not self._group(group).is_dir():
@@ -245,7 +223,7 @@ class _Logs:
         found = self._streams(group, request.get("logStreamNamePrefix", ""))
         return {"logStreams": [{"logStreamName": name, "arn": f"{group}:{name}"} for name, _ in found]}
 
-    def events_of_stream(self, request: Mapping[str, Any]) -> Answer:
+    def get_log_events(self, request: Mapping[str, Any]) -> Answer:
         """The events of one stream from a token on, which is a position; the same token at its end, as the service."""
         group, stream = request["logGroupName"], request["logStreamName"]
         path = dict(self._streams(group, stream)).get(stream)

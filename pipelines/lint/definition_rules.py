@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from batchcast.engine.pipeline.conditions import condition_problems
 from batchcast.engine.pipeline.definition import EXECUTION_VARIABLES, STEP_NAME, TRIGGERS
 from batchcast.engine.pipeline.execution.retry_policy import parse_retry_policy
-from batchcast.engine.pipeline.expressions import Reference, expression_problems, references
+from batchcast.engine.pipeline.expressions import Reference, condition_problems, expression_problems, references
 from batchcast.engine.requests.request_check import is_expression
 from batchcast.pipelines.lint.service_model import output_names, property_problems
 from batchcast.pipelines.requests import OPERATIONS

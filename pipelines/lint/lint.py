@@ -81,8 +81,8 @@ def check_requests(
         found = list(request_problems(job.operation, job.request, job.step))
         problems += found
         if not any(problem.code == "wrong_type" for problem in found):
-            problems += documented_problems(job)
-            problems += measured_problems(job, tuning) if tuning else []
+            rules = (*documented_problems(job), *(measured_problems(job, tuning) if tuning else ()))
+            problems += (replace(each, where=f"{job.step}.{each.where}") for each in rules)
     return problems
 
 
@@ -99,9 +99,7 @@ def _template_problems(
 def _text_at(definition: Any, where: str) -> str:
     """The text that a problem is about, by the step and the path in it; "" where there is none."""
     step, _, path = where.partition(".")
-    steps = (
-        walk_steps(definition["Steps"]) if isinstance(definition, Mapping) and not any(_malformed(definition)) else ()
-    )
+    steps = () if any(_malformed(definition)) else walk_steps(definition["Steps"])
     value: Any = next((one["Arguments"] for one in steps if one["Name"] == step), None)
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
         if isinstance(value, Mapping):

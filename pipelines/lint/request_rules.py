@@ -2,7 +2,6 @@
 what `tune` measured of the model, held against the request of a transform job."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -22,9 +21,7 @@ _USED_BY_THE_STEP = {"--resume-from": NONE, "--items-uri": ALL, "--publish-uri":
 def documented_problems(job: JobRequest) -> Iterator[Problem]:
     """What the service refuses, or takes and does differently than the request seems to say."""
     rules = {"CreateTransformJob": _transform, "CreateProcessingJob": _processing}
-    if job.operation in rules:
-        for problem in rules[job.operation](job.request):
-            yield replace(problem, where=f"{job.step}.{problem.where}")
+    return rules[job.operation](job.request) if job.operation in rules else iter(())
 
 
 def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
@@ -77,11 +74,10 @@ def _transform_prefixes(request: Mapping[str, Any]) -> Iterator[Problem]:
 def _overlap(uri: str, output: str) -> Iterator[Problem]:
     folder = f"{output.rstrip('/')}/"
     remedy = "Use two prefixes side by side that end in '/', below the run's own prefix."
+    what = f"the input {uri} lies inside the output {folder}."
     if folder.startswith(uri):
         what = f"{folder} begins with the input prefix {uri}: the next job would read this one's output as input."
-        yield Problem("overlapping_prefixes", what, "TransformOutput.S3OutputPath", remedy)
-    elif uri.startswith(folder):
-        what = f"the input {uri} lies inside the output {folder}."
+    if folder.startswith(uri) or uri.startswith(folder):
         yield Problem("overlapping_prefixes", what, "TransformOutput.S3OutputPath", remedy)
 
 
@@ -126,12 +122,8 @@ def _same_destination(outputs: Any) -> Iterator[Problem]:
 
 def measured_problems(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
     """Settings that the measurement speaks against. Values that only a running execution has are passed over."""
-    if job.operation == "CreateTransformJob":
-        for problem in _measured(job, tuning):
-            yield replace(problem, where=f"{job.step}.{problem.where}")
-
-
-def _measured(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
+    if job.operation != "CreateTransformJob":
+        return
     instance_type = get_path(job.request, "TransformResources", "InstanceType")
     if isinstance(instance_type, str) and instance_type != tuning.measured.instance_type:
         what = f"the job has {instance_type}, the model was measured on {tuning.measured.instance_type}."
@@ -152,7 +144,6 @@ def _measured(job: JobRequest, tuning: Tuning) -> Iterator[Problem]:
     )
     if isinstance(timeout, int) and timeout < level.p99_s:
         what = f"{timeout} s; with {level.m} requests at once one in a hundred took {level.p99_s:.3g} s or longer."
-        remedy = (
-            f"Use {tuning.parameters.invocations_timeout_in_seconds}: what times out is sent again, and is paid again."
-        )
+        enough = tuning.parameters.invocations_timeout_in_seconds
+        remedy = f"Use {enough}: what times out is sent again, and is paid again."
         yield Problem("short_timeout", what, "ModelClientConfig.InvocationsTimeoutInSeconds", remedy)

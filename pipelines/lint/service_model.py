@@ -1,31 +1,14 @@
-"""A request against the service model of the botocore that is installed, a step's properties against its answers,
-and the engine's part of it as a file.
+"""A request against the service model of the botocore that is installed, a step's properties against its answers."""
 
-`python -m batchcast.pipelines.lint.service_model` writes the file anew, for the operations that are in it.
-A member that a newer botocore brings is a change in it: the engine then has to handle it, or to refuse it by name.
-"""
-
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from batchcast.engine.pipeline.expressions import Reference
-from batchcast.engine.requests.request_check import is_expression
-from batchcast.engine.requests.service_model import (
-    MODEL_FILE,
-    TYPES,
-    Violation,
-    committed_model,
-    violations,
-    with_documented_limits,
-)
+from batchcast.engine.requests.request_check import TYPES, Violation, is_expression, violations, with_documented_limits
 from batchcast.pipelines.requests import OPERATIONS
 from batchcast.steps.errors import Problem, did_you_mean
-
-_KEPT = ("type", "members", "required", "member", "key", "value", "enum", "min", "max", "pattern")
-_KEPT_OF_A_MEMBER = ("shape", "idempotencyToken")
 
 
 def request_problems(operation: str, request: Mapping[str, Any], where: str) -> Iterator[Problem]:
@@ -33,7 +16,7 @@ def request_problems(operation: str, request: Mapping[str, Any], where: str) -> 
 
     `operation` as in the API reference, for example CreateTransformJob; `where` begins the path in each problem.
     """
-    found = list(violations(_installed_model(), operation, request, is_open=is_expression))
+    found = list(violations(with_documented_limits(botocore_model()), operation, request, is_open=is_expression))
     unnamed = (f"{operation.removeprefix('Create')}Name", ())  # a pipeline step's job is named by the service
     lengths = {each.path for each in found if each.unit == "characters"}
     for each in found:
@@ -43,39 +26,6 @@ def request_problems(operation: str, request: Mapping[str, Any], where: str) -> 
             yield _problem(each, where)
 
 
-def engine_model_text() -> str:
-    """The part of the installed botocore's service model that the engine's operations need, a shape a line."""
-    model = botocore_model()
-    operations = {
-        name: {"input": {"shape": model["operations"][name]["input"]["shape"]}}
-        for name in committed_model()["operations"]
-    }
-    shapes: dict[str, Any] = {}
-    waiting = [each["input"]["shape"] for each in operations.values()]
-    while waiting:
-        name = waiting.pop()
-        if name not in shapes:
-            shapes[name] = _kept(model["shapes"][name])
-            parts = [shapes[name][key] for key in ("member", "key", "value") if key in shapes[name]]
-            waiting += [each["shape"] for each in (*shapes[name].get("members", {}).values(), *parts)]
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(shapes[name])}" for name in sorted(shapes))
-    return f'{{"operations": {json.dumps(operations, indent=1)},\n"shapes": {{\n{lines}\n}}}}\n'
-
-
-def _kept(shape: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: shape[key] for key in _KEPT if key in shape}
-    for key in ("member", "key", "value"):
-        if key in kept:
-            kept[key] = _reference(kept[key])
-    if "members" in kept:
-        kept["members"] = {name: _reference(member) for name, member in kept["members"].items()}
-    return kept
-
-
-def _reference(member: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: member[key] for key in _KEPT_OF_A_MEMBER if key in member}
-
-
 @cache
 def botocore_model() -> Mapping[str, Any]:
     """The whole service model of the botocore that is installed."""
@@ -83,11 +33,6 @@ def botocore_model() -> Mapping[str, Any]:
 
     model: Mapping[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
     return model
-
-
-@cache
-def _installed_model() -> Mapping[str, Any]:
-    return with_documented_limits(botocore_model())
 
 
 def _problem(violation: Violation, root: str) -> Problem:
@@ -115,9 +60,8 @@ def _problem(violation: Violation, root: str) -> Problem:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    if len(known) > 30:
-        return did_you_mean(name, known, f"{len(known)} values are known, none of them near.")
-    return did_you_mean(name, known, f"Known are: {', '.join(known)}.")
+    many = f"{len(known)} values are known, none of them near."
+    return did_you_mean(name, known, many if len(known) > 30 else f"Known are: {', '.join(known)}.")
 
 
 _MORE_PROPERTIES = {"Tuning": "ListTrainingJobsForHyperParameterTuningJob"}
@@ -175,12 +119,3 @@ def output_names(step: Mapping[str, Any]) -> list[Any]:
     config = step["Arguments"].get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
     return [each.get("OutputName") for each in outputs or () if isinstance(each, Mapping)]
-
-
-def main() -> None:
-    """Write the engine's part of the model anew."""
-    MODEL_FILE.write_text(engine_model_text(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -61,6 +61,15 @@ def _sdk_parameters() -> dict[str, Any]:
     return {one.name: types[one.type](one.name, default_value=one.default) for one in declared_parameters()}
 
 
+def _texts(step: str) -> dict[str, Any]:
+    text = step_descriptions()[step]
+    return {"display_name": text["title"], "description": text["description"]}
+
+
+def _step_options(step: str, after: Any) -> dict[str, Any]:
+    return _texts(step) | {"depends_on": [after] if after else None, "retry_policies": _retry_policies()}
+
+
 def _retry_policies() -> list[Any]:
     """Capacity, limits, throttling, service and internal errors; never an error of the data or of our code."""
     from sagemaker.mlops.workflow import retry
@@ -100,25 +109,32 @@ class _Graph:
 
     def _outcome(self) -> Any:
         """The one condition: the service supports none inside another, so a held run fails by its step's exit."""
+        from sagemaker.core.workflow.conditions import ConditionEquals
+        from sagemaker.core.workflow.functions import JsonGet
+        from sagemaker.mlops.workflow.condition_step import ConditionStep
+
         transform = self._transform("TransformRetry", retry_round=1)
         publish = self._validate_and_publish("ValidateAndPublishRetry", retry_round=1, after=transform)
-        return self._condition("Outcome", ("ValidateAndPublish", "RETRY"), [transform, publish])
+        left = JsonGet(step_name="ValidateAndPublish", property_file="report", json_path="outcome")
+        return ConditionStep(
+            "Outcome",
+            conditions=[ConditionEquals(left=left, right="RETRY")],
+            if_steps=[transform, publish],
+            else_steps=[],
+            **_texts("Outcome"),
+        )
 
     def _build_shards(self) -> Any:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
+        # The prefix that the run takes for itself; a step without a network cannot take it, and does not.
+        isolated = "BuildShards" in self.settings.isolated_steps
+        lock = ("--publish-uri", NONE) if isolated else self._flags(["PublishUri"])
         return self._processing_step(
             "BuildShards",
-            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *self._lock()],
+            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *lock],
             inputs={"history": self.parameters["HistoryUri"]},
             outputs={name: self._run_uri(path) for name, path in outputs.items()},
         )
-
-    def _lock(self) -> Iterator[Any]:
-        """The prefix that the run takes for itself; a step without a network cannot take it, and does not."""
-        if "BuildShards" in self.settings.isolated_steps:
-            yield from ("--publish-uri", NONE)
-        else:
-            yield from self._flags(["PublishUri"])
 
     def _transform(self, name: str, *, retry_round: int, after: Any = None) -> Any:
         from sagemaker.core.transformer import Transformer
@@ -146,7 +162,7 @@ class _Graph:
             split_type="Line",
             model_client_config={key: self.parameters[key] for key in _MODEL_CLIENT_CONFIG},
         )
-        return TransformStep(name, step_args=arguments, **self._step_options(name, after))
+        return TransformStep(name, step_args=arguments, **_step_options(name, after))
 
     def _validate_and_publish(self, name: str, *, retry_round: int, after: Any) -> Any:
         head = ["validate_and_publish", "--run-id", self._run_id(), "--round", str(retry_round)]
@@ -198,34 +214,8 @@ class _Graph:
                 arguments=arguments,
             ),
             property_files=[PropertyFile(name="report", output_name="report", path=report)] if report else None,
-            **self._step_options(name, after),
+            **_step_options(name, after),
         )
-
-    def _condition(self, name: str, outcome: tuple[str, str], then: list[Any]) -> Any:
-        from sagemaker.core.workflow.conditions import ConditionEquals
-        from sagemaker.core.workflow.functions import JsonGet
-        from sagemaker.mlops.workflow.condition_step import ConditionStep
-
-        step, value = outcome
-        left = JsonGet(step_name=step, property_file="report", json_path="outcome")
-        text = step_descriptions()[name]
-        return ConditionStep(
-            name,
-            conditions=[ConditionEquals(left=left, right=value)],
-            if_steps=then,
-            else_steps=[],
-            display_name=text["title"],
-            description=text["description"],
-        )
-
-    def _step_options(self, name: str, after: Any) -> dict[str, Any]:
-        text = step_descriptions()[name]
-        return {
-            "display_name": text["title"],
-            "description": text["description"],
-            "depends_on": [after] if after else None,
-            "retry_policies": _retry_policies(),
-        }
 
     def _network(self, step: str) -> Any:
         from sagemaker.core.network import NetworkConfig

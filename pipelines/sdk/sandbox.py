@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 _LENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -34,21 +35,19 @@ def offline_sdk() -> Iterator[None]:
 
     root, disabled = logging.getLogger(), logging.root.manager.disable
     level, handlers = root.level, root.handlers[:]
-    session, environment = boto3.DEFAULT_SESSION, dict(os.environ)
-    os.environ.update(_LENT)
-    for name in _TAKEN:
-        os.environ.pop(name, None)
+    environment = {name: value for name, value in os.environ.items() if name not in _TAKEN} | _LENT
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with (
+            patch.dict(os.environ, environment, clear=True),
+            patch.object(boto3, "DEFAULT_SESSION", boto3.DEFAULT_SESSION),
+            warnings.catch_warnings(),
+        ):
             warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
             # Modules of the SDK warn of each other when they are imported.
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        boto3.DEFAULT_SESSION = session
-        os.environ.clear()
-        os.environ.update(environment)
         logging.disable(disabled)
         root.setLevel(level)
         root.handlers[:] = handlers

@@ -14,6 +14,7 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from engine_client import EngineClient
+from engine_model import engine_model_text
 from local_pipeline import (
     ROLE,
     condition,
@@ -29,10 +30,8 @@ from local_pipeline import (
 )
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.requests.request_check import refusals, values_at
-from batchcast.engine.requests.service_model import MODEL_FILE, committed_model
-from batchcast.engine.requests.service_model import violations as request_violations
-from batchcast.pipelines.lint.service_model import engine_model_text
+from batchcast.engine.requests.request_check import MODEL_FILE, committed_model, refusals, values_at
+from batchcast.engine.requests.request_check import violations as request_violations
 
 MODEL: ServiceModel = botocore.session.get_session().get_service_model("sagemaker")
 OPERATIONS = committed_model()["operations"]

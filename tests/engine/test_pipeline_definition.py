@@ -25,10 +25,9 @@ from local_pipeline import (
 )
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.pipeline.conditions import holds
 from batchcast.engine.pipeline.definition import Branch, Dependency
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.pipeline.expressions import Scope
+from batchcast.engine.pipeline.expressions import Scope, holds
 from batchcast.pipelines.definition import define
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.steps.errors import ConfigError

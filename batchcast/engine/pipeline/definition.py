@@ -14,6 +14,7 @@ from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy
 from batchcast.engine.pipeline.expressions import references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration
 from batchcast.engine.requests.request_check import values_at
+from batchcast.engine.state import Record
 from batchcast.steps.errors import Problem
 
 COMPLETED = "Completed"
@@ -84,47 +85,44 @@ EXECUTION_VARIABLES = (
 )
 _STATUS_OF_TRIGGER = {COMPLETED: ("Succeeded",), "Failed": ("Failed",), "Stopped": ("Stopped",)}
 ENDED = ("Succeeded", "Failed", "Stopped")
+_NOT_STARTED: Record = {"StepStatus": ""}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepState:
-    """How far a step that has started has come; `outcome` is set for a Condition step that succeeded."""
-
-    status: str
-    outcome: bool | None = None
-
-
-def ready_steps(definition: Definition, states: Mapping[str, StepState], selected: Set[str]) -> list[str]:
-    """The steps of `selected` that may start now, in the order written. `states` has the steps that have started.
+def ready_steps(definition: Definition, records: Mapping[str, Record], selected: Set[str]) -> list[str]:
+    """The steps of `selected` that may start now, in the order written. `records` has the steps that have started.
 
     A step waits for all of its dependencies and for the Condition step of its branch; it never starts when one of
     them ended otherwise than it asks for, or never started itself. After a Fail step nothing starts any more.
     """
-    if _is_failing(definition, states):
+    if _is_failing(definition, records):
         return []
     return [
         step.name
         for step in definition.steps.values()
-        if step.name in selected and step.name not in states and not unmet(step, states)
+        if step.name in selected and step.name not in records and not unmet(step, records)
     ]
 
 
-def unmet(step: Step, states: Mapping[str, StepState]) -> set[str]:
+def unmet(step: Step, records: Mapping[str, Record]) -> set[str]:
     """The steps that `step` waits for and that have not ended as it asks for."""
-    waiting = {dependency.step for dependency in step.dependencies if not _is_met(dependency, states)}
-    if step.branch is not None and not _is_taken(step.branch, states):
+    waiting = {
+        one.step
+        for one in step.dependencies
+        if records.get(one.step, _NOT_STARTED)["StepStatus"] not in _STATUS_OF_TRIGGER.get(one.trigger, ENDED)
+    }
+    if step.branch is not None and not _is_taken(step.branch, records):
         waiting.add(step.branch.condition)
     return waiting
 
 
-def final_status(definition: Definition, states: Mapping[str, StepState]) -> str:
+def final_status(definition: Definition, records: Mapping[str, Record]) -> str:
     """The execution's status once nothing runs and nothing is ready: Succeeded, CompletedWithFailures or Failed.
 
     A step that did not succeed is handled when another could start after it, by a trigger other than Completed.
     """
-    unsuccessful = {name for name, state in states.items() if state.status != "Succeeded"}
-    handled = {dependency.step for name in states for dependency in definition.steps[name].dependencies}
-    if _is_failing(definition, states) or unsuccessful - handled:
+    unsuccessful = {name for name, record in records.items() if record["StepStatus"] != "Succeeded"}
+    handled = {dependency.step for name in records for dependency in definition.steps[name].dependencies}
+    if _is_failing(definition, records) or unsuccessful - handled:
         return "Failed"
     return "CompletedWithFailures" if unsuccessful else "Succeeded"
 
@@ -146,18 +144,14 @@ def ancestors(definition: Definition, names: Set[str]) -> set[str]:
     return found
 
 
-def _is_failing(definition: Definition, states: Mapping[str, StepState]) -> bool:
-    return any(definition.steps[name].type == "Fail" and state.status in ENDED for name, state in states.items())
+def _is_failing(definition: Definition, records: Mapping[str, Record]) -> bool:
+    return any(definition.steps[name].type == "Fail" and one["StepStatus"] in ENDED for name, one in records.items())
 
 
-def _is_met(dependency: Dependency, states: Mapping[str, StepState]) -> bool:
-    state = states.get(dependency.step)
-    return state is not None and state.status in _STATUS_OF_TRIGGER.get(dependency.trigger, ENDED)
-
-
-def _is_taken(branch: Branch, states: Mapping[str, StepState]) -> bool:
-    condition = states.get(branch.condition)
-    return condition is not None and condition.status == "Succeeded" and condition.outcome is branch.outcome
+def _is_taken(branch: Branch, records: Mapping[str, Record]) -> bool:
+    condition = records.get(branch.condition, _NOT_STARTED)
+    decided = {"Condition": {"Outcome": str(branch.outcome)}}
+    return condition["StepStatus"] == "Succeeded" and bool(condition["Metadata"] == decided)
 
 
 def graph_problems(definition: Definition) -> Iterator[Problem]:
@@ -188,19 +182,14 @@ def graph_problems(definition: Definition) -> Iterator[Problem]:
 
 
 def _reference_problems(definition: Definition, step: Step) -> Iterator[Problem]:
-    where = f"step {step.name}"
+    files = {each.name: [file.name for file in each.property_files] for each in definition.steps.values()}
     for reference in references(step.arguments):
-        target = definition.steps.get(reference.name)
         what = None
         if reference.kind == "Parameters" and reference.name not in definition.parameters:
             what = f"parameter {reference.name} is not declared."
         elif reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:
             what = f"execution variable {reference.name} has no value in this engine."
-        elif reference.kind == "PropertyFiles" and target is not None and not _has_file(target, reference.path):
+        elif reference.kind == "PropertyFiles" and reference.path not in files.get(reference.name, (reference.path,)):
             what = f"step {reference.name} has no property file {reference.path}."
         if what:
-            yield Problem("definition", what, where=where)
-
-
-def _has_file(step: Step, name: str) -> bool:
-    return any(file.name == name for file in step.property_files)
+            yield Problem("definition", what, where=f"step {step.name}")

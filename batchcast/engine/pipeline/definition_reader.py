@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError
-from batchcast.engine.pipeline.conditions import condition_problems
 from batchcast.engine.pipeline.definition import (
     COMPLETED,
     STEP_NAME,
@@ -22,25 +21,24 @@ from batchcast.engine.pipeline.definition import (
     graph_problems,
 )
 from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
-from batchcast.engine.pipeline.expressions import expression_problems, references
+from batchcast.engine.pipeline.expressions import condition_problems, expression_problems, references
 from batchcast.engine.pipeline.parameters import parse_parameter
 from batchcast.engine.requests.request_check import refusals
 from batchcast.steps.errors import ConfigError, Problem
 
 VERSION = "2020-12-01"
 
-_JOB_KEYS = frozenset(
-    {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description", "CacheConfig", "RetryPolicies"}
-)
-_PLAIN_KEYS = frozenset({"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"})
-_STEP_KEYS: Mapping[str, frozenset[str]] = {
-    "Processing": _JOB_KEYS | {"PropertyFiles"},
+_PLAIN_KEYS = ("Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description")
+_JOB_KEYS = (*_PLAIN_KEYS, "CacheConfig", "RetryPolicies")
+_STEP_KEYS: Mapping[str, tuple[str, ...]] = {
+    "Processing": (*_JOB_KEYS, "PropertyFiles"),
     "Transform": _JOB_KEYS,
     "Condition": _PLAIN_KEYS,
     "Fail": _PLAIN_KEYS,
 }
+_TOP_KEYS = ("Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps")
+_ARGUMENT_KEYS = {"Condition": ("Conditions", "IfSteps", "ElseSteps"), "Fail": ("ErrorMessage",)}
 _LOG = logging.getLogger(__name__)
-_TOP_KEYS = frozenset({"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"})
 
 
 def parse_definition(text: str) -> Definition:
@@ -91,8 +89,8 @@ class _Reader:
     def _experiment(self, value: Any) -> Mapping[str, Any] | None:
         if value is None:
             return None
-        keys = frozenset({"ExperimentName", "TrialName"})
-        experiment = self._object(value, "PipelineExperimentConfig", keys, required=sorted(keys))
+        keys = ("ExperimentName", "TrialName")
+        experiment = self._object(value, "PipelineExperimentConfig", keys, required=keys)
         self.problems.extend(expression_problems(experiment, "PipelineExperimentConfig"))
         return experiment
 
@@ -120,13 +118,10 @@ class _Reader:
         nested = {key: self._list(arguments, key) for key in ("IfSteps", "ElseSteps")} if type_ == "Condition" else {}
         own = {key: item for key, item in arguments.items() if key not in nested}
         self._check_arguments(type_, own, f"{where}.Arguments")
-        cache = self._object(
-            body.get("CacheConfig") or {}, f"{where}.CacheConfig", frozenset({"Enabled", "ExpireAfter"})
-        )
+        cache = self._object(body.get("CacheConfig") or {}, f"{where}.CacheConfig", ("Enabled", "ExpireAfter"))
         if cache.get("Enabled"):
-            _LOG.warning(
-                "step %s: the local engine has no cache, it runs the step whatever its CacheConfig says.", name
-            )
+            what = "the local engine has no cache, it runs the step whatever its CacheConfig says."
+            _LOG.warning("step %s: %s", name, what)
         for key in ("DisplayName", "Description"):
             if not isinstance(body.get(key, ""), str):
                 self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.", "")
@@ -155,11 +150,10 @@ class _Reader:
 
     def _dependencies(self, values: list[Any], arguments: Mapping[str, Any], where: str) -> tuple[Dependency, ...]:
         found: dict[str, Dependency] = {}
+        keys = ("Step", "Trigger")
         for value in values:
             entry = {"Step": value, "Trigger": COMPLETED} if isinstance(value, str) else value
-            body = self._object(
-                entry, f"{where}.DependsOn", frozenset({"Step", "Trigger"}), required=("Step", "Trigger")
-            )
+            body = self._object(entry, f"{where}.DependsOn", keys, required=keys)
             if body.get("Trigger") not in TRIGGERS:
                 self._problem(f"{where}.DependsOn", f"trigger {body.get('Trigger')!r}.", f"Use {', '.join(TRIGGERS)}.")
             elif isinstance(body.get("Step"), str):
@@ -173,7 +167,7 @@ class _Reader:
     def _property_files(self, values: list[Any], where: str) -> Iterator[PropertyFile]:
         keys = ("PropertyFileName", "OutputName", "FilePath")
         for value in values:
-            body = self._object(value, f"{where}.PropertyFiles", frozenset(keys), required=keys)
+            body = self._object(value, f"{where}.PropertyFiles", keys, required=keys)
             if all(isinstance(body.get(key), str) for key in keys):
                 yield PropertyFile(name=body[keys[0]], output_name=body[keys[1]], path=body[keys[2]])
 
@@ -185,12 +179,12 @@ class _Reader:
                 yield policy
 
     def _object(
-        self, value: Any, where: str, keys: frozenset[str] | None = None, required: Iterable[str] = ()
+        self, value: Any, where: str, keys: tuple[str, ...] | None = None, required: Iterable[str] = ()
     ) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             self._problem(where, f"is not an object but {value!r}.", "")
             return {}
-        for key in value if keys is not None else ():
+        for key in value if keys else ():
             if key not in (keys or ()):
                 self._not_emulated(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
         for key in required:
@@ -214,12 +208,6 @@ class _Reader:
 
     def _problem(self, where: str, what: str, remedy: str) -> None:
         self.problems.append(Problem("definition", what, where=where, remedy=remedy))
-
-
-_ARGUMENT_KEYS: Mapping[str, frozenset[str]] = {
-    "Condition": frozenset({"Conditions", "IfSteps", "ElseSteps"}),
-    "Fail": frozenset({"ErrorMessage"}),
-}
 
 
 def _referenced_steps(arguments: Any) -> list[str]:

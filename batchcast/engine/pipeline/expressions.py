@@ -1,14 +1,15 @@
-"""Values a pipeline definition leaves open, and their resolution: `Get`, `Std:Join` and `Std:JsonGet`.
+"""Values a pipeline definition leaves open, `Get`, `Std:Join` and `Std:JsonGet`, and the conditions that compare them.
 
-Source: `expr` of the pipeline variables in the SageMaker Python SDK 3.27 (`sagemaker.core.workflow`).
+Source: `expr` of the pipeline variables and `conditions` in the SageMaker Python SDK 3.27 (`sagemaker.core.workflow`).
 """
 
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED
@@ -47,12 +48,10 @@ class Reference:
             return cls(kind="Properties", name=step["step"], path=step["path"])
         if named:
             return cls(kind=named["kind"], name=named["name"])
-        raise ConfigError(Problem("expression", f"{text!r} cannot be read as a Get.", remedy=_GET_REMEDY))
-
-
-_GET_REMEDY = (
-    "Write Parameters.<name>, Execution.<variable>, Steps.<step>.<property> or a property file in Std:JsonGet."
-)
+        remedy = (
+            "Write Parameters.<name>, Execution.<variable>, Steps.<step>.<property> or a property file in Std:JsonGet."
+        )
+        raise ConfigError(Problem("expression", f"{text!r} cannot be read as a Get.", remedy=remedy))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +115,7 @@ def expression_problems(value: Any, where: str) -> Iterator[Problem]:
 def _function_problems(function: str, body: Any, where: str) -> Iterator[Problem]:
     place = f"{where}.{function}"
     if function == "Get":
-        try:
-            Reference.parse(body)
-        except ConfigError as error:
-            yield from (Problem(each.code, each.what, where=place, remedy=each.remedy) for each in error.problems)
+        yield from _refused(Reference.parse, body, place)
         return
     allowed = _MEMBERS[function]
     if not isinstance(body, Mapping) or set(body) not in allowed:
@@ -135,11 +131,15 @@ def _function_problems(function: str, body: Any, where: str) -> Iterator[Problem
             remedy = 'Write {"Get": "Steps.<step>.PropertyFiles.<name>"}.'
             yield Problem("expression", what, where=f"{place}.PropertyFile", remedy=remedy)
             return
-        try:
-            _json_path(body["Path"])
-        except ConfigError as error:
-            yield from (Problem(each.code, each.what, where=place, remedy=each.remedy) for each in error.problems)
+        yield from _refused(_json_path, body["Path"], place)
     yield from expression_problems([item for key, item in body.items() if key != "Path"], place)
+
+
+def _refused(read: Callable[[Any], Any], value: Any, where: str) -> Iterator[Problem]:
+    try:
+        read(value)
+    except ConfigError as error:
+        yield from (replace(each, where=where) for each in error.problems)
 
 
 def _is_property_file(value: Any) -> bool:
@@ -153,10 +153,8 @@ def _property(described: Any, path: str, step: str) -> Any:
     """The value at `path` of what a Describe call answers; a name in brackets picks the list's member of that name."""
     value = described
     for part in _property_parts(path):
-        if isinstance(value, list):
-            member = _member(value, part)
-        else:
-            member = value.get(part) if isinstance(value, Mapping) else None
+        plain = value.get(part) if isinstance(value, Mapping) else None
+        member = _member(value, part) if isinstance(value, list) else plain
         if member is None:
             what = f"the step has no property {path} (looking for {part!r})."
             raise ConfigError(Problem("expression", what, where=f"step {step}"))
@@ -238,3 +236,64 @@ _MEMBERS: Mapping[str, tuple[set[str], ...]] = {
     "Std:Join": ({"On", "Values"},),
     "Std:JsonGet": ({"PropertyFile", "Path"}, {"S3Uri", "Path"}),
 }
+
+
+_ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
+}
+_CONDITION_MEMBERS: Mapping[str, frozenset[str]] = {
+    **{name: frozenset({"Type", "LeftValue", "RightValue"}) for name in ("Equals", *_ORDERINGS)},
+    "In": frozenset({"Type", "QueryValue", "Values"}),
+    "Not": frozenset({"Type", "Condition"}),
+    "Or": frozenset({"Type", "Conditions"}),
+}
+
+
+def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
+    """Whether one condition is true. Raises ConfigError when a value is missing or cannot be ordered."""
+    type_ = condition["Type"]
+    if type_ == "Not":
+        return not holds(condition["Condition"], scope)
+    if type_ == "Or":
+        return any(holds(each, scope) for each in condition["Conditions"])
+    if type_ == "In":
+        value = evaluate(condition["QueryValue"], scope)
+        return any(_equal(value, evaluate(each, scope)) for each in condition["Values"])
+    left, right = (evaluate(condition[side], scope) for side in ("LeftValue", "RightValue"))
+    if type_ == "Equals":
+        return _equal(left, right)
+    if not (_is_number(left) and _is_number(right)):
+        raise ConfigError(Problem("condition", f"{type_} compares numbers, not {left!r} and {right!r}."))
+    return _ORDERINGS[type_](left, right)
+
+
+def condition_problems(conditions: Any, where: str) -> Iterator[Problem]:
+    """What is wrong with a list of conditions, before any of them is evaluated."""
+    if not isinstance(conditions, list) or not conditions:
+        yield Problem("condition", "there has to be at least one condition.", where=where)
+        return
+    for index, condition in enumerate(conditions):
+        place = f"{where}[{index}]"
+        type_ = condition.get("Type") if isinstance(condition, Mapping) else None
+        if not isinstance(type_, str) or type_ not in _CONDITION_MEMBERS:
+            remedy = f"Use {', '.join(_CONDITION_MEMBERS)}."
+            yield Problem(NOT_EMULATED, f"condition type {type_!r} is not known.", where=place, remedy=remedy)
+        elif set(condition) != _CONDITION_MEMBERS[type_]:
+            members = ", ".join(sorted(_CONDITION_MEMBERS[type_]))
+            yield Problem("condition", f"{type_} has {', '.join(sorted(condition))}.", place, f"Use {members}.")
+        elif type_ == "Not":
+            yield from condition_problems([condition["Condition"]], place)
+        elif type_ == "Or":
+            yield from condition_problems(condition["Conditions"], place)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    # In JSON true is no number, in Python it is 1.
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

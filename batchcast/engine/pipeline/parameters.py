@@ -6,7 +6,7 @@ Source: SageMaker developer guide, "Pipeline Parameters", read 2023-03; StartPip
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,9 @@ _KEYS = ("Name", "Type", "Description", "DefaultValue", "EnumValues")
 _DEFAULT_TYPE = "String"
 # Python also reads 1_000, blanks around a number, inf and nan.
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
-_BOOLEANS = {"true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ParameterDeclaration:
     """A parameter without `default` must be given at the start; empty `enum_values` allow any value."""
 
@@ -44,13 +43,8 @@ def parse_parameter(value: Any, where: str) -> tuple[ParameterDeclaration | None
     problems = list(_problems(value, where))
     if problems:
         return None, problems
-    declaration = ParameterDeclaration(
-        name=value["Name"],
-        type=value.get("Type", _DEFAULT_TYPE),
-        default=value.get("DefaultValue"),
-        enum_values=tuple(value.get("EnumValues", ())),
-    )
-    return declaration, []
+    type_, enum = value.get("Type", _DEFAULT_TYPE), tuple(value.get("EnumValues", ()))
+    return ParameterDeclaration(value["Name"], type_, value.get("DefaultValue"), enum), []
 
 
 def _problems(value: Any, where: str) -> Iterator[Problem]:
@@ -90,7 +84,10 @@ def parameter_values(
         if each["Name"] in texts:
             problems.append(f"Parameter [{each['Name']}] is given twice")
         texts[each["Name"]] = each["Value"]
-    problems.extend(_unknown(name, declared) for name in texts if name not in declared)
+    for name in (one for one in texts if one not in declared):
+        near = difflib.get_close_matches(name, declared, n=1)
+        hint = f"did you mean [{near[0]}]?" if near else f"the pipeline has {', '.join(declared) or 'none'}"
+        problems.append(f"Parameter [{name}] is not a parameter of the pipeline: {hint}")
     for name, declaration in declared.items():
         try:
             values[name] = _value(declaration, texts.get(name))
@@ -99,12 +96,6 @@ def parameter_values(
     if problems:
         raise ServiceException("ValidationException", "; ".join(problems))
     return values
-
-
-def _unknown(name: str, declared: Mapping[str, ParameterDeclaration]) -> str:
-    near = difflib.get_close_matches(name, declared, n=1)
-    hint = f"did you mean [{near[0]}]?" if near else f"the pipeline has {', '.join(declared) or 'none'}"
-    return f"Parameter [{name}] is not a parameter of the pipeline: {hint}"
 
 
 def _value(declaration: ParameterDeclaration, text: str | None) -> Scalar:
@@ -116,19 +107,21 @@ def _value(declaration: ParameterDeclaration, text: str | None) -> Scalar:
         raise ValueError("must not be empty")
     if declaration.enum_values and text not in declaration.enum_values:
         raise ValueError(f"is {text!r}, which is none of {', '.join(declaration.enum_values)}")
-    return _typed(declaration.type, text)
-
-
-def _typed(type_: str, text: str) -> Scalar:
     try:
-        if type_ in ("Integer", "Float") and not _PLAIN_NUMBER.fullmatch(text):
-            raise ValueError(text)
-        if type_ == "Integer":
-            return int(text)
-        if type_ == "Float":
-            return float(text)
-        if type_ == "Boolean":
-            return _BOOLEANS[text.lower()]
+        return _READ[declaration.type](text)
     except (ValueError, KeyError):
-        raise ValueError(f"is {json.dumps(text)}, which is not of type {type_}") from None
+        raise ValueError(f"is {json.dumps(text)}, which is not of type {declaration.type}") from None
+
+
+def _plain(text: str) -> str:
+    if not _PLAIN_NUMBER.fullmatch(text):
+        raise ValueError(text)
     return text
+
+
+_READ: Mapping[str, Callable[[str], Scalar]] = {
+    "String": str,
+    "Integer": lambda text: int(_plain(text)),
+    "Float": lambda text: float(_plain(text)),
+    "Boolean": lambda text: {"true": True, "false": False}[text.lower()],
+}

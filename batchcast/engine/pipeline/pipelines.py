@@ -24,7 +24,7 @@ def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     record = {
         **{key: request[key] for key in _KEPT if key in request},
         "PipelineName": name,
-        "Versions": [_version(_definition(workspace, request), moment)],
+        "Versions": [{"PipelineDefinition": _definition(workspace, request), "CreationTime": moment}],
         "ClientRequestToken": request["ClientRequestToken"],
         "CreationTime": moment,
         "LastModifiedTime": moment,
@@ -45,7 +45,7 @@ def update_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     if "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request:
         definition = _definition(workspace, request)
         if definition != record["Versions"][-1]["PipelineDefinition"]:
-            record["Versions"].append(_version(definition, moment))
+            record["Versions"].append({"PipelineDefinition": definition, "CreationTime": moment})
     workspace.pipelines.write(record["PipelineName"], record | {"LastModifiedTime": moment})
     return {"PipelineArn": arn("pipeline", record["PipelineName"]), "PipelineVersionId": len(record["Versions"])}
 
@@ -74,7 +74,7 @@ def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     return {"PipelineArn": arn("pipeline", name)}
 
 
-def pipeline_summaries(workspace: Workspace) -> Iterator[dict[str, Any]]:
+def pipeline_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every pipeline as ListPipelines shows it."""
     keys = ("PipelineName", "PipelineDisplayName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
     for record in workspace.pipelines.all():
@@ -110,22 +110,15 @@ def find_version(workspace: Workspace, request: Mapping[str, Any]) -> Record:
 def version_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every version of a pipeline as ListPipelineVersions shows it, with the last execution of each."""
     record = find_pipeline(workspace, request["PipelineName"])
+    pipeline = arn("pipeline", record["PipelineName"])
     executions = [each for each in workspace.executions.all() if each["PipelineName"] == record["PipelineName"]]
     for number, version in enumerate(record["Versions"], start=1):
-        pipeline = arn("pipeline", record["PipelineName"])
         ran = [each for each in executions if each.get("PipelineVersionId") == number]
-        last = max(ran, key=lambda each: str(each["CreationTime"]), default=None)
-        ran_last = f"{pipeline}/execution/{last['PipelineExecutionId']}" if last else None
-        yield {
-            "PipelineArn": pipeline,
-            "PipelineVersionId": number,
-            "CreationTime": version["CreationTime"],
-            **({"LastExecutionPipelineExecutionArn": ran_last} if ran_last else {}),
-        }
-
-
-def _version(definition: str, moment: str) -> dict[str, str]:
-    return {"PipelineDefinition": definition, "CreationTime": moment}
+        summary = {"PipelineArn": pipeline, "PipelineVersionId": number, "CreationTime": version["CreationTime"]}
+        if ran:
+            last = max(ran, key=lambda each: str(each["CreationTime"]))["PipelineExecutionId"]
+            summary["LastExecutionPipelineExecutionArn"] = f"{pipeline}/execution/{last}"
+        yield summary
 
 
 def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
@@ -133,18 +126,18 @@ def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
     if (text is None) == (location is None):
         what = "Exactly one of PipelineDefinition and PipelineDefinitionS3Location has to be given."
         raise ServiceException("ValidationException", what)
-    if text is None:
-        if "VersionId" in (location or {}):
+    if location is not None:
+        if "VersionId" in location:
             where = "PipelineDefinitionS3Location.VersionId"
             raise not_emulated("object versions are not emulated.", where=where, remedy="Leave it out.")
-        text = workspace.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}").decode() if location else ""
+        text = workspace.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}").decode()
     try:
-        parse_definition(text)
+        parse_definition(str(text))
     except NotEmulatedError:
         raise
     except ConfigError as error:
         raise ServiceException("ValidationException", str(error)) from error
-    return text
+    return str(text)
 
 
 def _last_run(workspace: Workspace, name: str) -> str | None:

@@ -14,14 +14,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchcast.engine.errors import NotEmulatedError
 from batchcast.engine.jobs import JobEnd
 from batchcast.engine.limits import local_storage_gb
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
-from batchcast.engine.requests.request_check import check_request, get_path, refuse, refuse_as_service, values_at
+from batchcast.engine.requests.request_check import check_request, get_path, refuse_as_service, values_at
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
 from batchcast.steps.errors import Problem
 from batchcast.steps.store.job_logs import LOGS_VARIABLE
@@ -35,21 +35,20 @@ def check_processing_request(request: Mapping[str, Any]) -> None:
     """
     check_request("CreateProcessingJob", request)
     refuse_as_service(processing_problems(request))
-    refuse(_refused_values(request))
+    NotEmulatedError.raise_any(_refused_values(request))
+
+
+_REFUSED_VALUES = (
+    ("ProcessingInputs[].AppManaged", True, "Give LocalPath."),
+    ("ProcessingInputs[].S3Input.S3InputMode", "Pipe", "Use File."),
+    ("ProcessingInputs[].S3Input.S3CompressionType", "Gzip", "It needs Pipe mode: use None and unpack in the step."),
+    ("ProcessingOutputConfig.Outputs[].AppManaged", True, "Give LocalPath."),
+    ("ProcessingOutputConfig.Outputs[].S3Output.S3UploadMode", "Continuous", "Use EndOfJob."),
+)
 
 
 def _refused_values(request: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, value, remedy in (
-        ("ProcessingInputs[].AppManaged", True, "Give LocalPath."),
-        ("ProcessingInputs[].S3Input.S3InputMode", "Pipe", "Use File."),
-        (
-            "ProcessingInputs[].S3Input.S3CompressionType",
-            "Gzip",
-            "It needs Pipe mode: use None and unpack in the step.",
-        ),
-        ("ProcessingOutputConfig.Outputs[].AppManaged", True, "Give LocalPath."),
-        ("ProcessingOutputConfig.Outputs[].S3Output.S3UploadMode", "Continuous", "Use EndOfJob."),
-    ):
+    for path, value, remedy in _REFUSED_VALUES:
         if any(found == value for found in values_at(request, path)):
             yield Problem("not_emulated", f"{value} is not emulated locally.", where=path, remedy=remedy)
     if "ContainerEntrypoint" not in request["AppSpecification"]:
@@ -106,12 +105,6 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _PYTHON = ("python", "python3")
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
-    name: str
-    root: Path
-
-
 def run_processing_job(
     request: Mapping[str, Any],
     *,
@@ -128,16 +121,15 @@ def run_processing_job(
     """
     shutil.rmtree(workdir, ignore_errors=True)
     count = request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1)
-    hosts = [_Host(f"algo-{number}", workdir / f"algo-{number}") for number in range(1, count + 1)]
-    roots = [host.root for host in hosts]
+    roots = [workdir / f"algo-{number}" for number in range(1, count + 1)]
     outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    for host in hosts:
-        _lay_out(request, arn, host, sorted(each.name for each in hosts), outputs)
+    for root in roots:
+        _lay_out(request, arn, root, sorted(each.name for each in roots), outputs)
     try:
         stage_inputs(request.get("ProcessingInputs", []), store, roots)
     except InputError as error:
         return JobEnd(status="Failed", failure_reason=str(error))
-    status, code = _run_hosts(request, hosts, store, log_folder, stop, stop_grace_seconds)
+    status, code = _run_hosts(request, roots, store, log_folder, stop, stop_grace_seconds)
     try:
         message = _exit_message(roots)
     except UnicodeDecodeError:
@@ -152,18 +144,15 @@ def run_processing_job(
 
 
 def _lay_out(
-    request: Mapping[str, Any], arn: str, host: _Host, names: Sequence[str], outputs: Sequence[Mapping[str, Any]]
+    request: Mapping[str, Any], arn: str, root: Path, names: Sequence[str], outputs: Sequence[Mapping[str, Any]]
 ) -> None:
     for folder in ("config", "output", "processing"):
-        (host.root / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
     for each in outputs:
-        private_path(host.root, each["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
-    config = host.root / "config"
-    resources = {"current_host": host.name, "hosts": names}
-    (config / "resourceconfig.json").write_text(json.dumps(resources))
-    (config / "processingjobconfig.json").write_text(
-        json.dumps(_private(_job_config(request, arn), host.root), indent=1)
-    )
+        private_path(root, each["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    config, job = root / "config", _private(_job_config(request, arn), root)
+    (config / "resourceconfig.json").write_text(json.dumps({"current_host": root.name, "hosts": names}))
+    (config / "processingjobconfig.json").write_text(json.dumps(job, indent=1))
 
 
 def _job_config(request: Mapping[str, Any], arn: str) -> dict[str, Any]:
@@ -202,7 +191,7 @@ def _private(value: Any, root: Path) -> Any:
 
 def _run_hosts(
     request: Mapping[str, Any],
-    hosts: Sequence[_Host],
+    roots: Sequence[Path],
     store: ObjectStore,
     log_folder: Path,
     stop: threading.Event,
@@ -212,8 +201,8 @@ def _run_hosts(
     deadline = time.monotonic() + _max_runtime(request)
     processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as running:
-        for host in hosts:
-            processes.append(_start(request, host, store, log_folder))
+        for root in roots:
+            processes.append(_start(request, root, store, log_folder))
             running.callback(kill_group, processes[-1])
         while True:
             codes = [process.poll() for process in processes]
@@ -230,32 +219,32 @@ def _run_hosts(
             stop.wait(_POLL_SECONDS)
 
 
-def _start(request: Mapping[str, Any], host: _Host, store: ObjectStore, log_folder: Path) -> subprocess.Popen[bytes]:
+def _start(request: Mapping[str, Any], root: Path, store: ObjectStore, log_folder: Path) -> subprocess.Popen[bytes]:
     application = request["AppSpecification"]
     command: list[str] = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
     if command[0] in _PYTHON:
         command[0] = sys.executable
-    folder = log_folder / host.name
+    folder = log_folder / root.name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "container-log").open("ab") as log:
         return start_guarded(
-            [_private(word, host.root) for word in command],
-            env=_environment(request, host, store, log_folder),
-            cwd=host.root,
+            [_private(word, root) for word in command],
+            env=_environment(request, root, store, log_folder),
+            cwd=root,
             output=log,
         )
 
 
-def _environment(request: Mapping[str, Any], host: _Host, store: ObjectStore, log_folder: Path) -> dict[str, str]:
+def _environment(request: Mapping[str, Any], root: Path, store: ObjectStore, log_folder: Path) -> dict[str, str]:
     """A container's own environment: of this process's only what finding programs needs, and the way to the store.
 
     On real S3 that includes credentials, which stand for the job's role; they are in no file and no log.
     """
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= store.environment
-    environment |= {key: _private(value, host.root) for key, value in request.get("Environment", {}).items()}
+    environment |= {key: _private(value, root) for key, value in request.get("Environment", {}).items()}
     # <logs>/aws/sagemaker/ProcessingJobs/<job>: a step finds the logs of other jobs there, as it would on CloudWatch.
-    return {**environment, "OPT_ML": str(host.root), LOGS_VARIABLE: str(log_folder.parents[3])}
+    return {**environment, "OPT_ML": str(root), LOGS_VARIABLE: str(log_folder.parents[3])}
 
 
 def _exit_message(roots: Sequence[Path]) -> str | None:

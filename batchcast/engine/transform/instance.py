@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from functools import partial
 from typing import Any
 
 from batchcast.engine.server.http_exchange import Connection
@@ -18,8 +18,10 @@ from batchcast.engine.server.model_server import ModelServer, StartError, start_
 from batchcast.engine.transform.context import DataLog, FailedFile, TransformContext
 from batchcast.engine.transform.data.input import InputObject
 from batchcast.engine.transform.data.packing import Packing
-from batchcast.engine.transform.file import FileTransform, Invoker
+from batchcast.engine.transform.file import FileTransform, Invoker, RecordFailedError
 from batchcast.engine.transform.plan import ExecutionParameters, ask_container, left_to_container, parameters_in_force
+
+Drain = Callable[[Connection], None]
 
 
 class Slots:
@@ -30,12 +32,12 @@ class Slots:
         self._idle = list(connections)
         self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix=name)
 
-    def in_every_slot(self, work: Callable[[Connection], None]) -> None:
+    def in_every_slot(self, work: Drain) -> None:
         """Run the same work in all slots; return when all have ended. Raises what the work raised."""
         for future in [self._threads.submit(self._in_a_slot, work) for _ in self._connections]:
             future.result()
 
-    def in_one_slot_each(self, works: Iterable[Callable[[Connection], None]]) -> None:
+    def in_one_slot_each(self, works: Iterable[Drain]) -> None:
         """Run each work in the next slot that is idle; return when all have ended. Raises what a work raised.
 
         A work is taken when a slot is idle: there may be a million of them.
@@ -56,7 +58,15 @@ class Slots:
 
         self.in_every_slot(take)
 
-    def _in_a_slot(self, work: Callable[[Connection], None]) -> None:
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for connection in self._connections:
+            connection.close()
+
+    def _in_a_slot(self, work: Drain) -> None:
         connection = self._idle.pop()
         try:
             work(connection)
@@ -68,83 +78,14 @@ class Slots:
         finally:
             self._idle.append(connection)
 
-    def __enter__(self) -> Slots:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        for connection in self._connections:
-            connection.close()
-
-
-Drain = Callable[[Connection], None]
-
-
-class ShareTransform:
-    """An object that is split has all slots to itself, record by record; else each slot has an object.
-
-    Whether SageMaker works on several split objects at once is not published; that it does on unsplit ones was seen
-    (sagemaker-python-sdk issue 2084).
-    """
-
-    def __init__(self, job: TransformContext, packing: Packing, invoker: Invoker) -> None:
-        self._job = job
-        self._packing = packing
-        self._invoker = invoker
-
-    def run(self, objects: Sequence[InputObject], slots: Slots) -> None:
-        """Transform all objects, or as many as there is time for until the instance is over."""
-        if self._packing.split == "Line":
-            for source in objects:
-                self._transform(source, slots.in_every_slot)
-        else:
-            slots.in_one_slot_each(self._in_one_slot(source) for source in objects)
-
-    def _in_one_slot(self, source: InputObject) -> Drain:
-        return lambda connection: self._transform(source, lambda drain: drain(connection))
-
-    def _transform(self, source: InputObject, run: Callable[[Drain], None]) -> None:
-        """Send one object; `run` lends the slots that drain it. A dead instance sends none (our pick)."""
-        job = self._job
-        if self._invoker.over.is_set():
-            self._fail(source, None)
-        elif job.options.resume and job.store.exists(source.output_uri):
-            job.outputs.append(source.below)
-        else:
-            self._send(source, run)
-        job.tally.add(files=1)
-
-    def _send(self, source: InputObject, run: Callable[[Drain], None]) -> None:
-        job = self._job
-        partial = job.partial_folder / uuid.uuid4().hex
-        try:
-            with partial.open("wb") as sink:
-                file = FileTransform(job, source, self._packing, self._invoker, sink)
-                run(file.drain)
-            if not file.complete:
-                self._fail(source, file)
-            elif not job.faults.loses_output(source.uri):
-                job.outputs.append(source.below)
-                job.store.upload(partial, source.output_uri)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _fail(self, source: InputObject, file: FileTransform | None) -> None:
-        failure = file.failure if file is not None else None
-        self._job.failed.append(
-            FailedFile(
-                uri=source.uri,
-                blame=failure.blame if failure else "AlgorithmError",
-                reason=failure.what if failure else "not processed: its instance had ended",
-                line=failure.line if failure else 0,
-            )
-        )
-
 
 class TransformInstance:
-    """`run` in a thread of its own; `abort` from any thread ends it within moments."""
+    """`run` in a thread of its own; `abort` from any thread ends it within moments.
+
+    An object that is split has all slots to itself, record by record; else each slot has an object. Whether SageMaker
+    works on several split objects at once is not published; that it does on unsplit ones was seen
+    (sagemaker-python-sdk issue 2084).
+    """
 
     def __init__(self, job: TransformContext, number: int, objects: Sequence[InputObject], *, port: int) -> None:
         self._job = job
@@ -226,9 +167,41 @@ class TransformInstance:
         )
         self._connections = [server.connect() for _ in range(parameters.max_concurrent_transforms)]
         with Slots(self._connections, f"instance-{self._number}") as slots:
-            ShareTransform(self._job, packing, invoker).run(self._objects, slots)
+            if packing.split == "Line":
+                for source in self._objects:
+                    self._send(source, packing, invoker, slots.in_every_slot)
+            else:
+                slots.in_one_slot_each(partial(self._send_over, source, packing, invoker) for source in self._objects)
         if self._over.is_set() and not self._aborted:
             self._fail(f"Model container exited with code {server.exit_code()} during the job")
+
+    def _send_over(self, source: InputObject, packing: Packing, invoker: Invoker, connection: Connection) -> None:
+        self._send(source, packing, invoker, lambda drain: drain(connection))
+
+    def _send(self, source: InputObject, packing: Packing, invoker: Invoker, run: Callable[[Drain], None]) -> None:
+        """Send one object; `run` lends the slots that drain it. A dead instance sends none (our pick)."""
+        job, written = self._job, self._job.partial_folder / uuid.uuid4().hex
+        if self._over.is_set():
+            self._give_up(source, None)
+        elif job.options.resume and job.store.exists(source.output_uri):
+            job.outputs.append(source.below)
+        else:
+            try:
+                with written.open("wb") as sink:
+                    file = FileTransform(job, source, packing, invoker, sink)
+                    run(file.drain)
+                if not file.complete:
+                    self._give_up(source, file.failure)
+                elif not job.faults.loses_output(source.uri):
+                    job.outputs.append(source.below)
+                    job.store.upload(written, source.output_uri)
+            finally:
+                written.unlink(missing_ok=True)
+        job.tally.add(files=1)
+
+    def _give_up(self, source: InputObject, why: RecordFailedError | None) -> None:
+        why = why or RecordFailedError("AlgorithmError", "not processed: its instance had ended", line=0)
+        self._job.failed.append(FailedFile(uri=source.uri, blame=why.blame, reason=why.what, line=why.line))
 
     def _fail(self, why: str) -> None:
         self.failure = f"AlgorithmError: {why}"

@@ -53,26 +53,26 @@ def run_transform_job(
     fails, a running server that cannot be given the job's Environment.
     """
     start = datetime.now(UTC)
-    plan = transform_plan(request)
+    job_name, count = request["TransformJobName"], request["TransformResources"]["InstanceCount"]
     if isinstance(model, ModelUrl) and request.get("Environment"):
         what = "a server that already runs cannot be given an environment."
         raise not_emulated(what, where="Environment", remedy="Give the model as a command, or leave Environment out.")
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
     objects = input_objects(source, request["TransformOutput"]["S3OutputPath"], store)
     job = TransformContext(
-        plan=plan,
+        plan=transform_plan(request),
         options=options or TransformOptions(),
         faults=faults,
         store=store,
         model=model,
-        log_folder=workdir / "logs" / "aws" / "sagemaker" / "TransformJobs" / plan.job_name,
-        partial_folder=workdir / "partial" / plan.job_name,
+        log_folder=workdir / "logs" / "aws" / "sagemaker" / "TransformJobs" / job_name,
+        partial_folder=workdir / "partial" / job_name,
         tally=TransformTally(len(objects), on_progress),
         stop=stop or threading.Event(),
     )
     instances = [
-        TransformInstance(job, number, instance_share(objects, number, plan.instance_count), port=port)
-        for number, port in enumerate(free_ports(plan.instance_count))
+        TransformInstance(job, number, instance_share(objects, number, count), port=port)
+        for number, port in enumerate(free_ports(count))
     ]
     with _empty_folder(job.partial_folder):
         _run(instances, job)

@@ -143,7 +143,6 @@ class TransformOptions:
 class TransformPlan:
     """One job. `timeout` is in seconds; `environment` is the job's and the container contract's."""
 
-    job_name: str
     request: Mapping[str, Any]
     split: Literal["None", "Line"]
     assemble: Literal["None", "Line"]
@@ -151,7 +150,6 @@ class TransformPlan:
     headers: Mapping[str, str]
     timeout: float
     max_retries: int
-    instance_count: int
     environment: Mapping[str, str]
     processing: DataProcessing | None
 
@@ -175,7 +173,6 @@ def transform_plan(request: Mapping[str, Any]) -> TransformPlan:
     # Unset, the header is left out: whether the service then sends */* is not published.
     headers = {"Content-Type": source.get("ContentType"), "Accept": target.get("Accept")}
     return TransformPlan(
-        job_name=request["TransformJobName"],
         request=request,
         split=source.get("SplitType", "None"),
         assemble=target.get("AssembleWith", "None"),
@@ -183,7 +180,6 @@ def transform_plan(request: Mapping[str, Any]) -> TransformPlan:
         headers={name: value for name, value in headers.items() if value},
         timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_INVOCATION_TIMEOUT_SECONDS),
         max_retries=client.get("InvocationsMaxRetries", DEFAULT_MAX_RETRIES),
-        instance_count=request["TransformResources"]["InstanceCount"],
         environment={**_contract_environment(request), **request.get("Environment", {})},
         processing=data_processing(request),
     )

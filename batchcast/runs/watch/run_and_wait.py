@@ -77,9 +77,8 @@ def run_and_wait(
         else:
             arn = _begin_on_aws(session, pipeline_name, values, shown)
         held.close()  # from here on the run's own record says that it goes on
-        following = _Following(
-            session, arn, shown, here=isinstance(session, WorkspaceSession), stop_after=stop_after or timedelta.max
-        )
+        here = isinstance(session, WorkspaceSession)
+        following = _Following(session, arn, shown, here=here, stop_after=stop_after or timedelta.max)
         last = following.to_end()
     document, exit_code = _outcome(session, last, values["RunsUri"])
     if following.overdue and last.status == "Stopped":
@@ -135,16 +134,15 @@ def _begin_here(
     inputs = run_inputs(session, pipeline_name, values)
     interrupted = [arn for arn in session.engine.interrupted() if f":pipeline/{pipeline_name}/" in arn]
     for arn in _with_parameters(client, interrupted, values):
-        run_id, changed = arn.rsplit("/", 1)[-1], changed_inputs(_description(client, arn), inputs)
-        if changed:
+        run_id = arn.rsplit("/", 1)[-1]
+        if changed := _changed(client, arn, inputs):
             what = f"Run {run_id} was interrupted and does not go on: it is made of other inputs than these"
-            display.message(f"{what} ({', '.join(changed)}). This is a new run.")
+            display.message(f"{what} ({changed}). This is a new run.")
         elif session.engine.resume_interrupted([arn]):
             display.message(f"Going on with run {run_id}, which was interrupted.")
             return arn
     session.require_model(values["ModelName"])
-    check_no_overlap(session, pipeline_name, values)
-    _warn_of_pointer(session, values, display)
+    _check_prefix(session, pipeline_name, values, display)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
     display.message(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
     return start_run(client, pipeline_name, values, description=describe_inputs(inputs), version=version)
@@ -152,22 +150,19 @@ def _begin_here(
 
 def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str], display: Display) -> str:
     client = session.client("sagemaker")
-    listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)
-    unfinished = [
-        each["PipelineExecutionArn"]
-        for each in listed["PipelineExecutionSummaries"]
-        if each["PipelineExecutionStatus"] == "Executing"
-    ]
+    listed = client.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=100)["PipelineExecutionSummaries"]
+    unfinished = [each["PipelineExecutionArn"] for each in listed if each["PipelineExecutionStatus"] == "Executing"]
     for arn in _with_parameters(client, unfinished, values):
         display.message(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
         return arn
-    check_no_overlap(session, pipeline_name, values)
-    _warn_of_pointer(session, values, display)
+    _check_prefix(session, pipeline_name, values, display)
     display.message("Running on AWS; the run goes on when this command is interrupted.")
     return start_run(client, pipeline_name, values)
 
 
-def _warn_of_pointer(session: Session, values: Mapping[str, str], display: Display) -> None:
+def _check_prefix(session: Session, pipeline_name: str, values: Mapping[str, str], display: Display) -> None:
+    """As `check_no_overlap`; with a warning where readers would not see the run."""
+    check_no_overlap(session, pipeline_name, values)
     with suppress(ServiceError):  # this identity may not read it
         problem = pointer_problem(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
         if problem:
@@ -179,9 +174,10 @@ def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) ->
     return (str(arn) for arn in arns if values.items() <= _parameters_of(client, arn).items())
 
 
-def _description(client: Any, arn: str) -> str:
+def _changed(client: Any, arn: str, inputs: Mapping[str, str]) -> str:
+    """In words, what of the inputs is not what it was when the execution was started."""
     execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
-    return str(execution.get("PipelineExecutionDescription", ""))
+    return ", ".join(changed_inputs(execution.get("PipelineExecutionDescription", ""), inputs))
 
 
 @dataclass(slots=True)
@@ -242,9 +238,8 @@ def _check_unchanged(session: WorkspaceSession, arn: str) -> None:
     client = session.client("sagemaker")
     pipeline_name, run_id = arn.rsplit(":pipeline/", 1)[-1].split("/")[0], arn.rsplit("/", 1)[-1]
     inputs = run_inputs(session, pipeline_name, _parameters_of(client, arn))
-    changed = changed_inputs(_description(client, arn), inputs)
-    if changed:
-        what = f"run {run_id} was interrupted, and what it is made of has changed since: {', '.join(changed)}."
+    if changed := _changed(client, arn, inputs):
+        what = f"run {run_id} was interrupted, and what it is made of has changed since: {changed}."
         remedy = "Put back what it was started with, with `local`, or give it up with `stop` and start a new run."
         raise ConfigError(Problem("inputs_changed", what, str(session.workspace), remedy))
 

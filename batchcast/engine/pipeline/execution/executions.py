@@ -3,7 +3,7 @@
 Describe and List calls tell times as text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from batchcast.engine.errors import ServiceException
@@ -20,10 +20,8 @@ from batchcast.engine.workspace import Workspace
 # An execution's record tells its end a moment before its owner lets go of it.
 _ENDING_SECONDS = 5.0
 
-StepFaults = Mapping[str, Sequence[str]]
 
-
-def start_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
+def start_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """Record a new execution and drive it in the background; the same token again answers with the same execution."""
     pipeline = find_version(workspace, request)
     same = {"PipelineName": pipeline["PipelineName"], "ClientRequestToken": request["ClientRequestToken"]}
@@ -34,7 +32,7 @@ def start_execution(workspace: Workspace, request: Mapping[str, Any], step_fault
         record = new_execution(workspace, pipeline, request)
         lock = _own(workspace, record)
         workspace.executions.create(record["PipelineExecutionId"], record)
-    start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
+    start_executor(workspace, record["PipelineExecutionId"], lock)
     return {"PipelineExecutionArn": execution_arn(record)}
 
 
@@ -66,7 +64,7 @@ def _stop_interrupted(workspace: Workspace, execution_id: str, lock: IO[str]) ->
         workspace.executions.clear_stop(execution_id)
 
 
-def retry_execution(workspace: Workspace, request: Mapping[str, Any], step_faults: StepFaults) -> dict[str, Any]:
+def retry_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run again, as a whole, the steps that did not succeed; those that did are kept.
 
     Raises ServiceException `ValidationException` unless the execution Failed or was Stopped, and after a Fail step.
@@ -88,7 +86,7 @@ def retry_execution(workspace: Workspace, request: Mapping[str, Any], step_fault
         record["ParallelismConfiguration"] = request["ParallelismConfiguration"]
     record |= {"Status": EXECUTING, "LastModifiedTime": now()}
     workspace.executions.write(record["PipelineExecutionId"], record)
-    start_executor(workspace, record["PipelineExecutionId"], lock, step_faults)
+    start_executor(workspace, record["PipelineExecutionId"], lock)
     return {"PipelineExecutionArn": execution_arn(record)}
 
 
@@ -121,7 +119,7 @@ def interrupted(workspace: Workspace) -> list[str]:
     ]
 
 
-def resume_execution(workspace: Workspace, arn: str, step_faults: StepFaults) -> bool:
+def resume_execution(workspace: Workspace, arn: str) -> bool:
     """Go on with an interrupted execution in the background; False when it is none, or another process was faster."""
     if arn not in interrupted(workspace):
         return False
@@ -132,7 +130,7 @@ def resume_execution(workspace: Workspace, arn: str, step_faults: StepFaults) ->
     if (workspace.executions.read(execution_id) or {}).get("Status") != EXECUTING:  # it ended just now
         lock.close()
         return False
-    start_executor(workspace, execution_id, lock, step_faults)
+    start_executor(workspace, execution_id, lock)
     return True
 
 
@@ -179,9 +177,9 @@ def describe_definition(workspace: Workspace, request: Mapping[str, Any]) -> dic
     return {"PipelineDefinition": record["PipelineDefinition"], "CreationTime": record["DefinitionTime"]}
 
 
-def execution_summaries(workspace: Workspace, pipeline: str) -> Iterator[dict[str, Any]]:
+def execution_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The executions of a pipeline as ListPipelineExecutions shows them."""
-    name = find_pipeline(workspace, pipeline)["PipelineName"]
+    name = find_pipeline(workspace, request["PipelineName"])["PipelineName"]
     for record in workspace.executions.all():
         if record["PipelineName"] == name:
             kept = ("PipelineExecutionDisplayName", "PipelineExecutionDescription")

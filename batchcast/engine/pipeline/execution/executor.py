@@ -7,14 +7,14 @@ the driver through a queue.
 import queue
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, Any
 
 from batchcast.engine.errors import storage_error
 from batchcast.engine.pipeline.definition import ENDED, Definition, Step, final_status, ready_steps
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.execution.record import execution_arn, execution_variables
-from batchcast.engine.pipeline.execution.step_run import ExecutionContext, StepEnd, run_step, step_states
+from batchcast.engine.pipeline.execution.step_run import ExecutionContext, StepEnd, run_step
 from batchcast.engine.pipeline.parameters import parameter_values
 from batchcast.engine.state import Record, now
 from batchcast.engine.workspace import Workspace
@@ -25,11 +25,9 @@ _MAX_EXECUTION_REASON = 1300
 _UNHANDLED = "Step failure: One or multiple steps failed."
 
 
-def start_executor(
-    workspace: Workspace, execution_id: str, lock: IO[str], step_faults: Mapping[str, Sequence[str]]
-) -> None:
+def start_executor(workspace: Workspace, execution_id: str, lock: IO[str]) -> None:
     """Drive a recorded execution in the background; `lock` is its ownership."""
-    executor = Executor(workspace, execution_id, step_faults)
+    executor = Executor(workspace, execution_id)
     workspace.broken.pop(executor.arn, None)
     threading.Thread(target=executor.run, args=(lock,), name=f"execution-{execution_id}", daemon=True).start()
 
@@ -37,7 +35,7 @@ def start_executor(
 class Executor:
     """Drives one execution, new, retried or interrupted: it goes on from whatever the record says."""
 
-    def __init__(self, workspace: Workspace, execution_id: str, step_faults: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, workspace: Workspace, execution_id: str) -> None:
         self._workspace = workspace
         self._records = workspace.executions
         self._id = execution_id
@@ -59,7 +57,6 @@ class Executor:
             parameters=parameter_values(self._definition.parameters, self._record["PipelineParameters"]),
             step_record=lambda name: self._steps.get(name, {}),
             halted=self._halted,
-            step_faults=step_faults,
         )
 
     def run(self, lock: IO[str]) -> None:
@@ -103,7 +100,7 @@ class Executor:
 
     def _start_ready(self) -> None:
         limit = self._record.get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
-        ready = [] if self._halted.is_set() else ready_steps(self._definition, step_states(self._steps), self._selected)
+        ready = [] if self._halted.is_set() else ready_steps(self._definition, self._steps, self._selected)
         room = len(ready) if limit is None else max(0, limit - len(self._running))
         for name in ready[:room]:
             self._start(name)
@@ -156,7 +153,7 @@ class Executor:
     def _outcome(self) -> tuple[str, str | None]:
         if self._halted.is_set():
             return "Stopped", None
-        status = final_status(self._definition, step_states(self._steps))
+        status = final_status(self._definition, self._steps)
         if status != "Failed":
             return status, None
         ends = [each["Metadata"]["Fail"] for each in self._steps.values() if "Fail" in each["Metadata"]]

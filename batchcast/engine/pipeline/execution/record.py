@@ -13,7 +13,6 @@ from typing import Any
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.definition import Definition, Step, ancestors, predecessors, unmet
 from batchcast.engine.pipeline.definition_reader import parse_definition
-from batchcast.engine.pipeline.execution.step_run import step_states
 from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.engine.pipeline.parameters import Scalar, parameter_values
 from batchcast.engine.state import Record, arn, now
@@ -149,7 +148,7 @@ def _source(workspace: Workspace, pipeline: str, arn: str | None) -> Record | No
 
 
 def _check_reused(step: Step, selected: set[str], reused: Mapping[str, Record]) -> None:
-    missing = sorted(unmet(step, step_states(reused)) - selected)
+    missing = sorted(unmet(step, reused) - selected)
     if missing:
         what = f"step {step.name} needs {', '.join(missing)}, which did not end so in the source execution"
         raise _refusal(f"{what}: select it as well")

@@ -60,18 +60,14 @@ class RetryCount:
         """
         for index, policy in enumerate(self._policies):
             if exception_type in policy.exception_types:
-                if _is_used_up(policy, self._used[index], elapsed_seconds):
+                if policy.expire_after_minutes is not None and elapsed_seconds >= policy.expire_after_minutes * 60:
+                    return None
+                if policy.max_attempts is not None and self._used[index] >= policy.max_attempts:
                     return None
                 wait = policy.interval_seconds * policy.backoff_rate ** self._used[index]
                 self._used[index] += 1
                 return wait
         return None
-
-
-def _is_used_up(policy: RetryPolicy, retries: int, elapsed_seconds: float) -> bool:
-    if policy.expire_after_minutes is not None:
-        return elapsed_seconds >= policy.expire_after_minutes * 60
-    return policy.max_attempts is not None and retries >= policy.max_attempts
 
 
 def creation_exception(error: Exception) -> str | None:
@@ -89,14 +85,13 @@ def parse_retry_policy(value: Any, where: str) -> tuple[RetryPolicy | None, list
     problems = list(_problems(value, where))
     if problems:
         return None, problems
-    expires = value.get("ExpireAfterMin")
-    attempts = value.get("MaxAttempts", _DEFAULTS["MaxAttempts"]) if expires is None else None
+    given = {**_DEFAULTS, **value}
     policy = RetryPolicy(
-        exception_types=tuple(value["ExceptionType"]),
-        interval_seconds=value.get("IntervalSeconds", _DEFAULTS["IntervalSeconds"]),
-        backoff_rate=value.get("BackoffRate", _DEFAULTS["BackoffRate"]),
-        max_attempts=attempts,
-        expire_after_minutes=expires,
+        exception_types=tuple(given["ExceptionType"]),
+        interval_seconds=given["IntervalSeconds"],
+        backoff_rate=given["BackoffRate"],
+        max_attempts=None if "ExpireAfterMin" in value else given["MaxAttempts"],
+        expire_after_minutes=value.get("ExpireAfterMin"),
     )
     return policy, []
 
@@ -107,9 +102,7 @@ def _problems(value: Any, where: str) -> Iterator[Problem]:
         return
     for name in value:
         if name not in _MEMBERS:
-            yield Problem(
-                "retry_policy", f"unknown member {name!r}.", where=where, remedy=f"Use {', '.join(_MEMBERS)}."
-            )
+            yield Problem("retry_policy", f"unknown member {name!r}.", where, f"Use {', '.join(_MEMBERS)}.")
     types = value.get("ExceptionType")
     unknown = [each for each in types if each not in EXCEPTION_TYPES] if isinstance(types, list) else [types]
     if unknown or not types:

@@ -7,16 +7,15 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.pipeline.conditions import holds
-from batchcast.engine.pipeline.definition import Definition, Step, StepState
+from batchcast.engine.pipeline.definition import Definition, Step
 from batchcast.engine.pipeline.execution.retry_policy import RetryCount, creation_exception, failure_exception
-from batchcast.engine.pipeline.expressions import Scope, evaluate, text_of
+from batchcast.engine.pipeline.expressions import Scope, evaluate, holds, text_of
 from batchcast.engine.pipeline.parameters import Scalar
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
@@ -28,8 +27,7 @@ from batchcast.steps.store.objects import join_uri
 class ExecutionContext:
     """What the steps of one execution share.
 
-    `step_record(name)` is the record of a step that has started, `halted` is set when the whole execution is to stop,
-    `step_faults` names the exceptions that the first attempts of a step meet.
+    `step_record(name)` is the record of a step that has started, `halted` is set when the whole execution is to stop.
     """
 
     workspace: Workspace
@@ -39,7 +37,6 @@ class ExecutionContext:
     parameters: Mapping[str, Scalar]
     step_record: Callable[[str], Record]
     halted: threading.Event
-    step_faults: Mapping[str, Sequence[str]]
 
 
 def scope(context: ExecutionContext, **variables: str) -> Scope:
@@ -83,16 +80,6 @@ def job_of(record: Record) -> tuple[str, str]:
     return next(iter(record.get("Metadata", {})), ""), ""
 
 
-def step_states(records: Mapping[str, Record]) -> dict[str, StepState]:
-    """The records of steps as the graph looks at them."""
-    states = {}
-    for name, record in records.items():
-        condition = record.get("Metadata", {}).get("Condition")
-        outcome = None if condition is None else condition["Outcome"] == "True"
-        states[name] = StepState(status=record["StepStatus"], outcome=outcome)
-    return states
-
-
 def _succeeded(context: ExecutionContext, step: str) -> Record:
     record = context.step_record(step)
     if record.get("StepStatus") != "Succeeded":
@@ -128,23 +115,15 @@ def run_step(step: Step, context: ExecutionContext, attempt: int, report: Report
     """
     try:
         if step.type == "Condition":
-            return _condition(step, context)
+            values = scope(context)
+            outcome = all(holds(each, values) for each in step.arguments["Conditions"])
+            return StepEnd(status="Succeeded", metadata={"Condition": {"Outcome": str(outcome)}})
         if step.type == "Fail":
-            return _fail(step, context)
+            message = text_of(evaluate(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
+            return StepEnd(status="Failed", failure_reason=message, metadata={"Fail": {"ErrorMessage": message}})
         return _job(step, context, attempt, report)
     except BatchcastError as error:
         return StepEnd(status="Failed", failure_reason=f"ClientError: {error}")
-
-
-def _condition(step: Step, context: ExecutionContext) -> StepEnd:
-    values = scope(context)
-    outcome = all(holds(each, values) for each in step.arguments["Conditions"])
-    return StepEnd(status="Succeeded", metadata={"Condition": {"Outcome": str(outcome)}})
-
-
-def _fail(step: Step, context: ExecutionContext) -> StepEnd:
-    message = text_of(evaluate(step.arguments.get("ErrorMessage", ""), scope(context)))[:_MAX_ERROR_MESSAGE]
-    return StepEnd(status="Failed", failure_reason=message, metadata={"Fail": {"ErrorMessage": message}})
 
 
 def _job(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
@@ -168,7 +147,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
     name = _job_name(context.execution_id, step.name, attempt)
     metadata = {f"{step.type}Job": {"Arn": jobs.arn(name)}}
     report({"StepStatus": "Starting", "AttemptCount": attempt, "Metadata": metadata})
-    planned = context.step_faults.get(step.name, ())[attempt - 1 : attempt]
+    planned = context.workspace.step_faults.get(step.name, ())[attempt - 1 : attempt]
     if planned:
         reason = f"{planned[0]}: planned for attempt {attempt}."
         return StepEnd(status="Failed", failure_reason=reason, exception_type=planned[0])

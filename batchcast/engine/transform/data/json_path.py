@@ -177,9 +177,36 @@ class JsonPath:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    select: Callable[[Any], Any]
-    several: bool
-    members: tuple[str, ...] | None = None
+    """What is selected of an object or an array: these names, or places; all of it where there are none."""
+
+    picked: tuple[Any, ...] = ()
+    text: str = "*"
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """None where it selects by place."""
+        return self.picked if self.picked and isinstance(self.picked[0], str) else None
+
+    @property
+    def several(self) -> bool:
+        """Whether it gives a list or an object of what it selects."""
+        return len(self.picked) != 1 or isinstance(self.picked[0], slice)
+
+    def select(self, document: Any) -> Any:
+        names = self.names
+        if names:
+            return {name: _child(document, name) for name in names} if self.several else _child(document, names[0])
+        if not self.picked and isinstance(document, dict):
+            return list(document.values())
+        if not isinstance(document, list):
+            raise PathError(f"{self.text} needs an {'array' if self.picked else 'object or an array'}")
+        if not self.several:
+            return _element(document, self.picked[0])
+        return [
+            value
+            for place in self.picked or (slice(None),)
+            for value in (document[place] if isinstance(place, slice) else [_element(document, place)])
+        ]
 
 
 def _applied(steps: tuple[_Step, ...], document: Any) -> Any:
@@ -203,72 +230,36 @@ def parse_json_path(text: str, *, end_inclusive: bool = False) -> JsonPath:
     if not text.startswith("$"):
         raise PathError(f"the JSONPath {text!r} must begin with $")
     steps: list[_Step] = []
-    by_index_only = True
     position = 1
     while position < len(text):
-        step, position, by_name = _step(text, position, end_inclusive)
-        steps.append(step)
-        by_index_only = by_index_only and not by_name
-    return JsonPath(text, tuple(steps), by_index_only, steps[0].members if steps else None)
+        if match := _WILDCARD.match(text, position):
+            steps.append(_Step())
+        elif match := _CHILD.match(text, position):
+            steps.append(_Step((match["name"],)))
+        elif match := _NAMES.match(text, position):
+            steps.append(_Step(tuple(name[1:-1] for name in re.findall(_NAME, match["names"]))))
+        elif match := _PLACES.match(text, position):
+            steps.append(_places(match["places"].split(","), end_inclusive))
+        else:
+            what = f"the JSONPath {text!r} has an operator SageMaker does not support, from {text[position:]!r}"
+            raise PathError(what)
+        position = match.end()
+    by_index_only = all(step.names is None for step in steps)
+    return JsonPath(text, tuple(steps), by_index_only, steps[0].names if steps else None)
 
 
-def _step(text: str, position: int, end_inclusive: bool) -> tuple[_Step, int, bool]:
-    if match := _WILDCARD.match(text, position):
-        return _Step(_every, several=True), match.end(), False
-    if match := _CHILD.match(text, position):
-        name = match["name"]
-        return _Step(_child(name), several=False, members=(name,)), match.end(), True
-    if match := _NAMES.match(text, position):
-        names = [name[1:-1] for name in re.findall(_NAME, match["names"])]
-        several = len(names) > 1
-        return _Step(_children(names) if several else _child(names[0]), several, tuple(names)), match.end(), True
-    if match := _PLACES.match(text, position):
-        return _elements(match["places"].split(","), end_inclusive), match.end(), False
-    raise PathError(f"the JSONPath {text!r} has an operator SageMaker does not support, from {text[position:]!r}")
-
-
-def _every(document: Any) -> Any:
-    if isinstance(document, dict):
-        return list(document.values())
-    if isinstance(document, list):
-        return document
-    raise PathError("* needs an object or an array")
-
-
-def _child(name: str) -> Callable[[Any], Any]:
-    def select(document: Any) -> Any:
-        if not isinstance(document, dict) or name not in document:
-            raise PathError(f"there is no attribute {name!r}")
-        return document[name]
-
-    return select
-
-
-def _children(names: list[str]) -> Callable[[Any], Any]:
-    def select(document: Any) -> Any:
-        return {name: _child(name)(document) for name in names}
-
-    return select
-
-
-def _elements(texts: list[str], end_inclusive: bool) -> _Step:
+def _places(texts: list[str], end_inclusive: bool) -> _Step:
     # The service's words (sagemaker-python-sdk issue 1112).
     if sum(":" in text for text in texts) > 1:
         raise PathError(f"[{','.join(texts)}] has several ranges: only single range filters are supported")
-    places = [_slice(text, end_inclusive) if ":" in text else int(text) for text in texts]
-    several = len(places) > 1 or isinstance(places[0], slice)
+    places = (_slice(text, end_inclusive) if ":" in text else int(text) for text in texts)
+    return _Step(tuple(places), f"[{','.join(texts)}]")
 
-    def select(document: Any) -> Any:
-        if not isinstance(document, list):
-            raise PathError(f"[{','.join(texts)}] needs an array")
-        if not several:
-            return _element(document, places[0])
-        selected: list[Any] = []
-        for place in places:
-            selected += document[place] if isinstance(place, slice) else [_element(document, place)]
-        return selected
 
-    return _Step(select, several)
+def _child(document: Any, name: str) -> Any:
+    if not isinstance(document, dict) or name not in document:
+        raise PathError(f"there is no attribute {name!r}")
+    return document[name]
 
 
 def _element(document: list[Any], index: Any) -> Any:

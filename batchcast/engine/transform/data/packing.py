@@ -77,7 +77,8 @@ def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Itera
             if packing.split == "None":
                 yield _whole_object(stream, packing)
             elif packing.strategy == "SingleRecord":
-                yield from _single_records(stream, packing)
+                for line, (record, body) in enumerate(_lines(stream, packing)):
+                    yield MiniBatch(line, line, 1, body, (record,) if packing.processing else ())
             else:
                 yield from _multi_records(stream, packing)
     except _NOT_GZIP as error:
@@ -116,11 +117,6 @@ def _whole_object(stream: BinaryIO, packing: Packing) -> MiniBatch:
         bodies, records = zip(*map(packing.processing.filter_input, records), strict=True)
         body = b"\n".join(bodies)
     return MiniBatch(0, 0, len(records), body, tuple(records) if packing.processing else ())
-
-
-def _single_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:
-    for line, (record, body) in enumerate(_lines(stream, packing)):
-        yield MiniBatch(line, line, 1, body, (record,) if packing.processing else ())
 
 
 def _multi_records(stream: BinaryIO, packing: Packing) -> Iterator[MiniBatch]:
