@@ -9,6 +9,8 @@ from datetime import date
 from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_moment, parse_moment, read_flags
 from batchcast.steps.errors import Problem
 
+PROCESSES, SPARK = ENGINES = ("processes", "spark")
+"""What builds the shards: the processes of one instance, or Spark on several."""
 _MEGABYTE = 1_000_000
 _BOUNDS: Bounds = {
     "forecast_horizon": (1, None),
@@ -26,8 +28,8 @@ class BuildArguments:
     """One field a flag. `run_date` is a date or `auto`, `items_uri` a URI or `all`, `resume_from` a run or `none`;
     `records_per_shard` 0 means by rule. `publish_uri` names the prefix to lock, `none` without a network.
 
-    The output depends on neither `publish_uri` nor `processes`. Raises ConfigError with every value that is out of its
-    bounds."""
+    The output depends on none of `publish_uri`, `build_engine` and `processes`. Raises ConfigError with every value
+    that is out of its bounds."""
 
     run_id: str
     run_date: str
@@ -42,6 +44,7 @@ class BuildArguments:
     resume_from: str
     runs_uri: str
     publish_uri: str
+    build_engine: str = PROCESSES
     processes: int = 1
 
     def __post_init__(self) -> None:
@@ -50,6 +53,9 @@ class BuildArguments:
             what = f"run_date {self.run_date!r} is not a date or time."
             remedy = "Write it like 2026-11-22, below a day like 2026-11-22T14:00:00, or auto."
             others = [Problem("arguments", what, "build_shards", remedy)]
+        if self.build_engine not in ENGINES:
+            what = f"there is no build_engine {self.build_engine!r}."
+            others.append(Problem("arguments", what, "build_shards", f"Use one of {', '.join(ENGINES)}."))
         check_bounds("build_shards", self, _BOUNDS, *others)
 
     @property
@@ -81,13 +87,16 @@ class BuildArguments:
     def parameters(self) -> dict[str, str | int | float]:
         """What the output depends on, by flag."""
         values = dataclasses.asdict(self)
-        del values["publish_uri"], values["processes"]
+        for name in ("publish_uri", "build_engine", "processes"):
+            del values[name]
         return values
 
 
 def parse_arguments(argv: Sequence[str]) -> BuildArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    return BuildArguments(**read_flags("build_shards", BuildArguments, argv, {"processes": _processors()}))
+    return BuildArguments(
+        **read_flags("build_shards", BuildArguments, argv, {"build_engine": PROCESSES, "processes": _processors()})
+    )
 
 
 def _processors() -> int:

@@ -9,8 +9,8 @@ The bytes written depend on the rows alone, not on files, order or processes; me
 import dataclasses
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,19 +18,20 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from batchcast.steps.build_arguments import BuildArguments, parse_arguments
+from batchcast.steps.build_arguments import SPARK, BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
+from batchcast.steps.engines.engine import BuildEngine
+from batchcast.steps.engines.processes import ProcessEngine
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.disk_space import check_disk
-from batchcast.steps.history.files import ParquetHistory, Unit, open_history
-from batchcast.steps.history.items import Items, count_rows, deal_units, find_row, merge_items, survey_items
-from batchcast.steps.history.partition import Partition, Spill, bucket_starts, bucket_tasks, row_bytes, spill_units
+from batchcast.steps.history.files import ParquetHistory, open_history
+from batchcast.steps.history.items import Items, deal_units, find_row, merge_items
+from batchcast.steps.history.partition import Partition, bucket_starts, row_bytes
 from batchcast.steps.history.run_date import find_axis, plausible_end
 from batchcast.steps.history.static_table import StaticTable, read_static_table
-from batchcast.steps.history.workers import Progress, Workers
+from batchcast.steps.history.workers import Workers
 from batchcast.steps.outcome.earlier_run import EarlierRun, read_earlier_run
 from batchcast.steps.publish.lock import locked
 from batchcast.steps.reading_note import keep_reading_note
@@ -38,7 +39,7 @@ from batchcast.steps.shards.account import Account, check_account, refuse_contra
 from batchcast.steps.shards.baseline import baseline_file
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.plan import ShardPlan, plan_shards
-from batchcast.steps.shards.records import BuiltRecords, RecordWriter
+from batchcast.steps.shards.records import RecordWriter
 from batchcast.steps.shards.render import RecordRenderer
 from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.selection import Selection, leave_out_implausible, read_item_ids, select, send_again
@@ -75,16 +76,6 @@ class _Run(_Opened):
     def request_text(self) -> RequestText:
         """How the records become requests."""
         return RecordRenderer(self.contract, self.axis, {}, ()).request_text(self.contract.request)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Means:
-    """What the rows are worked on with: processes, a lane of units for each, and the directories to write to."""
-
-    workers: Workers
-    lanes: list[list[Unit]]
-    scratch: Path
-    shards: Path
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -147,20 +138,18 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
 
 def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
     """Write the shards; the run as it was found to be, and what became of every item."""
-    arguments, contract = opened.arguments, opened.contract
-    processes = max(1, min(arguments.processes, opened.history.rows // _ROWS_A_PROCESS))
-    with scratch_directory(paths) as scratch, Workers(processes, scratch) as workers:
-        lanes = deal_units(opened.history.units(), processes)
-        means = _Means(workers=workers, lanes=lanes, scratch=scratch, shards=paths.output("shards"))
-        run, items, end = _survey(opened, means)
+    arguments, contract, shards = opened.arguments, opened.contract, paths.output("shards")
+    with scratch_directory(paths) as scratch, _engine(opened, paths, scratch) as engine:
+        run, items, end = _survey(opened, engine)
         most = arguments.max_record_bytes
         selection = select(items, contract, run.static, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
         selection = leave_out_implausible(selection, items, run.axis, end)
-        account = _write_shards(run, items, selection, means)
+        account = _write_shards(run, items, selection, engine, shards)
         if not account.sent and selection.carried:
             # What was left to do proved spoiled when its rows were read: no shard was written.
-            account = _write_shards(run, items, send_again(selection, items, contract, run.static, most), means)
-        locate = partial(_locate, run, means, items)
+            selection = send_again(selection, items, contract, run.static, most)
+            account = _write_shards(run, items, selection, engine, shards)
+        locate = partial(_locate, run, engine, items)
         if contract.series.off_grid == "refuse":
             refuse_contradictions(account, locate)
         check_account(account, arguments.systemic_failure_percent, locate)
@@ -169,11 +158,25 @@ def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
     return run, account
 
 
-def _survey(opened: _Opened, means: _Means) -> tuple[_Run, Items, int]:
+@contextmanager
+def _engine(opened: _Opened, paths: ContainerPaths, scratch: Path) -> Iterator[BuildEngine]:
+    units, processes = opened.history.units(), opened.arguments.processes
+    most = opened.history.rows // _ROWS_A_PROCESS
+    if opened.arguments.build_engine == SPARK:
+        from batchcast.steps.engines.spark import spark_engine
+
+        with spark_engine(paths, scratch, processes) as cluster:
+            yield cluster.over(deal_units(units, max(1, min(cluster.parallelism, most))))
+        return
+    lanes = deal_units(units, max(1, min(processes, most)))
+    with Workers(len(lanes), scratch) as workers:
+        yield ProcessEngine(workers=workers, lanes=lanes, scratch=scratch)
+
+
+def _survey(opened: _Opened, engine: BuildEngine) -> tuple[_Run, Items, int]:
     """Frequency, run date and items of the run, and the first key at which no value is believed."""
     history, contract, now = opened.history, opened.contract, datetime.now(UTC)
-    tasks = [(units, contract, history, means.scratch) for units in means.lanes]
-    surveys = means.workers.run(survey_items, tasks, Progress("survey the items", history.rows, "rows"))
+    surveys = engine.survey(history, contract)
     column, asked = contract.series.timestamp, opened.arguments
     fixed, horizon = asked.fixed_run_date, asked.forecast_horizon
     axis = find_axis(surveys, contract.series, history.types[column], run_date=fixed, horizon=horizon, now=now)
@@ -184,34 +187,35 @@ def _survey(opened: _Opened, means: _Means) -> tuple[_Run, Items, int]:
             frequency=axis.frequency,
             contract=contract,
         )
-    found = [
-        (units, len(lane.last), column, history, axis, means.scratch)
-        for units, lane in zip(means.lanes, surveys, strict=True)
-    ]
-    counts = means.workers.run(count_rows, found, Progress("count the rows", history.rows, "rows"))
+    counts = engine.count(history, column, axis, [len(lane.last) for lane in surveys])
     fields = {field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)}
     end = plausible_end(surveys, contract.series, axis, now)
     return _Run(**fields, axis=axis), merge_items(surveys, counts), end
 
 
-def _locate(run: _Run, means: _Means, items: Items, item: int, key: int) -> str:
-    for units, numbers in zip(means.lanes, items.lanes, strict=True):
-        found = find_row(units, run.history, run.contract.series.timestamp, numbers == item, key, means.scratch)
+def _locate(run: _Run, engine: BuildEngine, items: Items, item: int, key: int) -> str:
+    engine.fetch_codes()
+    for units, numbers in zip(engine.lanes, items.lanes, strict=True):
+        found = find_row(units, run.history, run.contract.series.timestamp, numbers == item, key, engine.scratch)
         if found:
             return found
     return ""
 
 
-def _write_shards(run: _Run, items: Items, selection: Selection, means: _Means) -> Account:
+def _write_shards(run: _Run, items: Items, selection: Selection, engine: BuildEngine, shards: Path) -> Account:
     """Write the records of the selected items. Raises DataError when the selection alone cannot make a run."""
     plan = _plan(run, items.rows[selection.built])
     account = Account(items=items, selection=selection, order=selection.built[plan.order], built=[])
     check_account(account, run.arguments.systemic_failure_percent)
     rows, later = (each[account.order] for each in (account.items.rows, account.items.later))
-    check_disk(run.history, run.contract, rows, later, means.shards)
+    check_disk(run.history, run.contract, rows, later, shards, hosts=engine.hosts)
     partition = _partition(run, account, plan)
-    spills = _scatter(account, partition, means)
-    return replace(account, built=_write(run, account, plan, partition, spills, means))
+    place = np.full(len(items.ids), -1, np.int64)
+    place[account.order] = np.arange(len(account.order))
+    positions = [np.append(place[numbers], -1) for numbers in items.lanes]
+    writer = _writer(run, account, plan, partition, engine.scratch, shards)
+    attributes = account.attributes(run.contract.series, run.static)
+    return replace(account, built=engine.write(writer, partition, positions, attributes))
 
 
 def _plan(run: _Run, rows: Numbers) -> ShardPlan:
@@ -240,24 +244,16 @@ def _partition(run: _Run, account: Account, plan: ShardPlan) -> Partition:
         date=run.contract.series.timestamp,
         columns=columns,
         row_bytes=size,
+        rows=int(rows.sum()),
         starts=bucket_starts(rows, plan.starts, size),
     )
 
 
-def _scatter(account: Account, partition: Partition, means: _Means) -> list[Spill]:
-    place = np.full(len(account.items.ids), -1, np.int64)
-    place[account.order] = np.arange(len(account.order))
-    tasks = [
-        (units, np.append(place[numbers], -1), partition, means.scratch / f"spill-{lane}.arrow")
-        for lane, (units, numbers) in enumerate(zip(means.lanes, account.items.lanes, strict=True))
-    ]
-    return means.workers.run(spill_units, tasks, Progress("sort the rows into buckets", partition.history.rows, "rows"))
-
-
-def _write(
-    run: _Run, account: Account, plan: ShardPlan, partition: Partition, spills: list[Spill], means: _Means
-) -> list[BuiltRecords]:
-    writer = RecordWriter(
+def _writer(
+    run: _Run, account: Account, plan: ShardPlan, partition: Partition, scratch: Path, shards: Path
+) -> RecordWriter:
+    targets, records = len(run.contract.series.targets), len(account.order)
+    return RecordWriter(
         contract=run.contract,
         axis=run.axis,
         id_types=tuple(run.history.types[name] for name in run.contract.series.item_id),
@@ -265,20 +261,9 @@ def _write(
         request_text=run.request_text,
         max_bytes=run.arguments.max_record_bytes,
         chunk_rows=-(-_CHUNK_BYTES // partition.row_bytes),
-        directory=means.shards,
-        baseline=baseline_file(
-            means.scratch / _BASELINE, len(account.order), len(run.contract.series.targets), run.axis
-        ),
+        directory=shards,
+        baseline=baseline_file(scratch / _BASELINE, records, targets, run.axis),
     )
-    attributes = account.attributes(run.contract.series, run.static)
-    tasks = []
-    for buckets in bucket_tasks(partition.starts, plan.starts):
-        first, end = (int(partition.starts[bucket]) for bucket in (buckets.start, buckets.stop))
-        places = pa.array(np.arange(first, end))
-        pieces = [spill.only(buckets) for spill in spills]
-        tasks.append((buckets, pieces, first, {name: column.take(places) for name, column in attributes.items()}))
-    rows = account.items.rows[account.order].sum() + account.items.later[account.order].sum()
-    return means.workers.run(writer.write, tasks, Progress("write the records", int(rows), "rows"))
 
 
 def _summary(manifest: Manifest) -> str:

@@ -10,6 +10,11 @@ def refuse_pandas() -> None:
     sys.meta_path.insert(0, _NoPandas())
 
 
+def admit_pandas() -> None:
+    """Take that back: another library insists on it."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _NoPandas)]
+
+
 class _NoPandas(MetaPathFinder):
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":

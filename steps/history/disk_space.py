@@ -31,13 +31,20 @@ Numbers = npt.NDArray[np.int64]
 
 
 def check_disk(
-    history: ParquetHistory, contract: ModelContract, rows: Numbers, later: Numbers, directory: Path
+    history: ParquetHistory,
+    contract: ModelContract,
+    rows: Numbers,
+    later: Numbers,
+    directory: Path,
+    *,
+    hosts: int = 1,
 ) -> None:
     """Raises ConfigError where the records, and the rows in buckets before them, have no room in `directory`.
 
-    The volume of a processing job holds the downloaded history as well; that is there already.
+    The volume of a processing job holds the downloaded history as well; that is there already. Each of several `hosts`
+    has a volume, and writes its share.
     """
-    needed = json_bytes(history, contract, rows, later) * (1 + SPILL_SHARE)
+    needed = json_bytes(history, contract, rows, later) * (1 + SPILL_SHARE) / hosts
     disk = shutil.disk_usage(directory)
     if needed <= disk.free * _MARGIN:
         return

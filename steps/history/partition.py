@@ -8,7 +8,7 @@ number of buckets is not bound by the number of open files.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,13 +36,15 @@ Buckets = npt.NDArray[np.unsignedinteger]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """Which columns go to disk, and the first record of each bucket (`starts` ends with the number of records)."""
+    """Which columns go to disk, of how many `rows`, and the first record of each bucket (`starts` ends with the number
+    of records)."""
 
     history: ParquetHistory
     axis: DateAxis
     date: str
     columns: tuple[str, ...]
     row_bytes: int
+    rows: int
     starts: Numbers
 
 
@@ -101,21 +103,36 @@ def bucket_tasks(starts: Numbers, shard_starts: Numbers) -> list[range]:
 
 
 def spill_units(advance: Advance, units: Sequence[Unit], positions: Numbers, partition: Partition, path: Path) -> Spill:
-    """Scatter the rows of some units, history and forecast days, to the buckets in a new file at `path`.
+    """Scatter the rows of some units to the buckets in a new file at `path`; the lane's code files lie beside it."""
+    return write_spill(path, scatter_units(advance, units, positions, partition, path.parent))
+
+
+def scatter_units(
+    advance: Advance, units: Sequence[Unit], positions: Numbers, partition: Partition, scratch: Path
+) -> Iterator[tuple[int, pa.Buffer]]:
+    """The rows of some units, history and forecast days, in pieces, each with its bucket.
 
     `positions` maps the lane's item numbers to places in the output, -1 for items that are not in it; its last entry
-    is -1 and stands for rows without an item. The lane's code files lie beside `path`.
+    is -1 and stands for rows without an item. The lane's code files lie in `scratch`.
     """
+    for unit in units:
+        for of_row, table in _placed(advance, unit, positions, partition, scratch):
+            for bucket, piece in _pieces(of_row, table):
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, piece.schema, options=_CODEC) as writer:
+                    writer.write_table(piece)
+                yield bucket, sink.getvalue()
+
+
+def write_spill(path: Path, pieces: Iterable[tuple[int, pa.Buffer | bytes]]) -> Spill:
+    """The pieces in a new file at `path`."""
     buckets: list[int] = []
     offsets: list[int] = []
-    with pa.OSFile(str(path), "wb") as sink:
-        for unit in units:
-            for of_row, table in _placed(advance, unit, positions, partition, path.parent):
-                for bucket, piece in _pieces(of_row, table):
-                    buckets.append(bucket)
-                    offsets.append(sink.tell())
-                    with pa.ipc.new_stream(sink, piece.schema, options=_CODEC) as writer:
-                        writer.write_table(piece)
+    with path.open("wb") as sink:
+        for bucket, piece in pieces:
+            buckets.append(bucket)
+            offsets.append(sink.tell())
+            sink.write(piece)
     return Spill(path=path, buckets=np.array(buckets, np.int64), offsets=np.array(offsets, np.int64))
 
 

@@ -173,6 +173,7 @@ def spilled(folder: Path, sizes: list[int], positions: list[int], starts: list[i
         date="date",
         columns=("text",),
         row_bytes=row_bytes,
+        rows=len(rows),
         starts=np.array(starts),
     )
     told: list[int] = []
