@@ -165,7 +165,7 @@ def _merged(last_run: LastRun, mine: Mapping[str, Any], forecasts: pa.Table, who
         "parameters": {**mine["parameters"], "items_uri": last_run.manifest["parameters"]["items_uri"]},
         # A few items say nothing of what is usual for all of them.
         "measured": {},
-        "scores": last_run.manifest.get("scores", []),
+        "scores": last_run.manifest["scores"],
     }
 
 

@@ -122,7 +122,7 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     compared = arrange(paths.input("manifest"), item_ids, targets, days, season)
     run = dataclasses.replace(run, scores=run.score_before(compared, last_run))
     earlier = scored_runs(store, arguments.publish_uri, last_run, run.manifest.run_date)
-    weeks = [(each.run_date, each.manifest.get("scores", [])) for each in earlier]
+    weeks = [(each.run_date, each.manifest["scores"]) for each in earlier]
     card = scorecard([(run.manifest.run_date, run.scores), *weeks])
     checked = _check(run, found, points, outputs, compared, last_run, card)
     wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]

@@ -15,7 +15,7 @@ from typing import Any
 from batchcast.runs.run_record import RunRecord
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import CONTRACT_FILE
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.decision import held_error
 from batchcast.steps.publish.lock import locked
@@ -99,6 +99,9 @@ def _arguments(report: Mapping[str, Any]) -> PublishArguments:
     """What the step was run with: its report says so."""
     names = [field.name for field in dataclasses.fields(PublishArguments)]
     given = {"model_name": "", **report["parameters"]}  # which reports before 0.2.0 have not
+    if missing := [name for name in names if name not in given]:
+        what = f"does not say what the step was run with: {', '.join(missing)} are missing from its parameters."
+        raise DataError(Problem("report", what, "report.json", "`rerun` the run: its records are accounted for anew."))
     return PublishArguments(**{name: given[name] for name in names})
 
 

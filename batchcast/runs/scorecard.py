@@ -16,4 +16,4 @@ def read_scorecard(publish_uri: str, *, store: ObjectStore | None = None) -> dic
     """
     store = store or open_store(os.environ)
     runs = scored_runs(store, publish_uri, current_run(store, publish_uri))
-    return scorecard([(run.run_date, run.manifest.get("scores", [])) for run in runs])
+    return scorecard([(run.run_date, run.manifest["scores"]) for run in runs])

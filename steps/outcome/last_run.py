@@ -79,7 +79,7 @@ def _published(store: ObjectStore, publish_uri: str, named: Mapping[str, str] | 
         run_id=last_id,
         run_date=last_date,
         items=manifest["counts"]["ok"],
-        columns=tuple(output["name"] for output in manifest.get("outputs", [])),
+        columns=tuple(output["name"] for output in manifest["outputs"]),
         files=tuple(prefix + file["name"] for file in manifest["files"]),
         manifest=manifest,
     )
@@ -136,7 +136,7 @@ def reference_run(store: ObjectStore, publish_uri: str, last_run: LastRun | None
         approved = run.manifest.get("approved")
         if approved is None or approved["as_reference"]:
             reference = reference or run
-            if "measured" in run.manifest:
+            if run.manifest["measured"] is not None:
                 measured.append(run.manifest["measured"])
         if len(measured) == GATE_PAIRS:
             break

@@ -16,6 +16,7 @@ from datetime import date
 from enum import StrEnum
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-from batchcast.steps.store.documents import find_mismatch, parse_document, parse_table, stream_table
+from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, stream_table
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
 SCHEMA = 1
@@ -66,17 +67,6 @@ BASELINE_SCHEMA = pa.schema(
     ]
 )
 _ROWS_A_GROUP = 1 << 17
-_TYPES = {
-    "run_id": str,
-    "run_date": str,
-    "run_label": str,
-    "forecast_horizon": int,
-    "resume_from": str | None,
-    "parameters": dict,
-    "contract_sha256": str,
-    "totals": dict,
-    "shards": list,
-}
 
 
 class QuarantineReason(StrEnum):
@@ -167,7 +157,10 @@ class Manifest:
                     raise TypeError(wrong)
                 document["run_date"] = parse_moment(document["run_date"])
                 parse_frequency(document.get("frequency", DAILY.alias))
-                document["totals"] = Totals(**{"requests": document["totals"]["records"], **document["totals"]})
+                if min(document["forecast_horizon"], document.get("season", DAILY.season)) < 1:
+                    raise ValueError("its horizon and its season are at least one step")
+                totals = document["totals"]
+                document["totals"] = Totals(**totals | {"requests": totals.get("requests") or totals["records"]})
                 document["request_text"] = RequestText(**document.get("request_text", {}))
                 document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
                 return cls(**document)
@@ -176,6 +169,20 @@ class Manifest:
             raise DataError(Problem("manifest", what, where, _REMEDY)) from error
         what = f"has schema {schema!r}; this version reads schema {SCHEMA}."
         raise DataError(Problem("manifest", what, where, "Build the run again with this version."))
+
+
+_TYPES: Types = {
+    "run_id": str,
+    "run_date": str,
+    "run_label": str,
+    "forecast_horizon": int,
+    "resume_from": str | None,
+    "parameters": {"items_uri": str},
+    "contract_sha256": str,
+    "quarantined_by_reason": {"*": int},
+    "totals": {("requests?" if name == "requests" else name): kind for name, kind in get_type_hints(Totals).items()},
+    "shards": [get_type_hints(Shard)],
+}
 
 
 def _shard_json(shard: Shard) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.reading_note import reading
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _MOST_BYTES = 256 << 20
 """A manifest of a million shards is smaller; what is larger is none of ours, and would take the memory of the step."""
 
-Types = Mapping[str, type | UnionType]
+Kind: TypeAlias = "type | UnionType | Mapping[str, Kind] | list[Kind]"
+"""A type, the keys of an object, or the one kind that all values of a list have. A key that ends with `?` may be
+missing or null, and `*` is any other key."""
+Types = Mapping[str, Kind]
 
 
 def parse_document(
@@ -109,14 +112,36 @@ def stream_table(
         yield table
 
 
-def find_mismatch(document: Any, types: Types) -> str:
-    """What of the document is not of these types, empty when all is."""
-    if not isinstance(document, dict):
-        return f"it is a {type(document).__name__} and no object"
-    for key, kind in types.items():
-        if key not in document:
-            return f"it has no {key!r}"
-        value = document[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            return f"{key!r} is {type(value).__name__}"
-    return ""
+def find_mismatch(value: Any, kind: Kind, path: str = "") -> str:
+    """What of the value is not of this kind, empty when all is; a truth value is no number."""
+    match kind:
+        case Mapping():
+            if not isinstance(value, dict):
+                return f"{repr(path) if path else 'it'} is a {type(value).__name__} and no object"
+            return next(filter(None, _wrong_keys(value, kind, path)), "")
+        case [each]:
+            if not isinstance(value, list):
+                return f"{path!r} is {type(value).__name__}"
+            return next(filter(None, (find_mismatch(one, each, f"{path}[{at}]") for at, one in enumerate(value))), "")
+        case _:
+            assert isinstance(kind, type | UnionType)
+            # A number without a fraction is written without one.
+            fits = isinstance(value, (kind | int) if kind is float else kind)
+            return (
+                "" if fits and (kind is bool or not isinstance(value, bool)) else f"{path!r} is {type(value).__name__}"
+            )
+
+
+def _wrong_keys(document: Mapping[str, Any], kinds: Types, path: str) -> Iterator[str]:
+    named = {key.removesuffix("?"): inner for key, inner in kinds.items()}
+    inside = f"{path}." if path else ""
+    for key in named:
+        optional = f"{key}?" in kinds
+        if key == "*" or (optional and document.get(key) is None):
+            continue
+        yield (
+            find_mismatch(document[key], named[key], inside + key) if key in document else f"it has no {inside + key!r}"
+        )
+    if "*" in named:
+        for key in document.keys() - named.keys():
+            yield find_mismatch(document[key], named["*"], inside + key)

@@ -39,6 +39,7 @@ REPORT = {
     "quarantined": [],
     "failed": [],
     "mismatches": [],
+    "parameters": {},
     "score": None,
 }
 TRANSFORM_JOB = f"pipelines-{RUN_ID}-Transform-abc"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from engine_client import EngineClient
-from fuzzing import PARTS, Rounds, damaged, in_child
+from fuzzing import PARTS, Rounds, damaged, damaged_value, in_child
 from sample_run import PUBLISH, RUNS, SampleRun, published_objects
 from tuning_document import write_tuning_document
 
@@ -28,10 +28,12 @@ from batchcast.pipelines.lint.template_rules import parse_template_text
 from batchcast.pipelines.tuning import read_tuning
 from batchcast.planner.prices.prices import PRICES_FILE, load_prices
 from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
+from batchcast.runs.scorecard import read_scorecard
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import BatchcastError, ConfigError
 from batchcast.steps.outcome.earlier_run import read_earlier_run
+from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.publish.lock import read_lock
 from batchcast.steps.shards.manifest import read_stored_run
 from batchcast.steps.store.objects import DirectoryStore, key_path
@@ -56,6 +58,8 @@ def looks(run: SampleRun) -> list[Callable[[], object]]:
         lambda: list_published(PUBLISH, store=run.store),
         lambda: list_damaged(PUBLISH, store=run.store),
         lambda: read_lock(run.store, PUBLISH),
+        lambda: read_report(run.store, RUNS, run.run_id),
+        lambda: read_scorecard(PUBLISH, store=run.store),
         lambda: read_stored_run(run.store, RUNS, run.run_id),
         lambda: read_earlier_run(run.store, RUNS, run.run_id, contract),
         lambda: run.step(),
@@ -79,7 +83,8 @@ def look_at_damaged_store(dice: random.Random, root: Path) -> None:
     objects = {uri: data for uri, data in published_objects(run.store).items() if not uri.endswith(".tmp")}
     objects |= {one.uri: run.store.read(one.uri) for one in run.store.list(RUNS) if "/output/" not in one.uri}
     uri = dice.choice(sorted(objects))
-    run.store.write(uri, dice.choice([damaged(objects[uri], dice), damaged(objects[uri], dice), *PARTS]))
+    how = dice.choice([damaged, damaged_value, damaged_value, lambda *_: dice.choice(PARTS)])
+    run.store.write(uri, how(objects[uri], dice))
     for look in looks(run):
         with contextlib.suppress(BatchcastError):
             look()

@@ -77,19 +77,26 @@ def test_a_damaged_manifest_is_listed_passed_over_and_pruned(tmp_path: Path, wre
     assert not list(store.list(damaged.uri))
 
 
-@pytest.mark.parametrize("approved", ["yes", {"by": "ana"}, {"by": 1, "at": "", "reason": "", "as_reference": True}])
-def test_an_approval_that_is_none_is_named(tmp_path: Path, approved: object) -> None:
+@pytest.mark.parametrize(
+    ("approved", "said"),
+    [
+        ("yes", "'approved' is a str and no object"),
+        ({"by": "ana"}, "it has no 'approved.at'"),
+        ({"by": 1, "at": "", "reason": "", "as_reference": True}, "'approved.by' is int"),
+    ],
+)
+def test_an_approval_that_is_none_is_named(tmp_path: Path, approved: object, said: str) -> None:
     [run] = weeks(tmp_path, 1)
     manifest = json.loads(run.store.read(manifest_uri(run)))
     run.store.write(manifest_uri(run), json.dumps(manifest | {"approved": approved}).encode())
     [damaged] = list_damaged(PUBLISH, store=run.store)
-    assert "'approved' does not say who approved it, and why" in damaged.what
+    assert said in damaged.what
     uri = f"{RUNS}{run.run_id}/report/report.json"
     report = json.loads(run.store.read(uri))
     for name in ("approved", "rejected"):
         broken = approved if name == "approved" and not isinstance(approved, dict) else {"by": 1}
         run.store.write(uri, json.dumps(report | {name: broken}).encode())
-        with pytest.raises(DataError, match=f"'{name}' is damaged"):
+        with pytest.raises(DataError, match=rf"is damaged: .*'{name}"):
             read_report(run.store, RUNS, run.run_id)
 
 

@@ -30,7 +30,7 @@ MANIFEST = Manifest(
     run_label="week é",
     forecast_horizon=31,
     resume_from=None,
-    parameters={"forecast_horizon": 31, "run_date": "auto"},
+    parameters={"forecast_horizon": 31, "run_date": "auto", "items_uri": "all"},
     contract_sha256="0" * 64,
     code_version="1" * 12,
     totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0, requests=1),
