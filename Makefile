@@ -5,7 +5,8 @@ BIN := .venv/bin
 # Images of containers often set it; every process would compile each module that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-untimed test-timed test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site screenshots definition
+.PHONY: run test test-untimed test-timed test-wheel test-browser test-conformance test-oldest test-template check mutants behaviours kills fuzz lock docs site screenshots definition \
+        bench bench-check
 
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
@@ -88,6 +89,16 @@ fuzz: .venv/dev.installed
 	@BATCHCAST_FUZZ_MINUTES=$(MINUTES) BATCHCAST_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -rP -p no:randomly \
 	        tests/steps/test_fuzz.py tests/runs/test_fuzz_stored.py
 
+# What every part costs by the size of its work, beside pandas, polars and duckdb in an environment of their own, with
+# 5 GB of disk: half an hour, or SIZE=small within minutes. `bench-check` fails where it is worse than what is committed.
+SIZE ?= full
+
+bench: .venv/dev.installed benchmarks/.venv/installed
+	@$(BIN)/python benchmarks/suite.py --size $(SIZE)
+
+bench-check: .venv/dev.installed benchmarks/.venv/installed
+	@$(BIN)/python benchmarks/suite.py --size $(SIZE) --check
+
 # What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.
 definition: .venv/dev.installed
 	@$(BIN)/python -m batchcast.pipelines.definition
@@ -118,6 +129,8 @@ lock: .venv/uv.installed
 	@for each in $(CONFORMANCE); do $(BIN)/uv pip compile $(LOCK) $$each/requirements.in \
 	        $$(test -e $$each/overrides.txt && echo --override $$each/overrides.txt) \
 	        --output-file $$each/requirements.lock; done
+	@$(BIN)/uv pip compile $(LOCK) benchmarks/requirements.in --constraint locks/dev.lock \
+	        --output-file benchmarks/requirements.lock
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
@@ -159,4 +172,7 @@ $(SITE)/installed: locks/mkdocs-material.lock .venv/uv.installed
 	$(ENVIRONMENT)
 
 conformance/%/.venv/installed: conformance/%/requirements.lock .venv/uv.installed
+	$(ENVIRONMENT)
+
+benchmarks/.venv/installed: benchmarks/requirements.lock .venv/uv.installed
 	$(ENVIRONMENT)

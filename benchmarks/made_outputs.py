@@ -35,6 +35,11 @@ from batchcast.steps.shards.manifest import (  # noqa: E402
 
 RUN, RUN_DATE, HORIZON, SEASON, PAST = "benchmark000", date(2026, 11, 22), 31, 7, 42
 RECORDS_A_SHARD, ITEMS_A_PART, ITEMS_A_TABLE = 1_000, 50_000, 2_048
+FLAGS = f"""
+--run-id {RUN} --run-label benchmark --round 0 --runs-uri s3://bucket/runs --publish-uri s3://bucket/published
+--max-failed-records 100000000 --max-failed-percent 100 --systemic-failure-percent 100 --max-retry-records 0
+--resume-from none --model-name benchmark
+"""
 CONTRACT = contract_text(answer='timestamps = "forecast[*].date"\nminimum = 0.0')
 _VALUE, _ROW = b'"sales": ', b'{"date"'
 REPLACED = (
@@ -88,6 +93,20 @@ def make_run(items: int, root: Path, bad: int = 0) -> int:
                 lines[line] = damage(lines[line], dice.choice((*REPLACED, *WHOLE, *CUT_OR_DOUBLED)))
         (inputs / "output/r0" / f"{name}.out").write_bytes(b"".join(line + b"\n" for line in lines))
     return sum(path.stat().st_size for path in (inputs / "output/r0").iterdir())
+
+
+def validator(root: Path, output: Path, processors: int = 1) -> list[str]:
+    """The command; `processors` are those that it may use."""
+    ml = output / "ml"
+    (ml / "processing").mkdir(parents=True)
+    (ml / "processing/input").symlink_to(root / "processing/input")
+    for name in ("report", "retry"):
+        (ml / "processing/output" / name).mkdir(parents=True)
+    places = ["env", f"OPT_ML={ml}", f"BATCHCAST_OBJECT_STORE={output}"]
+    cores = ["taskset", "--cpu-list", f"0-{processors - 1}"]
+    # A run with damaged lines may be held.
+    shell = ["sh", "-c", '"$@" 2>&1; code=$?; [ $code = 5 ] || exit $code', "sh"]
+    return [*shell, *cores, *places, sys.executable, "-m", "batchcast.steps", "validate_and_publish", *FLAGS.split()]
 
 
 def damage(line: bytes, kind: tuple[bytes, bytes] | bytes | float) -> bytes:

@@ -5,15 +5,15 @@ Peak memory is the anonymous memory of the whole process tree, sampled from /pro
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
 import subprocess
-import sys
-import threading
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,39 +25,42 @@ SAMPLE_SECONDS = 0.1
 class Measured:
     """One run of one program: seconds on the clock, seconds of processor, peak bytes of the process tree.
 
-    `load` is how many processes of the machine wanted a processor, on average over the last minute of the run.
+    `load` is how many processes of the machine wanted a processor, on average over the last minute of the run; `said`
+    is what the program wrote to stdout.
     """
 
     wall: float
     cpu: float
     peak: int
     load: float
+    said: bytes = field(default=b"", repr=False)
 
 
 def measure(command: Sequence[str]) -> Measured:
     """Run the command to its end. Raises CalledProcessError when it fails."""
     before = os.times()
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=said)
+        peak = _peak_until_the_end(process)
+        wall = time.perf_counter() - began
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        said.seek(0)
+        return Measured(wall=wall, cpu=cpu, peak=peak, load=os.getloadavg()[0], said=said.read())
+
+
+def _peak_until_the_end(process: subprocess.Popen[bytes]) -> int:
     peak = 0
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(SAMPLE_SECONDS):
-            peak = max(peak, sum(_anonymous_bytes(pid) for pid in _tree(process.pid)))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    code = process.wait()
-    wall = time.perf_counter() - began
-    done.set()
-    watcher.join()
-    if code:
-        raise subprocess.CalledProcessError(code, command)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(wall=wall, cpu=cpu, peak=peak, load=os.getloadavg()[0])
+    while True:
+        peak = max(peak, sum(_anonymous_bytes(pid) for pid in _tree(process.pid)))
+        try:
+            process.wait(SAMPLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return peak
 
 
 def _tree(root: int) -> list[int]:
@@ -79,9 +82,22 @@ def _anonymous_bytes(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
-def median(runs: Sequence[Measured], column: str) -> float:
-    """Of one column of the runs."""
-    return statistics.median(getattr(run, column) for run in runs)
+def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The k of values that grow with the k-th power of the size, by least squares of the logarithms."""
+    x, y = ([math.log(max(each, 1e-9)) for each in column] for column in (sizes, values))
+    return statistics.linear_regression(x, y).slope
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table whose first column is text and all others are numbers."""
+    marks = ["---", *["---:"] * (len(heads) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
+
+
+def machine() -> str:
+    """What it was measured on."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
+    return f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, {libraries}"
 
 
 def tree_of(commit: str, tree: Path) -> Path:
@@ -89,14 +105,3 @@ def tree_of(commit: str, tree: Path) -> Path:
     if not tree.exists():
         subprocess.run(["git", "worktree", "add", "--detach", str(tree), commit], cwd=REPOSITORY, check=True)
     return tree
-
-
-def print_results(lines: Sequence[str], rounds: str, result: Path | None) -> None:
-    """The lines, what they were measured on and in how many `rounds`; to the file too, where there is one."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "pandas", "numpy"))
-    machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
-    text = "\n".join([*lines, f"{machine}, {libraries}; {rounds}."]) + "\n"
-    sys.stdout.write(text)
-    if result:
-        result.parent.mkdir(parents=True, exist_ok=True)
-        result.write_text(text)

@@ -10,7 +10,6 @@ replaced all old or all new.
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import threading
@@ -21,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "fixtures")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks"), str(REPOSITORY / "tests" / "fixtures")]
 
+from measured import machine  # noqa: E402
 from sample_run import PUBLISH, SampleRun  # noqa: E402
 
 from batchcast.runs.published import read_forecasts  # noqa: E402
@@ -51,8 +51,8 @@ def measured(folder: Path, count: int) -> str:
     assert set(seen) == {(FIRST, count, 0), (SECOND, count, REPLACED)}, seen
     before, after = seen[FIRST, count, 0], seen[SECOND, count, REPLACED]
     return (
-        f"# {REPLACED} items replaced among {count:,}\n\n`python benchmarks/merge.py` on {platform.machine()}, Python "
-        f"{platform.python_version()}: ValidateAndPublish of the whole run {published:.1f} s, of the run that replaces "
+        f"# {REPLACED} items replaced among {count:,}\n\n`python benchmarks/merge.py` on {machine()}: "
+        f"ValidateAndPublish of the whole run {published:.1f} s, of the run that replaces "
         f"{REPLACED} items {merged:.1f} s. A reader read {before + after} times: {before} times all {count:,} items of "
         f"the first run, {after} times all of them with the {REPLACED} replaced, never fewer and never a mix.\n"
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shlex
 import statistics
 import sys
@@ -38,6 +37,8 @@ from batchcast.planner.arithmetic.formula import for_the_job
 from batchcast.planner.arithmetic.simulate import Job, simulate
 from batchcast.steps.shards.plan import plan_shards
 from batchcast.steps.store.objects import DirectoryStore
+from benchmarks.measured import machine
+from benchmarks.measured import table as markdown
 
 Array = npt.NDArray[np.float64]
 SERVER = Path(__file__).resolve().with_name("sharing_server.py")
@@ -232,23 +233,21 @@ def outcome(workload: Workload, conditions: Conditions, actual: float) -> Outcom
 
 def table(repeated: Sequence[Sequence[Outcome]]) -> str:
     """As Markdown; the outcomes of a workload side by side, of which the medians are shown."""
-    lines = [
-        "| workload | engine | P50 | P5 to P95 | error of P50 | in range | plain formula | its error |",
-        "|---|---:|---:|---|---:|---|---:|---:|",
-    ]
+    heads = ["workload", "engine", "P50", "P5 to P95", "error of P50", "in range", "plain formula", "its error"]
+    rows = []
     errors = [_median(one.error for one in outcomes) for outcomes in repeated]
     for outcomes, error in zip(repeated, errors, strict=True):
         actual, p50, p5, p95, formula, formula_error = (
             _median(getattr(one, name) for one in outcomes)
             for name in ("actual", "p50", "p5", "p95", "formula", "formula_error")
         )
-        lines.append(
-            f"| {outcomes[0].workload.name} | {actual:.2f} s | {p50:.2f} s | {p5:.2f} to {p95:.2f} s | {error:+.1f} % "
-            f"| {_covered(outcomes)} of {len(outcomes)} | {formula:.2f} s | {formula_error:+.1f} % |"
-        )
+        times = (f"{actual:.2f} s", f"{p50:.2f} s", f"{p5:.2f} to {p95:.2f} s", f"{error:+.1f} %")
+        covered = f"{_covered(outcomes)} of {len(outcomes)}"
+        rows.append([outcomes[0].workload.name, *times, covered, f"{formula:.2f} s", f"{formula_error:+.1f} %"])
     near = sum(abs(error) <= 5 for error in errors)
     held = sum(2 * _covered(outcomes) > len(outcomes) for outcomes in repeated)
-    lines += [
+    lines = [
+        *markdown(heads, rows),
         "",
         f"P50 within 5 %: {near} of {len(errors)} workloads. P5 to P95 holds most runs of {held} of {len(errors)} "
         f"workloads, and {sum(map(_covered, repeated))} of all {sum(map(len, repeated))} runs.",
@@ -285,9 +284,8 @@ def main() -> None:
     text = table([[one for one in outcomes if one.workload.name == name] for name in names])
     print(f"{overheads}\n\n{text}")
     if not quick:
-        machine = f"{platform.machine()}, Python {platform.python_version()}"
         RESULTS.write_text(
-            f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine}: medians of "
+            f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine()}: medians of "
             f"{len(SEEDS)} runs, each with other records. {overheads}\n\n{text}\n"
         )
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -30,9 +29,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests" / "fixtures"))
+sys.path[:0] = [str(REPOSITORY / "benchmarks"), str(REPOSITORY / "tests" / "fixtures")]
 
 from contract_text import contract_text  # noqa: E402
+from measured import machine, table  # noqa: E402
 
 RESULTS = REPOSITORY / "benchmarks" / "results" / "recovery.md"
 RUNS, PUBLISH = "s3://bucket/runs/", "s3://bucket/published"
@@ -228,9 +228,6 @@ def measure(root: Path, items: int) -> str:
         recovered.append(recover(root, items, poison))
         if poison:
             resumed.append(resume(root, items, poison))
-    machine = (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, pyarrow {pa.__version__}"
-    )
     heads = [
         "poison records",
         "shards without output",
@@ -245,7 +242,7 @@ def measure(root: Path, items: int) -> str:
         [
             "# Recovery of a run",
             "",
-            f"{items:,} items of {DAYS} forecast days ({machine}); the shards took {built:.1f} s to build.",
+            f"{items:,} items of {DAYS} forecast days ({machine()}); the shards took {built:.1f} s to build.",
             "Without the retry round a run with one poison record would be transformed again as a whole.",
             "",
             *table(heads, recovered),
@@ -256,11 +253,6 @@ def measure(root: Path, items: int) -> str:
             "",
         ]
     )
-
-
-def table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["--:"] * len(heads), *rows)]
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from batchcast.engine.server.model_server import ModelCommand, free_ports
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.store.objects import DirectoryStore
+from benchmarks.measured import machine, table
 
 SERVER = Path(__file__).resolve().with_name("waiting_server.py")
 RESULTS = Path(__file__).resolve().parent / "results" / "transform.md"
@@ -245,13 +245,19 @@ def main() -> None:
     """Measure, print, and write the results unless it was a quick look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    table = "\n".join(f"| {name} | {value} | {target} |" for name, value, target in measure(quick=quick))
+    parser.add_argument("--job", type=int, metavar="RECORDS", help="run one job of so many, and say nothing")
+    parser.add_argument("--bare", type=int, metavar="RECORDS", help="send as many with http.client alone")
+    options = parser.parse_args()
+    if options.job or options.bare:
+        in_new_folder(job_rate, options.job) if options.job else bare_rate(options.bare)
+        return
+    quick = options.quick
     text = (
         "# What the local transform costs\n\n"
-        f"Made by `python benchmarks/transform.py` with Python {platform.python_version()} on {os.cpu_count()} cores, "
+        f"Made by `python benchmarks/transform.py` on {machine()}, "
         f"which the model servers share; the load was {os.getloadavg()[1]:.0f} at the end, with what else ran.\n\n"
-        f"| measured | value | target |\n|---|---|---|\n{table}\n"
+        + "\n".join(table(("measured", "value", "target"), measure(quick=quick)))
+        + "\n"
     )
     print(text)
     if not quick:
