@@ -33,6 +33,17 @@ def console_blocks(page: str) -> list[tuple[str, str]]:
     return pairs
 
 
+def minutes(text: str) -> float:
+    """What a person takes for a part of a page, the machine's time left out: 150 words a minute are read, three
+    characters a second typed, and for a minute one looks at what each command said."""
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
+    prose = re.sub(r"```.*?```|^\|.*?$|\]\([^)]*\)", "", text, flags=re.DOTALL | re.MULTILINE)
+    commands = [pair for pair in console_blocks(text) if pair[0]]
+    typed = [command for command, _ in commands] + [code for kind, code in blocks if kind != "console"]
+    read = len(prose.split()) + sum(len(shown.split()) for _, shown in commands)
+    return read / 150 + sum(map(len, typed)) / 180 + len(commands)
+
+
 def fresh_clone(folder: Path) -> Path:
     """A copy of what git knows in the state it is in, and the environment that `make run` would make."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

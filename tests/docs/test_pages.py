@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT, fresh_clone, of_a_new_user, type_page, wrong
+from pages import ROOT, fresh_clone, minutes, of_a_new_user, type_page, wrong
 
 
 def the_page(name: str) -> str:
@@ -44,8 +44,21 @@ def test_the_tutorial_works_as_typed(tmp_path: Path) -> None:
     assert "sales_p90" in said_by_script(page, clone)
 
 
+def test_the_tutorial_s_minutes_are_counted() -> None:
+    """Its table says what reading and typing take, and that it is less than half an hour."""
+    page = the_page("tutorial")
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    table = re.findall(r"^\| (\d\. .*) \| \d+ s \| (\d+) min \|$", page, flags=re.MULTILINE)
+    counted = [(section.partition("\n")[0], minutes(section)) for section in sections]
+    assert [(name, int(told)) for name, told in table] == [(name, round(taken)) for name, taken in counted]
+    total = sum(round(taken) for _, taken in counted)
+    assert f"{total} minutes in all" in page
+    assert total < 30
+
+
 @pytest.mark.parametrize(
-    ("name", "says"), [("re-runs", None), ("weekly-and-hourly", None), ("quantiles", "% inside the band")]
+    ("name", "says"),
+    [("re-runs", None), ("weekly-and-hourly", None), ("quantiles", "% inside the band"), ("explanation/cost", None)],
 )
 def test_a_how_to_page_works_as_typed(tmp_path: Path, name: str, says: str | None) -> None:
     page = the_page(name)
