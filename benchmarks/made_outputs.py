@@ -33,7 +33,7 @@ from batchcast.steps.shards.manifest import (  # noqa: E402
     write_table,
 )
 
-RUN, RUN_DATE, HORIZON, SEASON, PAST = "benchmark000", date(2026, 11, 22), 31, 7, 42
+RUN, RUN_DATE, SEASON, PAST = "benchmark000", date(2026, 11, 22), 7, 42
 RECORDS_A_SHARD, ITEMS_A_PART, ITEMS_A_TABLE = 1_000, 50_000, 2_048
 FLAGS = f"""
 --run-id {RUN} --run-label benchmark --round 0 --runs-uri s3://bucket/runs --publish-uri s3://bucket/published
@@ -68,7 +68,7 @@ CUT_OR_DOUBLED = (0.5, 2)
 """25 kinds of damage to the line of a record: something in it, all of it, or its length."""
 
 
-def make_run(items: int, root: Path, bad: int = 0) -> int:
+def make_run(items: int, root: Path, bad: int = 0, days: int = 31) -> int:
     """The container's inputs of a run under `root`; the bytes of the outputs. The same arguments give the same run."""
     inputs = root / "processing" / "input"
     shutil.rmtree(root, ignore_errors=True)
@@ -83,11 +83,11 @@ def make_run(items: int, root: Path, bad: int = 0) -> int:
     names = [f"part-{number:05d}.jsonl" for number in range(shards)]
     counts = np.bincount(shard, minlength=shards)
     write_table(inputs / "manifest" / RECORDS_FILE, _records(items, shard, turn, names), RECORDS_SCHEMA)
-    write_table(inputs / "manifest" / BASELINE_FILE, _baseline(items), BASELINE_SCHEMA)
-    write_manifest(inputs / "manifest", _manifest(items, names, counts.tolist()))
+    write_table(inputs / "manifest" / BASELINE_FILE, _baseline(items, days), BASELINE_SCHEMA)
+    write_manifest(inputs / "manifest", _manifest(items, names, counts.tolist(), days))
     dice, damaged = random.Random(1), set(random.Random(2).sample(range(items), bad))
     for number, name in enumerate(names):
-        lines = _answers(np.flatnonzero(shard == number))
+        lines = _answers(np.flatnonzero(shard == number), days)
         for line, item in enumerate(np.flatnonzero(shard == number).tolist() if damaged else ()):
             if item in damaged:
                 lines[line] = damage(lines[line], dice.choice((*REPLACED, *WHOLE, *CUT_OR_DOUBLED)))
@@ -124,10 +124,10 @@ def _order(items: int) -> np.ndarray:
     return np.lexsort((np.arange(items), np.arange(items) % 97))
 
 
-def _history(index: np.ndarray) -> np.ndarray:
+def _history(index: np.ndarray, days: int) -> np.ndarray:
     """What each of these items sold on the days around the run date, items x days."""
     level = 1 + (index * 7919 % 1000) / 10
-    day = np.arange(PAST + HORIZON)
+    day = np.arange(PAST + days)
     noise = np.sin(index[:, None] * 12.9898 + day * 78.233) * 0.2
     return np.round(level[:, None] * (1 + 0.3 * np.sin(day * 2 * np.pi / SEASON) + noise))
 
@@ -156,13 +156,13 @@ def _records(items: int, shard: np.ndarray, line: np.ndarray, names: Sequence[st
         )
 
 
-def _baseline(items: int) -> Iterator[pa.Table]:
+def _baseline(items: int, days: int) -> Iterator[pa.Table]:
     order = _order(items)
-    steps = np.arange(1 - PAST, HORIZON + 1, dtype=np.int32)
+    steps = np.arange(1 - PAST, days + 1, dtype=np.int32)
     same = PAST - SEASON + (steps - 1) % SEASON
     for begin in range(0, items, ITEMS_A_TABLE):
         some = order[begin : begin + ITEMS_A_TABLE]
-        known = np.where(steps > 0, np.nan, _history(some))
+        known = np.where(steps > 0, np.nan, _history(some, days))
         naive = np.where(steps > 0, known[:, same], np.nan)
         scale = np.broadcast_to(known[:, PAST - 28 : PAST].mean(axis=1)[:, None], known.shape)
         item = pa.array(np.repeat(np.arange(len(some), dtype=np.int32), len(steps)))
@@ -172,7 +172,7 @@ def _baseline(items: int) -> Iterator[pa.Table]:
         yield pa.table([texts[0], np.tile(steps, len(some)), texts[1], *numbers], schema=BASELINE_SCHEMA)
 
 
-def _manifest(items: int, names: Sequence[str], counts: Sequence[int]) -> Manifest:
+def _manifest(items: int, names: Sequence[str], counts: Sequence[int], days: int) -> Manifest:
     shards = tuple(
         Shard(name=name, records=count, bytes=4_000 * count, sha256="", first_item="", last_item="")
         for name, count in zip(names, counts, strict=True)
@@ -181,7 +181,7 @@ def _manifest(items: int, names: Sequence[str], counts: Sequence[int]) -> Manife
         run_id=RUN,
         run_date=RUN_DATE,
         run_label="benchmark",
-        forecast_horizon=HORIZON,
+        forecast_horizon=days,
         resume_from=None,
         parameters={"items_uri": "all"},
         contract_sha256=parse_contract(CONTRACT.encode(), where=CONTRACT_FILE).sha256,
@@ -201,14 +201,14 @@ def _manifest(items: int, names: Sequence[str], counts: Sequence[int]) -> Manife
     )
 
 
-def _answers(index: np.ndarray) -> list[bytes]:
+def _answers(index: np.ndarray, days: int) -> list[bytes]:
     """The lines of these items, as a model in Python writes them and the service joins them."""
-    known = _history(index)[:, PAST - SEASON : PAST]
-    values = known[:, np.arange(HORIZON) % SEASON] * (1 + 0.1 * np.cos(index[:, None] + np.arange(HORIZON)))
+    known = _history(index, days)[:, PAST - SEASON : PAST]
+    values = known[:, np.arange(days) % SEASON] * (1 + 0.1 * np.cos(index[:, None] + np.arange(days)))
     texts = np.asarray(pa.array(values.ravel()).cast(pa.string())).reshape(values.shape)
-    days = [(RUN_DATE + timedelta(days=step + 1)).isoformat() for step in range(HORIZON)]
+    dates = [(RUN_DATE + timedelta(days=step + 1)).isoformat() for step in range(days)]
     lines = []
     for name, row in zip(_ids(index), texts, strict=True):
-        rows = ", ".join(f'{{"date": "{day}", "sales": {value}}}' for day, value in zip(days, row, strict=True))
+        rows = ", ".join(f'{{"date": "{day}", "sales": {value}}}' for day, value in zip(dates, row, strict=True))
         lines.append(f'{{"SageMakerOutput":{{"item_id": "{name}", "forecast": [{rows}]}},"item_id":"{name}"}}'.encode())
     return lines

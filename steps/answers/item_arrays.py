@@ -153,6 +153,22 @@ def ranked(values: npt.NDArray[N], start: int, stop: int) -> Positions:
     return places[np.lexsort((places, values[places]))][start - stop :]
 
 
+def among_first(values: npt.NDArray[N], ordered: npt.NDArray[N], count: int) -> npt.NDArray[np.bool_]:
+    """Which of the values are the first `count` of the `ordered` ones, of equals the first; kept."""
+    found: npt.NDArray[np.bool_] = kept_array(values.shape, np.bool_)
+    if not count:
+        return found
+    last = ordered[count - 1]
+    left = count - int(np.searchsorted(ordered, last))
+    for some in blocks(len(values)):
+        part = values[some]
+        equal = np.flatnonzero(part == last)[:left]
+        left -= len(equal)
+        found[some] = part < last
+        found[some][equal] = True
+    return found
+
+
 def kept_table(parts: Iterable[pa.Table], schema: pa.Schema, name: str) -> pa.Table:
     """The rows of all parts, kept; the texts in the column `name`, none of them null, as one array. Only where
     `arrays_in` tells a folder."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batchcast.steps.answers.item_arrays import among_first, in_order, kept_array, of_items
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency
@@ -152,12 +153,15 @@ def _rows(
 
 def volume_classes(scale: Array) -> dict[str, npt.NDArray[np.bool_]]:
     """Class to which items are in it, by their share of the volume; an item without any is in the last one."""
-    volume = np.nan_to_num(scale)
-    order = np.argsort(-volume, kind="stable")
-    before = np.cumsum(volume[order]) - volume[order]
-    share = np.empty(len(order))
-    share[order] = before / max(float(volume.sum()), 1e-300)
-    low, found = -1.0, {}
+    sizes = of_items(lambda some: -np.nan_to_num(some), scale)
+    ordered = in_order(sizes)
+    sums = np.cumsum(ordered, out=kept_array(ordered.shape, np.float64))
+    total = min(float(sizes.sum()), -1e-300)
+    share = of_items(lambda some, own: (some - own) / total, sums, ordered)
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    before: npt.NDArray[np.bool_] = kept_array(scale.shape, np.bool_)
     for name, high in _CLASSES.items():
-        found[name], low = (share >= low) & (share < high), high
+        members = among_first(sizes, ordered, int(np.searchsorted(share, high)))
+        found[name] = of_items(lambda some, taken: some & ~taken, members, before)
+        before = members
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import ItemNames, of_items
+from batchcast.steps.answers.item_arrays import ItemNames, of_items, ranked, summed
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.run_change import shared_cells
 from batchcast.steps.checks.scorecard import volume_classes
@@ -133,21 +133,18 @@ def _groups(
     classes: Mapping[str, npt.NDArray[np.bool_]],
     flagged: Sequence[int],
 ) -> str:
-    known = np.isfinite(sums[:, 0])
-    has_flag = np.zeros(len(sums), bool)
-    has_flag[list(flagged)] = True
     errors = {row["items"]: row for row in report["scorecard"]["items"]}
     rows = []
     for name, members in classes.items():
-        totals = np.nansum(sums[members], axis=0)
+        totals, count, known = summed(_group, sums, members)
         (change,), error = _changes(totals[None]).tolist(), errors.get(name, {})
         wape, naive = error.get("wape"), error.get("wape_naive")
         rows.append(
             (
                 f"{name}: {_CLASSES[name]}",
-                f"{int(members.sum()):,}",
-                f"{int((members & ~known).sum()):,}",
-                f"{int((members & has_flag).sum()):,}",
+                f"{count:,}",
+                f"{count - known:,}",
+                f"{np.count_nonzero(members[list(flagged)]):,}",
                 short_number(totals[0]),
                 "-" if math.isnan(change) else f"{change:+.1f}%",
                 "-" if wape is None else f"{wape:.3f}",
@@ -167,6 +164,12 @@ def _groups(
     return f"<section><h2>Items by volume</h2>{html_table(head, rows)}</section>"
 
 
+def _group(sums: Array, members: npt.NDArray[np.bool_]) -> tuple[Array, int, int]:
+    """The totals of the members, how many there are, and how many of them have a forecast."""
+    mine = sums[members]
+    return np.nansum(mine, axis=0), len(mine), int(np.isfinite(mine[:, 0]).sum())
+
+
 def _copy(
     item_ids: ItemNames,
     sums: Array,
@@ -176,21 +179,21 @@ def _copy(
     most_bytes: int,
 ) -> tuple[str, int]:
     """The items as a browser opens them, and how many: those without a forecast and with a flag first, then by size."""
-    by_size = np.argsort(-np.nan_to_num(np.abs(sums[:, 0])), kind="stable")
+    sizes = of_items(lambda some: -np.nan_to_num(np.abs(some[:, 0])), sums)
     first = np.array([*odd, *flagged], np.int64)
-    order = np.concatenate([first, by_size])
+    order = np.concatenate([first, ranked(sizes, 0, min(len(sizes), _MOST_ITEMS))])
     order = order[np.sort(np.unique(order, return_index=True)[1])]
-    letters = np.full(len(sums), "-")
-    for name, members in classes.items():
-        letters[members] = name
     count = min(len(order), _MOST_ITEMS)
     while True:
         some = np.sort(order[:count]).tolist()
+        letters = np.full(len(some), "-")
+        for name, members in classes.items():
+            letters[members[some]] = name
         columns = {
             "name": _short_names([item_ids[place] for place in some]),
             "total": [_short(value, 4) for value in sums[some, 0].tolist()],
             "change": [_short(change, 2) for change in _changes(sums[some]).tolist()],
-            "class": "".join(letters[some]),
+            "class": "".join(letters),
             "odd": {at: odd[place] for at, place in enumerate(some) if place in odd},
             "flags": {at: flagged[place] for at, place in enumerate(some) if place in flagged},
         }

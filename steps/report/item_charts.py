@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from batchcast.steps.answers.item_arrays import ItemNames, each_block, of_items
+from batchcast.steps.answers.item_arrays import ItemNames, count_finite, each_block, of_items, ranked
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
@@ -32,16 +32,16 @@ def item_charts(
     naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
     scored = any(each_block(_meet, actual, forecast))
     distance = of_items(_distance, forecast, actual if scored else naive)
-    order = np.argsort(distance, kind="stable")[: int(np.isfinite(distance).sum())]
-    if not len(order):
+    count = count_finite(distance)
+    if not count:
         return ""
     flagged = item_ids.places([flag["item_id"] for flag in report["flags"] if flag["item_id"]])
-    middle = len(order) // 2
+    middle = max(0, count // 2 - 1)
     picks = {
         "Flagged": [index for index in flagged if np.isfinite(forecast[index]).any()][:_WORST],
-        "Largest": order[::-1][:_WORST].tolist(),
-        "Median": order[max(0, middle - 1) : middle - 1 + _OTHERS].tolist(),
-        "Smallest": order[:_OTHERS].tolist(),
+        "Largest": ranked(distance, max(0, count - _WORST), count)[::-1].tolist(),
+        "Median": ranked(distance, middle, max(middle, count // 2 - 1 + _OTHERS)).tolist(),
+        "Smallest": ranked(distance, 0, min(_OTHERS, count)).tolist(),
     }
     measure = "WAPE" if scored else "distance"
     chosen: dict[int, str] = {}
