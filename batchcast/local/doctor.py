@@ -47,6 +47,7 @@ def examine(
         "folder": lambda: _folder(where),
         "open files": _open_files,
         "Studio": _studio,
+        "browser": lambda: _browser(environ),
         "region": lambda: _region(environ),
         "credentials": lambda: _credentials(environ, call_aws),
     }
@@ -145,6 +146,17 @@ def _open_files() -> Looked:
 
 def _studio() -> Looked:
     yield "ok", f"this is {'' if _STUDIO_METADATA.exists() else 'not '}SageMaker Studio", ""
+
+
+def _browser(environ: Mapping[str, str]) -> Looked:
+    shown = [name for name in ("BROWSER", "WAYLAND_DISPLAY", "DISPLAY") if environ.get(name)]
+    if shown or sys.platform == "darwin":
+        yield "ok", "pages can be opened here", ""
+    elif _STUDIO_METADATA.exists():
+        yield "ok", "open report.html in JupyterLab's file browser, and trust it: its search needs a script", ""
+    else:
+        remedy = "Copy report.html to where there is one: it is one file and needs nothing else. --json says the same."
+        yield "warning", "no display, so no browser for the report and the page of `plan`.", remedy
 
 
 def _region(environ: Mapping[str, str]) -> Looked:

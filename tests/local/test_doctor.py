@@ -157,6 +157,16 @@ def test_no_region_and_each_way_to_set_one(tmp_path: Path) -> None:
     assert found == "cn-north-1, from AWS_DEFAULT_REGION"
 
 
+def test_no_browser_and_studio_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    found = line("browser", tmp_path)
+    assert (found.level, "no display" in found.what) == ("warning", True)
+    assert "Copy report.html" in found.remedy
+    assert line("browser", tmp_path, {"DISPLAY": ":0"}).level == "ok"
+    monkeypatch.setattr(doctor, "_STUDIO_METADATA", tmp_path)
+    assert "trust it" in line("browser", tmp_path).what
+
+
 def test_no_credentials(tmp_path: Path) -> None:
     found = line("credentials", tmp_path)
     assert (found.level, "no AWS credentials" in found.what) == ("warning", True)
