@@ -221,6 +221,7 @@ def outcome(workload: Workload, conditions: Conditions, actual: float) -> Outcom
     p5, p50, p95 = np.quantile(simulate(job, conditions, runs=RUNS, seed=1).wall, (0.05, 0.5, 0.95))
     items = sum(map(len, workload.shards))
     plain = for_the_job(
+        "batch",
         items=items,
         seconds=float(np.concatenate(list(workload.shards)).mean()),
         instances=workload.instances,

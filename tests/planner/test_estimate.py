@@ -72,7 +72,8 @@ def test_with_nothing_in_the_way_it_is_the_plain_formula() -> None:
         drain=Drain(mean=0, sigma=0),
         conditions=QUIET,
     )
-    plain = for_the_job(items=100_000, seconds=30, instances=20, concurrency=4, usd_per_hour=1, cold_start_minutes=0)
+    times = {"items": 100_000, "seconds": 30, "instances": 20, "concurrency": 4}
+    plain = for_the_job("batch", **times, usd_per_hour=1, cold_start_minutes=0)
     assert found.wall.p50 / 3600 == pytest.approx(plain.compute_hours)
     assert found.wall.p5 == found.wall.p95 == found.wall.p50
 

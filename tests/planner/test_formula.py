@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchcast.planner.arithmetic.formula import HOURS_PER_WEEK, PlainHours, always_on, for_the_job
+from batchcast.planner.arithmetic.formula import HOURS_PER_WEEK, Scenario, always_on, for_the_job
 
 REFERENCE = json.loads((Path(__file__).parent / "reference-cases.json").read_text())
 CONSTANTS = REFERENCE["constants"]
 
 
-def job(instances: int, concurrency: float, seconds: float | None = None) -> PlainHours:
+def job(instances: int, concurrency: float, seconds: float | None = None) -> Scenario:
     return for_the_job(
+        "batch",
         items=CONSTANTS["items"],
         seconds=CONSTANTS["sec"] if seconds is None else seconds,
         instances=instances,
@@ -26,8 +27,9 @@ def job(instances: int, concurrency: float, seconds: float | None = None) -> Pla
     )
 
 
-def endpoint(requests_in_flight: int) -> PlainHours:
+def endpoint(requests_in_flight: int) -> Scenario:
     return always_on(
+        "endpoint",
         items=CONSTANTS["items"],
         seconds=CONSTANTS["sec"],
         requests_in_flight=requests_in_flight,
@@ -36,7 +38,7 @@ def endpoint(requests_in_flight: int) -> PlainHours:
     )
 
 
-def assert_same(hours: PlainHours, expected: Mapping[str, Any]) -> None:
+def assert_same(hours: Scenario, expected: Mapping[str, Any]) -> None:
     assert hours.compute_hours == pytest.approx(expected["compute_h"], abs=0.01)
     assert hours.wall_hours == pytest.approx(expected["wall_h"], abs=0.01)
     assert hours.instance_hours == pytest.approx(expected["inst_h"], abs=0.01)

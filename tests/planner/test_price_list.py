@@ -36,7 +36,7 @@ def api_row(usage_type: str, usd: str, *, region: str = "eu-west-1", **attribute
 
 
 def found(offer: Offer) -> dict[str, float]:
-    return {f"{price.component}:{price.instance_type}": price.usd for price in offer.prices}
+    return {f"{component}:{name}": usd for (component, name), usd in offer.prices.items()}
 
 
 def test_csv_rows_are_told_apart_by_usage_type_alone() -> None:

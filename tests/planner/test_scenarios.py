@@ -13,8 +13,9 @@ from planning import TODAY, reference_inputs
 from batchcast.planner.arithmetic.async_queue import expired_requests, instances_to_finish
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.conditions import PRIOR
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.arithmetic.scenarios import SCENARIOS, Scenario
+from batchcast.planner.arithmetic.scenarios import SCENARIOS
 from batchcast.planner.plan.plan import Plan, make_plan
 from batchcast.planner.prices.prices import Rate, load_prices
 from batchcast.steps.errors import ConfigError

@@ -10,8 +10,9 @@ from rich.text import Text
 from batchcast.cli.terminal import plain_table
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.actual import PlanComparison
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs, Workload
-from batchcast.planner.arithmetic.scenarios import Scenario, processing_hours, title
+from batchcast.planner.arithmetic.scenarios import processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
 from batchcast.planner.plan.plan import Plan, plain_job
 from batchcast.serving.choice import WAYS, Choice
@@ -136,7 +137,7 @@ def _warnings(plan: Plan) -> Iterator[str]:
 
 def _formula(inputs: PlanInputs) -> str:
     workload = inputs.workload
-    hours = plain_job(inputs, inputs.instances, "Tsform")
+    hours = plain_job(inputs, "batch", inputs.instances, "Tsform")
     return (
         f"Formula: {workload.requests:,} x {workload.seconds:g} s / ({inputs.instances} x {inputs.concurrency}) / 3600 "
         f"= {hours.compute_hours:.4f} h; + {formula.COLD_START_MINUTES:g} min = {hours.wall_hours:.4f} h; "

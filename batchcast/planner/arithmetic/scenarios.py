@@ -10,7 +10,7 @@ hybrid                batch for the weekly run, a sleeping asynchronous endpoint
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.capacity import Capacity
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, Spread, drain_of, estimate, lognormal_spread
+from batchcast.planner.arithmetic.formula import Costs, Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.simulate import resample
 
@@ -31,44 +32,6 @@ REQUESTS_A_SHARD = 2
 _LOST = 0.02
 # So few requests of great spread that the longest of them decide.
 _FEW = 200_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """US dollars of one week."""
-
-    instances: float
-    processing: float = 0.0
-    data: float = 0.0
-    requests: float = 0.0
-
-    @property
-    def usd(self) -> float:
-        """All of them."""
-        return float(sum(astuple(self)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """One way of running the week. Hours; `p5` and `p95` are of the wall-clock; costs are those of the middle case."""
-
-    name: str
-    compute_hours: float
-    wall_hours: float
-    instance_hours: float
-    costs: Costs
-    p5: float
-    p95: float
-
-    @property
-    def cost_usd(self) -> float:
-        """A week."""
-        return self.costs.usd
-
-    @property
-    def cost_usd_month(self) -> float:
-        """At 4.33 weeks."""
-        return self.cost_usd * formula.WEEKS_PER_MONTH
 
 
 def is_played(inputs: PlanInputs) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic.capacity import Capacity, assumed_capacity, ideal_capacity
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.arithmetic.scenarios import Scenario, batch
+from batchcast.planner.arithmetic.scenarios import batch
 from batchcast.planner.prices.instance_types import physical_cores, vcpus
 from batchcast.planner.prices.prices import Rate
 

@@ -6,8 +6,9 @@ from datetime import date
 from typing import Any
 
 from batchcast.planner.arithmetic import formula
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs
-from batchcast.planner.arithmetic.scenarios import SCENARIOS, Costs, Scenario
+from batchcast.planner.arithmetic.scenarios import SCENARIOS
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.plan.prepare import plan_inputs, price_table
 from batchcast.planner.plan.warnings import warnings_of
@@ -63,31 +64,20 @@ def make_plan(inputs: PlanInputs, table: PriceTable, today: date, *, plain: bool
 
 def plain_scenarios(inputs: PlanInputs) -> list[Scenario]:
     """The six scenarios as the plain formula has them, the reference that estimates are held against."""
-    hours = {
-        "endpoint_sequential": _plain_endpoint(inputs, 1),
-        "endpoint_concurrent": _plain_endpoint(inputs, inputs.endpoint_requests),
-        "endpoint_ephemeral": plain_job(inputs, inputs.endpoint_instances, "Host"),
-        "batch": plain_job(inputs, inputs.instances, "Tsform"),
-        "async": plain_job(inputs, inputs.instances, "AsyncInf"),
-        "hybrid": plain_job(inputs, inputs.instances, "Tsform"),
-    }
     return [
-        Scenario(
-            name=name,
-            compute_hours=of.compute_hours,
-            wall_hours=of.wall_hours,
-            instance_hours=of.instance_hours,
-            costs=Costs(instances=of.cost_usd),
-            p5=of.wall_hours,
-            p95=of.wall_hours,
-        )
-        for name, of in hours.items()
+        _plain_endpoint(inputs, "endpoint_sequential", 1),
+        _plain_endpoint(inputs, "endpoint_concurrent", inputs.endpoint_requests),
+        plain_job(inputs, "endpoint_ephemeral", inputs.endpoint_instances, "Host"),
+        plain_job(inputs, "batch", inputs.instances, "Tsform"),
+        plain_job(inputs, "async", inputs.instances, "AsyncInf"),
+        plain_job(inputs, "hybrid", inputs.instances, "Tsform"),
     ]
 
 
-def plain_job(inputs: PlanInputs, instances: int, component: Component) -> formula.PlainHours:
+def plain_job(inputs: PlanInputs, name: str, instances: int, component: Component) -> Scenario:
     """The plain formula for instances that exist for the job alone, at the rate of `component`."""
     return formula.for_the_job(
+        name,
         items=inputs.workload.requests,
         seconds=inputs.workload.seconds,
         instances=instances,
@@ -96,8 +86,9 @@ def plain_job(inputs: PlanInputs, instances: int, component: Component) -> formu
     )
 
 
-def _plain_endpoint(inputs: PlanInputs, in_flight: int) -> formula.PlainHours:
+def _plain_endpoint(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
     return formula.always_on(
+        name,
         items=inputs.workload.requests,
         seconds=inputs.workload.seconds,
         requests_in_flight=in_flight,

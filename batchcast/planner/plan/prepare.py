@@ -15,8 +15,9 @@ from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
 from batchcast.planner.arithmetic import inputs
 from batchcast.planner.arithmetic.capacity import capacity_of
 from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, conditions_of, on_this_machine
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV, PlanInputs, Workload
-from batchcast.planner.arithmetic.scenarios import Scenario, batch
+from batchcast.planner.arithmetic.scenarios import batch
 from batchcast.planner.arithmetic.search import assumed_on
 from batchcast.planner.plan.history import HistorySize, measure_history
 from batchcast.planner.plan.options import PlanOptions

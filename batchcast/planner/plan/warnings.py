@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
 from batchcast.planner.arithmetic import async_queue, formula
+from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs, share_slower_than
-from batchcast.planner.arithmetic.scenarios import Scenario
 
 # Below this share of what perfect scaling would give, more requests in flight are mostly waiting.
 _SATURATED = 0.8

@@ -21,23 +21,17 @@ _USAGE_TYPE = re.compile(r"(?:[A-Z0-9]+-)?(Host|Tsform|Processing|AsyncInf):(ml\
 _CSV_PREAMBLE = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedPrice:
-    """One on-demand row: US dollars an hour of a type, for one use of it."""
-
-    component: Component
-    instance_type: str
-    usd: float
+_Row = tuple[Component, str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """The rows of one region as published on a day."""
+    """One region as published on a day: on-demand US dollars an hour by what a type is used for, and the type."""
 
     region: str
     version: str
     published: date
-    prices: tuple[ListedPrice, ...]
+    prices: Mapping[tuple[Component, str], float]
 
 
 def offer_of_query(rows: Iterable[str], region: str) -> Offer:
@@ -65,7 +59,7 @@ def offer_of_csv(lines: Iterable[str], region: str) -> Offer:
     if "Publication Date" not in preamble:
         what = "the file does not begin with the five lines of an offer file (Version, Publication Date)."
         raise ConfigError(Problem("price_list", what, remedy="Give the region's index.csv as it was downloaded."))
-    prices: list[ListedPrice] = []
+    prices: list[_Row] = []
     for row in csv.DictReader(stream):
         columns = {name.lower().replace(" ", ""): value for name, value in row.items() if name}
         if columns.get("termtype") == "OnDemand" and columns.get("regioncode") == region:
@@ -94,40 +88,40 @@ def changes(before: PriceTable, after: PriceTable, region: str) -> list[tuple[st
     ]
 
 
-def _classify(usage_type: str, usd: str | None) -> Iterator[ListedPrice]:
+def _classify(usage_type: str, usd: str | None) -> Iterator[_Row]:
     match = _USAGE_TYPE.fullmatch(usage_type)
     if match and usd is not None:
-        component = next(name for name in COMPONENTS if name == match[1])
-        yield ListedPrice(component=component, instance_type=match[2], usd=float(usd))
+        yield next(name for name in COMPONENTS if name == match[1]), match[2], float(usd)
 
 
-def _offer(region: str, version: str, published: str, prices: list[ListedPrice]) -> Offer:
-    if not prices:
+def _offer(region: str, version: str, published: str, rows: list[_Row]) -> Offer:
+    if not rows:
         what = f"the price list has no instance prices for {region}."
         raise ConfigError(Problem("price_list", what, remedy="Name a region as AWS spells it, such as eu-west-1."))
     problems = [
-        Problem("price_zero", f"{row.component}:{row.instance_type} is listed at {row.usd} USD.", where=region)
-        for row in prices
-        if row.usd <= 0
+        Problem("price_zero", f"{component}:{name} is listed at {usd} USD.", where=region)
+        for component, name, usd in rows
+        if usd <= 0
     ]
-    listed: dict[tuple[str, str], set[float]] = {}
-    for row in prices:
-        listed.setdefault((row.component, row.instance_type), set()).add(row.usd)
+    listed: dict[tuple[Component, str], set[float]] = {}
+    for component, name, usd in rows:
+        listed.setdefault((component, name), set()).add(usd)
     problems += [
-        Problem("price_conflict", f"{component}:{name} has the prices {sorted(usd)} USD.", where=region)
-        for (component, name), usd in listed.items()
-        if len(usd) > 1
+        Problem("price_conflict", f"{component}:{name} has the prices {sorted(several)} USD.", where=region)
+        for (component, name), several in listed.items()
+        if len(several) > 1
     ]
     if problems:
         raise DataError(*problems)
     day = datetime.fromisoformat(published).date()
-    return Offer(region=region, version=version, published=day, prices=tuple(dict.fromkeys(prices)))
+    prices = {key: max(usd_of_key) for key, usd_of_key in listed.items()}
+    return Offer(region=region, version=version, published=day, prices=prices)
 
 
 def _rates(offer: Offer, source: str) -> dict[str, Rate]:
     by_type: dict[str, dict[Component, float]] = {}
-    for row in offer.prices:
-        by_type.setdefault(row.instance_type, {})[row.component] = row.usd
+    for (component, name), usd in offer.prices.items():
+        by_type.setdefault(name, {})[component] = usd
     return {
         name: Rate(
             usd=usd,

@@ -8,11 +8,12 @@ out. Every shard ends with a drain, which is taken off as `batchcast.planner.ari
 import math
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from batchcast.pipelines.definition import with_request
 from batchcast.planner.arithmetic.capacity import ideal_capacity
 from batchcast.planner.arithmetic.estimate import drain_of
 from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV
@@ -20,6 +21,7 @@ from batchcast.planner.tune.levels import MeasuredLevel
 from batchcast.planner.tune.measure import payload_limit_mb
 from batchcast.planner.tune.search import Limits, Measurements, stop_reason
 from batchcast.session.session import Session, finished_transform_job
+from batchcast.steps.contract.request import PLAIN_REQUEST
 from batchcast.steps.errors import ModelError, Problem
 from batchcast.steps.store.objects import join_uri
 
@@ -117,23 +119,16 @@ class _Jobs:
         return [each.modified.timestamp() for each in outputs if each.modified], None
 
     def _request(self, name: str, place: str, concurrency: int) -> dict[str, Any]:
-        return {
+        source = {"S3DataType": "S3Prefix", "S3Uri": join_uri(place, "input") + "/"}
+        job = {
             "TransformJobName": name,
             "ModelName": self._model,
             "MaxConcurrentTransforms": concurrency,
             "MaxPayloadInMB": payload_limit_mb(max(map(len, self._records))),
-            "BatchStrategy": "SingleRecord",
             # A failure must show as one, not as a slow record.
             "ModelClientConfig": {"InvocationsMaxRetries": 0},
-            "TransformInput": {
-                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": join_uri(place, "input") + "/"}},
-                "ContentType": "application/json",
-                "SplitType": "Line",
-            },
-            "TransformOutput": {
-                "S3OutputPath": join_uri(place, "output"),
-                "Accept": "application/json",
-                "AssembleWith": "Line",
-            },
+            "TransformInput": {"DataSource": {"S3DataSource": source}},
+            "TransformOutput": {"S3OutputPath": join_uri(place, "output")},
             "TransformResources": {"InstanceType": self._instance_type, "InstanceCount": 1},
         }
+        return with_request(job, replace(PLAIN_REQUEST, pairing="position"))
