@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,14 @@ class _Examination:
 
     def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
         container = self._container
-        self._findings.append(record_checks.check_trailing_newline(container, sample))
         asked_for = says.get("batch_strategy") == "MultiRecord"
-        self._findings.append(record_checks.check_multi_record(container, sample, asked_for=asked_for))
-        self._findings.append(record_checks.check_content_types(container, sample))
+        self._findings += [
+            record_checks.check_trailing_newline(container, sample),
+            record_checks.check_multi_record(container, sample, asked_for=asked_for),
+            record_checks.check_content_types(container, sample),
+        ]
         finding, deterministic = record_checks.check_determinism(container, sample)
-        self._findings.append(finding)
-        self._findings.append(record_checks.check_keep_alive(container, sample))
+        self._findings += [finding, record_checks.check_keep_alive(container, sample)]
         levels = []
         for in_flight in LEVELS:
             self._on_check(f"{in_flight} requests in flight")
@@ -116,27 +118,24 @@ class _Examination:
         wanted = max(says.get("max_payload_in_mb") or DEFAULT_PAYLOAD_IN_MB, min(largest, MAX_PAYLOAD_IN_MB))
         self._on_check("large bodies")
         payload, finding = failures.accepted_payload(container, sample, wanted)
-        half = sample.records[sample.smallest][: len(sample.records[sample.smallest]) // 2]
-        bad = failures.check_bad_record
-        tries: Sequence[tuple[str, Callable[[], list[CheckFinding]]]] = (
-            ("large bodies", lambda: [finding]),
-            ("an oversized body", lambda: [failures.check_oversized_body(container, sample, wanted)]),
-            ("an empty body", lambda: [failures.check_empty_body(container)]),
-            ("half a record", lambda: bad(container, sample, "Half a record", half, in_flight)),
-            (
-                "an empty JSON object",
-                lambda: failures.check_bad_record(container, sample, "An empty JSON object", b"{}", in_flight),
-            ),
-        )
-        for name, attempt in tries:
+        half = sample.record[: len(sample.record) // 2]
+        bad = partial(failures.check_bad_record, container, sample, in_flight)
+        tries: Mapping[str, Callable[[], list[CheckFinding]]] = {
+            "large bodies": lambda: [finding],
+            "an oversized body": lambda: [failures.check_oversized_body(container, sample, wanted)],
+            "an empty body": lambda: [failures.check_empty_body(container)],
+            "half a record": lambda: bad("Half a record", half),
+            "an empty JSON object": lambda: bad("An empty JSON object", b"{}"),
+        }
+        for name, attempt in tries.items():
             self._on_check(name)
             self._findings += attempt()
             recovered, findings = failures.recover(container, sample, name)
             self._findings += findings
             if not recovered:
                 return payload
-        what = "Good records are answered after every bad one."
         if not any(finding.check == "recovery" for finding in self._findings):
+            what = "Good records are answered after every bad one."
             self._findings.append(CheckFinding("recovery", "works", what))
         return payload
 
@@ -146,8 +145,7 @@ class _Examination:
         self._on_check("stop")
         seconds = self._container.terminate()
         if seconds is not None:
-            what = f"It ends {seconds:.1f} s after SIGTERM."
-            self._findings.append(CheckFinding("stop", "works", what))
+            self._findings.append(CheckFinding("stop", "works", f"It ends {seconds:.1f} s after SIGTERM."))
             return
         what = f"It goes on for {self._container.limits.stop:g} s after SIGTERM and has to be killed."
         remedy = "End on SIGTERM; in a Dockerfile, use the exec form of ENTRYPOINT."

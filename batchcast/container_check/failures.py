@@ -1,17 +1,15 @@
 """What no job should send, and what it costs when one does: empty, oversized and bad records, and a good one after."""
 
-import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from batchcast.container_check.container import Container, Outcome
-from batchcast.container_check.report import AnsweredRecords, CheckFinding, Verdict
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, Verdict, judge_json
 from batchcast.engine.limits import BYTES_PER_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import StartError
 from batchcast.engine.transform.plan import DEFAULT_MAX_RETRIES
-
-"""The smaller reading of a megabyte: AWS does not say which the service uses."""
 
 _RETRY_SECONDS = 0.1
 _NEIGHBOURS = 3
@@ -21,12 +19,11 @@ _RETRIED = f"a job tries it {_ATTEMPTS} times before it fails the file"
 
 def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) -> tuple[int, CheckFinding]:
     """The most whole megabytes up to `in_mb` that a record may have, 0 for less than one; padded with white space."""
-    record = sample.records[sample.smallest]
     outcomes: dict[int, Outcome] = {}
 
     def takes(megabytes: int) -> bool:
-        outcomes[megabytes] = outcome = container.ask(record.ljust(megabytes * SMALLEST_MB_BYTES))
-        return outcome.answered and sample.judge(record, outcome.body) is None
+        outcomes[megabytes] = outcome = container.ask(sample.record.ljust(megabytes * SMALLEST_MB_BYTES))
+        return outcome.answered and sample.fits(outcome.body)
 
     if takes(in_mb):
         what = f"A record of {in_mb} MB is answered in {outcomes[in_mb].seconds:,.3f} s."
@@ -35,9 +32,8 @@ def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) 
     while fails - fits > 1:
         middle = (fits + fails) // 2
         fits, fails = (middle, fails) if takes(middle) else (fits, middle)
-    what = f"A record of {fails} MB gets {outcomes[fails]}; the most it takes is {fits} MB."
-    if fits == 0:
-        what = f"A record of 1 MB gets {outcomes[1]}"
+    most = f"; the most it takes is {fits} MB." if fits else ""
+    what = f"A record of {fails} MB gets {outcomes[fails]}{most}"
     largest = max(map(len, sample.records))
     remedy = "Raise the container's own limit of a request, which MaxPayloadInMB does not change, or send less."
     verdict: Verdict = "risk" if largest < max(fits, 1) * SMALLEST_MB_BYTES else "breaks"
@@ -47,30 +43,26 @@ def accepted_payload(container: Container, sample: AnsweredRecords, in_mb: int) 
 def check_empty_body(container: Container) -> CheckFinding:
     """A blank line, as a job would send it: batchcast never writes one."""
     outcome = container.ask(b"")
-    if outcome.status is None:
-        what = f"An empty body gets {outcome}: {_RETRIED}."
-        return CheckFinding("empty_body", "risk", what, "Answer it with 400.")
-    if outcome.status >= 500:
-        what = f"An empty body gets {outcome.status}: {_RETRIED}."
-        return CheckFinding("empty_body", "note", what, "Answer it with 400.")
-    return CheckFinding("empty_body", "works", f"An empty body gets {outcome.status}.")
+    what = f"An empty body gets {outcome.status or outcome}"
+    if outcome.status is not None and outcome.status < 500:
+        return CheckFinding("empty_body", "works", f"{what}.")
+    verdict: Verdict = "risk" if outcome.status is None else "note"
+    return CheckFinding("empty_body", verdict, f"{what}: {_RETRIED}.", "Answer it with 400.")
 
 
 def check_oversized_body(container: Container, sample: AnsweredRecords, in_mb: int) -> CheckFinding:
     """A record just above the limit, which the service would not send."""
-    outcome = container.ask(sample.records[sample.smallest].ljust(in_mb * BYTES_PER_MB + 1))
+    outcome = container.ask(sample.record.ljust(in_mb * BYTES_PER_MB + 1))
+    body = f"A body of more than {in_mb} MB"
     if outcome.answered:
-        what = f"A body of more than {in_mb} MB is taken too: MaxPayloadInMB may be higher."
-        return CheckFinding("oversized_body", "works", what)
+        return CheckFinding("oversized_body", "works", f"{body} is taken too: MaxPayloadInMB may be higher.")
     if outcome.status is not None and outcome.status < 500:
-        what = f"A body of more than {in_mb} MB gets {outcome.status}."
-        return CheckFinding("oversized_body", "works", what)
-    what = f"A body of more than {in_mb} MB gets {outcome}"
-    return CheckFinding("oversized_body", "note", what, "Read the body, then answer 413.")
+        return CheckFinding("oversized_body", "works", f"{body} gets {outcome.status}.")
+    return CheckFinding("oversized_body", "note", f"{body} gets {outcome}", "Read the body, then answer 413.")
 
 
 def check_bad_record(
-    container: Container, sample: AnsweredRecords, name: str, body: bytes, in_flight: int
+    container: Container, sample: AnsweredRecords, in_flight: int, name: str, body: bytes
 ) -> list[CheckFinding]:
     """A bad record with good ones in flight beside it, as far as the container works on several at once."""
     neighbours = [place % len(sample.records) for place in range(min(_NEIGHBOURS, in_flight - 1))]
@@ -82,35 +74,26 @@ def check_bad_record(
 
 
 def _bad_record(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> CheckFinding:
-    verdict: Verdict
-    remedy = ""
-    if outcome.answered:
-        verdict, what, remedy = _accepted(sample, name, body, outcome)
-    elif outcome.status is None:
-        verdict, what = "risk", f"{name} gets {outcome}: {_RETRIED}."
+    """Of a 2xx, an error that is told spares the file, a text or a forecast misleads."""
+    finding = partial(CheckFinding, "bad_record")
+    if outcome.status is None:
         remedy = "Answer 400 with what is wrong, or 200 with an error that the payload file names."
-    elif outcome.status >= 500:
-        verdict, what = "note", f"{name} gets {outcome.status}: {_RETRIED}."
+        return finding("risk", f"{name} gets {outcome}: {_RETRIED}.", remedy)
+    if outcome.status >= 500:
         remedy = (
             "Answer 400: a bad record does not get better. Or 200 with an error, which spares the rest of its file."
         )
-    else:
-        verdict, what = "works", f"{name} gets {outcome.status}: its file fails, the others go on."
-    return CheckFinding("bad_record", verdict, what, remedy)
-
-
-def _accepted(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> tuple[Verdict, str, str]:
-    """What a 2xx to a bad record is worth: an error that is told spares the file, a text or a forecast misleads."""
-    try:
-        json.loads(outcome.body)
-    except ValueError:
+        return finding("note", f"{name} gets {outcome.status}: {_RETRIED}.", remedy)
+    if not outcome.answered:
+        return finding("works", f"{name} gets {outcome.status}: its file fails, the others go on.")
+    if judge_json(body, outcome.body):
         what = f"{name} gets {outcome}, which is not JSON: joining it to its record fails the whole file."
-        return "risk", what, "Answer 400, or 200 with a JSON object that says the error."
-    wrong = sample.judge(body, outcome.body)
-    if wrong is None:
-        remedy = "Check records and answer 400, or a JSON object with the key that the payload file calls error."
-        return "risk", f"{name} gets {outcome}, as if it were a good one.", remedy
-    return "works", f"{name} gets {outcome.status} with an error ({wrong}): it alone fails, its file goes on.", ""
+        return finding("risk", what, "Answer 400, or 200 with a JSON object that says the error.")
+    if wrong := sample.judge(body, outcome.body):
+        what = f"{name} gets {outcome.status} with an error ({wrong}): it alone fails, its file goes on."
+        return finding("works", what)
+    remedy = "Check records and answer 400, or a JSON object with the key that the payload file calls error."
+    return finding("risk", f"{name} gets {outcome}, as if it were a good one.", remedy)
 
 
 def _neighbours(name: str, beside: Sequence[Outcome]) -> list[CheckFinding]:
@@ -125,10 +108,9 @@ def recover(container: Container, sample: AnsweredRecords, after: str) -> tuple[
     """Whether good records are answered after what came before; a command that died is started again to go on."""
     began = time.monotonic()
     deadline = began + container.limits.recovery
-    record = sample.records[sample.smallest]
     while True:
-        outcome = container.ask(record)
-        if outcome.answered and sample.judge(record, outcome.body) is None:
+        outcome = container.ask(sample.record)
+        if outcome.answered and sample.fits(outcome.body):
             break
         time.sleep(_RETRY_SECONDS)
         code = container.exit_code()

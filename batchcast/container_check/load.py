@@ -1,17 +1,19 @@
 """Several requests at once: how many are useful, and are the answers still those of the records?"""
 
+import itertools
 import math
 import os
 import statistics
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from batchcast.container_check.container import Container
-from batchcast.container_check.report import AnsweredRecords, CheckFinding, LoadLevel, Verdict, compare_answers
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, LoadLevel, compare_answers
 from batchcast.engine.server.http_exchange import Connection
 
 LEVELS = (1, 2, 4, 8)
@@ -26,6 +28,7 @@ _PAIRS = 5
 # Of two requests sent together, the first answer comes after half the time of the second when they are worked on in
 # turn, and about with it when they are not, however busy the machine is.
 _IN_TURN = 0.65
+_finding = partial(CheckFinding, "concurrency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +44,22 @@ def measure_level(container: Container, sample: AnsweredRecords, in_flight: int,
 
     The answers of a model that is not deterministic are judged alone.
     """
-    lock = threading.Lock()
     exchanges: list[_Exchange] = []
     began = time.monotonic()
     with ThreadPoolExecutor(in_flight, thread_name_prefix="container-check") as threads:
         for each in range(_SETS_OF_CONNECTIONS):
             end = began + container.limits.level * (each + 1) / _SETS_OF_CONNECTIONS
-            connections = [container.connect() for _ in range(in_flight)]
 
-            def slot(number: int, connections: Sequence[Connection] = connections, end: float = end) -> None:
-                place = number
-                while True:
-                    exchange = _exchange(
-                        container, sample, place % len(sample.records), connections[number], deterministic
-                    )
-                    with lock:
-                        exchanges.append(exchange)
-                    if time.monotonic() >= end:
-                        return
-                    place += in_flight
+            def slot(number: int, end: float = end) -> list[_Exchange]:
+                own = []
+                with closing(container.connect()) as connection:
+                    for place in itertools.count(number, in_flight):
+                        own.append(_exchange(container, sample, place % len(sample.records), connection, deterministic))
+                        if time.monotonic() >= end:
+                            break
+                return own
 
-            list(threads.map(slot, range(in_flight)))
-            for connection in connections:
-                connection.close()
+            exchanges += itertools.chain.from_iterable(threads.map(slot, range(in_flight)))
     last = time.monotonic()
     failures = [exchange.failure for exchange in exchanges if exchange.failure]
     return LoadLevel(
@@ -95,14 +91,13 @@ def _exchange(
 
 def answers_in_turn(container: Container, sample: AnsweredRecords) -> bool:
     """Whether the container works on one request at a time."""
-    record = sample.records[sample.smallest]
     connections = [container.connect(), container.connect()]
     began = time.monotonic()
     ratios: list[float] = []
     with ThreadPoolExecutor(len(connections), thread_name_prefix="container-check") as threads:
         while len(ratios) < _PAIRS and (not ratios or time.monotonic() - began < container.limits.level):
-            pair = threads.map(lambda connection: container.ask(record, connection=connection).seconds, connections)
-            first, second = sorted(pair)
+            pair = threads.map(lambda connection: container.ask(sample.record, connection=connection), connections)
+            first, second = sorted(outcome.seconds for outcome in pair)
             ratios.append(first / second)
     for connection in connections:
         connection.close()
@@ -174,7 +169,3 @@ def _one_at_a_time(what: str, claimed: int | None) -> CheckFinding:
         return _finding("note", what, "Give it more workers to use more of the instance.")
     remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
     return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
-
-
-def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
-    return CheckFinding("concurrency", verdict, what, remedy)

@@ -5,15 +5,17 @@ Are they answered, in which forms, and always with the same?
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from batchcast.container_check.container import JSON_HEADERS, Container
-from batchcast.container_check.report import AnsweredRecords, CheckFinding, Judge, Verdict, compare_answers
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, Judge, compare_answers
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
 from batchcast.engine.transform.plan import ExecutionParameters, ask_container
 
 _PINGS = 5
+_finding = partial(CheckFinding, "execution_parameters")
 
 
 def check_ping(container: Container) -> list[CheckFinding]:
@@ -45,10 +47,6 @@ def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckF
     else:
         findings.append(_finding("works", f"/execution-parameters leads to {said}."))
     return usable, findings
-
-
-def _finding(verdict: Verdict, what: str, remedy: str = "") -> CheckFinding:
-    return CheckFinding("execution_parameters", verdict, what, remedy)
 
 
 _SLOW_FIRST = 10
@@ -123,11 +121,9 @@ def _slow_first(first: float, slowest: float) -> list[CheckFinding]:
 
 def check_trailing_newline(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether a newline after the record changes the answer: AWS does not say whether SingleRecord keeps it."""
-    record, answer = sample.records[sample.smallest], sample.answers[sample.smallest]
-    outcome = container.ask(record + b"\n")
-    if outcome.answered and (
-        compare_answers(answer, outcome.body) != "different" or sample.judge(record, outcome.body) is None
-    ):
+    outcome = container.ask(sample.record + b"\n")
+    same = compare_answers(sample.answer, outcome.body) != "different"
+    if outcome.answered and (same or sample.fits(outcome.body)):
         what = "A record is answered with or without a newline at its end."
         return CheckFinding("trailing_newline", "works", what)
     what = f"A record with a newline at its end is answered differently: {outcome}"
@@ -154,26 +150,23 @@ def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_f
 
 def check_content_types(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Which other headers work; application/json in both is what the pipeline sends."""
-    record = sample.records[sample.smallest]
     works = [f"{JSON_HEADERS['Content-Type']} both ways"]
     fails: list[str] = []
     for name, headers in _HEADERS.items():
-        outcome = container.ask(record, headers=headers)
-        good = outcome.answered and sample.judge(record, outcome.body) is None
-        (works if good else fails).append(name)
+        outcome = container.ask(sample.record, headers=headers)
+        (works if outcome.answered and sample.fits(outcome.body) else fails).append(name)
     what = f"Works with {', '.join(works)}." + (f" Not with {', '.join(fails)}." if fails else "")
     return CheckFinding("content_types", "works", what)
 
 
 def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[CheckFinding, bool]:
     """Whether a record gets the same answer again, and whether that can be relied upon."""
-    record, answer = sample.records[sample.smallest], sample.answers[sample.smallest]
-    outcomes = [container.ask(record) for _ in range(_REPEATS)]
+    outcomes = [container.ask(sample.record) for _ in range(_REPEATS)]
     failed = [outcome for outcome in outcomes if not outcome.answered]
     if failed:
         what = f"{len(failed)} of {_REPEATS} repeats of a record that was answered before failed: {failed[0]}"
         return CheckFinding("determinism", "breaks", what, "Look into the container's log."), False
-    likeness = [compare_answers(answer, outcome.body) for outcome in outcomes]
+    likeness = [compare_answers(sample.answer, outcome.body) for outcome in outcomes]
     if "different" in likeness:
         what = f"{likeness.count('different')} of {_REPEATS} repeats of one record had another answer."
         remedy = "Fix the model's seed: a retry or a rerun would publish other numbers."
@@ -185,15 +178,14 @@ def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[Ch
 
 def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether answers come late on a connection that is used again."""
-    record = sample.records[sample.smallest]
     if sample.slowest_seconds > _LONG_SECONDS:
         what = "Not measured: a delay of some hundredths of a second does not matter for such long requests."
         return CheckFinding("keep_alive", "note", what)
     kept = container.connect()
     again, anew = [], []
     for _ in range(_KEEP_ALIVE_REQUESTS):  # in turn, so that both meet the same load of the machine
-        again.append(container.ask(record, connection=kept).seconds)
-        anew.append(container.ask(record).seconds)
+        again.append(container.ask(sample.record, connection=kept).seconds)
+        anew.append(container.ask(sample.record).seconds)
     kept.close()
     # A new connection acknowledges at once, and so does this one at first.
     slower, faster = min(again[_QUICK_REQUESTS:]), min(anew)

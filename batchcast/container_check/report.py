@@ -36,7 +36,7 @@ class CheckFinding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadLevel:
     """A while of `in_flight` requests at once. `failed` and `wrong` count the requests without an answer, and those
-    with another answer than the same record had alone; `failure` is the first of them, in words."""
+    with another answer than the same record had alone; `failure` is one of them, in words."""
 
     in_flight: int
     requests: int
@@ -95,9 +95,18 @@ class AnsweredRecords:
     judge: Judge
 
     @property
-    def smallest(self) -> int:
-        """The place of the smallest record."""
-        return min(range(len(self.records)), key=lambda place: len(self.records[place]))
+    def record(self) -> bytes:
+        """The smallest."""
+        return min(self.records, key=len)
+
+    @property
+    def answer(self) -> bytes:
+        """That of the smallest record."""
+        return self.answers[self.records.index(self.record)]
+
+    def fits(self, answer: bytes) -> bool:
+        """Whether the smallest record could have such an answer."""
+        return self.judge(self.record, answer) is None
 
 
 def judge_json(record: bytes, answer: bytes) -> str | None:
