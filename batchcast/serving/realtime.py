@@ -15,11 +15,11 @@ from typing import Any
 from batchcast.engine.server.model_server import ModelSource
 from batchcast.session.service_errors import error_code
 from batchcast.session.workspace_models import served_model
+from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
 
 # API reference, InvokeEndpoint: a model has 60 s to answer; a client should wait 70.
 TIMEOUT_SECONDS = 70.0
-_JSON = "application/json"
 _THROTTLED_CODES = (
     "ThrottlingException",
     "ServiceUnavailable",
@@ -48,13 +48,13 @@ Ask = Callable[[bytes], RealTimeAnswer]
 """Sends one record and waits. A status 429 or 503 says that it was too many."""
 
 
-def ask_endpoint(runtime: Any, endpoint: str, *, content_type: str = _JSON, accept: str = _JSON) -> Ask:
+def ask_endpoint(runtime: Any, endpoint: str, request: Request = PLAIN_REQUEST) -> Ask:
     """Ask a SageMaker endpoint; `runtime` is the session's client of sagemaker-runtime."""
+    fixed = {"EndpointName": endpoint, "ContentType": request.content_type, "Accept": request.accept}
 
     def ask(record: bytes) -> RealTimeAnswer:
-        request = {"EndpointName": endpoint, "ContentType": content_type, "Accept": accept}
         try:
-            answer = runtime.invoke_endpoint(**request, Body=record)
+            answer = runtime.invoke_endpoint(**fixed, Body=record)
         except BatchcastError as error:
             code = error_code(error)
             if code in _THROTTLED_CODES:
@@ -79,29 +79,27 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
-def ask_url(url: str, *, content_type: str = _JSON, accept: str = _JSON) -> Ask:
+def ask_url(url: str, request: Request = PLAIN_REQUEST) -> Ask:
     """Ask a container that runs somewhere: POST /invocations below `url`. Raises ConfigError for no http URL."""
     if not url.startswith(("http://", "https://")):
-        raise ConfigError(
-            Problem("model_url", f"{url!r} is not an http:// URL.", "--model-url", "Write http://host:port.")
-        )
+        what = f"{url!r} is not an http:// URL."
+        raise ConfigError(Problem("model_url", what, "--model-url", "Write http://host:port."))
     place = f"{url.rstrip('/').removesuffix('/invocations')}/invocations"
+    headers = {"Content-Type": request.content_type, "Accept": request.accept}
 
     def ask(record: bytes) -> RealTimeAnswer:
-        headers = {"Content-Type": content_type, "Accept": accept}
-        request = urllib.request.Request(place, data=record, headers=headers, method="POST")  # noqa: S310
+        post = urllib.request.Request(place, data=record, headers=headers, method="POST")  # noqa: S310
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            try:
+                answer = _OPENER.open(post, timeout=TIMEOUT_SECONDS)
+            except urllib.error.HTTPError as error:  # an answer, too
+                answer = error
+            with answer:
                 kind = answer.headers.get("Content-Type", "")
                 return RealTimeAnswer(status=answer.status, body=answer.read(), content_type=kind)
-        except urllib.error.HTTPError as error:
-            with error:
-                kind = error.headers.get("Content-Type", "")
-                return RealTimeAnswer(status=error.code, body=error.read(), content_type=kind)
         except OSError as error:
-            raise ServiceError(
-                Problem("no_answer", f"{error}.", place, "Start the server, or correct --model-url.")
-            ) from error
+            remedy = "Start the server, or correct --model-url."
+            raise ServiceError(Problem("no_answer", f"{error}.", place, remedy)) from error
 
     return ask
 
@@ -135,11 +133,11 @@ def ask_all(
 
 
 def ask_model(
-    model: ModelSource, records: Sequence[bytes], *, concurrency: int, content_type: str = _JSON, accept: str = _JSON
+    model: ModelSource, records: Sequence[bytes], *, concurrency: int, request: Request = PLAIN_REQUEST
 ) -> list[RealTimeAnswer]:
     """Every record's answer by a server that runs, or that is started for them and ended again."""
     with served_model(model) as url:
-        return ask_all(ask_url(url, content_type=content_type, accept=accept), records, concurrency=concurrency)
+        return ask_all(ask_url(url, request), records, concurrency=concurrency)
 
 
 class _AdaptiveLimit:

@@ -198,10 +198,8 @@ def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
     """The registered limits of the endpoint's instances; None: nothing scales it."""
     scaled: dict[str, Any] = scaled_variant(endpoint)
     scaled["ResourceIds"] = [scaled.pop("ResourceId")]
-    targets: list[dict[str, Any]] = client("application-autoscaling").describe_scalable_targets(**scaled)[
-        "ScalableTargets"
-    ]
-    return targets[0] if targets else None
+    found = client("application-autoscaling").describe_scalable_targets(**scaled)
+    return next(iter(found["ScalableTargets"]), None)
 
 
 def scaling_policies(client: Client, endpoint: str) -> list[dict[str, Any]]:

@@ -74,13 +74,11 @@ class AsyncSettings:
 
     def config(self) -> dict[str, Any]:
         """CreateEndpointConfig. The name holds a digest of the rest: another configuration has another name."""
-        topics = {"SuccessTopic": self.success_topic, "ErrorTopic": self.error_topic}
-        given = {name: topic for name, topic in topics.items() if topic}
+        topics = _given(SuccessTopic=self.success_topic, ErrorTopic=self.error_topic)
         output = {
             "S3OutputPath": join_uri(self.output_uri, "answers") + "/",
             "S3FailurePath": join_uri(self.output_uri, "failures") + "/",
-            **({"KmsKeyId": self.kms_key} if self.kms_key else {}),
-            **({"NotificationConfig": given} if given else {}),
+            **_given(KmsKeyId=self.kms_key, NotificationConfig=topics),
         }
         body = {
             "ProductionVariants": [
@@ -98,22 +96,20 @@ class AsyncSettings:
             },
         }
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
-        tags = {"Tags": self._tags()} if self.tags else {}
-        return {"EndpointConfigName": f"{self.endpoint}-{digest}", **body, **tags}
+        return {"EndpointConfigName": f"{self.endpoint}-{digest}", **body, **_given(Tags=self._tags())}
 
     def endpoint_request(self) -> dict[str, Any]:
         """CreateEndpoint."""
-        tags = {"Tags": self._tags()} if self.tags else {}
         name = self.config()["EndpointConfigName"]
-        return {"EndpointName": self.endpoint, "EndpointConfigName": name, **tags}
+        return {"EndpointName": self.endpoint, "EndpointConfigName": name, **_given(Tags=self._tags())}
 
     def scalable_target(self) -> dict[str, Any]:
         """RegisterScalableTarget: from none to all."""
-        return {**self.scaled(), "MinCapacity": 0, "MaxCapacity": self.max_instances}
+        return {**scaled_variant(self.endpoint), "MinCapacity": 0, "MaxCapacity": self.max_instances}
 
     def tracking_policy(self) -> dict[str, Any]:
         """PutScalingPolicy of the one that follows the queue."""
-        request = {"PolicyName": TRACKING_POLICY, **_scaling("tracking_policy"), **self.scaled()}
+        request = {"PolicyName": TRACKING_POLICY, **_scaling("tracking_policy"), **scaled_variant(self.endpoint)}
         aim = request["TargetTrackingScalingPolicyConfiguration"]
         aim["TargetValue"] = float(self.target)
         aim["CustomizedMetricSpecification"]["Dimensions"] = self._dimensions()
@@ -121,7 +117,7 @@ class AsyncSettings:
 
     def step_policy(self) -> dict[str, Any]:
         """PutScalingPolicy of the one that brings the first instance."""
-        return {"PolicyName": STEP_POLICY, **_scaling("step_policy"), **self.scaled()}
+        return {"PolicyName": STEP_POLICY, **_scaling("step_policy"), **scaled_variant(self.endpoint)}
 
     def wake_alarm(self, policy_arn: str) -> dict[str, Any]:
         """PutMetricAlarm: two minutes with a request and no instance."""
@@ -145,15 +141,16 @@ class AsyncSettings:
         ]
         return [{"service": service, "method": method, "request": request} for service, method, request in calls]
 
-    def scaled(self) -> dict[str, str]:
-        """What is scaled."""
-        return scaled_variant(self.endpoint)
-
     def _dimensions(self) -> list[dict[str, str]]:
         return [{"Name": "EndpointName", "Value": self.endpoint}]
 
     def _tags(self) -> list[dict[str, str]]:
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """The parameters of a request that have a value."""
+    return {name: value for name, value in values.items() if value}
 
 
 def _scaling(name: str) -> dict[str, Any]:

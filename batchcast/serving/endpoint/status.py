@@ -14,7 +14,13 @@ from batchcast.serving.endpoint.endpoint import (
     scaling_policies,
     wake_alarms,
 )
-from batchcast.serving.endpoint.settings import STEP_POLICY, TRACKING_POLICY, AsyncSettings, wake_alarm_name
+from batchcast.serving.endpoint.settings import (
+    STEP_POLICY,
+    TRACKING_POLICY,
+    AsyncSettings,
+    scaled_variant,
+    wake_alarm_name,
+)
 from batchcast.session.session import pages
 from batchcast.steps.errors import Problem
 
@@ -90,9 +96,8 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
     alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
     arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
     if not alarms or arn not in alarms[0].get("AlarmActions", ()):
-        what = (
-            f"no alarm {wake_alarm_name(settings.endpoint)} calls {STEP_POLICY}: nothing starts it for a short queue."
-        )
+        alarm = wake_alarm_name(settings.endpoint)
+        what = f"no alarm {alarm} calls {STEP_POLICY}: nothing starts it for a short queue."
         yield Problem("alarm_missing", what, settings.endpoint, remedy)
     elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
         what = f"alarm {wake_alarm_name(settings.endpoint)} is not as deployed: it scales out late or never."
@@ -130,9 +135,8 @@ def _points(client: Client, endpoint: str, metric: str, now: datetime, statistic
 
 def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, Any]) -> Iterator[tuple[datetime, int]]:
     """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
-    created = described["CreationTime"]
-    yield _aware(created), 1
-    listing = pages(client("application-autoscaling").describe_scaling_activities, **settings.scaled())
+    yield _aware(described["CreationTime"]), 1
+    listing = pages(client("application-autoscaling").describe_scaling_activities, **scaled_variant(settings.endpoint))
     found = []
     for activity in (each for page in listing for each in page["ScalingActivities"]):
         count = re.search(r"desired instance count to (\d+)", activity["Description"])
