@@ -1,8 +1,10 @@
 """The command line: one command a module, loaded when it is used so that `--help` answers at once."""
 
 import importlib
+import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -12,70 +14,9 @@ from batchcast.steps.errors import BatchcastError
 
 # Section -> name -> (module below batchcast.cli, one line for the overview, which a test holds against the command's
 # own help). The function is called `<name>_command`.
-SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "Run": {
-        "local": ("run.local", "Run the whole pipeline on this machine."),
-        "start": ("run.executions", "Start a run and print its id."),
-        "wait": ("run.executions", "Follow a run to its end; its exit code is the run's."),
-        "stop": ("run.executions", "Stop a run; nothing of it is published."),
-        "rerun": ("run.rerun", "Run what is left of an earlier run, and publish all of it."),
-        "backfill": ("run.backfill", "Forecast past dates, one run a date, in order."),
-    },
-    "Look": {
-        "status": ("run.executions", "Show how a run stands: steps, shards done, when it ends, why it failed."),
-        "list": ("run.executions", "List the runs, the newest first."),
-        "logs": ("run.executions", "Print the logs of a run's jobs, step by step."),
-        "diff": ("look.diff", "Compare two runs: parameters, inputs, counts, forecasts."),
-        "doctor": ("look.doctor", "Look for what of this machine would stop a run, with the remedy."),
-    },
-    "Publish": {
-        "approve": ("publish.approve", "Publish a run that is held for how its forecasts look."),
-        "reject": (
-            "publish.approve",
-            "Close a run that is held for how its forecasts look: nobody can approve it any more.",
-        ),
-        "published": ("publish.published", "List the published runs."),
-        "scorecard": ("publish.published", "Show how good the published forecasts were, by what is known since."),
-        "rollback": ("publish.published", "Let readers see an earlier published run again."),
-        "prune": ("publish.published", "Remove old published runs, never the one readers see."),
-    },
-    "Define and check": {
-        "init": (
-            "define.init",
-            "Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.",
-        ),
-        "show": ("define.show", "Print the pipeline: its definition, its job requests, or a state machine."),
-        "parameters": ("define.show", "Print the table of pipeline parameters."),
-        "lint": ("define.lint", "Check pipeline definitions without running them."),
-    },
-    "Plan": {
-        "plan": ("plan.plan", "Estimate cost and duration of a run, and compare alternatives."),
-        "simulate": ("plan.simulate", "Simulate the batch run."),
-        "tune": ("plan.tune", "Measure the model's concurrency and write tuning.json."),
-        "prices": ("plan.prices", "The price table: show it, or bring it up to date."),
-    },
-    "Model": {
-        "check-container": (
-            "model.check_container",
-            "Check whether a model container is compatible with Batch Transform.",
-        ),
-        "check-model": (
-            "model.check_model",
-            "Send a model one request a kind of item, and show what its answer holds.",
-        ),
-        "forecast": ("model.forecast", "Forecast some items now."),
-        "parity": ("model.parity", "Compare the answers of an endpoint with those of batch, record by record."),
-        "async": (
-            "model.async_endpoint",
-            "Ad-hoc and bulk forecasts on an asynchronous endpoint that scales to zero instances.",
-        ),
-    },
-    "Account": {
-        "deploy": ("account.deploy", "Create the pipeline, or update what has changed."),
-        "preflight": ("account.preflight", "Look for what would stop a run, and change nothing."),
-        "schedule": ("account.schedule", "Start the pipeline on a schedule."),
-    },
-}
+SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = json.loads(
+    Path(__file__).with_name("commands.json").read_text(encoding="utf-8")
+)
 COMMANDS = {name: one for section in SECTIONS.values() for name, one in section.items()}
 
 

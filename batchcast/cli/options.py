@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+THERE = click.Path(path_type=Path, exists=True)
 POSITIVE = click.FloatRange(0, min_open=True)
 PIPELINE_NAME = BuildSettings().pipeline_name
 NAME_OPTION = click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline.")
@@ -65,11 +67,6 @@ def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[S
     session = open_session(**where)
     run = find_run(session, name, run_id) if run_id else latest_run(session, name)
     if run is None:
-        raise ConfigError(
-            Problem(
-                "no_run",
-                f"pipeline {name} has not run here yet.",
-                remedy="`local` runs it on this machine; in an account `deploy` and `start` do.",
-            )
-        )
+        remedy = "`local` runs it on this machine; in an account `deploy` and `start` do."
+        raise ConfigError(Problem("no_run", f"pipeline {name} has not run here yet.", remedy=remedy))
     return session, run

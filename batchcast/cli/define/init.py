@@ -1,10 +1,12 @@
 """`init`: a first contract for a history and a container."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import FOLDER, THERE
 from batchcast.steps.errors import ConfigError, Problem
 
 # The families of `batchcast.contracts.families`, named here so that --help needs no import; a test compares.
@@ -16,33 +18,14 @@ FAMILY_NAMES = (
 
 @click.command("init")
 @click.option("--model", "family", type=click.Choice(FAMILY_NAMES), required=True, help="The kind of container.")
-@click.option(
-    "--history",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="Parquet history: a folder or a file.",
-)
+@click.option("--history", type=THERE, required=True, help="Parquet history: a folder or a file.")
 @click.option("--item-id", multiple=True, metavar="COLUMN", help="Column that names a series; repeat for more.")
 @click.option("--timestamp", metavar="COLUMN", help="Column of the dates; else found.")
 @click.option("--target", metavar="COLUMN", help="Column that is forecast; else found.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="Column known for the future; repeat for more.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    help="Where the files go.  [default: this folder]",
-)
+@click.option("--output", type=FOLDER, default=Path(), help="Where the files go.  [default: this folder]")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
-def init_command(
-    family: str,
-    history: Path,
-    item_id: tuple[str, ...],
-    timestamp: str | None,
-    target: str | None,
-    known: tuple[str, ...],
-    output: Path,
-    force: bool,
-) -> None:
+def init_command(family: str, history: Path, output: Path, force: bool, **roles: Any) -> None:
     """Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.
 
     The columns' roles are read from the Parquet schema and rows; what cannot be told is asked for by an option.
@@ -56,7 +39,7 @@ def init_command(
     from batchcast.steps.store.objects import write_file
 
     chosen = FAMILIES[family]
-    proposal = read_guarded(propose, history, item_id=item_id, timestamp=timestamp, target=target, known=known)
+    proposal = read_guarded(propose, history, **roles)
     text = contract_text(proposal, chosen)
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}

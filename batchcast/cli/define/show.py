@@ -13,7 +13,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, POSITIVE
+from batchcast.cli.options import FILE, POSITIVE, together
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -26,18 +26,17 @@ EXAMPLE_RUN_ID = "runid0000000"
 _STOP_AFTER_HOURS = 24  # LongestRunHours of infra/batchcast.yaml
 
 
+_FORMS = {
+    "requests": "The job requests of a run, resolved.",
+    "diff": "What `deploy` with these settings would change.",
+    "asl": "As a state machine of Step Functions, in its language.",
+    "cloudformation": "As a template of CloudFormation.",
+}
+
+
 @click.command()
 @click.option("-p", "--parameter", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
-@click.option("--requests", "forms", flag_value="requests", multiple=True, help="The job requests of a run, resolved.")
-@click.option(
-    "--diff", "forms", flag_value="diff", multiple=True, help="What `deploy` with these settings would change."
-)
-@click.option(
-    "--asl", "forms", flag_value="asl", multiple=True, help="As a state machine of Step Functions, in its language."
-)
-@click.option(
-    "--cloudformation", "forms", flag_value="cloudformation", multiple=True, help="As a template of CloudFormation."
-)
+@together(*(click.option(f"--{one}", "forms", flag_value=one, multiple=True, help=_FORMS[one]) for one in _FORMS))
 @click.option(
     "--stop-after",
     type=POSITIVE,

@@ -5,14 +5,13 @@ from pathlib import Path
 import click
 
 from batchcast.cli.echo import end_with_findings
+from batchcast.cli.options import FOLDER, JSON_OPTION
 
 
 @click.command()
 @click.option("--aws", "call_aws", is_flag=True, help="Try the credentials by one call to AWS.")
-@click.option(
-    "--workspace", type=click.Path(path_type=Path, file_okay=False), help="Where runs would be kept; else this folder."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead of the table.")
+@click.option("--workspace", type=FOLDER, help="Where runs would be kept; else this folder.")
+@JSON_OPTION
 def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> None:
     """Look for what of this machine would stop a run, with the remedy.
 

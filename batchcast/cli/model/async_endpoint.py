@@ -270,16 +270,14 @@ def print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
     oldest = "" if found.oldest_age is None else f", the oldest of {found.oldest_age:,.0f} s"
     queue = "not measured" if found.backlog is None else f"{found.backlog:,.0f} requests{oldest}"
     expired = "not measured" if found.expired_today is None else f"{found.expired_today:,.0f} requests"
-    cost = f"{hours:.2f} instance hours, " + (
-        "--price-per-hour says what they cost" if usd is None else f"${hours * usd:,.2f}"
-    )
+    price = "--price-per-hour says what they cost" if usd is None else f"${hours * usd:,.2f}"
     instances = f"{found.instances}" + (f", going to {found.desired}" if found.desired != found.instances else "")
     rows = {
         "Endpoint": f"{found.endpoint} ({found.status})",
         "Instances": f"{instances}{' (asleep)' if found.instances == found.desired == 0 else ''}",
         "Queue": queue,
         "Expired": f"{expired} in the last day",
-        "Since Monday": cost,
+        "Since Monday": f"{hours:.2f} instance hours, {price}",
         "Scaling": "whole" if not found.problems else "not whole:",
     }
     for name, text in rows.items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,7 @@ from batchcast.cli.terminal import stderr_console, stdout_console
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batchcast.container_check.report import ContainerReport, Judge
+    from batchcast.container_check.report import ContainerReport
 
 RECORDS = 8
 """Records that are sent, of those there are: from the first to the last, evenly spread."""
@@ -60,26 +57,26 @@ def check_container_command(
     """
     from batchcast.container_check.check import check_container as examine
     from batchcast.container_check.container import CheckLimits
+    from batchcast.container_check.report import forecast_judge, judge_json
+    from batchcast.local.sample import records_and_contract
     from batchcast.session.workspace_models import model_server
 
     source = model_server(model_command, model_url)
-    records, judge = _records_and_judge(sample, contract)
-    with _progress() as show:
-        report = examine(source, records, judge=judge, limits=CheckLimits(start=start_timeout), on_check=show)
+    sent, declared = records_and_contract(sample, contract)
+    records = _spread(sent)
+    judge = judge_json if declared is None else forecast_judge(declared)
+    limits = CheckLimits(start=start_timeout)
+    # In place on a terminal, nothing elsewhere.
+    with stderr_console().status("check start") as status:
+        report = examine(
+            source, records, judge=judge, limits=limits, on_check=lambda name: status.update(f"check {name}")
+        )
     container = model_url or model_command or ""
     if as_json:
         echo(json.dumps(container_document(report, container), indent=1))
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.compatible else ModelError.exit_code)
-
-
-def _records_and_judge(sample: Path | None, contract: Path | None) -> tuple[list[bytes], Judge]:
-    from batchcast.container_check.report import forecast_judge, judge_json
-    from batchcast.local.sample import records_and_contract
-
-    records, declared = records_and_contract(sample, contract)
-    return _spread(records), judge_json if declared is None else forecast_judge(declared)
 
 
 def _spread(records: Sequence[bytes]) -> list[bytes]:
@@ -93,13 +90,6 @@ def _origin(count: int, sample: Path | None, contract: Path | None) -> str:
         return f"{count} records of the bakery sample; give --sample FILE for those of your own model."
     judged = f"judged by {contract}" if contract else "only known to be JSON; give --contract to have forecasts judged"
     return f"{count} records of {sample}, the answers {judged}."
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """What is being checked, on stderr: in place on a terminal, nothing elsewhere."""
-    with stderr_console().status("build records") as status:
-        yield lambda name: status.update(f"check {name}")
 
 
 def container_document(report: ContainerReport, container: str) -> dict[str, Any]:

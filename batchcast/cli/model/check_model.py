@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, JSON_OPTION, SERVER_OPTION, URL_OPTION
+from batchcast.cli.options import FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ROWS_SHOWN = 3
 
 
 @click.command("check-model")
-@click.option("--history", type=click.Path(path_type=Path, exists=True), required=True, help="Parquet history.")
+@click.option("--history", type=THERE, required=True, help="Parquet history.")
 @click.option("--contract", type=FILE, required=True, help="The model.toml to check.")
 @SERVER_OPTION
 @URL_OPTION
@@ -82,8 +82,7 @@ def _answers(command: str | None, url: str | None, bodies: list[bytes], built: A
     from batchcast.serving.realtime import ask_model
     from batchcast.session.workspace_models import model_server
 
-    kinds = {"content_type": built.contract.request.content_type, "accept": built.contract.request.accept}
-    found = ask_model(model_server(command, url), bodies, concurrency=1, **kinds)
+    found = ask_model(model_server(command, url), bodies, concurrency=1, request=built.contract.request)
     return [one.body if one.good else f"status {one.status}: {one.body[:300]!r}" for one in found]
 
 

@@ -77,9 +77,6 @@ def forecast_command(
     last = f"{built.run_date:%d %b %Y %H:%M}" if built.frequency.below_day else f"{built.run_date:%d %b %Y}"
     source_text = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
     write_files(plots, source_text, html=html, png=png)
-    for name, path in (("Page", html), ("Picture", png)):
-        if path:
-            echo(f"{name}: {path}", err=True)
     if as_json:
         echo(json.dumps(forecast_document(plots, built.run_date, source_text), indent=1))
     else:
@@ -192,9 +189,8 @@ def _followed(
 def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
     from batchcast.serving.realtime import ask_model
 
-    kinds = {"content_type": built.contract.request.content_type, "accept": built.contract.request.accept}
     bodies = [record.body for record in built.records]
-    found = ask_model(_local_model(given, source), bodies, concurrency=2, **kinds)
+    found = ask_model(_local_model(given, source), bodies, concurrency=2, request=built.contract.request)
     problems = [
         Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
         for record, answer in zip(built.records, found, strict=True)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batchcast.serving.parity.parity import Parity
-    from batchcast.serving.parity.sample import SampledRecord
     from batchcast.serving.realtime import Ask
     from batchcast.steps.contract.model_contract import ModelContract
     from batchcast.steps.contract.request import Request
@@ -94,9 +93,8 @@ def _check_sides(given: Mapping[str, Any]) -> None:
         raise ConfigError(Problem("endpoint", "exactly one of --endpoint and --model-url is needed.", remedy=remedy))
     if (given["run_id"] is None) == (given["model_command"] is None):
         remedy = "Give --against RUN_ID, or --model-command that starts the server."
-        raise ConfigError(
-            Problem("batch_side", "exactly one of --against and --model-command is needed.", remedy=remedy)
-        )
+        what = "exactly one of --against and --model-command is needed."
+        raise ConfigError(Problem("batch_side", what, remedy=remedy))
     if given["sample"] and given["run_id"]:
         what = "--sample goes with --model-command: a run has records of its own."
         raise ConfigError(Problem("sample", what, remedy="Leave it out."))
@@ -105,12 +103,11 @@ def _check_sides(given: Mapping[str, Any]) -> None:
 def _endpoint_side(given: Mapping[str, Any], request: Request) -> Ask:
     from batchcast.serving.realtime import ask_endpoint, ask_url
 
-    kinds = {"content_type": request.content_type, "accept": request.accept}
     if given["url"]:
-        return ask_url(given["url"], **kinds)
+        return ask_url(given["url"], request)
     # With --workspace the run is one of this machine; an endpoint is on AWS all the same.
     session = open_session(region=given["region"], profile=given["profile"])
-    return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"], **kinds)
+    return ask_endpoint(session.client("sagemaker-runtime"), given["endpoint"], request)
 
 
 def _batch_side(
@@ -147,20 +144,16 @@ def _document(found: Parity) -> dict[str, Any]:
         "verdict": found.verdict,
         "noise": found.noise,
         "records": len(found.compared),
-        "different": sum(bool(one.differences) for one in found.compared),
+        "different": found.different,
         "noisy": found.noisy,
         "differences": [asdict(each) for each in found.differences[:200]],
-        "strata": _strata([one.record for one in found.compared]),
+        "strata": dict(found.strata),
     }
-
-
-def _strata(sample: Sequence[SampledRecord]) -> dict[str, int]:
-    return dict(Counter(record.stratum for record in sample))
 
 
 def _describe(found: Parity) -> str:
     count = len(found.compared)
-    strata = ", ".join(f"{number} {name}" for name, number in _strata([one.record for one in found.compared]).items())
+    strata = ", ".join(f"{number} {name}" for name, number in found.strata.items())
     lines = [f"{count} records: {strata}."]
     if found.noisy:
         lines.append(
@@ -174,9 +167,8 @@ def _describe(found: Parity) -> str:
         lines.append("A model with a fixed seed, or with more samples a forecast, can be compared.")
         if not found.differences:
             return "\n".join(lines)
-    wrong = sum(bool(one.differences) for one in found.compared)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in Counter(e.kind for e in found.differences).most_common())
-    lines += [f"Batch answers {wrong} of them otherwise: {kinds}. The first differences:"]
+    lines += [f"Batch answers {found.different} of them otherwise: {kinds}. The first differences:"]
     firsts = found.firsts()
     lines += [f"  {each}{f' (and {more:,} more)' if more else ''}" for each, more in firsts[:_FIRST]]
     left = sum(1 + more for _, more in firsts[_FIRST:])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, POSITIVE
+from batchcast.cli.options import FILE, FOLDER, JSON_OPTION, POSITIVE
 from batchcast.planner.plan.options import PlanOptions, plan_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -34,17 +34,13 @@ _FRONT = "Nothing is both faster and cheaper than these (the same seconds a reco
 @click.option("--run", "run_id", metavar="RUN_ID", help="Hold this run against its plan, and learn from it.")
 @click.option("--calibrate", is_flag=True, help="With --run and --tuning: write what the run measured into the file.")
 @click.option("--name", help="Name of the pipeline.")
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Of the local engine, to learn from its last run.",
-)
+@click.option("--workspace", type=FOLDER, help="Of the local engine, to learn from its last run.")
 @click.option("--profile", help="A profile of ~/.aws/config, to learn from the last run.")
 @click.option("--deadline", type=POSITIVE, metavar="HOURS", help="Find what ends in time.")
 @click.option("--answer-within", type=POSITIVE, metavar="MINUTES", help="Of an ad-hoc request.")
 @click.option("--budget", type=POSITIVE, metavar="USD", help="Find what costs no more.")
 @click.option("--formula", "plain", is_flag=True, help="The plain formula alone: no start-up spread, no other costs.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 @click.option("--html", type=FILE, help="Write the page to explore the plan with.")
 def plan_command(
     deadline: float | None,

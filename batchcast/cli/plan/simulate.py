@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
+from batchcast.cli.options import JSON_OPTION
 from batchcast.planner.plan.options import PlanOptions, plan_options
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @plan_options
 @click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How often it is played.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same luck.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@JSON_OPTION
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     """Simulate the batch run: its transform job record by record, and the retry round of what is lost."""
     from batchcast.planner.plan.prepare import plan_inputs, price_table

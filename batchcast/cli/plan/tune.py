@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, PATH, URL_OPTION
+from batchcast.cli.options import FILE, PATH, SERVER_OPTION, THERE, URL_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -21,14 +21,12 @@ _LEVELS = "1,2,4,8,16"
 
 
 @click.command()
-@click.option(
-    "--model-command", metavar="'CMD … {port}'", help="Starts the model's server on {port}; it is ended again."
-)
+@SERVER_OPTION
 @URL_OPTION
 @click.option("--endpoint", metavar="NAME", help="A real-time endpoint; measure it off-peak.")
 @click.option("--canary", metavar="MODEL", help="Short transform jobs of this SageMaker model, one instance each.")
 @click.option("--records", type=PATH, help="JSON documents, one a line; else the bakery sample's.")
-@click.option("--history", type=click.Path(path_type=Path, exists=True), help="Parquet history to build records of.")
+@click.option("--history", type=THERE, help="Parquet history to build records of.")
 @click.option("--contract", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The model.toml of it.")
 @click.option("--items-per-request", metavar="A,B", help="Records a request to try.  [default: the contract's]")
 @click.option("--levels", default=_LEVELS, show_default=True, help="Requests in flight to try, in this order.")

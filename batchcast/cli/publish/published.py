@@ -104,9 +104,8 @@ def rollback_command(
 
     if code:
         if to or publish_uri:
-            raise ConfigError(
-                Problem("option", "--to and --publish-uri are of published runs.", "--code", "Leave them.")
-            )
+            what = "--to and --publish-uri are of published runs."
+            raise ConfigError(Problem("option", what, "--code", "Leave them."))
         restored, made = restore_version(open_session(**where), name, version)
         now = f", as version {made}" if made else ""
         echo(f"Pipeline {name} is what version {restored} was{now}; what is published stays.")
@@ -128,28 +127,26 @@ def prune_command(keep: int, dry_run: bool, publish_uri: str | None, name: str, 
     Publications whose manifest is damaged go too. In a workspace, so does what its runs left behind that nothing
     refers to any more: jobs, logs, shards and outputs of all but the newest runs.
     """
-    from batchcast.runs.published import prune as remove_old
-
     session, uri = _open(publish_uri, name, where)
-    removed = remove_old(uri, keep=keep, store=session.store, dry_run=dry_run)
-    done = "Would remove" if dry_run else "Removed"
-    for run in removed:
-        echo(f"{done} the published run {run.run_id} of {run.run_date}.")
-    leftovers = clear_workspace(session, name, uri, keep=keep, dry_run=dry_run)
-    for line in leftovers:
-        echo(f"{done} {line}")
-    if not removed and not leftovers:
+    removed = remove_runs(session, name, uri, keep=keep, dry_run=dry_run)
+    for line in removed:
+        echo(f"{'Would remove' if dry_run else 'Removed'} {line}")
+    if not removed:
         echo("Nothing to remove.")
 
 
-def clear_workspace(session: Session, name: str, publish_uri: str, *, keep: int, dry_run: bool = False) -> list[str]:
-    """Remove what the runs of a workspace left behind, in words; on AWS the bucket's lifecycle rules do that."""
+def remove_runs(session: Session, name: str, publish_uri: str, *, keep: int, dry_run: bool = False) -> list[str]:
+    """Remove old published runs and, in a workspace, what its runs left behind, each in words; on AWS the bucket's
+    lifecycle rules do that."""
     from batchcast.local.inputs import clear_leftovers
+    from batchcast.runs.published import prune
 
-    if not isinstance(session, WorkspaceSession):
-        return []
-    found = clear_leftovers(session, name, publish_uri, keep=keep, dry_run=dry_run)
-    return [f"{each.what}: {each.size / 1e6:,.1f} MB." for each in found]
+    runs = prune(publish_uri, keep=keep, store=session.store, dry_run=dry_run)
+    removed = [f"the published run {run.run_id} of {run.run_date}." for run in runs]
+    if isinstance(session, WorkspaceSession):
+        left = clear_leftovers(session, name, publish_uri, keep=keep, dry_run=dry_run)
+        removed += [f"{each.what}: {each.size / 1e6:,.1f} MB." for each in left]
+    return removed
 
 
 def _open(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PATH, POSITIVE, URL_OPTION
+from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
 @click.option("--contract", type=PATH, help="The model.toml that declares the model's records.")
-@click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}; one an instance.")
+@SERVER_OPTION
 @URL_OPTION
 @click.option(
     "--start-seconds",
@@ -74,14 +74,17 @@ def local_command(
     A history or contract of your own needs your model, too: --model-command or --model-url.
     """
     from batchcast.cli.console import RunDisplay, end_with_result
-    from batchcast.local.run import local_run, run_local
+    from batchcast.cli.publish.published import remove_runs
+    from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME, local_run, run_local
     from batchcast.pipelines.parameters import parse_overrides
 
     run = local_run(workspace, parse_overrides(parameters), **given)
     bound = timedelta(hours=stop_after) if stop_after else _planned_bound(run, given["tuning"])
     document, exit_code = run_local(run, RunDisplay, bound)
     if keep_runs is not None and document["published"]:
-        _retain(run, keep_runs)
+        publish_uri = {**LOCAL_DEFAULTS, **run.overrides}["PublishUri"]
+        for line in remove_runs(WorkspaceSession(workspace), PIPELINE_NAME, publish_uri, keep=keep_runs):
+            echo(f"Removed {line}", err=True)
     more = ("local -p ForecastHorizon=14", "--help")
     end_with_result(document, exit_code, *more, as_json=as_json, workspace=workspace)
 
@@ -98,15 +101,3 @@ def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides})
     workload = {"history": run.history, "contract": run.contract, "horizon": values.forecast_horizon}
     return default_bound(values, region=LOCAL_REGION, tuning=tuning, **workload)
-
-
-def _retain(run: LocalRun, keep: int) -> None:
-    from batchcast.cli.publish.published import clear_workspace
-    from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME
-    from batchcast.runs.published import prune
-
-    publish_uri = {**LOCAL_DEFAULTS, **run.overrides}["PublishUri"]
-    session = WorkspaceSession(run.workspace)
-    prune(publish_uri, keep=keep, store=session.store)
-    for line in clear_workspace(session, PIPELINE_NAME, publish_uri, keep=keep):
-        echo(f"Removed {line}", err=True)

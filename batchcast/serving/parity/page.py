@@ -2,11 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
-from batchcast.serving.parity.parity import Compared, Parity, numbers_of
+from batchcast.serving.parity.parity import Parity, numbers_of
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import forecast_chart
 from batchcast.steps.report.html import html_figure, html_page, html_table
@@ -27,7 +26,7 @@ line.limit { stroke: var(--bad); stroke-dasharray: 4 3; } section > svg.wide { m
 def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
     """The page. `endpoint` and `batch` say what was compared with what."""
     count = len(parity.compared)
-    wrong = sum(bool(one.differences) for one in parity.compared)
+    wrong = parity.different
     title = f"Batch answers {count:,} of {count:,} records as the endpoint does"
     if parity.verdict == "inconclusive":
         title = f"The endpoint's own noise, up to {parity.noise:.1%}, hides whether batch answers as it does"
@@ -44,7 +43,7 @@ def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
         _distances(parity),
         _plots(parity),
         _differences(parity),
-        _sample(parity.compared),
+        _sample(parity),
     ]
     return html_page(title, "".join(body), _MORE_STYLE)
 
@@ -126,8 +125,7 @@ def _differences(parity: Parity) -> str:
     return "".join(parts)
 
 
-def _sample(compared: Sequence[Compared]) -> str:
-    counted = Counter(one.record.stratum for one in compared)
-    wrong = Counter(one.record.stratum for one in compared if one.differences)
-    rows = [(name, f"{count:,}", f"{wrong[name]:,}") for name, count in counted.most_common()]
+def _sample(parity: Parity) -> str:
+    wrong = Counter(one.record.stratum for one in parity.compared if one.differences)
+    rows = [(name, f"{count:,}", f"{wrong[name]:,}") for name, count in parity.strata.most_common()]
     return f"<section><h2>The sample</h2>{html_table(('Records', 'Compared', 'Different'), rows)}</section>"

@@ -91,6 +91,16 @@ class Parity:
         return self.verdict == "same"
 
     @property
+    def different(self) -> int:
+        """Records that batch answers otherwise."""
+        return sum(bool(one.differences) for one in self.compared)
+
+    @property
+    def strata(self) -> Counter[str]:
+        """Records by why they were chosen."""
+        return Counter(one.record.stratum for one in self.compared)
+
+    @property
     def noisy(self) -> int:
         """Items to which the endpoint does not say the same thing twice."""
         return len({each.item_id for each in self.contradictions})
