@@ -28,6 +28,8 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 PARAMETER_OPTION = click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter."
 )
+# Of a run that is estimated, by the fields of the planner's options.
+WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 SERVER_OPTION = click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}.")
 URL_OPTION = click.option("--model-url", metavar="URL", help="A model server that is already running.")
 
@@ -41,6 +43,15 @@ def together(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
         return command
 
     return decorate
+
+
+WORKLOAD_OPTIONS = together(
+    click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run."),
+    click.option("--items-per-request", type=click.IntRange(1), help="For the estimate: records of a request."),
+    click.option("--seconds", type=float, help="For the estimate: seconds a request takes alone."),
+    click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, not the table's."),
+    click.option("--tuning", type=FILE, help="What `tune` measured of the model; -p still wins over it."),
+)
 
 
 class OutputFile(click.Path):

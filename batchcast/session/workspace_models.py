@@ -17,7 +17,9 @@ from threading import Event
 from typing import Any
 
 from batchcast.engine.server.model_server import (
+    START_DEADLINE_SECONDS,
     ModelCommand,
+    ModelServer,
     ModelSource,
     ModelUrl,
     StartError,
@@ -86,15 +88,31 @@ def served_model(model: ModelSource) -> Iterator[str]:
     if isinstance(model, ModelUrl):
         yield model.url
         return
-    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
-        log = Path(folder) / "model.log"
-        (port,) = free_ports(1)
-        server = start_model_server(model, port=port, environment={}, log=log)
+    with started_server(model, {}, patience=LOCAL_START_SECONDS) as server:
+        yield server.url
+
+
+@contextmanager
+def started_server(
+    model: ModelSource,
+    environment: Mapping[str, str],
+    *,
+    patience: float = START_DEADLINE_SECONDS,
+    time_scale: float = 1.0,
+) -> Iterator[ModelServer]:
+    """A server that answers /ping, waited for as `wait_until_ready` has it; it is ended again if this started it.
+
+    Raises ModelError when it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        log = Path(folder, "server.log")
+        log.touch()
+        server = start_model_server(model, port=free_ports(1)[0], environment=environment, log=log)
         try:
-            wait_until_ready(server, aborted=Event(), log=log, patience=LOCAL_START_SECONDS)
-            yield f"http://127.0.0.1:{port}"
+            wait_until_ready(server, aborted=Event(), log=log, patience=patience, time_scale=time_scale)
+            yield server
         except StartError as error:
-            raise ModelError(Problem("model_start", f"{error}", model.command)) from error
+            raise ModelError(Problem("model_start", f"{error}.", remedy="`check-container` looks closer.")) from error
         finally:
             server.stop()
 

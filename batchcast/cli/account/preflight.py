@@ -9,7 +9,7 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import end_with_findings
-from batchcast.cli.options import FILE, JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME
+from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME, WORKLOAD, WORKLOAD_OPTIONS
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -17,18 +17,11 @@ if TYPE_CHECKING:
     from batchcast.pipelines.parameters import Parameters
 
 
-_WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
-
-
 @click.command()
 @PARAMETER_OPTION
 @click.option("--name", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
 @stack_option
-@click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run.")
-@click.option("--items-per-request", type=click.IntRange(1), help="For the estimate: records of a request.")
-@click.option("--seconds", type=float, help="For the estimate: seconds a request takes alone.")
-@click.option("--price-per-hour", type=float, help="For the estimate: USD an instance hour, instead of the table's.")
-@click.option("--tuning", type=FILE, help="What `tune` measured of the model, as `start` takes it.")
+@WORKLOAD_OPTIONS
 @session_options
 @JSON_OPTION
 def preflight_command(
@@ -44,7 +37,7 @@ def preflight_command(
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
 
-    workload = {each: given.pop(each) for each in _WORKLOAD}
+    workload = {each: given.pop(each) for each in WORKLOAD}
     session = open_session(**given)
     if session.region == LOCAL_REGION:
         what = "a workspace has no roles, keys or quotas to check."

@@ -76,6 +76,7 @@ def plan_command(
     inputs = past.learnt if past else plan_inputs(options, table, today)
     made = make_plan(inputs, table, today, plain=plain)
     found = _search(inputs, table, deadline, budget) if deadline or budget else {}
+    exit_code = 0 if all(found.values()) else ConfigError.exit_code
     choice = None if plain else _choose(inputs, deadline, answer_within)
     if html:
         write_file(html, render_page(made, dict(table.sources)).encode())
@@ -86,7 +87,7 @@ def plan_command(
         if choice:
             document["choice"] = choice if isinstance(choice, str) else asdict(choice)
         echo(json.dumps(document, indent=1))
-        sys.exit(0 if all(found.values()) else ConfigError.exit_code)
+        sys.exit(exit_code)
     console = stdout_console()
     for title, rows in found.items():
         if title != _FRONT:
@@ -109,7 +110,7 @@ def plan_command(
         echo(choice)
     elif choice:
         print_choice(console, choice, inputs.ad_hoc_requests)
-    sys.exit(0 if all(found.values()) else ConfigError.exit_code)
+    sys.exit(exit_code)
 
 
 def _answer(title: str, rows: Sequence[Candidate]) -> str:
@@ -181,6 +182,5 @@ def _search(
     if budget:
         fastest = search.fastest_within_budget(choices, budget)
         found[f"Fastest within ${budget:,.2f}"] = [fastest] if fastest else []
-    front = search.pareto(search.configurations(choices, (1, 2, 5, 10, 20, 40, 80)))
-    found[_FRONT] = front
+    found[_FRONT] = search.pareto(search.configurations(choices, (1, 2, 5, 10, 20, 40, 80)))
     return found

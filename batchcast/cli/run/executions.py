@@ -11,25 +11,29 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, POSITIVE, open_run, together
+from batchcast.cli.options import (
+    JSON_OPTION,
+    NAME_OPTION,
+    PARAMETER_OPTION,
+    POSITIVE,
+    WORKLOAD,
+    WORKLOAD_OPTIONS,
+    open_run,
+    together,
+)
 from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 _MOST_LISTED = 20
-_WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 # An optional run id, the pipeline's name and the session's options.
 _of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, session_options)
 
 
 @click.command()
 @PARAMETER_OPTION
-@click.option("--budget", type=POSITIVE, metavar="USD", help="Refuse a run that costs more.")
-@click.option("--items", type=click.IntRange(1), help="For --budget and --stop-after: records of the run.")
-@click.option("--items-per-request", type=click.IntRange(1), help="For both: records of a request.")
-@click.option("--seconds", type=float, help="For both: seconds a request takes alone.")
-@click.option("--price-per-hour", type=float, help="For --budget: USD an instance hour, instead of the table's.")
-@click.option("--tuning", type=FILE, help="What `tune` measured of the model; -p still wins over it.")
+@click.option("--budget", type=POSITIVE, metavar="USD", help="Refuse a run whose estimate is more.")
+@WORKLOAD_OPTIONS
 @click.option(
     "--stop-after",
     type=POSITIVE,
@@ -76,7 +80,7 @@ def start_command(
     )
     from batchcast.runs.watch.run_and_wait import run_and_wait
 
-    workload = {each: given.pop(each) for each in _WORKLOAD} | {"tuning": tuning}
+    workload = {each: given.pop(each) for each in WORKLOAD} | {"tuning": tuning}
     stack, scheduler_role = given.pop("stack"), given.pop("scheduler_role")
     overrides = parse_overrides(parameters)
     session = open_session(**given)
@@ -87,18 +91,9 @@ def start_command(
     if budget is not None:
         check_budget(values, budget, region=session.region, **workload)
     if isinstance(session, WorkspaceSession):
-        end_with_result(
-            *run_and_wait(
-                session,
-                name,
-                values.service_values(),
-                display=RunDisplay,
-                stop_after=bound,
-                version=pipeline_version,
-            ),
-            as_json=as_json,
-            workspace=given["workspace"],
-        )
+        chosen = values.service_values()
+        ended = run_and_wait(session, name, chosen, display=RunDisplay, stop_after=bound, version=pipeline_version)
+        end_with_result(*ended, as_json=as_json, workspace=given["workspace"])
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
     check_no_overlap(session, name, values.service_values(), once=True)

@@ -85,6 +85,11 @@ class ModelServer:
         self._ended = process is None
 
     @property
+    def url(self) -> str:
+        """Where it is asked over HTTP."""
+        return f"http://{self._host}:{self._port}{self._prefix}"
+
+    @property
     def group(self) -> int | None:
         """The process group of a server that the engine started."""
         return None if self._process is None else self._process.pid

@@ -6,6 +6,7 @@ capacity curve or on a simulated drain is handed to it as tables. A test holds b
 
 import json
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -21,7 +22,7 @@ from batchcast.planner.prices.prices import STALE_DAYS
 
 MOST_INSTANCES = 40
 _MOST_CONCURRENCY = 64
-_SECONDS_RANGE = (0.01, 30.0)
+_SECONDS_RANGE = ((min, 0.01), (max, 30.0))
 _PARTS = Path(__file__).with_name("explorer")
 
 
@@ -30,15 +31,10 @@ def render_page(plan: Plan, sources: dict[str, str]) -> str:
     page = (_PARTS / "page.html").read_text(encoding="utf-8")
     # Inside a script element only "</" could end the data early.
     data = json.dumps(page_data(plan.inputs, sources), separators=(",", ":")).replace("</", "<\\/")
-    for name, text in (
-        ("style", _part("style.css")),
-        ("model", _part("model.js")),
-        ("chart", _part("chart.js")),
-        ("app", _part("app.js")),
-        ("data", data),
-    ):
-        page = page.replace("{{" + name + "}}", text)
-    return page
+    for file in ("style.css", "model.js", "chart.js", "app.js"):
+        text = (_PARTS / file).read_text(encoding="utf-8").rstrip("\n")
+        page = page.replace("{{" + file.partition(".")[0] + "}}", text)
+    return page.replace("{{data}}", data)
 
 
 def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
@@ -46,18 +42,12 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
     cap = min(concurrency_cap(inputs), _MOST_CONCURRENCY)
     curve = inputs.capacity.table(cap)
     counts = range(1, MOST_INSTANCES + 1)
-    grid = [
-        [replace(inputs, concurrency=concurrency, instances=count) for count in counts]
-        for concurrency in range(1, cap + 1)
-    ]
+    grid = [[replace(inputs, concurrency=m, instances=count) for count in counts] for m in range(1, cap + 1)]
     processing_wall, processing_billed = scenarios.processing_hours(inputs)
     fees, rate = inputs.fees, inputs.rate
     return {
         "inputs": inputs.document(),
-        "seconds_range": [
-            min(_SECONDS_RANGE[0], inputs.workload.seconds),
-            max(_SECONDS_RANGE[1], inputs.workload.seconds),
-        ],
+        "seconds_range": [extreme(one, inputs.workload.seconds) for extreme, one in _SECONDS_RANGE],
         "weeks_per_month": formula.WEEKS_PER_MONTH,
         "hours_per_week": formula.HOURS_PER_WEEK,
         "cold_start_minutes": formula.COLD_START_MINUTES,
@@ -68,10 +58,7 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
         "shards": [[one.shards for one in row] for row in grid],
         "warnings": {
             "files": {
-                f"{one.shards}/{one.instances}": texts
-                for row in grid
-                for one in row
-                if (texts := list(file_warnings(one)))
+                f"{one.shards}/{one.instances}": texts for one in chain(*grid) if (texts := list(file_warnings(one)))
             },
             "concurrency": [list(concurrency_warnings(row[0])) for row in grid],
             "instances": [list(quota_warnings(one)) for one in grid[0]],
@@ -93,10 +80,6 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
         "endpoint": _endpoint(inputs),
         "played": _played(inputs),
     }
-
-
-def _part(name: str) -> str:
-    return (_PARTS / name).read_text(encoding="utf-8").rstrip("\n")
 
 
 def _cap_reason(inputs: PlanInputs, cap: int) -> str:

@@ -2,12 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from batchcast.pipelines.parameter_rules import instance_types, is_newer_type
 from batchcast.pipelines.parameters import Parameters
@@ -43,6 +43,7 @@ from batchcast.steps.store.objects import key_path
 # A record of a year of hourly rows is about 1 MB, an answer of 31 days about 2 kB.
 _ASSUMED_RECORD_MB = 1.0
 _ASSUMED_ANSWER_MB = 0.002
+_Assumed = TypeVar("_Assumed")
 
 
 def price_table(options: PlanOptions) -> PriceTable:
@@ -174,7 +175,7 @@ def _workload(
 ) -> Workload:
     """No more records go into a request than fit MaxPayloadInMB, less the 5 % that BuildShards keeps free."""
     sample = tuning.measured.sample if tuning else None
-    seconds = options.seconds if options.seconds is not None else (sample.seconds_mean if sample else None)
+    seconds = _first((options.seconds, sample.seconds_mean if sample else None), None)
     items = options.items if size is None else size.items
     missing = [
         Problem("plan", "is needed.", where=name, remedy=remedy)
@@ -186,25 +187,22 @@ def _workload(
     ]
     if items is None or seconds is None:
         raise ConfigError(*missing)
-    cv = options.seconds_cv if options.seconds_cv is not None else (sample.seconds_cv if sample else None)
-    record_mb = _record_mb(options, tuning, size)
+    # A measurement keeps the largest record alone; the mean is no larger.
+    sizes = (options.record_mb, size.record_mb if size else None, sample.max_record_mb if sample else None)
+    record_mb = _first(sizes, _ASSUMED_RECORD_MB)
     return Workload(
         items=items,
         seconds=seconds,
-        seconds_cv=ASSUMED_SECONDS_CV if cv is None else cv,
+        seconds_cv=_first((options.seconds_cv, sample.seconds_cv if sample else None), ASSUMED_SECONDS_CV),
         record_mb=record_mb,
-        answer_mb=_ASSUMED_ANSWER_MB if options.answer_mb is None else options.answer_mb,
+        answer_mb=_first((options.answer_mb,), _ASSUMED_ANSWER_MB),
         items_per_request=max(1, min(together, int(0.95 * max_payload / max(record_mb, 1e-9)))),
     )
 
 
-def _record_mb(options: PlanOptions, tuning: Tuning | None, size: HistorySize | None) -> float:
-    if options.record_mb is not None:
-        return options.record_mb
-    if size is not None:
-        return size.record_mb
-    # A measurement keeps the largest record alone; the mean is no larger.
-    return tuning.measured.sample.max_record_mb if tuning else _ASSUMED_RECORD_MB
+def _first(values: Sequence[float | None], assumed: _Assumed) -> float | _Assumed:
+    """The first that is known."""
+    return next((value for value in values if value is not None), assumed)
 
 
 def _conditions(options: PlanOptions, tuning: Tuning | None, defaults: dict[str, Any]) -> Conditions:

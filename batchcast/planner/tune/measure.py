@@ -2,22 +2,13 @@
 
 import hashlib
 import math
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
-from batchcast.engine.server.model_server import (
-    ModelServer,
-    ModelSource,
-    StartError,
-    free_ports,
-    start_model_server,
-    wait_until_ready,
-)
+from batchcast.engine.server.model_server import ModelServer, ModelSource
 from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
 from batchcast.local.inputs import with_items_per_request
 from batchcast.local.sample import bakery_records, built_records, read_sample_file
@@ -27,8 +18,9 @@ from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
 from batchcast.planner.tune.load_generator import ClosedLoop, GroupUsage, server_slots
 from batchcast.planner.tune.recommend import payload_cap
 from batchcast.planner.tune.search import Limits, Measurements, measure
+from batchcast.session.workspace_models import started_server
 from batchcast.steps.contract.model_contract import read_contract
-from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.shards.request_text import RequestText
 from batchcast.steps.shards.sent_records import SentRecord
 
@@ -129,10 +121,7 @@ def stratified(records: Sequence[bytes], count: int) -> list[bytes]:
 
 def sample_digest(records: Sequence[bytes]) -> str:
     """SHA-256 over the records in order, a line feed after each."""
-    digest = hashlib.sha256()
-    for record in records:
-        digest.update(record + b"\n")
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(record + b"\n" for record in records)).hexdigest()
 
 
 def payload_limit_mb(largest_bytes: int) -> int:
@@ -141,28 +130,12 @@ def payload_limit_mb(largest_bytes: int) -> int:
 
 
 def _reversed_bits(place: int) -> float:
-    value, weight = 0.0, 0.5
-    while place:
-        value += weight * (place & 1)
-        place >>= 1
-        weight /= 2
-    return value
+    return float(int(f"{place:b}"[::-1], 2) / (1 << place.bit_length()))
 
 
-@contextmanager
-def started_server(source: ModelSource) -> Iterator[ModelServer]:
-    """A server that answers /ping; it is ended again if this started it. Raises ModelError when it does not."""
-    with tempfile.TemporaryDirectory(prefix="tune-") as folder:
-        log = Path(folder, "server.log")
-        log.touch()
-        server = start_model_server(source, port=free_ports(1)[0], environment={"SAGEMAKER_BATCH": "true"}, log=log)
-        try:
-            wait_until_ready(server, aborted=threading.Event(), log=log, time_scale=_TIME_SCALE)
-            yield server
-        except StartError as error:
-            raise ModelError(Problem("model_start", f"{error}.", remedy="`check-container` looks closer.")) from error
-        finally:
-            server.stop()
+def batch_server(source: ModelSource) -> AbstractContextManager[ModelServer]:
+    """A server that is told that it works in a batch."""
+    return started_server(source, {"SAGEMAKER_BATCH": "true"}, time_scale=_TIME_SCALE)
 
 
 def server_rig(server: ModelServer, options: TuneOptions, records: SampleRecords) -> ClosedLoop:

@@ -22,13 +22,13 @@ from batchcast.planner.tune.measure import (
     Report,
     SampleRecords,
     TuneOptions,
+    batch_server,
     limits_of,
     measured_levels,
     measured_server,
     sample_digest,
     samples_of,
     server_rig,
-    started_server,
 )
 from batchcast.planner.tune.recommend import Measurement, recommend
 from batchcast.planner.tune.search import Measurements
@@ -103,14 +103,13 @@ def _flag(name: str) -> str:
 
 
 def _from_command(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
-    variants = _measured_variants(options, records, report)
-    return _recommended(options, records, options.model_command or "", "local", variants)
+    return _recommended(options, records, "local", _measured_variants(options, records, report))
 
 
 def _from_url(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
-    with started_server(ModelUrl(url=options.model_url or "")) as server:
+    with batch_server(ModelUrl(url=options.model_url or "")) as server:
         found = _variant_of({}, *measured_server(server, options, records, report))
-    return _recommended(options, records, options.model_url or "", "local", [found])
+    return _recommended(options, records, "local", [found])
 
 
 def _from_endpoint(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
@@ -129,7 +128,7 @@ def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecor
     found = _variant_of({}, measured_levels(load_target, options, records, report), Served(source="absent"))
     images = [image for variant in variants for image in variant.get("DeployedImages", [])]
     digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
-    return _recommended(options, records, options.endpoint or "", "endpoint", [found], digest)
+    return _recommended(options, records, "endpoint", [found], digest)
 
 
 def _from_canary(options: TuneOptions, records: SampleRecords, report: Report) -> Tuning:
@@ -147,7 +146,7 @@ def _from_canary(options: TuneOptions, records: SampleRecords, report: Report) -
     )
     found = _variant_of({}, results, Served(source="absent"))
     model = session.client("sagemaker").describe_model(ModelName=options.canary)
-    return _recommended(options, records, options.canary or "", "transform-canary", [found], find_model_image(model))
+    return _recommended(options, records, "transform-canary", [found], find_model_image(model))
 
 
 SOURCES: Mapping[str, Callable[[TuneOptions, SampleRecords, Report], Tuning]] = {
@@ -161,7 +160,6 @@ SOURCES: Mapping[str, Callable[[TuneOptions, SampleRecords, Report], Tuning]] = 
 def _recommended(
     options: TuneOptions,
     records: SampleRecords,
-    name: str,
     where: Literal["local", "endpoint", "transform-canary"],
     variants: Sequence[MeasuredVariant],
     image_digest: str | None = None,
@@ -169,16 +167,15 @@ def _recommended(
     best = max(variants, key=lambda one: one.items_per_second)
     workers, together = best.settings.get("workers", ""), records.together or 1
     kind = options.instance_type
+    own_memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     return recommend(
         Measurement(
-            model=Model(name=name, image_digest=image_digest),
+            model=Model(name=getattr(options, chosen_source(options)), image_digest=image_digest),
             measured=Measured(
                 where=where,
                 instance_type=kind or _LOCAL_TYPE,
                 vcpu=vcpus(kind) if kind else os.cpu_count(),
-                mem_gib=memory_gib(kind)
-                if kind
-                else round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+                mem_gib=memory_gib(kind) if kind else own_memory,
                 at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
                 sample=Sample(
                     n=len(records.sample),
@@ -208,7 +205,7 @@ def _measured_variants(options: TuneOptions, records: SampleRecords, report: Rep
     found = []
     for settings in _variants(options):
         report(f"measuring {' '.join(f'{name}={value}' for name, value in settings.items()) or 'the command as it is'}")
-        with started_server(_source(command, settings)) as server:
+        with batch_server(_source(command, settings)) as server:
             results, served = measured_server(server, options, records, report)
         found.append(_variant_of(settings, results, served))
     return _in_turns(command, found, options, records) if len(found) > 1 else found
@@ -251,7 +248,7 @@ def _in_turns(
     with ExitStack() as started:
         load_targets = []
         for one in variants:
-            server = started.enter_context(started_server(_source(command, one.settings)))
+            server = started.enter_context(batch_server(_source(command, one.settings)))
             load_targets.append((server_rig(server, options, records), one.concurrency, one.items_per_second))
         rates = rates_in_turns(load_targets, len(records.sample), options.block_seconds)
     return [replace(one, items_per_second=rate) for one, rate in zip(variants, rates, strict=True)]

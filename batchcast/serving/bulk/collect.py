@@ -50,11 +50,10 @@ def collect_run(
     written, unanswered = 0, 0
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         for shard, records in sorted(shards.items()):
-            absent = [each for each in records if each.index not in tracker.answered and each.index not in tracker.lost]
-            unanswered += len(absent)
-            if absent and not allow_partial:
-                continue
             there = [each for each in records if each.index in tracker.answered or each.index in tracker.lost]
+            unanswered += len(records) - len(there)
+            if len(there) < len(records) and not allow_partial:
+                continue
             # Without ids in the lines, each must be in its place.
             there = there if run.manifest.request_text.enveloped else records
             lines = pool.map(lambda each: _line(store, each, tracker, error_key, run.manifest.request_text), there)

@@ -9,9 +9,11 @@ take the place of the first ones.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
@@ -107,7 +109,7 @@ class Journal:
 
     def write(self, batch: Iterable[Sent]) -> None:
         """Write a batch down. Raises ServiceError when somebody else submits the same run."""
-        rows = [[each.index, each.attempt, each.output, each.failure, each.deadline, each.at] for each in batch]
+        rows = [astuple(each) for each in batch]
         uri = f"{self._prefix}{self._next:0{_DIGITS}d}.json"
         try:
             self._store.put_if(uri, json.dumps({"schema": 1, "sent": rows}).encode(), None)
@@ -176,37 +178,25 @@ class ShardReader:
     def __init__(self, store: ObjectStore, run: AsyncRun) -> None:
         self._store = store
         self._run = run
-        self._shard = ""
-        self._stream: BinaryIO | None = None
-        self._at = 0
+        self._uri, self._at = "", 0
+        self._stream: BinaryIO = io.BytesIO()
 
     def read(self, record: BulkRecord) -> bytes:
         """What the model gets of the record. Raises DataError when the shard is shorter than that."""
-        if record.shard != self._shard or record.line < self._at:
-            self._open(record.shard)
-        assert self._stream is not None
-        while True:
-            line = self._stream.readline()
-            if not line:
-                what = f"it ends before line {record.line}, which the manifest promises."
-                raise DataError(Problem("shard_changed", what, self._uri(record.shard), "Build the run again."))
-            self._at += 1
-            if self._at > record.line:
-                return self._run.manifest.request_text.body(line.rstrip(b"\n"))
+        uri = shard_uri(self._run.runs_uri, self._run.run_id, 0, record.shard)
+        if uri != self._uri or record.line < self._at:
+            self.close()
+            self._stream, self._uri, self._at = self._store.open(uri), uri, 0
+        line = next(islice(self._stream, record.line - self._at, None), None)
+        if line is None:
+            what = f"it ends before line {record.line}, which the manifest promises."
+            raise DataError(Problem("shard_changed", what, uri, "Build the run again."))
+        self._at = record.line + 1
+        return self._run.manifest.request_text.body(line.rstrip(b"\n"))
 
     def close(self) -> None:
         """Close the shard that is open."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _open(self, shard: str) -> None:
-        self.close()
-        self._stream = self._store.open(self._uri(shard))
-        self._shard, self._at = shard, 0
-
-    def _uri(self, shard: str) -> str:
-        return shard_uri(self._run.runs_uri, self._run.run_id, 0, shard)
+        self._stream.close()
 
 
 def _stem(shard: str) -> str:
