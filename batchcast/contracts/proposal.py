@@ -7,7 +7,7 @@ that says which option says it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,21 +71,14 @@ def _read(
 ) -> Proposal:
     schema = dataset.schema
     _check_given(schema, [*item_id, *([timestamp] if timestamp else []), *([target] if target else [])])
-    when = timestamp or _one_of(
-        schema,
-        lambda kind: pa.types.is_date(kind) or pa.types.is_timestamp(kind),
-        _TIMESTAMPS,
-        "timestamp",
-        "--timestamp",
-    )
-    numbers = [name for name in schema.names if _is_number(schema.field(name).type) and name != when]
+    when = timestamp or _timestamp(schema)
+    numbers = [each.name for each in schema if _is_number(each.type) and each.name != when]
     what = target or _target(schema, numbers, item_id)
     ids = tuple(item_id) or _ids(dataset, when, what)
     said = [f"an item is named by {', '.join(ids)}", f"{when} is the timestamp", f"{what} is what is forecast"]
     others = [name for name in schema.names if name not in {*ids, when, what}]
-    covariates = [
-        name for name in others if _is_number(schema.field(name).type) or pa.types.is_boolean(schema.field(name).type)
-    ]
+    values = [each.name for each in schema if _is_number(each.type) or pa.types.is_boolean(each.type)]
+    covariates = [name for name in others if name in values]
     _check_given(schema, known)
     known = tuple(known) or _known_later(dataset, what, covariates)
     past = tuple(name for name in covariates if name not in known)
@@ -151,36 +144,33 @@ def _check_given(schema: pa.Schema, names: Sequence[str]) -> None:
         raise ConfigError(Problem("column", f"there is no column {', '.join(missing)}.", "history", remedy))
 
 
-def _one_of(
-    schema: pa.Schema, fits: Callable[[pa.DataType], bool], names: Sequence[str], role: str, option: str
-) -> str:
-    """The only column of the type, or of several the one with the likeliest name."""
-    found = [name for name in schema.names if fits(schema.field(name).type)]
-    if len(found) == 1:
-        return str(found[0])
-    likely = [name for name in names if name in {one.lower() for one in found}]
-    if likely:
-        return str({one.lower(): one for one in found}[likely[0]])
+def _timestamp(schema: pa.Schema) -> str:
+    """The only column of dates or times, or of several the one with the likeliest name."""
+    found = [each.name for each in schema if pa.types.is_date(each.type) or pa.types.is_timestamp(each.type)]
+    if likely := found[0] if len(found) == 1 else _likeliest(_TIMESTAMPS, found):
+        return likely
     kinds = ", ".join(found) or f"none of {', '.join(schema.names)}"
-    remedy = f"Give {option}."
-    if not found:
-        remedy = "Write dates: frame[COLUMN] = pandas.to_datetime(frame[COLUMN].astype(str))."
-    raise ConfigError(Problem("init", f"which column is the {role}? It could be {kinds}.", option, remedy))
+    what = f"which column is the timestamp? It could be {kinds}."
+    remedy = "Write dates: frame[COLUMN] = pandas.to_datetime(frame[COLUMN].astype(str))."
+    raise ConfigError(Problem("init", what, "--timestamp", "Give --timestamp." if found else remedy))
+
+
+def _likeliest(words: Sequence[str], names: Sequence[str]) -> str | None:
+    """The name that is the first of the words, however it is spelled."""
+    spelled = {name.lower(): name for name in names}
+    return next((spelled[word] for word in words if word in spelled), None)
 
 
 def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -> str:
     candidates = [name for name in numbers if name not in item_id]
-    likely = [name for name in _TARGETS if name in {one.lower() for one in candidates}]
-    if likely:
-        return str({one.lower(): one for one in candidates}[likely[0]])
+    if likely := _likeliest(_TARGETS, candidates):
+        return likely
     floats = [name for name in candidates if not pa.types.is_integer(schema.field(name).type)]
     if len(floats) == 1:
         return floats[0]
     if len(floats) > 1 and not any(_is_text(schema.field(name).type) for name in schema.names):
-        what = (
-            f"the history looks wide, a column a series ({', '.join(floats[:4])}, …), and one row a series and period "
-        )
-        what += "is needed."
+        what = f"the history looks wide, a column a series ({', '.join(floats[:4])}, …), "
+        what += "and one row a series and period is needed."
         remedy = "Make it long: frame.melt(id_vars='date', var_name='item_id', value_name='sales').to_parquet(FILE)."
         raise ConfigError(Problem("init", what, "history", remedy))
     what = f"which column is forecast? It could be {', '.join(floats or candidates) or 'none: no column is a number'}."
@@ -190,12 +180,8 @@ def _target(schema: pa.Schema, numbers: Sequence[str], item_id: Sequence[str]) -
 def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
     """The fewest columns that, with the timestamp, name every row once."""
     schema = dataset.schema
-    able = [
-        name
-        for name in schema.names
-        if name not in (when, target)
-        and (_is_text(schema.field(name).type) or pa.types.is_integer(schema.field(name).type))
-    ]
+    fits = [each.name for each in schema if _is_text(each.type) or pa.types.is_integer(each.type)]
+    able = [name for name in fits if name not in (when, target)]
     able = sorted(able, key=lambda name: _IDS.index(name.lower()) if name.lower() in _IDS else len(_IDS))
     rows = dataset.head(_ROWS_READ, columns=[*able, when])
     for count in range(1, _MOST_IDS + 1):

@@ -12,8 +12,9 @@ a few long ones decide, are played instead (`scenarios.is_played`).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 
@@ -32,6 +33,10 @@ class Spread:
     p5: float
     p50: float
     p95: float
+
+    def hours(self, before: float = 0.0) -> Self:
+        """In hours, after so many others."""
+        return replace(self, **{name: before + value / 3600 for name, value in asdict(self).items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,56 +92,34 @@ def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
         conditions=replace(inputs.conditions, busiest_share=1.0),
     )
     instance_hours = instances * hours.billed.p50 / 3600
-    return Scenario(
-        name="endpoint_ephemeral",
-        compute_hours=workload.request_hours / (instances * speed),
-        wall_hours=hours.wall.p50 / 3600,
-        instance_hours=instance_hours,
-        costs=Costs(instances=instance_hours * inputs.rate.of("Host"), data=_endpoint_data(inputs)),
-        p5=hours.wall.p5 / 3600,
-        p95=hours.wall.p95 / 3600,
-    )
+    costs = Costs(instances=instance_hours * inputs.rate.of("Host"), data=_endpoint_data(inputs))
+    return _scenario("endpoint_ephemeral", inputs, instances * speed, hours.wall.hours(), instance_hours, costs)
 
 
 def batch(inputs: PlanInputs) -> Scenario:
     """The pipeline of this package."""
     hours = transform_estimate(inputs)
-    processing_wall, _ = processing_hours(inputs)
-    return Scenario(
-        name="batch",
-        compute_hours=inputs.workload.request_hours / (inputs.instances * inputs.speed(inputs.concurrency)),
-        wall_hours=processing_wall + hours.wall.p50 / 3600,
-        instance_hours=inputs.instances * hours.billed.p50 / 3600,
-        costs=batch_costs(inputs, hours.billed.p50),
-        p5=processing_wall + hours.wall.p5 / 3600,
-        p95=processing_wall + hours.wall.p95 / 3600,
-    )
+    wall = hours.wall.hours(before=processing_hours(inputs)[0])
+    slots, billed = inputs.instances * inputs.speed(inputs.concurrency), hours.billed.p50
+    return _scenario("batch", inputs, slots, wall, inputs.instances * billed / 3600, batch_costs(inputs, billed))
 
 
 def asynchronous(inputs: PlanInputs) -> Scenario:
     """Scaled from zero for the run and back; the submitter holds the queue so short that nothing expires."""
     workload, fees = inputs.workload, inputs.fees
-    speed = inputs.speed(inputs.concurrency)
-    compute = workload.request_hours / (inputs.instances * speed)
+    slots = inputs.instances * inputs.speed(inputs.concurrency)
+    compute = workload.request_hours / slots
     ramp = async_queue.FULL_CAPACITY_MINUTES / 60
     wall = ramp + compute
     instance_hours = inputs.instances * (compute + async_queue.SCALE_IN_MINUTES / 60)
     doubt = math.hypot(inputs.conditions.speed_sigma * compute, inputs.conditions.provision.sigma * ramp)
-    spread = lognormal_spread(wall, doubt)
-    return Scenario(
-        name="async",
-        compute_hours=compute,
-        wall_hours=wall,
-        instance_hours=instance_hours,
-        costs=Costs(
-            instances=instance_hours * inputs.rate.of("AsyncInf"),
-            data=_endpoint_data(inputs),
-            # Each request is put by the client and read by the endpoint, each answer the other way round.
-            requests=2 * workload.requests * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
-        ),
-        p5=spread.p5,
-        p95=spread.p95,
+    costs = Costs(
+        instances=instance_hours * inputs.rate.of("AsyncInf"),
+        data=_endpoint_data(inputs),
+        # Each request is put by the client and read by the endpoint, each answer the other way round.
+        requests=2 * workload.requests * (fees.s3_put_1k + fees.s3_get_1k) / 1000,
     )
+    return _scenario("async", inputs, slots, lognormal_spread(wall, doubt), instance_hours, costs)
 
 
 def hybrid(inputs: PlanInputs) -> Scenario:
@@ -203,14 +181,22 @@ def _always_on(inputs: PlanInputs, name: str, in_flight: int) -> Scenario:
     hours = inputs.workload.request_hours / speed
     instance_hours = float(inputs.endpoint_instances * formula.HOURS_PER_WEEK)
     spread = lognormal_spread(hours, inputs.conditions.speed_sigma * hours)
+    costs = Costs(instances=instance_hours * inputs.endpoint_usd_per_hour, data=_endpoint_data(inputs))
+    return _scenario(name, inputs, speed, spread, instance_hours, costs)
+
+
+def _scenario(
+    name: str, inputs: PlanInputs, slots: float, wall: Spread, instance_hours: float, costs: Costs
+) -> Scenario:
+    """`slots` requests' worth of work are done at once; `wall` is in hours."""
     return Scenario(
         name=name,
-        compute_hours=hours,
-        wall_hours=hours,
+        compute_hours=inputs.workload.request_hours / slots,
+        wall_hours=wall.p50,
         instance_hours=instance_hours,
-        costs=Costs(instances=instance_hours * inputs.endpoint_usd_per_hour, data=_endpoint_data(inputs)),
-        p5=spread.p5,
-        p95=spread.p95,
+        costs=costs,
+        p5=wall.p5,
+        p95=wall.p95,
     )
 
 

@@ -126,17 +126,17 @@ def forecast_page(plots: Sequence[PlottedForecast], source_text: str) -> str:
         error = plotted.wape(plotted.forecast)
         score = "" if error is None else f", WAPE {error:.2f}"
         figures.append(html_figure(plotted.item_id, f"{plotted.target}{score}", chart))
-    names = ", ".join(plotted.item_id for plotted in plots)
+    title = f"Forecast of {', '.join(plotted.item_id for plotted in plots)}"
     legend = (
         '<p class="legend"><span class="model">forecast</span><span class="naive">seasonal naive</span>'
         '<span class="actual">history and actual</span></p>'
     )
     body = (
-        f'<header class="complete"><h1>Forecast of {escape(names)}</h1>'
+        f'<header class="complete"><h1>{escape(title)}</h1>'
         f'<p class="facts">{escape(source_text)}</p>{legend}</header>'
         f'<section><div class="plots">{"".join(figures)}</div></section>'
     )
-    return html_page(f"Forecast of {names}", body, _MORE_STYLE)
+    return html_page(title, body, _MORE_STYLE)
 
 
 def _lines(plotted: PlottedForecast) -> dict[str, Mapping[date, float]]:

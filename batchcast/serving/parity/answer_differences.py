@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 _COMMA = re.compile(r"-?\d{1,3}(\.?\d{3})*,\d+|-?\d+,\d+")
 
@@ -79,13 +79,8 @@ def _order(one: list[Any], other: list[Any]) -> list[int] | None:
     """
     for text_of in (_without_numbers, _canonical):
         mine, theirs = [text_of(each) for each in one], [text_of(each) for each in other]
-        if mine == theirs and text_of is _canonical:
-            return None
-        if (
-            Counter(mine) == Counter(theirs)
-            and mine != theirs
-            and (text_of is _canonical or len(set(mine)) == len(mine))
-        ):
+        told_apart = text_of is _canonical or len(set(mine)) == len(mine)
+        if mine != theirs and Counter(mine) == Counter(theirs) and told_apart:
             places: dict[str, list[int]] = {}
             for place, text in enumerate(theirs):
                 places.setdefault(text, []).append(place)
@@ -107,8 +102,6 @@ def _without_numbers(value: object) -> str:
 def _kind(one: object, other: object, tolerance: NumberTolerance) -> str:
     """What is different about two values; empty for nothing."""
     if _is_number(one) and _is_number(other):
-        assert isinstance(one, int | float)
-        assert isinstance(other, int | float)
         return "" if tolerance.close(one, other) else "value"
     if one == other and type(one) is type(other):
         return ""
@@ -126,7 +119,7 @@ def largest_distance(one: object, other: object) -> float | None:
 
 
 def numbers(value: object, where: str) -> Iterator[tuple[str, float]]:
-    """Every number of a value with its place, in the value\'s order."""
+    """Every number of a value with its place, in the value's order."""
     if isinstance(value, dict):
         for key in value:
             yield from numbers(value[key], f"{where}.{key}")
@@ -134,11 +127,10 @@ def numbers(value: object, where: str) -> Iterator[tuple[str, float]]:
         for number, each in enumerate(value):
             yield from numbers(each, f"{where}[{number}]")
     elif _is_number(value):
-        assert isinstance(value, int | float)
         yield where, float(value)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -59,10 +59,10 @@ def answers_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> dict[str, 
         own = table.filter(pc.equal(table["shard"], shard))
         for item_id, line, position in zip(*(own[name].to_pylist() for name in _PLACE), strict=True):
             found = [each for each in documents if item_id in each.item_ids] or documents[line : line + 1]
-            for document in found[:1]:
+            for answer in [document.answer for document in found[:1]]:
                 several = contract.request.several
-                answer = pick_answer(document.answer, contract.outputs, position or 0, item_id) if several else None
-                answers[item_id] = _as_json(answer if several else document.answer)
+                own_part = pick_answer(answer, contract.outputs, position or 0, item_id) if several else answer
+                answers[item_id] = _as_json(own_part)
     return answers
 
 
@@ -92,10 +92,8 @@ def answers_by_job(command: str, sample: Sequence[SampledRecord], *, concurrency
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         declare_model(Path(folder), _MODEL, ModelCommand(command=command))
         session = WorkspaceSession(Path(folder))
-        session.store.write(
-            "s3://parity/input/part-00000.jsonl",
-            b"".join(PLAIN_TEXT.request([one.item_id], [one.body]) + b"\n" for one in sample),
-        )
+        lines = [PLAIN_TEXT.request([one.item_id], [one.body]) + b"\n" for one in sample]
+        session.store.write("s3://parity/input/part-00000.jsonl", b"".join(lines))
         job = finished_transform_job(session, _job(max(len(record.body) for record in sample), concurrency))
         if job["TransformJobStatus"] != "Completed":
             what = f"the transform job ended {job['TransformJobStatus']}: {job.get('FailureReason', '')}"

@@ -139,12 +139,12 @@ def name_batch_effects(parity: Parity, outside: Mapping[str, bytes | None]) -> P
     compared = []
     for one in parity.compared:
         item, answer = one.record.item_id, outside.get(one.record.item_id)
-        renamed = one.differences
         if answer is not None and not any(
             find_differences(item, one.endpoint, read_json(answer), "", parity.tolerance)
         ):
             renamed = tuple(replace(each, kind="batch_environment") for each in one.differences)
-        compared.append(replace(one, differences=renamed))
+            one = replace(one, differences=renamed)
+        compared.append(one)
     return replace(parity, compared=compared)
 
 
@@ -171,14 +171,13 @@ def _compare(
         differences = [AnswerDifference(item, "unparsable", "", short_text(expected), short_text(found))]
     else:
         differences = _named(item, expected, found, known, tolerance)
-    distance = largest_distance(expected, found)
     return Compared(
         record=record,
         endpoint=expected,
         batch=found,
         differences=tuple(differences),
         noise=noise,
-        distance=distance,
+        distance=largest_distance(expected, found),
     )
 
 
