@@ -126,10 +126,10 @@ def test_reports_of_what_a_model_or_a_service_said_do_not_act_on_the_terminal(ca
         endpoint=f"e{ESCAPE}",
         status="InService",
         instances=1,
-        desired=1,
+        desired_instances=1,
         backlog=None,
-        oldest_age=None,
-        expired_today=None,
+        oldest_age_seconds=None,
+        expired_last_day=None,
         problems=(problem,),
         changes=(),
     )

@@ -31,10 +31,10 @@ def test_a_busy_endpoint_tells_its_instances_and_its_queue(emulated: Emulated) -
         emulated.invoke()
     emulated.sleep(300)
     found = status(emulated)
-    assert (found.status, found.instances, found.desired) == ("Updating", 1, 5)
+    assert (found.status, found.instances, found.desired_instances) == ("Updating", 1, 5)
     assert found.backlog == 40
-    assert found.oldest_age is not None
-    assert 200 < found.oldest_age < 300
+    assert found.oldest_age_seconds is not None
+    assert 200 < found.oldest_age_seconds < 300
     assert found.problems == ()
 
 
@@ -49,7 +49,7 @@ def test_a_sleeping_endpoint_has_no_instances_and_expired_requests_are_told(emul
     emulated.invoke(RequestTTLSeconds=60)
     emulated.sleep(300)
     found = status(emulated)
-    assert (found.instances, found.expired_today) == (0, 1)
+    assert (found.instances, found.expired_last_day) == (0, 1)
 
 
 def test_what_was_paid_for_since_monday(emulated: Emulated) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -251,14 +252,9 @@ def _usd_per_hour(settings: AsyncSettings, region: str, price_per_hour: float | 
 
 def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dict[str, Any]:
     """The status as --json prints it; `hours` of instances since Monday, `usd` an hour of one."""
+    shown = {name: value for name, value in asdict(found).items() if name != "changes"}
     return {
-        "endpoint": found.endpoint,
-        "status": found.status,
-        "instances": found.instances,
-        "desired_instances": found.desired,
-        "backlog": found.backlog,
-        "oldest_age_seconds": found.oldest_age,
-        "expired_last_day": found.expired_today,
+        **shown,
         "problems": [str(problem) for problem in found.problems],
         "instance_hours_since_monday": round(hours, 3),
         "cost_usd_since_monday": None if usd is None else round(hours * usd, 2),
@@ -267,14 +263,15 @@ def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dic
 
 def print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
     """The same in words."""
-    oldest = "" if found.oldest_age is None else f", the oldest of {found.oldest_age:,.0f} s"
+    oldest = "" if found.oldest_age_seconds is None else f", the oldest of {found.oldest_age_seconds:,.0f} s"
     queue = "not measured" if found.backlog is None else f"{found.backlog:,.0f} requests{oldest}"
-    expired = "not measured" if found.expired_today is None else f"{found.expired_today:,.0f} requests"
+    expired = "not measured" if found.expired_last_day is None else f"{found.expired_last_day:,.0f} requests"
     price = "--price-per-hour says what they cost" if usd is None else f"${hours * usd:,.2f}"
-    instances = f"{found.instances}" + (f", going to {found.desired}" if found.desired != found.instances else "")
+    going = "" if found.desired_instances == found.instances else f", going to {found.desired_instances}"
+    asleep = " (asleep)" if found.instances == found.desired_instances == 0 else ""
     rows = {
         "Endpoint": f"{found.endpoint} ({found.status})",
-        "Instances": f"{instances}{' (asleep)' if found.instances == found.desired == 0 else ''}",
+        "Instances": f"{found.instances}{going}{asleep}",
         "Queue": queue,
         "Expired": f"{expired} in the last day",
         "Since Monday": f"{hours:.2f} instance hours, {price}",

@@ -30,7 +30,7 @@ _WITHOUT_EFFECT = ("Failed", "Overridden", "Unfulfilled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncStatus:
-    """`backlog` counts requests that wait or are served, `oldest_age` is in seconds; None: not measured yet.
+    """`backlog` counts requests that wait or are served, None: not measured yet.
 
     `problems` is what keeps the endpoint from waking, growing or sleeping as it should.
     `changes` are times (UTC) and the number of instances asked for from then on.
@@ -39,10 +39,10 @@ class AsyncStatus:
     endpoint: str
     status: str
     instances: int
-    desired: int
+    desired_instances: int
     backlog: float | None
-    oldest_age: float | None
-    expired_today: float | None
+    oldest_age_seconds: float | None
+    expired_last_day: float | None
     problems: tuple[Problem, ...]
     changes: tuple[tuple[datetime, int], ...]
 
@@ -66,10 +66,10 @@ def async_status(endpoint: str, client: Client, now: datetime) -> AsyncStatus:
         endpoint=endpoint,
         status=described["EndpointStatus"],
         instances=instances,
-        desired=desired,
+        desired_instances=desired,
         backlog=backlog[-1] if backlog else None,
-        oldest_age=oldest[-1] if oldest else None,
-        expired_today=sum(expired) if expired else None,
+        oldest_age_seconds=oldest[-1] if oldest else None,
+        expired_last_day=sum(expired) if expired else None,
         problems=tuple(_scaling_problems(settings, client)),
         changes=tuple(_changes(settings, client, described)),
     )
