@@ -18,6 +18,7 @@ IMAGES = ROOT / "docs" / "images"
 SITE = ROOT / "build" / "site"
 _SIZES = {390: 844, 1440: 900}
 _COLOURS = 96
+_SEARCHED = "17/"
 
 
 def _pages(folder: Path) -> dict[str, Path]:
@@ -64,6 +65,10 @@ def main() -> None:
                     page.goto(path.as_uri())
                     page.wait_for_timeout(500)
                     (IMAGES / f"{name}-{width}{ending}.png").write_bytes(_smaller(page.screenshot()))
+                    if name == "report":
+                        page.get_by_label("Item, or a part of its name").fill(_SEARCHED)
+                        found = page.locator("#find").screenshot()
+                        (IMAGES / f"search-{width}{ending}.png").write_bytes(_smaller(found))
                     page.close()
 
 
