@@ -12,65 +12,30 @@ All of it runs three times, each time with other records, so that neither a luck
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import statistics
 import sys
-import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from batchcast.engine.server.model_server import ModelCommand
-from batchcast.engine.transform.job import run_transform_job
-from batchcast.engine.transform.plan import TransformOptions
-from batchcast.planner.arithmetic.capacity import Capacity, ideal_capacity
-from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
+from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import Conditions
 from batchcast.planner.arithmetic.formula import for_the_job
 from batchcast.planner.arithmetic.simulate import Job, simulate
 from batchcast.steps.shards.plan import plan_shards
-from batchcast.steps.store.objects import DirectoryStore
+from benchmarks import random_jobs
+from benchmarks.engine_jobs import MEAN, TIME_SCALE, Array, Workload, calibrate, known, measured_seconds, overheads
 from benchmarks.measured import machine
 from benchmarks.measured import table as markdown
 
-Array = npt.NDArray[np.float64]
-SERVER = Path(__file__).resolve().with_name("sharing_server.py")
 RESULTS = Path(__file__).resolve().parent / "results" / "planner.md"
-IDEAL = ideal_capacity()
-MEAN = 0.1
 SEEDS = (11, 12, 13)
-CALIBRATING = 3
 RUNS = 400
-TIME_SCALE = 0.01
-# Records of a calibrating job on each of two instances, and its shards there.
-FEW, MANY, SHARDS = 2, 62, 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """`shards` are the true seconds of every record; `expected` what the planner expects of them, give or take `cv`."""
-
-    name: str
-    shards: Sequence[Array]
-    expected: Sequence[Array]
-    cv: float
-    instances: int = 2
-    concurrency: int = 4
-    capacity: Capacity = IDEAL
-    timeout: int = 3600
-    retries: int = 3
-
-    @property
-    def server(self) -> str:
-        """The command of a server with this capacity."""
-        return shlex.join([sys.executable, str(SERVER), "{port}", *map(str, self.capacity.theta)])
 
 
 def drawn(count: int, cv: float, rng: np.random.Generator) -> Array:
@@ -85,11 +50,6 @@ def unknown(name: str, files: int, records: int, cv: float, rng: np.random.Gener
     """Records of which only the mean and the spread are known, in files of equal count."""
     shards = np.array_split(drawn(records, cv, rng), files)
     return Workload(name=name, shards=shards, expected=[np.full(len(one), MEAN) for one in shards], cv=cv, **more)
-
-
-def known(name: str, shards: Sequence[Array], **more: Any) -> Workload:
-    """Records whose seconds follow from their rows, give or take 5 %."""
-    return Workload(name=name, shards=shards, expected=shards, cv=0.05, **more)
 
 
 def workloads(records: int, rng: np.random.Generator) -> list[Workload]:
@@ -112,71 +72,6 @@ def workloads(records: int, rng: np.random.Generator) -> list[Workload]:
         unknown("declining: 8 in flight do less than 3", 8, records, 0.3, rng, concurrency=8, capacity=declining),
         unknown("one request at a time", 4, records // 2, 0.3, rng, concurrency=1),
     ]
-
-
-def measured_seconds(workload: Workload) -> float:
-    """How long the engine takes for the job."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _seconds_in(Path(folder), workload)
-
-
-def _seconds_in(folder: Path, workload: Workload) -> float:
-    store = DirectoryStore(folder / "s3")
-    for number, shard in enumerate(workload.shards):
-        lines = (json.dumps({"item_id": f"{number}-{at}", "seconds": round(s, 6)}) for at, s in enumerate(shard))
-        store.write(f"s3://b/in/part-{number:05d}.jsonl", "".join(line + "\n" for line in lines).encode())
-    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/in/"}}
-    request = {
-        "TransformJobName": "planner",
-        "ModelName": "sharing",
-        "MaxConcurrentTransforms": workload.concurrency,
-        "MaxPayloadInMB": 6,
-        "BatchStrategy": "SingleRecord",
-        "TransformInput": {"DataSource": source, "ContentType": "application/json", "SplitType": "Line"},
-        "TransformOutput": {"S3OutputPath": "s3://b/out/", "Accept": "application/json", "AssembleWith": "Line"},
-        "ModelClientConfig": {
-            "InvocationsTimeoutInSeconds": workload.timeout,
-            "InvocationsMaxRetries": workload.retries,
-        },
-        "TransformResources": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": workload.instances},
-    }
-    began = time.monotonic()
-    result = run_transform_job(
-        request,
-        store=store,
-        model=ModelCommand(command=workload.server),
-        workdir=folder,
-        options=TransformOptions(time_scale=TIME_SCALE),
-    )
-    # A job that loses a file to a timeout ends as failed.
-    assert result.status == "Completed" or workload.timeout < 3600, result
-    return time.monotonic() - began
-
-
-def calibrating() -> list[Workload]:
-    """Three small jobs, one request in flight: few records, more records, as many in more shards.
-
-    Their records are as slow as those of the twelve: a request costs more after a long wait than after a short one.
-    """
-    return [
-        known("", [np.full(2 * count // files, MEAN)] * files, concurrency=1)
-        for count, files in ((FEW, 2), (MANY, 2), (MANY, 2 * SHARDS))
-    ]
-
-
-def calibrated(few: float, many: float, files: float) -> Conditions:
-    """Start, overhead of a request and of a shard, from the seconds that the calibrating jobs took."""
-    request = max(0.0, (many - few) / (MANY - FEW) - MEAN)
-    shard = max(0.0, (files - many) / (SHARDS - 1))
-    return replace(
-        PRIOR,
-        provision=LogNormal(median=0.0, sigma=0.0),
-        start=LogNormal(median=few - FEW * (MEAN + request) - shard, sigma=0.1),
-        request_overhead=request,
-        shard_overhead=shard,
-        speed_sigma=0.01,
-        instance_sigma=0.005,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,25 +164,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    calibrations, measured = [], []
+    conditions = calibrate(3)
+    measured = []
     for seed in SEEDS[:1] if quick else SEEDS:
-        calibrations += [[measured_seconds(workload) for workload in calibrating()] for _ in range(CALIBRATING)]
         for workload in workloads(160 if quick else 480, np.random.default_rng(seed)):
             measured.append((workload, measured_seconds(workload)))
             print(f"{workload.name}: {measured[-1][1]:.2f} s", file=sys.stderr)
-    conditions = calibrated(*(_median(times) for times in zip(*calibrations, strict=True)))
-    overheads = (
-        f"Calibrated: start {conditions.start.median:.2f} s, {1000 * conditions.request_overhead:.1f} ms a request, "
-        f"{1000 * conditions.shard_overhead:.1f} ms a shard."
-    )
     outcomes = [outcome(workload, conditions, actual) for workload, actual in measured]
     names = dict.fromkeys(one.workload.name for one in outcomes)
     text = table([[one for one in outcomes if one.workload.name == name] for name in names])
-    print(f"{overheads}\n\n{text}")
+    text = f"{overheads(conditions)}\n\n{text}\n\n{random_jobs.section(conditions, 5 if quick else 30)}"
+    print(text)
     if not quick:
         RESULTS.write_text(
             f"# Predictions against the local engine\n\n`python benchmarks/planner.py` on {machine()}: medians of "
-            f"{len(SEEDS)} runs, each with other records. {overheads}\n\n{text}\n"
+            f"{len(SEEDS)} runs, each with other records. {text}\n"
         )
 
 

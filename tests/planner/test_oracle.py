@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
-from benchmarks.planner import Outcome, Workload, measured_seconds, outcome, workloads
+from benchmarks.engine_jobs import Workload, measured_seconds
+from benchmarks.planner import Outcome, outcome, workloads
 
 pytestmark = pytest.mark.timed
 
