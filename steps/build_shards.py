@@ -208,7 +208,7 @@ def _write_shards(run: _Run, items: Items, selection: Selection, engine: BuildEn
     account = Account(items=items, selection=selection, order=selection.built[plan.order], built=[])
     check_account(account, run.arguments.systemic_failure_percent)
     rows, later = (each[account.order] for each in (account.items.rows, account.items.later))
-    check_disk(run.history, run.contract, rows, later, shards, hosts=engine.hosts)
+    check_disk(run.history, run.contract, rows, later, run.axis, shards, hosts=engine.hosts)
     partition = _partition(run, account, plan)
     place = np.full(len(items.ids), -1, np.int64)
     place[account.order] = np.arange(len(account.order))

@@ -23,6 +23,7 @@ from batchcast.steps.contract.checks import flag_words
 from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.history.disk_space import check_array_space
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
@@ -47,7 +48,7 @@ from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
 from batchcast.steps.run_publication import PublishRun, publish_run
 from batchcast.steps.shards.layout import retry_members
-from batchcast.steps.shards.manifest import RECORDS_SCHEMA, read_manifest, stream_records
+from batchcast.steps.shards.manifest import RECORDS_SCHEMA, count_baseline, read_manifest, stream_records
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.job_logs import read_data_logs
 from batchcast.steps.store.objects import ObjectStore, join_uri, write_file
@@ -110,6 +111,8 @@ def validate_and_publish(
 def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision, str]:
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
+    steps = -(-count_baseline(paths.input("manifest")) // max(1, len(run.records) * len(run.expected.targets)))
+    check_array_space(len(run.records), steps, run.expected, run.scratch)
     outputs = find_outputs(paths.input("output"))
     found = reconcile_outputs(run, outputs)
     lines = read_logs() if found.silent else None

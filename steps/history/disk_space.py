@@ -1,4 +1,5 @@
-"""How much the records of a history will take on disk, from a look at its values, before hours go into writing them."""
+"""How much a run will take on disk, before hours go into it: its records, from a look at the values of the history, and
+then its answers, with the arrays that they are checked in."""
 
 from __future__ import annotations
 
@@ -12,11 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.contract.template import Period
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, read_unit
+from batchcast.steps.shards.baseline import past_steps
 
 _LOOKED_AT_ROWS = 20_000
 _STATIC_BYTES = 8.0  # a number or a short text: the table of static columns is not read
@@ -25,6 +29,9 @@ _FRAME_BYTES = 200
 """Ids, dates of the run and brackets of one record."""
 SPILL_SHARE = 0.2
 """Rows in buckets take so much of the records that are made of them; measured at 2 GB of records."""
+_VALUE_BYTES = 56
+"""A forecast value in an answer, with its date and the names of both; measured with one value a day."""
+_ITEM_BYTES = 400
 _MARGIN = 1.15
 """The look at the values may be wrong by so much."""
 Numbers = npt.NDArray[np.int64]
@@ -35,23 +42,50 @@ def check_disk(
     contract: ModelContract,
     rows: Numbers,
     later: Numbers,
+    axis: DateAxis,
     directory: Path,
     *,
     hosts: int = 1,
 ) -> None:
-    """Raises ConfigError where the records, and the rows in buckets before them, have no room in `directory`.
+    """Raises ConfigError where the records, and what is written on the way to them, have no room in `directory`, or
+    their answers none on a volume of that size.
 
     The volume of a processing job holds the downloaded history as well; that is there already. Each of several `hosts`
     has a volume, and writes its share.
     """
-    needed = json_bytes(history, contract, rows, later) * (1 + SPILL_SHARE) / hosts
+    steps = past_steps(axis) + axis.forecast_horizon
+    baseline = 8.0 * len(rows) * (steps + 1) * len(contract.series.targets)
+    records = json_bytes(history, contract, rows, later) * (1 + SPILL_SHARE) + baseline
     disk = shutil.disk_usage(directory)
-    if needed <= disk.free * _MARGIN:
+    remedy = ", or shorten the history with max_history in model.toml"
+    _refuse_without_room(records / hosts, disk.used, disk.free, f"{len(rows):,} records", directory, remedy)
+    columns, targets = len(contract.outputs.columns), len(contract.series.targets)
+    answers = _VALUE_BYTES * len(rows) * axis.forecast_horizon * columns
+    arrays = _array_bytes(len(rows), steps, axis.forecast_horizon, columns, targets)
+    what = f"the answers of {len(rows):,} records and the arrays that they are checked in"
+    _refuse_without_room(answers + arrays, 0, disk.total, what, directory)
+
+
+def check_array_space(items: int, steps: int, expected: Expected, directory: Path) -> None:
+    """Raises ConfigError where the arrays that forecasts are checked in have no room in `directory`: a disk that is
+    full would end the step without a word. `steps` are those of the baseline, before and after the run date."""
+    needed = _array_bytes(items, steps, len(expected.dates), len(expected.columns), len(expected.targets))
+    disk = shutil.disk_usage(directory)
+    _refuse_without_room(needed, disk.used, disk.free, f"the forecasts of {items:,} items", directory)
+
+
+def _array_bytes(items: int, steps: int, days: int, columns: int, targets: int) -> float:
+    """The forecasts, and once more as they are published; history and actual values; the naive, the usual season, and
+    the last run by date and by step; ids, digests and what is worked out of an item."""
+    return items * (8.0 * (days * (2 * columns + 4 * targets) + steps * targets) + _ITEM_BYTES)
+
+
+def _refuse_without_room(needed: float, used: float, free: float, what: str, directory: Path, remedy: str = "") -> None:
+    if needed <= free * _MARGIN:
         return
-    whole = math.ceil((disk.used + needed * _MARGIN) / 2**30)
-    what = f"{len(rows):,} records will take about {needed / 1e9:,.1f} GB, and {disk.free / 1e9:,.1f} GB are free."
-    remedy = f"Deploy with --volume-size-in-gb {whole}, or shorten the history with max_history in model.toml."
-    raise ConfigError(Problem("disk_space", what, str(directory), remedy))
+    whole = math.ceil((used + needed * _MARGIN) / 2**30)
+    text = f"{what} will take about {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free."
+    raise ConfigError(Problem("disk_space", text, str(directory), f"Deploy with --volume-size-in-gb {whole}{remedy}."))
 
 
 def json_bytes(history: ParquetHistory, contract: ModelContract, rows: Numbers, later: Numbers) -> float:

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
 from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.reading_note import reading
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, stream_table
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
@@ -248,6 +249,13 @@ def stream_baseline(directory: Path, columns: Sequence[str] = BASELINE_SCHEMA.na
     """The same in parts, with item_id and target as dictionaries. Raises DataError for a damaged file."""
     path, texts = directory / BASELINE_FILE, ("item_id", "target")
     return stream_table(path, columns, schema=BASELINE_SCHEMA, texts=texts, code="manifest", remedy=_REMEDY)
+
+
+def count_baseline(directory: Path) -> int:
+    """How many rows it has. Raises DataError for a damaged file."""
+    path = directory / BASELINE_FILE
+    with reading(str(path), code="manifest", remedy=_REMEDY):
+        return int(pq.ParquetFile(path).metadata.num_rows)
 
 
 def parse_baseline(source: Path | bytes, *, where: str) -> pa.Table:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract_text import contract_text
+from sample_run import SampleRun
 from shard_build import DAILY_CONTRACT, Build, build, daily_rows
 
 from batchcast.steps.contract.model_contract import parse_contract
+from batchcast.steps.errors import ConfigError
 from batchcast.steps.history import disk_space
 from batchcast.steps.history.files import open_history
 
@@ -43,6 +45,23 @@ def test_what_is_needed_is_about_what_is_written(tmp_path: Path, series: str) ->
     history = open_history(tmp_path / "processing/input/history", contract)
     said = disk_space.json_bytes(history, contract, np.full(len(ITEMS), 400), np.zeros(len(ITEMS), np.int64))
     assert said == pytest.approx(written, rel=0.15)
+
+
+def test_a_volume_without_room_for_the_answers_is_refused_before_any_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(10_000, 0, 200 << 30))
+    found = build(tmp_path, DAILY_CONTRACT, [LONG])
+    assert (found.exit_code, found.files) == (2, {})
+    assert "the answers of 50 records and the arrays that they are checked in" in found.message
+
+
+def test_forecasts_without_room_to_be_checked_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = SampleRun(root=tmp_path)
+    run.transform()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(200 << 30, (200 << 30) - 1_000, 1_000))
+    with pytest.raises(ConfigError, match=r"(?s)the forecasts of 12 items will take .* --volume-size-in-gb 201"):
+        run.step()
 
 
 def test_a_volume_with_room_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
