@@ -1,6 +1,7 @@
 """The planner's predictions against the local engine, and the plain formula's beside them.
 
-    python benchmarks/planner.py            # about seven minutes; writes benchmarks/results/planner.md
+    python benchmarks/planner.py            # about 13 minutes; writes benchmarks/results/planner.md
+    chrt -r 1 python benchmarks/planner.py  # the same on a busy machine
     python benchmarks/planner.py --quick    # a look at a third of the records, written nowhere
 
 Twelve workloads run through the engine with real HTTP against a server of known capacity, 300 times faster than the
