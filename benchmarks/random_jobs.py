@@ -101,6 +101,11 @@ def random_job(seed: int) -> RandomJob:
     )
 
 
+def printed_seconds(inputs: PlanInputs) -> float:
+    """What `plan` prints of the run, without BuildShards and ValidateAndPublish."""
+    return 3600 * (batch(inputs).wall_hours - processing_hours(inputs)[0])
+
+
 def section(conditions: Conditions, count: int) -> str:
     """The table as Markdown."""
     heads = ["job", "records", "seconds", "cv", "instances x in flight", "files", "timeout", "engine", "plan", "error"]
@@ -111,7 +116,7 @@ def section(conditions: Conditions, count: int) -> str:
         inputs = job.inputs(conditions)
         workload = job.workload(inputs, seed)
         took = min(measured_seconds(workload) for _ in range(TRIES))
-        printed = 3600 * (batch(inputs).wall_hours - processing_hours(inputs)[0])
+        printed = printed_seconds(inputs)
         errors.append(100 * (printed / took - 1))
         timeout = f"{job.timeout * TIME_SCALE:.2f} s, {job.retries} retries" if job.times_out else "-"
         given = inputs.workload

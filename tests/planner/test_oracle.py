@@ -10,6 +10,7 @@ import pytest
 from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
 from benchmarks.engine_jobs import Workload, measured_seconds
 from benchmarks.planner import Outcome, outcome, workloads
+from benchmarks.random_jobs import printed_seconds, random_job
 
 pytestmark = pytest.mark.timed
 
@@ -57,3 +58,14 @@ def test_a_timeout_holds_its_slot_for_every_try_and_loses_the_rest_of_its_file(r
     )
     found = measured(workload)
     assert found.error == pytest.approx(0, abs=15)
+
+
+def test_what_plan_prints_of_a_random_job_is_what_the_engine_takes() -> None:
+    job = random_job(3)
+    inputs = job.inputs(CONDITIONS)
+    workload = job.workload(inputs, 3)
+    for _ in range(3):
+        took = measured_seconds(workload)
+        if took == pytest.approx(printed_seconds(inputs), rel=0.15):
+            break
+    assert took == pytest.approx(printed_seconds(inputs), rel=0.15)
