@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array as Array
-from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, at_once, each_block, kept_array, of_items
+from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, at_once, each_block, kept_array, of_items, summed
 from batchcast.steps.shards.manifest import stream_baseline
 
 
@@ -66,12 +67,12 @@ def _put(array: Array, mine: npt.NDArray[np.bool_], at: tuple[Positions, ...], c
 def seasonal_changes(compared: Comparison) -> Array:
     """items x targets: by how much a value differs from the one a season before, the mean over `before`; what MASE is
     measured in. NaN where that is nothing or unknown."""
-    before, season = compared.before, compared.season
-    total, count = np.zeros((2, len(before), before.shape[2]))
-    for at in range(season, before.shape[1]):
-        change = np.abs(before[:, at] - before[:, at - season])
-        total += np.nan_to_num(change)
-        count += np.isfinite(change)
+    return of_items(partial(_seasonal_changes, compared.season), compared.before)
+
+
+def _seasonal_changes(season: int, before: Array) -> Array:
+    changes = np.abs(before[:, season:] - before[:, :-season])
+    total, count = np.nansum(changes, axis=1), np.isfinite(changes).sum(axis=1)
     found: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=total > 0)
     return found
 
@@ -94,22 +95,15 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
     """
     if not any(each_block(_has_values, compared.actual)):
         return None
-    scale = seasonal_changes(compared)
-    known = np.isfinite(values) & np.isfinite(compared.actual) & np.isfinite(compared.naive)
+    arrays = compared.naive, compared.actual, seasonal_changes(compared)
+    items, days, sizes, units, *errors = summed(_errors, values, *arrays)
+    names = ("wape_model", "mase_model", "wape_naive", "mase_naive")
     by_target: dict[str, dict[str, float | None]] = {}
     for number, target in enumerate(targets):
-        cells = known[:, :, number]
-        actual = compared.actual[:, :, number][cells]
-        total = float(np.abs(actual).sum())
-        if total > 0:
-            errors = {"wape_model": values, "wape_naive": compared.naive}
-            unit = np.broadcast_to(scale[:, None, number], cells.shape)[cells]
-            by_target[target] = {}
-            for name, found in errors.items():
-                error = np.abs(found[:, :, number][cells] - actual)
-                scaled = error[np.isfinite(unit)] / unit[np.isfinite(unit)]
-                mase = round(float(scaled.mean()), 6) if len(scaled) else None
-                by_target[target] |= {name: round(float(error.sum()) / total, 6), name.replace("wape", "mase"): mase}
+        whole = {"wape": float(sizes[number]), "mase": float(units[number])}
+        if whole["wape"] > 0:
+            found = {name: (float(each[number]), whole[name[:4]]) for name, each in zip(names, errors, strict=True)}
+            by_target[target] = {name: round(error / of, 6) if of else None for name, (error, of) in found.items()}
     if not by_target:
         return None
     found_by_name = {
@@ -117,11 +111,25 @@ def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[s
         for name in ("wape_model", "wape_naive", "mase_model", "mase_naive")
     }
     return {
-        "items": int(known.any(axis=(1, 2)).sum()),
-        "days": int(known.any(axis=(0, 2)).sum()),
+        "items": int(items),
+        "days": int(np.count_nonzero(days)),
         **{name: round(sum(of) / len(of), 6) if of else None for name, of in found_by_name.items()},
         "by_target": by_target,
     }
+
+
+def _errors(values: Array, naive: Array, actual: Array, changes: Array) -> list[Any]:
+    """How many items have a cell that all know, and of each step how many; by target the sum of the actual values and
+    how many cells have a unit, then of the forecasts and of the naive the errors, and the same in units."""
+    known = np.isfinite(values) & np.isfinite(actual) & np.isfinite(naive)
+    unit = np.broadcast_to(changes[:, None], known.shape)
+    usable = known & np.isfinite(unit)
+    found = [known.any(axis=(1, 2)).sum(), known.any(axis=2).sum(axis=0)]
+    found += [np.where(known, np.abs(actual), 0.0).sum(axis=(0, 1)), usable.sum(axis=(0, 1))]
+    for each in (values, naive):
+        error = np.where(known, np.abs(each - actual), 0.0)
+        found += [error.sum(axis=(0, 1)), (error / np.where(usable, unit, np.inf)).sum(axis=(0, 1))]
+    return found
 
 
 def _has_values(values: Array) -> bool:

@@ -129,7 +129,7 @@ def reconcile(
     manifest: Manifest,
     records: pa.Table,
     read_output: ReadOutput,
-    carried: Mapping[str, CarriedAnswer],
+    carried: Mapping[str, CarriedAnswer] | Iterable[tuple[str, CarriedAnswer]],
     expected: Expected,
     *,
     retry_shards: Collection[str] | None = None,
@@ -144,11 +144,15 @@ def reconcile(
     values = kept_array((len(records), len(expected.dates), len(expected.columns)))
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
-    for index, item_id in _carried(records):
-        answer = carried[item_id]
+    places = _carried(records)
+    for item_id, answer in carried.items() if isinstance(carried, Mapping) else carried:
+        index = places.pop(item_id, None)
+        if index is None:
+            continue
         others[index] = _row(answer.row, answer.reading, "carried")
         if isinstance(answer.reading, Usable):
             values[index] = answer.reading.values
+    assert not places, "an item is carried over without an answer"
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []
     retry: list[int] = []
@@ -227,9 +231,10 @@ def _unsent(records: pa.Table, run_id: str) -> Iterator[tuple[int, LedgerRow]]:
         )
 
 
-def _carried(records: pa.Table) -> Iterator[tuple[int, str]]:
+def _carried(records: pa.Table) -> dict[str, int]:
+    """The items that are carried over, and their row numbers."""
     mask = records["carried"]
-    return zip(np.flatnonzero(mask.to_numpy()).tolist(), records["item_id"].filter(mask).to_pylist(), strict=True)
+    return dict(zip(records["item_id"].filter(mask).to_pylist(), np.flatnonzero(mask.to_numpy()).tolist(), strict=True))
 
 
 def sent_requests(records: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64], list[list[str]]]]:

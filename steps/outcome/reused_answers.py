@@ -5,7 +5,7 @@ the manifest and the outputs that are there, just as the step that did not run w
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -24,8 +24,8 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 
 def read_carried(
     store: ObjectStore, runs_uri: str, resume_from: str, item_ids: Iterable[str], expected: Expected
-) -> dict[str, CarriedAnswer]:
-    """The answers of these items in the run `resume_from`, which may itself have carried them over.
+) -> Iterator[tuple[str, CarriedAnswer]]:
+    """The answers of these items in the run `resume_from`, which may itself have carried them over, one by one.
 
     An answer that is gone, changed or not what this run asks for is a RecordFault, and no reason to stop.
     Raises DataError when an item is not ok in that run's ledger: then the two runs do not belong together.
@@ -40,11 +40,9 @@ def read_carried(
     objects: defaultdict[str, list[LedgerRow]] = defaultdict(list)
     for row in rows.values():
         objects[output_uri(runs_uri, row.run_id, row.round, str(row.shard))].append(row)
-    return {
-        row.item_id: CarriedAnswer(row=row, reading=reading)
-        for uri in sorted(objects)
-        for row, reading in _read(store, uri, objects[uri], expected)
-    }
+    for uri in sorted(objects):
+        for row, reading in _read(store, uri, objects.pop(uri), expected):
+            yield row.item_id, CarriedAnswer(row=row, reading=reading)
 
 
 def is_decided(store: ObjectStore, runs_uri: str, run_id: str) -> bool:
@@ -86,7 +84,7 @@ def reconcile_run(
 ) -> Reconciliation:
     """What became of every item of a run, with those that it carries over; `means` are `reconcile`'s."""
     manifest, records = run
-    carried: dict[str, CarriedAnswer] = {}
+    carried: Iterable[tuple[str, CarriedAnswer]] = ()
     if manifest.resume_from is not None:
         items = records.filter(records["carried"])["item_id"].to_pylist()
         carried = read_carried(store, runs_uri, manifest.resume_from, items, expected)
