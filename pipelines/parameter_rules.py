@@ -118,9 +118,9 @@ def rule_texts() -> list[str]:
 
 def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:
     if float(tolerated) > float(systemic):
-        above = f"above SystemicFailurePercent = {float(systemic):g} % a run is held."
-        what = f"{float(tolerated):g} % may fail, but {above}"
-        remedy = f"Use at most {float(systemic):g}, or raise SystemicFailurePercent."
+        limit = f"{float(systemic):g}"
+        what = f"{float(tolerated):g} % may fail, but above SystemicFailurePercent = {limit} % a run is held."
+        remedy = f"Use at most {limit}, or raise SystemicFailurePercent."
         yield Problem("tolerance", what, "MaxFailedPercent", remedy)
 
 

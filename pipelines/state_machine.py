@@ -13,6 +13,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from batchcast.engine.requests.request_check import is_expression
 from batchcast.steps.errors import ConfigError, Problem
 
 _State = dict[str, Any]
@@ -159,15 +160,11 @@ def _expression(value: Any) -> str | None:
         case {"Std:Join": {"On": str(mark), "Values": list(parts)}}:
             slots = mark.replace("'", "\\'").join("{}" for _ in parts)
             return f"States.Format('{slots}', {', '.join(map(_argument, parts))})"
-        case list() if any(_is_expression(item) for item in value):
+        case list() if any(map(is_expression, value)):
             return f"States.Array({', '.join(map(_argument, value))})"
         case {"Std:JsonGet": _}:
             raise _untranslated("Std:JsonGet in a request", str(value))
     return None
-
-
-def _is_expression(value: Any) -> bool:
-    return isinstance(value, Mapping) and any(key == "Get" or key.startswith("Std:") for key in value)
 
 
 def _argument(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import write_file
 
 # The form of a capacity curve.
@@ -169,9 +170,7 @@ def image_identity(image: str) -> str:
 def read_tuning(path: Path) -> Tuning:
     """Raises ConfigError for a file that is none, with every field that is wrong."""
     try:
-        return Tuning.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(Problem("tuning", f"cannot be read: {error.strerror}.", where=str(path))) from error
+        return Tuning.model_validate_json(read_file(path, "tuning"))
     except ValidationError as error:
         problems = [
             Problem("tuning", f"{'.'.join(map(str, one['loc'])) or 'document'}: {one['msg']}.", where=str(path))

@@ -21,6 +21,7 @@ from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import ObjectMissingError, join_uri, split_uri
 
 # A longer definition is sent by its S3 location, as the SageMaker Python SDK 3.27 does too.
@@ -190,11 +191,7 @@ def _with_run_conditions(call: Call, error: ConfigError) -> ConfigError:
 
 
 def _contract(settings: DeploySettings) -> bytes:
-    try:
-        data = settings.contract.read_bytes()
-    except OSError as error:
-        what, where = f"cannot be read: {error.strerror}.", str(settings.contract)
-        raise ConfigError(Problem("contract", what, where, "Name the file with --contract.")) from error
+    data = read_file(settings.contract, "contract", "Name the file with --contract.")
     parse_contract(data, where=str(settings.contract))
     return data
 

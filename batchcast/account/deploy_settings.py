@@ -30,6 +30,7 @@ from batchcast.pipelines.settings import BuildSettings, image_of, read_settings,
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import LOCAL_REGION, Session
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -257,9 +258,7 @@ def _problem(one: Any) -> Problem:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(Problem("settings_file", f"cannot be read: {error.strerror}.", str(file))) from error
+        values = tomllib.loads(read_file(file, "settings_file").decode())
     except (ValueError, RecursionError) as error:
         raise ConfigError(Problem("settings_file", f"is not TOML: {error}.", str(file))) from error
     if isinstance(values.get("contract"), str):

@@ -103,9 +103,9 @@ def _model_role(run: _Run) -> Iterator[Line]:
         return
     runs = run.values.runs_uri
     wanted = [
-        Access.list(join_uri(runs, "run", "input", "r0") + "/"),
-        Access.read(join_uri(runs, "run", "input", "r0", "part-00000.jsonl")),
-        Access.write(join_uri(runs, "run", "output", "r0", "part-00000.jsonl.out")),
+        Access.on("s3:ListBucket", join_uri(runs, "run", "input", "r0") + "/"),
+        Access.on("s3:GetObject", join_uri(runs, "run", "input", "r0", "part-00000.jsonl")),
+        Access.on("s3:PutObject", join_uri(runs, "run", "output", "r0", "part-00000.jsonl.out")),
     ]
     yield from _access(run, model["ExecutionRoleArn"], wanted)
 
@@ -113,18 +113,19 @@ def _model_role(run: _Run) -> Iterator[Line]:
 def _processing_role(run: _Run) -> Iterator[Line]:
     role = next(job["RoleArn"] for job in run.jobs if "RoleArn" in job)
     wanted = [
-        Access.list(run.values.history_uri),
-        Access.read(join_uri(run.values.history_uri, "part.parquet")),
-        Access.read(join_uri(run.values.runs_uri, "run", "output", "r0", "part-00000.jsonl.out")),
-        Access.write(join_uri(run.values.runs_uri, "run", "input", "r0", "part-00000.jsonl")),
-        Access.write(join_uri(run.values.publish_uri, "latest.json")),
+        Access.on("s3:ListBucket", run.values.history_uri),
+        Access.on("s3:GetObject", join_uri(run.values.history_uri, "part.parquet")),
+        Access.on("s3:GetObject", join_uri(run.values.runs_uri, "run", "output", "r0", "part-00000.jsonl.out")),
+        Access.on("s3:PutObject", join_uri(run.values.runs_uri, "run", "input", "r0", "part-00000.jsonl")),
+        Access.on("s3:PutObject", join_uri(run.values.publish_uri, "latest.json")),
     ]
     yield from _access(run, role, wanted)
 
 
 def _access(run: _Run, role: str, wanted: list[Access]) -> Iterator[Line]:
-    keys = (access for key in _output_keys(run) for access in Access.key(_described(run, key)["Arn"]))
-    refused = denied(run.session, role, [*wanted, *keys])
+    keys = [_described(run, key)["Arn"] for key in _output_keys(run)]
+    wanted += [Access(action=f"kms:{one}", resource=key) for key in keys for one in ("Decrypt", "GenerateDataKey")]
+    refused = denied(run.session, role, wanted)
     for one in refused:
         what = f"{role} may not {one.action} {one.resource}."
         yield "error", what, "Add the statement to its policy; infra/batchcast.yaml has it."

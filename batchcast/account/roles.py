@@ -17,25 +17,12 @@ class Access:
     prefix: str = ""
 
     @classmethod
-    def list(cls, uri: str) -> Self:
-        """List the objects under a prefix."""
+    def on(cls, action: str, uri: str) -> Self:
+        """An action of S3 on the objects under a prefix, or on one object."""
         bucket, key = split_uri(uri)
-        return cls(action="s3:ListBucket", resource=f"s3:::{bucket}", prefix=key)
-
-    @classmethod
-    def read(cls, uri: str) -> Self:
-        """Read an object."""
-        return cls(action="s3:GetObject", resource=_object(uri))
-
-    @classmethod
-    def write(cls, uri: str) -> Self:
-        """Write an object."""
-        return cls(action="s3:PutObject", resource=_object(uri))
-
-    @classmethod
-    def key(cls, arn: str) -> tuple[Self, Self]:
-        """Read what a KMS key has encrypted, and encrypt with it."""
-        return cls(action="kms:Decrypt", resource=arn), cls(action="kms:GenerateDataKey", resource=arn)
+        if action == "s3:ListBucket":
+            return cls(action=action, resource=f"s3:::{bucket}", prefix=key)
+        return cls(action=action, resource=f"s3:::{bucket}/{key}")
 
 
 def denied(session: Session, role: str, wanted: Iterable[Access]) -> list[Access]:
@@ -60,8 +47,3 @@ def _is_allowed(session: Session, role: str, wanted: Access) -> bool:
         **({"ContextEntries": context} if wanted.prefix else {}),
     )
     return all(one["EvalDecision"] == "allowed" for page in listing for one in page["EvaluationResults"])
-
-
-def _object(uri: str) -> str:
-    bucket, key = split_uri(uri)
-    return f"s3:::{bucket}/{key}"

@@ -197,7 +197,7 @@ class LocalSageMaker:
         Raises ServiceException as the service would, NotEmulatedError for what only this engine refuses, and
         ServiceError where the disk of the workspace is in the way.
         """
-        if operation not in {**_OPERATIONS, **_LISTINGS}:
+        if operation not in _OPERATIONS and operation not in _LISTINGS:
             what = f"{operation} is not emulated locally; {len(_OPERATIONS) + len(_LISTINGS)} operations are."
             raise not_emulated(what, where=f"sagemaker:{operation}", remedy="Call it on AWS.")
         try:

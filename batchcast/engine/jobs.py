@@ -17,17 +17,6 @@ _MAX_FAILURE_REASON = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobRun:
-    """One run of a job: the checked request, and whether an interrupted run came before it."""
-
-    name: str
-    arn: str
-    request: Mapping[str, Any]
-    resume: bool
-    stop: threading.Event
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
     """How a run ended: status Completed, Failed or Stopped."""
 
@@ -38,12 +27,15 @@ class JobEnd:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """`kind` is Transform or Processing, as it stands in the names of the API's members."""
+    """`kind` is Transform or Processing, as it stands in the names of the API's members.
+
+    `execute` takes a checked request, whether an interrupted run came before this one, and what stops it.
+    """
 
     kind: str
     records: RecordFolder
     check: Callable[[Mapping[str, Any]], None]
-    execute: Callable[[JobRun], JobEnd]
+    execute: Callable[[Mapping[str, Any], bool, threading.Event], JobEnd]
     broken: dict[str, Exception]
 
     def arn(self, name: str) -> str:
@@ -104,7 +96,7 @@ class Jobs:
 
         with _watched(is_stopped) as stop:
             try:
-                return self.execute(JobRun(name=name, arn=self.arn(name), request=request, resume=resume, stop=stop))
+                return self.execute(request, resume, stop)
             except BatchcastError as error:
                 blame = "InternalServerError" if isinstance(error, ServiceError) else "ClientError"
                 return JobEnd(status="Failed", failure_reason=f"{blame}: {error}")
@@ -124,15 +116,8 @@ class Jobs:
             kind = self.kind.lower()
             what = f"The request was rejected because the {kind} job is in status {record['Status']}."
             raise ServiceException("ValidationException", what)
-        self.records.request_stop(name)
-        lock = self.records.own(name)
-        if lock is None:
-            return
-        with lock:
-            record = self.get(name)
-            if record["Status"] == IN_PROGRESS:
-                self.records.write(name, record | {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()})
-            self.records.clear_stop(name)
+        ended = {"Status": "Stopped", "EndTime": now(), "LastModifiedTime": now()}
+        self.records.stop(name, lambda record: record | (ended if record["Status"] == IN_PROGRESS else {}))
 
     def names_of(self, execution_id: str) -> list[str]:
         """The jobs that are steps of an execution."""
@@ -178,7 +163,7 @@ class Jobs:
         return {
             **{key: value for key, value in record["Request"].items() if key != "Tags"},
             f"{self.kind}JobArn": self.arn(name),
-            f"{self.kind}JobStatus": self._status(name, record),
+            f"{self.kind}JobStatus": self.records.status(name, record, going=IN_PROGRESS),
             "CreationTime": record["CreationTime"],
             **{renamed.get(key, key): record[key] for key in _DESCRIBED if key in record},
         }
@@ -190,7 +175,7 @@ class Jobs:
             yield {
                 f"{self.kind}JobName": name,
                 f"{self.kind}JobArn": self.arn(name),
-                f"{self.kind}JobStatus": self._status(name, record),
+                f"{self.kind}JobStatus": self.records.status(name, record, going=IN_PROGRESS),
                 "CreationTime": record["CreationTime"],
                 "LastModifiedTime": record["LastModifiedTime"],
                 **({f"{self.kind}EndTime": record["EndTime"]} if "EndTime" in record else {}),
@@ -213,11 +198,6 @@ class Jobs:
     def _in_use(self, name: str) -> ServiceException:
         what = "Job name must be unique within an AWS account and region, and a job with this name exists:"
         return ServiceException("ResourceInUse", f"{what} {self.arn(name)}")
-
-    def _status(self, name: str, record: Record) -> str:
-        # Stopping is the time between the request and its effect.
-        waits = record["Status"] == IN_PROGRESS and self.records.stop_requested(name)
-        return "Stopping" if waits else str(record["Status"])
 
 
 _DESCRIBED = ("FailureReason", "ExitMessage", "StartTime", "EndTime")

@@ -66,26 +66,29 @@ def add_tags(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]
 
     Raises ServiceException for a resource that is not there, and above 50 tags.
     """
-    tags = {**_tags(workspace, request["ResourceArn"]), **{each["Key"]: each["Value"] for each in request["Tags"]}}
+    record, tags = _tags(workspace, request["ResourceArn"])
+    tags |= {each["Key"]: each["Value"] for each in request["Tags"]}
     if len(tags) > _MOST_TAGS:
         raise ServiceException("ValidationException", f"{len(tags)} tags; a resource has {_MOST_TAGS} at most.")
-    return {"Tags": _keep(workspace, request["ResourceArn"], tags)}
+    workspace.tags.write(record, {"Tags": _members(tags)})
+    return {"Tags": _members(tags)}
 
 
 def delete_tags(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """Remove the tags of these keys; no error for one that is not there."""
-    tags = _tags(workspace, request["ResourceArn"])
+    record, tags = _tags(workspace, request["ResourceArn"])
     kept = {key: value for key, value in tags.items() if key not in request["TagKeys"]}
-    _keep(workspace, request["ResourceArn"], kept)
+    workspace.tags.write(record, {"Tags": _members(kept)})
     return {}
 
 
 def list_tags(workspace: Workspace, request: Mapping[str, Any]) -> list[dict[str, str]]:
     """Every tag by its key."""
-    return _members(_tags(workspace, request["ResourceArn"]))
+    return _members(_tags(workspace, request["ResourceArn"])[1])
 
 
-def _tags(workspace: Workspace, resource: str) -> dict[str, str]:
+def _tags(workspace: Workspace, resource: str) -> tuple[str, dict[str, str]]:
+    """The name of their record, and the tags."""
     kind, _, name = resource.rsplit(":", 1)[-1].partition("/")
     records = {
         "pipeline": workspace.pipelines.read,
@@ -98,13 +101,7 @@ def _tags(workspace: Workspace, resource: str) -> dict[str, str]:
         raise ServiceException("ResourceNotFound", f"The resource {resource} does not exist.")
     changed = workspace.tags.read(resource_id(kind, name))
     given = changed or record.get("Request", record)
-    return {each["Key"]: each["Value"] for each in given.get("Tags", [])}
-
-
-def _keep(workspace: Workspace, resource: str, tags: Mapping[str, str]) -> list[dict[str, str]]:
-    kind, _, name = resource.rsplit(":", 1)[-1].partition("/")
-    workspace.tags.write(resource_id(kind, name), {"Tags": _members(tags)})
-    return _members(tags)
+    return resource_id(kind, name), {each["Key"]: each["Value"] for each in given.get("Tags", [])}
 
 
 def _members(tags: Mapping[str, str]) -> list[dict[str, str]]:

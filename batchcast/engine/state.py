@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,9 +133,19 @@ class RecordFolder:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def request_stop(self, name: str) -> None:
-        """Ask the owner, whichever process it is, to stop."""
+    def stop(self, name: str, stopped: Callable[[Record], Record]) -> None:
+        """Ask the owner, whichever process it is, to stop; without one the record becomes what `stopped` gives."""
         self._path(name, "stop").touch()
+        lock = self.own(name)
+        if lock is not None:
+            with lock:
+                if record := self.read(name):
+                    self.write(name, stopped(record))
+                self.clear_stop(name)
+
+    def status(self, name: str, record: Record, *, going: str) -> str:
+        """The record's; Stopping is the time between the request and its effect."""
+        return "Stopping" if record["Status"] == going and self.stop_requested(name) else str(record["Status"])
 
     def stop_requested(self, name: str) -> bool:
         """Whether somebody asked."""

@@ -1,6 +1,7 @@
 """What a local SageMaker works on: a directory with its records, jobs and logs, an object store, and model servers."""
 
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
 from batchcast.engine.faults import FaultPlan
-from batchcast.engine.jobs import JobEnd, JobRun, Jobs
+from batchcast.engine.jobs import JobEnd, Jobs
 from batchcast.engine.processing.job import check_processing_request, run_processing_job
 from batchcast.engine.requests.request_check import refuse_keys
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
@@ -141,31 +142,27 @@ class Workspace:
         where = "ProcessingOutputConfig.Outputs[{}].S3Output.S3Uri"
         refuse_keys(self.store, {where.format(at): each["S3Output"]["S3Uri"] for at, each in enumerate(outputs)})
 
-    def _run_transform(self, run: JobRun) -> JobEnd:
+    def _run_transform(self, request: Mapping[str, Any], resume: bool, stop: threading.Event) -> JobEnd:
         def report(progress: TransformProgress) -> None:
-            self._progress.write(run.name, asdict(progress))
+            self._progress.write(request["TransformJobName"], asdict(progress))
 
-        model = self.model(run.request["ModelName"])
+        model = self.model(request["ModelName"])
         if model is None:
-            raise ServiceException("ValidationException", f"Model {run.request['ModelName']} was deleted.")
+            raise ServiceException("ValidationException", f"Model {request['ModelName']} was deleted.")
         result = run_transform_job(
-            run.request,
+            request,
             store=self.store,
             model=self.model_source(model),
             workdir=self.root,
-            options=replace(self._options, resume=run.resume),
+            options=replace(self._options, resume=resume),
             faults=self._faults,
-            stop=run.stop,
+            stop=stop,
             on_progress=report,
         )
         return JobEnd(status=result.status, failure_reason=result.failure_reason)
 
-    def _run_processing(self, run: JobRun) -> JobEnd:
-        return run_processing_job(
-            run.request,
-            arn=run.arn,
-            store=self.store,
-            workdir=self.root / "jobs" / run.name,
-            log_folder=self.root / "logs" / "aws" / "sagemaker" / "ProcessingJobs" / run.name,
-            stop=run.stop,
-        )
+    def _run_processing(self, request: Mapping[str, Any], _: bool, stop: threading.Event) -> JobEnd:
+        name = request["ProcessingJobName"]
+        logs = self.root / "logs" / "aws" / "sagemaker" / "ProcessingJobs" / name
+        workdir, job_arn = self.root / "jobs" / name, self.jobs["Processing"].arn(name)
+        return run_processing_job(request, arn=job_arn, store=self.store, workdir=workdir, log_folder=logs, stop=stop)

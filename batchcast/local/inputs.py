@@ -137,11 +137,8 @@ def clear_leftovers(
     with start_lock(session.workspace):
         runs = _runs(session, pipeline_name)
         kept = _kept(session, pipeline_name, publish_uri, runs, keep)
-        found = [
-            _clear_run(session, pipeline_name, arn, dry_run=dry_run)
-            for arn, _ in runs
-            if arn.rsplit("/", 1)[-1] not in kept
-        ]
+        old = [arn for arn, _ in runs if arn.rsplit("/", 1)[-1] not in kept]
+        found = [_clear_run(session, pipeline_name, arn, dry_run=dry_run) for arn in old]
         if not any(status in _UNFINISHED for _, status in runs):
             found += [_clear_folder(folder, dry_run=dry_run) for folder in _scratch(session)]
     return found
@@ -153,11 +150,8 @@ def _runs(session: WorkspaceSession, pipeline_name: str) -> list[tuple[str, str]
     if not any(each["PipelineName"] == pipeline_name for each in client.list_pipelines()["PipelineSummaries"]):
         return []
     listing = pages(client.list_pipeline_executions, PipelineName=pipeline_name, MaxResults=100)
-    return [
-        (each["PipelineExecutionArn"], each["PipelineExecutionStatus"])
-        for page in listing
-        for each in page["PipelineExecutionSummaries"]
-    ]
+    found = (each for page in listing for each in page["PipelineExecutionSummaries"])
+    return [(each["PipelineExecutionArn"], each["PipelineExecutionStatus"]) for each in found]
 
 
 def _kept(
@@ -214,10 +208,10 @@ def _scratch(session: WorkspaceSession) -> Iterator[Path]:
 
 
 def _clear_folder(folder: Path, *, dry_run: bool) -> Leftover:
-    size = _size(folder)
+    found = Leftover(what=f"scratch files in {folder}", size=_size(folder))
     if not dry_run:
         shutil.rmtree(folder, ignore_errors=True)
-    return Leftover(what=f"scratch files in {folder}", size=size)
+    return found
 
 
 def _size(folder: Path) -> int:

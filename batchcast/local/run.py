@@ -1,6 +1,5 @@
 """The whole pipeline on this machine, from the definition that SageMaker gets."""
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from batchcast.engine.faults import FaultPlan, parse_fault_plan
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
 from batchcast.local.inputs import LocalInputs, check_undisturbed, history_directory, with_items_per_request
 from batchcast.local.sample import SAMPLES, sample_file
-from batchcast.pipelines.definition import DEFINITION_FILE, for_request, with_defaults, write_definition
+from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.parameters import Parameters, check_parameters
 from batchcast.pipelines.settings import BuildSettings, bundle
 from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
@@ -171,8 +170,7 @@ def _faults(run: LocalRun) -> FaultPlan:
 
 def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:
     """The committed definition as it is now, for the contract; executions that were started keep theirs."""
-    definition = for_request(json.loads(DEFINITION_FILE.read_text()), read_contract(contract).request)
-    text = write_definition(with_defaults(definition, defaults) if defaults else definition)
+    text = write_definition(define(defaults=defaults, request=read_contract(contract).request))
     request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": text}
     if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
         client.update_pipeline(**request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import DirectoryStore
 
 if TYPE_CHECKING:
@@ -78,10 +79,7 @@ def built_records(history: Path, contract: Path, **given: object) -> tuple[Reque
 
 def read_sample_file(sample: Path) -> list[bytes]:
     """A JSON document a line; blank lines are passed over. Raises ConfigError for lines that are none."""
-    try:
-        lines = sample.read_bytes().split(b"\n")
-    except OSError as error:
-        raise ConfigError(Problem("sample", f"cannot be read: {error.strerror}.", str(sample))) from error
+    lines = read_file(sample, "sample").split(b"\n")
     records = [line for line in (line.removesuffix(b"\r") for line in lines) if line.strip()]
     problems = []
     for number, record in enumerate(records, 1):

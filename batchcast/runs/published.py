@@ -116,9 +116,8 @@ def _list_all(publish_uri: str, store: ObjectStore) -> tuple[list[PublishedRun],
         except ObjectMissingError:  # pruned meanwhile
             continue
         except DataError as error:
-            what = error.problems[0].what
-            seen = identity[1] == current
-            damaged.append(DamagedRun(run_id=identity[1], run_date=identity[0], what=what, uri=uri, current=seen))
+            (run_date, run_id), what = identity, error.problems[0].what
+            damaged.append(DamagedRun(run_id=run_id, run_date=run_date, what=what, uri=uri, current=run_id == current))
     return sorted(runs, key=lambda run: (run.run_date.isoformat(), run.run_id)), damaged
 
 
@@ -157,9 +156,8 @@ def prune(
     if not dry_run:
         _finish_removals(store, publish_uri)
     runs, damaged = _list_all(publish_uri, store)
-    old = [
-        run for run in runs[:-keep] if pointer is not None and run.run_date.isoformat() < pointer.run_date.isoformat()
-    ]
+    before = pointer.run_date.isoformat() if pointer else ""
+    old = [run for run in runs[:-keep] if run.run_date.isoformat() < before]
     chosen: list[PublishedRun | DamagedRun] = [*old, *(run for run in damaged if not run.current)]
     if dry_run:
         return chosen

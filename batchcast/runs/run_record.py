@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batchcast.pipelines.definition import defaults_of
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
+from batchcast.session.workspace_inputs import fixed_inputs
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
 from batchcast.steps.outcome.stored_report import read_report
@@ -130,8 +131,5 @@ def _past_run(session: Session, arn: str) -> RunRecord:
 def contract_of_run(session: Session, run: RunRecord) -> tuple[str, bytes]:
     """Its URI and its bytes; the definition of the execution names it. Raises ObjectMissingError when it is gone."""
     described = session.client("sagemaker").describe_pipeline_definition_for_execution(PipelineExecutionArn=run.arn)
-    steps = json.loads(described["PipelineDefinition"])["Steps"]
-    build = next(step for step in steps if step["Name"] == "BuildShards")
-    inputs = build["Arguments"]["ProcessingInputs"]
-    uri = str(next(each["S3Input"]["S3Uri"] for each in inputs if each["InputName"] == "contract"))
+    uri = fixed_inputs(described["PipelineDefinition"])["contract"]
     return uri, session.store.read(uri)

@@ -195,7 +195,7 @@ def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrid
 
 def _deployed_items(session: Session, pipeline: Mapping[str, Any]) -> int:
     """The records a request that the deployed contract declares."""
-    uri = dict(fixed_inputs(json.loads(pipeline["PipelineDefinition"])))["contract"]
+    uri = fixed_inputs(pipeline["PipelineDefinition"])["contract"]
     return parse_contract(session.store.read(uri), where=uri).request.items_per_request
 
 

@@ -14,9 +14,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from batchcast.engine.requests.request_check import get_path
 from batchcast.engine.state import lock_file
+from batchcast.pipelines.requests import walk_steps
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.arguments import ALL
@@ -60,7 +61,7 @@ def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[st
     store = session.store
     history = ((stored.uri, store.path(stored.uri)) for stored in store.list(values["HistoryUri"]))
     found = {"definition": _digest([definition.encode()]), "history": _listing(history)}
-    for name, uri in sorted(set(fixed_inputs(json.loads(definition)))):
+    for name, uri in sorted(fixed_inputs(definition).items()):
         found[name] = _object(store, uri)
     if values["ItemsUri"] != ALL:
         found["items"] = _object(store, values["ItemsUri"])
@@ -103,17 +104,11 @@ def _object(store: DirectoryStore, uri: str) -> str:
     return _digest([store.read(uri)]) if store.exists(uri) else ""
 
 
-def fixed_inputs(node: Any) -> Iterator[tuple[str, str]]:
-    """Name and URI of every processing input that is the same in all runs: what `deploy` puts there."""
-    if isinstance(node, list):
-        for each in node:
-            yield from fixed_inputs(each)
-    elif isinstance(node, dict):
-        uri = node.get("S3Input", {}).get("S3Uri") if isinstance(node.get("S3Input"), dict) else None
-        if isinstance(uri, str) and "InputName" in node:
-            yield node["InputName"], uri
-        for each in node.values():
-            yield from fixed_inputs(each)
+def fixed_inputs(definition: str) -> dict[str, str]:
+    """URI by name of every processing input that is the same in all runs: what `deploy` puts there."""
+    steps = walk_steps(json.loads(definition)["Steps"])
+    inputs = (each for step in steps for each in step["Arguments"].get("ProcessingInputs", ()))
+    return {each["InputName"]: uri for each in inputs if isinstance(uri := get_path(each, "S3Input", "S3Uri"), str)}
 
 
 def _files_of(command: str) -> Iterator[bytes]:

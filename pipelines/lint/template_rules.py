@@ -141,8 +141,7 @@ def is_template(document: Any) -> bool:
 def definitions_in(template: Mapping[str, Any]) -> Iterator[tuple[str, Any, Problem | None]]:
     """Each pipeline's logical id, its definition as far as the template holds it, and what of it was not read."""
     for logical_id, properties in _resources(template, _PIPELINE):
-        definition, problem = read_body(properties.get("PipelineDefinition"), "PipelineDefinition")
-        yield logical_id, definition, problem
+        yield logical_id, *read_body(properties.get("PipelineDefinition"), "PipelineDefinition")
 
 
 def schedule_problems(template: Mapping[str, Any]) -> Iterator[Problem]:

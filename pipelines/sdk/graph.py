@@ -151,7 +151,7 @@ class _Graph:
             accept=_CONTENT_TYPE,
             max_concurrent_transforms=self.parameters["MaxConcurrentTransforms"],
             max_payload=self.parameters["MaxPayloadInMB"],
-            tags=self._tags(),
+            tags=tag_list(self.settings.tags) or None,
             base_transform_job_name=name,
             sagemaker_session=self.session,
             volume_kms_key=self.settings.volume_kms_key,
@@ -202,7 +202,7 @@ class _Graph:
             base_job_name=name,
             sagemaker_session=self.session,
             env=self.settings.processing_environment or None,
-            tags=self._tags(),
+            tags=tag_list(self.settings.tags) or None,
             network_config=self._network(name),
         )
         shipped = {"code": self.settings.code_uri, "contract": self.settings.contract_uri}
@@ -237,9 +237,6 @@ class _Graph:
             parameter = self.parameters[name]
             # A job's argument is text: numbers are turned into it by the service.
             yield from (flags[name], parameter if parameter.parameter_type.value == "String" else parameter.to_string())
-
-    def _tags(self) -> list[dict[str, str]] | None:
-        return tag_list(self.settings.tags) or None
 
     def _run_uri(self, path: str) -> Any:
         from sagemaker.core.workflow.functions import Join

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.reading_note import reading
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ Kind: TypeAlias = "type | UnionType | Mapping[str, Kind] | list[Kind]"
 """A type, the keys of an object, or the one kind that all values of a list have. A key that ends with `?` may be
 missing or null, and `*` is any other key."""
 Types = Mapping[str, Kind]
+
+
+def read_file(path: Path, code: str, remedy: str = "") -> bytes:
+    """The bytes of a user's file. Raises ConfigError with `code` for one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem(code, f"cannot be read: {error.strerror}.", str(path), remedy)) from error
 
 
 def parse_document(

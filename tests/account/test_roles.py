@@ -35,6 +35,6 @@ class Account:
 def test_resources_are_of_the_partition_of_the_role(partition: str) -> None:
     account: Any = Account()
     role = f"arn:{partition}:iam::123456789012:role/forecasts"
-    wanted = [Access.list("s3://bucket/runs/"), Access.write("s3://bucket/runs/x")]
+    wanted = [Access.on("s3:ListBucket", "s3://bucket/runs/"), Access.on("s3:PutObject", "s3://bucket/runs/x")]
     assert denied(account, role, wanted) == []
     assert account.iam.asked == [f"arn:{partition}:s3:::bucket", f"arn:{partition}:s3:::bucket/runs/x"]

@@ -15,7 +15,7 @@ from transform_case import TransformCase, transform_request
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.server.http_exchange import Connection
-from batchcast.engine.transform.data.input import InputObjects, input_objects, instance_share
+from batchcast.engine.transform.data.packing import InputObjects, input_objects, instance_share
 from batchcast.engine.transform.instance import Slots
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore, StoredObject

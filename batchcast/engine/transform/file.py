@@ -17,8 +17,7 @@ from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerEr
 from batchcast.engine.server.model_server import ModelServer
 from batchcast.engine.transform.context import Blame, DataLog, TransformContext, message_lines
 from batchcast.engine.transform.data.data_processing import ProcessingError
-from batchcast.engine.transform.data.input import InputObject
-from batchcast.engine.transform.data.packing import MiniBatch, Packing, PackingError, mini_batches
+from batchcast.engine.transform.data.packing import InputObject, MiniBatch, Packing, PackingError, mini_batches
 from batchcast.steps.errors import DataError
 
 _CHUNK_BYTES = 1 << 20

@@ -16,8 +16,7 @@ from typing import Any
 from batchcast.engine.server.http_exchange import Connection
 from batchcast.engine.server.model_server import ModelServer, StartError, start_model_server, wait_until_ready
 from batchcast.engine.transform.context import DataLog, FailedFile, TransformContext
-from batchcast.engine.transform.data.input import InputObject
-from batchcast.engine.transform.data.packing import Packing
+from batchcast.engine.transform.data.packing import InputObject, Packing
 from batchcast.engine.transform.file import FileTransform, Invoker, RecordFailedError
 from batchcast.engine.transform.plan import ExecutionParameters, ask_container, left_to_container, parameters_in_force
 

@@ -15,7 +15,7 @@ from batchcast.engine.errors import not_emulated
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
 from batchcast.engine.transform.context import FailedFile, TransformContext, TransformProgress, TransformTally
-from batchcast.engine.transform.data.input import input_objects, instance_share
+from batchcast.engine.transform.data.packing import input_objects, instance_share
 from batchcast.engine.transform.instance import TransformInstance
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.steps.store.objects import ObjectStore

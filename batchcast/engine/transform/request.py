@@ -17,8 +17,8 @@ from batchcast.engine.requests.request_check import (
     refuse_keys,
 )
 from batchcast.engine.transform.data.data_processing import CSV, FILTERED_TYPES, media_type
-from batchcast.engine.transform.data.input import check_input
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
+from batchcast.engine.transform.data.packing import check_input
 from batchcast.steps.errors import Problem
 from batchcast.steps.store.objects import ObjectStore
 

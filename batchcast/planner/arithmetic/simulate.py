@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.engine.transform.data.input import instance_share
+from batchcast.engine.transform.data.packing import instance_share
 from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
 
 Array = npt.NDArray[np.float64]

@@ -34,16 +34,11 @@ class LogLine:
 
 def job_log(session: Session, job_arn: str) -> Iterator[LogLine]:
     """Every line of the job, page by page; none while it has written none."""
-    kind, job = _kind_and_name(job_arn)
-    request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/"}
     try:
-        for page in pages(session.client("logs").filter_log_events, mark="nextToken", **request):
-            for event in page["events"]:
-                yield LogLine(
-                    stream=event["logStreamName"].removeprefix(f"{job}/"),
-                    time=datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
-                    text=event["message"].rstrip("\n"),
-                )
+        for event in (event for page in _pages(session, job_arn) for event in page["events"]):
+            when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            stream = event["logStreamName"].partition("/")[2]
+            yield LogLine(stream=stream, time=when, text=event["message"].rstrip("\n"))
     except ConfigError as error:
         # The first job of an account makes the group with its first line.
         if error_code(error) != "ResourceNotFoundException":
@@ -52,15 +47,14 @@ def job_log(session: Session, job_arn: str) -> Iterator[LogLine]:
 
 def data_log(session: Session, job_arn: str) -> list[str]:
     """What the service said about the requests of a transform job; at most five API calls, so perhaps not all."""
-    kind, job = _kind_and_name(job_arn)
-    request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/", "filterPattern": _MARK}
-    listing = pages(session.client("logs").filter_log_events, mark="nextToken", **request)
+    listing = _pages(session, job_arn, filterPattern=_MARK)
     return [event["message"].rstrip("\n") for page in islice(listing, _MOST_PAGES) for event in page["events"]]
 
 
-def _kind_and_name(job_arn: str) -> tuple[str, str]:
-    kind, _, name = job_arn.rsplit(":", 1)[-1].partition("/")
-    return kind, name
+def _pages(session: Session, job_arn: str, **only: str) -> Iterator[Any]:
+    kind, _, job = job_arn.rsplit(":", 1)[-1].partition("/")
+    request = {"logGroupName": _GROUPS[kind], "logStreamNamePrefix": f"{job}/", **only}
+    return pages(session.client("logs").filter_log_events, mark="nextToken", **request)
 
 
 def with_answers(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from batchcast.engine.transform.context import TransformProgress
-from batchcast.runs.follow import ExecutionView, StepView, view
+from batchcast.runs.follow import ExecutionView, view
 from batchcast.runs.outcome import failure_lines, failures, flag_lines, outcome_of, pointer_lines, request_lines
 from batchcast.runs.progress import count_shards, shard_records
 from batchcast.runs.run_record import RunRecord
@@ -63,7 +63,11 @@ def _progress(session: Session, execution: ExecutionView, runs_uri: str, now: da
     if transform is None or not records:
         return None
     counted = count_shards(session.store, runs_uri, execution.run_id, transform.name, records)
-    began = _transform_start(session, transform) if transform.status == "Executing" and transform.job else None
+    began: datetime | None = None  # when the job's instances began to work, which is minutes after the step began
+    if transform.status == "Executing" and transform.job:
+        name = transform.job.rsplit("/", 1)[-1]
+        job = session.client("sagemaker").describe_transform_job(TransformJobName=name)
+        began = job.get("TransformStartTime")
     return {
         "step": transform.name,
         "shards_done": counted.files_done,
@@ -72,14 +76,6 @@ def _progress(session: Session, execution: ExecutionView, runs_uri: str, now: da
         "records_total": counted.records_total,
         **_forecast(counted, began, now),
     }
-
-
-def _transform_start(session: Session, step: StepView) -> datetime | None:
-    """When the job's instances began to work, which is minutes after the step began."""
-    name = str(step.job).rsplit("/", 1)[-1]
-    job = session.client("sagemaker").describe_transform_job(TransformJobName=name)
-    began: datetime | None = job.get("TransformStartTime")
-    return began
 
 
 def _forecast(counted: TransformProgress, began: datetime | None, now: datetime) -> dict[str, Any]:

@@ -46,22 +46,17 @@ def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str
     if record["Status"] != EXECUTING:
         what = f"Pipeline execution {execution_id} has status {record['Status']} and cannot be stopped."
         raise ServiceException("ConflictException", what)
-    workspace.executions.request_stop(execution_id)
-    lock = workspace.executions.own(execution_id)
-    if lock is not None:
-        _stop_interrupted(workspace, execution_id, lock)
+    workspace.executions.stop(execution_id, _stopped)
     return {"PipelineExecutionArn": execution_arn(record)}
 
 
-def _stop_interrupted(workspace: Workspace, execution_id: str, lock: IO[str]) -> None:
-    with lock:
-        record = workspace.executions.read(execution_id) or {}
-        if record["Status"] == EXECUTING:
-            for step in record["Steps"].values():
-                if step["StepStatus"] not in ENDED:
-                    step |= {"StepStatus": "Stopped", "EndTime": now()}
-            workspace.executions.write(execution_id, record | {"Status": "Stopped", "LastModifiedTime": now()})
-        workspace.executions.clear_stop(execution_id)
+def _stopped(record: Record) -> Record:
+    if record["Status"] != EXECUTING:
+        return record
+    for step in record["Steps"].values():
+        if step["StepStatus"] not in ENDED:
+            step |= {"StepStatus": "Stopped", "EndTime": now()}
+    return record | {"Status": "Stopped", "LastModifiedTime": now()}
 
 
 def retry_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,5 +204,4 @@ def parameters_of_execution(workspace: Workspace, request: Mapping[str, Any]) ->
 
 
 def _status(workspace: Workspace, record: Record) -> str:
-    waits = record["Status"] == EXECUTING and workspace.executions.stop_requested(record["PipelineExecutionId"])
-    return "Stopping" if waits else str(record["Status"])
+    return workspace.executions.status(record["PipelineExecutionId"], record, going=EXECUTING)

@@ -52,7 +52,6 @@ class Executor:
         self._context = ExecutionContext(
             workspace=workspace,
             definition=self._definition,
-            execution_id=execution_id,
             variables=execution_variables(self._record),
             parameters=parameter_values(self._definition.parameters, self._record["PipelineParameters"]),
             step_record=lambda name: self._steps.get(name, {}),

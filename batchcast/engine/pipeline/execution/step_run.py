@@ -32,7 +32,6 @@ class ExecutionContext:
 
     workspace: Workspace
     definition: Definition
-    execution_id: str
     variables: Mapping[str, str]
     parameters: Mapping[str, Scalar]
     step_record: Callable[[str], Record]
@@ -144,7 +143,7 @@ def _job(step: Step, context: ExecutionContext, attempt: int, report: Report) ->
 
 def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report) -> StepEnd:
     jobs = context.workspace.jobs[step.type]
-    name = _job_name(context.execution_id, step.name, attempt)
+    name = _job_name(context.variables["PipelineExecutionId"], step.name, attempt)
     metadata = {f"{step.type}Job": {"Arn": jobs.arn(name)}}
     report({"StepStatus": "Starting", "AttemptCount": attempt, "Metadata": metadata})
     planned = context.workspace.step_faults.get(step.name, ())[attempt - 1 : attempt]
@@ -158,7 +157,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
         else:
             member = {f"{step.type}JobName": name}
             request = {**member, **evaluate(step.arguments, scope(context, **member))}
-            lock = jobs.create(request, execution=context.execution_id)
+            lock = jobs.create(request, execution=context.variables["PipelineExecutionId"])
     except (ServiceException, NotEmulatedError) as error:
         what = error.message if isinstance(error, ServiceException) else str(error)
         reason = f"ClientError: Failed to invoke sagemaker:Create{step.type}Job. Error Details: {what}"
