@@ -11,6 +11,7 @@ from batchcast.steps.errors import ConfigError, Problem
 
 AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
+_MOST_SHOWN = 500
 Bounds = Mapping[str, tuple[int, int | None]]
 """Field to its least and its largest value; None: no limit."""
 
@@ -19,7 +20,8 @@ class _Parser(argparse.ArgumentParser):
     """Whose errors are ConfigErrors, as all of a step's are."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(Problem("arguments", f"{message}.", self.prog, "Correct the step's arguments."))
+        what = message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}…"
+        raise ConfigError(Problem("arguments", f"{what}.", self.prog, "Correct the step's arguments."))
 
 
 def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:

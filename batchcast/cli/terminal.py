@@ -1,7 +1,10 @@
 """Consoles and tables, in which nothing of data or of a model acts on the terminal."""
 
 import sys
-from collections.abc import Collection, Iterator
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -11,6 +14,7 @@ from rich.table import Column, Table
 from batchcast.steps.plain_text import plain_text
 
 _FILE_WIDTH = 120
+_SILENT_SECONDS, _PLAIN_EVERY_SECONDS = 2.0, 15.0
 
 
 class _PlainConsole(Console):
@@ -30,6 +34,46 @@ def stdout_console() -> Console:
 def stderr_console() -> Console:
     """Where progress goes."""
     return _PlainConsole(stderr=True)
+
+
+@contextmanager
+def working(what: str, total: int = 0) -> Iterator[Callable[[], None]]:
+    """Say on stderr that this goes on, once it has for two seconds: in place on a terminal, else a line now and then.
+
+    What is given is called for each of `total` parts that is done; how many a second and the time left are said then.
+    """
+    began, done, ended = time.monotonic(), [0], threading.Event()
+
+    def words() -> str:
+        seconds = time.monotonic() - began
+        if not (total and done[0]):
+            return f"{what}: {seconds:.0f} s"
+        left = (total - done[0]) * seconds / done[0]
+        return f"{what}: {done[0]:,} of {total:,}, {done[0] / seconds:.3g} a second, {left:.0f} s left"
+
+    def speak() -> None:
+        console = stderr_console()
+        if ended.wait(_SILENT_SECONDS):
+            return
+        if console.is_terminal and not console.is_dumb_terminal:
+            with console.status(escape(words())) as status:
+                while not ended.wait(0.25):
+                    status.update(escape(words()))
+            return
+        console.print(words(), highlight=False, markup=False, soft_wrap=True)
+        while not ended.wait(_PLAIN_EVERY_SECONDS):
+            console.print(words(), highlight=False, markup=False, soft_wrap=True)
+
+    def count() -> None:
+        done[0] += 1
+
+    speaker = threading.Thread(target=speak, name="progress", daemon=True)
+    speaker.start()
+    try:
+        yield count
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def cell(text: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ from click.testing import CliRunner
 from rich.table import Table
 from rich.text import Text
 
+from batchcast.cli import terminal as consoles
 from batchcast.cli.console import RunDisplay
 from batchcast.cli.echo import echo
 from batchcast.cli.main import root
 from batchcast.cli.model.async_endpoint import print_status
 from batchcast.cli.model.check_container import print_container_report
-from batchcast.cli.terminal import cell, stderr_console, stdout_console
+from batchcast.cli.terminal import cell, stderr_console, stdout_console, working
 from batchcast.container_check.report import CheckFinding, ContainerReport
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.pipelines.definition import DEFINITION_FILE
@@ -139,3 +142,30 @@ def test_reports_of_what_a_model_or_a_service_said_do_not_act_on_the_terminal(ca
     definition["Steps"][1] |= {"Name": f"Transform{ESCAPE}", "Type": ESCAPE}
     (tmp_path / "pipeline.json").write_text(json.dumps(definition))
     assert no_escape(CliRunner().invoke(root, ["lint", str(tmp_path / "pipeline.json")]).output)
+
+
+def test_what_takes_long_says_so_with_its_rate_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(consoles, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(consoles, "_PLAIN_EVERY_SECONDS", 0.05)
+    with working("Asking the [model]", 8) as done:
+        done()
+        done()
+        time.sleep(0.3)
+    said = capfd.readouterr().err
+    assert re.search(r"^Asking the \[model\]: 2 of 8, [\d.]+ a second, \d+ s left$", said, flags=re.MULTILINE)
+
+
+def test_on_a_terminal_it_is_said_in_place(terminal: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    terminal.setattr(consoles, "_SILENT_SECONDS", 0.01)
+    with working("Reading [history]"):
+        time.sleep(0.6)
+    said = capfd.readouterr().err
+    assert "Reading [history]: 0 s" in said
+
+
+def test_what_is_soon_done_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with working("Reading"):
+        pass
+    assert capfd.readouterr().err == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import random
@@ -23,6 +24,7 @@ from batchcast.steps.contract.request import CONTENT_TYPES
 from batchcast.steps.errors import BatchcastError, ConfigError, parse_error
 from batchcast.steps.outcome.answer_types import decode_body
 from batchcast.steps.outcome.shard_output import read_shard
+from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.shards.selection import parse_item_ids
 
@@ -30,6 +32,7 @@ EXIT_CODES = {0, 2, 3, 75}
 PUBLISH_FLAGS = {
     "run_id": "abc123def456",
     "run_label": "manual",
+    "model_name": "demand-model",
     "round": 0,
     "runs_uri": "s3://bucket/runs",
     "publish_uri": "s3://bucket/published",
@@ -169,6 +172,10 @@ def test_arguments_that_no_pipeline_passes_are_refused_by_name(rounds: Rounds) -
                 words[dice.randrange(len(words))] = dice.choice(WORDS)
             refused_or_built(root, words)
             assert {path.name for path in root.iterdir()} <= {"processing", "output", "s3"}
+
+
+def test_the_flags_that_are_damaged_are_all_that_the_step_has() -> None:
+    assert PUBLISH_FLAGS.keys() == {field.name for field in dataclasses.fields(PublishArguments)}
 
 
 def test_damaged_answers_of_a_model_are_accounted_for(rounds: Rounds) -> None:

@@ -34,6 +34,7 @@ def deploy_command(
     """
     from batchcast.account.deploy import apply, package, plan_deployment
     from batchcast.account.deploy_settings import account_settings
+    from batchcast.cli.terminal import working
     from batchcast.session.session import open_session
 
     session = open_session(workspace, region=region, profile=profile)
@@ -41,11 +42,13 @@ def deploy_command(
     packed = package(settings)
     for problem in packed.advice:
         echo(f"Note: {problem}", err=True)
-    plan = plan_deployment(session, settings, packed)
+    with working("Comparing with the account"):
+        plan = plan_deployment(session, settings, packed)
     if no_pipeline:
         plan = replace(plan, calls=plan.uploads)
     if dry_run:
         echo(json.dumps([call.document() for call in plan.calls], indent=1))
         return
-    version = apply(session, plan)
+    with working("Deploying"):
+        version = apply(session, plan)
     echo(plan.describe_objects(packed) if no_pipeline else plan.describe(session.region, packed, version))

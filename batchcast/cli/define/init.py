@@ -31,6 +31,7 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
     The columns' roles are read from the Parquet schema and rows; what cannot be told is asked for by an option.
     """
     from batchcast.cli.console import typed_command
+    from batchcast.cli.terminal import working
     from batchcast.contracts.families import FAMILIES
     from batchcast.contracts.first_contract import contract_text, deploy_text
     from batchcast.contracts.proposal import propose
@@ -39,7 +40,8 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
     from batchcast.steps.store.objects import write_file
 
     chosen = FAMILIES[family]
-    proposal = read_guarded(propose, history, **roles)
+    with working(f"Reading {history}"):
+        proposal = read_guarded(propose, history, **roles)
     text = contract_text(proposal, chosen)
     parse_contract(text.encode())
     files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}

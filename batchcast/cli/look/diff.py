@@ -9,7 +9,7 @@ from rich.console import Console
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME
-from batchcast.cli.terminal import cell, plain_table, stdout_console
+from batchcast.cli.terminal import cell, plain_table, stdout_console, working
 from batchcast.session.session import open_session, session_options
 
 _MOVERS = 10
@@ -28,7 +28,8 @@ def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any)
     from batchcast.runs.run_record import find_run
 
     session = open_session(**where)
-    document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
+    with working("Comparing the runs"):
+        document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
     if as_json:
         echo(json.dumps(document, indent=1))
     else:

@@ -46,6 +46,7 @@ def check_model_command(
     send them. Each path of model.toml is followed in the answer, and the rows are shown that would be published.
     Ends with 4 when an answer could not be published.
     """
+    from batchcast.cli.terminal import working
     from batchcast.pipelines.parameters import Parameters
     from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
     from batchcast.serving.adhoc.records import build_records
@@ -54,15 +55,17 @@ def check_model_command(
     from batchcast.steps.outcome.answer_types import readable_text
 
     declared = read_contract(contract)
-    kinds = dict.fromkeys(items, "named by --item") or read_guarded(pick_kinds, history, declared)
-    built = build_records(
-        list(kinds),
-        history=str(history),
-        contract=contract.read_bytes(),
-        run_date=run_date,
-        forecast_horizon=horizon or Parameters.model_fields["forecast_horizon"].default,
-    )
-    answers = _answers(model_command, model_url, [record.body for record in built.records], built)
+    with working(f"Reading {history}"):
+        kinds = dict.fromkeys(items, "named by --item") or read_guarded(pick_kinds, history, declared)
+        built = build_records(
+            list(kinds),
+            history=str(history),
+            contract=contract.read_bytes(),
+            run_date=run_date,
+            forecast_horizon=horizon or Parameters.model_fields["forecast_horizon"].default,
+        )
+    with working("Asking the model"):
+        answers = _answers(model_command, model_url, [record.body for record in built.records], built)
     checked = [
         check_answer(record.item_id, kinds[record.item_id], record.body, answer, built)
         for record, answer in zip(built.records, answers, strict=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batchcast.serving.parity.parity import Parity
-    from batchcast.serving.realtime import Ask
+    from batchcast.serving.realtime import Ask, RealTimeAnswer
     from batchcast.steps.contract.model_contract import ModelContract
     from batchcast.steps.contract.request import Request
 
@@ -49,6 +49,7 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: different, or inconclusive, where the
     endpoint's noise hides what there may be.
     """
+    from batchcast.cli.terminal import working
     from batchcast.serving.parity.answer_differences import NumberTolerance
     from batchcast.serving.parity.batch_side import answer_alone, answers_by_job, answers_outside_batch
     from batchcast.serving.parity.page import parity_page
@@ -65,13 +66,22 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     sample = draw_shard_sample(opened, records, contract)
     bodies = [record.body for record in sample]
     echo(f"Asking {given['endpoint'] or given['url']} for {len(sample)} records, twice", err=True)
-    first, second = (ask_all(ask, bodies, concurrency=concurrency) for _ in range(2))
+    with working(f"Asking {given['endpoint'] or given['url']}", 2 * len(bodies)) as done:
+
+        def counted(body: bytes) -> RealTimeAnswer:
+            try:
+                return ask(body)
+            finally:
+                done()
+
+        first, second = (ask_all(counted, bodies, concurrency=concurrency) for _ in range(2))
     command = given["model_command"]
     if not command:
         first, second = ([answer_alone(each, contract) for each in answers] for answers in (first, second))
     else:
         echo("Running a transform job on the same records", err=True)
-        answers = answers_by_job(command, sample, concurrency=concurrency)
+        with working("Running the transform job"):
+            answers = answers_by_job(command, sample, concurrency=concurrency)
     tolerance = NumberTolerance(relative=given["relative"], absolute=given["absolute"])
     found = compare_all(sample, first, second, answers, tolerance, request.accept)
     if command and not found.matches:

@@ -60,7 +60,7 @@ def plan_command(
     --ad-hoc 0: no ad-hoc requests at all.
     """
     from batchcast.cli.plan.tables import candidates_table, comparison_table, print_choice, print_plan
-    from batchcast.cli.terminal import stdout_console
+    from batchcast.cli.terminal import stdout_console, working
     from batchcast.planner.plan.page import render_page
     from batchcast.planner.plan.plan import make_plan
     from batchcast.planner.plan.prepare import plan_inputs, price_table
@@ -72,12 +72,13 @@ def plan_command(
         run["workspace"] = _WORKSPACE
     today, options = date.today(), PlanOptions(**given, on_this_machine=run["workspace"] is not None)
     table = price_table(options)
-    past = _past(options, table, today, **run)
-    inputs = past.learnt if past else plan_inputs(options, table, today)
-    made = make_plan(inputs, table, today, plain=plain)
-    found = _search(inputs, table, deadline, budget) if deadline or budget else {}
+    with working("Planning"):
+        past = _past(options, table, today, **run)
+        inputs = past.learnt if past else plan_inputs(options, table, today)
+        made = make_plan(inputs, table, today, plain=plain)
+        found = _search(inputs, table, deadline, budget) if deadline or budget else {}
+        choice = None if plain else _choose(inputs, deadline, answer_within)
     exit_code = 0 if all(found.values()) else ConfigError.exit_code
-    choice = None if plain else _choose(inputs, deadline, answer_within)
     if html:
         write_file(html, render_page(made, dict(table.sources)).encode())
     if as_json:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 @JSON_OPTION
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     """Simulate the batch run: its transform job record by record, and the retry round of what is lost."""
+    from batchcast.cli.terminal import working
     from batchcast.planner.plan.prepare import plan_inputs, price_table
 
     options = PlanOptions(**given)
     inputs = plan_inputs(options, price_table(options), date.today())
-    document = _played(inputs, runs, seed)
+    with working(f"Playing the run {runs} times"):
+        document = _played(inputs, runs, seed)
     echo(json.dumps(document, indent=1) if as_json else _text(document))
 
 
