@@ -5,9 +5,12 @@ that every row's item got is left in a scratch file, so that the later passes ne
 the moments counts the rows of the run.
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,9 @@ from batchcast.steps.history.numbering import Numbering, codes_file, local_items
 from batchcast.steps.history.workers import Advance
 
 _BATCH_ROWS = 1 << 20
+_GROUP_ROWS = 4 * _BATCH_ROWS
+_GROUP_BYTES = 96 << 20
+"""Items of so many rows, or bytes of ids, are looked up together: every look-up of its own meets most of them again."""
 _NEVER = np.iinfo(np.int64)
 Numbers = npt.NDArray[np.int64]
 Moments = tuple[Numbers, Numbers, Numbers]
@@ -73,6 +79,21 @@ class Items:
     lanes: list[Numbers]
 
 
+class _Rows(NamedTuple):
+    """Some rows that are surveyed together."""
+
+    ids: list[pa.ChunkedArray]
+    keys: Numbers
+    dated: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.bool_]
+    moments: list[Moments]
+
+    def follows(self, parts: Sequence[Self]) -> bool:
+        """Whether they can be put together with the parts before."""
+        alike = [column.type for column in self.ids] == [column.type for column in parts[0].ids]
+        return alike and sum(column.nbytes for part in [*parts, self] for column in part.ids) <= _GROUP_BYTES
+
+
 def deal_units(units: list[Unit], processes: int) -> list[list[Unit]]:
     """The units dealt to the processes, the largest first to the one with the fewest rows."""
     lanes: list[list[Unit]] = [[] for _ in range(processes)]
@@ -88,20 +109,17 @@ def survey_items(
     advance: Advance, units: Sequence[Unit], contract: ModelContract, history: ParquetHistory, scratch: Path
 ) -> ItemSurvey:
     """Survey the items of some units; every row's item number (-1: none) goes to `codes_file`."""
-    ids, when, targets = contract.series.item_id, contract.series.timestamp, contract.series.targets
-    numbering, moments = Numbering(len(ids), scratch), []
-    nameless = 0
-    for unit in units:
+    numbering, moments = Numbering(len(contract.series.item_id), scratch), []
+    nameless, repeated = 0, True
+    for group in _groups(units):
         found = []
-        for table in read_unit(unit, [*ids, when, *targets], history.types, rows=_BATCH_ROWS, ids=ids):
-            keys, dated = date_keys(table.column(when))
-            measured = dated & _is_measured(table, targets) & (not unit.file.future)
-            found.append(local_items([table.column(name) for name in ids], keys, dated, measured))
+        for rows in _gathered(advance, group, contract, history, repeated=repeated):
+            found.append(local_items(rows.ids, rows.keys, rows.dated, rows.measured))
             nameless += int(np.count_nonzero(found[-1].numbers < 0))
-            if not unit.file.future:
-                moments.append(_count_moments(keys[dated], measured[dated]))
-            advance(table.num_rows)
-        numbering.add(unit, found)
+            moments += rows.moments
+            # Where few rows share an id, Parquet has it as plain text, and a dictionary would be made for nothing.
+            repeated = 4 * len(found[-1].last) < len(rows.keys)
+        numbering.add(group, found)
     numbering.number()
     return ItemSurvey(
         names=numbering.names,
@@ -109,6 +127,51 @@ def survey_items(
         last=numbering.last,
         nameless=nameless,
         moments=merge_moments(moments),
+    )
+
+
+def _groups(units: Sequence[Unit]) -> Iterator[list[Unit]]:
+    """The units in their order: the first, which tells how to read ids, then as many at a time as have few rows."""
+    group = list(units[:1])
+    for unit in units[1:]:
+        if group[0] is units[0] or sum(each.rows for each in group) + unit.rows > _GROUP_ROWS:
+            yield group
+            group = []
+        group.append(unit)
+    if group:
+        yield group
+
+
+def _gathered(
+    advance: Advance, units: Sequence[Unit], contract: ModelContract, history: ParquetHistory, *, repeated: bool
+) -> Iterator[_Rows]:
+    """The rows of the units, as many at a time as their ids' bytes allow; ids as a dictionary where `repeated`."""
+    ids, when, targets = contract.series.item_id, contract.series.timestamp, contract.series.targets
+    parts: list[_Rows] = []
+    for unit in units:
+        named = ids if repeated else ()
+        for table in read_unit(unit, [*ids, when, *targets], history.types, rows=_BATCH_ROWS, ids=named):
+            keys, dated = date_keys(table.column(when))
+            measured = dated & _is_measured(table, targets) & (not unit.file.future)
+            moments = [] if unit.file.future else [_count_moments(keys[dated], measured[dated])]
+            part = _Rows([table.column(name) for name in ids], keys, dated, measured, moments)
+            if parts and not part.follows(parts):
+                yield _joined(parts)
+                parts = []
+            parts.append(part)
+            advance(table.num_rows)
+    if parts:
+        yield _joined(parts)
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    columns = zip(*(part.ids for part in parts), strict=True)
+    return _Rows(
+        ids=[pa.chunked_array([chunk for column in of_parts for chunk in column.chunks]) for of_parts in columns],
+        keys=np.concatenate([part.keys for part in parts]),
+        dated=np.concatenate([part.dated for part in parts]),
+        measured=np.concatenate([part.measured for part in parts]),
+        moments=[moments for part in parts for moments in part.moments],
     )
 
 

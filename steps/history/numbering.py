@@ -48,15 +48,17 @@ class Numbering:
         self._units: list[Unit] = []
         self._waiting = 0
 
-    def add(self, unit: Unit, tables: Sequence[LocalItems]) -> None:
-        """Take the tables of a unit."""
+    def add(self, units: Sequence[Unit], tables: Sequence[LocalItems]) -> None:
+        """Take the rows of some units, whatever tables they lie in."""
         codes = [np.empty(0, np.int32)]
         for table in tables:
             codes.append(np.where(table.numbers < 0, -1, table.numbers + self._waiting).astype(np.int32))
             self._tables.append(replace(table, numbers=codes[0]))
             self._waiting += len(table.last)
-        np.save(codes_file(self._scratch, unit), np.concatenate(codes))
-        self._units.append(unit)
+        ends = np.cumsum([unit.rows for unit in units])
+        for unit, of_unit in zip(units, np.split(np.concatenate(codes), ends[:-1]), strict=True):
+            np.save(codes_file(self._scratch, unit), of_unit)
+        self._units += units
         if self._waiting >= max(len(self.last), _WAITING_ITEMS):
             self.number()
 

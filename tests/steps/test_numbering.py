@@ -19,9 +19,9 @@ ROW = st.tuples(IDS, IDS, st.integers(-3, 3), st.booleans(), st.booleans())
 TABLE = st.tuples(st.lists(ROW, max_size=12), st.booleans(), st.booleans())
 
 
-def unit(number: int) -> Unit:
-    file = HistoryFile(path=Path("x"), name="x", rows=(), path_values={}, repeated_values={})
-    return Unit(number=number, file=file, groups=range(0))
+def unit(number: int, rows: int) -> Unit:
+    file = HistoryFile(path=Path("x"), name="x", rows=(rows,), path_values={}, repeated_values={})
+    return Unit(number=number, file=file, groups=range(1))
 
 
 def column(texts: list[str | None], *, repeated: bool) -> pa.ChunkedArray:
@@ -61,11 +61,15 @@ def test_numbers_are_those_of_a_dictionary(tables: list[tuple[list[tuple], bool,
             keys, dated, measured = (
                 np.array([row[n] for row in rows], kind) for n, kind in ((2, int), (3, bool), (4, bool))
             )
-            numbering.add(unit(place), [local_items(texts, keys, dated, dated & measured)])
+            # A table may have the rows of several units.
+            cut = len(rows) // 3
+            units = [unit(2 * place, cut), unit(2 * place + 1, len(rows) - cut)]
+            numbering.add(units, [local_items(texts, keys, dated, dated & measured)])
             if at_once:
                 numbering.number()
         numbering.number()
-        found = [np.load(codes_file(Path(folder), unit(place))).tolist() for place in range(len(tables))]
+        halves = [np.load(codes_file(Path(folder), unit(n, 0))).tolist() for n in range(2 * len(tables))]
+        found = [one + other for one, other in zip(halves[::2], halves[1::2], strict=True)]
     names = [*zip(*(of_column.to_pylist() for of_column in numbering.names), strict=True)]
     # Numbers may be given in another order than that of the rows; what they stand for may not differ.
     assert [[names[n] if n >= 0 else None for n in codes] for codes in found] == [
