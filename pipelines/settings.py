@@ -159,8 +159,7 @@ def regions() -> list[str]:
 
 @cache
 def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(Path(__file__).with_name("processing_images.json").read_text(encoding="utf-8"))
-    return table
+    return dict(json.loads(Path(__file__).with_name("processing_images.json").read_text(encoding="utf-8")))
 
 
 _ENTRY = b"""import sys

@@ -275,8 +275,7 @@ def _output_keys(run: _Run) -> list[str]:
 
 def _described(run: _Run, key: str) -> dict[str, Any]:
     """The key's metadata; an alias or an id is as good as an ARN."""
-    found: dict[str, Any] = run.session.client("kms").describe_key(KeyId=key)["KeyMetadata"]
-    return found
+    return dict(run.session.client("kms").describe_key(KeyId=key)["KeyMetadata"])
 
 
 def _named(value: Any, name: str) -> Iterator[str]:

@@ -21,8 +21,7 @@ SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
 # What it becomes, to check the parameters with.
 _EXAMPLE_LABEL = "2026-11-22T03:30:00Z"
 # A run that could not be started within the hour is left to the dead-letter queue: better none than one on Monday.
-_MAX_AGE_SECONDS = 3600
-_MAX_RETRIES = 3
+_RETRY_POLICY = {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600}
 _MAX_NAME = 64
 # Members of GetSchedule's answer that UpdateSchedule does not want back: what it is not told, it forgets.
 _ANSWERED_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
@@ -87,7 +86,7 @@ def schedule_stop(session: Session, arn: str, at: datetime, scheduler_role_arn: 
             "RoleArn": scheduler_role_arn,
             "Input": json.dumps(stop_request(arn)),
             # A run that has ended cannot be stopped: that is no failure to tell anybody of.
-            "RetryPolicy": {"MaximumRetryAttempts": _MAX_RETRIES, "MaximumEventAgeInSeconds": _MAX_AGE_SECONDS},
+            "RetryPolicy": _RETRY_POLICY,
         },
     )
 
@@ -133,7 +132,7 @@ def _request(session: Session, schedule: Schedule) -> dict[str, Any]:
             "SageMakerPipelineParameters": {
                 "PipelineParameterList": [{"Name": name, "Value": value} for name, value in parameters.items()]
             },
-            "RetryPolicy": {"MaximumRetryAttempts": _MAX_RETRIES, "MaximumEventAgeInSeconds": _MAX_AGE_SECONDS},
+            "RetryPolicy": _RETRY_POLICY,
             "DeadLetterConfig": {"Arn": schedule.dead_letter_queue},
         },
     }

@@ -121,9 +121,8 @@ class Jobs:
 
     def names_of(self, execution_id: str) -> list[str]:
         """The jobs that are steps of an execution."""
-        return [
-            self._name(record["Request"]) for record in self.records.all() if record.get("Execution") == execution_id
-        ]
+        found = (record["Request"] for record in self.records.all() if record.get("Execution") == execution_id)
+        return [self._name(request) for request in found]
 
     def interrupted(self) -> list[str]:
         """The ARNs of the jobs that ran in a process that died, but for the steps of executions."""

@@ -71,20 +71,13 @@ class Workspace:
 
     def model(self, name: str) -> Record | None:
         """DescribeModel's answer: of a created model, or of one that is only declared with a server of its own."""
-        record = self.models.read(name)
-        if record is not None:
-            return record
-        if name not in self._sources:
-            return None
-        return {"ModelName": name, "ModelArn": arn("model", name), "CreationTime": _BEGINNING, "PrimaryContainer": {}}
+        declared = {"ModelArn": arn("model", name), "CreationTime": _BEGINNING, "PrimaryContainer": {}}
+        return self.models.read(name) or ({"ModelName": name, **declared} if name in self._sources else None)
 
     def all_models(self) -> Iterator[Record]:
         """Every model, created or only declared."""
-        created = {record["ModelName"]: record for record in self.models.all()}
-        for name in sorted({*created, *self._sources}):
-            model = self.model(name)
-            if model is not None:
-                yield model
+        created = (record["ModelName"] for record in self.models.all())
+        yield from filter(None, map(self.model, sorted({*created, *self._sources})))
 
     def model_source(self, model: Mapping[str, Any]) -> ModelSource:
         """The server of a model: the one declared for its name, else for its image.

@@ -124,9 +124,8 @@ def _apart(both: pd.DataFrame, target: str) -> dict[str, Any]:
 
 
 def _built(manifest: Any) -> dict[str, Any]:
-    named = {
-        name: getattr(manifest, name) for name in ("forecast_horizon", "frequency", "contract_sha256", "code_version")
-    }
+    names = ("forecast_horizon", "frequency", "contract_sha256", "code_version")
+    named = {name: getattr(manifest, name) for name in names}
     return {"run_date": manifest.run_date.isoformat(), **named, "shards": len(manifest.shards)}
 
 

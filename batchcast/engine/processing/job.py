@@ -254,5 +254,4 @@ def _exit_message(roots: Sequence[Path]) -> str | None:
 
 
 def _max_runtime(request: Mapping[str, Any]) -> int:
-    seconds: int = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS)
-    return seconds
+    return int(request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))

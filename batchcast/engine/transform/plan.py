@@ -100,15 +100,10 @@ def _usable(content: Any) -> tuple[dict[str, Any], list[str]]:
         "MaxPayloadInMB": ("max_payload_in_mb", lambda value: _whole(value, 0, MAX_PAYLOAD_IN_MB)),
         "BatchStrategy": ("batch_strategy", lambda value: _STRATEGIES.get(value) if isinstance(value, str) else None),
     }
-    usable, notes = {}, []
-    for key, (name, understand) in read.items():
-        if key in content:
-            value = understand(content[key])
-            if value is None:
-                notes.append(f"/execution-parameters: {key} {content[key]!r} is not usable, so it is not used")
-            else:
-                usable[name] = value
-    return usable, notes
+    values = {key: understand(content[key]) for key, (_, understand) in read.items() if key in content}
+    usable = {read[key][0]: value for key, value in values.items() if value is not None}
+    wrong = (f"{key} {content[key]!r}" for key, value in values.items() if value is None)
+    return usable, [f"/execution-parameters: {each} is not usable, so it is not used" for each in wrong]
 
 
 def _whole(value: Any, minimum: int, maximum: int | None) -> int | None:

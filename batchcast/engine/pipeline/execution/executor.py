@@ -44,8 +44,8 @@ class Executor:
         self._steps: dict[str, Record] = self._record["Steps"]
         self._definition: Definition = parse_definition(self._record["PipelineDefinition"])
         config = self._record.get("SelectiveExecutionConfig")
-        chosen = config["SelectedSteps"] if config else ()
-        self._selected = {each["StepName"] for each in chosen} if config else set(self._definition.steps)
+        chosen = {each["StepName"] for each in config["SelectedSteps"]} if config else self._definition.steps.keys()
+        self._selected = set(chosen)
         self._events: queue.Queue[tuple[str, Mapping[str, Any] | StepEnd | Exception]] = queue.Queue()
         self._running: set[str] = set()
         self._halted = threading.Event()

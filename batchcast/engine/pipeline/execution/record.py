@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.pipeline.definition import Definition, Step, ancestors, predecessors, unmet
+from batchcast.engine.pipeline.definition import Definition, ancestors, predecessors, unmet
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.expressions import Scope, evaluate
 from batchcast.engine.pipeline.parameters import Scalar, parameter_values
@@ -120,7 +120,9 @@ def reused_steps(
     before = ancestors(definition, selected) - selected
     reused = {name: {**record, **result} for name, record in source["Steps"].items() if name in before}
     for step in selected:
-        _check_reused(definition.steps[step], selected, reused)
+        if missing := sorted(unmet(definition.steps[step], reused) - selected):
+            what = f"step {step} needs {', '.join(missing)}, which did not end so in the source execution"
+            raise _refusal(f"{what}: select it as well")
     return reused
 
 
@@ -131,9 +133,8 @@ def _check_selection(definition: Definition, selected: set[str]) -> None:
     before = ancestors(definition, selected) - selected
     gaps = sorted(name for name in before if ancestors(definition, {name}) & selected)
     if gaps:
-        raise _refusal(
-            f"every step on a path between two selected steps has to be selected, too: add {', '.join(gaps)}"
-        )
+        what = "every step on a path between two selected steps has to be selected, too"
+        raise _refusal(f"{what}: add {', '.join(gaps)}")
 
 
 def _source(workspace: Workspace, pipeline: str, arn: str | None) -> Record | None:
@@ -145,13 +146,6 @@ def _source(workspace: Workspace, pipeline: str, arn: str | None) -> Record | No
     if record["Status"] == "Executing":
         raise _refusal(f"the source execution {arn} is still running; it has to have ended")
     return record
-
-
-def _check_reused(step: Step, selected: set[str], reused: Mapping[str, Record]) -> None:
-    missing = sorted(unmet(step, reused) - selected)
-    if missing:
-        what = f"step {step.name} needs {', '.join(missing)}, which did not end so in the source execution"
-        raise _refusal(f"{what}: select it as well")
 
 
 def _refusal(what: str) -> ServiceException:
