@@ -114,9 +114,10 @@ SITE := .venv/site
 site: $(SITE)/installed
 	@NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
 
-# The pictures of docs/images that show pages, after a run whose report they show. Look at them.
+# The pictures of docs/images that show pages, after a run whose report they show, and a run's recording. Look at them.
 screenshots: .venv/dev.installed site run
 	@$(BIN)/python docs/screenshots.py
+	@$(BIN)/python docs/recording.py
 
 lock: .venv/uv.installed
 	@$(BIN)/uv pip compile $(LOCK) pyproject.toml --extra sample --extra plot --group dev --output-file locks/dev.lock

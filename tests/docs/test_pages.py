@@ -47,13 +47,19 @@ def test_the_tutorial_works_as_typed(tmp_path: Path) -> None:
 def test_the_tutorial_s_minutes_are_counted() -> None:
     """Its table says what reading and typing take, and that it is less than half an hour."""
     page = the_page("tutorial")
-    sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    introduction, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
     table = re.findall(r"^\| (\d\. .*) \| \d+ s \| (\d+) min \|$", page, flags=re.MULTILINE)
     counted = [(section.partition("\n")[0], minutes(section)) for section in sections]
     assert [(name, int(told)) for name, told in table] == [(name, round(taken)) for name, taken in counted]
-    total = sum(round(taken) for _, taken in counted)
+    total = round(minutes(introduction)) + sum(round(taken) for _, taken in counted)
     assert f"{total} minutes in all" in page
     assert total < 30
+    checklist = re.findall(r"^\| .* \| ([\d, ]+) \| (\d+) min \| (\d+) s \|$", page, flags=re.MULTILINE)
+    *parts, (_, _, seconds) = checklist
+    assert checklist[-1][0] == ", ".join(steps for steps, _, _ in parts)
+    assert sum(int(part[2]) for part in parts) == int(seconds)
+    for steps, told, _ in checklist:
+        assert int(told) == sum(round(counted[int(step) - 1][1]) for step in steps.split(", "))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from html import unescape
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,6 +14,7 @@ from once import once
 from pages import ROOT, console_blocks, fresh_clone, of_a_new_user, shape, shows
 
 README = (ROOT / "README.md").read_text()
+RECORDING = (ROOT / "docs" / "images" / "run.svg").read_text()
 PLACEHOLDERS = ("DIR", "…")
 
 
@@ -74,6 +76,21 @@ def test_a_command_prints_what_the_readme_shows(command: str, output: str, termi
     assert shows(shape(output, clone), shape(terminal[command]["said"], clone))
 
 
+def recorded_lines() -> list[str]:
+    """What the recording shows when it has ended."""
+    lines: dict[str, str] = {}
+    for y, text in re.findall(r'<text class="terminal-r.*? y="([\d.]+)".*?>(.*?)</text>', RECORDING, flags=re.DOTALL):
+        lines[y] = lines.get(y, "") + unescape(text).replace("\xa0", " ").strip("\n")
+    return list(lines.values())
+
+
+def test_the_recording_shows_what_make_run_prints(terminal: dict[str, Ended]) -> None:
+    command, *shown = recorded_lines()
+    clone = Path(terminal["clone"]["said"])
+    assert command.rstrip() == "$ make run"
+    assert shape("\n".join(shown), clone) == shape(terminal["make run"]["said"], clone)
+
+
 def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal: dict[str, Ended]) -> None:
     shown = {command for command, _ in SHOWN}
     for command, ended in terminal.items():
@@ -82,8 +99,8 @@ def test_every_other_command_of_the_readme_succeeds_or_is_a_make_target(terminal
     assert ".venv/bin/python -m pytest" in terminal["make test"]["said"]
 
 
-def test_what_make_run_says_comes_next_is_what_the_readme_says(terminal: dict[str, Ended]) -> None:
-    printed = dict(SHOWN)["make run"].partition("Next:\n")[2].split("\n")
+def test_what_make_run_says_comes_next_is_what_the_recording_shows(terminal: dict[str, Ended]) -> None:
+    printed = "\n".join(line.rstrip() for line in recorded_lines()).partition("Next:\n")[2].split("\n")
     run_id = terminal["make run"]["said"].partition("\nRun ")[2].partition(":")[0]
     following = [re.sub(r"status \w+", f"status {run_id}", line.strip()) for line in printed if line.strip()]
     assert len(following) == 4
