@@ -16,12 +16,20 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams.update({"svg.hashsalt": "suite", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "suite",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
+    )
     import matplotlib.pyplot as plt
 
     areas = {name: area for name, area in document["areas"].items() if len(_sizes(area)) > 1}
     blocks = -(-len(areas) // COLUMNS)
-    figure, axes = plt.subplots(2 * blocks, COLUMNS, figsize=(4.2 * COLUMNS, 6 * blocks), squeeze=False)
+    figure, axes = plt.subplots(2 * blocks, COLUMNS, figsize=(4.4 * COLUMNS, 6.4 * blocks), squeeze=False)
     for each in axes.flat:
         each.set_visible(False)
     for number, (name, area) in enumerate(areas.items()):
@@ -29,7 +37,12 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         for row, (key, label) in enumerate((("cpu", "processor, s"), ("peak", "peak memory, MB"))):
             _curves(axes[2 * block + row][column], area, key)
             axes[2 * block + row][column].set(ylabel=label, visible=True)
-        axes[2 * block][column].set_title(name, loc="left", fontweight="bold")
+        above = axes[2 * block][column]
+        above.set_title(name, loc="left", fontweight="bold", pad=26)
+        legend = above.legend(
+            frameon=False, fontsize=7.5, ncols=5, loc="lower left", bbox_to_anchor=(-0.02, 0.99), handlelength=1
+        )
+        legend.set_in_layout(False)
     measured = ", ".join(sorted({area["measured"] for area in areas.values()}))
     figure.suptitle(f"What it costs, by size: {measured}", x=0.01, ha="left")
     figure.tight_layout(rect=(0, 0, 1, 0.98))
@@ -38,6 +51,8 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
 
 
 def _curves(axis: Any, area: Mapping[str, Any], key: str) -> None:
+    from matplotlib.ticker import LogLocator
+
     for number, (program, sizes) in enumerate(area["programs"].items()):
         colour = OURS if number == 0 else COLOURS.get(program, "#8a8a8a")
         x, y = [int(size) for size in sizes], [max(each[key], 0.01) for each in sizes.values()]
@@ -45,10 +60,10 @@ def _curves(axis: Any, area: Mapping[str, Any], key: str) -> None:
     axis.set(xscale="log", yscale="log", xlabel=area["unit"])
     ticks = _sizes(area)
     axis.set_xticks(ticks, [_short(size) for size in ticks])
-    axis.set_xticks([], minor=True)
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     axis.grid(visible=True, which="major", color="#e4e4e4", linewidth=0.6)
-    axis.legend(frameon=False, fontsize=8)
 
 
 def _sizes(area: Mapping[str, Any]) -> list[int]:

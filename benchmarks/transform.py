@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -136,6 +137,16 @@ def large_cpu(folder: Path, *, rows: bool, processing: dict[str, str]) -> float:
     return (time.process_time() - began) / LARGE_RECORDS * 1e6
 
 
+def wait_for_port(port: int) -> None:
+    """Until a server listens there; half a minute at most."""
+    for _ in range(300):
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"no server at {port}")
+
+
 def bare_rate(requests: int) -> Rate:
     """As many plain loops over http.client, which drop the answers; the same server, bodies as large."""
     (port,) = free_ports(1)
@@ -150,7 +161,7 @@ def bare_rate(requests: int) -> Rate:
         connection.close()
 
     try:
-        time.sleep(1.0)
+        wait_for_port(port)
         with ThreadPoolExecutor(CONCURRENCY) as threads:
             began, spent = time.monotonic(), time.process_time()
             list(threads.map(loop, range(CONCURRENCY)))
