@@ -100,7 +100,7 @@ TRANSFORM = str(HERE / "transform.py")
 MOST = {"pandas": 20_000, "duckdb": 100_000, "polars": 300_000, "floor": 300_000}
 AREAS: Mapping[str, Area] = {
     "build-long": build(LONG, (30, 60, 120, 240), (15, 60), pandas=60, duckdb=120),
-    "build-short": build(SHORT, (5_000, 10_000, 20_000, 40_000), (2_500, 10_000), pandas=5_000),
+    "build-short": build(SHORT, (5_000, 10_000, 20_000, 40_000), (5_000, 20_000), pandas=5_000),
     "build-wide": build(WIDE, (2_500, 5_000, 10_000, 20_000), (1_000, 4_000), pandas=2_500, duckdb=5_000),
     "build-many": build(MANY, (20_000, 100_000, 300_000, 1_000_000), (5_000, 30_000), **MOST),
     "validate": validate(0),

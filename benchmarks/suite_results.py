@@ -33,6 +33,7 @@ Seconds are those of processor and megabytes the peak of anonymous memory, both 
 table were measured one after the other. An exponent k says that a column grows with the k-th power of the size; where
 the work is little the start-up counts, and k is low. The floor is, for the builder, every column decoded and written
 once as text; for the validator `orjson.loads` of every line; end to end, the former over the history.
+A blank was not measured.
 """
 
 
@@ -147,8 +148,13 @@ def page(document: Document) -> str:
     """Every area as a table."""
     lines = ["# What it costs, by size", "", *NOTE.splitlines(), "", "![the same as curves](suite.svg)", ""]
     for name, area in document["areas"].items():
-        lines += [f"## {name}", "", *_area_table(area), "", *_steps(area), f"{area['measured']}.", ""]
+        lines += [f"## {name}", "", *_area_table(area), "", *_steps(area), _conditions(area), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _conditions(area: Mapping[str, Any]) -> str:
+    loads = [kept["load"] for sizes in area["programs"].values() for kept in sizes.values()]
+    return f"{area['measured']}; {min(loads):.0f} to {max(loads):.0f} processes wanted a processor."
 
 
 def _area_table(area: Mapping[str, Any]) -> list[str]:

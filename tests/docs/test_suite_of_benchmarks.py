@@ -1,13 +1,41 @@
-"""The suite of `make bench`: when a check against its committed results fails."""
+"""The committed results of `make bench`: what README says of them, what they must show, and when a check fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from benchmarks.measured import Measured, fitted_exponent
-from benchmarks.suite_results import check
+from benchmarks.suite_results import check, exponent, page, read_results, sentences
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_readme_has_the_numbers_of_the_committed_results() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for sentence in sentences(read_results("full")):
+        assert sentence in text
+
+
+def test_the_page_shows_the_committed_results() -> None:
+    shown = (ROOT / "benchmarks" / "results" / "suite.md").read_text(encoding="utf-8")
+    assert shown == page(read_results("full"))
+
+
+def test_a_million_items_end_to_end_take_1200_mb_at_most() -> None:
+    whole = read_results("full")["areas"]["end-to-end"]["programs"]["local"]["1000000"]
+    assert whole["peak"] <= 1200
+    assert {"BuildShards", "Transform", "ValidateAndPublish"} <= whole["steps"].keys()
+
+
+def test_builder_and_validator_grow_as_their_items_do() -> None:
+    areas = read_results("full")["areas"]
+    for area, program in (("build-many", "build_shards"), ("validate", "validate_and_publish")):
+        found = exponent(areas[area]["programs"][program], "cpu")
+        assert found is not None
+        assert found <= 1.05
 
 
 def test_the_exponent_of_a_power_is_that_power() -> None:
