@@ -38,7 +38,7 @@ test-browser: .venv/dev.installed site
 # Environments with locks of their own: two serving stacks (multi-model-server needs Java 17), Studio's SDK, and what the
 # processing image has.
 CONFORMANCE := $(addprefix conformance/, multi-model-server inference-server gluonts bentoml torchserve studio processing-image \
-        sdk-2 airflow)
+        sdk-2 airflow spark)
 
 test-conformance: .venv/dev.installed $(CONFORMANCE:%=%/.venv/installed)
 	@$(BIN)/python -m pytest -m conformance tests/conformance

@@ -15,8 +15,9 @@ from typing import Any
 
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
-from batchcast.pipelines.settings import BuildSettings, tag_list
+from batchcast.pipelines.settings import BUILD_STEP, BuildSettings, tag_list
 from batchcast.steps.arguments import NONE
+from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
 from batchcast.steps.shards.request_text import BODY_KEY
@@ -138,19 +139,26 @@ def define(
 
 def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
     cluster = arguments["ProcessingResources"]["ClusterConfig"]
-    cluster |= {"VolumeSizeInGB": settings.volume_size_in_gb} | _given(VolumeKmsKeyId=settings.volume_kms_key)
-    arguments["AppSpecification"] |= {"ImageUri": settings.image_uri, "ContainerEntrypoint": settings.entrypoint}
+    image, instances = settings.container(name)
+    cluster |= {"InstanceCount": instances, "VolumeSizeInGB": settings.volume_size_in_gb}
+    cluster |= _given(VolumeKmsKeyId=settings.volume_kms_key)
+    arguments["AppSpecification"] |= {"ImageUri": image, "ContainerEntrypoint": settings.entrypoint}
+    arguments["AppSpecification"]["ContainerArguments"] += settings.engine_words(name)
     arguments["RoleArn"] = settings.processing_role_arn
     shipped = {"code": settings.code_uri, "contract": settings.contract_uri}
     for each in arguments["ProcessingInputs"]:
         if each["InputName"] in shipped:
             each["S3Input"]["S3Uri"] = shipped[each["InputName"]]
+    for key, uri in settings.packages(name).items():
+        added_input = copy.deepcopy(arguments["ProcessingInputs"][0]) | {"InputName": key}
+        added_input["S3Input"] |= {"S3Uri": uri, "LocalPath": str(ContainerPaths().input(key))}
+        arguments["ProcessingInputs"].append(added_input)
     arguments["ProcessingOutputConfig"] |= _given(KmsKeyId=settings.output_kms_key)
     arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": settings.max_runtime_in_seconds}
-    if name == "BuildShards" and name in settings.isolated_steps:
+    if name == BUILD_STEP and name in settings.isolated_steps:
         words = arguments["AppSpecification"]["ContainerArguments"]
         words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
-    added = _given(Environment=settings.processing_environment, NetworkConfig=_network(name, settings))
+    added = _given(Environment=settings.processing_environment(name), NetworkConfig=_network(name, settings))
     return _with_after(arguments, "ProcessingOutputConfig", added) | _given(Tags=tag_list(settings.tags))
 
 

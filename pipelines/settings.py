@@ -1,6 +1,7 @@
 """Build settings: what is fixed when the pipeline is compiled, as opposed to the parameters of a run; and the code.
 
-The processing image is the scikit-learn image of the region, which has the pandas and pyarrow that the steps need.
+The processing image is the scikit-learn image of the region, which has the pandas and pyarrow that the steps need. With
+`build_engine = "spark"` BuildShards runs in the Spark image on any number of instances; that image has no pyarrow.
 
 The code of the processing steps is one zip application, the same bytes on every machine. Same bytes, same SHA-256: the
 bundle is stored under its digest, and an unchanged pipeline compiles to an unchanged definition.
@@ -14,11 +15,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import batchcast.steps
+from batchcast.steps.build_arguments import SPARK
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 
@@ -31,6 +33,8 @@ VERIFIED_START = (
     'runpy.run_path(p,run_name="__main__")'
 )
 
+BUILD_STEP, PACKAGES = "BuildShards", "packages"
+"""The step that may run on Spark, and its input with what the image lacks."""
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 
@@ -64,6 +68,12 @@ class BuildSettings(BaseModel):
     image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
         "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
     )
+    build_engine: Literal["processes", "spark"] = "processes"
+    build_instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+    spark_image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
+        "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu-py312"
+    )
+    spark_packages_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/\S*$", max_length=1024)] | None = None
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
     volume_size_in_gb: Annotated[int, Field(ge=1, le=16384)] = 200
     max_runtime_in_seconds: Annotated[int, Field(ge=1, le=777_600)] = 14_400
@@ -87,7 +97,8 @@ class BuildSettings(BaseModel):
         if bool(self.subnets) != bool(self.security_group_ids):
             what = f"{len(self.subnets)} subnets and {len(self.security_group_ids)} security groups."
             problems.append(Problem("setting", what, "subnets", "A VPC configuration needs at least one of each."))
-        problems += [_isolation_problem(name) for name in self.isolated_steps if name != "BuildShards"]
+        problems += [_isolation_problem(name) for name in self.isolated_steps if name != BUILD_STEP]
+        problems += _spark_problems(self)
         ConfigError.raise_any(problems)
         return self
 
@@ -101,10 +112,27 @@ class BuildSettings(BaseModel):
         digest = re.fullmatch(r"s3://.*/([0-9a-f]{64})/app\.pyz", self.code_uri)
         return ["python3", "-c", VERIFIED_START, bundle, digest[1]] if digest else ["python3", bundle]
 
-    @property
-    def processing_environment(self) -> dict[str, str]:
-        """What a processing container does not get by itself: boto3 finds no region in it but this one."""
-        return {"AWS_DEFAULT_REGION": self.region} if self.region else {}
+    def processing_environment(self, step: str) -> dict[str, str]:
+        """What a processing container does not get by itself: boto3 finds no region in it but this one, and Python in
+        the Spark image no pyarrow."""
+        environment = {"AWS_DEFAULT_REGION": self.region} if self.region else {}
+        if self.packages(step):
+            environment["PYTHONPATH"] = str(ContainerPaths().input(PACKAGES))
+        return environment
+
+    def packages(self, step: str) -> dict[str, str]:
+        """The input with the packages that the step's image does not have."""
+        wanted = step == BUILD_STEP and self.spark_packages_uri is not None
+        return {PACKAGES: str(self.spark_packages_uri)} if wanted else {}
+
+    def container(self, step: str) -> tuple[str, int]:
+        """Image and number of instances of a processing step."""
+        on_spark = step == BUILD_STEP and self.build_engine == SPARK
+        return (self.spark_image_uri, self.build_instance_count) if on_spark else (self.image_uri, 1)
+
+    def engine_words(self, step: str) -> list[str]:
+        """What tells the step to build on Spark."""
+        return ["--build-engine", SPARK] if step == BUILD_STEP and self.build_engine == SPARK else []
 
 
 def read_settings(values: Mapping[str, Any]) -> BuildSettings:
@@ -119,6 +147,21 @@ def validated(model: type[_Model], values: Mapping[str, Any], problem: Callable[
     except ValidationError as error:
         problems = [problem(one) for one in error.errors(include_url=False)]
     raise ConfigError(*problems)
+
+
+def _spark_problems(settings: BuildSettings) -> Iterator[Problem]:
+    if settings.build_engine != SPARK:
+        for name in ("build_instance_count", "spark_packages_uri"):
+            if getattr(settings, name) != BuildSettings.model_fields[name].default:
+                yield Problem("setting", "is of build_engine spark alone.", name, "Set build_engine, or leave it out.")
+        return
+    if BUILD_STEP in settings.isolated_steps:
+        what = "the hosts of Spark talk to one another, which isolated containers cannot."
+        yield Problem("setting", what, "isolated_steps", "Give subnets with an S3 gateway endpoint instead.")
+    if "/sagemaker-spark-processing:" in settings.spark_image_uri and settings.spark_packages_uri is None:
+        what = "the Spark image of SageMaker has no pyarrow, which Spark and the steps need."
+        remedy = "Name a prefix with pyarrow for Python 3.12 (docs/on-aws.md), or an image that has it."
+        yield Problem("setting", what, "spark_packages_uri", remedy)
 
 
 def _isolation_problem(step: str) -> Problem:
@@ -139,12 +182,12 @@ def _problem(one: Any) -> Problem:
     return Problem("setting", f"{one['input']!r}: {one['msg']}.", where)
 
 
-def image_of(region: str) -> str:
-    """The image's URI. Raises ConfigError for a region the table does not have."""
-    table = _table()
+def image_of(region: str, table_name: str = "processing_images") -> str:
+    """The image's URI by that table. Raises ConfigError for a region it does not have."""
+    table = _table(table_name)
     registry = table["registries"].get(region)
     if registry is None:
-        near = did_you_mean(region, regions())
+        near = did_you_mean(region, table["registries"])
         hint = f"{near} Else give" if near else "Give"
         what = f"no processing image is known for {region!r}."
         raise ConfigError(Problem("image", what, "--image-uri", f"{hint} --image-uri."))
@@ -154,12 +197,12 @@ def image_of(region: str) -> str:
 
 def regions() -> list[str]:
     """Every region of the table."""
-    return list(_table()["registries"])
+    return list(_table("processing_images")["registries"])
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return dict(json.loads(Path(__file__).with_name("processing_images.json").read_text(encoding="utf-8")))
+def _table(name: str) -> dict[str, Any]:
+    return dict(json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8")))
 
 
 _ENTRY = b"""import sys

@@ -24,6 +24,7 @@ from batchcast.steps.container import ContainerPaths, empty_directory, scratch_d
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.engines.engine import BuildEngine
 from batchcast.steps.engines.processes import ProcessEngine
+from batchcast.steps.engines.spark_submit import run_elsewhere
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.disk_space import check_disk
 from batchcast.steps.history.files import ParquetHistory, open_history
@@ -80,7 +81,10 @@ class _Run(_Opened):
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the step in its container, and print what it built in one line."""
-    manifest = build_shards(parse_arguments(argv), ContainerPaths.from_environment(environ), open_store(environ))
+    arguments, paths = parse_arguments(argv), ContainerPaths.from_environment(environ)
+    if arguments.build_engine == SPARK and run_elsewhere(argv, paths):
+        return
+    manifest = build_shards(arguments, paths, open_store(environ))
     sys.stdout.write(_summary(manifest))
 
 

@@ -29,6 +29,7 @@ from batchcast.pipelines.parameters import parse_overrides, split_pairs
 from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, tag_list, validated
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import LOCAL_REGION, Session
+from batchcast.steps.build_arguments import SPARK
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri
@@ -191,6 +192,8 @@ def read_deploy_settings(
     build = {key: value for key, value in values.items() if key in OPTIONS}
     if not local:
         build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
+        if build.get("build_engine") == SPARK:
+            build.setdefault("spark_image_uri", image_of(region, "spark_images"))
     settings = read_settings(build)
     given_own = {name: getattr(own, name) for name in ("pipeline_role_arn", "bucket", "contract")}
     group = own.group(settings, defaults)

@@ -14,7 +14,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.sdk.sandbox import offline_sdk
-from batchcast.pipelines.settings import BuildSettings, tag_list
+from batchcast.pipelines.settings import BUILD_STEP, BuildSettings, tag_list
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 
@@ -127,12 +127,15 @@ class _Graph:
     def _build_shards(self) -> Any:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
         # The prefix that the run takes for itself; a step without a network cannot take it, and does not.
-        isolated = "BuildShards" in self.settings.isolated_steps
+        isolated = BUILD_STEP in self.settings.isolated_steps
         lock = ("--publish-uri", NONE) if isolated else self._flags(["PublishUri"])
         return self._processing_step(
-            "BuildShards",
-            arguments=["build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *lock],
-            inputs={"history": self.parameters["HistoryUri"]},
+            BUILD_STEP,
+            arguments=[
+                *("build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *lock),
+                *self.settings.engine_words(BUILD_STEP),
+            ],
+            inputs={"history": self.parameters["HistoryUri"], **self.settings.packages(BUILD_STEP)},
             outputs={name: self._run_uri(path) for name, path in outputs.items()},
         )
 
@@ -189,10 +192,11 @@ class _Graph:
         from sagemaker.core.workflow.properties import PropertyFile
         from sagemaker.mlops.workflow.steps import ProcessingStep
 
+        image, instances = self.settings.container(name)
         processor = Processor(
             role=self.settings.processing_role_arn,
-            image_uri=self.settings.image_uri,
-            instance_count=1,
+            image_uri=image,
+            instance_count=instances,
             instance_type=self.parameters["ProcessingInstanceType"],
             entrypoint=self.settings.entrypoint,
             volume_size_in_gb=self.settings.volume_size_in_gb,
@@ -201,7 +205,7 @@ class _Graph:
             max_runtime_in_seconds=self.settings.max_runtime_in_seconds,
             base_job_name=name,
             sagemaker_session=self.session,
-            env=self.settings.processing_environment or None,
+            env=self.settings.processing_environment(name) or None,
             tags=tag_list(self.settings.tags) or None,
             network_config=self._network(name),
         )

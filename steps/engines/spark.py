@@ -9,8 +9,8 @@ service does with the outputs of a job on several instances. What a row is, no o
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,7 @@ import pyarrow as pa
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.engines.engine import Numbers
+from batchcast.steps.engines.spark_submit import code_path, hosts, is_submitted
 from batchcast.steps.engines.spark_tasks import (
     ATTRIBUTES,
     CODES,
@@ -161,29 +162,31 @@ def spark_engine(paths: ContainerPaths, scratch: Path, processes: int) -> Iterat
         remedy = f"Install pyspark 3.5 or later and Java 17 for {sys.executable}, or use build_engine processes."
         raise ConfigError(Problem("spark", what, remedy=remedy)) from error
     admit_pandas()
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder = SparkSession.builder.appName("batchcast").config(map=_OPTIONS)
-    builder = builder.config("spark.executorEnv.PYTHONPATH", _code())
-    if not submitted:
+    builder = builder.config("spark.executorEnv.PYTHONPATH", code_path())
+    if is_submitted():
+        builder = builder.config(map=_memory())
+    else:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(f"local[{processes}]").config(map=_LOCAL | {"spark.local.dir": str(scratch)})
     with _told():
         session = builder.getOrCreate()
         try:
-            yield SparkEngine(session=session, hosts=len(host_names(paths)) if submitted else 1, scratch=scratch)
+            yield SparkEngine(session=session, hosts=len(hosts(paths)[0]) if is_submitted() else 1, scratch=scratch)
         finally:
             session.stop()
 
 
-def host_names(paths: ContainerPaths) -> list[str]:
-    """The hosts of the processing job."""
-    path = paths.root / "config" / "resourceconfig.json"
-    return sorted(json.loads(path.read_text())["hosts"]) if path.exists() else ["algo-1"]
+def _memory() -> dict[str, str]:
+    """Of what the image gives an executor, most for its Python workers: Spark itself only moves bytes here."""
+    from pyspark import SparkConf
 
-
-def _code() -> str:
-    """Where this package was imported from, for the workers: the bundle, which lies on every host, or the sources."""
-    return str(Path(__file__).parents[3])
+    names = ("spark.executor.memory", "spark.executor.memoryOverhead")
+    given = [SparkConf().get(name) or "" for name in names]
+    if not all(re.fullmatch(r"\d+m", text) for text in given):
+        return {}
+    total = sum(int(text[:-1]) for text in given)
+    return dict(zip(names, (f"{total // 3}m", f"{total - total // 3}m"), strict=True))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +65,13 @@ class Started:
 
 
 def both(
-    folder: Path, contract: str, history: Path | Iterable[pa.Table], *, group_rows: int = 1 << 20, **flags: object
+    folder: Path,
+    contract: str,
+    history: Path | Iterable[pa.Table],
+    *,
+    group_rows: int = 1 << 20,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **flags: object,
 ) -> tuple[Build, Build]:
     """The same build by processes and by Spark."""
     made = []
@@ -82,7 +89,7 @@ def both(
         (root / "processing/input/contract/model.toml").write_text(contract, encoding="utf-8")
         start = Started(folder / f"code-{engine}")
         argv = build_arguments(**{"processes": 2, **flags, "build_engine": engine})
-        code = start(argv, build_environment(root))
+        code = start(argv, {**build_environment(root), **environment})
         message = root / "output/message"
         text = message.read_text(encoding="utf-8") if message.is_file() else ""
         made.append(Build(root=root, exit_code=code, message=text))
@@ -156,11 +163,39 @@ def test_what_is_refused_is_refused_with_the_same_words_and_leaves_nothing(tmp_p
     table = table.set_column(1, "date", table["date"].cast(pa.timestamp("us")))
     rows = table.to_pylist()
     rows[30]["date"] += day
-    one, other = both(tmp_path, contract_text(series='frequency = "D"'), [pa.Table.from_pylist(rows)])
+    one, other = both(
+        tmp_path, contract_text(series='off_grid = "refuse"\nfrequency = "D"'), [pa.Table.from_pylist(rows)]
+    )
     assert one.exit_code == 3
     assert "part-0.parquet row 30" in one.message
     assert (other.exit_code, other.message) == (one.exit_code, one.message)
     assert other.files == {}
+
+
+SUBMIT = """#!/bin/sh
+# As SageMaker's program: --py-files, an application, on YARN; two executors stand for two hosts. It has the last word.
+"{bin}/spark-submit" --master "local-cluster[2,1,900]" --conf spark.executor.memory=500m \\
+    --conf spark.executor.memoryOverhead=400m "$@"
+code=$?
+[ $code = 0 ] || echo "Algorithm Error: (caused by CalledProcessError)" > "$OPT_ML/output/message"
+exit $code
+"""
+
+
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_in_the_container_smspark_submit_runs_it_on_several_executors(tmp_path: Path, spoiled: bool) -> None:
+    program = tmp_path / "bin" / "smspark-submit"
+    program.parent.mkdir()
+    program.write_text(SUBMIT.format(bin=PYTHON.parent))
+    program.chmod(0o755)
+    table = daily_rows([f"i{n}" for n in range(400)], 30)
+    if spoiled:
+        table = table.set_column(0, "item", pa.nulls(len(table), pa.string()))
+    path = f"{program.parent}:{PYTHON.parent}:{os.environ['PATH']}"
+    one, other = both(tmp_path, DAILY_CONTRACT, [table], environment={"PATH": path, "PYSPARK_PYTHON": str(PYTHON)})
+    assert (other.exit_code, other.message) == (one.exit_code, one.message)
+    assert one.exit_code == (3 if spoiled else 0)
+    assert other.files == one.files
 
 
 def test_a_resumed_run_publishes_the_same_table(tmp_path: Path) -> None:

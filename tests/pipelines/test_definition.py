@@ -59,6 +59,13 @@ SOME_SETTINGS += [
     {"subnets": ["subnet-1"], "security_group_ids": ["sg-1", "sg-2"]},
     {**FULL_SETTINGS, "run_conditions": False, "isolated_steps": []},
     {"tags": {"a": "b", "c": ""}},
+    {
+        "build_engine": "spark",
+        "build_instance_count": 4,
+        "spark_image_uri": "000000000000.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu-py312",
+        "spark_packages_uri": "s3://team/packages/",
+        "region": "eu-west-1",
+    },
 ]
 COMMITTED_SETTINGS: list[dict[str, Any]] = [{}]
 
@@ -112,6 +119,32 @@ def test_filling_the_committed_definition_gives_what_the_sdk_compiles_for_every_
     assert {name for one in shapes for name in one} == set(BuildSettings.model_fields)
     for shape, text in zip(shapes, compiled["texts"], strict=True):
         assert write_definition(define(read_settings(shape))) == text, shape
+
+
+def test_on_spark_the_build_step_alone_differs_by_image_instances_packages_and_flag() -> None:
+    spark = steps_of(define(read_settings(SOME_SETTINGS[-1])))
+    plain = steps_of(define(read_settings({"region": "eu-west-1"})))
+    assert {name for name, step in spark.items() if step != plain[name]} == {"BuildShards"}
+    made, before = spark["BuildShards"]["Arguments"], plain["BuildShards"]["Arguments"]
+    assert made["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 4
+    application = made["AppSpecification"]
+    assert application["ImageUri"].endswith("/sagemaker-spark-processing:3.5-cpu-py312")
+    assert application["ContainerEntrypoint"] == before["AppSpecification"]["ContainerEntrypoint"]
+    words = before["AppSpecification"]["ContainerArguments"]
+    assert application["ContainerArguments"] == [*words, "--build-engine", "spark"]
+    assert made["Environment"] == {
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "PYTHONPATH": "/opt/ml/processing/input/packages",
+    }
+    assert made["ProcessingInputs"][:-1] == before["ProcessingInputs"]
+    assert made["ProcessingInputs"][-1]["S3Input"] == {
+        "S3Uri": "s3://team/packages/",
+        "LocalPath": "/opt/ml/processing/input/packages",
+        "S3DataType": "S3Prefix",
+        "S3InputMode": "File",
+        "S3DataDistributionType": "FullyReplicated",
+        "S3CompressionType": "None",
+    }
 
 
 def test_filling_needs_neither_the_sdk_nor_boto3() -> None:

@@ -13,16 +13,23 @@ from batchcast.steps.errors import ConfigError
 
 
 @pytest.mark.skipif(importlib.util.find_spec("sagemaker") is None, reason="the SDK is not among the oldest libraries")
-def test_every_region_of_the_sdk_has_its_image() -> None:
+@pytest.mark.parametrize(
+    ("table", "file", "section", "number", "tag"),
+    [
+        ("processing_images", "sklearn.json", "training", "1.9-0", "1.9-0-cpu-py3"),
+        ("spark_images", "spark.json", "processing", "3.5", "3.5-cpu-py312"),
+    ],
+)
+def test_every_region_of_the_sdk_has_its_image(table: str, file: str, section: str, number: str, tag: str) -> None:
     found = importlib.util.find_spec("sagemaker.core")
     assert found is not None
     assert found.submodule_search_locations is not None
-    config = Path(next(iter(found.submodule_search_locations))) / "image_uri_config" / "sklearn.json"
-    version = json.loads(config.read_text())["training"]["versions"]["1.9-0"]
-    assert set(regions()) == set(version["registries"])
+    config = Path(next(iter(found.submodule_search_locations))) / "image_uri_config" / file
+    version = json.loads(config.read_text())[section]["versions"][number]
+    assert table != "processing_images" or set(regions()) == set(version["registries"])
     for region, registry in version["registries"].items():
-        assert image_of(region).startswith(f"{registry}.dkr.ecr.{region}.")
-        assert image_of(region).endswith(f"/{version['repository']}:1.9-0-cpu-py3")
+        assert image_of(region, table).startswith(f"{registry}.dkr.ecr.{region}.")
+        assert image_of(region, table).endswith(f"/{version['repository']}:{tag}")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,12 @@ def test_the_defaults_name_no_real_account() -> None:
         ({"transform_environment": {"LEVEL": "x" * 10_241}}, "transform_environment.LEVEL"),
         ({"transform_ami_version": "al2 ami"}, "transform_ami_version"),
         ({"data_capture_uri": "captured/"}, "data_capture_uri"),
+        ({"build_engine": "flink"}, "build_engine"),
+        (
+            {"build_engine": "spark", "spark_packages_uri": "s3://b/p/", "build_instance_count": 101},
+            "build_instance_count",
+        ),
+        ({"build_engine": "spark", "spark_packages_uri": "packages/"}, "spark_packages_uri"),
         ({"tags": {"team": "a;b"}}, "tags.team"),
         ({"tags": {str(number): "x" for number in range(51)}}, "tags"),
     ],
@@ -69,6 +75,31 @@ def test_network_isolation_is_refused_for_the_publishing_step_with_the_reason() 
 def test_network_isolation_is_refused_for_a_transform_step_because_the_model_has_it() -> None:
     with pytest.raises(ConfigError, match="a transform job takes it from the model"):
         read_settings({"isolated_steps": ["Transform"]})
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "what"),
+    [
+        ({"build_instance_count": 2}, "build_instance_count", "of build_engine spark alone"),
+        ({"spark_packages_uri": "s3://b/p/"}, "spark_packages_uri", "of build_engine spark alone"),
+        ({"build_engine": "spark"}, "spark_packages_uri", "has no pyarrow"),
+        (
+            {"build_engine": "spark", "spark_packages_uri": "s3://b/p/", "isolated_steps": ["BuildShards"]},
+            "isolated_steps",
+            "talk to one another",
+        ),
+    ],
+)
+def test_what_spark_needs_and_what_needs_spark_is_refused_without(
+    values: dict[str, Any], where: str, what: str
+) -> None:
+    with pytest.raises(ConfigError, match=what) as caught:
+        read_settings(values)
+    assert [problem.where for problem in caught.value.problems] == [where]
+
+
+def test_an_image_of_ones_own_for_spark_needs_no_packages() -> None:
+    read_settings({"build_engine": "spark", "spark_image_uri": "1.dkr.ecr.eu-west-1.amazonaws.com/own-spark:1"})
 
 
 @pytest.mark.parametrize("values", [{"subnets": ["subnet-1"]}, {"security_group_ids": ["sg-1"]}])
