@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column, Table
 from rich.text import Text
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
@@ -191,7 +190,7 @@ def end_with_result(
 ) -> NoReturn:
     """Print the result of a run, as tables with what to type next or as JSON, and end with its exit code."""
     if as_json:
-        echo(json.dumps(document, indent=1))
+        echo_json(document)
     else:
         print_result(document)
         print_next(document, workspace, *more)

@@ -18,13 +18,18 @@ def echo(text: str, *, err: bool = False, nl: bool = True, **style: Any) -> None
     click.secho(plain_text(text), err=err, nl=nl, **style)  # noqa: TID251
 
 
+def echo_json(document: Any) -> None:
+    """A document on stdout as JSON; dates and paths as text."""
+    echo(json.dumps(document, indent=1, default=str))
+
+
 def end_with_findings(findings: Sequence[Finding], *, as_json: bool) -> NoReturn:
     """Print what was looked at, in lines or as JSON, and end with 2 where something would stop a run.
 
     Without rich, whose absence may be what was found.
     """
     if as_json:
-        echo(json.dumps([asdict(one) for one in findings], indent=1))
+        echo_json([asdict(one) for one in findings])
     else:
         for one in findings:
             echo(f"{one.level:8}", fg={"ok": "green", "warning": "yellow", "error": "red"}[one.level], nl=False)

@@ -1,6 +1,5 @@
 """`deploy`: create or update the pipeline in an account, or say what that would do."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from batchcast.account.deploy_settings import deploy_options
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.session.session import session_options
 
 
@@ -47,7 +46,7 @@ def deploy_command(
     if no_pipeline:
         plan = replace(plan, calls=plan.uploads)
     if dry_run:
-        echo(json.dumps([call.document() for call in plan.calls], indent=1))
+        echo_json([call.document() for call in plan.calls])
         return
     with working("Deploying"):
         version = apply(session, plan)

@@ -1,6 +1,5 @@
 """`lint`: what SageMaker would refuse of a pipeline definition, or take and not do, before it runs."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE
 from batchcast.cli.terminal import stdout_console
 from batchcast.pipelines.parameters import split_pairs
@@ -54,7 +53,7 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     if as_json:
         kinds = {"refused": refused, "advice": advice}
         rows = [{"file": name, "kind": kind, **asdict(one)} for kind, found in kinds.items() for name, one in found]
-        echo(json.dumps(rows, indent=1))
+        echo_json(rows)
     else:
         _print(refused, advice, named=len(texts) > 1)
     sys.exit(_REFUSED if refused else 0)

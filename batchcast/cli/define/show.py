@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.account.deploy_settings import stack_option
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, POSITIVE, together
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import Session, open_session, session_options
@@ -83,7 +82,7 @@ def show_command(
     elif form == "asl":
         bound = timedelta(hours=stop_after or _STOP_AFTER_HOURS)
         printed = state_machine(definition, bound, session.region) if session else state_machine(definition, bound)
-    echo(json.dumps(printed, indent=1))
+    echo_json(printed)
 
 
 def _check_options(
@@ -141,7 +140,7 @@ def parameters_command(as_json: bool) -> None:
 
     declared = declared_parameters()
     if as_json:
-        echo(json.dumps([asdict(one) for one in declared], indent=1))
+        echo_json([asdict(one) for one in declared])
         return
     table = plain_table("Parameter", "Type", "Default", "Bounds", "Meaning", whole=[0, 2])
     for one in declared:

@@ -1,13 +1,12 @@
 """`diff`: what changed between two runs."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 from rich.console import Console
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME
 from batchcast.cli.terminal import cell, plain_table, stdout_console, working
 from batchcast.session.session import open_session, session_options
@@ -31,7 +30,7 @@ def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any)
     with working("Comparing the runs"):
         document = compare_runs(find_run(session, name, run_a), find_run(session, name, run_b))
     if as_json:
-        echo(json.dumps(document, indent=1))
+        echo_json(document)
     else:
         _print(document)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, together
 from batchcast.pipelines.parameters import split_pairs
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
@@ -74,7 +73,7 @@ def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> 
     where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=split_pairs(tags, "setting", "--tag", "Write --tag KEY=VALUE."))
     if dry_run:
-        echo(json.dumps(settings.requests(), indent=1))
+        echo_json(settings.requests())
         return
     session = open_session(**where)
     echo("An endpoint takes some minutes until it is in service.", err=True)
@@ -105,7 +104,7 @@ def async_status_command(endpoint: str, price_per_hour: float | None, as_json: b
     hours = found.instance_hours(monday, now)
     usd = _usd_per_hour(read_async_settings(endpoint, session.client), session.region, price_per_hour)
     if as_json:
-        echo(json.dumps(_status_document(found, hours, usd), indent=1))
+        echo_json(_status_document(found, hours, usd))
     else:
         print_status(found, hours, usd)
     if found.problems:

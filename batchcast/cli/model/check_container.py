@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
 from batchcast.cli.terminal import stderr_console, stdout_console
 from batchcast.steps.errors import ModelError
@@ -73,7 +72,7 @@ def check_container_command(
         )
     container = model_url or model_command or ""
     if as_json:
-        echo(json.dumps(container_document(report, container), indent=1))
+        echo_json(container_document(report, container))
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.compatible else ModelError.exit_code)

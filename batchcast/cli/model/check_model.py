@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
 from batchcast.steps.errors import ModelError
 
@@ -73,7 +72,7 @@ def check_model_command(
     sent = built.contract.request.content_type
     if as_json:
         documents = [asdict(one) | {"request": readable_text(one.request, sent)} for one in checked]
-        echo(json.dumps(documents, indent=1, default=str))
+        echo_json(documents)
     else:
         for one in checked:
             _print(one, sent)

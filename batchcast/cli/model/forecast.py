@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PATH, PIPELINE_NAME, OutputFile
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from batchcast.session.session import Session, open_session, session_options
@@ -78,7 +77,7 @@ def forecast_command(
     source_text = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
     write_files(plots, source_text, html=html, png=png)
     if as_json:
-        echo(json.dumps(forecast_document(plots, built.run_date, source_text), indent=1))
+        echo_json(forecast_document(plots, built.run_date, source_text))
     else:
         print_forecasts(plots, source_text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, FOLDER, JSON_OPTION, POSITIVE
 from batchcast.planner.plan.options import PlanOptions, plan_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -87,7 +86,7 @@ def plan_command(
             document["search"] = {title: [one.document() for one in rows] for title, rows in found.items()}
         if choice:
             document["choice"] = choice if isinstance(choice, str) else asdict(choice)
-        echo(json.dumps(document, indent=1))
+        echo_json(document)
         sys.exit(exit_code)
     console = stdout_console()
     for title, rows in found.items():

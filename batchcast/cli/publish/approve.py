@@ -37,7 +37,8 @@ def approve_command(run_id: str, reason: str, name: str, as_reference: bool, **w
 
     session, run = open_run(name, run_id, where)
     now = datetime.now(UTC)
-    approval = Approval(by=_user(session), at=_moment(now), reason=reason, as_reference=as_reference)
+    at = now.isoformat(timespec="seconds")
+    approval = Approval(by=_user(session), at=at, reason=reason, as_reference=as_reference)
     report = approve_run(run, contract_of_run(session, run)[1], approval, now)
     echo(f"Run {run_id} is published at {report['published']}; {report['pointer_note']}.")
     for line in pointer_lines({**report, "visible": report["pointer_moved"], "pointer": report["pointer_note"]}):
@@ -51,7 +52,7 @@ def reject_command(run_id: str, reason: str, name: str, **where: Any) -> None:
     from batchcast.runs.approve import reject_run
 
     session, run = open_run(name, run_id, where)
-    reject_run(run, by=_user(session), at=_moment(datetime.now(UTC)), reason=reason)
+    reject_run(run, by=_user(session), at=datetime.now(UTC).isoformat(timespec="seconds"), reason=reason)
     echo(f"Run {run_id} is rejected; nothing of it is published.")
 
 
@@ -62,7 +63,3 @@ def _user(session: Session) -> str:
     if isinstance(session, WorkspaceSession):
         return getpass.getuser()
     return str(session.client("sts").get_caller_identity()["Arn"])
-
-
-def _moment(now: datetime) -> str:
-    return now.replace(microsecond=0).isoformat()

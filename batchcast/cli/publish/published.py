@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, together
 from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
@@ -49,7 +48,7 @@ def published_command(publish_uri: str | None, name: str, as_json: bool, dialect
     runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
     if as_json:
         rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
-        echo(json.dumps([*(asdict(run) for run in runs), *rows], indent=1, default=str))
+        echo_json([*(asdict(run) for run in runs), *rows])
         return
     if runs:
         _print(runs)
@@ -74,7 +73,7 @@ def scorecard_command(publish_uri: str | None, name: str, as_json: bool, **where
     session, uri = _open(publish_uri, name, where)
     card = read_scorecard(uri, store=session.store)
     if as_json:
-        echo(json.dumps(card, indent=1))
+        echo_json(card)
         return
     if not card["runs"]:
         echo(f"Nothing is known yet of what the runs at {uri} forecast.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import LOCAL_REGION, Session, open_session, session_options
@@ -63,7 +63,7 @@ def backfill_command(
         line = f"{len(ended)} of {len(dates)}: {one.run_date} {one.outcome}{skipped}, run {one.run_id}"
         echo(line, err=True)
     if as_json:
-        echo(json.dumps([one.document() for one in ended], indent=1))
+        echo_json([one.document() for one in ended])
     else:
         _print(ended)
     sys.exit(next((one.exit_code for one in ended if one.exit_code), 0))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from batchcast.account.deploy_settings import stack_option
-from batchcast.cli.echo import echo
+from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import (
     JSON_OPTION,
     NAME_OPTION,
@@ -104,7 +104,7 @@ def start_command(
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:
-        echo(json.dumps({"run_id": run_id, "arn": arn, "status": status}, indent=1))
+        echo_json({"run_id": run_id, "arn": arn, "status": status})
     else:
         echo(run_id)
         echo(f"{status}; `wait {run_id}` follows it to its end.", err=True)
@@ -212,7 +212,7 @@ def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
             {"run_id": one.run_id, "status": one.status, "started": one.started.isoformat(), "label": one.label}
             for one in found
         ]
-        echo(json.dumps(rows, indent=1))
+        echo_json(rows)
         return
     if not found:
         echo(f"Pipeline {name} has not run here yet.")

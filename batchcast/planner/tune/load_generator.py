@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from batchcast.container_check.container import JSON_HEADERS
 from batchcast.engine.server.http_exchange import NoAnswerError
 from batchcast.engine.server.model_server import ModelServer
 from batchcast.planner.tune.levels import Exchange, Usage
+from batchcast.steps.contract.request import PLAIN_REQUEST
 from batchcast.steps.errors import BatchcastError
-
-JSON_TYPE = "application/json"
-
 
 Slot = Callable[[bytes], str | None]
 """Sends one record and waits: None for an answer, else what went wrong."""
@@ -122,7 +121,6 @@ class LoadOnInstances:
 
 def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:
     """Slots at a model server, with the headers of the pipeline's transform jobs."""
-    headers = {"Content-Type": JSON_TYPE, "Accept": JSON_TYPE}
 
     @contextmanager
     def opened() -> Iterator[Slot]:
@@ -130,12 +128,11 @@ def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractCo
 
         def send(record: bytes) -> str | None:
             try:
-                answer = connection.post("/invocations", record, headers, timeout=timeout)
+                answer = connection.post("/invocations", record, JSON_HEADERS, timeout=timeout)
             except NoAnswerError as error:
                 return str(error)
-            return (
-                None if answer.status < 300 else f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
-            )
+            said = answer.body[:200].decode(errors="replace")
+            return None if answer.status < 300 else f"HTTP {answer.status}: {said}"
 
         try:
             yield send
@@ -147,15 +144,13 @@ def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractCo
 
 def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextManager[Slot]]:
     """Slots at a real-time endpoint; `runtime` is a `sagemaker-runtime` client, shared by all threads."""
+    request = {"EndpointName": endpoint, "ContentType": PLAIN_REQUEST.content_type, "Accept": PLAIN_REQUEST.accept}
 
     @contextmanager
     def opened() -> Iterator[Slot]:
         def send(record: bytes) -> str | None:
             try:
-                answer = runtime.invoke_endpoint(
-                    EndpointName=endpoint, Body=record, ContentType=JSON_TYPE, Accept=JSON_TYPE
-                )
-                answer["Body"].read()
+                runtime.invoke_endpoint(**request, Body=record)["Body"].read()
             except BatchcastError as error:
                 return str(error)
             return None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from batchcast.serving.bulk.run import AsyncRun, BulkRecord, Journal, RequestTracker, Sent, ShardReader, track_requests
@@ -151,17 +152,11 @@ class _Waiting:
 
     def take(self, count: int) -> list[tuple[BulkRecord, int]]:
         """Up to so many, each with the number of its attempt (from 0)."""
-        taken: list[tuple[BulkRecord, int]] = []
-        for index in sorted(self._tracker.lost):
-            if len(taken) < count and index in self._records and self._tracker.attempts[index] < self._attempts:
-                self._tracker.lost.discard(index)
-                taken.append((self._records[index], self._tracker.attempts[index]))
-        while len(taken) < count:
-            record = next(self._fresh, None)
-            if record is None:
-                break
-            taken.append((record, 0))
-        return taken
+        attempts, lost = self._tracker.attempts, self._tracker.lost
+        again = [index for index in sorted(lost) if attempts[index] < self._attempts][:count]
+        lost.difference_update(again)
+        fresh = islice(self._fresh, count - len(again))
+        return [*((self._records[index], attempts[index]) for index in again), *((record, 0) for record in fresh)]
 
 
 class _Sender:

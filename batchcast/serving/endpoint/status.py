@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from batchcast.serving.endpoint.endpoint import (
@@ -135,15 +135,11 @@ def _points(client: Client, endpoint: str, metric: str, now: datetime, statistic
 
 def _changes(settings: AsyncSettings, client: Client, described: Mapping[str, Any]) -> Iterator[tuple[datetime, int]]:
     """The number of instances asked for, from the creation on, as Application Auto Scaling tells it in words."""
-    yield _aware(described["CreationTime"]), 1
+    yield described["CreationTime"], 1
     listing = pages(client("application-autoscaling").describe_scaling_activities, **scaled_variant(settings.endpoint))
     found = []
     for activity in (each for page in listing for each in page["ScalingActivities"]):
         count = re.search(r"desired instance count to (\d+)", activity["Description"])
         if count and activity["StatusCode"] not in _WITHOUT_EFFECT:
-            found.append((_aware(activity["StartTime"]), int(count[1])))
+            found.append((activity["StartTime"], int(count[1])))
     yield from sorted(found)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
