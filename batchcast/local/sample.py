@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
@@ -28,6 +28,7 @@ SAMPLES: Mapping[str, Mapping[str, str]] = {
 }
 
 _RUN_ID = "sample000000"
+_Thing = TypeVar("_Thing")
 
 
 def sample_file(name: str, sample: str = SAMPLE.name) -> Path:
@@ -114,3 +115,9 @@ def records_and_contract(sample: Path | None, contract: Path | None) -> tuple[li
         what = "--contract is given without --sample; the bakery's records have their own."
         raise ConfigError(Problem("sample", what, str(contract), "Give the records that fit it with --sample FILE."))
     return bakery_records(), read_contract(SAMPLE / "model.toml")
+
+
+def evenly_spread(things: Sequence[_Thing], count: int) -> list[_Thing]:
+    """So many of the things, or all, from the first to the last."""
+    count = min(count, len(things))
+    return [things[place * (len(things) - 1) // max(1, count - 1)] for place in range(count)]

@@ -20,7 +20,7 @@ from batchcast.pipelines.tuning import (
 )
 from batchcast.planner.arithmetic.conditions import conditions_of
 from batchcast.planner.tune.measure import payload_limit_mb, sample_digest, stratified
-from batchcast.planner.tune.recommend import Measurement, payload_cap, recommend, recommend_execution_parameters
+from batchcast.planner.tune.recommend import payload_cap, recommend, recommend_execution_parameters
 from batchcast.planner.tune.search import Limits, measure
 from batchcast.steps.errors import ConfigError
 
@@ -37,20 +37,18 @@ def tuning(**server: Any) -> Tuning:
         max_record_mb=1.31,
     )
     return recommend(
-        Measurement(
-            model=Model(name="demand-model", image_digest="sha256:aa"),
-            measured=Measured(
-                where="transform-canary",
-                instance_type="ml.m5.4xlarge",
-                vcpu=16,
-                mem_gib=64.0,
-                at="2026-11-23T21:30:00Z",
-                sample=sample,
-            ),
-            max_payload_mb=2,
-            served=Served(source="absent"),
-            results=results,
-        )
+        results,
+        model=Model(name="demand-model", image_digest="sha256:aa"),
+        measured=Measured(
+            where="transform-canary",
+            instance_type="ml.m5.4xlarge",
+            vcpu=16,
+            mem_gib=64.0,
+            at="2026-11-23T21:30:00Z",
+            sample=sample,
+        ),
+        max_payload_mb=2,
+        served=Served(source="absent"),
     )
 
 

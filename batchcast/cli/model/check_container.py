@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,12 +57,12 @@ def check_container_command(
     from batchcast.container_check.check import check_container as examine
     from batchcast.container_check.container import CheckLimits
     from batchcast.container_check.report import forecast_judge, judge_json
-    from batchcast.local.sample import records_and_contract
+    from batchcast.local.sample import evenly_spread, records_and_contract
     from batchcast.session.workspace_models import model_server
 
     source = model_server(model_command, model_url)
     sent, declared = records_and_contract(sample, contract)
-    records = _spread(sent)
+    records = evenly_spread(sent, RECORDS)
     judge = judge_json if declared is None else forecast_judge(declared)
     limits = CheckLimits(start=start_timeout)
     # In place on a terminal, nothing elsewhere.
@@ -76,12 +76,6 @@ def check_container_command(
     else:
         print_container_report(report, container, _origin(len(records), sample, contract))
     sys.exit(0 if report.compatible else ModelError.exit_code)
-
-
-def _spread(records: Sequence[bytes]) -> list[bytes]:
-    count = min(RECORDS, len(records))
-    places = [place * (len(records) - 1) // max(count - 1, 1) for place in range(count)]
-    return [records[place] for place in places]
 
 
 def _origin(count: int, sample: Path | None, contract: Path | None) -> str:

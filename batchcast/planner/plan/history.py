@@ -23,7 +23,6 @@ class HistorySize:
     rows: npt.NDArray[np.int64]
     later: npt.NDArray[np.int64]
     record_mb: float
-    run_date: date
 
     @property
     def items(self) -> int:
@@ -47,4 +46,4 @@ def measure_history(
     enough = items.rows >= max(1, contract.series.min_history)
     rows, later = items.rows[enough], items.later[enough]
     size = json_bytes(history, contract, rows, later) / max(len(rows), 1)
-    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES, run_date=axis.run_date)
+    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES)

@@ -11,7 +11,7 @@ from batchcast.engine.limits import MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import ModelServer, ModelSource
 from batchcast.engine.transform.plan import CONTAINER_SPELLING, ask_container
 from batchcast.local.inputs import with_items_per_request
-from batchcast.local.sample import bakery_records, built_records, read_sample_file
+from batchcast.local.sample import bakery_records, built_records, evenly_spread, read_sample_file
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.tuning import Served
 from batchcast.planner.tune.levels import LoadTarget, MeasuredLevel
@@ -111,12 +111,8 @@ def stratified(records: Sequence[bytes], count: int) -> list[bytes]:
 
     They come in van der Corput's order, so that a level measured with fewer of them sees the same mix.
     """
-    by_size = sorted(records, key=lambda record: (len(record), record))
-    count = min(count, len(by_size))
-    if count == 0:
-        return []
-    chosen = [by_size[place * (len(by_size) - 1) // max(1, count - 1)] for place in range(count)]
-    return [chosen[place] for place in sorted(range(count), key=_reversed_bits)]
+    chosen = evenly_spread(sorted(records, key=lambda record: (len(record), record)), count)
+    return [chosen[place] for place in sorted(range(len(chosen)), key=_reversed_bits)]
 
 
 def sample_digest(records: Sequence[bytes]) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,40 +31,33 @@ _TIMEOUT_RANGE = (30, 3600)
 _RETRIES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What was measured, and on what."""
-
-    model: Model
-    measured: Measured
-    max_payload_mb: int
-    served: Served
-    results: Measurements
-    workers: int | None = None
-    variants: Sequence[Variant] = ()
-    items_per_request: int | None = None
-
-
 def payload_cap(max_payload_mb: int) -> int:
     """Requests in flight that CreateTransformJob takes with this MaxPayloadInMB."""
     return max(1, MAX_PAYLOAD_IN_MB // max_payload_mb)
 
 
-def recommend(measured: Measurement) -> Tuning:
-    """The document."""
-    results = measured.results
-    curve = fitted(results)
-    caps = Caps(
-        payload=payload_cap(measured.max_payload_mb), memory=_memory_cap(results.sound), workers=measured.workers
-    )
+def recommend(
+    results: Measurements,
+    *,
+    model: Model,
+    measured: Measured,
+    max_payload_mb: int,
+    served: Served,
+    workers: int | None = None,
+    variants: Sequence[Variant] = (),
+    items_per_request: int | None = None,
+) -> Tuning:
+    """The document: what was measured, on what, and the settings that follow."""
+    curve, together = fitted(results), items_per_request or 1
+    caps = Caps(payload=payload_cap(max_payload_mb), memory=_memory_cap(results.sound), workers=workers)
     concurrency = chosen_concurrency(results, curve, min(caps.payload, caps.memory or caps.payload))
     return Tuning.model_validate(
         {
             "schema": 1,
-            "model": measured.model,
-            "measured": measured.measured,
-            "execution_parameters": measured.served,
-            "levels": [_level(level, measured) for level in results.levels],
+            "model": model,
+            "measured": measured,
+            "execution_parameters": served,
+            "levels": [_level(level, together * results.items_per_second(level)) for level in results.levels],
             "capacity": Curve(
                 kind=curve.kind,
                 theta=curve.theta,
@@ -77,7 +69,7 @@ def recommend(measured: Measurement) -> Tuning:
             "parameters": JobSettings.model_validate(
                 {
                     "MaxConcurrentTransforms": concurrency,
-                    "MaxPayloadInMB": measured.max_payload_mb,
+                    "MaxPayloadInMB": max_payload_mb,
                     "BatchStrategy": "SingleRecord",
                     "InvocationsTimeoutInSeconds": _timeout(results.sound, concurrency),
                     "InvocationsMaxRetries": _RETRIES,
@@ -89,8 +81,8 @@ def recommend(measured: Measurement) -> Tuning:
                 source=PRIOR.source,
             ),
             "assignment": Assignment(rule="unknown", evidence="a single instance shows no assignment"),
-            "variants": list(measured.variants),
-            "items_per_request": measured.items_per_request,
+            "variants": list(variants),
+            "items_per_request": items_per_request,
             "requests": results.requests,
             "not_told_apart": not_told_apart(results),
             "others_pct": results.others_percent,
@@ -108,10 +100,10 @@ def recommend_execution_parameters(tuning: Tuning) -> dict[str, int | str]:
     }
 
 
-def _level(level: MeasuredLevel, measured: Measurement) -> Level:
+def _level(level: MeasuredLevel, items_per_second: float) -> Level:
     return Level(
         m=level.concurrency,
-        items_per_s=measured.results.items_per_second(level) * (measured.items_per_request or 1),
+        items_per_s=items_per_second,
         relse=level.relative_error,
         p50_s=level.p50,
         p99_s=level.p99,

@@ -30,7 +30,7 @@ from batchcast.planner.tune.measure import (
     samples_of,
     server_rig,
 )
-from batchcast.planner.tune.recommend import Measurement, recommend
+from batchcast.planner.tune.recommend import recommend
 from batchcast.planner.tune.search import Measurements
 from batchcast.runs.start import find_model_image
 from batchcast.session.session import Session, open_session
@@ -169,33 +169,31 @@ def _recommended(
     kind = options.instance_type
     own_memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     return recommend(
-        Measurement(
-            model=Model(name=getattr(options, chosen_source(options)), image_digest=image_digest),
-            measured=Measured(
-                where=where,
-                instance_type=kind or _LOCAL_TYPE,
-                vcpu=vcpus(kind) if kind else os.cpu_count(),
-                mem_gib=memory_gib(kind) if kind else own_memory,
-                at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-                sample=Sample(
-                    n=len(records.sample),
-                    how="stratified by payload bytes",
-                    sha256=sample_digest(records.sample),
-                    seconds_mean=best.results.seconds_mean,
-                    seconds_cv=best.results.seconds_cv,
-                    max_record_mb=records.largest_bytes / together / SMALLEST_MB_BYTES,
-                ),
+        best.results,
+        model=Model(name=getattr(options, chosen_source(options)), image_digest=image_digest),
+        measured=Measured(
+            where=where,
+            instance_type=kind or _LOCAL_TYPE,
+            vcpu=vcpus(kind) if kind else os.cpu_count(),
+            mem_gib=memory_gib(kind) if kind else own_memory,
+            at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            sample=Sample(
+                n=len(records.sample),
+                how="stratified by payload bytes",
+                sha256=sample_digest(records.sample),
+                seconds_mean=best.results.seconds_mean,
+                seconds_cv=best.results.seconds_cv,
+                max_record_mb=records.largest_bytes / together / SMALLEST_MB_BYTES,
             ),
-            max_payload_mb=records.payload_mb,
-            served=best.served,
-            results=best.results,
-            workers=int(workers) if workers.isdecimal() else None,
-            items_per_request=records.together,
-            variants=[
-                Variant(settings=dict(one.settings), items_per_s=one.items_per_second * together, m=one.concurrency)
-                for one in variants
-            ],
-        )
+        ),
+        max_payload_mb=records.payload_mb,
+        served=best.served,
+        workers=int(workers) if workers.isdecimal() else None,
+        items_per_request=records.together,
+        variants=[
+            Variant(settings=dict(one.settings), items_per_s=one.items_per_second * together, m=one.concurrency)
+            for one in variants
+        ],
     )
 
 

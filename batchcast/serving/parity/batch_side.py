@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB, SMALLEST_MB_BYTES
 from batchcast.engine.server.model_server import ModelCommand
+from batchcast.local.sample import evenly_spread
 from batchcast.pipelines.definition import with_request
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer, ask_model
@@ -140,7 +141,5 @@ def _run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.T
     except ObjectMissingError as error:
         what = f"run {run_id} has no shards."
         raise ConfigError(Problem("unknown_run", what, "--against", "Name a run whose shards were built.")) from error
-    shards = manifest.shards
-    count = min(_SHARDS_READ, len(shards))
-    names = [shards[number * (len(shards) - 1) // max(1, count - 1)].name for number in range(count)]
+    names = [each.name for each in evenly_spread(manifest.shards, _SHARDS_READ)]
     return manifest, table.filter(pc.is_in(table["shard"], pa.array(names, pa.string())))
