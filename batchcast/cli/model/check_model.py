@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.model_check import CheckedAnswer
+    from batchcast.serving.realtime import RealTimeAnswer
 
 _REQUEST_SHOWN = 400
 _ROWS_SHOWN = 3
@@ -49,7 +50,9 @@ def check_model_command(
     from batchcast.pipelines.parameters import Parameters
     from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
     from batchcast.serving.adhoc.records import build_records
+    from batchcast.serving.realtime import ask_model
     from batchcast.session.guarded_read import read_guarded
+    from batchcast.session.workspace_models import model_server
     from batchcast.steps.contract.model_contract import read_contract
     from batchcast.steps.outcome.answer_types import readable_text
 
@@ -63,10 +66,11 @@ def check_model_command(
             run_date=run_date,
             forecast_horizon=horizon or Parameters.model_fields["forecast_horizon"].default,
         )
+    server, bodies = model_server(model_command, model_url), [record.body for record in built.records]
     with working("Asking the model"):
-        answers = _answers(model_command, model_url, [record.body for record in built.records], built)
+        answers = ask_model(server, bodies, concurrency=1, request=built.contract.request)
     checked = [
-        check_answer(record.item_id, kinds[record.item_id], record.body, answer, built)
+        check_answer(record.item_id, kinds[record.item_id], record.body, _said(answer), built)
         for record, answer in zip(built.records, answers, strict=True)
     ]
     sent = built.contract.request.content_type
@@ -79,13 +83,9 @@ def check_model_command(
     sys.exit(ModelError.exit_code if any(one.problem for one in checked) else 0)
 
 
-def _answers(command: str | None, url: str | None, bodies: list[bytes], built: Any) -> list[bytes | str]:
-    """The body of each answer, or what the model said instead."""
-    from batchcast.serving.realtime import ask_model
-    from batchcast.session.workspace_models import model_server
-
-    found = ask_model(model_server(command, url), bodies, concurrency=1, request=built.contract.request)
-    return [one.body if one.good else f"status {one.status}: {one.body[:300]!r}" for one in found]
+def _said(answer: RealTimeAnswer) -> bytes | str:
+    """The body of the answer, or what the model said instead."""
+    return answer.body if answer.good else f"status {answer.status}: {answer.body[:300]!r}"
 
 
 def _print(one: CheckedAnswer, content_type: str) -> None:

@@ -17,6 +17,7 @@ from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
+    from batchcast.engine.server.model_server import ModelSource
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
@@ -65,16 +66,18 @@ def forecast_command(
         objects=(source.session.store, source.session.client("s3")) if source.session else None,
     )
     if given["endpoint"]:
+        asked = f"endpoint {given['endpoint']}"
         requests = _sent(built, given, source)
         if no_wait:
             echo("\n".join(f"{record.item_id}: {request.output}" for record, request in requests))
             return
         answers = _followed(requests, given, source)
     else:
-        answers = _asked(built, given, source)
+        model, asked = _local_model(given, source)
+        answers = _asked(built, model)
     plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
     last = f"{built.run_date:%d %b %Y %H:%M}" if built.frequency.below_day else f"{built.run_date:%d %b %Y}"
-    source_text = f"Forecast by {_asked_whom(given, source)}; history up to {last}."
+    source_text = f"Forecast by {asked}; history up to {last}."
     write_files(plots, source_text, html=html, png=png)
     if as_json:
         echo_json(forecast_document(plots, built.run_date, source_text))
@@ -185,11 +188,11 @@ def _followed(
         return {record.item_id: follow_request(request, session.store, on_poll=show) for record, request in requests}
 
 
-def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> dict[str, bytes]:
+def _asked(built: AdHocRecords, model: ModelSource) -> dict[str, bytes]:
     from batchcast.serving.realtime import ask_model
 
     bodies = [record.body for record in built.records]
-    found = ask_model(_local_model(given, source), bodies, concurrency=2, request=built.contract.request)
+    found = ask_model(model, bodies, concurrency=2, request=built.contract.request)
     problems = [
         Problem("answer", f"status {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}.", record.item_id)
         for record, answer in zip(built.records, found, strict=True)
@@ -200,32 +203,25 @@ def _asked(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> di
     return {record.item_id: answer.body for record, answer in zip(built.records, found, strict=True)}
 
 
-def _local_model(given: Mapping[str, Any], source: _Source) -> Any:
+def _local_model(given: Mapping[str, Any], source: _Source) -> tuple[ModelSource, str]:
+    """The server to ask, and what it is called."""
     from batchcast.engine.server.model_server import ModelUrl
     from batchcast.local.run import sample_model
     from batchcast.session.workspace_models import read_models
 
     if given["url"]:
-        return ModelUrl(url=given["url"])
+        return ModelUrl(url=given["url"]), given["url"]
     if given["workspace"] is None:
         if given["history"]:
             remedy = "Give --endpoint, --model-url, or the --workspace of a local run."
             raise ConfigError(Problem("model", "nothing says which model to ask.", remedy=remedy))
-        return sample_model()
+        return sample_model(), "the bakery sample's model"
     models = read_models(given["workspace"])
     name = given["model"] or source.model
     if name not in models:
         what = f"there is no model {name!r} in the workspace's models.toml."
         raise ConfigError(Problem("model", what, "--model", f"Known are: {', '.join(models) or 'none'}."))
-    return models[name]
-
-
-def _asked_whom(given: Mapping[str, Any], source: _Source) -> str:
-    if given["endpoint"]:
-        return f"endpoint {given['endpoint']}"
-    if given["url"]:
-        return str(given["url"])
-    return f"model {given['model'] or source.model}" if given["workspace"] else "the bakery sample's model"
+    return models[name], f"model {name}"
 
 
 def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
