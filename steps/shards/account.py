@@ -164,7 +164,7 @@ def write_account(
     records = account.records(axis)
     write_table(directory / RECORDS_FILE, [records], RECORDS_SCHEMA)
     shards = tuple(sorted((shard for part in account.built for shard in part.shards), key=lambda shard: shard.name))
-    written = records.filter(pc.is_valid(records.column("shard")))
+    sent = records.column("shard").is_valid()
     reasons = Counter(records.column("quarantine_reason").drop_null().to_pylist())
     manifest = Manifest(
         run_id=arguments.run_id,
@@ -177,13 +177,13 @@ def write_account(
         code_version=code_version(),
         totals=Totals(
             items=records.num_rows,
-            records=written.num_rows,
+            records=pc.sum(sent).as_py() or 0,
             quarantined=reasons.total(),
             carried=len(account.selection.carried),
             bytes=sum(shard.bytes for shard in shards),
-            rows=pc.sum(written.column("rows")).as_py() or 0,
+            rows=pc.sum(records.column("rows").filter(sent)).as_py() or 0,
             later_items=account.selection.later,
-            requests=pc.sum(pc.equal(written["position"], 0)).as_py() or 0,
+            requests=pc.sum(pc.equal(records["position"], 0)).as_py() or 0,
         ),
         quarantined_by_reason=dict(sorted(reasons.items())),
         shards=shards,
