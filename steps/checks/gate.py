@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items
+from batchcast.steps.checks.copies import copied_share
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.run_change import (
     Measures,
     change_from_history,
     change_from_last_run,
-    copied_share,
     history_changes,
     item_changes,
     restlessness,

@@ -16,7 +16,6 @@ from batchcast.steps.outcome.comparison import Array, usual_season
 Measures = Mapping[str, float]
 """Name of a measure to its value; 0 is no difference."""
 
-_DISTINCT_VALUES = 3
 _LEAST_DATES = 5
 _USUALLY = 0.8
 _STILL = 0.05
@@ -277,23 +276,6 @@ def _moved(new: Array, old: Array, steps: int) -> list[float]:
     """`_shape` with the new totals so many steps earlier, and later."""
     shapes = (_shape(new[steps:], old[:-steps]), _shape(new[:-steps], old[steps:]))
     return [shape for shape in shapes if shape is not None]
-
-
-def copied_share(values: Array, other: Array) -> float:
-    """The share of the items whose values are the other's at every place that both have, 0 to 1.
-
-    Items with fewer than three different values do not count: slow sellers share a flat forecast for good reasons.
-    """
-    same, telling = summed(_copied, values, other)
-    return float(same / telling) if telling else 0.0
-
-
-def _copied(values: Array, other: Array) -> npt.NDArray[np.int64]:
-    shared = shared_cells(values, other)
-    same = np.isclose(values, other, rtol=1e-9, atol=0.0) | ~shared
-    ordered = np.sort(np.where(shared, values, np.nan), axis=1)  # NaN comes last, and is above nothing
-    telling = (np.diff(ordered, axis=1) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1
-    return np.array([(same.all(axis=1) & telling).sum(), telling.sum()])
 
 
 def _swing(totals: Array) -> float:
