@@ -105,6 +105,17 @@ AREAS: Mapping[str, Area] = {
     "build-many": build(MANY, (20_000, 100_000, 300_000, 1_000_000), (5_000, 30_000), **MOST),
     "validate": validate(0),
     "validate-damaged": validate(10),
+    "validate-many": Area(
+        unit="items of 7 days",
+        full=(1_000_000, 4_000_000),
+        small=(20_000, 80_000),
+        make=lambda items, folder: make_run(items, folder, days=7),
+        programs={
+            "validate_and_publish": validator,
+            "with 2 processors": lambda made, output: validator(made, output, processors=2),
+        },
+        most={},
+    ),
     "engine": Area(
         unit="records of 1 kB",
         full=(12_500, 25_000, 50_000, 100_000),

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.answers.item_arrays import blocks, of_items
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
 from batchcast.steps.checks.scorecard import score_past_runs
@@ -31,6 +31,9 @@ from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
 from batchcast.steps.shards.sent_records import SentRecords
 from batchcast.steps.store.objects import ObjectStore
+
+_LINES = 1 << 32
+"""More than a shard has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +80,18 @@ class PublishRun:
         )
 
     def sent(self, ledger: Ledger) -> SentRecords:
-        """How the records were sent that lie beside one without a good answer."""
-        shards = pa.array({row.shard for row in ledger.odd}, pa.string())
-        return SentRecords.of(self.manifest, self.records.filter(pc.is_in(self.records["shard"], value_set=shards)))
+        """How the requests were sent that hold a record without a good answer."""
+        shards = {shard: number for number, shard in enumerate({row.shard for row in ledger.odd if row.shard})}
+        names = pa.array(list(shards), pa.string())
+        wanted = {shards[row.shard] * _LINES + row.line for row in ledger.odd if row.shard and row.line is not None}
+        requests = pa.array(list(wanted), pa.int64())
+        found = [self.records.slice(0, 0)]
+        for some in blocks(len(self.records)):
+            part = self.records.slice(some.start, some.stop - some.start)
+            shard = pc.index_in(part["shard"], value_set=names).cast(pa.int64())
+            request = pc.add(pc.multiply(shard, _LINES), part["line"].cast(pa.int64()))
+            found.append(part.filter(pc.is_in(request, value_set=requests)))
+        return SentRecords.of(self.manifest, pa.concat_tables(found))
 
 
 def publish_run(
