@@ -142,7 +142,7 @@ AREAS: Mapping[str, Area] = {
         make=named,
         programs={
             "plan": with_size(PYTHON, PIPELINE, "plan", "--items", "SIZE", "--seconds", "3"),
-            "python alone": with_size(PYTHON, "-c", ""),
+            "import pyarrow": with_size(PYTHON, "-c", "import pyarrow"),
         },
         most={},
     ),
@@ -155,7 +155,7 @@ AREAS: Mapping[str, Area] = {
             "local, the bakery": with_size(PYTHON, PIPELINE, "local", "--json", "--workspace", "OUTPUT"),
             "--help": with_size(PYTHON, PIPELINE, "--help"),
             "import batchcast": with_size(PYTHON, "-c", "import batchcast"),
-            "python alone": with_size(PYTHON, "-c", ""),
+            "import pyarrow": with_size(PYTHON, "-c", "import pyarrow"),
         },
         most={},
     ),

@@ -97,7 +97,7 @@ def exponent(sizes: Mapping[str, Mapping[str, float]], column: str) -> float | N
 def ratio(programs: Mapping[str, Any], ours: str, other: str, column: str) -> float | None:
     """At the largest size that both ran at; None where the other takes too little to be measured."""
     size = max(programs[ours].keys() & programs[other].keys(), key=int)
-    least = {"cpu": 0.01, "peak": 20}[column]
+    least = {"cpu": 0.1, "peak": 10}[column]
     value, against = (float(programs[each][size][column]) for each in (ours, other))
     return value / against if against >= least else None
 
