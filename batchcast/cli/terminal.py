@@ -37,19 +37,20 @@ def stderr_console() -> Console:
 
 
 @contextmanager
-def working(what: str, total: int = 0) -> Iterator[Callable[[], None]]:
+def working(what: str | Callable[[], str], total: int = 0) -> Iterator[Callable[[], None]]:
     """Say on stderr that this goes on, once it has for two seconds: in place on a terminal, else a line now and then.
 
     What is given is called for each of `total` parts that is done; how many a second and the time left are said then.
+    Where what goes on changes, `what` says it when asked.
     """
     began, done, ended = time.monotonic(), [0], threading.Event()
 
     def words() -> str:
-        seconds = time.monotonic() - began
+        seconds, doing = time.monotonic() - began, what if isinstance(what, str) else what()
         if not (total and done[0]):
-            return f"{what}: {seconds:.0f} s"
+            return f"{doing}: {seconds:.0f} s"
         left = (total - done[0]) * seconds / done[0]
-        return f"{what}: {done[0]:,} of {total:,}, {done[0] / seconds:.3g} a second, {left:.0f} s left"
+        return f"{doing}: {done[0]:,} of {total:,}, {done[0] / seconds:.3g} a second, {left:.0f} s left"
 
     def speak() -> None:
         console = stderr_console()

@@ -157,6 +157,20 @@ def test_what_takes_long_says_so_with_its_rate_and_the_time_left(
     assert re.search(r"^Asking the \[model\]: 2 of 8, [\d.]+ a second, \d+ s left$", said, flags=re.MULTILINE)
 
 
+def test_what_goes_on_is_asked_again_each_time(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(consoles, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(consoles, "_PLAIN_EVERY_SECONDS", 0.05)
+    checks = ["ping"]
+    with working(lambda: f"Check {checks[-1]}"):
+        time.sleep(0.3)
+        checks.append("large bodies")
+        time.sleep(0.3)
+    said = capfd.readouterr().err
+    assert said.index("Check ping: 0 s\n") < said.index("Check large bodies: 0 s\n")
+
+
 def test_on_a_terminal_it_is_said_in_place(terminal: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     terminal.setattr(consoles, "_SILENT_SECONDS", 0.01)
     with working("Reading [history]"):

@@ -33,6 +33,7 @@ def preflight_command(
     """
     from batchcast.account.deploy_settings import read_stack
     from batchcast.account.preflight import preflight as check
+    from batchcast.cli.terminal import working
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
@@ -53,4 +54,6 @@ def preflight_command(
         found = estimate_run(values, region=session.region, tuning=tuning, **workload)
         return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
 
-    end_with_findings(list(check(session, pipeline, values, estimate)), as_json=as_json)
+    with working("Looking at the account"):
+        found = list(check(session, pipeline, values, estimate))
+    end_with_findings(found, as_json=as_json)

@@ -17,6 +17,9 @@ def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> Non
 
     Ends with 2 when something would. Nothing is changed, and without --aws nothing is called.
     """
+    from batchcast.cli.terminal import working
     from batchcast.local.doctor import examine
 
-    end_with_findings(list(examine(folder=workspace, call_aws=call_aws)), as_json=as_json)
+    with working("Looking at this machine"):
+        found = list(examine(folder=workspace, call_aws=call_aws))
+    end_with_findings(found, as_json=as_json)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
-from batchcast.cli.terminal import stderr_console, stdout_console
+from batchcast.cli.terminal import stdout_console, working
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -65,11 +65,9 @@ def check_container_command(
     records = evenly_spread(sent, RECORDS)
     judge = judge_json if declared is None else forecast_judge(declared)
     limits = CheckLimits(start=start_timeout)
-    # In place on a terminal, nothing elsewhere.
-    with stderr_console().status("check start") as status:
-        report = examine(
-            source, records, judge=judge, limits=limits, on_check=lambda name: status.update(f"check {name}")
-        )
+    checks = ["start"]
+    with working(lambda: f"Check {checks[-1]}"):
+        report = examine(source, records, judge=judge, limits=limits, on_check=checks.append)
     container = model_url or model_command or ""
     if as_json:
         echo_json(container_document(report, container))

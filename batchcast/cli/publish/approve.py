@@ -30,6 +30,7 @@ def approve_command(run_id: str, reason: str, name: str, as_reference: bool, **w
     The forecasts of run RUN_ID are published as they are: nothing is transformed again. The checks stay as they are
     for the next run. Who, when and why stand in the published manifest and in the report.
     """
+    from batchcast.cli.terminal import working
     from batchcast.runs.approve import approve_run
     from batchcast.runs.outcome import pointer_lines
     from batchcast.runs.run_record import contract_of_run
@@ -39,7 +40,8 @@ def approve_command(run_id: str, reason: str, name: str, as_reference: bool, **w
     now = datetime.now(UTC)
     at = now.isoformat(timespec="seconds")
     approval = Approval(by=_user(session), at=at, reason=reason, as_reference=as_reference)
-    report = approve_run(run, contract_of_run(session, run)[1], approval, now)
+    with working("Publishing"):
+        report = approve_run(run, contract_of_run(session, run)[1], approval, now)
     echo(f"Run {run_id} is published at {report['published']}; {report['pointer_note']}.")
     for line in pointer_lines({**report, "visible": report["pointer_moved"], "pointer": report["pointer_note"]}):
         echo(line)

@@ -10,7 +10,7 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, together
-from batchcast.cli.terminal import cell, plain_table, stdout_console
+from batchcast.cli.terminal import cell, plain_table, stdout_console, working
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -45,7 +45,8 @@ def published_command(publish_uri: str | None, name: str, as_json: bool, dialect
             raise ConfigError(Problem("option", "--sql prints SQL.", "--json", "Leave one of the two out."))
         echo(view_sql(session.store, uri, dialect))
         return
-    runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
+    with working("Reading what is published"):
+        runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
     if as_json:
         rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
         echo_json([*(asdict(run) for run in runs), *rows])
@@ -71,7 +72,8 @@ def scorecard_command(publish_uri: str | None, name: str, as_json: bool, **where
     from batchcast.runs.scorecard import read_scorecard
 
     session, uri = _open(publish_uri, name, where)
-    card = read_scorecard(uri, store=session.store)
+    with working("Reading the scores"):
+        card = read_scorecard(uri, store=session.store)
     if as_json:
         echo_json(card)
         return
@@ -112,7 +114,8 @@ def rollback_command(
     if version:
         raise ConfigError(Problem("option", "it is of the pipeline's definition.", "--version", "Give --code too."))
     session, uri = _open(publish_uri, name, where)
-    run = go_back(uri, to=to, store=session.store)
+    with working("Going back"):
+        run = go_back(uri, to=to, store=session.store)
     echo(f"Readers see run {run.run_id} of {run.run_date} now: {run.items:,} items, {run.outcome}.")
 
 
@@ -127,7 +130,8 @@ def prune_command(keep: int, dry_run: bool, publish_uri: str | None, name: str, 
     refers to any more: jobs, logs, shards and outputs of all but the newest runs.
     """
     session, uri = _open(publish_uri, name, where)
-    removed = remove_runs(session, name, uri, keep=keep, dry_run=dry_run)
+    with working("Looking for what to remove" if dry_run else "Removing"):
+        removed = remove_runs(session, name, uri, keep=keep, dry_run=dry_run)
     for line in removed:
         echo(f"{'Would remove' if dry_run else 'Removed'} {line}")
     if not removed:
