@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _MARK = "== typed =="
-_GOES_ON = re.compile(r"^[A-Z][^:]*: (\d+ s|.* \d+ s left)$")  # what a slow machine says after two seconds
+_GOES_ON = re.compile(r"^[A-Z][^:]*: (\d+ s|.* \d+ s left)$| rows \(\d+ %\), ")  # said on a slow machine
 
 
 @dataclass(frozen=True)
