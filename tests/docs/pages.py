@@ -93,9 +93,7 @@ def shape(text: str, directory: Path) -> list[str]:
     """The lines without what differs from run to run: ids, seconds, rates, directories and interim progress."""
     text = text.replace(f"{directory}/", "").replace(str(directory), "")
     lines = [
-        line.rstrip()
-        for line in text.strip().splitlines()
-        if "executing: " not in line and "Going on" not in line and not re.search(r": \d+ s$| s left$", line)
+        line.rstrip() for line in text.strip().splitlines() if "executing: " not in line and "Going on" not in line
     ]
     without_ids = [re.sub(r"(Run |run_id=|runs/|status |rerun )[a-z0-9]{12}", r"\1ID", line) for line in lines]
     started = [line for line in without_ids if "starting" not in line and not _GOES_ON.search(line)]
