@@ -105,8 +105,9 @@ def test_wait_does_not_go_on_with_other_inputs(run_pipeline: Command, history: P
 
 def test_a_second_run_right_after_the_first_leaves_its_inputs_alone(history: Path, tmp_path: Path) -> None:
     other = thousandfold(tmp_path)
+    (tmp_path / "faults.toml").write_text('[[fault]]\neffect = "latency"\nseconds = 4\nattempts = [1, 1]\n')
     first = subprocess.Popen(
-        command_line(*arguments(history), "--model-command", MODEL.command),
+        command_line(*arguments(history), "--model-command", MODEL.command, "--faults", "faults.toml"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

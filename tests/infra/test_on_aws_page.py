@@ -42,6 +42,7 @@ REPORT = {
     "quarantined": [],
     "failed": [],
     "mismatches": [],
+    "parameters": {},
     "score": None,
 }
 

@@ -149,7 +149,7 @@ def manifest() -> bytes:
         run_label="manual",
         forecast_horizon=31,
         resume_from=None,
-        parameters={},
+        parameters={"items_uri": "all"},
         contract_sha256="",
         code_version="",
         totals=totals,

@@ -28,7 +28,8 @@ def store_run(made: Build, run_id: str, statuses: dict[str, Status]) -> None:
     (run / "report").mkdir(exist_ok=True)
     rows = [LedgerRow(item_id=item, status=status, run_id=run_id) for item, status in statuses.items()]
     write_ledger(rows, run / "report/ledger.parquet")
-    report = {"outcome": "HELD", "cause": "", "cause_kind": "coverage", "counts": {}, "published": None}
+    report = {"outcome": "HELD", "cause": "", "cause_kind": "coverage", "published": None}
+    report |= {"counts": dict.fromkeys(("expected", "ok", "quarantined", "failed", "missing"), 0), "parameters": {}}
     report |= {"pointer_moved": False, "pointer_note": "", "quarantined": [], "failed": [], "mismatches": []}
     (run / "report/report.json").write_text(json.dumps(report))
 
