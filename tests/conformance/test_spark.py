@@ -100,8 +100,9 @@ def same(builds: tuple[Build, Build]) -> Build:
     """Spark's, once it is known to be the other."""
     one, other = builds
     assert (other.exit_code, other.message) == (one.exit_code, one.message) == (0, "")
-    assert other.files.keys() == one.files.keys()
-    assert [name for name, data in one.files.items() if other.files[name] != data] == []
+    expected, found = one.files, other.files
+    assert found.keys() == expected.keys()
+    assert [name for name, data in expected.items() if found[name] != data] == []
     return other
 
 
