@@ -64,6 +64,8 @@ _OPTIONS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+# The workers begin in the directory of whoever started this, and a package of our name may lie there.
+_WORKERS = {"spark.executorEnv.PYTHONPATH": code_path(), "spark.executorEnv.PYTHONSAFEPATH": "1"}
 _LOCAL = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.driver.memory": "1g"}
 _SIGNS_OF_A_KILL = ("Python worker exited unexpectedly", "ExecutorLostFailure", "OutOfMemoryError")
 
@@ -162,8 +164,7 @@ def spark_engine(paths: ContainerPaths, scratch: Path, processes: int) -> Iterat
         remedy = f"Install pyspark 3.5 or later and Java 17 for {sys.executable}, or use build_engine processes."
         raise ConfigError(Problem("spark", what, remedy=remedy)) from error
     admit_pandas()
-    builder = SparkSession.builder.appName("batchcast").config(map=_OPTIONS)
-    builder = builder.config("spark.executorEnv.PYTHONPATH", code_path())
+    builder = SparkSession.builder.appName("batchcast").config(map=_OPTIONS | _WORKERS)
     if is_submitted():
         builder = builder.config(map=_memory())
     else:

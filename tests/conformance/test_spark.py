@@ -59,6 +59,10 @@ class Started:
         flags = self.flags if argv[0] == "build_shards" else ()
         command = [PYTHON, "-I", self.application, *argv, *flags]
         environ = {"PATH": os.environ["PATH"], **environ}
+        # Spark's workers must not take for the package what lies where the step was started.
+        decoy = self.application.parent / "batchcast" / "__init__.py"
+        decoy.parent.mkdir(exist_ok=True)
+        decoy.write_text("raise AssertionError('not the bundle')\n")
         ended = subprocess.run(command, env=environ, cwd=self.application.parent, capture_output=True, text=True)
         assert ended.returncode != 1, ended.stderr[-5000:]
         return ended.returncode
