@@ -135,7 +135,7 @@ class Workers:
             future.result()
         except BrokenProcessPool as error:
             for process in processes:
-                process.join(_END_SECONDS)
+                _await_end(process)
                 noted = self._noted(process)
                 if noted is not None:
                     raise noted from error
@@ -148,6 +148,14 @@ class Workers:
             return None
         path = _note(self._notes, process.pid)
         return parse_error(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _await_end(process: BaseProcess) -> None:
+    end = time.monotonic() + _END_SECONDS
+    process.join(_END_SECONDS)
+    # The pool waits for it as well: whoever comes second learns the exit code a moment later.
+    while process.exitcode is None and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def _note(notes: Path, process: int | None) -> Path:

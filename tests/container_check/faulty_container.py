@@ -208,7 +208,7 @@ class BadRecordsFailTheirNeighbours(Sound):
     def answer(self, body: bytes) -> Answer:
         began = time.monotonic()
         status, answer = super().answer(body)
-        time.sleep(0.03 if status == 200 else 0.01)
+        time.sleep(0.08 if status == 200 else 0.01)
         return (500, b"batch failed") if self.bad[0] > began else (status, answer)
 
     def refuse(self) -> Answer:

@@ -11,6 +11,8 @@ from transform_case import TransformCase, transform_request
 
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 
+pytestmark = pytest.mark.timed
+
 ALGORITHM = "AlgorithmError: See job logs for more information"
 CLIENT = "ClientError: See job logs for more information"
 
