@@ -120,36 +120,40 @@ def stream_table(
         yield table
 
 
-def find_mismatch(value: Any, kind: Kind, path: str = "") -> str:
+def find_mismatch(value: Any, kind: Kind) -> str:
     """What of the value is not of this kind, empty when all is; a truth value is no number."""
-    match kind:
-        case Mapping():
-            if not isinstance(value, dict):
-                return f"{repr(path) if path else 'it'} is a {type(value).__name__} and no object"
-            return next(filter(None, _wrong_keys(value, kind, path)), "")
-        case [each]:
-            if not isinstance(value, list):
-                return f"{path!r} is {type(value).__name__}"
-            return next(filter(None, (find_mismatch(one, each, f"{path}[{at}]") for at, one in enumerate(value))), "")
-        case _:
-            assert isinstance(kind, type | UnionType)
-            # A number without a fraction is written without one.
-            fits = isinstance(value, (kind | int) if kind is float else kind)
-            return (
-                "" if fits and (kind is bool or not isinstance(value, bool)) else f"{path!r} is {type(value).__name__}"
-            )
+    return next(_mismatches(value, kind, ""), "")
 
 
-def _wrong_keys(document: Mapping[str, Any], kinds: Types, path: str) -> Iterator[str]:
-    named = {key.removesuffix("?"): inner for key, inner in kinds.items()}
-    inside = f"{path}." if path else ""
-    for key in named:
-        optional = f"{key}?" in kinds
-        if key == "*" or (optional and document.get(key) is None):
-            continue
-        yield (
-            find_mismatch(document[key], named[key], inside + key) if key in document else f"it has no {inside + key!r}"
-        )
-    if "*" in named:
-        for key in document.keys() - named.keys():
-            yield find_mismatch(document[key], named["*"], inside + key)
+def _mismatches(value: Any, kind: Kind, path: str) -> Iterator[str]:
+    if isinstance(kind, Mapping):
+        if isinstance(value, dict):
+            yield from _wrong_keys(value, kind, f"{path}." if path else "")
+        else:
+            yield f"{repr(path) if path else 'it'} is a {type(value).__name__} and no object"
+    elif isinstance(kind, list):
+        if isinstance(value, list):
+            for at, one in enumerate(value):
+                yield from _mismatches(one, kind[0], f"{path}[{at}]")
+        else:
+            yield f"{path!r} is {type(value).__name__}"
+    # A number without a fraction is written without one.
+    elif not isinstance(value, (kind | int) if kind is float else kind) or (
+        isinstance(value, bool) and kind is not bool
+    ):
+        yield f"{path!r} is {type(value).__name__}"
+
+
+def _wrong_keys(document: Mapping[str, Any], kinds: Types, inside: str) -> Iterator[str]:
+    for key, kind in kinds.items():
+        if key in document and type(document[key]) is kind:
+            continue  # what nearly all are, of which there may be millions
+        name = key.removesuffix("?")
+        if key == "*":
+            for other in [other for other in document if other not in kinds and f"{other}?" not in kinds]:
+                yield from _mismatches(document[other], kind, inside + other)
+        elif name not in document:
+            if name == key:
+                yield f"it has no {inside + name!r}"
+        elif name == key or document[name] is not None:
+            yield from _mismatches(document[name], kind, inside + name)
