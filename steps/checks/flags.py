@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.answers.item_arrays import each_block, in_order, of_items
+from batchcast.steps.checks.copies import has_pattern
 from batchcast.steps.outcome.comparison import Array, Comparison
 
 SCALE_FACTOR = 10.0
@@ -18,7 +19,6 @@ SCALE_FACTOR = 10.0
 SLOW_SCALE_FACTOR = 30.0
 """The same for an item that does not sell almost every day: its few sales say little about its level."""
 _SELLING_SHARE = 0.8
-_DISTINCT_VALUES = 3
 _Sums = npt.NDArray[np.uint64]
 
 
@@ -97,12 +97,10 @@ def _twice(sums: _Sums, before: _Sums) -> _Sums:
 
 
 def _patterns(several: _Sums, places: range, sums: _Sums, values: Array) -> npt.NDArray[np.int64]:
-    """The places of the items with one of these sums and a pattern of several values, which is nobody else's; slow
-    sellers share a flat forecast for good reasons."""
+    """The places of the items with one of these sums and a pattern, which is nobody else's."""
     some = np.flatnonzero(np.isin(sums, several))
-    ordered = np.sort(values[some].reshape(len(some), math.prod(values.shape[1:])), axis=1)
-    pattern = np.isfinite(ordered).all(axis=1) & ((np.diff(ordered) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1)
-    return np.asarray(some[pattern] + places.start)
+    flat = values[some].reshape(len(some), math.prod(values.shape[1:]))
+    return np.asarray(some[np.isfinite(flat).all(axis=1) & has_pattern(flat)] + places.start)
 
 
 def _sums(values: Array) -> _Sums:
