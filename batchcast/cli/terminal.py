@@ -43,30 +43,30 @@ def working(what: str | Callable[[], str], total: int = 0) -> Iterator[Callable[
     What is given is called for each of `total` parts that is done; how many a second and the time left are said then.
     Where what goes on changes, `what` says it when asked.
     """
-    began, done, ended = time.monotonic(), [0], threading.Event()
+    began, done, ended = time.monotonic(), 0, threading.Event()
 
     def words() -> str:
         seconds, doing = time.monotonic() - began, what if isinstance(what, str) else what()
-        if not (total and done[0]):
+        if not (total and done):
             return f"{doing}: {seconds:.0f} s"
-        left = (total - done[0]) * seconds / done[0]
-        return f"{doing}: {done[0]:,} of {total:,}, {done[0] / seconds:.3g} a second, {left:.0f} s left"
+        left = (total - done) * seconds / done
+        return f"{doing}: {done:,} of {total:,}, {done / seconds:.3g} a second, {left:.0f} s left"
 
     def speak() -> None:
-        console = stderr_console()
-        if ended.wait(_SILENT_SECONDS):
-            return
+        console, pause = stderr_console(), _SILENT_SECONDS
         if console.is_terminal and not console.is_dumb_terminal:
-            with console.status(escape(words())) as status:
-                while not ended.wait(0.25):
-                    status.update(escape(words()))
+            if not ended.wait(pause):
+                with console.status(escape(words())) as status:
+                    while not ended.wait(0.25):
+                        status.update(escape(words()))
             return
-        console.print(words(), highlight=False, markup=False, soft_wrap=True)
-        while not ended.wait(_PLAIN_EVERY_SECONDS):
+        while not ended.wait(pause):
             console.print(words(), highlight=False, markup=False, soft_wrap=True)
+            pause = _PLAIN_EVERY_SECONDS
 
     def count() -> None:
-        done[0] += 1
+        nonlocal done
+        done += 1
 
     speaker = threading.Thread(target=speak, name="progress", daemon=True)
     speaker.start()
