@@ -49,14 +49,7 @@ def test_no_other_library_is_there(library: str) -> None:
 def test_a_held_run_and_the_one_that_resumes_it_are_those_of_the_newest_libraries(tmp_path: Path) -> None:
     newest, image = TwoSteps(tmp_path / "newest"), TwoSteps(tmp_path / "image", Container(tmp_path))
     for each in (newest, image):
-        assert each.build("run1") == 0
-        each.transform("run1", 0, {"b/x"})
-        assert each.publish("run1", 0)["outcome"] == "RETRY"
-        each.transform("run1", 1, {"b/x"})
-        assert each.publish("run1", 1)["outcome"] == "HELD"
-        assert each.build("run2", resume_from="run1") == 0
-        each.transform("run2", 0, set())
-        assert each.publish("run2", 0, resume_from="run1")["outcome"] == "COMPLETE_WITH_QUARANTINE"
+        each.hold_and_resume()
     assert _texts(image) == _texts(newest)
     frames = [read_forecasts(PUBLISH, store=each.store).to_dict("list") for each in (image, newest)]
     assert frames[0] == frames[1]

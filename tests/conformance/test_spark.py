@@ -207,14 +207,7 @@ def test_a_resumed_run_publishes_the_same_table(tmp_path: Path) -> None:
     one = TwoSteps(tmp_path / "processes", Started(tmp_path / "one"))
     other = TwoSteps(tmp_path / "spark", Started(tmp_path / "other", "--build-engine", "spark"))
     for each in (one, other):
-        assert each.build("run1") == 0
-        each.transform("run1", 0, {"b/x"})
-        assert each.publish("run1", 0)["outcome"] == "RETRY"
-        each.transform("run1", 1, {"b/x"})
-        assert each.publish("run1", 1)["outcome"] == "HELD"
-        assert each.build("run2", resume_from="run1") == 0
-        each.transform("run2", 0, set())
-        assert each.publish("run2", 0, resume_from="run1")["outcome"] == "COMPLETE_WITH_QUARANTINE"
+        each.hold_and_resume()
     frames = [read_forecasts(PUBLISH, store=each.store) for each in (one, other)]
     assert frames[0].equals(frames[1])
     inputs = [
