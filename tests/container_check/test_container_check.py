@@ -130,7 +130,7 @@ def test_the_settings_are_those_that_were_measured() -> None:
         ("ResetsOnBadRecords", "bad_record", "risk", "Half a record gets no answer"),
         ("Sound", "recovery", "works", "after every bad one"),
         ("RestartsItsWorkerAfterBadRecords", "recovery", "risk", "After half a record good records fail for 0."),
-        ("BadRecordsFailTheirNeighbours", "recovery", "risk", "good ones in flight with it"),
+        ("BadRecordsFailTheirNeighbours", "recovery", "risk", "takes 3 of 3 good ones in flight with it"),
         ("HangsAfterBadRecords", "recovery", "breaks", "a good record gets 503 worker is gone"),
     ],
 )
