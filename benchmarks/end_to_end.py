@@ -52,7 +52,7 @@ def make_inputs(items: int, folder: Path) -> None:
 
 def local(inputs: Path, workspace: Path) -> list[str]:
     """The command that runs it."""
-    model = shlex.join([sys.executable, str(HERE / "echo_server.py"), "{port}"])
+    model = shlex.join([sys.executable, str(HERE / "servers" / "echo_server.py"), "{port}"])
     given = ["--history", inputs / "history", "--contract", inputs / "model.toml", "--model-command", model]
     parameters = ["-p", f"ForecastHorizon={DAYS}", "-p", f"RunDate={LAST}"]
     return [

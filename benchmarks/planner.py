@@ -29,8 +29,8 @@ from batchcast.planner.arithmetic.conditions import Conditions
 from batchcast.planner.arithmetic.formula import for_the_job
 from batchcast.planner.arithmetic.simulate import Job, simulate
 from batchcast.steps.shards.plan import plan_shards
-from benchmarks import random_jobs
-from benchmarks.engine_jobs import MEAN, TIME_SCALE, Array, Workload, calibrate, known, measured_seconds, overheads
+from benchmarks.jobs import random_jobs
+from benchmarks.jobs.engine_jobs import MEAN, TIME_SCALE, Array, Workload, calibrate, known, measured_seconds, overheads
 from benchmarks.measured import machine
 from benchmarks.measured import table as markdown
 

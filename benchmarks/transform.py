@@ -36,7 +36,7 @@ from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.store.objects import DirectoryStore
 from benchmarks.measured import machine, table
 
-SERVER = Path(__file__).resolve().with_name("waiting_server.py")
+SERVER = Path(__file__).resolve().parent / "servers" / "waiting_server.py"
 RESULTS = Path(__file__).resolve().parent / "results" / "transform.md"
 INSTANCES, CONCURRENCY = 2, 4
 SLOTS = INSTANCES * CONCURRENCY

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
-from benchmarks.engine_jobs import Workload, measured_seconds
+from benchmarks.jobs.engine_jobs import Workload, measured_seconds
+from benchmarks.jobs.random_jobs import printed_seconds, random_job
 from benchmarks.planner import Outcome, outcome, workloads
-from benchmarks.random_jobs import printed_seconds, random_job
 
 pytestmark = pytest.mark.timed
 

@@ -23,7 +23,7 @@ from batchcast.planner.arithmetic.scenarios import batch, processing_hours
 from batchcast.planner.arithmetic.simulate import simulate
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.plan.prepare import plan_inputs, price_table
-from benchmarks.engine_jobs import IDEAL, TIME_SCALE, Array, Workload, measured_seconds
+from benchmarks.jobs.engine_jobs import IDEAL, TIME_SCALE, Array, Workload, measured_seconds
 from benchmarks.measured import table as markdown
 
 _WORDS = __doc__.split("\n\n", 1)[1].strip()

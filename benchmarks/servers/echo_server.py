@@ -1,6 +1,6 @@
 """A model that takes no time: its forecast is the request itself, `{"forecast": […]}` or a list of them.
 
-    python benchmarks/echo_server.py PORT
+    python benchmarks/servers/echo_server.py PORT
 
 One thread serves all connections, so that the server costs next to nothing.
 """

@@ -26,7 +26,7 @@ from batchcast.planner.arithmetic.conditions import PRIOR, Conditions, LogNormal
 from batchcast.steps.store.objects import DirectoryStore
 
 Array = npt.NDArray[np.float64]
-SERVER = Path(__file__).resolve().with_name("sharing_server.py")
+SERVER = Path(__file__).resolve().parents[1] / "servers" / "sharing_server.py"
 IDEAL = ideal_capacity()
 MEAN = 0.1
 CALIBRATING = 3
