@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,23 +41,27 @@ def test_what_is_not_given_takes_its_declared_default() -> None:
         assert values[one.name] == (REQUIRED[one.name] if one.default is None else str(one.default))
 
 
-def test_a_type_that_the_installed_botocore_alone_knows_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def newer_botocore(tmp_path: Path) -> Iterator[None]:
+    """A botocore whose model has ml.m99.4xlarge, for this test alone: what was read of it is forgotten after."""
     model = json.loads(json.dumps(botocore_model()))
     for kind in ("Transform", "Processing"):
         model["shapes"][f"{kind}InstanceType"]["enum"].append("ml.m99.4xlarge")
     path = tmp_path / "sagemaker" / model["metadata"]["apiVersion"] / "service-2.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(model))
-    monkeypatch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path))  # ~/.aws/models
-    botocore_model.cache_clear()
-    try:
-        newer = {"TransformInstanceType": "ml.m99.4xlarge", "ProcessingInstanceType": "ml.m99.4xlarge"}
-        values = check_parameters({**REQUIRED, **newer})
-        plan(items=1000, seconds=1, instance_type="ml.m99.4xlarge", price_per_hour=1.0)
-    finally:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loader, "CUSTOMER_DATA_PATH", str(tmp_path))  # ~/.aws/models
         botocore_model.cache_clear()
+        yield
+    botocore_model.cache_clear()
+
+
+@pytest.mark.usefixtures("newer_botocore")
+def test_a_type_that_the_installed_botocore_alone_knows_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    newer = {"TransformInstanceType": "ml.m99.4xlarge", "ProcessingInstanceType": "ml.m99.4xlarge"}
+    values = check_parameters({**REQUIRED, **newer})
+    plan(items=1000, seconds=1, instance_type="ml.m99.4xlarge", price_per_hour=1.0)
     assert values.transform_instance_type == values.processing_instance_type == "ml.m99.4xlarge"
     assert "Warning: ml.m99.4xlarge is newer than this version of batchcast" in capsys.readouterr().err
     assert "not an instance type" in problems_of(TransformInstanceType="ml.m98.4xlarge")[0].what
