@@ -70,7 +70,8 @@ def sorted_chunks(bucket: pa.Table, *, rows: int) -> Iterator[Chunk]:
     """A bucket in chunks of whole records and about `rows` rows, in output order. Rows of one date are in no order."""
     position = np.asarray(bucket.column(POSITION)).astype(np.int64)
     keys = np.asarray(bucket.column(DATE))
-    values = bucket.drop_columns([POSITION, DATE])
+    # A table's own take costs several times what its columns' do.
+    values = {name: _one_array(bucket.column(name)) for name in bucket.column_names if name not in (POSITION, DATE)}
     order = _by_record_and_date(position, keys)
     position = position[order]
     cuts = np.concatenate([[0], np.flatnonzero(np.diff(position)) + 1, [len(position)]])
@@ -78,13 +79,13 @@ def sorted_chunks(bucket: pa.Table, *, rows: int) -> Iterator[Chunk]:
     while first < len(cuts) - 1:
         last = max(int(np.searchsorted(cuts, cuts[first] + rows, side="right")) - 1, first + 1)
         some = order[cuts[first] : cuts[last]]
-        table = values.take(pa.array(some)).combine_chunks()
+        indices = pa.array(some)
         yield Chunk(
             places=position[cuts[first:last]],
             starts=cuts[first : last + 1] - cuts[first],
             records=np.repeat(np.arange(last - first), np.diff(cuts[first : last + 1])),
             keys=keys[some],
-            columns={name: _one_array(table.column(name)) for name in table.schema.names},
+            columns={name: column.take(indices) for name, column in values.items()},
         )
         first = last
 

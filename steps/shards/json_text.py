@@ -32,8 +32,10 @@ class JsonColumn:
     def texts(self, column: pa.Array) -> list[pa.Array | str]:
         """Arrays and fixed texts which, joined row by row, are prefix and value."""
         if self._until_retry == 0:
-            encoded = column.dictionary_encode("encode")
-            if 2 * len(encoded.dictionary) <= len(column):
+            # Floats that do not repeat show it in some of them; moments repeat from record to record only.
+            some = column.slice(0, len(column) // 8) if pa.types.is_floating(column.type) else column
+            if _repeats(some.dictionary_encode("encode")):
+                encoded = column.dictionary_encode("encode")
                 texts = json_texts(encoded.dictionary, self._null, csv=self._csv)
                 distinct = pc.binary_join_element_wise(self._prefix, texts, "")
                 return [distinct.take(encoded.indices)]
@@ -41,6 +43,10 @@ class JsonColumn:
         self._until_retry -= 1
         texts = json_texts(column, self._null, csv=self._csv)
         return [self._prefix, texts] if self._prefix else [texts]
+
+
+def _repeats(encoded: pa.DictionaryArray) -> bool:
+    return 2 * len(encoded.dictionary) <= len(encoded)
 
 
 def json_texts(values: pa.Array, null: str = "null", *, csv: bool = False) -> pa.Array:
@@ -75,9 +81,11 @@ def _is_bare(values: pa.Array) -> bool:
 
 
 def _float_texts(values: pa.Array) -> pa.Array:
-    values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
-    texts = values.cast(pa.string())
     numbers = np.asarray(values.fill_null(0.5))
+    if not np.isfinite(numbers).all():
+        values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
+        numbers = np.asarray(values.fill_null(0.5))
+    texts = values.cast(pa.string())
     whole = numbers == np.trunc(numbers)
     if not whole.any():
         return texts

@@ -105,12 +105,13 @@ def _bad_rows(
         yield time, QuarantineReason.OUT_OF_RANGE, 'timestamp_format is "date" and there is a time of day'
     off_grid = ~outside & ~axis.on_grid(chunk.keys)
     yield off_grid, QuarantineReason.OFF_GRID, f"on the grid of the frequency {axis.frequency.alias}"
-    used = [(column, used) for column in chunk.columns if (used := _used(column, past, contract)).any()]
-    for column, rows in used:
+    used = _used(chunk, past, contract)
+    for column, rows in used.items():
         wrong, why = _out_of_range(chunk.columns[column])
-        yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
+        if why:
+            yield rows & wrong, QuarantineReason.OUT_OF_RANGE, f"{column} {why}"
     if contract.series.nulls == "quarantine":
-        for column, rows in used:
+        for column, rows in used.items():
             empty = np.asarray(pc.invert(is_known(chunk.columns[column])))
             yield rows & empty, QuarantineReason.NULL_CELL, f"{column} is null, NaN or infinite"
 
@@ -120,26 +121,28 @@ def _long_texts(chunk: Chunk, past: Mask, contract: ModelContract, max_bytes: in
     if sum(column.nbytes for column in texts.values()) <= max_bytes:
         return
     row_bytes = np.zeros(len(chunk.keys), np.int64)
-    for name, column in texts.items():
-        row_bytes += np.where(_used(name, past, contract), np.asarray(pc.binary_length(column).fill_null(0)), 0)
+    for name, rows in _used(chunk, past, contract).items():
+        if name in texts:
+            row_bytes += np.where(rows, np.asarray(pc.binary_length(texts[name]).fill_null(0)), 0)
     sizes = np.bincount(chunk.records, weights=row_bytes, minlength=len(chunk.places))
     for record in np.flatnonzero(sizes > max_bytes).tolist():
         yield record, int(sizes[record])
 
 
-def _used(column: str, past: Mask, contract: ModelContract) -> Mask:
-    """The rows whose value of that column is part of the record."""
-    rows = np.zeros(len(past), bool)
+def _used(chunk: Chunk, past: Mask, contract: ModelContract) -> dict[str, Mask]:
+    """By column the rows whose value is part of the record, where there are any."""
     periods: tuple[tuple[Period, Mask], ...] = (("history", past), ("future", ~past))
-    for period, mask in periods:
-        for part in contract.row_lists(period):
-            if column in part.sources:
-                rows |= mask
-    return rows
+    named = [
+        ({name for part in contract.row_lists(period) for name in part.sources}, mask)
+        for period, mask in periods
+        if mask.any()
+    ]
+    rows = {column: [mask for names, mask in named if column in names] for column in chunk.columns}
+    return {column: np.logical_or.reduce(masks) for column, masks in rows.items() if masks}
 
 
 def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
-    """The values that JSON cannot carry exactly, and why."""
+    """The values that JSON cannot carry exactly, and why; "" for a type that has none."""
     kind = values.type
     if kind in (pa.int64(), pa.uint64()):
         numbers = np.asarray(values.fill_null(0))
@@ -150,7 +153,7 @@ def _out_of_range(values: pa.Array) -> tuple[Mask, str]:
         low, high = key_limits(kind)
         keys = np.asarray(values.cast(whole).fill_null(0)).astype(np.int64)
         return (keys < low) | (keys >= high), "is outside the years 1 to 9999"
-    return np.zeros(len(values), bool), ""
+    return np.zeros(1, bool), ""
 
 
 def _steps(chunk: Chunk, rows: Mask) -> npt.NDArray[np.int64]:
