@@ -190,6 +190,9 @@ def read_deploy_settings(
     others = {key: value for key, value in values.items() if key not in OPTIONS or key in _Own.model_fields}
     own = validated(_Own, others, _problem)
     build = {key: value for key, value in values.items() if key in OPTIONS}
+    if local and build.get("build_engine") == SPARK:
+        # No image is pulled in a workspace: the Python that runs the engine is to have what Spark needs.
+        build |= {"spark_image_uri": "python3", "spark_packages_uri": None}
     if not local:
         build |= {"region": region} | ({} if "image_uri" in build else {"image_uri": image_of(region)})
         if build.get("build_engine") == SPARK:

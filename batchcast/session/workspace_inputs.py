@@ -101,7 +101,8 @@ def _listing(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def _object(store: DirectoryStore, uri: str) -> str:
-    return _digest([store.read(uri)]) if store.exists(uri) else ""
+    """Of what an input brings to a job: the object, or all that lies under a prefix."""
+    return _digest(store.read(each.uri) for each in store.list(uri))
 
 
 def fixed_inputs(definition: str) -> dict[str, str]:

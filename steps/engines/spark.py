@@ -171,11 +171,23 @@ def spark_engine(paths: ContainerPaths, scratch: Path, processes: int) -> Iterat
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(f"local[{processes}]").config(map=_LOCAL | {"spark.local.dir": str(scratch)})
     with _told():
-        session = builder.getOrCreate()
+        session = _started(builder)
         try:
             yield SparkEngine(session=session, hosts=len(hosts(paths)[0]) if is_submitted() else 1, scratch=scratch)
         finally:
             session.stop()
+
+
+def _started(builder: Any) -> Any:
+    """The session. Raises ConfigError where there is no Java for it, or one that is too old."""
+    try:
+        return builder.getOrCreate()
+    except Exception as error:
+        if "JAVA_GATEWAY_EXITED" not in str(error):
+            raise
+        what = "build_engine spark needs Java 17, and pyspark could start none; the log says what it tried."
+        remedy = "Install Java 17, on the PATH or named by JAVA_HOME, or use build_engine processes."
+        raise ConfigError(Problem("spark", what, remedy=remedy)) from error
 
 
 def _memory() -> dict[str, str]:

@@ -304,6 +304,14 @@ class TestSettings:
             read_deploy_settings(None, given, region="eu-centrl-1")
         read_deploy_settings(None, {**given, "image_uri": "own:1"}, region="eu-centrl-1")
 
+    def test_spark_in_a_workspace_needs_no_image_and_no_packages(self) -> None:
+        spark = {"contract": CONTRACT, "build_engine": "spark", "build_instance_count": 2}
+        for more in ({}, {"spark_packages_uri": "s3://team/packages/"}):
+            build = read_deploy_settings(None, spark | more, region="local").build
+            assert (build.container("BuildShards")[1], build.packages("BuildShards")) == (2, {})
+        with pytest.raises(ConfigError, match="of build_engine spark alone"):
+            read_deploy_settings(None, {"contract": CONTRACT, "spark_packages_uri": "s3://p/"}, region="local")
+
     def test_a_contract_file_that_is_none_is_refused(self, settings: DeploySettings, tmp_path: Path) -> None:
         broken = tmp_path / "model.toml"
         with pytest.raises(ConfigError, match="cannot be read"):

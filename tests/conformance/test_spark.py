@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +19,7 @@ from shard_build import DAILY_CONTRACT, Build, build_arguments, build_environmen
 from stacks import ROOT
 from two_steps import PUBLISH, TwoSteps
 
+from batchcast.local.run import LOCAL_DEFAULTS
 from batchcast.pipelines.settings import bundle
 from batchcast.runs.published import read_forecasts
 
@@ -201,6 +204,53 @@ def test_in_the_container_smspark_submit_runs_it_on_several_executors(tmp_path: 
     assert (other.exit_code, other.message) == (one.exit_code, one.message)
     assert one.exit_code == (3 if spoiled else 0)
     assert other.files == one.files
+
+
+def test_without_java_spark_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    one, other = both(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 20)], environment={"JAVA_HOME": str(tmp_path)})
+    assert one.exit_code == 0
+    assert (other.exit_code, other.files) == (2, {})
+    assert "Install Java 17, on the PATH or named by JAVA_HOME" in other.message
+
+
+ON_TWO_HOSTS = """#!/bin/sh
+# As SageMaker's program, which runs the application on the first host and keeps the others until it has ended.
+grep -q '"current_host": "algo-1"' "$OPT_ML/config/resourceconfig.json" || exit 0
+PYSPARK_PYTHON="{python}" exec "{python.parent}/spark-submit" --master "local[2]" "$@"
+"""
+
+
+def run_of_the_definition(folder: Path, environment: Mapping[str, str], *settings: str) -> dict[str, bytes]:
+    """Deploy the sample's pipeline to a workspace and run all of it; what was published."""
+    sample = ROOT / "examples" / "bakery"
+    defaults = {**LOCAL_DEFAULTS, "RunDate": "2019-03-30", "ForecastHorizon": "31", "ModelName": "last-week"}
+    given = [word for name, value in defaults.items() for word in ("-p", f"{name}={value}")]
+    for words in (["deploy", "--contract", str(sample / "model.toml"), *given, *settings], ["start", "--json"]):
+        command = [sys.executable, str(ROOT / "run_pipeline.py"), *words, "--workspace", str(folder)]
+        ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        if words[0] == "deploy":
+            (folder / "s3" / "history").symlink_to(sample / "history")
+            server = ROOT / "tests" / "end_to_end" / "last_week_model.py"
+            (folder / "models.toml").write_text(f'[last-week]\ncommand = "{sys.executable} {server} {{port}}"\n')
+    counts = json.loads(ended.stdout)["counts"]
+    assert (counts["ok"], counts["expected"]) == (105, 105)
+    [published] = (folder / "s3" / "batchcast" / "published" / "forecasts").glob("run_date=*/run_id=*")
+    return {path.name: path.read_bytes() for path in published.glob("*.parquet")}
+
+
+def test_a_run_of_the_whole_definition_publishes_what_it_does_without_spark(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "smspark-submit"
+    program.parent.mkdir()
+    program.write_text(ON_TWO_HOSTS.format(python=PYTHON))
+    program.chmod(0o755)
+    path = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    # As a team's deploy.toml has it; no package of that prefix is needed here.
+    spark = ("--build-engine", "spark", "--build-instance-count", "2", "--spark-packages-uri", "s3://team/packages/")
+    on_spark = run_of_the_definition(tmp_path / "spark", path, *spark)
+    logs = [log.read_text() for log in (tmp_path / "spark" / "logs").rglob("*BuildShards*/*/container-log")]
+    assert sorted("Running Spark version" in log for log in logs) == [False, True]
+    assert on_spark == run_of_the_definition(tmp_path / "plain", {}) != {}
 
 
 def test_a_resumed_run_publishes_the_same_table(tmp_path: Path) -> None:

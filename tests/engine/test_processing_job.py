@@ -110,6 +110,7 @@ def test_other_texts_are_left_alone(tmp_path: Path, text: str) -> None:
 def test_the_environment_is_the_jobs_and_not_this_process_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("UNRELATED", "x")
+    monkeypatch.setenv("JAVA_HOME", "/opt/java")  # where Spark finds its Java
     code = "import json, os, sys; print(json.dumps([sys.executable, dict(os.environ)]))"
     ended(local(tmp_path), job(code, environment={"KEY": "value"}))
     executable, environment = json.loads(log_of(tmp_path))
@@ -117,7 +118,7 @@ def test_the_environment_is_the_jobs_and_not_this_process_s(tmp_path: Path, monk
     assert environment["BATCHCAST_OBJECT_STORE"] == str(tmp_path / "s3")
     assert environment["OPT_ML"] == str(tmp_path / "jobs" / "job" / "algo-1")
     assert environment["KEY"] == "value"
-    assert environment["PATH"] == os.environ["PATH"]
+    assert (environment["PATH"], environment["JAVA_HOME"]) == (os.environ["PATH"], "/opt/java")
     assert not {"AWS_SECRET_ACCESS_KEY", "UNRELATED"} & environment.keys()
 
 

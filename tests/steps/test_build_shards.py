@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -367,3 +368,10 @@ def test_texts_wider_than_a_bucket_make_more_buckets_and_the_same_records(tmp_pa
     for item, record in made.records.items():
         first = int(item[1:]) * 60
         assert [row["note"][:-40_000] for row in record["rows"]] == [str(first + day) for day in range(60)]
+
+
+def test_spark_without_pyspark_is_refused_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    made = build(tmp_path, DAILY_CONTRACT, [daily_rows(ITEMS[:1])], build_engine="spark")
+    assert (made.exit_code, made.shards) == (2, {})
+    assert "Install pyspark 3.5 or later and Java 17" in made.message

@@ -101,7 +101,7 @@ STOP_GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 _MESSAGE_CHARACTERS = 1024
 _OPT_ML = re.compile(r"(?<![\w./-])/opt/ml(?=/|$)")
-_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "JAVA_HOME")
 _PYTHON = ("python", "python3")
 
 
