@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, kept_table
+from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, at_once, kept_table
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
@@ -150,11 +151,15 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         carried_forward=carried_forward,
         card=card,
     )
-    names = ItemNames(item_ids)
-    page = report_page(
-        summary, found.ledger.others, checked.flags, run.expected, names, found.values, compared, checked.last
+    names, ledger = ItemNames(item_ids), found.ledger
+    draw = partial(
+        report_page, summary, ledger.others, checked.flags, run.expected, names, found.values, compared, checked.last
     )
-    _write_reports(run, found, summary, page)
+    paths.output("report").mkdir(parents=True, exist_ok=True)
+    write = partial(write_ledger, ledger, paths.output("report") / "ledger.parquet")
+    parts: tuple[Callable[[], str | None], ...] = draw, write
+    page, _ = at_once(lambda part: part(), parts)
+    _write_reports(run, found, summary, str(page))
     return decision, _summary(decision, found, publication, checked.flags)
 
 
@@ -281,8 +286,6 @@ def _summary(decision: Decision, found: Reconciliation, publication: Publication
 def _write_reports(run: PublishRun, found: Reconciliation, summary: Mapping[str, Any], page: str) -> None:
     """The reports, `report.json` last: what it sums up is there when it is."""
     directory = run.paths.output("report")
-    directory.mkdir(parents=True, exist_ok=True)
-    write_ledger(found.ledger, directory / "ledger.parquet")
     write_failed_records(
         run.store, run.arguments.runs_uri, found.ledger.odd, directory / "failed_records.jsonl", run.sent(found.ledger)
     )

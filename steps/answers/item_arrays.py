@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import reduce
 from pathlib import Path
 from typing import IO, Any, TypeVar, overload
@@ -64,7 +64,7 @@ def at_once(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
     with ThreadPoolExecutor(processors) as pool:
         pending: deque[Future[T]] = deque()
         for part in parts:
-            pending.append(pool.submit(function, part))
+            pending.append(pool.submit(copy_context().run, function, part))
             if len(pending) > processors:
                 yield pending.popleft().result()
         while pending:

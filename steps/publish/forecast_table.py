@@ -1,9 +1,7 @@
 """The published table: one row an item and step, sorted by item and step."""
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.answers.item_arrays import Array, one_array
+from batchcast.steps.answers.item_arrays import Array, at_once, one_array
 
 ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072
@@ -109,8 +107,7 @@ def merged_words(merged: Mapping[str, Any]) -> str:
 def write_forecasts(forecasts: Rows, folder: Path) -> list[dict[str, Any]]:
     """Write the files that the forecasts are published as; what the manifest says of each."""
     starts = range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda place: _write_file(forecasts, folder, *place), enumerate(starts)))
+    return list(at_once(lambda place: _write_file(forecasts, folder, *place), enumerate(starts)))
 
 
 def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:

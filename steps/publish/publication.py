@@ -11,12 +11,14 @@ without a manifest is no publication, and the next attempt of the same run write
 import re
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from batchcast.steps.answers.item_arrays import at_once
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.publish.forecast_table import Rows, write_forecasts
@@ -193,8 +195,11 @@ def publish(
         marker = to_json({**manifest, "files": files})
         if not _published_already(store, prefix, marker):
             kept = {prefix + entry["name"] for entry in files}
-            for entry in files:
-                _write_once(store, prefix + entry["name"], (Path(folder) / entry["name"]).read_bytes())
+
+            def upload(name: str) -> None:
+                _write_once(store, prefix + name, (Path(folder) / name).read_bytes())
+
+            deque(at_once(upload, (entry["name"] for entry in files)), 0)
             for stray in list(store.list(prefix)):
                 if stray.uri not in kept:
                     store.delete(stray.uri)
