@@ -36,7 +36,7 @@ TARGETS = {
     "batchcast.steps.outcome.decision": ("steps/outcome/decision.py", ["tests/steps/test_decision.py"]),
     "batchcast.engine.transform.data.packing": (
         "batchcast/engine/transform/data/packing.py",
-        ["tests/engine/test_packing.py"],
+        ["tests/engine/test_packing.py", "tests/engine/test_transform_input.py"],
     ),
     "batchcast.steps.history.partition": (
         "steps/history/partition.py",

@@ -202,6 +202,33 @@ def test_every_row_of_the_run_is_in_the_bucket_of_its_place_and_the_first_key_af
     assert made.told == [13, 17]
 
 
+def test_of_the_known_rows_those_of_the_future_alone_have_a_place(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+    (folder / "_future").mkdir(parents=True)
+    days = [date(2026, 1, day) for day in range(1, 6)]  # The third is the run date, the fifth beyond the future.
+    told = {"item": ["a"] * 5, "date": days, "text": [f"r{day.day}" for day in days]}
+    pq.write_table(pa.table({**told, "sales": [0.0] * 5}), folder / "0.parquet")
+    pq.write_table(pa.table(told), folder / "_future/0.parquet")
+    body = '{"item_id": $item_id, "rows": $history([$sales]), "known": $future([$text])}'
+    history = open_history(folder, parse_contract(contract_text(body, series='future = ["text"]').encode()))
+    for unit in history.units():
+        np.save(codes_file(tmp_path, unit), np.zeros(5, np.int64))
+    partition = Partition(
+        history=history,
+        axis=DateAxis(type=pa.date32(), run_date=date(2026, 1, 3), forecast_horizon=1),
+        date="date",
+        columns=("text",),
+        row_bytes=16,
+        rows=10,
+        starts=np.array([0, 1]),
+    )
+    found = []
+    for number, unit in enumerate(history.units()):
+        spill = spill_units(lambda _: None, [unit], np.array([0]), partition, tmp_path / f"{number}.spill")
+        found.append(list(found_rows(read_bucket(0, [spill])).values()))
+    assert found == [["r1", "r2", "r3", "r4"], ["r4"]]
+
+
 def test_a_unit_is_read_in_tables_that_fit_and_each_gets_its_own_item_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -304,13 +304,15 @@ def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more()
     assert again.rows[2].round == 0
 
 
-def test_several_items_of_a_request_are_found_by_their_position() -> None:
+@pytest.mark.parametrize("rows", [4, 3, 1])
+def test_several_items_of_a_request_are_found_by_their_position(rows: int) -> None:
     world = World([Fate("sent", "good", "")] * 4, set())
     places = {"shard": ["b", "a", "b", "b"], "line": [1, 0, 0, 1], "position": [1, None, None, 0]}
     records = world.records()
     for name, values in places.items():
         index = records.schema.get_field_index(name)
         records = records.set_column(index, records.field(index), pa.array(values, records.field(index).type))
+    records = pa.concat_tables([records.slice(start, rows) for start in range(0, 4, rows)])  # A large run has batches.
     asked: list[str] = []
     found = reconcile(world.manifest(), records, lambda _, shard: asked.append(shard), {}, EXPECTED, retry_shards=None)
     assert asked == ["a", "b"]
