@@ -2,7 +2,7 @@
 
 Each mutant is a process that is forked from one in which pytest and the large libraries are loaded already; it has the
 changed module in place of the real one, and ends with the first test that fails. `python tests/mutation/mutants.py
-[MODULE…] [--each N] [--seed S]`: N mutants of each module, drawn by the seed, 0 for all of them.
+[--module NAME]… [--each N] [--seed S]`: N mutants of each module, drawn by the seed, 0 for all of them.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ def _check(name: str, each: int, seed: int, workers: int) -> tuple[int, list[Mut
 def main() -> int:
     """0 when enough mutants are noticed in every module."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"Last words of: {', '.join(TARGETS)}")
+    modules = {name.rsplit(".", 1)[-1]: name for name in TARGETS}
+    parser.add_argument("--module", action="append", choices=modules)
     parser.add_argument("--each", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -148,9 +149,7 @@ def main() -> int:
     os.chdir(ROOT)
     _warm()
     enough = True
-    for name in TARGETS:
-        if given.modules and name.rsplit(".", 1)[-1] not in given.modules:
-            continue
+    for name in [modules[module] for module in given.module or modules]:
         began = time.monotonic()
         tried, survivors = _check(name, given.each, given.seed, given.workers)
         percent = 100 * (tried - len(survivors)) / tried
