@@ -14,7 +14,8 @@ from scripted_model import Reply
 from transform_case import TransformCase
 
 from batchcast.engine.transform.data.data_processing import ProcessingError, data_processing, dump_row, load_row
-from batchcast.engine.transform.data.json_path import PathError, dump_json, load_json, load_members, parse_json_path
+from batchcast.engine.transform.data.json_path import PathError, parse_json_path
+from batchcast.engine.transform.data.json_text import dump_json, load_json, load_members
 
 CSV = {"ContentType": "text/csv", "Accept": "text/csv"}
 LINES = {"ContentType": "application/jsonlines", "Accept": "application/jsonlines"}
@@ -111,6 +112,20 @@ def test_e60_an_input_of_another_format_looks_like_a_400(tmp_path: Path) -> None
     assert case.log()[1:4] == ["b/in/a: ClientError: 400", "b/in/a: ", "b/in/a: Message:"]
     assert 'Failed to parse line: \'1,"2"3\' as CSV: bare " in non quoted field' in case.log()[4]
     assert result.failure_reason == "ClientError: See job logs for more information"
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("changes", [{"JoinSource": "Input"}, {"InputFilter": "$[*]"}, {"OutputFilter": "$[*]"}])
+def test_json_that_is_nested_too_deeply_fails_its_file_alone(
+    tmp_path: Path, begin: str, end: str, changes: dict[str, str]
+) -> None:
+    """Some depths can be read and not written: they failed the whole job."""
+    case = TransformCase(tmp_path)
+    for depth in (300, 600, 900, 2000):
+        case.put(**{f"d{depth}": f"{begin * depth}1{end * depth}".encode()})
+    result = case.run(lambda call: call.body, **changes)
+    assert (result.status, set(case.outputs())) == ("Failed", {"d300.out"})
+    assert {file.reason.rpartition(": ")[2] for file in result.failed_files} == {"the document is nested too deeply"}
 
 
 @pytest.mark.parametrize("answer", [b"1", b"1\n2\n3", b"1\n2\n\n"])

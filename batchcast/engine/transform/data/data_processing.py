@@ -9,13 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchcast.engine.transform.data.json_path import (
-    JsonPath,
-    PathError,
-    dump_json,
-    load_members,
-    parse_json_path,
-)
+from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
+from batchcast.engine.transform.data.json_text import dump_json, load_members
 
 CSV = "text/csv"
 FILTERED_TYPES = (CSV, "application/json", "application/jsonlines")
@@ -113,9 +108,12 @@ class DataProcessing:
             raise ProcessingError(what, by_algorithm=not of_input) from error
 
     def _dump(self, document: Any) -> bytes:
-        if self._shape == "JSON":
+        if self._shape == "CSV":
+            return dump_row(document if isinstance(document, list) else [document])
+        try:
             return dump_json(document)
-        return dump_row(document if isinstance(document, list) else [document])
+        except ValueError as error:
+            raise ProcessingError(f"Failed to write JSON: {error}", by_algorithm=False) from error
 
 
 def data_processing(request: Mapping[str, Any]) -> DataProcessing | None:
