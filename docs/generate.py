@@ -20,7 +20,7 @@ def command_line() -> str:
     from batchcast.cli.main import COMMANDS, root
 
     parts = ["# The command line\n", "Written by `make docs` from the commands themselves.\n", _help(root, None, [])]
-    with click.Context(root, info_name="run_pipeline.py") as context:
+    with click.Context(root, info_name="run_pipeline.py", show_default=True) as context:
         for name in COMMANDS:
             parts += _command(root.get_command(context, name), context, [name])
     return "\n".join(parts)

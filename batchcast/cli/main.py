@@ -51,7 +51,7 @@ class _LazyGroup(click.Group):
                 formatter.write_dl([(name, line) for name, (_, line) in commands.items()], col_max=17)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, message="%(version)s")
 def root() -> None:
     """A team's weekly forecast run as a SageMaker Pipeline.

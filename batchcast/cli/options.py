@@ -21,9 +21,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 THERE = click.Path(path_type=Path, exists=True)
-POSITIVE = click.FloatRange(0, min_open=True)
+COUNT, POSITIVE = click.IntRange(1), click.FloatRange(0, min_open=True)
 PIPELINE_NAME = BuildSettings().pipeline_name
-NAME_OPTION = click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline.")
+NAME_OPTION = click.option("--name", default=PIPELINE_NAME, help="Name of the pipeline.")
+STOP_AFTER_OPTION = click.option(
+    "--stop-after",
+    type=POSITIVE,
+    metavar="HOURS",
+    help="Stop the run if it goes on for longer.  [default where its speed is known: twice the plan's P95]",
+)
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 PARAMETER_OPTION = click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a parameter."

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PREVIEWED = 10
 _AFTER_CREATION = 3
-_name = click.option("--schedule", "name", default=PIPELINE_NAME, show_default=True, help="Name of the schedule.")
+_name = click.option("--schedule", "name", default=PIPELINE_NAME, help="Name of the schedule.")
 
 
 @click.group()
@@ -29,7 +29,7 @@ def schedule_command() -> None:
 
 @schedule_command.command()
 @click.option("--cron", required=True, metavar="'cron(…)'", help="For example 'cron(30 3 ? * SUN *)'.")
-@click.option("--timezone", default="UTC", show_default=True, help="For example Europe/Berlin.")
+@click.option("--timezone", default="UTC", help="For example Europe/Berlin.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of every run.")
 @stack_option
 @click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler starts runs.")
@@ -90,8 +90,8 @@ def schedule_show_command(name: str, **where: Any) -> None:
 
 @schedule_command.command()
 @click.option("--cron", metavar="'cron(…)'", help="An expression, instead of that of the schedule.")
-@click.option("--timezone", default="UTC", show_default=True, help="The time zone of --cron.")
-@click.option("--count", type=click.IntRange(1, 1000), default=_PREVIEWED, show_default=True, help="How many times.")
+@click.option("--timezone", default="UTC", help="The time zone of --cron.")
+@click.option("--count", type=click.IntRange(1, 1000), default=_PREVIEWED, help="How many times.")
 @_name
 @session_options
 def preview_command(cron: str | None, timezone: str, count: int, name: str, **where: Any) -> None:

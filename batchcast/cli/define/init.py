@@ -22,7 +22,7 @@ FAMILY_NAMES = tuple(tomllib.loads(resources.files("batchcast.contracts").joinpa
 @click.option("--timestamp", metavar="COLUMN", help="Column of the dates; else found.")
 @click.option("--target", metavar="COLUMN", help="Column that is forecast; else found.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="Column known for the future; repeat for more.")
-@click.option("--output", type=FOLDER, default=Path(), help="Where the files go.  [default: this folder]")
+@click.option("--output", type=FOLDER, default=Path(), show_default=False, help="Where the files go; else this folder.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
 def init_command(family: str, history: Path, output: Path, force: bool, **roles: Any) -> None:
     """Write model.toml and deploy.toml for a history and a kind of container, and say what was assumed.

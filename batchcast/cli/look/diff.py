@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME
+from batchcast.cli.options import JSON_OPTION, NAME_OPTION
 from batchcast.cli.terminal import cell, plain_table, stdout_console, working
 from batchcast.session.session import open_session, session_options
 
@@ -18,7 +18,7 @@ _SHOWN_ITEMS = 5
 @click.command()
 @click.argument("run_a")
 @click.argument("run_b")
-@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline they are runs of.")
+@NAME_OPTION
 @session_options
 @JSON_OPTION
 def diff_command(run_a: str, run_b: str, name: str, as_json: bool, **where: Any) -> None:

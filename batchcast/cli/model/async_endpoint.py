@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, open_run, together
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PIPELINE_NAME, open_run, together
 from batchcast.pipelines.parameters import split_pairs
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
 from batchcast.session.session import Session, open_session
@@ -37,9 +37,7 @@ def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | No
         raise ConfigError(Problem("not_local", "a workspace has no asynchronous endpoint.", "--workspace", remedy))
 
 
-_endpoint_option = click.option(
-    "--endpoint", default=f"{PIPELINE_NAME}-async", show_default=True, help="Name of the endpoint."
-)
+_endpoint_option = click.option("--endpoint", default=f"{PIPELINE_NAME}-async", help="Name of the endpoint.")
 # These commands work in an account alone; --workspace, which most others have, is refused with the reason.
 _account_options = together(
     click.option("--region", help="The AWS region; else the one boto3 finds."),
@@ -48,7 +46,7 @@ _account_options = together(
 )
 _run_options = together(
     click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),
-    click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline the run is of."),
+    NAME_OPTION,
 )
 
 
@@ -56,8 +54,8 @@ _run_options = together(
 @_endpoint_option
 @click.option("--model", required=True, help="Name of the SageMaker model.")
 @click.option("--instance-type", required=True, metavar="TYPE", help="For example ml.m5.4xlarge.")
-@click.option("--max-instances", type=click.IntRange(1), default=1, show_default=True, help="Most instances at once.")
-@click.option("--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests an instance.")
+@click.option("--max-instances", type=COUNT, default=1, help="Most instances at once.")
+@click.option("--concurrency", type=COUNT, default=4, help="Requests an instance.")
 @click.option("--output", "output_uri", required=True, metavar="S3URI", help="Prefix for answers and failures.")
 @click.option("--success-topic", metavar="ARN", help="SNS topic that is told of answers.")
 @click.option("--error-topic", metavar="ARN", help="SNS topic that is told of failures.")
@@ -140,10 +138,10 @@ def teardown_command(endpoint: str, discard_queue: bool, **where: Any) -> None:
 @_run_options
 @_endpoint_option
 @click.option("--seconds", type=float, required=True, help="Seconds a record takes, as far as is known.")
-@click.option("--ttl", type=int, default=DEFAULT_TTL, show_default=True, help="Seconds a request may wait.")
-@click.option("--timeout", type=int, default=DEFAULT_TIMEOUT, show_default=True, help="Seconds the model may take.")
-@click.option("--attempts", type=int, default=2, show_default=True, help="Times a record is sent at most.")
-@click.option("--senders", type=int, default=8, show_default=True, help="Requests sent at once.")
+@click.option("--ttl", type=int, default=DEFAULT_TTL, help="Seconds a request may wait.")
+@click.option("--timeout", type=int, default=DEFAULT_TIMEOUT, help="Seconds the model may take.")
+@click.option("--attempts", type=int, default=2, help="Times a record is sent at most.")
+@click.option("--senders", type=int, default=8, help="Requests sent at once.")
 @_account_options
 def submit_command(run_id: str, name: str, endpoint: str, **given: Any) -> None:
     """Send the records of a run, as fast as the endpoint can serve them and no faster.

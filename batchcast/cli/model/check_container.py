@@ -36,7 +36,6 @@ _MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]"
     "--start-timeout",
     type=POSITIVE,
     default=120.0,
-    show_default=True,
     metavar="SECONDS",
     help="How long to wait for /ping; SageMaker waits about half an hour.",
 )

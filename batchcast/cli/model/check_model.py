@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
+from batchcast.cli.options import COUNT, FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _ROWS_SHOWN = 3
 @SERVER_OPTION
 @URL_OPTION
 @click.option("--item", "items", multiple=True, metavar="ITEM_ID", help="An item to send; repeat for more.")
-@click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.  [default: ForecastHorizon's]")
-@click.option("--run-date", default="auto", show_default=True, help="The last day of history that is used.")
+@click.option("--horizon", type=COUNT, help="Steps to forecast.  [default: ForecastHorizon's]")
+@click.option("--run-date", default="auto", help="The last day of history that is used.")
 @JSON_OPTION
 def check_model_command(
     history: Path,

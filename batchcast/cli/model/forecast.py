@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import JSON_OPTION, PATH, PIPELINE_NAME, OutputFile
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; that of the latest run unless given.")
 @click.option("--contract", type=PATH, help="The model.toml; that of the latest run unless given.")
 @click.option("--run-date", metavar="DATE|auto", help="Last day of history used; that of the latest run unless given.")
-@click.option("--horizon", type=click.IntRange(1), default=31, show_default=True, help="Steps to forecast.")
+@click.option("--horizon", type=COUNT, default=31, help="Steps to forecast.")
 @click.option("--endpoint", metavar="NAME", help="Ask this asynchronous endpoint.")
 @click.option("--model-url", "url", metavar="URL", help="Ask a container that runs.")
 @click.option("--model", metavar="NAME", help="Ask this model of the workspace's models.toml; else the latest run's.")
-@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Pipeline of the latest run.")
+@NAME_OPTION
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
 @click.option("--ttl", type=click.IntRange(*TTL_RANGE), help=f"Seconds it may wait.  [default: {DEFAULT_TTL}]")
 @click.option(

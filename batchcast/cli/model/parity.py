@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PATH, PIPELINE_NAME, OutputFile
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
@@ -33,13 +33,11 @@ _FIRST = 10
 @click.option("--model-command", metavar="'CMD … {port}'", help="Start this server and run a transform job on it.")
 @click.option("--sample", type=PATH, help="Records for --model-command; else the bakery sample's.")
 @click.option("--contract", type=PATH, help="The model.toml of the records of --sample; else the run's.")
-@click.option("--records", type=click.IntRange(1), default=100, show_default=True, help="Records that are compared.")
-@click.option(
-    "--concurrency", type=click.IntRange(1), default=4, show_default=True, help="Requests at once, each side."
-)
-@click.option("--relative", type=float, default=1e-6, show_default=True, help="Relative difference that is none.")
-@click.option("--absolute", type=float, default=1e-9, show_default=True, help="Absolute difference that is none.")
-@click.option("--name", default=PIPELINE_NAME, show_default=True, help="Pipeline that RUN_ID is a run of.")
+@click.option("--records", type=COUNT, default=100, help="Records that are compared.")
+@click.option("--concurrency", type=COUNT, default=4, help="Requests at once, each side.")
+@click.option("--relative", type=float, default=1e-6, help="Relative difference that is none.")
+@click.option("--absolute", type=float, default=1e-9, help="Absolute difference that is none.")
+@NAME_OPTION
 @click.option("--html", type=OutputFile(), help="Write the report to this file.")
 @session_options
 @JSON_OPTION

@@ -18,7 +18,7 @@ def prices_command() -> None:
 
 
 @prices_command.command("show")
-@click.option("--region", default="us-east-1", show_default=True)
+@click.option("--region", default="us-east-1")
 def prices_show_command(region: str) -> None:
     """The rates of a region with date, confidence and source."""
     from batchcast.planner.prices.prices import load_prices

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @plan_options
-@click.option("--runs", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How often it is played.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same luck.")
+@click.option("--runs", type=click.IntRange(1, 10_000), default=200, help="How often it is played.")
+@click.option("--seed", type=int, default=0, help="The same seed, the same luck.")
 @JSON_OPTION
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     """Simulate the batch run: its transform job record by record, and the retry round of what is lost."""

@@ -29,8 +29,8 @@ _LEVELS = "1,2,4,8,16"
 @click.option("--history", type=THERE, help="Parquet history to build records of.")
 @click.option("--contract", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The model.toml of it.")
 @click.option("--items-per-request", metavar="A,B", help="Records a request to try.  [default: the contract's]")
-@click.option("--levels", default=_LEVELS, show_default=True, help="Requests in flight to try, in this order.")
-@click.option("--sample", type=click.IntRange(4), default=48, show_default=True, help="Records to measure with.")
+@click.option("--levels", default=_LEVELS, help="Requests in flight to try, in this order.")
+@click.option("--sample", type=click.IntRange(4), default=48, help="Records to measure with.")
 @click.option(
     "--vary",
     multiple=True,
@@ -41,12 +41,11 @@ _LEVELS = "1,2,4,8,16"
     "--block-seconds",
     type=click.FloatRange(0),
     default=2.0,
-    show_default=True,
     help="Least time of one of a level's blocks; the slower the model, the less it matters.",
 )
 @click.option("--instance-type", metavar="TYPE", help="What this is measured on. Needed for --endpoint and --canary.")
 @click.option("--runs-uri", metavar="URI", help="Where canary jobs keep their input and output.")
-@click.option("--output", type=FILE, default=Path("tuning.json"), show_default=True)
+@click.option("--output", type=FILE, default=Path("tuning.json"))
 @click.option("--json", "as_json", is_flag=True, help="The document on stdout instead of the table.")
 @session_options
 def tune_command(

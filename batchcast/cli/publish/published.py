@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import JSON_OPTION, PIPELINE_NAME, together
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, together
 from batchcast.cli.terminal import cell, plain_table, stdout_console, working
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _publish_options = together(
     click.option("--publish-uri", metavar="S3URI", help="Where it publishes; PublishUri of its last run by default."),
-    click.option("--name", default=PIPELINE_NAME, show_default=True, help="Name of the pipeline that publishes."),
+    NAME_OPTION,
     session_options,
 )
 
@@ -91,9 +91,7 @@ def scorecard_command(publish_uri: str | None, name: str, as_json: bool, **where
 @click.command()
 @click.option("--to", metavar="RUN_ID", help="The run to name; the one that was replaced by default.")
 @click.option("--code", is_flag=True, help="The pipeline's definition instead, code and contract with it.")
-@click.option(
-    "--version", type=click.IntRange(1), help="For --code: the version; the one before the latest by default."
-)
+@click.option("--version", type=COUNT, help="For --code: the version; the one before the latest by default.")
 @_publish_options
 def rollback_command(
     to: str | None, code: bool, version: int | None, publish_uri: str | None, name: str, **where: Any

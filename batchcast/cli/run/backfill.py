@@ -33,7 +33,7 @@ def _days(_context: click.Context, _parameter: click.Parameter, value: str) -> i
 @click.command()
 @click.option("--from", "first", type=_DATE, required=True, metavar="DATE", help="First run date, like 2026-01-04.")
 @click.option("--to", "last", type=_DATE, required=True, metavar="DATE", help="Last run date at most.")
-@click.option("--every", callback=_days, default="7d", show_default=True, metavar="DAYS", help="From one to the next.")
+@click.option("--every", callback=_days, default="7d", metavar="DAYS", help="From one to the next.")
 @PARAMETER_OPTION
 @NAME_OPTION
 @session_options

@@ -12,10 +12,12 @@ import click
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import (
+    COUNT,
     JSON_OPTION,
     NAME_OPTION,
     PARAMETER_OPTION,
     POSITIVE,
+    STOP_AFTER_OPTION,
     WORKLOAD,
     WORKLOAD_OPTIONS,
     open_run,
@@ -34,15 +36,8 @@ _of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, se
 @PARAMETER_OPTION
 @click.option("--budget", type=POSITIVE, metavar="USD", help="Refuse a run whose estimate is more.")
 @WORKLOAD_OPTIONS
-@click.option(
-    "--stop-after",
-    type=POSITIVE,
-    metavar="HOURS",
-    help="Stop the run if it goes on for longer.  [default with --items and --seconds: twice the plan's P95]",
-)
-@click.option(
-    "--pipeline-version", type=click.IntRange(1), metavar="N", help="Run an earlier version; `deploy` says its number."
-)
+@STOP_AFTER_OPTION
+@click.option("--pipeline-version", type=COUNT, metavar="N", help="Run an earlier version; `deploy` says its number.")
 @stack_option
 @click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler stops the run, as --stack has it.")
 @NAME_OPTION
@@ -198,7 +193,7 @@ def stop_command(run_id: str | None, name: str, **where: Any) -> None:
 
 @click.command(name="list")
 @NAME_OPTION
-@click.option("--limit", type=click.IntRange(1, 1000), default=_MOST_LISTED, show_default=True, help="How many runs.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=_MOST_LISTED, help="How many runs.")
 @session_options
 @JSON_OPTION
 def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:

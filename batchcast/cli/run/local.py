@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
+from batchcast.cli.options import (
+    COUNT,
+    JSON_OPTION,
+    PARAMETER_OPTION,
+    PATH,
+    POSITIVE,
+    SERVER_OPTION,
+    STOP_AFTER_OPTION,
+    URL_OPTION,
+)
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     "--sample",
     type=click.Choice(["bakery", "grocery"]),
     default="bakery",
-    show_default=True,
     help="The sample that stands for what is not given.",
 )
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
@@ -34,7 +42,6 @@ if TYPE_CHECKING:
     "--start-seconds",
     type=POSITIVE,
     default=LOCAL_START_SECONDS,
-    show_default=True,
     help="How long a model server may take to answer its first ping; SageMaker waits about half an hour.",
 )
 @click.option("--faults", type=PATH, help="A TOML plan of faults to inject, for rehearsals.")
@@ -43,21 +50,15 @@ if TYPE_CHECKING:
     "--workspace",
     type=PATH,
     default=Path("workspace"),
-    show_default=True,
     help="Where everything of local runs lies; a run that was killed goes on from here.",
 )
 @click.option(
     "--keep-runs",
-    type=click.IntRange(1),
+    type=COUNT,
     metavar="N",
     help="Afterwards remove all but the N newest runs of the workspace, as `prune --keep N` does.",
 )
-@click.option(
-    "--stop-after",
-    type=POSITIVE,
-    metavar="HOURS",
-    help="Stop the run if it goes on for longer.  [default with --tuning: twice the plan's P95]",
-)
+@STOP_AFTER_OPTION
 @JSON_OPTION
 def local_command(
     parameters: tuple[str, ...],
