@@ -18,6 +18,7 @@ from batchcast.container_check.report import (
     Judge,
     LoadLevel,
     RecommendedSettings,
+    found,
     judge_json,
 )
 from batchcast.engine.limits import DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
@@ -87,11 +88,9 @@ class _Examination:
         try:
             seconds = self._container.start()
         except StartError as error:
-            remedy = "See the command's output, and answer GET /ping with 200 once the model is loaded."
-            self._findings.append(CheckFinding("start", "breaks", f"{error}.", remedy))
+            self._findings.append(found("start", "failed", error=error))
             return False
-        what = f"It answers /ping {seconds:,.1f} s after its start." if self._container.is_ours else "It is running."
-        self._findings.append(CheckFinding("start", "works", what))
+        self._findings.append(found("start", "answered" if self._container.is_ours else "running", seconds=seconds))
         return True
 
     def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
@@ -135,8 +134,7 @@ class _Examination:
             if not recovered:
                 return payload
         if not any(finding.check == "recovery" for finding in self._findings):
-            what = "Good records are answered after every bad one."
-            self._findings.append(CheckFinding("recovery", "works", what))
+            self._findings.append(found("recovery", "always"))
         return payload
 
     def _stop(self) -> None:
@@ -144,12 +142,8 @@ class _Examination:
             return
         self._on_check("stop")
         seconds = self._container.terminate()
-        if seconds is not None:
-            self._findings.append(CheckFinding("stop", "works", f"It ends {seconds:.1f} s after SIGTERM."))
-            return
-        what = f"It goes on for {self._container.limits.stop:g} s after SIGTERM and has to be killed."
-        remedy = "End on SIGTERM; in a Dockerfile, use the exec form of ENTRYPOINT."
-        self._findings.append(CheckFinding("stop", "risk", what, remedy))
+        kind = "killed" if seconds is None else "ended"
+        self._findings.append(found("stop", kind, seconds=seconds, limit=self._container.limits.stop))
 
 
 def _settings(sample: AnsweredRecords, levels: Sequence[LoadLevel], payload: int) -> RecommendedSettings:

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from batchcast.container_check.container import Container
-from batchcast.container_check.report import AnsweredRecords, CheckFinding, LoadLevel, compare_answers
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, LoadLevel, compare_answers, found
 from batchcast.engine.server.http_exchange import Connection
 
 LEVELS = (1, 2, 4, 8)
@@ -28,7 +27,6 @@ _PAIRS = 5
 # Of two requests sent together, the first answer comes after half the time of the second when they are worked on in
 # turn, and about with it when they are not, however busy the machine is.
 _IN_TURN = 0.65
-_finding = partial(CheckFinding, "concurrency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +126,17 @@ def _failures(levels: Sequence[LoadLevel], claimed: int | None) -> list[CheckFin
     if not failing:
         return []
     first = failing[0]
-    what = f"{first.failed} of {first.requests} requests fail with {first.in_flight} in flight: {first.failure}"
     relied_upon = first.in_flight == 1 or (claimed is not None and claimed >= first.in_flight)
     most = useful_level(levels).in_flight
     remedy = f"Set MaxConcurrentTransforms to {most} at most." if first.in_flight > 1 else "See its log."
     if claimed is not None and relied_upon:
         remedy += f" The container itself says {claimed}, which a job uses that is told nothing."
-    return [_finding("breaks" if relied_upon else "risk", what, remedy)]
+    return [found("concurrency", "failed", "breaks" if relied_upon else "risk", first=first, remedy=remedy)]
 
 
 def _wrong_answers(levels: Sequence[LoadLevel]) -> list[CheckFinding]:
     failing = [level for level in levels if level.wrong]
-    if not failing:
-        return []
-    first = failing[0]
-    what = f"{first.wrong} of {first.requests} answers are wrong with {first.in_flight} in flight: {first.failure}."
-    remedy = "Let no two requests share state: one model a process or a lock around it."
-    return [_finding("breaks", what, remedy)]
+    return [found("concurrency", "wrong", first=failing[0])] if failing else []
 
 
 def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool) -> list[CheckFinding]:
@@ -154,18 +146,19 @@ def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool)
     rates = ", ".join(f"{level.per_second:,.1f}/s at {level.in_flight}" for level in levels)
     speed_up = useful.per_second / alone.per_second
     if in_turn and speed_up < _SPEED_UP:
-        return [_one_at_a_time(f"{rates}. It answers one request at a time: more in flight only wait.", claimed)]
-    what = f"{rates}. {useful.in_flight} in flight are {speed_up:.1f} times as fast as one, on {os.cpu_count()} cores."
-    if speed_up < _SPEED_UP:
-        what = f"{rates}. More than one in flight are hardly faster, on {os.cpu_count()} cores."
-        return [_finding("note", what, "Measure on the job's instance type, with nothing else running.")]
-    if claimed is not None and claimed > useful.in_flight:
-        return [_finding("note", f"{what} The container says {claimed}.", "Measure on the job's instance type.")]
-    return [_finding("works", what)]
-
-
-def _one_at_a_time(what: str, claimed: int | None) -> CheckFinding:
-    if claimed is None or claimed == 1:
-        return _finding("note", what, "Give it more workers to use more of the instance.")
-    remedy = f"Give it {claimed} workers, or let it say MaxConcurrentTransforms 1."
-    return _finding("risk", f"{what} Yet it says MaxConcurrentTransforms {claimed}.", remedy)
+        kind = "in_turn" if claimed in (None, 1) else "in_turn_and_claims_more"
+    elif speed_up < _SPEED_UP:
+        kind = "hardly_faster"
+    else:
+        kind = "claims_more" if claimed is not None and claimed > useful.in_flight else "faster"
+    return [
+        found(
+            "concurrency",
+            kind,
+            rates=rates,
+            useful=useful.in_flight,
+            speed_up=speed_up,
+            claimed=claimed,
+            cores=os.cpu_count(),
+        )
+    ]

@@ -4,18 +4,16 @@ Are they answered, in which forms, and always with the same?
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from batchcast.container_check.container import JSON_HEADERS, Container
-from batchcast.container_check.report import AnsweredRecords, CheckFinding, Judge, compare_answers
+from batchcast.container_check.report import AnsweredRecords, CheckFinding, Judge, compare_answers, found
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.engine.server.model_server import PING_TIMEOUT_SECONDS
 from batchcast.engine.transform.plan import ExecutionParameters, ask_container
 
 _PINGS = 5
-_finding = partial(CheckFinding, "execution_parameters")
 
 
 def check_ping(container: Container) -> list[CheckFinding]:
@@ -23,11 +21,9 @@ def check_ping(container: Container) -> list[CheckFinding]:
     pings = [container.ping() for _ in range(_PINGS)]
     bad = [ping for ping in pings if ping.status != 200]
     if bad:
-        what = f"{len(bad)} of {_PINGS} pings after the start were not answered with 200: {bad[0]}"
-        return [CheckFinding("ping", "risk", what, "Answer /ping from the first 200 on.")]
+        return [found("ping", "lost", count=len(bad), pings=_PINGS, outcome=bad[0])]
     seconds = statistics.median(ping.seconds for ping in pings)
-    what = f"/ping answers 200 in {seconds * 1000:,.1f} ms; the limit is {PING_TIMEOUT_SECONDS:g} s."
-    return [CheckFinding("ping", "works", what)]
+    return [found("ping", "answered", ms=seconds * 1000, limit=PING_TIMEOUT_SECONDS)]
 
 
 def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckFinding]]:
@@ -35,18 +31,14 @@ def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckF
     connection = container.connect()
     usable, notes = ask_container(connection, timeout=container.limits.answer)
     connection.close()
-    remedy = "Answer a whole number, 0 to 100 MB, and SINGLE_RECORD or MULTI_RECORD; or answer 404."
-    findings = [_finding("risk", f"{note}.", remedy) for note in notes]
+    findings = [found("execution_parameters", "unusable", note=note) for note in notes]
     if not usable:
-        return usable, findings or [_finding("note", "/execution-parameters is not offered: the job's values count.")]
+        return usable, findings or [found("execution_parameters", "none")]
     said = ExecutionParameters(**usable)
     in_flight = said.max_concurrent_transforms * said.max_payload_in_mb
-    if in_flight > MAX_PAYLOAD_IN_MB:
-        what = f"{said}: {in_flight} MB in flight, where a job may have {MAX_PAYLOAD_IN_MB} MB."
-        findings.append(_finding("risk", what, "Lower one of the two."))
-    else:
-        findings.append(_finding("works", f"/execution-parameters leads to {said}."))
-    return usable, findings
+    kind = "too_much" if in_flight > MAX_PAYLOAD_IN_MB else "usable"
+    more = found("execution_parameters", kind, said=said, in_flight=in_flight, most=MAX_PAYLOAD_IN_MB)
+    return usable, [*findings, more]
 
 
 _SLOW_FIRST = 10
@@ -83,8 +75,7 @@ def answer_each(
             good.append((record, outcome.body))
             slowest = max(slowest, outcome.seconds)
     connection.close()
-    findings = [_single_record(len(records), bad, slowest)]
-    findings += [*_several_lines(good), *_slow_first(first.seconds, slowest)]
+    findings = list(_single_record(len(records), good, bad, first.seconds, slowest))
     if not good:
         return None, findings
     container.expect_answers_within(slowest)
@@ -95,40 +86,25 @@ def answer_each(
     return sample, findings
 
 
-def _single_record(asked: int, bad: Sequence[str], slowest: float) -> CheckFinding:
+def _single_record(
+    asked: int, good: Sequence[tuple[bytes, bytes]], bad: Sequence[str], first: float, slowest: float
+) -> Iterator[CheckFinding]:
     if bad:
-        what = f"{len(bad)} of {asked} records sent alone were not answered as they should be: {bad[0]}"
-        remedy = "Each of them would fail its whole file. Look into the container's log, or at the records."
-        return CheckFinding("single_record", "breaks", what, remedy)
-    what = f"{asked} records sent alone are answered well, the slowest in {slowest:,.3f} s."
-    return CheckFinding("single_record", "works", what)
-
-
-def _several_lines(good: Sequence[tuple[bytes, bytes]]) -> list[CheckFinding]:
-    if not any(b"\n" in answer.strip(b"\n") for _, answer in good):
-        return []
-    what = "An answer spreads over several lines: only joined output, which is written anew, has a line a record."
-    return [CheckFinding("single_record", "note", what, "Answer compact JSON.")]
-
-
-def _slow_first(first: float, slowest: float) -> list[CheckFinding]:
-    if first < max(_SLOW_FIRST_SECONDS, _SLOW_FIRST * slowest):
-        return []
-    what = f"The very first answer takes {first:,.1f} s, later ones {slowest:,.3f} s at most: /ping answers too early."
-    remedy = "Answer /ping with 200 once the model is loaded, or the first requests use up their time-out."
-    return [CheckFinding("single_record", "note", what, remedy)]
+        yield found("single_record", "failed", count=len(bad), asked=asked, first=bad[0])
+    else:
+        yield found("single_record", "answered", asked=asked, slowest=slowest)
+    if any(b"\n" in answer.strip(b"\n") for _, answer in good):
+        yield found("single_record", "several_lines")
+    if first >= max(_SLOW_FIRST_SECONDS, _SLOW_FIRST * slowest):
+        yield found("single_record", "slow_first", first=first, slowest=slowest)
 
 
 def check_trailing_newline(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether a newline after the record changes the answer: AWS does not say whether SingleRecord keeps it."""
     outcome = container.ask(sample.record + b"\n")
     same = compare_answers(sample.answer, outcome.body) != "different"
-    if outcome.answered and (same or sample.fits(outcome.body)):
-        what = "A record is answered with or without a newline at its end."
-        return CheckFinding("trailing_newline", "works", what)
-    what = f"A record with a newline at its end is answered differently: {outcome}"
-    remedy = "Ignore white space around the record: AWS does not say whether the service sends the newline."
-    return CheckFinding("trailing_newline", "risk", what, remedy)
+    ignored = outcome.answered and (same or sample.fits(outcome.body))
+    return found("trailing_newline", "ignored" if ignored else "matters", outcome=outcome)
 
 
 def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_for: bool) -> CheckFinding:
@@ -143,9 +119,8 @@ def check_multi_record(container: Container, sample: AnsweredRecords, *, asked_f
     elif any(sample.judge(sample.records[place], line) for place, line in zip(places, lines, strict=True)):
         what = f"MultiRecord is answered with {len(lines)} lines, but not with those of the records."
     else:
-        return CheckFinding("multi_record", "works", f"{len(places)} records in one request: a line each.")
-    remedy = "Set SingleRecord, as batchcast does: MultiRecord is what a job uses when it is told nothing."
-    return CheckFinding("multi_record", "risk" if asked_for else "note", what, remedy)
+        return found("multi_record", "answered", count=len(places))
+    return found("multi_record", "failed", "risk" if asked_for else "note", what=what)
 
 
 def check_content_types(container: Container, sample: AnsweredRecords) -> CheckFinding:
@@ -155,8 +130,8 @@ def check_content_types(container: Container, sample: AnsweredRecords) -> CheckF
     for name, headers in _HEADERS.items():
         outcome = container.ask(sample.record, headers=headers)
         (works if outcome.answered and sample.fits(outcome.body) else fails).append(name)
-    what = f"Works with {', '.join(works)}." + (f" Not with {', '.join(fails)}." if fails else "")
-    return CheckFinding("content_types", "works", what)
+    without = f" Not with {', '.join(fails)}." if fails else ""
+    return found("content_types", "tried", works=", ".join(works), fails=without)
 
 
 def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[CheckFinding, bool]:
@@ -164,23 +139,18 @@ def check_determinism(container: Container, sample: AnsweredRecords) -> tuple[Ch
     outcomes = [container.ask(sample.record) for _ in range(_REPEATS)]
     failed = [outcome for outcome in outcomes if not outcome.answered]
     if failed:
-        what = f"{len(failed)} of {_REPEATS} repeats of a record that was answered before failed: {failed[0]}"
-        return CheckFinding("determinism", "breaks", what, "Look into the container's log."), False
+        return found("determinism", "failed", count=len(failed), repeats=_REPEATS, outcome=failed[0]), False
     likeness = [compare_answers(sample.answer, outcome.body) for outcome in outcomes]
     if "different" in likeness:
-        what = f"{likeness.count('different')} of {_REPEATS} repeats of one record had another answer."
-        remedy = "Fix the model's seed: a retry or a rerun would publish other numbers."
-        return CheckFinding("determinism", "risk", what, remedy), False
+        return found("determinism", "different", count=likeness.count("different"), repeats=_REPEATS), False
     close = " but for the last digits of some numbers" if "close" in likeness else ""
-    what = f"{_REPEATS} repeats of one record had the same answer{close}."
-    return CheckFinding("determinism", "works", what), True
+    return found("determinism", "same", repeats=_REPEATS, close=close), True
 
 
 def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFinding:
     """Whether answers come late on a connection that is used again."""
     if sample.slowest_seconds > _LONG_SECONDS:
-        what = "Not measured: a delay of some hundredths of a second does not matter for such long requests."
-        return CheckFinding("keep_alive", "note", what)
+        return found("keep_alive", "unmeasured")
     kept = container.connect()
     again, anew = [], []
     for _ in range(_KEEP_ALIVE_REQUESTS):  # in turn, so that both meet the same load of the machine
@@ -190,12 +160,5 @@ def check_keep_alive(container: Container, sample: AnsweredRecords) -> CheckFind
     # A new connection acknowledges at once, and so does this one at first.
     slower, faster = min(again[_QUICK_REQUESTS:]), min(anew)
     delay = slower - faster
-    if delay < _DELAY_SECONDS or slower < 2 * faster:
-        what = "Answers come as fast on a connection that is used again as on a new one."
-        return CheckFinding("keep_alive", "works", what)
-    what = (
-        f"Answers come {delay * 1000:.0f} ms late on a connection that is used again ({slower * 1000:.0f} ms; "
-        f"{faster * 1000:.0f} ms on a new one)."
-    )
-    remedy = "Nagle's algorithm meets delayed acknowledgement: write head and body at once, and set TCP_NODELAY."
-    return CheckFinding("keep_alive", "risk", what, remedy)
+    kind = "as_fast" if delay < _DELAY_SECONDS or slower < 2 * faster else "late"
+    return found("keep_alive", kind, delay=delay * 1000, slower=slower * 1000, faster=faster * 1000)

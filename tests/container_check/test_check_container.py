@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from string import Formatter
 from threading import Thread
 from typing import Any
 
@@ -172,3 +176,24 @@ def test_a_sample_that_holds_no_records_is_refused(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         read_sample_file(path)
+
+
+def test_every_finding_that_is_declared_is_made_somewhere_with_all_that_its_words_name() -> None:
+    folder = ROOT / "batchcast" / "container_check"
+    declared = tomllib.loads((folder / "findings.toml").read_text())
+    made = set()
+    for function in (node for path in folder.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))):
+        for call in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "found"):
+                continue
+            check, given = ast.literal_eval(call.args[0]), {each.arg for each in call.keywords}
+            named = ast.unparse(call.args[1])
+            said = [each for each in ast.walk(function) if isinstance(each, ast.Assign)]
+            texts = [call.args[1], *(each.value for each in said if ast.unparse(each.targets[0]) == named)]
+            kinds = {each.value for text in texts for each in ast.walk(text) if isinstance(each, ast.Constant)}
+            for kind in kinds & set(declared[check]):
+                words = " ".join(str(text) for text in declared[check][kind].values())
+                names = {re.split(r"[.\[]", name)[0] for _, name, _, _ in Formatter().parse(words) if name}
+                assert names <= given, f"{check}.{kind}"
+                made.add((check, kind))
+    assert made == {(check, kind) for check, kinds in declared.items() for kind in kinds}
