@@ -143,12 +143,6 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
     return Deployment(pipeline_name=name, exists=current is not None, calls=tuple(calls), changes=changes)
 
 
-def deployment_changes(session: Session, settings: DeploySettings) -> tuple[Difference, ...] | None:
-    """What deploying these settings would change of the pipeline; None when there is none yet. Only reads."""
-    plan = plan_deployment(session, settings, package(settings))
-    return plan.changes if plan.exists else None
-
-
 def apply(session: Session, deployment: Deployment) -> int | None:
     """Make the calls of the plan: objects first, so that no definition names what is not there.
 

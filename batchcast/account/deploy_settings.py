@@ -35,47 +35,33 @@ from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_NEEDED = (
-    "BucketName",
-    "DeadLetterQueueArn",
-    "HistoryUri",
-    "PipelineName",
-    "PipelineRoleArn",
-    "Prefix",
-    "ProcessingRoleArn",
-    "SchedulerRoleArn",
-)
+# Setting -> the output of the stack that it is; one without a key of its own has an empty KmsKeyArn, or none.
+_FROM_STACK = {
+    "pipeline_role_arn": "PipelineRoleArn",
+    "processing_role_arn": "ProcessingRoleArn",
+    "bucket": "BucketName",
+    "prefix": "Prefix",
+    "pipeline_name": "PipelineName",
+    "output_kms_key": "KmsKeyArn",
+}
+_NEEDED = ({*_FROM_STACK.values()} - {"KmsKeyArn"}) | {"DeadLetterQueueArn", "HistoryUri", "SchedulerRoleArn"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """The outputs of one stack, by their names in the template."""
-
-    name: str
-    outputs: Mapping[str, str]
-
-    def deploy_settings(self) -> dict[str, Any]:
-        """What of a deployment follows from the stack; a settings file and options take precedence."""
-        outputs = self.outputs
-        place = f"s3://{outputs['BucketName']}/{outputs['Prefix']}"
-        key = {"output_kms_key": outputs["KmsKeyArn"]} if outputs.get("KmsKeyArn") else {}
-        return {
-            "pipeline_role_arn": outputs["PipelineRoleArn"],
-            "processing_role_arn": outputs["ProcessingRoleArn"],
-            "bucket": outputs["BucketName"],
-            "prefix": outputs["Prefix"],
-            "pipeline_name": outputs["PipelineName"],
-            **key,
-            "parameters": {
-                "HistoryUri": outputs["HistoryUri"],
-                "RunsUri": f"{place}/runs",
-                "PublishUri": f"{place}/published",
-            },
-        }
+def _stack_settings(outputs: Mapping[str, str]) -> dict[str, Any]:
+    """What of a deployment follows from the stack; a settings file and options take precedence."""
+    place = f"s3://{outputs['BucketName']}/{outputs['Prefix']}"
+    parameters = {"RunsUri": f"{place}/runs", "PublishUri": f"{place}/published"}
+    settings = {name: outputs[output] for name, output in _FROM_STACK.items() if output in outputs}
+    return {**settings, "parameters": {"HistoryUri": outputs["HistoryUri"], **parameters}}
 
 
-def read_stack(session: Session, name: str) -> Stack:
-    """The stack's outputs. Raises ConfigError when it does not exist, is not complete or is of another template."""
+def read_stack(session: Session, name: str | None) -> Mapping[str, str]:
+    """The stack's outputs, by their names in the template; none without a name.
+
+    Raises ConfigError when it does not exist, is not complete or is of another template.
+    """
+    if name is None:
+        return {}
     try:
         (found,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except ConfigError as error:
@@ -83,13 +69,14 @@ def read_stack(session: Session, name: str) -> Stack:
             raise
         what = f"there is no stack {name!r} in {session.region}."
         raise ConfigError(Problem("stack", what, "--stack", "docs/on-aws.md has the command that makes it.")) from error
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
-    missing = [one for one in _NEEDED if one not in outputs]
+    listed = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+    outputs = {name: value for name, value in listed.items() if value or name != "KmsKeyArn"}
+    missing = sorted(_NEEDED - outputs.keys())
     if missing:
         what = f"{name} is {found['StackStatus']} and has no output {', '.join(missing)}."
         remedy = "Wait until it is complete, or update it with this version's infra/batchcast.yaml."
         raise ConfigError(Problem("stack", what, "--stack", remedy))
-    return Stack(name=name, outputs=outputs)
+    return outputs
 
 
 def stack_option(command: _Command) -> _Command:
@@ -167,7 +154,7 @@ def _option(field: str) -> Callable[[Any], Any]:
 
 
 def read_deploy_settings(
-    file: Path | None, given: Mapping[str, Any], *, region: str, stack: Stack | None = None
+    file: Path | None, given: Mapping[str, Any], *, region: str, stack: Mapping[str, str] | None = None
 ) -> DeploySettings:
     """What follows from the stack, overridden by `file`, overridden by the options `given` (None and empty: not given).
 
@@ -175,7 +162,7 @@ def read_deploy_settings(
     Raises ConfigError with everything that is missing or wrong.
     """
     local = region == LOCAL_REGION
-    made = stack.deploy_settings() if stack else {}
+    made = _stack_settings(stack) if stack else {}
     written = _read(file) if file else {}
     said = {key: value for key, value in given.items() if value not in (None, ())}
     named = {**made.pop("parameters", {}), **written.pop("parameters", {})}
@@ -207,8 +194,7 @@ def account_settings(
     session: Session, file: Path | None, given: Mapping[str, Any], stack: str | None
 ) -> DeploySettings:
     """The settings with what the account has to say: the outputs of the stack named, and the package of the group."""
-    made = read_stack(session, stack) if stack else None
-    settings = read_deploy_settings(file, given, region=session.region, stack=made)
+    settings = read_deploy_settings(file, given, region=session.region, stack=read_stack(session, stack))
     if settings.group is None:
         return settings
     model = model_request(session, settings.group, tag_list(settings.build.tags))

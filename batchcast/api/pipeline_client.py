@@ -56,7 +56,7 @@ class PipelineClient:
         if isinstance(self._session, WorkspaceSession):
             given = options if stack is None else {**options, "stack": stack}
             return self._deploy_local(self._session, contract, overrides, given)
-        named = None if stack is None else read_stack(self._session, stack).outputs["PipelineName"]
+        named = read_stack(self._session, stack).get("PipelineName")
         if named not in (None, self.pipeline_name):
             what = f"its roles are for the pipeline {named!r}, this is {self.pipeline_name!r}."
             raise ConfigError(Problem("stack", what, str(stack), "Give connect that pipeline_name."))

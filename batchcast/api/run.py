@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from batchcast.runs.follow import ENDED, ExecutionView, view
+from batchcast.runs.follow import ENDED, view
 from batchcast.runs.published import read_forecasts
 from batchcast.runs.rerun import rerun_of_the_rest
 from batchcast.runs.run_record import RunRecord, find_run
 from batchcast.runs.start import check_no_overlap, start_run, started_status, stop_run
 from batchcast.runs.watch.logs import job_log
-from batchcast.runs.watch.run_and_wait import Display, ProgressOf, show_nothing, start_in_workspace, wait_for_run
+from batchcast.runs.watch.run_and_wait import StatusLines, start_in_workspace, wait_for_run
 from batchcast.runs.watch.run_status import run_status
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.steps.errors import (
@@ -61,15 +60,11 @@ class Run:
         `report_to` is called with a line of text for each step that changes its status. With `check` a run that
         published nothing raises the error that explains why: DataError, ModelError, CoverageError or ServiceError.
         """
-
-        def lines(_: ProgressOf) -> AbstractContextManager[Display]:
-            assert report_to is not None
-            return nullcontext(_Lines(report_to))
-
         record = self._record()
-        display = lines if report_to else show_nothing
+        lines = nullcontext(StatusLines(report_to or (lambda _: None)))
         try:
-            document, exit_code = wait_for_run(self._session, record.arn, record.parameters["RunsUri"], display=display)
+            runs_uri = record.parameters["RunsUri"]
+            document, exit_code = wait_for_run(self._session, record.arn, runs_uri, display=lambda _: lines)
         except SystemExit:  # how a command ends that is interrupted while the run goes on
             raise KeyboardInterrupt from None
         if check and exit_code:
@@ -110,20 +105,6 @@ class Run:
 
     def _record(self) -> RunRecord:
         return find_run(self._session, self._pipeline_name, self.run_id)
-
-
-@dataclass(slots=True)
-class _Lines:
-    """A line for each step whose status has changed."""
-
-    message: Callable[[str], None]
-    _seen: dict[str, str] = field(default_factory=dict)
-
-    def show(self, execution: ExecutionView) -> None:
-        for step in execution.steps:
-            if self._seen.get(step.name) != step.status:
-                self._seen[step.name] = step.status
-                self.message(f"{step.name}: {step.status}")
 
 
 def _error(document: Mapping[str, Any], exit_code: int) -> Exception:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -34,22 +34,6 @@ _NO_ACCOUNT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADA
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Session(Protocol):
-    """Clients and objects of one account and region, or of one workspace."""
-
-    region: str
-
-    @property
-    def store(self) -> ObjectStore:
-        """The objects of the account."""
-
-    def client(self, service: str) -> Any:
-        """A client with boto3's methods that raises batchcast's errors."""
-
-    def renew(self) -> None:
-        """Forget clients and credentials, so that the next call looks for new ones."""
-
-
 class AwsSession:
     """boto3's clients, with the credentials and the region that boto3 finds. Raises ConfigError without a region."""
 
@@ -63,15 +47,18 @@ class AwsSession:
             raise ConfigError(Problem("aws_settings", "no AWS region is set.", remedy=remedy))
 
     def client(self, service: str) -> Any:
+        """A client with boto3's methods that raises batchcast's errors."""
         return TranslatingClient(self._client(service), service)
 
     @property
     def store(self) -> ObjectStore:
+        """The objects of the account."""
         from batchcast.steps.store.s3 import S3Store
 
         return S3Store(self._client("s3"))
 
     def renew(self) -> None:
+        """Forget clients and credentials, so that the next call looks for new ones."""
         self._clients.clear()
         self.__dict__.pop("_boto_session", None)
 
@@ -119,10 +106,10 @@ class WorkspaceSession:
         from batchcast.engine.transform.plan import TransformOptions
 
         self.workspace = workspace.resolve()
-        self._store = DirectoryStore(self.workspace / "s3")
+        self.store = DirectoryStore(self.workspace / "s3")
         models = read_models(self.workspace)
         options = TransformOptions(start_seconds=start_seconds)
-        self.engine = LocalSageMaker(self.workspace, models, self._store, faults or FaultPlan(), options=options)
+        self.engine = LocalSageMaker(self.workspace, models, self.store, faults or FaultPlan(), options=options)
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
@@ -133,10 +120,6 @@ class WorkspaceSession:
     @cached_property
     def _boto_session(self) -> boto3.Session:
         return local_session(self.engine, LOCAL_REGION)
-
-    @property
-    def store(self) -> DirectoryStore:
-        return self._store
 
     def renew(self) -> None:
         """Nothing expires here."""
@@ -149,6 +132,10 @@ class WorkspaceSession:
             path = self.workspace / MODELS_FILE
             remedy = f"Write [{name}] with its command or url into {path}, or name another model."
             raise ConfigError(Problem("no_model", f"no server stands for {name!r}.", "ModelName", remedy)) from error
+
+
+Session = AwsSession | WorkspaceSession
+"""Clients and objects of one account and region, or of one workspace."""
 
 
 def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:

@@ -43,8 +43,8 @@ def preflight_command(
     if session.region == LOCAL_REGION:
         what = "a workspace has no roles, keys or quotas to check."
         raise ConfigError(Problem("not_local", what, "--workspace", "Leave it out to check an account."))
-    made = read_stack(session, stack).outputs if stack else {}
-    pipeline = required_pipeline(session, name or made.get("PipelineName", PIPELINE_NAME))
+    name = name or read_stack(session, stack).get("PipelineName", PIPELINE_NAME)
+    pipeline = required_pipeline(session, name)
     tuned = read_tuning(tuning).pipeline_parameters() if tuning else {}
     values = run_parameters(pipeline, {**tuned, **parse_overrides(parameters)})
 

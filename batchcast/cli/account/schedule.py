@@ -51,7 +51,7 @@ def create_command(
 
     role, queue, pipeline = (given.pop(each) for each in ("scheduler_role", "dead_letter_queue", "pipeline"))
     session = open_session(**given)
-    outputs = read_stack(session, stack).outputs if stack else {}
+    outputs = read_stack(session, stack)
     wanted = Schedule(
         name=name,
         pipeline_name=pipeline or outputs.get("PipelineName", PIPELINE_NAME),

@@ -121,15 +121,13 @@ def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list
 
 
 def _changes(session: Session, settings: DeploySettings) -> list[str]:
-    from batchcast.account.deploy import deployment_changes
+    from batchcast.account.deploy import package, plan_deployment
 
-    changes = deployment_changes(session, settings)
-    name = settings.build.pipeline_name
-    if changes is None:
-        return [f"There is no pipeline {name} in {session.region}; `deploy` would create it."]
-    return [str(change) for change in changes] or [
-        f"Pipeline {name} in {session.region} is what `deploy` would make it."
-    ]
+    plan = plan_deployment(session, settings, package(settings))
+    place = f"{plan.pipeline_name} in {session.region}"
+    if not plan.exists:
+        return [f"There is no pipeline {place}; `deploy` would create it."]
+    return [str(change) for change in plan.changes] or [f"Pipeline {place} is what `deploy` would make it."]
 
 
 @click.command()

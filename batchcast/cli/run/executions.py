@@ -225,4 +225,4 @@ def _stopping_role(session: Session, stack: str | None, given: str | None, *, ne
         raise ConfigError(Problem("option", what, "--stop-after", "Give --stack, or --scheduler-role."))
     from batchcast.account.deploy_settings import read_stack
 
-    return given or (read_stack(session, stack).outputs["SchedulerRoleArn"] if stack else None)
+    return given or read_stack(session, stack).get("SchedulerRoleArn")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -36,19 +36,18 @@ ProgressOf = Callable[[str, StepView], TransformProgress | None]
 OpenDisplay = Callable[[ProgressOf], AbstractContextManager[Display]]
 
 
-class _Quiet:
-    """Shows nothing."""
+@dataclass(slots=True)
+class StatusLines:
+    """A display that tells `message` of each step whose status has changed."""
 
-    def message(self, text: str) -> None:
-        """Nothing."""
+    message: Callable[[str], None]
+    _seen: dict[str, str] = field(default_factory=dict)
 
     def show(self, execution: ExecutionView) -> None:
-        """Nothing."""
-
-
-def show_nothing(_: ProgressOf) -> AbstractContextManager[Display]:
-    """A display for who asks for the result alone."""
-    return nullcontext(_Quiet())
+        for step in execution.steps:
+            if self._seen.get(step.name) != step.status:
+                self._seen[step.name] = step.status
+                self.message(f"{step.name}: {step.status}")
 
 
 def run_and_wait(
@@ -89,7 +88,7 @@ def run_and_wait(
 def start_in_workspace(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str]) -> str:
     """Start an execution that runs in this process, or resume an interrupted one of the same values; its ARN."""
     with start_lock(session.workspace):
-        return _begin_here(session, pipeline_name, values, _Quiet())
+        return _begin_here(session, pipeline_name, values, StatusLines(lambda _: None))
 
 
 def wait_for_run(session: Session, arn: str, runs_uri: str, *, display: OpenDisplay) -> tuple[dict[str, Any], int]:
