@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import blocks, of_items
+from batchcast.steps.answers.item_arrays import ItemNames, blocks, of_items
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
 from batchcast.steps.checks.scorecard import score_past_runs
@@ -19,13 +19,15 @@ from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract
+from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Comparison
 from batchcast.steps.outcome.decision import Decision
-from batchcast.steps.outcome.last_run import LastRun, forecasts_of, whole_table
+from batchcast.steps.outcome.last_run import LastRun, forecasts_of, not_compared, published_parts
 from batchcast.steps.outcome.ledger import Ledger
 from batchcast.steps.outcome.reconcile import Reconciliation
-from batchcast.steps.publish.forecast_table import ForecastRows, Rows, fill_up, replace_items
+from batchcast.steps.publish.forecast_table import ForecastRows, Rows
+from batchcast.steps.publish.merged_rows import MergedRows, fill_up, replace_items
 from batchcast.steps.publish.publication import Publication, publish
 from batchcast.steps.publish_arguments import PublishArguments
 from batchcast.steps.shards.manifest import Manifest
@@ -103,17 +105,18 @@ def publish_run(
     """
     columns = run.expected.columns
     without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
-    published = _published_whole(run, last_run)
     names, dates, usable = run.records["item_id"], run.expected.dates, found.usable
     places = of_items(lambda some, good: np.asarray(some)[good], range(len(usable)), usable)
     forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)
-    table: Rows = forecasts
+    items = [row.item_id for row in without]
+    merged = _merge_published(run, last_run, forecasts, items)
+    table: Rows = merged or forecasts
     filled = 0
-    if run.contract.checks.missing_forecasts == "carry_forward" and without and published is None:
-        items = [row.item_id for row in without]
+    if run.contract.checks.missing_forecasts == "carry_forward" and without and merged is None:
         older = forecasts_of(run.store, last_run, items, columns, dates)
         if older is not None:
-            table, filled = fill_up(forecasts, older), len(older["item_id"].unique())
+            table = fill_up(forecasts, older)
+            filled = table.items
     manifest: dict[str, Any] = {
         "schema": 1,
         "run_id": run.manifest.run_id,
@@ -137,42 +140,53 @@ def publish_run(
         "code_version": run.manifest.code_version,
     }
     keep = _keep_pointer(run, last_run)
-    if last_run is not None and published is not None:
-        mine = forecasts.slice()
-        table, keep = replace_items(published, mine), ""
-        manifest |= _merged(last_run, manifest, mine, table)
+    if last_run is not None and merged is not None:
+        keep = ""
+        manifest |= _merged(last_run, manifest, merged)
     uri = run.arguments.publish_uri
     return publish(run.store, uri, table, manifest, keep_pointer=keep, scratch=run.scratch), filled
 
 
-def _published_whole(run: PublishRun, last_run: LastRun | None) -> pa.Table | None:
-    """What readers see, where this run is to replace some of its items; None otherwise, and if it cannot be read."""
+def _merge_published(
+    run: PublishRun, last_run: LastRun | None, forecasts: ForecastRows, without: Sequence[str]
+) -> MergedRows | None:
+    """What readers see with these forecasts in the place of the same items', where this run is to replace some of
+    them; None otherwise, and if it cannot be read. Which of the items without a forecast it has is noted."""
     mine = run.manifest
     if last_run is None or not run.has_chosen_items or last_run.run_date != mine.run_date:
         return None
     then = last_run.manifest
     if (then.get("forecast_horizon"), then.get("frequency")) != (mine.forecast_horizon, mine.frequency):
         return None
-    same = last_run.columns == tuple(run.expected.columns)
-    return whole_table(run.store, last_run, run.expected.columns) if same else None
+    if last_run.columns != tuple(run.expected.columns):
+        return None
+    asked = sorted({*without, *(row["item_id"] for row in then["without_forecast"])})
+    try:
+        return replace_items(published_parts(run.store, last_run, run.expected.columns), forecasts, asked)
+    except DataError as error:
+        not_compared(last_run, error)
+        return None
 
 
-def _merged(last_run: LastRun, mine: Mapping[str, Any], forecasts: pa.Table, whole: pa.Table) -> dict[str, Any]:
+def _merged(last_run: LastRun, mine: Mapping[str, Any], merged: MergedRows) -> dict[str, Any]:
     """What the manifest of a run of a few items says otherwise when all of the last run's are published with them."""
-    new, all_items = ({*table["item_id"].unique().to_pylist()} for table in (forecasts, whole))
-    then = {row["item_id"]: row for row in last_run.manifest["without_forecast"] if row["item_id"] not in new}
+    then = {row["item_id"]: row for row in last_run.manifest["without_forecast"]}
+    names = ItemNames(merged.forecasts.item_ids)
+    new = {names[int(place)] for place in np.intersect1d(names.places([*then]), merged.forecasts.places)}
+    then = {item_id: row for item_id, row in then.items() if item_id not in new}
     # An item that this run has no forecast of keeps the last run's.
-    now = {row["item_id"]: row for row in mine["without_forecast"] if row["item_id"] not in all_items}
+    now = {row["item_id"]: row for row in mine["without_forecast"] if row["item_id"] not in merged.named}
     without = [row for _, row in sorted((then | now).items())]
     lost = Counter(row["status"] for row in without)
-    ok, kept = len(all_items - {*then}), len(all_items - new)
-    counts = {**mine["counts"], "expected": ok + len(without), "ok": ok, "carried": kept}
+    replaced, filled = len(merged.forecasts.places), len(merged.named & {*then})
+    ok = replaced + merged.items - filled
+    counts = {**mine["counts"], "expected": ok + len(without), "ok": ok, "carried": merged.items}
     return {
         "outcome": "COMPLETE_WITH_QUARANTINE" if without else "COMPLETE",
         "counts": counts | {status: lost[status] for status in ("quarantined", "failed", "missing")},
         "without_forecast": without,
-        "carried_forward": len(all_items & {*then}),
-        "merged": {"run_id": last_run.run_id, "replaced": len(new), "items": len(all_items)},
+        "carried_forward": filled,
+        "merged": {"run_id": last_run.run_id, "replaced": replaced, "items": replaced + merged.items},
         # All the items of that run: a backfill need not make it again.
         "parameters": {**mine["parameters"], "items_uri": last_run.manifest["parameters"]["items_uri"]},
         # A few items say nothing of what is usual for all of them.

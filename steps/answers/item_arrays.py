@@ -114,6 +114,21 @@ def kept_array(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | 
     return found
 
 
+def kept_file() -> IO[bytes]:
+    """A file in the folder that `arrays_in` tells, or in one of the system's, gone when it is closed."""
+    return tempfile.NamedTemporaryFile(dir=_folder.get())
+
+
+def kept_rows(parts: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """The rows of all parts, in chunks, kept."""
+    with kept_file() as rows:
+        with pa.ipc.new_file(rows, schema) as writer:
+            for part in parts:
+                writer.write_table(part)
+        rows.flush()
+        return pa.ipc.open_file(pa.memory_map(rows.name)).read_all()
+
+
 def in_order(values: npt.NDArray[N]) -> npt.NDArray[N]:
     """The values sorted, NaN last; kept."""
     ordered = kept_array(values.shape, values.dtype)
@@ -256,6 +271,21 @@ class ItemPlaces:
         """The place of each value of a column of dictionaries, -1 for a stranger."""
         parts = [self._find(part.dictionary)[part.indices.to_numpy()] for part in column.chunks]
         return np.concatenate([*parts, np.empty(0, np.int64)])
+
+    def before(self, names: pa.Array) -> tuple[Positions, npt.NDArray[np.bool_]]:
+        """How many items come before each of these texts, and which of the texts are items."""
+        low, high = np.zeros(len(names), np.int64), np.full(len(names), len(self._ids))
+        if not len(self._ids):
+            return low, high > 0
+
+        def items(place: Positions) -> pa.Array:
+            return self._ids.take(pa.array(np.minimum(place, len(self._ids) - 1)))
+
+        while (left := low < high).any():
+            middle = (low + high) // 2
+            less = pc.less(items(middle), names).to_numpy(zero_copy_only=False)
+            low, high = np.where(left & less, middle + 1, low), np.where(left & ~less, middle, high)
+        return low, pc.equal(items(low), names).to_numpy(zero_copy_only=False)
 
     def _find(self, names: pa.Array) -> Positions:
         bounds = pc.min_max(names).as_py()

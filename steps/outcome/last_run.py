@@ -1,6 +1,5 @@
 """The run that was published last: what this run's forecasts are compared with, and may be filled up from."""
 
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from batchcast.steps.answers.item_arrays import ItemPlaces, kept_array
 from batchcast.steps.arguments import parse_moment
-from batchcast.steps.errors import DataError, Problem
+from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.publish.forecast_table import SOURCE_RUN, moment_array
 from batchcast.steps.publish.publication import Pointer, publication_uri, read_pointer, read_publication
-from batchcast.steps.store.documents import parse_table
+from batchcast.steps.publish.published_file import open_published, read_group
+from batchcast.steps.reading_note import reading
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore
 
 GATE_PAIRS = 12
@@ -105,22 +106,27 @@ def values_of(
     NaN where it has none, and all of them if it forecast other columns.
     """
     shape = len(item_ids), len(dates), len(columns)
-    if last_run is None:
-        return np.broadcast_to(np.nan, shape), np.broadcast_to(np.nan, shape)
+    nothing = np.broadcast_to(np.nan, shape), np.broadcast_to(np.nan, shape)
+    if last_run is None or not {*columns} <= {*last_run.columns}:
+        return nothing
     by_date, by_step = kept_array(shape), kept_array(shape)
     items = ItemPlaces(item_ids)
     moments, steps = moment_array(dates), pa.array(range(1, len(dates) + 1), pa.int32())
-    for table in _tables(store, last_run, ["item_id", "forecast_date", "step"], columns):
-        item = items.of(table["item_id"].dictionary_encode())
-        for values, column, wanted in (
-            (by_date, table["forecast_date"].cast(moments.type), moments),
-            (by_step, table["step"], steps),
-        ):
-            place = pc.index_in(column, value_set=wanted)
-            known = (item >= 0) & pc.is_valid(place).to_numpy()
-            at = (item[known], pc.fill_null(place, 0).to_numpy()[known])
-            for number, name in enumerate(columns):
-                values[(*at, number)] = table[name].to_numpy()[known]
+    try:
+        for table in _parts(store, last_run, ["item_id", "forecast_date", "step"], columns):
+            item = items.of(table["item_id"].dictionary_encode())
+            for values, column, wanted in (
+                (by_date, table["forecast_date"].cast(moments.type), moments),
+                (by_step, table["step"], steps),
+            ):
+                place = pc.index_in(column, value_set=wanted)
+                known = (item >= 0) & pc.is_valid(place).to_numpy()
+                at = (item[known], pc.fill_null(place, 0).to_numpy()[known])
+                for number, name in enumerate(columns):
+                    values[(*at, number)] = table[name].to_numpy()[known]
+    except DataError as error:
+        not_compared(last_run, error)
+        return nothing
     return by_date, by_step
 
 
@@ -157,46 +163,51 @@ def forecasts_of(
 ) -> pa.Table | None:
     """The last run's rows of these items on these dates: item_id, forecast_date, source_run_id and the targets; None
     without any, or if it had other targets."""
+    if last_run is None or not {*targets} <= {*last_run.columns}:
+        return None
     wanted = pa.array(list(item_ids), pa.string())
     days = moment_array(dates)
     found = []
-    for table in _tables(store, last_run, ["item_id", "forecast_date", SOURCE_RUN], targets):
-        both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"].cast(days.type), days))
-        found.append(table.filter(both))
+    try:
+        for table in _parts(store, last_run, ["item_id", "forecast_date", SOURCE_RUN], targets):
+            both = pc.and_(pc.is_in(table["item_id"], wanted), pc.is_in(table["forecast_date"].cast(days.type), days))
+            found.append(table.filter(both))
+    except DataError as error:
+        not_compared(last_run, error)
+        return None
     rows = pa.concat_tables(found) if found else None
     return rows if rows is not None and rows.num_rows else None
 
 
-def whole_table(store: ObjectStore, last_run: LastRun, targets: Sequence[str]) -> pa.Table | None:
-    """All rows that the last run has published; None if it had other targets, or a file of it cannot be read."""
-    columns = ["item_id", "forecast_date", "step", "source", SOURCE_RUN]
-    tables = list(_tables(store, last_run, columns, targets))
-    return pa.concat_tables(tables) if tables else None
+def published_parts(store: ObjectStore, last_run: LastRun, targets: Sequence[str]) -> Iterator[pa.Table]:
+    """All rows that the last run has published, a part at a time. Raises DataError where a file cannot be read."""
+    return _parts(store, last_run, ["item_id", "forecast_date", "step", "source", SOURCE_RUN], targets)
 
 
-def _tables(
-    store: ObjectStore, last_run: LastRun | None, columns: Sequence[str], targets: Sequence[str]
-) -> Iterator[pa.Table]:
-    if last_run is None or not {*targets} <= {*last_run.columns}:
-        return
-    names = [*columns, *targets]
-    try:
-        yield from [_read(store, last_run, number, names) for number in range(len(last_run.files))]
-    except DataError as error:
-        sys.stderr.write(f"run {last_run.run_id} is not compared with, a file of it cannot be read: {error}\n")
+def not_compared(last_run: LastRun, error: DataError) -> None:
+    """Say it in the log."""
+    sys.stderr.write(f"run {last_run.run_id} is not compared with, a file of it cannot be read: {error}\n")
 
 
-def _read(store: ObjectStore, last_run: LastRun, number: int, names: Sequence[str]) -> pa.Table:
-    data, uri = store.read(last_run.files[number]), last_run.files[number]
-    if hashlib.sha256(data).hexdigest() != last_run.manifest["files"][number]["sha256"]:
-        raise DataError(Problem("published_file", "is not what its manifest promises.", uri))
-    table = parse_table(data, names, where=uri, remedy="")
-    if SOURCE_RUN not in names:
-        return table
-    # What it published of its own, or an older version did, does not name it.
-    mine = pa.scalar(last_run.run_id)
-    runs = (
-        table[SOURCE_RUN].cast(pa.string()) if SOURCE_RUN in table.column_names else pa.nulls(len(table), pa.string())
-    )
-    found = pc.fill_null(runs, mine).dictionary_encode()
-    return table.select([name for name in names if name != SOURCE_RUN]).append_column(SOURCE_RUN, found)
+def _parts(store: ObjectStore, last_run: LastRun, columns: Sequence[str], targets: Sequence[str]) -> Iterator[pa.Table]:
+    """Its row groups, in order, after all files were found to be what the manifest promises."""
+    promised = zip(last_run.files, last_run.manifest["files"], strict=True)
+    files = [(uri, open_published(store, uri, file)) for uri, file in promised]
+    names = [name for name in (*columns, *targets) if name != SOURCE_RUN]
+    for uri, file in files:
+        runs = _runs(last_run, file, uri) if SOURCE_RUN in columns else None
+        start = 0
+        for number in range(file.num_row_groups):
+            table = read_group(file, number, names, uri).select(names)
+            yield table if runs is None else table.append_column(SOURCE_RUN, runs.slice(start, len(table)))
+            start += len(table)
+
+
+def _runs(last_run: LastRun, file: pq.ParquetFile, uri: str) -> pa.ChunkedArray:
+    """Of each row of the file the run that it is taken from: what it published of its own, or an older version did,
+    does not name it."""
+    with reading(uri):
+        table = file.read([SOURCE_RUN])
+        none = pa.chunked_array([pa.nulls(file.metadata.num_rows, pa.string())])
+        runs = table[SOURCE_RUN].cast(pa.string()) if table.num_columns else none
+        return pc.fill_null(runs, pa.scalar(last_run.run_id)).dictionary_encode()

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.answers.item_arrays import Array, at_once, one_array
@@ -79,22 +78,7 @@ class ForecastRows:
         columns = {target: self.values[item, step, number] for number, target in enumerate(self.targets)}
         names, moments = one_array(self.item_ids).take(pa.array(item)), moment_array(self.dates)
         none = pa.nulls(len(step), _TEXT)
-        return _table(names, step.astype(np.int32) + 1, columns, moments, MODEL, none).combine_chunks()
-
-
-def fill_up(forecasts: ForecastRows, older: pa.Table) -> pa.Table:
-    """The forecasts with the rows of `last_run.forecasts_of` for other items."""
-    moments, targets = moment_array(forecasts.dates), forecasts.targets
-    at = pc.index_in(older["forecast_date"].cast(moments.type), value_set=moments).to_numpy()
-    columns = {target: older[target].to_numpy() for target in targets}
-    moved = at.astype(np.int32) + 1, columns, moments, CARRIED_FORWARD
-    return _in_order(forecasts.slice(), _table(older["item_id"], *moved, older[SOURCE_RUN]))
-
-
-def replace_items(published: pa.Table, forecasts: pa.Table) -> pa.Table:
-    """The published rows with those of `forecasts` in the place of its items'; both are forecast tables."""
-    others = pc.invert(pc.is_in(published["item_id"], value_set=forecasts["item_id"].combine_chunks()))
-    return _in_order(published.filter(others).select(forecasts.column_names).cast(forecasts.schema), forecasts)
+        return forecast_table(names, step.astype(np.int32) + 1, columns, moments, MODEL, none).combine_chunks()
 
 
 def merged_words(merged: Mapping[str, Any]) -> str:
@@ -121,12 +105,7 @@ def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[
     return {"name": path.name, "rows": stop - start, "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _in_order(*tables: pa.Table) -> pa.Table:
-    both = pa.concat_tables(tables).unify_dictionaries()
-    return both.sort_by([("item_id", "ascending"), ("step", "ascending")]).combine_chunks()
-
-
-def _table(
+def forecast_table(
     item_ids: pa.ChunkedArray,
     step: npt.NDArray[np.int32],
     columns: dict[str, Array],
@@ -134,6 +113,7 @@ def _table(
     source: str,
     run_ids: pa.Array | pa.ChunkedArray,
 ) -> pa.Table:
+    """These columns with all others of the schema; `moments` are those of the first step, the second and so on."""
     sources = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(step), dtype=np.int32)), pa.array([source]))
     return pa.table(
         [item_ids, moments.take(pa.array(step - 1)), pa.array(step), *columns.values(), sources, run_ids],

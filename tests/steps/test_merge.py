@@ -9,11 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from failing_store import Crash, FailingStore
 from sample_run import PUBLISH, RUN_DATE, SampleRun, published_objects
 
 from batchcast.runs.published import list_published, prune, read_forecasts, rollback
+from batchcast.steps.answers.item_arrays import arrays_in
+from batchcast.steps.publish.forecast_table import ForecastRows, forecast_table, moment_array
+from batchcast.steps.publish.merged_rows import replace_items
 from batchcast.steps.store.objects import DirectoryStore
 
 FIRST, SECOND, THIRD = "runaaaaaaaaa", "runbbbbbbbbb", "runccccccccc"
@@ -166,3 +172,28 @@ def test_the_merge_stands_alone_when_the_run_it_was_made_from_is_pruned(whole: S
     rollback(PUBLISH, to=THIRD, store=whole.store)
     assert [run.run_id for run in prune(PUBLISH, keep=2, store=whole.store)] == [FIRST]
     assert len(read_forecasts(PUBLISH, run_id=SECOND, store=whole.store)) == 12 * 7
+
+
+def test_any_part_of_merged_rows_is_what_sorting_all_of_them_gives(tmp_path: Path) -> None:
+    names = [f"i{number:03d}" for number in range(40)]
+    targets, dates = ["sales"], ["2026-11-23", "2026-11-24", "2026-11-25"]
+    mine = ForecastRows(
+        item_ids=pa.chunked_array([names[:30]]),
+        values=np.arange(30 * 3, dtype=float).reshape(30, 3, 1),
+        places=np.array([3, 4, 11, 29]),
+        dates=dates,
+        targets=targets,
+    )
+    there = [name for name in names if name not in ("i004", "i017")]
+    ids = pa.chunked_array([pa.array(there).take(pa.array(np.repeat(range(len(there)), 3)))])
+    step = np.tile(np.arange(1, 4, dtype=np.int32), len(there))
+    runs = pa.array(["one", "two", "three"]).take(pa.array(step - 1)).dictionary_encode()
+    older = forecast_table(ids, step, {"sales": -1.0 * np.arange(len(step))}, moment_array(dates), "model", runs)
+    kept = older.filter(pc.invert(pc.is_in(ids, pa.array([names[place] for place in mine.places]))))
+    whole = pa.concat_tables([kept, mine.slice()]).sort_by([("item_id", "ascending"), ("step", "ascending")])
+    with arrays_in(tmp_path):
+        merged = replace_items((older.slice(at, 7) for at in range(0, len(older), 7)), mine, ["i004", "i005", "i017"])
+    assert (merged.num_rows, merged.items, merged.named) == (len(whole), 35, {"i005"})
+    for start in range(len(whole) + 1):
+        for length in (None, 0, 1, 7, len(whole)):
+            assert merged.slice(start, length).to_pylist() == whole.slice(start, length).to_pylist()
