@@ -109,8 +109,8 @@ def kept_array(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | 
     else:
         with tempfile.TemporaryFile(dir=folder) as file:
             found = np.memmap(file, kind or np.dtype(np.float64), "w+", shape=shape).view(np.ndarray)
-    for some in blocks(len(found)) if kind is None else ():
-        found[some] = np.nan
+    if kind is None:
+        deque(at_once(lambda some: found[some].fill(np.nan), blocks(len(found))), 0)
     return found
 
 

@@ -216,7 +216,8 @@ def _short_names(names: Sequence[str]) -> list[int | str]:
 
 
 def _short(value: float, digits: int) -> float | None:
-    return json.loads(f"{value:.{digits}g}") if math.isfinite(value) else None
+    text = f"{value:.{digits}g}"
+    return (int(text) if text.lstrip("-").isdigit() else float(text)) if math.isfinite(value) else None
 
 
 def _search(target: str, copy: str, count: int, items: int) -> str:
