@@ -17,6 +17,8 @@ from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_pro
 from batchcast.session.finding import Finding, Line
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
+from batchcast.steps.contract.frequency import DAILY
+from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 
@@ -37,19 +39,25 @@ class _Run:
     values: Parameters
     jobs: tuple[Mapping[str, Any], ...]
     estimate: Estimate
+    items: int | None
 
 
 def preflight(
-    session: Session, pipeline: Mapping[str, Any], values: Parameters, estimate: Estimate
+    session: Session,
+    pipeline: Mapping[str, Any],
+    values: Parameters,
+    estimate: Estimate,
+    items: int | None = None,
 ) -> Iterator[Finding]:
-    """The findings, check by check. `pipeline` is DescribePipeline's answer.
+    """The findings, check by check. `pipeline` is DescribePipeline's answer, `items` the number of records if known.
 
     What cannot be looked at, often because this identity may not, is a warning that it was not checked. Raises
     ServiceError when AWS cannot be reached. About 40 API calls, most of them for the list of quotas.
     """
     steps = walk_steps(json.loads(pipeline["PipelineDefinition"])["Steps"])
     jobs = tuple(step["Arguments"] for step in steps if step["Type"] in ("Processing", "Transform"))
-    run = _Run(session=session, pipeline_name=pipeline["PipelineName"], values=values, jobs=jobs, estimate=estimate)
+    name = pipeline["PipelineName"]
+    run = _Run(session=session, pipeline_name=name, values=values, jobs=jobs, estimate=estimate, items=items)
     for name, check in _CHECKS.items():
         try:
             for level, what, remedy in check(run):
@@ -177,13 +185,27 @@ def _history(run: _Run) -> Iterator[Line]:
 
 
 def _volume(run: _Run, size: int) -> Iterator[Line]:
-    """The disk of the step that builds the records, for a history of `size` bytes."""
+    """The disk of the step that builds the records, for a history of `size` bytes, and of the one that checks the
+    answers, where the number of items is known."""
     clusters = (job["ProcessingResources"]["ClusterConfig"] for job in run.jobs if "ProcessingResources" in job)
     volume = max((cluster.get("VolumeSizeInGB", 0) for cluster in clusters), default=0)
-    wanted = math.ceil(_GROWTH * size / 2**30)
-    if 0 < volume < wanted:
-        what = f"VolumeSizeInGB is {volume}; history and records will take about {wanted:,} GB."
-        yield "warning", what, f"Deploy with --volume-size-in-gb {wanted}."
+    parts = {"history and records": math.ceil(_GROWTH * size / 2**30)}
+    if run.items is not None:
+        parts[f"the answers of {run.items:,} items and what they are checked in"] = _checked_gb(run, run.items)
+    for what, wanted in parts.items():
+        if 0 < volume < wanted:
+            said = f"VolumeSizeInGB is {volume}; {what} will take about {wanted:,} GB."
+            yield "warning", said, f"Deploy with --volume-size-in-gb {max(parts.values())}."
+
+
+def _checked_gb(run: _Run, items: int) -> int:
+    from batchcast.steps.history.disk_space import checked_bytes, volume_gb
+
+    inputs = (each for job in run.jobs for each in job.get("ProcessingInputs", ()) if each["InputName"] == "contract")
+    uri = next(inputs)["S3Input"]["S3Uri"]
+    contract = parse_contract(run.session.store.read(uri), where=uri)
+    series, horizon = contract.series, run.values.forecast_horizon
+    return volume_gb(checked_bytes(contract, items, horizon, series.season or (series.frequency or DAILY).season))
 
 
 def _quotas(run: _Run) -> Iterator[Line]:

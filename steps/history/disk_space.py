@@ -53,17 +53,23 @@ def check_disk(
     The volume of a processing job holds the downloaded history as well; that is there already. Each of several `hosts`
     has a volume, and writes its share.
     """
-    steps = past_steps(axis) + axis.forecast_horizon
+    steps = past_steps(axis.forecast_horizon, axis.season) + axis.forecast_horizon
     baseline = 8.0 * len(rows) * (steps + 1) * len(contract.series.targets)
     records = json_bytes(history, contract, rows, later) * (1 + SPILL_SHARE) + baseline
     disk = shutil.disk_usage(directory)
     remedy = ", or shorten the history with max_history in model.toml"
     _refuse_without_room(records / hosts, disk.used, disk.free, f"{len(rows):,} records", directory, remedy)
-    columns, targets = len(contract.outputs.columns), len(contract.series.targets)
-    answers = _VALUE_BYTES * len(rows) * axis.forecast_horizon * columns
-    arrays = _array_bytes(len(rows), steps, axis.forecast_horizon, columns, targets)
+    needed = checked_bytes(contract, len(rows), axis.forecast_horizon, axis.season)
     what = f"the answers of {len(rows):,} records and the arrays that they are checked in"
-    _refuse_without_room(answers + arrays, 0, disk.total, what, directory)
+    _refuse_without_room(needed, 0, disk.total, what, directory)
+
+
+def checked_bytes(contract: ModelContract, items: int, forecast_horizon: int, season: int) -> float:
+    """About the bytes on the volume of the step that checks the answers: these, and the arrays for it."""
+    columns, targets = len(contract.outputs.columns), len(contract.series.targets)
+    steps = past_steps(forecast_horizon, season) + forecast_horizon
+    answers = _VALUE_BYTES * items * forecast_horizon * columns
+    return answers + _array_bytes(items, steps, forecast_horizon, columns, targets)
 
 
 def check_array_space(items: int, steps: int, expected: Expected, directory: Path) -> None:
@@ -80,10 +86,15 @@ def _array_bytes(items: int, steps: int, days: int, columns: int, targets: int) 
     return items * (8.0 * (days * (2 * columns + 4 * targets) + steps * targets) + _ITEM_BYTES)
 
 
+def volume_gb(needed: float, used: float = 0.0) -> int:
+    """The size of a volume with room for so many bytes and those that are used, with a margin."""
+    return math.ceil((used + needed * _MARGIN) / 2**30)
+
+
 def _refuse_without_room(needed: float, used: float, free: float, what: str, directory: Path, remedy: str = "") -> None:
     if needed <= free * _MARGIN:
         return
-    whole = math.ceil((used + needed * _MARGIN) / 2**30)
+    whole = volume_gb(needed, used)
     text = f"{what} will take about {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free."
     raise ConfigError(Problem("disk_space", text, str(directory), f"Deploy with --volume-size-in-gb {whole}{remedy}."))
 

@@ -25,14 +25,14 @@ STORED_SCHEMA = pa.schema(
 Values = npt.NDArray[np.float64]
 
 
-def past_steps(axis: DateAxis) -> int:
+def past_steps(forecast_horizon: int, season: int) -> int:
     """As many as it takes to tell how good the forecasts of the runs before and their seasonal naive were."""
-    return max(_scale_steps(axis), _whole_seasons(axis.forecast_horizon + axis.season, axis.season))
+    return max(_scale_steps(season), _whole_seasons(forecast_horizon + season, season))
 
 
 def baseline_file(path: Path, records: int, targets: int, axis: DateAxis) -> Path:
     """A new file for what `seasonal_naive` finds, at the place of each record of the output."""
-    shape = (records, past_steps(axis) + axis.forecast_horizon + 1, targets)
+    shape = (records, past_steps(axis.forecast_horizon, axis.season) + axis.forecast_horizon + 1, targets)
     np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
     return path
 
@@ -40,7 +40,7 @@ def baseline_file(path: Path, records: int, targets: int, axis: DateAxis) -> Pat
 def seasonal_naive(chunk: Chunk, targets: Sequence[str], axis: DateAxis) -> Values:
     """By record, step and target the values up to the run date, then those of the forecast steps, and in the end the
     size of the item's values. NaN where there is none."""
-    measured, past = _scale_steps(axis), past_steps(axis)
+    measured, past = _scale_steps(axis.season), past_steps(axis.forecast_horizon, axis.season)
     width = past + axis.forecast_horizon
     near = np.flatnonzero((chunk.keys >= axis.begin(1 - past)) & (chunk.keys < axis.future_end))
     cell = chunk.records[near] * width + axis.steps(chunk.keys[near]) + past - 1
@@ -60,7 +60,7 @@ def baseline_tables(
     values = np.load(file, mmap_mode="r")
     by_target = sorted(range(len(targets)), key=lambda n: targets[n])
     names = pa.array([targets[n] for n in by_target], pa.string())
-    past, season = past_steps(axis), axis.season
+    past, season = past_steps(axis.forecast_horizon, axis.season), axis.season
     steps = np.arange(1 - past, axis.forecast_horizon + 1)
     same = past - season + (steps - 1) % season
     for begin in range(0, len(places), _RECORDS_A_TABLE):
@@ -84,8 +84,8 @@ def baseline_tables(
         )
 
 
-def _scale_steps(axis: DateAxis) -> int:
-    return _whole_seasons(_LEAST_SCALE_STEPS, axis.season)
+def _scale_steps(season: int) -> int:
+    return _whole_seasons(_LEAST_SCALE_STEPS, season)
 
 
 def _whole_seasons(steps: int, season: int) -> int:

@@ -103,6 +103,19 @@ def test_a_history_too_large_for_the_volume_is_said(
     assert warning.remedy == "Deploy with --volume-size-in-gb 224."
 
 
+def test_a_volume_too_small_to_check_the_answers_on_is_said(account: Recorder, ready: AwsSession) -> None:
+    exit_code, found = preflight("--items", "100000000", *WORKLOAD[2:])
+    assert exit_code == 0
+    (warning,) = [one for one in found["history"] if one.level == "warning"]
+    words = warning.what.split()
+    assert warning.what.startswith(
+        "VolumeSizeInGB is 200; the answers of 100,000,000 items and what they are checked in"
+    )
+    size = int(words[-2].replace(",", ""))
+    assert 200 < size < 1_000
+    assert warning.remedy == f"Deploy with --volume-size-in-gb {size}."
+
+
 def test_it_only_reads(account: Recorder, ready: AwsSession) -> None:
     account.calls.clear()
     preflight(*WORKLOAD)

@@ -55,5 +55,5 @@ def preflight_command(
         return f"about {found.wall_hours:.1f} h (at worst {found.p95:.1f} h) and {found.cost_usd:,.2f} USD."
 
     with working("Looking at the account"):
-        found = list(check(session, pipeline, values, estimate))
+        found = list(check(session, pipeline, values, estimate, workload["items"]))
     end_with_findings(found, as_json=as_json)
