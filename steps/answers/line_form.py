@@ -17,6 +17,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Positions
 
@@ -25,11 +26,8 @@ Mask = npt.NDArray[np.bool_]
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"(\s*:)?|-?[0-9][-+0-9.eE]*')
 _ANCHORS = b",}]{[:"
 """The bytes by which the places of a line are told, one of them or two."""
-_DIGIT, _SIGN, _NUMBER, _UNUSUAL = (np.zeros(256, bool) for _ in range(4))
-_DIGIT[list(b"0123456789")] = True
-_SIGN[list(b"eE")] = True
-_NUMBER[list(b"0123456789.-+eE")] = True
-_UNUSUAL[[*range(32), *b'"\\']] = True
+_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+_UNUSUAL = r'[\x00-\x1f"\\]'
 _LONGEST = 1_000
 """Digits that Python takes for a whole number are limited too, at 4300."""
 MARK = "\0"
@@ -162,60 +160,30 @@ def find_slots(text: bytes) -> list[Slot]:
 
 def json_numbers(tokens: pa.Array) -> tuple[npt.NDArray[np.float64], Mask]:
     """The tokens as numbers, and which are numbers as JSON writes them; any other is anything."""
-    good = _follow_grammar(tokens)
+    fine = pc.and_(pc.match_substring_regex(tokens, _NUMBER), pc.less(pc.binary_length(tokens), _LONGEST))
+    # -0 is a whole number to Python, and so 0.0.
+    good: Mask = pc.and_not(fine, pc.equal(tokens, "-0")).to_numpy(zero_copy_only=False)
     if not good.all():
-        tokens = pa.array(np.where(good, tokens.to_numpy(zero_copy_only=False), "0"), tokens.type)
+        tokens = pc.if_else(good, tokens, "0")
     try:
         return tokens.cast(pa.float64()).to_numpy(zero_copy_only=False), good
     except pa.ArrowInvalid:
-        pattern = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-        texts = tokens.to_pylist()
-        good &= np.array([pattern.fullmatch(text) is not None for text in texts], bool)
-        values = [float(text) if fine else 0.0 for text, fine in zip(texts, good.tolist(), strict=True)]
-        return np.array(values), good
-
-
-def _follow_grammar(tokens: pa.Array) -> Mask:
-    """False where a token is none. What is left to the cast is no number to it where JSON has none."""
-    offsets, codes = _buffers(tokens)
-    begin, end = offsets[:-1], offsets[1:]
-    good = (end > begin) & (end - begin < _LONGEST)
-    if not len(codes):
-        return good
-    first, last = codes[np.minimum(begin, len(codes) - 1)], codes[np.maximum(end - 1, 0)]
-    minus = first == ord("-")
-    lead = np.minimum(begin + minus, len(codes) - 1)
-    second = np.minimum(lead + 1, len(codes) - 1)
-    zero = (codes[lead] == ord("0")) & (lead + 1 < end)
-    good &= _DIGIT[codes[lead]] & _DIGIT[last] & ~(zero & _DIGIT[codes[second]])
-    good &= ~(minus & (codes[lead] == ord("0")) & (end - begin == 2))  # -0 is a whole number to Python, and so 0.0
-    odd = np.flatnonzero(~_NUMBER[codes])
-    powers = np.flatnonzero(_SIGN[codes])
-    odd = np.append(odd, powers[~_DIGIT[codes[powers - 1]]])
-    good[np.searchsorted(offsets, odd, "right") - 1] = False
-    return good
+        return np.array([float(text) for text in tokens.to_pylist()]), good
 
 
 def unescaped_texts(tokens: pa.Array) -> tuple[pa.Array, Mask]:
     """The texts that stand between quotes in JSON, and which are such; any other is anything."""
-    offsets, codes = _buffers(tokens)
-    good = np.ones(len(tokens), bool)
-    odd = np.unique(np.searchsorted(offsets, np.flatnonzero(_UNUSUAL[codes]), "right") - 1).tolist()
+    good, tokens = np.ones(len(tokens), bool), tokens.cast(pa.large_binary())
+    odd = np.flatnonzero(pc.match_substring_regex(tokens, _UNUSUAL)).tolist()
     if not odd:
         return tokens, good
-    texts = tokens.cast(pa.large_binary()).to_pylist()
+    texts = tokens.to_pylist()
     for place in odd:
         try:
             texts[place] = json.loads(f'"{texts[place].decode()}"').encode()
         except ValueError:
             good[place] = False
     return pa.array(texts, pa.large_binary()), good
-
-
-def _buffers(tokens: pa.Array) -> tuple[Positions, npt.NDArray[np.uint8]]:
-    _, offsets, data = tokens.buffers()
-    places = np.frombuffer(offsets, np.int64)[tokens.offset : tokens.offset + len(tokens) + 1]
-    return places - places[0], np.frombuffer(data or b"", np.uint8)[places[0] : places[-1]]
 
 
 def _cells(data: bytes, bounds: Positions, first: int) -> pa.Array:
