@@ -9,6 +9,7 @@ handful of items.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,54 +31,39 @@ from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
 _LEAST_PAIRS = 4
 _LEAST_ITEMS = 20
 _DEVIATIONS = 8 * 1.4826
-_FLOORS: Mapping[str, float] = {"shape": 0.1, "profile": 0.1}
 _FLOOR = 0.02
-_FIRST_LIMITS: Mapping[str, Measures] = {
-    "last_run": {
-        "change": 0.15,
-        "level": 0.1,
-        "shape": 0.1,
-        "items": 0.2,
-        "profile": 0.3,
-        "capped": 0.15,
-        "jumps": 0.015,
-    },
-    "history": {"level": 0.25, "shape": 0.6, "place": 0.1, "order": 0.5, "far": 0.1, "restless": 0.6},
-}
-_OF_OWN: Mapping[str, Mapping[str, tuple[str, str, float]]] = {
-    "last_run": {
-        "change": ("last_run", "change", 0.25),
-        "level": ("last_run", "change", 0.125),
-        "shape": ("last_run", "shape", 0.5),
-        "items": ("last_run", "items", 0.25),
-        "profile": ("last_run", "profile", 0.5),
-        "jumps": ("history", "far", 0.5),
-    },
-    "history": {
-        "level": ("history", "level", 2.0),
-        "order": ("history", "order", 1.25),
-        "far": ("history", "far", 2.0),
-    },
-}
-"""A fixed limit is at least so much of a measure of the history itself: with few sales an item, or one level for all
-items, it cannot tell a forecast that is wrong by it."""
 _NO_SEASON = 0.5
 """A history whose seasons correlate by less with each other has none that a forecast could miss."""
-_KINDS = {
-    "last_run": {
-        "change": "last_run_change",
-        "items": "last_run_change",
-        "level": "last_run_level",
-        "profile": "last_run_shape",
-        "capped": "last_run_shape",
-        "jumps": "last_run_change",
-    },
-    "history": {
-        "restless": "history_noise",
-        "far": "history_items",
-        "order": "history_items",
-        "place": "history_shape",
-    },
+
+
+class _Limit(NamedTuple):
+    """How a measure is held against what is usual: the kind of its flag, and the limit while too few runs say more.
+
+    That is at least `share` of the measure `of` of the history itself, of its side and name: with few sales an item, or
+    one level for all items, it cannot tell a forecast that is wrong by it.
+    """
+
+    kind: str
+    first: float
+    of: tuple[str, str] = ("", "")
+    share: float = 0.0
+    floor: float = _FLOOR
+
+
+_LIMITS: Mapping[tuple[str, str], _Limit] = {
+    ("last_run", "change"): _Limit("last_run_change", 0.15, ("last_run", "change"), 0.25),
+    ("last_run", "level"): _Limit("last_run_level", 0.1, ("last_run", "change"), 0.125),
+    ("last_run", "shape"): _Limit("last_run_shape", 0.1, ("last_run", "shape"), 0.5, 0.1),
+    ("last_run", "items"): _Limit("last_run_change", 0.2, ("last_run", "items"), 0.25),
+    ("last_run", "profile"): _Limit("last_run_shape", 0.3, ("last_run", "profile"), 0.5, 0.1),
+    ("last_run", "capped"): _Limit("last_run_shape", 0.15),
+    ("last_run", "jumps"): _Limit("last_run_change", 0.015, ("history", "far"), 0.5),
+    ("history", "level"): _Limit("history_level", 0.25, ("history", "level"), 2.0),
+    ("history", "shape"): _Limit("history_shape", 0.6, floor=0.1),
+    ("history", "place"): _Limit("history_shape", 0.1),
+    ("history", "order"): _Limit("history_items", 0.5, ("history", "order"), 1.25),
+    ("history", "far"): _Limit("history_items", 0.1, ("history", "far"), 2.0),
+    ("history", "restless"): _Limit("history_noise", 0.6),
 }
 _WORDS = {
     "change": "the values differ by {:.1%} from {other}",
@@ -165,26 +151,25 @@ def _beyond(target: str, side: str, mine: Mapping[str, Measures], past: Past, it
         if side == "history" and name in ("shape", "place") and own.get("shape", 1.0) > _NO_SEASON:
             continue
         earlier = [run[target][side][name] for run in past.earlier if name in run.get(target, {}).get(side, {})]
-        kind_of, of, share = _OF_OWN[side].get(name, (side, "", 0.0))
-        first = max(_FIRST_LIMITS[side][name], share * abs(mine.get(f"own_{kind_of}", {}).get(of, 0.0)))
-        limit, known = _limit(name, [abs(each) for each in earlier], first)
+        rule = _LIMITS[side, name]
+        first = max(rule.first, rule.share * abs(mine.get(f"own_{rule.of[0]}", {}).get(rule.of[1], 0.0)))
+        limit, known = _limit([abs(each) for each in earlier], first, rule.floor)
         if abs(value) <= limit or not (known or items >= _LEAST_ITEMS):
             continue
-        kind = _KINDS[side].get(name, f"{side}_{name}")
         other = f"run {past.run.run_id}" if past.run and side == "last_run" else "the history"
         whence = f"{known} earlier runs" if known else "too few earlier runs to know better"
         detail = f"{target}: {_WORDS[name].format(value, other=other)}; the limit is {limit:.3g}, by {whence}"
-        yield Flag(kind=kind, item_id="", detail=detail, size=abs(value))
+        yield Flag(kind=rule.kind, item_id="", detail=detail, size=abs(value))
 
 
-def _limit(name: str, earlier: Sequence[float], first: float) -> tuple[float, int]:
+def _limit(earlier: Sequence[float], first: float, floor: float) -> tuple[float, int]:
     """The limit, and of how many earlier runs it is; 0 for the `first` one."""
     found = np.array(earlier[:GATE_PAIRS])
     if len(found) < _LEAST_PAIRS:
         return first, 0
     centre = float(np.median(found))
     spread = _DEVIATIONS * float(np.median(np.abs(found - centre)))
-    return centre + max(spread, _FLOORS.get(name, _FLOOR), centre / 2), len(found)
+    return centre + max(spread, floor, centre / 2), len(found)
 
 
 def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[Flag]:
