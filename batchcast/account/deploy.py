@@ -191,13 +191,17 @@ def _contract(settings: DeploySettings) -> bytes:
 
 
 def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Iterator[Call]:
+    for uri, data in packed.objects.items():
+        if not _is_there(session, uri, data):
+            yield Call(service="s3", method="put_object", request=put_request(settings, uri, data))
+
+
+def put_request(settings: DeploySettings, uri: str, data: bytes) -> dict[str, Any]:
+    """PutObject's request, with the key of the settings where they name one."""
+    bucket, name = split_uri(uri)
     key = settings.build.output_kms_key
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
-    for uri, data in packed.objects.items():
-        bucket, name = split_uri(uri)
-        if not _is_there(session, uri, data):
-            request = {"Bucket": bucket, "Key": name, "Body": data, **encryption}
-            yield Call(service="s3", method="put_object", request=request)
+    return {"Bucket": bucket, "Key": name, "Body": data, **encryption}
 
 
 def _is_there(session: Session, uri: str, data: bytes) -> bool:

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from batchcast.account.model_package import ModelPackageGroup, model_request
 from batchcast.pipelines.parameters import parse_overrides, split_pairs
 from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, tag_list, validated
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import LOCAL_REGION, Session
 from batchcast.steps.build_arguments import SPARK
 from batchcast.steps.errors import ConfigError, Problem
@@ -62,13 +62,11 @@ def read_stack(session: Session, name: str | None) -> Mapping[str, str]:
     """
     if name is None:
         return {}
-    try:
-        (found,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ConfigError as error:
-        if error_code(error) != "ValidationError":
-            raise
+    described = answer_or_none(session.client("cloudformation").describe_stacks, "ValidationError", StackName=name)
+    if described is None:
         what = f"there is no stack {name!r} in {session.region}."
-        raise ConfigError(Problem("stack", what, "--stack", "docs/on-aws.md has the command that makes it.")) from error
+        raise ConfigError(Problem("stack", what, "--stack", "docs/on-aws.md has the command that makes it."))
+    (found,) = described["Stacks"]
     listed = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
     outputs = {name: value for name, value in listed.items() if value or name != "KmsKeyArn"}
     missing = sorted(_NEEDED - outputs.keys())

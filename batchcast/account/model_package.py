@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchcast.session.service_errors import answer_or_none, error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
 
 # Of the 63 characters of a model's name the version and the digest take the rest.
 _GROUP_LENGTH = 40
+_ABSENT = ("ValidationException", "ResourceNotFound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +35,11 @@ def newest_approved(session: Session, group: str) -> Mapping[str, Any] | None:
     Raises ConfigError when there is no such group.
     """
     wanted = {"ModelApprovalStatus": "Approved", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
-    try:
-        found = session.client("sagemaker").list_model_packages(ModelPackageGroupName=group, **wanted)
-    except ConfigError as error:
-        if error_code(error) not in ("ValidationException", "ResourceNotFound"):
-            raise
+    listing = session.client("sagemaker").list_model_packages
+    found = answer_or_none(listing, *_ABSENT, ModelPackageGroupName=group, **wanted)
+    if found is None:
         what = f"there is no model package group {group!r} in {session.region}."
-        raise ConfigError(Problem("model_package", what, "--model-package-group")) from error
+        raise ConfigError(Problem("model_package", what, "--model-package-group"))
     return next(iter(found["ModelPackageSummaryList"]), None)
 
 
@@ -62,8 +61,7 @@ def model_request(session: Session, group: ModelPackageGroup, tags: list[dict[st
 
 def described_model(session: Session, name: str) -> dict[str, Any] | None:
     """DescribeModel's answer; None when there is no such model."""
-    describe = session.client("sagemaker").describe_model
-    return answer_or_none(describe, "ValidationException", "ResourceNotFound", ModelName=name)
+    return answer_or_none(session.client("sagemaker").describe_model, *_ABSENT, ModelName=name)
 
 
 def packages_of(session: Session, model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_problem
 from batchcast.session.finding import Finding, Line
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session, pages
 from batchcast.steps.contract.frequency import DAILY
 from batchcast.steps.contract.model_contract import parse_contract
@@ -156,17 +156,13 @@ def _keys(run: _Run) -> Iterator[Line]:
 def _buckets(run: _Run) -> Iterator[Line]:
     values, region = run.values, run.session.region
     for bucket in dict.fromkeys(split_uri(uri)[0] for uri in (values.history_uri, values.runs_uri, values.publish_uri)):
-        try:
-            found = run.session.client("s3").head_bucket(Bucket=bucket)["BucketRegion"]
-        except ConfigError as error:
-            if error_code(error) != "404":
-                raise
+        found = answer_or_none(run.session.client("s3").head_bucket, "404", Bucket=bucket)
+        if found is None:
             yield "error", f"there is no bucket {bucket}.", "Create it, or correct the parameter."
-            continue
-        if found == region:
+        elif found["BucketRegion"] == region:
             yield "ok", f"{bucket} is in {region}.", ""
         else:
-            what = f"{bucket} is in {found}; jobs in {region} cannot use it."
+            what = f"{bucket} is in {found['BucketRegion']}; jobs in {region} cannot use it."
             yield "error", what, "Use a bucket of the same region."
 
 

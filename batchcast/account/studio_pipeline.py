@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchcast.account.deploy import locate_objects
+from batchcast.account.deploy import locate_objects, put_request
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
 from batchcast.pipelines.definition import complete_definition, for_request, with_defaults, write_definition
 from batchcast.pipelines.sdk.graph import NO_TELEMETRY, pipeline_parts
 from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.store.objects import split_uri
 
 if TYPE_CHECKING:
     from sagemaker.mlops.workflow.pipeline import Pipeline
@@ -108,8 +107,5 @@ def _pipeline_class(settings: DeploySettings) -> Any:
 
 def _upload(client: Any, settings: DeploySettings) -> None:
     """Objects lie under the digest of their content: to write one again changes nothing."""
-    key = settings.build.output_kms_key
-    encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
     for uri, data in locate_objects(settings)[1].items():
-        bucket, name = split_uri(uri)
-        client.put_object(Bucket=bucket, Key=name, Body=data, **encryption)
+        client.put_object(**put_request(settings, uri, data))

@@ -22,7 +22,7 @@ from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_inputs import start_lock
 from batchcast.session.workspace_models import LOCAL_START_SECONDS, model_server, read_models
 from batchcast.steps.contract.model_contract import parse_contract, read_contract
-from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri
 
 LOCAL_DEFAULTS = {
@@ -130,9 +130,7 @@ def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> Workspa
 
 def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
     """What `deploy` would put on S3, the history and the model. Raises ConfigError for what is not there."""
-    if not run.contract.is_file():
-        raise ConfigError(Problem("contract", "there is no such file.", str(run.contract), "Name it with --contract."))
-    contract = run.contract.read_bytes()
+    contract = read_file(run.contract, "contract", "Name it with --contract.")
     parse_contract(contract, where=run.contract.name)
     if run.items_per_request is not None:
         contract = with_items_per_request(contract, run.items_per_request)
@@ -161,11 +159,7 @@ def _model_source(run: LocalRun) -> ModelSource:
 
 
 def _faults(run: LocalRun) -> FaultPlan:
-    if run.faults is None:
-        return FaultPlan()
-    if not run.faults.is_file():
-        raise ConfigError(Problem("faults", "there is no such file.", str(run.faults)))
-    return parse_fault_plan(run.faults.read_text())
+    return parse_fault_plan(read_file(run.faults, "faults").decode()) if run.faults else FaultPlan()
 
 
 def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchcast.pipelines.definition import defaults_of
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none, error_code
 from batchcast.session.session import Session, pages
 from batchcast.session.workspace_inputs import fixed_inputs
 from batchcast.steps.errors import ConfigError, Problem
@@ -95,12 +95,7 @@ def find_run(session: Session, pipeline_name: str, run_id: str) -> RunRecord:
 
 def latest_run(session: Session, pipeline_name: str) -> RunRecord | None:
     """The run that was started last; None when there is none, or no such pipeline."""
-    try:
-        arns = _latest(session.client("sagemaker"), pipeline_name)
-    except ConfigError as error:
-        if error_code(error) != "ResourceNotFound":
-            raise
-        return None
+    arns = _latest(session.client("sagemaker"), pipeline_name)
     return _past_run(session, arns[0]) if arns else None
 
 
@@ -114,8 +109,9 @@ def latest_publish_uri(session: Session, pipeline_name: str) -> str:
 
 
 def _latest(sagemaker: Any, pipeline_name: str) -> list[str]:
-    listed = sagemaker.list_pipeline_executions(PipelineName=pipeline_name, MaxResults=_NAMED_RUNS)
-    return [each["PipelineExecutionArn"] for each in listed["PipelineExecutionSummaries"]]
+    request = {"PipelineName": pipeline_name, "MaxResults": _NAMED_RUNS}
+    listed = answer_or_none(sagemaker.list_pipeline_executions, "ResourceNotFound", **request) or {}
+    return [each["PipelineExecutionArn"] for each in listed.get("PipelineExecutionSummaries", ())]
 
 
 def _past_run(session: Session, arn: str) -> RunRecord:

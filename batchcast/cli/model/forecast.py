@@ -17,10 +17,13 @@ from batchcast.session.session import Session, open_session, session_options
 from batchcast.steps.errors import ConfigError, ModelError, Problem
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from batchcast.engine.server.model_server import ModelSource
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
+_MOST_COLUMNS = 110
 
 
 @click.command()
@@ -49,7 +52,7 @@ def forecast_command(
 
     Without any option these are items of the bakery sample and its model on this machine.
     """
-    from batchcast.cli.model.forecast_output import forecast_document, print_forecasts, write_files
+    from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.png import check_png
     from batchcast.serving.adhoc.records import build_records
 
@@ -75,12 +78,12 @@ def forecast_command(
     else:
         model, asked = _local_model(given, source)
         answers = _asked(built, model)
-    plots = [_plotted(record, answers[record.item_id], built) for record in built.records]
+    plots = [PlottedForecast.of(record, answers[record.item_id], built) for record in built.records]
     last = f"{built.run_date:%d %b %Y %H:%M}" if built.frequency.below_day else f"{built.run_date:%d %b %Y}"
     source_text = f"Forecast by {asked}; history up to {last}."
-    write_files(plots, source_text, html=html, png=png)
+    _write_files(plots, source_text, html=html, png=png)
     if as_json:
-        echo_json(forecast_document(plots, built.run_date, source_text))
+        echo_json(_document(plots, built.run_date, source_text))
     else:
         print_forecasts(plots, source_text)
 
@@ -119,6 +122,7 @@ class _Source:
 def _source(given: Mapping[str, Any]) -> _Source:
     from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
     from batchcast.runs.run_record import contract_of_run, latest_run
+    from batchcast.steps.store.documents import read_file
     from batchcast.steps.store.objects import DirectoryStore
 
     history, contract = given["history"], given["contract"]
@@ -126,9 +130,9 @@ def _source(given: Mapping[str, Any]) -> _Source:
     if given["workspace"] or given["endpoint"] or str(history).startswith("s3://"):
         session = open_session(given["workspace"], region=given["region"], profile=given["profile"])
     if history and contract:
-        return _Source(history=history, contract=_file(contract), run_date="auto", session=session)
+        return _Source(history=history, contract=read_file(contract, "contract"), run_date="auto", session=session)
     if session is None:
-        sample = _file(sample_file("model.toml"))
+        sample = read_file(sample_file("model.toml"), "contract")
         return _Source(history=str(sample_file("history")), contract=sample, run_date=SAMPLE_RUN_DATE)
     run = latest_run(session, given["name"])
     if run is None:
@@ -143,13 +147,6 @@ def _source(given: Mapping[str, Any]) -> _Source:
     return _Source(
         history=uri, contract=data, run_date=parameters["RunDate"], model=parameters["ModelName"], session=session
     )
-
-
-def _file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(Problem("contract", f"cannot be read: {error.strerror}.", str(path))) from error
 
 
 def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> list[tuple[AdHocRecord, AdHocRequest]]:
@@ -224,30 +221,48 @@ def _local_model(given: Mapping[str, Any], source: _Source) -> tuple[ModelSource
     return models[name], f"model {name}"
 
 
-def _plotted(record: AdHocRecord, answer: bytes, built: AdHocRecords) -> PlottedForecast:
-    from batchcast.serving.adhoc.plot import PlottedForecast
-    from batchcast.steps.arguments import parse_moment
-    from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, read_answer, split_answers
-    from batchcast.steps.outcome.answer_types import decode_stored_answer
+def print_forecasts(plots: Sequence[PlottedForecast], source_text: str) -> None:
+    """A plot and the weeks of each item, and in the end whose forecast it is."""
+    from batchcast.cli.terminal import cell, stdout_console
+    from batchcast.serving.adhoc.plot import terminal_plot, week_table
 
-    expected = Expected.of(built.contract.outputs, built.run_date, built.forecast_horizon, built.frequency)
-    try:
-        document = decode_stored_answer(answer, built.contract.request)
-        (found,) = split_answers(document, expected.outputs, 1)
-        echoed = answered_item(found, expected.outputs)
-        if echoed not in (None, record.item_id):
-            raise AnswerError("wrong_id", f"the answer is of item {echoed!r}")
-        values = read_answer(found, expected)
-    except (ValueError, AnswerError) as error:
-        what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
-        raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
-    days = [parse_moment(day) for day in expected.dates]
-    return PlottedForecast(
-        item_id=record.item_id,
-        target=expected.targets[0],
-        history=record.history,
-        forecast=dict(zip(days, values[:, expected.points[0]].tolist(), strict=True)),
-        naive=record.naive,
-        actual=record.actual,
-        frequency=built.frequency,
-    )
+    console = stdout_console()
+    for one in plots:
+        head = f"\n[bold]{cell(one.item_id)}[/]  {cell(one.target)}, {one.summary}"
+        console.print(head, highlight=False)
+        console.print(terminal_plot(one, min(console.width, _MOST_COLUMNS)), end="")
+        shown = "[bold cyan]━[/] forecast  ━ history" + ("  [green]╍[/] actual" if one.actual else "")
+        console.print(f"       {shown}   {one.score}".rstrip() + "\n", highlight=False)
+        console.print(week_table(one))
+    console.print(f"\n{source_text}", style="dim", highlight=False, markup=False)
+
+
+def _write_files(plots: Sequence[PlottedForecast], source_text: str, *, html: Path | None, png: Path | None) -> None:
+    from batchcast.serving.adhoc.plot import forecast_page
+    from batchcast.serving.adhoc.png import write_png
+    from batchcast.steps.store.objects import write_file
+
+    if html:
+        write_file(html, forecast_page(plots, source_text).encode())
+        echo(f"Page: {html}", err=True)
+    if png:
+        write_png(plots, source_text, png)
+        echo(f"Picture: {png}", err=True)
+
+
+def _document(plots: Sequence[PlottedForecast], run_date: date, source_text: str) -> dict[str, Any]:
+    """The forecasts as --json prints them."""
+    return {
+        "source": source_text,
+        "run_date": run_date.isoformat(),
+        "items": [
+            {
+                "item_id": one.item_id,
+                "target": one.target,
+                "forecast": {day.isoformat(): value for day, value in one.forecast.items()},
+                "wape": one.wape(one.forecast),
+                "wape_naive": one.wape(one.naive),
+            }
+            for one in plots
+        ],
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.serving.adhoc.records import AdHocRecords
-from batchcast.steps.contract.answer import AnswerError, Expected, read_answer, split_answers
+from batchcast.steps.contract.answer import AnswerError, read_answer, split_answers
 from batchcast.steps.contract.answer_path import compile_path, describe_value, shorten
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
@@ -74,8 +74,7 @@ def check_answer(item_id: str, kind: str, request: bytes, answer: bytes | str, b
     if isinstance(answer, str):
         problem = f"the model refused: {answer}"
         return CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=answer, problem=problem)
-    outputs = built.contract.outputs
-    expected = Expected.of(outputs, built.run_date, built.forecast_horizon, built.frequency)
+    expected, outputs = built.expected, built.contract.outputs
     shown = shorten(readable_text(answer, built.contract.request.accept), _SHOWN)
     seen = CheckedAnswer(item_id=item_id, kind=kind, request=request, answer=shown)
     try:

@@ -4,12 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
+from batchcast.steps.arguments import parse_moment
+from batchcast.steps.contract.answer import AnswerError, answered_item, read_answer, split_answers
 from batchcast.steps.contract.frequency import DAILY, Frequency
+from batchcast.steps.errors import ModelError, Problem
+from batchcast.steps.outcome.answer_types import decode_stored_answer
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import axis_top, forecast_chart
 from batchcast.steps.report.html import html_figure, html_page
@@ -37,6 +43,31 @@ class PlottedForecast:
     naive: Mapping[date, float]
     actual: Mapping[date, float]
     frequency: Frequency = DAILY
+
+    @classmethod
+    def of(cls, record: AdHocRecord, answer: bytes, built: AdHocRecords) -> Self:
+        """What a model answered to a record. Raises ModelError for an answer that is no forecast of it."""
+        expected = built.expected
+        try:
+            document = decode_stored_answer(answer, built.contract.request)
+            (found,) = split_answers(document, expected.outputs, 1)
+            echoed = answered_item(found, expected.outputs)
+            if echoed not in (None, record.item_id):
+                raise AnswerError("wrong_id", f"the answer is of item {echoed!r}")
+            values = read_answer(found, expected)
+        except (ValueError, AnswerError) as error:
+            what = f"the answer is no forecast: {': '.join(map(str, error.args))}."
+            raise ModelError(Problem("answer", what, record.item_id, "Run `check-container`.")) from error
+        days = [parse_moment(day) for day in expected.dates]
+        return cls(
+            item_id=record.item_id,
+            target=expected.targets[0],
+            history=record.history,
+            forecast=dict(zip(days, values[:, expected.points[0]].tolist(), strict=True)),
+            naive=record.naive,
+            actual=record.actual,
+            frequency=built.frequency,
+        )
 
     @property
     def days(self) -> list[date]:

@@ -16,6 +16,7 @@ from batchcast.steps.arguments import NONE
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.build_shards import build_shards
 from batchcast.steps.container import ContainerPaths
+from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.errors import DataError, Problem
@@ -50,6 +51,11 @@ class AdHocRecords:
     forecast_horizon: int
     contract: ModelContract
     records: Sequence[AdHocRecord]
+
+    @property
+    def expected(self) -> Expected:
+        """What each answer has to have."""
+        return Expected.of(self.contract.outputs, self.run_date, self.forecast_horizon, self.frequency)
 
 
 def build_records(

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from batchcast.serving.endpoint.settings import AsyncSettings, scaled_variant, wake_alarm_name
-from batchcast.session.service_errors import error_code
+from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import pages
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
@@ -170,20 +170,11 @@ def _wait_until_in_service(sagemaker: Any, endpoint: str, sleep: Sleep) -> None:
 
 
 def _described(sagemaker: Any, endpoint: str) -> dict[str, Any] | None:
-    return _or_none(lambda: sagemaker.describe_endpoint(EndpointName=endpoint))
+    return answer_or_none(sagemaker.describe_endpoint, *_ABSENT, EndpointName=endpoint)
 
 
 def _config(sagemaker: Any, name: str) -> dict[str, Any] | None:
-    return _or_none(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
-
-
-def _or_none(call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    try:
-        return call()
-    except ConfigError as error:
-        if error_code(error) in _ABSENT:
-            return None
-        raise
+    return answer_or_none(sagemaker.describe_endpoint_config, *_ABSENT, EndpointConfigName=name)
 
 
 def _configs(sagemaker: Any, endpoint: str) -> list[str]:
