@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,13 +28,12 @@ from batchcast.account.model_package import ModelPackageGroup, model_request
 from batchcast.pipelines.parameters import parse_overrides, split_pairs
 from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, tag_list, validated
 from batchcast.session.service_errors import answer_or_none
-from batchcast.session.session import LOCAL_REGION, Session
+from batchcast.session.session import LOCAL_REGION, Session, together
 from batchcast.steps.build_arguments import SPARK
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 # Setting -> the output of the stack that it is; one without a key of its own has an empty KmsKeyArn, or none.
 _FROM_STACK = {
     "pipeline_role_arn": "PipelineRoleArn",
@@ -77,10 +76,11 @@ def read_stack(session: Session, name: str | None) -> Mapping[str, str]:
     return outputs
 
 
-def stack_option(command: _Command) -> _Command:
-    """`--stack` on a click command."""
-    text = "Take roles, bucket, queue and prefixes from the outputs of this CloudFormation stack."
-    return click.option("--stack", metavar="NAME", help=text)(command)
+stack_option = click.option(
+    "--stack",
+    metavar="NAME",
+    help="Take roles, bucket, queue and prefixes from the outputs of this CloudFormation stack.",
+)
 
 
 # Build settings that follow from the code, the contract file and the session.
@@ -118,29 +118,6 @@ class DeploySettings:
     model: Mapping[str, Any] | None = None
 
 
-def deploy_options(command: _Command) -> _Command:
-    """`--settings`, `--stack`, `--pipeline-role`, `--bucket` and an option a build setting, on a click command."""
-    file = click.Path(path_type=Path, dir_okay=False)
-    options = [
-        click.option("--settings", "settings_file", type=file, help="A TOML file of these options."),
-        stack_option,
-        click.option("--pipeline-role", "pipeline_role_arn", metavar="ARN", help="Role that starts the jobs."),
-        click.option("--bucket", help="Bucket for the code, the contract file and large definitions."),
-        click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
-        click.option("--model-package-group", metavar="NAME", help="Take its newest approved package for ModelName."),
-        click.option("--model-role", "model_role_arn", metavar="ARN", help="Role of the model that is made of it."),
-        click.option("--model-environment", multiple=True, metavar="KEY=VALUE", help="Of that model; repeat for more."),
-        click.option("--contract", type=file, help="The model.toml that declares the model's records."),
-        click.option(
-            "-p", "--parameter", "defaults", multiple=True, metavar="NAME=VALUE", help="Default of a parameter."
-        ),
-        *(_option(field) for field in OPTIONS),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 def _option(field: str) -> Callable[[Any], Any]:
     flag, help_text = OPTIONS[field]
     default = BuildSettings.model_fields[field].get_default(call_default_factory=True)
@@ -149,6 +126,22 @@ def _option(field: str) -> Callable[[Any], Any]:
     if isinstance(default, tuple | dict):
         return click.option(flag, field, multiple=True, help=help_text)
     return click.option(flag, field, type=int if isinstance(default, int) else str, help=help_text)
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+deploy_options = together(
+    click.option("--settings", "settings_file", type=_FILE, help="A TOML file of these options."),
+    stack_option,
+    click.option("--pipeline-role", "pipeline_role_arn", metavar="ARN", help="Role that starts the jobs."),
+    click.option("--bucket", help="Bucket for the code, the contract file and large definitions."),
+    click.option("--prefix", help="Where in the bucket.  [default: batchcast]"),
+    click.option("--model-package-group", metavar="NAME", help="Take its newest approved package for ModelName."),
+    click.option("--model-role", "model_role_arn", metavar="ARN", help="Role of the model that is made of it."),
+    click.option("--model-environment", multiple=True, metavar="KEY=VALUE", help="Of that model; repeat for more."),
+    click.option("--contract", type=_FILE, help="The model.toml that declares the model's records."),
+    click.option("-p", "--parameter", "defaults", multiple=True, metavar="NAME=VALUE", help="Default of a parameter."),
+    *(_option(field) for field in OPTIONS),
+)
 
 
 def read_deploy_settings(

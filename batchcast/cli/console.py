@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column, Table
 from rich.text import Text
 
+from batchcast.cli import terminal
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
 from batchcast.runs.follow import ExecutionView, StepView
@@ -25,7 +26,6 @@ from batchcast.steps.publish.forecast_table import merged_words
 if TYPE_CHECKING:
     from batchcast.engine.transform.context import TransformProgress
 
-_PLAIN_EVERY_SECONDS = 5.0
 # With fewer characters there is no room for a bar beside what it says in words.
 _BAR_FROM_WIDTH = 100
 _OUTCOME_STYLE = {"COMPLETE": "bold green", "COMPLETE_WITH_QUARANTINE": "bold yellow", "HELD": "bold red"}
@@ -85,7 +85,7 @@ class RunDisplay:
     def _write(self, step: StepView, counts: TransformProgress | None) -> None:
         status, when, last = self._said.get(step.name, ("", 0.0, None))
         now = time.monotonic()
-        if step.status != status or (counts != last and now - when > _PLAIN_EVERY_SECONDS):
+        if step.status != status or (counts != last and now - when > terminal.PLAIN_EVERY_SECONDS):
             self._said[step.name] = (step.status, now, counts)
             seconds = "" if step.seconds is None else f" in {step.seconds:.1f} s"
             detail = ", ".join(_detail(step, counts))
@@ -220,19 +220,18 @@ def _from_here(path: str) -> str:
 
 
 def _steps_table(document: Mapping[str, Any]) -> Table:
-    table = plain_table("Step", "Status", "Seconds", numbers=[2])
-    for step in document["execution"]["steps"]:
-        if step["status"] == "Succeeded" and step["job"] is None:
-            continue  # a condition that decided something: the outcome says what
-        seconds = "" if step["seconds"] is None else f"{step['seconds']:.1f}"
-        table.add_row(step["name"], step["status"], seconds)
-    return table
+    rows = [
+        (step["name"], step["status"], "" if step["seconds"] is None else f"{step['seconds']:.1f}")
+        for step in document["execution"]["steps"]
+        if step["status"] != "Succeeded"
+        or step["job"]  # else a condition, of which the outcome says what
+    ]
+    return plain_table("Step", "Status", "Seconds", rows=rows, numbers=[2])
 
 
 def _counts_table(counts: Mapping[str, int], ok: str) -> Table:
-    table = plain_table(*(ok if name == "ok" else name for name in counts), numbers=range(len(counts)))
-    table.add_row(*(f"{value:,}" for value in counts.values()))
-    return table
+    heads, row = (ok if name == "ok" else name for name in counts), [f"{value:,}" for value in counts.values()]
+    return plain_table(*heads, rows=[row], numbers=range(len(counts)))
 
 
 def _print_records(console: Console, document: Mapping[str, Any]) -> None:
@@ -240,11 +239,9 @@ def _print_records(console: Console, document: Mapping[str, Any]) -> None:
     rows += [("failed", row, f"{row['shard']} line {row['line'] + 1}") for row in document["failed"]]
     if not rows:
         return
-    table = plain_table("Item", "What", "Why", "Where")
-    for what, row, where in rows[:20]:
-        # What data and model say may have brackets, which rich would read as markup.
-        table.add_row(*(cell(text) for text in (str(row["item_id"]), what, _why(row), where)))
-    console.print(table)
+    texts = [(str(row["item_id"]), what, _why(row), where) for what, row, where in rows[:20]]
+    # What data and model say may have brackets, which rich would read as markup.
+    console.print(plain_table("Item", "What", "Why", "Where", rows=[list(map(cell, row)) for row in texts]))
     if len(rows) > 20:
         echo(f"… and {len(rows) - 20:,} more; all are in the report.")
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchcast.pipelines.settings import BuildSettings
+from batchcast.session.session import together
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.runs.run_record import RunRecord
     from batchcast.session.session import Session
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -38,17 +37,6 @@ PARAMETER_OPTION = click.option(
 WORKLOAD = ("items", "items_per_request", "seconds", "price_per_hour")
 SERVER_OPTION = click.option("--model-command", metavar="'CMD … {port}'", help="Starts a model server on {port}.")
 URL_OPTION = click.option("--model-url", metavar="URL", help="A model server that is already running.")
-
-
-def together(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
-    """Several options as one decorator, in the order of the help."""
-
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 WORKLOAD_OPTIONS = together(

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -14,7 +14,9 @@ from rich.table import Column, Table
 from batchcast.steps.plain_text import plain_text
 
 _FILE_WIDTH = 120
-_SILENT_SECONDS, _PLAIN_EVERY_SECONDS = 2.0, 15.0
+# Where nothing can be drawn in place: a line so often, of what goes on.
+PLAIN_EVERY_SECONDS = 5.0
+_SILENT_SECONDS = 2.0
 
 
 class _PlainConsole(Console):
@@ -62,7 +64,7 @@ def working(what: str | Callable[[], str], total: int = 0) -> Iterator[Callable[
             return
         while not ended.wait(pause):
             console.print(words(), highlight=False, markup=False, soft_wrap=True)
-            pause = _PLAIN_EVERY_SECONDS
+            pause = PLAIN_EVERY_SECONDS
 
     def count() -> None:
         nonlocal done
@@ -82,10 +84,15 @@ def cell(text: str) -> str:
     return escape(plain_text(text))
 
 
-def plain_table(*heads: str, numbers: Collection[int] = (), whole: Collection[int] = ()) -> Table:
+def plain_table(
+    *heads: str, rows: Iterable[Sequence[str]] = (), numbers: Collection[int] = (), whole: Collection[int] = ()
+) -> Table:
     """A table without lines. By their places: columns of `numbers` end at the right, `whole` ones are never wrapped."""
     columns = [
         Column(head, justify="right" if place in numbers else "left", no_wrap=place in whole)
         for place, head in enumerate(heads)
     ]
-    return Table(*columns, box=None, pad_edge=False)
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table

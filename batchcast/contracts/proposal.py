@@ -44,7 +44,6 @@ class Proposal:
     target: str
     known: tuple[str, ...]
     past: tuple[str, ...]
-    texts: tuple[str, ...]
     frequency: str | None
     season: int | None
     assumptions: tuple[str, ...]
@@ -86,8 +85,7 @@ def _read(
         said.append(f"{', '.join(known)} are known for the future: they are named so, or go on after the last {what}")
     if past:
         said.append(f"{', '.join(past)} end with {what}, so they are taken as not known in advance")
-    texts = tuple(name for name in others if name not in covariates)
-    if texts:
+    if texts := [name for name in others if name not in covariates]:
         said.append(f"{', '.join(texts)} are left out: text needs a coding that only the model knows")
     frequency, steps = _grid(dataset, when)
     said.append(f"rows are {frequency.alias} apart" if frequency else "the frequency is inferred by each run")
@@ -101,7 +99,6 @@ def _read(
         target=what,
         known=known,
         past=past,
-        texts=texts,
         frequency=frequency.alias if frequency else None,
         season=season,
         assumptions=tuple(said),

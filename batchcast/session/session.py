@@ -185,16 +185,26 @@ def finished_transform_job(session: Session, request: Mapping[str, Any]) -> dict
         time.sleep(_LOCAL_POLL_SECONDS if session.region == LOCAL_REGION else _POLL_SECONDS)
 
 
-def session_options(command: _Command) -> _Command:
-    """`--workspace`, `--region` and `--profile` on a click command."""
-    for option in (
-        click.option("--profile", help="A profile of ~/.aws/config."),
-        click.option("--region", help="The AWS region; else the one boto3 finds."),
-        click.option(
-            "--workspace",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Work in this directory with the local engine not on AWS. Default without an account: ./workspace.",
-        ),
-    ):
-        command = option(command)
-    return command
+def together(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator of a click command, in the order of the help."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+account_options = together(
+    click.option("--region", help="The AWS region; else the one boto3 finds."),
+    click.option("--profile", help="A profile of ~/.aws/config."),
+)
+session_options = together(
+    click.option(
+        "--workspace",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Work in this directory with the local engine not on AWS. Default without an account: ./workspace.",
+    ),
+    account_options,
+)

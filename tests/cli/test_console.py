@@ -148,7 +148,7 @@ def test_what_takes_long_says_so_with_its_rate_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(consoles, "_SILENT_SECONDS", 0.05)
-    monkeypatch.setattr(consoles, "_PLAIN_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(consoles, "PLAIN_EVERY_SECONDS", 0.05)
     with working("Asking the [model]", 8) as done:
         done()
         done()
@@ -161,7 +161,7 @@ def test_what_goes_on_is_asked_again_each_time(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(consoles, "_SILENT_SECONDS", 0.05)
-    monkeypatch.setattr(consoles, "_PLAIN_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(consoles, "PLAIN_EVERY_SECONDS", 0.05)
     checks = ["ping"]
     with working(lambda: f"Check {checks[-1]}"):
         time.sleep(0.3)

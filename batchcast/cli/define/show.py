@@ -12,9 +12,9 @@ import click
 
 from batchcast.account.deploy_settings import stack_option
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import FILE, POSITIVE, together
+from batchcast.cli.options import FILE, POSITIVE
 from batchcast.cli.terminal import plain_table, stdout_console
-from batchcast.session.session import Session, open_session, session_options
+from batchcast.session.session import Session, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from batchcast.session.session import open_session, session_options
 
 _MOVERS = 10
 _SHOWN_ITEMS = 5
+_SIDES = ("before", "after")
 
 
 @click.command()
@@ -52,11 +53,8 @@ def _print_values(console: Console, title: str, rows: list[Mapping[str, Any]]) -
     if not rows:
         echo(f"\n{title}: the same")
         return
-    table = plain_table(title, "before", "after")
-    for row in rows:
-        table.add_row(row["name"], *("" if row[side] is None else cell(str(row[side])) for side in ("before", "after")))
-    console.print()
-    console.print(table)
+    texts = [[row["name"], *("" if row[side] is None else cell(str(row[side])) for side in _SIDES)] for row in rows]
+    console.print("", plain_table(title, *_SIDES, rows=texts))
 
 
 def _print_inputs(console: Console, inputs: Mapping[str, Any]) -> None:
@@ -86,7 +84,6 @@ def _print_forecasts(console: Console, forecasts: Mapping[str, Any] | None) -> N
         before, after = found["sum"]
         echo(f"  {target}: sum {before:,.1f} -> {after:,.1f}{wape}")
         if found["movers"]:
-            table = plain_table("largest movers", "before", "after")
-            for row in found["movers"][:_MOVERS]:
-                table.add_row(cell(row["item_id"]), f"{row['before']:,.1f}", f"{row['after']:,.1f}")
-            console.print(table)
+            movers = found["movers"][:_MOVERS]
+            texts = [[cell(row["item_id"]), *(f"{row[side]:,.1f}" for side in _SIDES)] for row in movers]
+            console.print(plain_table("largest movers", *_SIDES, rows=texts))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PIPELINE_NAME, open_run, together
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PIPELINE_NAME, open_run
 from batchcast.pipelines.parameters import split_pairs
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
-from batchcast.session.session import Session, open_session
+from batchcast.session.session import Session, account_options, open_session, together
 from batchcast.steps.errors import ConfigError, CoverageError, Problem
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | No
 _endpoint_option = click.option("--endpoint", default=f"{PIPELINE_NAME}-async", help="Name of the endpoint.")
 # These commands work in an account alone; --workspace, which most others have, is refused with the reason.
 _account_options = together(
-    click.option("--region", help="The AWS region; else the one boto3 finds."),
-    click.option("--profile", help="A profile of ~/.aws/config."),
+    account_options,
     click.option("--workspace", hidden=True, expose_value=False, callback=_refuse_workspace),
 )
 _run_options = together(

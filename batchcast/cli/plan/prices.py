@@ -28,11 +28,11 @@ def prices_show_command(region: str) -> None:
     if not rates:
         remedy = f"Known: {', '.join(sorted(known.rates))}. `prices refresh --region {region}` adds it."
         raise ConfigError(Problem("region", f"there are no prices for {region}.", "--region", remedy))
-    rows = plain_table("Type", "USD an hour", "As of", "Confidence", "Source", numbers=[1])
-    for name, rate in rates.items():
-        rows.add_row(name, f"{rate.usd:g}", rate.as_of.isoformat(), rate.confidence, rate.source)
+    rows = [
+        (name, f"{rate.usd:g}", rate.as_of.isoformat(), rate.confidence, rate.source) for name, rate in rates.items()
+    ]
     console = stdout_console()
-    console.print(rows)
+    console.print(plain_table("Type", "USD an hour", "As of", "Confidence", "Source", rows=rows, numbers=[1]))
     for name in sorted({rate.source for rate in rates.values()}):
         console.print(f"{name}: {known.sources[name]}", style="dim")
 

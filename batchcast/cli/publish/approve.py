@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import NAME_OPTION, open_run, together
-from batchcast.session.session import Session, WorkspaceSession, session_options
+from batchcast.cli.options import NAME_OPTION, open_run
+from batchcast.session.session import Session, WorkspaceSession, session_options, together
 
 _decision_options = together(
     click.argument("run_id"),

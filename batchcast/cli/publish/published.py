@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, together
+from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION
 from batchcast.cli.terminal import cell, plain_table, stdout_console, working
-from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
+from batchcast.session.session import Session, WorkspaceSession, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,9 @@ from batchcast.cli.options import (
     WORKLOAD,
     WORKLOAD_OPTIONS,
     open_run,
-    together,
 )
 from batchcast.cli.terminal import cell, plain_table, stdout_console
-from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
+from batchcast.session.session import Session, WorkspaceSession, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
 _MOST_LISTED = 20
@@ -203,19 +203,13 @@ def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
     session = open_session(**where)
     found = list(list_runs(session.client("sagemaker"), name, limit))
     if as_json:
-        rows = [
-            {"run_id": one.run_id, "status": one.status, "started": one.started.isoformat(), "label": one.label}
-            for one in found
-        ]
-        echo_json(rows)
+        echo_json([{**asdict(one), "started": one.started.isoformat()} for one in found])
         return
     if not found:
         echo(f"Pipeline {name} has not run here yet.")
         return
-    table = plain_table("Run", "Status", "Started", "Label")
-    for one in found:
-        table.add_row(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", cell(one.label))
-    stdout_console().print(table)
+    rows = [(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", cell(one.label)) for one in found]
+    stdout_console().print(plain_table("Run", "Status", "Started", "Label", rows=rows))
 
 
 def _stopping_role(session: Session, stack: str | None, given: str | None, *, needed: bool) -> str | None:

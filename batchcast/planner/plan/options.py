@@ -1,13 +1,13 @@
 """The options of `plan` and `simulate`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+from batchcast.session.session import together
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -48,8 +48,6 @@ class PlanOptions:
     on_this_machine: bool = False
 
 
-def plan_options(command: _Command) -> _Command:
-    """The options that `PlanOptions` holds, on a click command."""
-    for each in reversed([one for one in fields(PlanOptions) if one.metadata]):
-        command = click.option(f"--{each.name.replace('_', '-')}", **each.metadata)(command)
-    return command
+plan_options = together(
+    *(click.option(f"--{one.name.replace('_', '-')}", **one.metadata) for one in fields(PlanOptions) if one.metadata)
+)
