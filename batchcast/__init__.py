@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from batchcast.account.studio_pipeline import get_pipeline
-    from batchcast.api.pipeline_client import PipelineClient, connect
-    from batchcast.api.run import Run
+    from batchcast.api.pipeline_client import PipelineClient, Run, connect
     from batchcast.engine.client import LocalSageMaker
     from batchcast.pipelines.definition import define
     from batchcast.pipelines.lint.lint import lint
@@ -70,7 +69,7 @@ _MODULES = {
     "PipelineClient": "api.pipeline_client",
     "LocalSageMaker": "engine.client",
     "Parameters": "pipelines.parameters",
-    "Run": "api.run",
+    "Run": "api.pipeline_client",
     "connect": "api.pipeline_client",
     "define": "pipelines.definition",
     "get_pipeline": "account.studio_pipeline",

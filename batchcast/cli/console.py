@@ -223,8 +223,7 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
     rows = [
         (step["name"], step["status"], "" if step["seconds"] is None else f"{step['seconds']:.1f}")
         for step in document["execution"]["steps"]
-        if step["status"] != "Succeeded"
-        or step["job"]  # else a condition, of which the outcome says what
+        if step["status"] != "Succeeded" or step["job"]  # else a condition, of which the outcome says what
     ]
     return plain_table("Step", "Status", "Seconds", rows=rows, numbers=[2])
 

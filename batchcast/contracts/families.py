@@ -1,9 +1,9 @@
 """What common forecasting containers take and give, as tables of `model.toml`: families.toml, and here what a request
-holds of a history's own columns."""
+holds of a history's own columns. With the proposal for a history it is written out as a first contract."""
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,3 +109,64 @@ FAMILIES: Mapping[str, ContainerFamily] = {
     name: ContainerFamily(own_columns=_OWN_COLUMNS.get(name, lambda _: {}), **declared)
     for name, declared in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items()
 }
+
+
+_TEMPLATES = ("body", "record")
+
+
+def contract_text(proposal: Proposal, family: ContainerFamily) -> str:
+    """The text of `model.toml`, which batchcast reads as it stands; every assumption is a comment above its key."""
+    series: dict[str, Any] = {
+        "item_id": list(proposal.item_id),
+        "timestamp": proposal.timestamp,
+        "targets": [proposal.target],
+    }
+    series |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
+    tables = {"series": {**series, **family.series}, **family.tables(proposal)}
+    lines = [f"# The contract of {family.title}: what it takes and what it gives.", ""]
+    lines += [f"# {note}" for note in family.notes]
+    lines += ["#", "# Read from the history:", *(f"#   {line}" for line in proposal.assumptions)]
+    for name, table in tables.items():
+        if table:
+            lines += ["", f"[{name}]", *(line for key, value in table.items() for line in _lines(key, value))]
+    return "\n".join(lines) + "\n"
+
+
+def deploy_text(pipeline_name: str) -> str:
+    """The text of `deploy.toml`: what `deploy` needs of an account, to be filled in."""
+    return "\n".join(
+        [
+            "# What `deploy --settings deploy.toml` needs; with `--stack NAME` roles and bucket come from the stack.",
+            f"pipeline_name = {json.dumps(pipeline_name)}",
+            'contract = "model.toml"',
+            "",
+            "[parameters]",
+            '# HistoryUri = "s3://BUCKET/history/"',
+            '# RunsUri = "s3://BUCKET/batchcast/runs"',
+            '# PublishUri = "s3://BUCKET/batchcast/published"',
+            '# ModelName = "MODEL"',
+            "",
+        ]
+    )
+
+
+def _lines(key: str, value: Any) -> Iterator[str]:
+    if key in _TEMPLATES:
+        yield f"{key} = '''{value}'''"
+    elif isinstance(value, Mapping):
+        inside = ", ".join(f"{name} = {_value(one)}" for name, one in value.items())
+        yield f"{_key(key)} = {{ {inside} }}"
+    else:
+        yield f"{_key(key)} = {_value(value)}"
+
+
+def _key(key: str) -> str:
+    plain = key.replace("_", "").replace("-", "")
+    return key if plain.isascii() and plain.isalnum() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    # A JSON text, list or number is a TOML one; a text with quotes reads better as a literal one.
+    if isinstance(value, str) and '"' in value and "'" not in value:
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False)

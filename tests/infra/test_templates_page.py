@@ -19,9 +19,8 @@ from stack import create
 from strict import Recorder
 from team import BUCKET, CONTRACT, DEFAULTS, REGION, ROLE
 
-from batchcast.account.deploy import Package
+from batchcast.account.deploy import Package, pipeline_template
 from batchcast.account.deploy_settings import DeploySettings
-from batchcast.account.pipeline_template import pipeline_template
 from batchcast.cli.main import root
 from batchcast.runs.start import deployed_pipeline
 from batchcast.session.session import AwsSession

@@ -20,8 +20,7 @@ from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.console import typed_command
 from batchcast.cli.main import root
 from batchcast.runs.follow import AWS_PACE, Pace, follow
-from batchcast.runs.progress import ShardCounts
-from batchcast.runs.watch.run_status import run_status, status_lines
+from batchcast.runs.progress import ShardCounts, run_status, status_lines
 from batchcast.session.session import AwsSession
 from batchcast.steps.errors import ConfigError, ServiceError
 from batchcast.steps.publish.lock import read_lock, take_lock

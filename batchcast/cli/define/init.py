@@ -31,8 +31,7 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
     """
     from batchcast.cli.console import typed_command
     from batchcast.cli.terminal import working
-    from batchcast.contracts.families import FAMILIES
-    from batchcast.contracts.first_contract import contract_text, deploy_text
+    from batchcast.contracts.families import FAMILIES, contract_text, deploy_text
     from batchcast.contracts.proposal import propose
     from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract

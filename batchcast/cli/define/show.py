@@ -59,9 +59,8 @@ def show_command(
     the values are its defaults. --diff and --stack need the account; the others need nothing.
     """
     form = forms[0] if forms else None
-    from batchcast.account.deploy import package
+    from batchcast.account.deploy import package, pipeline_template
     from batchcast.account.deploy_settings import account_settings
-    from batchcast.account.pipeline_template import pipeline_template
     from batchcast.pipelines.definition import define
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.state_machine import state_machine

@@ -120,7 +120,7 @@ def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -
     Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
     """
     from batchcast.cli.console import print_next
-    from batchcast.runs.watch.run_status import run_status, status_lines
+    from batchcast.runs.progress import run_status, status_lines
 
     session, run = open_run(name, run_id, where)
     document, exit_code = run_status(session, run, datetime.now(UTC))

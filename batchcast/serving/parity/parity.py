@@ -17,11 +17,11 @@ from batchcast.serving.parity.answer_differences import (
     Unparsable,
     find_differences,
     largest_distance,
+    named_by_cause,
     numbers,
     read_json,
     short_text,
 )
-from batchcast.serving.parity.causes import named_by_cause
 from batchcast.serving.parity.sample import SampledRecord
 from batchcast.serving.realtime import RealTimeAnswer
 from batchcast.steps.contract.series import ITEM_ID_KEY
