@@ -53,8 +53,7 @@ def rerun_of_items(run: RunRecord, overrides: Mapping[str, str], items_uri: str)
     Raises ConfigError before anything starts.
     """
     manifest = run.manifest()
-    if problems := [_set_by_rerun(name) for name in ("ResumeFrom", "ItemsUri") if name in overrides]:
-        raise ConfigError(*problems)
+    ConfigError.raise_any([_set_by_rerun(name) for name in ("ResumeFrom", "ItemsUri") if name in overrides])
     same_date = {"RunDate": manifest.run_date.isoformat()} if manifest else {}
     fixed = {"ResumeFrom": NONE, "ItemsUri": items_uri}
     return check_parameters({**run.parameters, **same_date, **overrides, **fixed}).service_values()

@@ -118,10 +118,14 @@ def _past_run(session: Session, arn: str) -> RunRecord:
     sagemaker = session.client("sagemaker")
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
     definition = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
-    parameters = defaults_of(json.loads(definition["PipelineDefinition"]))
-    for page in pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn):
-        parameters |= {each["Name"]: each["Value"] for each in page.get("PipelineParameters", [])}
+    parameters = {**defaults_of(json.loads(definition["PipelineDefinition"])), **given_parameters(sagemaker, arn)}
     return RunRecord(arn=arn, status=execution["PipelineExecutionStatus"], parameters=parameters, store=session.store)
+
+
+def given_parameters(sagemaker: Any, arn: str) -> dict[str, str]:
+    """The parameters that an execution was started with."""
+    listing = pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn)
+    return {each["Name"]: each["Value"] for page in listing for each in page.get("PipelineParameters", [])}
 
 
 def contract_of_run(session: Session, run: RunRecord) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ import click
 
 from batchcast.account.deploy_settings import deploy_options
 from batchcast.cli.echo import echo, echo_json
+from batchcast.cli.options import open_given
 from batchcast.session.session import session_options
 
 
@@ -17,14 +18,7 @@ from batchcast.session.session import session_options
 @click.option("--no-pipeline", is_flag=True, help="Write code and contract alone: a template has the pipeline.")
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and write nothing.")
 def deploy_command(
-    settings_file: Path | None,
-    stack: str | None,
-    workspace: Path | None,
-    region: str | None,
-    profile: str | None,
-    no_pipeline: bool,
-    dry_run: bool,
-    **given: Any,
+    settings_file: Path | None, stack: str | None, no_pipeline: bool, dry_run: bool, **given: Any
 ) -> None:
     """Create the pipeline, or update what has changed.
 
@@ -34,9 +28,8 @@ def deploy_command(
     from batchcast.account.deploy import apply, package, plan_deployment
     from batchcast.account.deploy_settings import account_settings
     from batchcast.cli.terminal import working
-    from batchcast.session.session import open_session
 
-    session = open_session(workspace, region=region, profile=profile)
+    session = open_given(given)
     settings = account_settings(session, settings_file, given, stack)
     packed = package(settings)
     for problem in packed.advice:

@@ -65,7 +65,7 @@ def show_command(
     from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.state_machine import state_machine
 
-    _check_options(forms, stop_after, settings_file, stack, where)
+    _check_options(forms, stop_after, settings_file or stack, where)
     session = open_session(**where) if settings_file or stack else None
     settings = account_settings(session, settings_file, {"defaults": overrides}, stack) if session else None
     if form == "diff" and session and settings:
@@ -85,23 +85,19 @@ def show_command(
 
 
 def _check_options(
-    forms: tuple[str, ...],
-    stop_after: float | None,
-    settings_file: Path | None,
-    stack: str | None,
-    where: Mapping[str, Any],
+    forms: tuple[str, ...], stop_after: float | None, settings: Path | str | None, where: Mapping[str, Any]
 ) -> None:
     """Raises ConfigError for an option that would do nothing, and for --diff without what it compares with."""
     problems = []
     if len(forms) > 1:
         problems.append((f"--{forms[1]}", f"--{forms[0]} prints something else.", "Leave one of the two out."))
     for form, does in (("diff", "compares"), ("cloudformation", "prints")):
-        if form in forms and not (settings_file or stack):
+        if form in forms and not settings:
             what = f"--{form} {does} what these settings make."
             problems.append(("--settings", what, "Name the file of `deploy`."))
     if stop_after and "asl" not in forms:
         problems.append(("--stop-after", "only --asl looks at it.", "Leave it out, or add --asl."))
-    if not (settings_file or stack):
+    if not settings:
         said = [f"--{name}" for name, value in where.items() if value is not None]
         problems += [(name, "only --settings and --stack look at it.", "Leave it out, or add one.") for name in said]
     if problems:

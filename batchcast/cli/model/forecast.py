@@ -104,8 +104,7 @@ def _check(given: Mapping[str, Any], *, no_wait: bool) -> None:
         problems.append(Problem("model", what, remedy="Give --workspace alone, or leave it out."))
     if bool(given["history"]) != bool(given["contract"]):
         problems.append(Problem("history", "--history and --contract belong together.", remedy="Give both or none."))
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,10 +84,9 @@ def _defaults(session: Session, name: str) -> Mapping[str, str]:
 
 
 def _print(ended: Sequence[BackfilledDate]) -> None:
-    table = plain_table("Run date", "Run", "Outcome", "Items", "WAPE", "")
+    rows = []
     for one in ended:
         items = "" if one.ok is None else f"{one.ok:,}" if one.expected is None else f"{one.ok:,} of {one.expected:,}"
         wape = "" if one.wape is None else f"{one.wape:.3f}"
-        skipped = "published before" if one.skipped else ""
-        table.add_row(str(one.run_date), one.run_id, one.outcome, items, wape, skipped)
-    stdout_console().print(table)
+        rows.append((str(one.run_date), one.run_id, one.outcome, items, wape, "published before" * one.skipped))
+    stdout_console().print(plain_table("Run date", "Run", "Outcome", "Items", "WAPE", "", rows=rows))

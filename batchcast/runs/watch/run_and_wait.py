@@ -11,6 +11,7 @@ from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepView, follow
 from batchcast.runs.outcome import INTERRUPTED, failures, outcome_of
 from batchcast.runs.progress import JobProgress, ShardCounts
+from batchcast.runs.run_record import given_parameters
 from batchcast.runs.start import check_no_overlap, pointer_problem, start_run, stop_run
 from batchcast.runs.watch.logs import with_answers
 from batchcast.session.session import Session, WorkspaceSession
@@ -170,7 +171,7 @@ def _check_prefix(session: Session, pipeline_name: str, values: Mapping[str, str
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
     """Those of the executions that have these parameters."""
-    return (str(arn) for arn in arns if values.items() <= _parameters_of(client, arn).items())
+    return (str(arn) for arn in arns if values.items() <= given_parameters(client, arn).items())
 
 
 def _changed(client: Any, arn: str, inputs: Mapping[str, str]) -> str:
@@ -236,13 +237,8 @@ class _Following:
 def _check_unchanged(session: WorkspaceSession, arn: str) -> None:
     client = session.client("sagemaker")
     pipeline_name, run_id = arn.rsplit(":pipeline/", 1)[-1].split("/")[0], arn.rsplit("/", 1)[-1]
-    inputs = run_inputs(session, pipeline_name, _parameters_of(client, arn))
+    inputs = run_inputs(session, pipeline_name, given_parameters(client, arn))
     if changed := _changed(client, arn, inputs):
         what = f"run {run_id} was interrupted, and what it is made of has changed since: {changed}."
         remedy = "Put back what it was started with, with `local`, or give it up with `stop` and start a new run."
         raise ConfigError(Problem("inputs_changed", what, str(session.workspace), remedy))
-
-
-def _parameters_of(client: Any, arn: str) -> dict[str, str]:
-    listed = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn, MaxResults=100)
-    return {each["Name"]: each["Value"] for each in listed.get("PipelineParameters", [])}

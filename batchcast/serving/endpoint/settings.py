@@ -63,8 +63,7 @@ class AsyncSettings:
         if self.max_instances < 1:
             what = f"{self.max_instances} instances serve nothing."
             problems.append(Problem("async_settings", what, "--max-instances", "Use 1 or more."))
-        if problems:
-            raise ConfigError(*problems)
+        ConfigError.raise_any(problems)
         split_uri(self.output_uri)
 
     @property
