@@ -206,11 +206,16 @@ class PipelineClient:
         return [self.run(one.run_id) for one in listed]
 
     def read_forecasts(
-        self, *, run_date: date | None = None, items: Iterable[str] | None = None, publish_uri: str | None = None
+        self,
+        *,
+        run_date: date | None = None,
+        items: Iterable[str] | None = None,
+        dates: Iterable[date] | None = None,
+        publish_uri: str | None = None,
     ) -> pd.DataFrame:
         """The forecasts that readers see; the columns are those of `batchcast.read_forecasts`."""
         where = publish_uri or latest_publish_uri(self._session, self.pipeline_name)
-        return read_forecasts(where, run_date=run_date, items=items, store=self._session.store)
+        return read_forecasts(where, run_date=run_date, items=items, dates=dates, store=self._session.store)
 
     def rollback(self, to: str | None = None, *, publish_uri: str | None = None) -> PublishedRun:
         """Let readers see the run `to`, or the one that the current run replaced; the run they see now."""
