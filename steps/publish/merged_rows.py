@@ -69,10 +69,10 @@ def replace_items(published: Iterable[pa.Table], forecasts: ForecastRows, asked:
 
 
 def _merged(
-    forecasts: ForecastRows, parts: Iterable[pa.Table], sources: list[str], asked: Sequence[str] = ()
+    forecasts: ForecastRows, parts: Iterable[pa.Table], sources: Sequence[str], asked: Sequence[str] = ()
 ) -> MergedRows:
     places, steps = ItemPlaces(forecasts.item_ids), len(forecasts.dates)
-    words = {"source": sources, SOURCE_RUN: list[str]()}
+    words = {"source": dict.fromkeys(sources), SOURCE_RUN: dict[str, None]()}
     schema = pa.schema(
         [field.with_type(pa.string()) if field.name in words else field for field in forecasts.slice(0, 0).schema]
     )
@@ -91,7 +91,7 @@ def _merged(
             row = ids.indices.to_numpy()
             kept = part.filter(pa.array(new[row]))
             for name, found in words.items():
-                found += [word for word in _words(kept[name]) if word not in found]
+                found |= dict.fromkeys(_words(kept[name]))
             at = pa.array((before * steps)[row[new[row]]] + np.arange(rows, rows + len(kept)))
             named.update(names.filter(pc.is_in(names, value_set=wanted)).to_pylist())
             items, rows, last = items + len(names) - (names[0].as_py() == last), rows + len(kept), names[-1].as_py()
@@ -102,12 +102,12 @@ def _merged(
     for chunk in table[_PLACE].chunks:
         at[done : done + len(chunk)] = chunk.to_numpy()
         done += len(chunk)
-    words["source"] += [MODEL] * (MODEL not in words["source"])
+    words["source"] |= {MODEL: None}
     return MergedRows(
         forecasts=forecasts,
         others=table.drop_columns([_PLACE]),
         at=at,
-        words={name: pa.array(found, pa.string()) for name, found in words.items()},
+        words={name: pa.array([*found], pa.string()) for name, found in words.items()},
         items=items,
         named=frozenset(named),
     )

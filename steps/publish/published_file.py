@@ -14,7 +14,6 @@ from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.reading_note import reading
 from batchcast.steps.store.objects import ObjectStore
 
-_CODE, _REMEDY = "published_file", "Roll back to another run, or publish this one again."
 _COPIED_BYTES = 1 << 20
 
 
@@ -31,14 +30,15 @@ def open_published(store: ObjectStore, uri: str, promised: Mapping[str, Any]) ->
         copy.flush()
         if digest.hexdigest() != promised["sha256"]:
             what = f"its {size} bytes are not the {promised['bytes']} bytes its manifest promises the digest of."
-            raise DataError(Problem(_CODE, f"is not what its manifest promises: {what}", uri, _REMEDY))
-        with reading(uri, code=_CODE, remedy=_REMEDY):
+            remedy = "Roll back to another run, or publish this one again."
+            raise DataError(Problem("published_file", f"is not what its manifest promises: {what}", uri, remedy))
+        with reading(uri):
             return pq.ParquetFile(pa.memory_map(copy.name), page_checksum_verification=True)
 
 
 def read_group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None, uri: str) -> pa.Table:
     """Those of the columns that the file has, of one of its row groups. Raises DataError that names `uri`."""
-    with reading(uri, code=_CODE, remedy=_REMEDY):
+    with reading(uri):
         return file.read_row_group(number, None if columns is None else list(columns))
 
 

@@ -19,7 +19,7 @@ from sample_run import PUBLISH, RUN_DATE, SampleRun, published_objects
 from batchcast.runs.published import list_published, prune, read_forecasts, rollback
 from batchcast.steps.answers.item_arrays import arrays_in
 from batchcast.steps.publish.forecast_table import ForecastRows, forecast_table, moment_array
-from batchcast.steps.publish.merged_rows import replace_items
+from batchcast.steps.publish.merged_rows import fill_up, replace_items
 from batchcast.steps.store.objects import DirectoryStore
 
 FIRST, SECOND, THIRD = "runaaaaaaaaa", "runbbbbbbbbb", "runccccccccc"
@@ -197,3 +197,23 @@ def test_any_part_of_merged_rows_is_what_sorting_all_of_them_gives(tmp_path: Pat
     for start in range(len(whole) + 1):
         for length in (None, 0, 1, 7, len(whole)):
             assert merged.slice(start, length).to_pylist() == whole.slice(start, length).to_pylist()
+
+
+def test_the_words_of_a_column_are_there_once_however_many_parts_it_is_filled_up_from(tmp_path: Path) -> None:
+    dates = ["2026-11-23"]
+    ids = pa.chunked_array([["a", "b", "c", "d"]])
+    mine = ForecastRows(item_ids=ids, values=np.ones((4, 1, 1)), places=np.array([1]), dates=dates, targets=["sales"])
+    older = [
+        pa.table({"item_id": [name], "forecast_date": moment_array(dates), "sales": [0.5], "source_run_id": [run]})
+        for name, run in (("a", "y"), ("c", "x"), ("d", "y"))
+    ]
+    encoded = [each.set_column(3, "source_run_id", each["source_run_id"].dictionary_encode()) for each in older]
+    with arrays_in(tmp_path):
+        merged = fill_up(mine, pa.concat_tables(encoded))
+    part = merged.slice(1, 2)
+    assert part["source"].chunk(0).dictionary.to_pylist() == ["model", "carried_forward"]
+    assert part["source_run_id"].chunk(0).dictionary.to_pylist() == ["y", "x"]
+    assert part.select(["item_id", "source", "source_run_id"]).to_pylist() == [
+        {"item_id": "b", "source": "model", "source_run_id": None},
+        {"item_id": "c", "source": "carried_forward", "source_run_id": "x"},
+    ]
