@@ -172,9 +172,12 @@ def _placed(
         buckets = bucket_of[numbers[kept]]
         order = np.argsort(buckets, kind="stable")
         kept = kept[order]
-        columns = table.drop_columns([partition.date]).take(pa.array(kept))
-        placed = columns.append_column(POSITION, pa.array(positions[numbers[kept]].astype(np.int32)))
-        yield buckets[order], placed.append_column(DATE, pa.array(keys[kept]))
+        # Column by column: a table's own take costs several times as much.
+        rows_kept = pa.array(kept)
+        columns = {name: table.column(name).take(rows_kept) for name in partition.columns}
+        columns[POSITION] = pa.array(positions[numbers[kept]].astype(np.int32))
+        columns[DATE] = pa.array(keys[kept])
+        yield buckets[order], pa.table(columns)
         advance(table.num_rows)
 
 
