@@ -29,6 +29,8 @@ from batchcast.steps.store.objects import atomic_write
 
 Numbers = npt.NDArray[np.int64]
 _Rows = dict[str, list[Any]]
+_COPIED_BYTES = 32 << 10
+"""Records of fewer are put together before they are written: a call an item costs more than the copy."""
 WRITTEN_SCHEMA = pa.schema(
     [
         ("place", pa.int32()),
@@ -172,17 +174,19 @@ class RecordWriter:
         line = 0
         with atomic_write(self.directory / name, self.directory) as stream:
             for records, cuts in requests:
-                for pieces in self.request_text.requests(records.item_ids, records.texts, cuts, end):
-                    stream.writelines(pieces)
-                    for piece in pieces:
-                        digest.update(piece)
+                sizes = list(map(len, records.texts))
+                requests_of = self.request_text.requests(records.item_ids, records.texts, cuts, end)
+                pieces = itertools.chain.from_iterable(requests_of)
+                for piece in pieces if sum(sizes) > _COPIED_BYTES * len(sizes) else [b"".join(pieces)]:
+                    stream.write(piece)
+                    digest.update(piece)
                 for begin, stop in itertools.pairwise(cuts):
                     rows["line"] += [line] * (stop - begin)
                     rows["position"] += range(stop - begin)
                     line += 1
                 ids += records.item_ids
                 rows["place"] += records.places
-                rows["bytes"] += map(len, records.texts)
+                rows["bytes"] += sizes
                 rows["sha256"] += [hashlib.sha256(text).hexdigest() for text in records.texts]
             size = stream.tell()
         rows["shard"] += [name] * len(ids)
