@@ -13,9 +13,9 @@ from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
-from batchcast.steps.report.all_items import SEARCH, all_items
+from batchcast.steps.report.all_items import all_items
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
-from batchcast.steps.report.html import html_page, html_table
+from batchcast.steps.report.html import html_page, html_table, read_part
 from batchcast.steps.report.item_charts import item_charts
 
 
@@ -41,7 +41,7 @@ def report_page(
     taken = sum(len(part.encode()) for part in (*first, *then))
     items = all_items(report, rows, flags, expected, item_ids, values, compared, last, taken)
     body = [*first, items, *then]
-    return html_page(title, "".join(body), script=SEARCH)
+    return html_page(title, "".join(body), script=read_part("find_items.js"))
 
 
 def page_of_rejected(page: str, rejected: Mapping[str, str]) -> str:

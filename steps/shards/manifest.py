@@ -273,7 +273,9 @@ def code_version() -> str:
 
 def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
     for entry in folder.iterdir():
+        if entry.name.startswith((".", "__pycache__")):
+            continue
         if entry.is_dir():
             yield from _sources(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".py"):
+        elif not entry.name.endswith((".pyc", ".pyo")):
             yield prefix + entry.name, entry

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sample_run import SampleRun
 
-from batchcast.steps.report.all_items import SEARCH
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars, short_number
+from batchcast.steps.report.html import read_part
 
 PART = "part-00001.jsonl"
 VOID = {"meta", "br", "rect", "path", "line", "input"}
@@ -79,9 +79,10 @@ def test_the_page_runs_one_script_that_its_policy_names_and_needs_nothing_from_e
     text = run.report_file("report.html").read_text()
     assert "url(" not in text
     policy = next(value for _, value in page.attributes if value and value.startswith("default-src 'none'"))
-    digest = base64.b64encode(hashlib.sha256(SEARCH.encode()).digest()).decode()
+    script = read_part("find_items.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert policy.endswith(f"script-src 'sha256-{digest}'")
-    assert f"<script>{SEARCH}</script>" in text
+    assert f"<script>{script}</script>" in text
 
 
 def test_what_comes_from_the_data_is_text_and_never_markup(tmp_path: Path) -> None:
