@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from batchcast.steps.contract.answer import AnswerError, Expected, answered_item, read_answer, split_answers
-from batchcast.steps.contract.answer_path import compile_path
+from batchcast.steps.contract.answer_path import compile_path, value_at
 from batchcast.steps.contract.frequency import DAILY
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import ITEM_ID_KEY
-from batchcast.steps.contract.template import Part, Period, Value, value_at
+from batchcast.steps.contract.template import Part, Period, Value
 from batchcast.steps.outcome.answer_types import decode_stored_answer
 
 Verdict = Literal["works", "note", "risk", "breaks"]

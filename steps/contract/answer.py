@@ -62,13 +62,8 @@ class Expected:
         """The forecast is of `horizon` steps of the frequency, the first one step after the run date."""
         dates = tuple(moment.isoformat() for moment in frequency.after(run_date, horizon))
         targets = tuple(dict.fromkeys(column.target for column in outputs.columns))
-        return cls(
-            outputs=outputs,
-            dates=dates,
-            targets=targets,
-            points=tuple(outputs.point(target) for target in targets),
-            request=request,
-        )
+        points = tuple(outputs.point(target) for target in targets)
+        return cls(outputs=outputs, dates=dates, targets=targets, points=points, request=request)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -168,9 +163,8 @@ def _column(name: str, path: str, answer: object, steps: int) -> Sequence[object
     if len(found) != steps:
         inside = f"{path}[0]" if len(found) == 1 and isinstance(found[0], list) else ""
         remedy = f"; {inside} is one of {len(found[0])}" if inside else ""
-        raise AnswerError(
-            "wrong_days", f"{name}: {path} holds {len(found)} values; {steps} steps were asked for{remedy}"
-        )
+        what = f"{name}: {path} holds {len(found)} values; {steps} steps were asked for{remedy}"
+        raise AnswerError("wrong_days", what)
     return found
 
 

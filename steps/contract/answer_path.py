@@ -34,13 +34,18 @@ def compile_path(path: str) -> Search:
         except (jmespath.exceptions.JMESPathError, RecursionError) as error:
             raise ValueError(f"{path[:200]!r} is no JMESPath: {str(error).splitlines()[0]}") from error
     if _ALL not in steps:
-        return lambda document: _follow(document, steps)
+        return lambda document: value_at(document, steps)
     at = steps.index(_ALL)
     head, tail = steps[:at], steps[at + 1 :]
     if len(tail) == 1 and isinstance(tail[0], str):
         (key,) = tail
-        return lambda document: _column(_follow(document, head), key)
-    return lambda document: _each(_follow(document, head), tail)
+        return lambda document: _column(value_at(document, head), key)
+
+    def each(document: Any) -> list[Any] | None:
+        rows = value_at(document, head)
+        return [value_at(row, tail) for row in rows] if isinstance(rows, list) else None
+
+    return each
 
 
 def is_plain_path(path: str) -> bool:
@@ -58,7 +63,7 @@ def explain_path(path: str, document: Any) -> str:
             found = found[0] if found else None
             walked += "[*]"
             continue
-        following = _follow(found, [step])
+        following = value_at(found, [step])
         if following is None:
             break
         found, walked = following, f"{walked}[{step}]" if isinstance(step, int) else f"{walked}.{step}".lstrip(".")
@@ -112,7 +117,8 @@ def _plain_steps(path: str) -> list[Step] | None:
     return steps if steps and steps.count(_ALL) <= 1 and '"*"' not in path else None
 
 
-def _follow(value: Any, steps: Sequence[Step]) -> Any:
+def value_at(value: Any, steps: Sequence[Step]) -> Any:
+    """What lies at the keys and places, None where nothing does."""
     for step in steps:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, dict) else None
@@ -127,7 +133,3 @@ def _column(rows: Any, key: Step) -> list[Any] | None:
     if not isinstance(rows, list):
         return None
     return [row.get(key) if isinstance(row, dict) else None for row in rows]
-
-
-def _each(rows: Any, steps: Sequence[Step]) -> list[Any] | None:
-    return [_follow(row, steps) for row in rows] if isinstance(rows, list) else None

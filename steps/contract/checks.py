@@ -4,11 +4,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Literal
+from typing import Literal, get_args
 
 from batchcast.steps.contract.toml_table import TomlTable
 
 Severity = Literal["hold", "warn", "off"]
+Missing = Literal["leave_out", "carry_forward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,13 @@ class Checks:
     severities: Mapping[str, Severity] = field(
         default_factory=lambda: {name: check.severity for name, check in CHECKS.items()}
     )
-    missing_forecasts: Literal["leave_out", "carry_forward"] = "leave_out"
+    missing_forecasts: Missing = "leave_out"
 
 
 def read_checks(table: TomlTable) -> Checks:
     return Checks(
-        severities={
-            name: table.choice(name, ("hold", "warn", "off"), default=check.severity) for name, check in CHECKS.items()
-        },
-        missing_forecasts=table.choice("missing_forecasts", ("leave_out", "carry_forward"), default="leave_out"),
+        severities={key: table.choice(key, get_args(Severity), default=one.severity) for key, one in CHECKS.items()},
+        missing_forecasts=table.choice("missing_forecasts", get_args(Missing), default="leave_out"),
     )
 
 

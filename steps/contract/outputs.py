@@ -57,22 +57,15 @@ class Outputs:
 
     def quantiles(self, target: str) -> tuple[tuple[float, int], ...]:
         """Level and place of the target's quantile columns, the lowest level first."""
-        return tuple(
-            sorted(
-                (column.quantile, place)
-                for place, column in enumerate(self.columns)
-                if column.target == target and column.quantile is not None
-            )
-        )
+        own = ((column.quantile, place) for place, column in enumerate(self.columns) if column.target == target)
+        return tuple(sorted((level, place) for level, place in own if level is not None))
 
 
 def read_outputs(table: TomlTable, answer: TomlTable, series: Series) -> Outputs:
-    columns = tuple(
-        output for name, value in table.items() if (output := _output(name, value, table, series)) is not None
-    )
+    columns = (_output(name, value, table, series) for name, value in table.items())
     group_by = answer.text("group_by") if "group_by" in answer else None
     outputs = Outputs(
-        columns=columns,
+        columns=tuple(column for column in columns if column is not None),
         records=_path(answer, "records"),
         group_by=group_by,
         item_id=_path(answer, "item_id") or (f"[0].{json.dumps(group_by)}" if group_by else None),
@@ -98,9 +91,7 @@ def _output(name: str, value: Any, table: TomlTable, series: Series) -> Output |
         if not isinstance(path, str):
             table.problem(f"{name} has no path.", f'Write {name} = "path", or {name} = {{ path = "…" }}.')
         return None
-    if quantile is not None and (
-        isinstance(quantile, bool) or not isinstance(quantile, int | float) or not 0 < quantile < 1
-    ):
+    if quantile is not None and (type(quantile) not in (int, float) or not 0 < quantile < 1):
         table.problem(f"{name} has the quantile {quantile!r}.", "A level lies between 0 and 1, such as 0.9.")
         return None
     return Output(name=name, path=path, target=_target(name, given.get("target"), table, series), quantile=quantile)

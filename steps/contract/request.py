@@ -8,21 +8,10 @@ from batchcast.steps.contract.table import read_table
 from batchcast.steps.contract.template import Part, RowList, TemplateError, Value, parse_template
 from batchcast.steps.contract.toml_table import TomlTable
 
-PLACEHOLDERS = (
-    "item_id",
-    "start_time",
-    "end_time",
-    "target_time_series",
-    "timestamps",
-    "future_timestamps",
-    "run_date",
-    "horizon",
-    "frequency",
-)
-"""What a template may name beside row lists and the columns that are the same in all rows of an item."""
 _LISTS = ("record", "records")
 _OF_THE_RUN = ("future_timestamps", "run_date", "horizon", "frequency")
-
+PLACEHOLDERS = ("item_id", "start_time", "end_time", "target_time_series", "timestamps", *_OF_THE_RUN)
+"""What a template may name beside row lists and the columns that are the same in all rows of an item."""
 
 PARQUET = "application/x-parquet"
 CONTENT_TYPES = ("application/json", "application/jsonlines", "text/csv", PARQUET)
@@ -86,7 +75,7 @@ def read_request(table: TomlTable, series: Series) -> Request:
         accept=table.choice("accept", CONTENT_TYPES, default=content_type),
         mode=mode,
         pairing=table.choice("pairing", ("envelope", "position"), default="envelope"),
-        items_per_request=table.integer("items_per_request", default=1, minimum=1),
+        items_per_request=table.integer("items_per_request"),
     )
     _check_travel(request, table, paired=paired)
     _check_lists(request, table)
@@ -184,9 +173,8 @@ def _check_columns(request: Request, table: TomlTable, series: Series) -> None:
     for part in request.row_lists:
         for column in part.sources:
             # In a table of both, the future's targets are empty.
-            if (
-                part.period == "future" or (part.period == "both" and not request.tabular)
-            ) and column in series.targets:
+            known_later = part.period == "future" or (part.period == "both" and not request.tabular)
+            if known_later and column in series.targets:
                 remedy = "Leave it out: what is forecast is not known in the future."
                 table.problem(f"the target {column!r} cannot be read from the future.", remedy)
     later = {name for part in request.row_lists if part.period != "history" for name in part.sources}

@@ -2,7 +2,7 @@
 apart its rows lie."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
@@ -16,6 +16,7 @@ PUBLISHED_COLUMNS = (ITEM_ID_KEY, "forecast_date", "step", "source", "source_run
 Fill = Literal["none", "null", "zero", "last"]
 Aggregate = Literal["sum", "mean", "last"]
 Nulls = Literal["null", "quarantine", "zero", "nan", "drop"]
+OffGrid = Literal["quarantine", "refuse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Series:
     nulls: Nulls = "null"
     fill: Fill | None = None
     aggregate: Aggregate | None = None
-    off_grid: Literal["quarantine", "refuse"] = "quarantine"
+    off_grid: OffGrid = "quarantine"
     largest_gap: int | None = None
     run_date_share: float = 0.5
     timestamp_format: str | None = None
@@ -63,22 +64,20 @@ def read_series(table: TomlTable) -> Series:
         frequency=_frequency(table),
         season=_steps(table, "season"),
         timezone=_timezone(table),
-        min_history=table.integer("min_history", default=1, minimum=1),
+        min_history=table.integer("min_history"),
         max_history=_steps(table, "max_history"),
-        nulls=table.choice("nulls", ("null", "quarantine", "zero", "nan", "drop"), default="null"),
-        fill=table.choice("fill", ("none", "null", "zero", "last"), default=None),
-        aggregate=table.choice("aggregate", ("sum", "mean", "last"), default=None),
-        off_grid=table.choice("off_grid", ("quarantine", "refuse"), default="quarantine"),
+        nulls=table.choice("nulls", get_args(Nulls), default="null"),
+        fill=table.choice("fill", get_args(Fill), default=None),
+        aggregate=table.choice("aggregate", get_args(Aggregate), default=None),
+        off_grid=table.choice("off_grid", get_args(OffGrid), default="quarantine"),
         largest_gap=_steps(table, "largest_gap"),
         run_date_share=_share(table),
         timestamp_format=_timestamp_format(table),
     )
     columns = [*history.item_id, history.timestamp, *history.targets, *history.static, *history.future]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
-        table.problem(
-            f"column {column!r} is named twice.",
-            "Name a column as an id, as the timestamp, as a target, as static or as future.",
-        )
+        remedy = "Name a column as an id, as the timestamp, as a target, as static or as future."
+        table.problem(f"column {column!r} is named twice.", remedy)
     for column in sorted({*history.targets} & {*PUBLISHED_COLUMNS}):
         what = f"the target {column!r} has the name of another column of the published forecasts."
         table.problem(what, "Rename the column in the history.")
@@ -130,7 +129,7 @@ def _timezone(table: TomlTable) -> str | None:
 
 
 def _steps(table: TomlTable, key: str) -> int | None:
-    return table.integer(key, default=1, minimum=1) if key in table else None
+    return table.integer(key) if key in table else None
 
 
 def _share(table: TomlTable) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from batchcast.steps.contract.template import Column, Part, RowList, TemplateError, Value
 
 Constant = str | int | float | bool | None
-Cell = Column | Value | RowList | Constant
+Cell = Column | Value | RowList | tuple[Constant]
 _QUOTED = frozenset('",\r\n')
 _REMEDY = 'Write $history({"name": $column, …}), or $history([$column, …]) for a table without names.'
 
@@ -22,7 +22,7 @@ class Table:
     `rows` is the list that has a row each, None where a row is an item.
     """
 
-    cells: tuple[Column | Value | RowList | tuple[Constant], ...]
+    cells: tuple[Cell, ...]
     names: tuple[str, ...] | None
     rows: RowList | None
 
@@ -38,7 +38,8 @@ class Table:
         for number, cell in enumerate(self.cells):
             between[-1] += "," if number else ""
             if isinstance(cell, tuple):
-                between[-1] += _constant(cell[0])
+                constant = "" if cell[0] is None else json.dumps(cell[0])
+                between[-1] += csv_field(cell[0]) if isinstance(cell[0], str) else constant
                 continue
             row.append(RowList(cell.period, ("", *cell.columns, "")) if isinstance(cell, RowList) else cell)
             between.append("")
@@ -46,11 +47,8 @@ class Table:
         if self.rows is not None:
             columns = [part for part in row if isinstance(part, Column)]
             pieces = itertools.zip_longest(between, columns)
-            return (
-                "",
-                RowList(self.rows.period, tuple(part for pair in pieces for part in pair if part is not None)),
-                "",
-            )
+            line = tuple(part for pair in pieces for part in pair if part is not None)
+            return "", RowList(self.rows.period, line), ""
         cells = [part for part in row if not isinstance(part, Column)]
         return tuple(part for pair in itertools.zip_longest(between, cells) for part in pair if part is not None)
 
@@ -58,10 +56,6 @@ class Table:
 def csv_field(text: str) -> str:
     """A field of CSV (RFC 4180), in quotes where it needs them."""
     return '"' + text.replace('"', '""') + '"' if not text or _QUOTED & set(text) else text
-
-
-def _constant(value: Constant) -> str:
-    return csv_field(value) if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def read_table(template: Sequence[Part]) -> Table:
@@ -72,7 +66,7 @@ def read_table(template: Sequence[Part]) -> Table:
     if not isinstance(document, list | dict):
         raise TemplateError("is no table: a row of it is no list of cells.", _REMEDY)
     places = {part.path: part for part in parts if not isinstance(part, str)}
-    cells: list[Column | Value | RowList | tuple[Constant]] = []
+    cells: list[Cell] = []
     for key, value in document.items() if isinstance(document, dict) else enumerate(document):
         cell = places.pop((key,), None)
         if cell is None and isinstance(value, list | dict):

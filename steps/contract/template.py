@@ -11,7 +11,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from batchcast.steps.contract.answer_path import value_at
 
 Period = Literal["history", "future", "both"]
 Path = tuple[str | int, ...]
@@ -19,7 +21,7 @@ Path = tuple[str | int, ...]
 
 _NAME = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^{}]+)\})")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_PERIODS: Mapping[str, Period] = {"history": "history", "future": "future", "both": "both"}
+_PERIODS: Mapping[str, Period] = {period: period for period in get_args(Period)}
 _SHOWN = 40
 _MARK = "\0"
 
@@ -84,18 +86,6 @@ class TemplateError(ValueError):
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.what, self.remedy = what, remedy
-
-
-def value_at(document: Any, path: Path) -> Any:
-    """What lies at the path, None where nothing does."""
-    for step in path:
-        if isinstance(step, str) and isinstance(document, dict):
-            document = document.get(step)
-        elif isinstance(step, int) and isinstance(document, list) and step < len(document):
-            document = document[step]
-        else:
-            return None
-    return document
 
 
 def parse_template(text: str, names: Sequence[str], *, compact: bool = True) -> tuple[Part, ...]:
@@ -240,12 +230,8 @@ def _constant(text: str) -> Any:
 def _marks(document: Any, path: Path) -> Iterator[tuple[int, Path]]:
     if isinstance(document, str) and document.startswith(_MARK):
         yield int(document[1:]), path
-    inside: Mapping[Any, Any] | None = None
-    if isinstance(document, dict):
-        inside = document
-    elif isinstance(document, list):
-        inside = dict(enumerate(document))
-    for key, value in (inside or {}).items():
+    inside = dict(enumerate(document)) if isinstance(document, list) else document
+    for key, value in inside.items() if isinstance(inside, dict) else ():
         yield from _marks(value, (*path, key))
 
 

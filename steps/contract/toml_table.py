@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from batchcast.steps.errors import ConfigError, Problem
 
 T = TypeVar("T", bound=str | None)
-_KINDS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
+_KINDS: Mapping[type, str] = {str: "text", int: "a whole number", dict: "a table"}
 
 
 class TomlTable:
@@ -43,19 +43,13 @@ class TomlTable:
     def table(self, key: str, *, optional: bool = False) -> TomlTable:
         """The table `[key]`."""
         values = self._value(key, dict, None if not optional else {})
-        return self._child(values or {}, f"{self._where} [{key}]")
+        child = TomlTable(values or {}, f"{self._where} [{key}]", self)
+        self._children.append(child)
+        return child
 
-    def tables(self, key: str) -> list[TomlTable]:
-        """The array of tables `[[key]]`, at least one."""
-        found = self._value(key, list, None) or []
-        if not all(isinstance(values, dict) for values in found):
-            self.problem(f"{key} is not an array of tables.", f"Write [[{key}]].")
-            return []
-        return [self._child(values, f"{self._where} [[{key}]] number {n}") for n, values in enumerate(found, 1)]
-
-    def text(self, key: str, default: str | None = None) -> str:
+    def text(self, key: str) -> str:
         """A non-empty text."""
-        found = self._value(key, str, default)
+        found = self._value(key, str, None)
         if found == "":
             self.problem(f"{key} is empty.", "Give it a value.")
         return found or ""
@@ -63,16 +57,17 @@ class TomlTable:
     def texts(self, key: str) -> tuple[str, ...]:
         """A non-empty list of different, non-empty texts."""
         found = self._value(key, list, None)
-        if found is not None and not _is_text_list(found):
+        texts = found and all(isinstance(text, str) and text for text in found)
+        if found is not None and not (texts and len({*found}) == len(found)):
             self.problem(f"{key} = {found!r} is not a list of different texts.", f'Write {key} = ["…"].')
             return ()
         return tuple(found or ())
 
-    def integer(self, key: str, *, default: int, minimum: int) -> int:
-        """A whole number of at least `minimum`."""
-        found = self._value(key, int, default)
-        if found < minimum:
-            self.problem(f"{key} = {found} is below {minimum}.", f"Use at least {minimum}.")
+    def integer(self, key: str) -> int:
+        """A whole number of at least 1, which it is where the key is missing."""
+        found = self._value(key, int, 1)
+        if found < 1:
+            self.problem(f"{key} = {found} is below 1.", "Use at least 1.")
         return int(found)
 
     def number(self, key: str) -> float | None:
@@ -81,20 +76,19 @@ class TomlTable:
         found = self._values.get(key)
         if found is None:
             return None
-        if isinstance(found, bool) or not isinstance(found, int | float) or not _is_finite(found):
+        # A whole number may be larger than any float, and math.isfinite then raises.
+        if type(found) not in (int, float) or not abs(found) <= sys.float_info.max:
             self.problem(f"{key} = {repr(found)[:40]} is not a finite number.", "Write a number.")
             return None
         return float(found)
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
-        return bool(self._value(key, bool, default))
 
     def choice(self, key: str, choices: tuple[str, ...], *, default: T) -> Any:
         """One of `choices`."""
         found = self._value(key, str, default) if key in self else default
         if key in self._values and found not in choices:
-            self.problem(f"{key} = {found!r} is not known.{_nearest(str(found), choices)}", f"Use {_listed(choices)}.")
+            self.problem(
+                f"{key} = {found!r} is not known.{_nearest(str(found), choices)}", f"Use {', '.join(choices)}."
+            )
             return default
         return found
 
@@ -112,37 +106,18 @@ class TomlTable:
         found = self._values[key]
         if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
             self.problem(f"{key} = {found!r} is not {_KINDS.get(kind, 'a list')}.", "Correct it.")
-            return default if default is not None or kind is not int else 0
+            return default
         return found
-
-    def _child(self, values: Mapping[str, Any], where: str) -> TomlTable:
-        child = TomlTable(values, where, self)
-        self._children.append(child)
-        return child
 
     def _note_unknown(self) -> None:
         for key in self._values:
             if key not in self._asked:
                 known = tuple(sorted(self._asked))
-                self.problem(f"the key {key!r} is not known.{_nearest(key, known)}", f"Known are {_listed(known)}.")
+                self.problem(f"the key {key!r} is not known.{_nearest(key, known)}", f"Known are {', '.join(known)}.")
         for child in self._children:
             child._note_unknown()
-
-
-def _is_text_list(values: list[Any]) -> bool:
-    texts = all(isinstance(value, str) and value for value in values)
-    return bool(values) and texts and len(set(values)) == len(values)
-
-
-def _is_finite(number: float) -> bool:
-    """False too for a whole number that no float holds, on which math.isfinite raises."""
-    return abs(number) <= sys.float_info.max
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    return ", ".join(words)

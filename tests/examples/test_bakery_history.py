@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from bakery_server import Record
 
+from batchcast.steps.contract.answer_path import value_at
 from batchcast.steps.contract.model_contract import read_contract
-from batchcast.steps.contract.template import value_at
 
 FIRST_DAY, LAST_DAY = date(2016, 1, 2), date(2019, 4, 30)
 KEYS = ("store", "product", "date")
