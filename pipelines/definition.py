@@ -1,8 +1,8 @@
 """The pipeline's definition: the JSON that SageMaker and the local engine execute, and the contract between them.
 
-`define` puts a team's settings into the committed definition: what the SDK would compile of them, byte for byte,
-without it. A test holds every setting against the compiler. What is deployed is thus the definition that was reviewed
-and run on a laptop, whatever version of the SDK the machine has, and none at all in a Lambda function.
+The SDK compiles the graph with the default settings; `fill` puts a team's settings into what it made. `define` does
+so with the committed definition: what is deployed is thus what was reviewed and run on a laptop, whatever version of
+the SDK the machine has, and none at all in a Lambda function.
 
 `python -m batchcast.pipelines.definition` compiles the committed definition anew.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
-from batchcast.pipelines.settings import BUILD_STEP, BuildSettings, tag_list
+from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS, BuildSettings, tag_list
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
@@ -30,16 +30,7 @@ def build(settings: BuildSettings, request: Request = PLAIN_REQUEST) -> dict[str
     """The definition as a dict. Needs the `aws` extra; reads nothing and calls nothing."""
     from batchcast.pipelines.sdk.graph import compile_graph
 
-    return for_request(complete_definition(compile_graph(settings), settings), request)
-
-
-def for_request(definition: dict[str, Any], request: Request) -> dict[str, Any]:
-    """A definition whose transform jobs send what the contract's `[request]` says."""
-    definition = copy.deepcopy(definition)
-    for step in walk_steps(definition["Steps"]):
-        if step["Type"] == "Transform":
-            step["Arguments"] = with_request(step["Arguments"], request)
-    return definition
+    return fill(complete_definition(compile_graph()), settings, request)
 
 
 def write_definition(definition: Mapping[str, Any]) -> str:
@@ -47,21 +38,19 @@ def write_definition(definition: Mapping[str, Any]) -> str:
     return json.dumps(definition, indent=2) + "\n"
 
 
-def complete_definition(compiled: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+def complete_definition(compiled: dict[str, Any]) -> dict[str, Any]:
     """Add what older SDKs cannot say, so that SDK 3.12 of Studio and 3.27 give the same text.
 
     - `InstanceCount` of a transform job as a parameter: the SDK's class takes only a number, the service takes both.
     - Run conditions (`Trigger`): the SDK has them from 3.27 on. With them the step after a transform job runs
       whether the job completed or not, and accounts for every record either way.
-    - Environment, AMI and data capture of a transform job, of which some versions have some.
     - Sections that are null, which some versions write and some leave out.
     """
     for step in walk_steps(compiled["Steps"]):
         if step["Type"] == "Transform":
             resources = step["Arguments"]["TransformResources"]
             resources["InstanceCount"] = {"Get": "Parameters.TransformInstanceCount"}
-            _add_transform_settings(step["Arguments"], settings)
-        elif step["Name"].startswith("ValidateAndPublish") and settings.run_conditions:
+        elif step["Name"].startswith("ValidateAndPublish"):
             step["DependsOn"] = [{"Step": name, "Trigger": "Any"} for name in step["DependsOn"]]
     return {key: value for key, value in compiled.items() if value is not None}
 
@@ -124,20 +113,26 @@ def define(
 
     Raises ConfigError for a parameter that there is not, and for a value that it cannot have.
     """
-    settings = settings or BuildSettings()
     checked = parse_overrides([f"{name}={value}" for name, value in (defaults or {}).items()])
-    definition: dict[str, Any] = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    committed = json.loads(DEFINITION_FILE.read_text(encoding="utf-8"))
+    return with_defaults(fill(committed, settings or DEFAULTS, request), checked)
+
+
+def fill(definition: dict[str, Any], settings: BuildSettings, request: Request = PLAIN_REQUEST) -> dict[str, Any]:
+    """The definition with these settings in place of the defaults; its transform jobs send what the contract's
+    `[request]` says."""
     for step in walk_steps(definition["Steps"]):
         if step["Type"] == "Processing":
-            step["Arguments"] = _processing(step["Name"], step["Arguments"], settings)
+            _fill_processing(step["Name"], step["Arguments"], settings)
         elif step["Type"] == "Transform":
-            step["Arguments"] = _transform(step["Arguments"], settings)
+            step["Arguments"] = with_request(step["Arguments"], request)
+            _fill_transform(step["Arguments"], settings)
         if "DependsOn" in step and not settings.run_conditions:
             step["DependsOn"] = [one if isinstance(one, str) else one["Step"] for one in step["DependsOn"]]
-    return with_defaults(for_request(definition, request), checked)
+    return definition
 
 
-def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
+def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -> None:
     cluster = arguments["ProcessingResources"]["ClusterConfig"]
     image, instances = settings.container(name)
     cluster |= {"InstanceCount": instances, "VolumeSizeInGB": settings.volume_size_in_gb}
@@ -158,24 +153,23 @@ def _processing(name: str, arguments: dict[str, Any], settings: BuildSettings) -
     if name == BUILD_STEP and name in settings.isolated_steps:
         words = arguments["AppSpecification"]["ContainerArguments"]
         words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
-    added = _given(Environment=settings.processing_environment(name), NetworkConfig=_network(name, settings))
-    return _with_after(arguments, "ProcessingOutputConfig", added) | _given(Tags=tag_list(settings.tags))
-
-
-def _transform(arguments: dict[str, Any], settings: BuildSettings) -> dict[str, Any]:
-    arguments["TransformOutput"] |= _given(KmsKeyId=settings.output_kms_key)
-    arguments["TransformResources"] |= _given(VolumeKmsKeyId=settings.volume_kms_key)
-    arguments = _with_after(arguments, "MaxPayloadInMB", _given(Tags=tag_list(settings.tags)))
-    _add_transform_settings(arguments, settings)
-    return arguments
-
-
-def _add_transform_settings(arguments: dict[str, Any], settings: BuildSettings) -> None:
-    capture = {"DestinationS3Uri": settings.data_capture_uri} | _given(KmsKeyId=settings.output_kms_key)
-    arguments["TransformResources"] |= _given(TransformAmiVersion=settings.transform_ami_version)
     arguments |= _given(
+        Environment=settings.processing_environment(name),
+        NetworkConfig=_network(name, settings),
+        Tags=tag_list(settings.tags),
+    )
+
+
+def _fill_transform(arguments: dict[str, Any], settings: BuildSettings) -> None:
+    key = _given(KmsKeyId=settings.output_kms_key)
+    arguments["TransformOutput"] |= key
+    arguments["TransformResources"] |= _given(
+        VolumeKmsKeyId=settings.volume_kms_key, TransformAmiVersion=settings.transform_ami_version
+    )
+    arguments |= _given(
+        Tags=tag_list(settings.tags),
         Environment=dict(settings.transform_environment),
-        DataCaptureConfig=capture if settings.data_capture_uri else {},
+        DataCaptureConfig={"DestinationS3Uri": uri, **key} if (uri := settings.data_capture_uri) else {},
     )
 
 
@@ -195,18 +189,9 @@ def _given(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
 
 
-def _with_after(arguments: Mapping[str, Any], after: str, added: Mapping[str, Any]) -> dict[str, Any]:
-    """`arguments` with `added` behind the one named, where the compiler puts them."""
-    merged: dict[str, Any] = {}
-    for name, value in arguments.items():
-        merged[name] = value
-        merged |= added if name == after else {}
-    return merged
-
-
 def main() -> None:
     """Compile the committed definition, with the default settings, and write it beside this file."""
-    DEFINITION_FILE.write_text(write_definition(build(BuildSettings())))
+    DEFINITION_FILE.write_text(write_definition(build(DEFAULTS)))
 
 
 if __name__ == "__main__":

@@ -182,6 +182,9 @@ def _problem(one: Any) -> Problem:
     return Problem("setting", f"{one['input']!r}: {one['msg']}.", where)
 
 
+DEFAULTS = BuildSettings()
+
+
 def image_of(region: str, table_name: str = "processing_images") -> str:
     """The image's URI by that table. Raises ConfigError for a region it does not have."""
     table = _table(table_name)

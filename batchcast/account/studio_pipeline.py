@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchcast.account.deploy import locate_objects, put_request
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
-from batchcast.pipelines.definition import complete_definition, for_request, with_defaults, write_definition
+from batchcast.pipelines.definition import complete_definition, fill, with_defaults, write_definition
 from batchcast.pipelines.sdk.graph import NO_TELEMETRY, pipeline_parts
 from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.steps.contract.model_contract import parse_contract
@@ -74,8 +74,7 @@ def _sdk_session(region: str | None) -> Any:
 def _parts(settings: DeploySettings) -> dict[str, Any]:
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-    located, _ = locate_objects(settings)
-    return pipeline_parts(located, PipelineSession(sagemaker_config=NO_TELEMETRY))
+    return pipeline_parts(PipelineSession(sagemaker_config=NO_TELEMETRY), settings.build.pipeline_name)
 
 
 def _pipeline_class(settings: DeploySettings) -> Any:
@@ -88,7 +87,7 @@ def _pipeline_class(settings: DeploySettings) -> Any:
                 compiled = json.loads(super().definition())
             located, objects = locate_objects(settings)
             request = parse_contract(objects[located.contract_uri]).request
-            definition = for_request(complete_definition(compiled, settings.build), request)
+            definition = fill(complete_definition(compiled), located, request)
             return write_definition(with_defaults(definition, settings.defaults))
 
         def create(self, role_arn: str | None = None, *args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The pipeline's graph in the SDK's classes, compiled offline.
+"""The pipeline's graph in the SDK's classes, with the default settings, compiled offline.
 
 The only module that imports `sagemaker`, and only as a compiler: no network, no credentials, no telemetry, no
 change to the root logger.
@@ -14,8 +14,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
 from batchcast.pipelines.sdk.sandbox import offline_sdk
-from batchcast.pipelines.settings import BUILD_STEP, BuildSettings, tag_list
-from batchcast.steps.arguments import NONE
+from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS
 from batchcast.steps.container import ContainerPaths
 
 _MODEL_CLIENT_CONFIG = ("InvocationsTimeoutInSeconds", "InvocationsMaxRetries")
@@ -25,23 +24,23 @@ NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {
 """The SDK's configuration: nothing is reported of what is compiled or called."""
 
 
-def compile_graph(settings: BuildSettings) -> dict[str, Any]:
-    """What the SDK makes of the graph, before `batchcast.pipelines.definition` completes it."""
+def compile_graph() -> dict[str, Any]:
+    """What the SDK makes of the graph, before `batchcast.pipelines.definition` completes and fills it."""
     with offline_sdk():
         from sagemaker.core.workflow.pipeline_context import PipelineSession
         from sagemaker.mlops.workflow.pipeline import Pipeline
 
         session = PipelineSession(sagemaker_config=NO_TELEMETRY)
-        pipeline = Pipeline(**pipeline_parts(settings, session), sagemaker_session=session)
+        pipeline = Pipeline(**pipeline_parts(session), sagemaker_session=session)
         compiled: dict[str, Any] = json.loads(pipeline.definition())
     return compiled
 
 
-def pipeline_parts(settings: BuildSettings, session: Any) -> dict[str, Any]:
+def pipeline_parts(session: Any, pipeline_name: str = DEFAULTS.pipeline_name) -> dict[str, Any]:
     """What the SDK's Pipeline is made of, by its arguments; `session` is the SDK's PipelineSession."""
-    graph = _Graph(settings=settings, session=session, parameters=_sdk_parameters())
+    graph = _Graph(session=session, parameters=_sdk_parameters())
     return {
-        "name": settings.pipeline_name,
+        "name": pipeline_name,
         "parameters": list(graph.parameters.values()),
         "steps": graph.steps(),
         "pipeline_experiment_config": None,
@@ -94,9 +93,8 @@ def _retry_policies() -> list[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Graph:
-    """The steps of one definition; values of a run are references to `parameters`."""
+    """The steps of a definition with the default settings; values of a run are references to `parameters`."""
 
-    settings: BuildSettings
     session: Any
     parameters: Mapping[str, Any]
 
@@ -126,16 +124,11 @@ class _Graph:
 
     def _build_shards(self) -> Any:
         outputs = {"shards": "input/r0/", "manifest": "manifest/", "marker": "output/"}
-        # The prefix that the run takes for itself; a step without a network cannot take it, and does not.
-        isolated = BUILD_STEP in self.settings.isolated_steps
-        lock = ("--publish-uri", NONE) if isolated else self._flags(["PublishUri"])
+        # PublishUri is the prefix that the run takes for itself.
         return self._processing_step(
             BUILD_STEP,
-            arguments=[
-                *("build_shards", "--run-id", self._run_id(), *self._flags(BUILD_SHARDS), *lock),
-                *self.settings.engine_words(BUILD_STEP),
-            ],
-            inputs={"history": self.parameters["HistoryUri"], **self.settings.packages(BUILD_STEP)},
+            arguments=["build_shards", "--run-id", self._run_id(), *self._flags([*BUILD_SHARDS, "PublishUri"])],
+            inputs={"history": self.parameters["HistoryUri"]},
             outputs={name: self._run_uri(path) for name, path in outputs.items()},
         )
 
@@ -150,14 +143,11 @@ class _Graph:
             strategy="SingleRecord",
             assemble_with="Line",
             output_path=self._run_uri(f"output/r{retry_round}"),
-            output_kms_key=self.settings.output_kms_key,
             accept=_CONTENT_TYPE,
             max_concurrent_transforms=self.parameters["MaxConcurrentTransforms"],
             max_payload=self.parameters["MaxPayloadInMB"],
-            tags=tag_list(self.settings.tags) or None,
             base_transform_job_name=name,
             sagemaker_session=self.session,
-            volume_kms_key=self.settings.volume_kms_key,
         )
         arguments = transformer.transform(
             data=self._run_uri(f"input/r{retry_round}/"),
@@ -192,24 +182,18 @@ class _Graph:
         from sagemaker.core.workflow.properties import PropertyFile
         from sagemaker.mlops.workflow.steps import ProcessingStep
 
-        image, instances = self.settings.container(name)
         processor = Processor(
-            role=self.settings.processing_role_arn,
-            image_uri=image,
-            instance_count=instances,
+            role=DEFAULTS.processing_role_arn,
+            image_uri=DEFAULTS.image_uri,
+            instance_count=1,
             instance_type=self.parameters["ProcessingInstanceType"],
-            entrypoint=self.settings.entrypoint,
-            volume_size_in_gb=self.settings.volume_size_in_gb,
-            volume_kms_key=self.settings.volume_kms_key,
-            output_kms_key=self.settings.output_kms_key,
-            max_runtime_in_seconds=self.settings.max_runtime_in_seconds,
+            entrypoint=DEFAULTS.entrypoint,
+            volume_size_in_gb=DEFAULTS.volume_size_in_gb,
+            max_runtime_in_seconds=DEFAULTS.max_runtime_in_seconds,
             base_job_name=name,
             sagemaker_session=self.session,
-            env=self.settings.processing_environment(name) or None,
-            tags=tag_list(self.settings.tags) or None,
-            network_config=self._network(name),
         )
-        shipped = {"code": self.settings.code_uri, "contract": self.settings.contract_uri}
+        shipped = {"code": DEFAULTS.code_uri, "contract": DEFAULTS.contract_uri}
         return ProcessingStep(
             name,
             step_args=processor.run(
@@ -219,20 +203,6 @@ class _Graph:
             ),
             property_files=[PropertyFile(name="report", output_name="report", path=report)] if report else None,
             **_step_options(name, after),
-        )
-
-    def _network(self, step: str) -> Any:
-        from sagemaker.core.network import NetworkConfig
-
-        settings = self.settings
-        isolated = step in settings.isolated_steps
-        if not (isolated or settings.encrypt_inter_container_traffic or settings.subnets):
-            return None
-        return NetworkConfig(
-            enable_network_isolation=isolated,
-            encrypt_inter_container_traffic=settings.encrypt_inter_container_traffic,
-            subnets=list(settings.subnets) or None,
-            security_group_ids=list(settings.security_group_ids) or None,
         )
 
     def _flags(self, names: Sequence[str]) -> Iterator[Any]:
