@@ -54,6 +54,11 @@ def check_bounds(step: str, arguments: Any, bounds: Bounds, *others: Problem) ->
         raise ConfigError(*problems, *others)
 
 
+def value_given(value: str) -> str | None:
+    """The value; None for the words that stand for none."""
+    return None if value in (AUTO, ALL, NONE) else value
+
+
 def parse_moment(text: str) -> date:
     """A date as 2026-11-22, or a date-time as 2026-11-22T14:00:00. Raises ValueError for any other text."""
     moment = date.fromisoformat(text) if len(text) == len("2026-11-22") else datetime.fromisoformat(text)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from batchcast.steps.arguments import ALL, AUTO, NONE, Bounds, check_bounds, is_moment, parse_moment, read_flags
+from batchcast.steps.arguments import AUTO, Bounds, check_bounds, is_moment, parse_moment, read_flags
 from batchcast.steps.errors import Problem
 
 PROCESSES, SPARK = ENGINES = ("processes", "spark")
@@ -62,21 +62,6 @@ class BuildArguments:
     def fixed_run_date(self) -> date | None:
         """The run date, or run time below a day; None for `auto`."""
         return None if self.run_date == AUTO else parse_moment(self.run_date)
-
-    @property
-    def fixed_items_uri(self) -> str | None:
-        """The file of item ids, None for `all`."""
-        return None if self.items_uri == ALL else self.items_uri
-
-    @property
-    def fixed_resume_from(self) -> str | None:
-        """The run to resume, None for `none`."""
-        return None if self.resume_from == NONE else self.resume_from
-
-    @property
-    def locked_uri(self) -> str | None:
-        """The publish prefix to lock, None for `none`."""
-        return None if self.publish_uri == NONE else self.publish_uri
 
     @property
     def max_record_bytes(self) -> int:

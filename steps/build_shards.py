@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.arguments import value_given
 from batchcast.steps.build_arguments import SPARK, BuildArguments, parse_arguments
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
@@ -98,7 +99,7 @@ def build_shards(arguments: BuildArguments, paths: ContainerPaths, store: Object
 
 
 def _lock(arguments: BuildArguments, store: ObjectStore) -> AbstractContextManager[None]:
-    uri, run_id, label = arguments.locked_uri, arguments.run_id, arguments.run_label
+    uri, run_id, label = value_given(arguments.publish_uri), arguments.run_id, arguments.run_label
     return nullcontext() if uri is None else locked(store, uri, run_id=run_id, run_label=label, now=datetime.now(UTC))
 
 
@@ -127,7 +128,7 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
 
 def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Opened:
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
-    uri, resumed = arguments.fixed_items_uri, arguments.fixed_resume_from
+    uri, resumed = value_given(arguments.items_uri), value_given(arguments.resume_from)
     wanted = None if uri is None else read_item_ids(store, uri)
     earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
     return _Opened(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchcast.steps.arguments import NONE, Bounds, check_bounds, read_flags
+from batchcast.steps.arguments import Bounds, check_bounds, read_flags
 
 _BOUNDS: Bounds = {
     "round": (0, 1),
@@ -35,11 +35,6 @@ class PublishArguments:
 
     def __post_init__(self) -> None:
         check_bounds("validate_and_publish", self, _BOUNDS)
-
-    @property
-    def fixed_resume_from(self) -> str | None:
-        """The run to resume, None for `none`."""
-        return None if self.resume_from == NONE else self.resume_from
 
 
 def parse_publish_arguments(argv: Sequence[str]) -> PublishArguments:

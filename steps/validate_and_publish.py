@@ -15,13 +15,12 @@ from typing import Any
 import pyarrow as pa
 
 from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, at_once, kept_table
+from batchcast.steps.arguments import value_given
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
 from batchcast.steps.checks.scorecard import scorecard, scored_runs, worse_than_naive
 from batchcast.steps.container import ContainerPaths, scratch_directory
-from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import flag_words
-from batchcast.steps.contract.frequency import parse_frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.disk_space import check_array_space
@@ -188,20 +187,13 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
     if manifest.run_id != arguments.run_id:
         what = f"it is the manifest of run {manifest.run_id}, and this is run {arguments.run_id}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
-    if manifest.resume_from != arguments.fixed_resume_from:
+    if manifest.resume_from != value_given(arguments.resume_from):
         what = f"it was built with ResumeFrom {manifest.resume_from}, and this is {arguments.resume_from}."
         raise DataError(Problem("manifest_mismatch", what, remedy="Build the run again."))
     if manifest.contract_sha256 != contract.sha256:
         what = "the contract file is not the one the records were built with."
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    expected = Expected.of(
-        contract.outputs,
-        manifest.run_date,
-        manifest.forecast_horizon,
-        parse_frequency(manifest.frequency),
-        contract.request,
-    )
     return PublishRun(
         arguments=arguments,
         paths=paths,
@@ -209,7 +201,7 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         manifest=manifest,
         records=records,
         contract=contract,
-        expected=expected,
+        expected=manifest.expected(contract),
         **given,
     )
 

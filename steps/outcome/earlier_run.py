@@ -7,8 +7,7 @@ from datetime import date
 import pyarrow as pa
 
 from batchcast.steps.arguments import NONE
-from batchcast.steps.contract.answer import Expected
-from batchcast.steps.contract.frequency import Frequency, parse_frequency
+from batchcast.steps.contract.frequency import Frequency
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.outcome.ledger import SILENT, LedgerRow
@@ -72,13 +71,7 @@ def read_earlier_run(store: ObjectStore, runs_uri: str, run_id: str, contract: M
     folder = join_uri(runs_uri, run_id, "manifest")
     try:
         manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
-        expected = Expected.of(
-            contract.outputs,
-            manifest.run_date,
-            manifest.forecast_horizon,
-            parse_frequency(manifest.frequency),
-            contract.request,
-        )
+        expected = manifest.expected(contract)
         rows = earlier_ledger(store, runs_uri, run_id, expected)
         decided = is_decided(store, runs_uri, run_id)
         return EarlierRun(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.arguments import value_given
 from batchcast.steps.build_arguments import BuildArguments
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import Series
@@ -171,7 +172,7 @@ def write_account(
         run_date=axis.run_date,
         run_label=arguments.run_label,
         forecast_horizon=axis.forecast_horizon,
-        resume_from=arguments.fixed_resume_from,
+        resume_from=value_given(arguments.resume_from),
         parameters=arguments.parameters(),
         contract_sha256=contract.sha256,
         code_version=code_version(),

@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchcast.steps.arguments import parse_moment
+from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import DAILY, parse_frequency
+from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.reading_note import reading
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
@@ -136,6 +138,11 @@ class Manifest:
     frequency_inferred: bool = False
     season: int = DAILY.season
     request_text: RequestText = PLAIN_TEXT
+
+    def expected(self, contract: ModelContract) -> Expected:
+        """What every answer of the run must be."""
+        frequency = parse_frequency(self.frequency)
+        return Expected.of(contract.outputs, self.run_date, self.forecast_horizon, frequency, contract.request)
 
     def to_json(self) -> bytes:
         """Sorted keys and no clock: the same run has the same bytes."""

@@ -79,6 +79,8 @@ class ObjectStore(Protocol):
 
     def download(self, uri: str, path: Path) -> None:
         """Copy the object to a local file, which appears whole or not at all. Raises ObjectMissingError."""
+        with self.open(uri) as source, atomic_write(path, path.parent) as target:
+            shutil.copyfileobj(source, target, _COPY_BYTES)
 
     def exists(self, uri: str) -> bool:
         """Whether there is an object at exactly this URI."""
@@ -131,7 +133,7 @@ def conflict(uri: str) -> ConflictError:
     return ConflictError(Problem("conditional_put", what, where=uri, remedy="Read it again and decide anew."))
 
 
-class DirectoryStore:
+class DirectoryStore(ObjectStore):
     """`s3://bucket/key` is the file `root/bucket/key`; a bucket may be a symbolic link to a directory elsewhere."""
 
     def __init__(self, root: Path) -> None:
@@ -204,10 +206,6 @@ class DirectoryStore:
 
     def upload(self, path: Path, uri: str) -> None:
         with path.open("rb") as source, self._appearing(uri) as target:
-            shutil.copyfileobj(source, target, _COPY_BYTES)
-
-    def download(self, uri: str, path: Path) -> None:
-        with self.open(uri) as source, atomic_write(path, path.parent) as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
 
     def exists(self, uri: str) -> bool:

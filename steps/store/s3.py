@@ -7,7 +7,8 @@ Both are fixed here (observed with boto3 1.43 against a real S3 server, 2026-11)
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from batchcast.steps.errors import Problem, ServiceError
-from batchcast.steps.store.objects import StoredObject, atomic_write, conflict, missing, split_uri
+from batchcast.steps.store.objects import ObjectStore, StoredObject, conflict, missing, split_uri
 
 _CHUNK_BYTES = 1 << 20
 _MAX_RESUMES = 5
@@ -23,11 +24,11 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 # Its own variables, and those of the libraries it speaks HTTP with.
 _READ_BY_BOTO3 = re.compile(r"AWS_\w+|(HTTP|HTTPS|NO)_PROXY|REQUESTS_CA_BUNDLE", re.IGNORECASE)
 _AWS_ENDPOINT = re.compile(r"https://s3[\w.-]*\.amazonaws\.com(\.cn)?")
-_CHANGED = frozenset({"412", "PreconditionFailed"})
+_CHANGED = {"412", "PreconditionFailed"}
 _LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
 
-class S3Store:
+class S3Store(ObjectStore):
     """Objects on S3, or on any endpoint boto3 is configured for (`AWS_ENDPOINT_URL_S3`).
 
     `environment` has the variables with which boto3 of another process finds the client's credentials: those of this
@@ -63,12 +64,8 @@ class S3Store:
         while True:
             page = _whole_reply(prefix, partial(self._client.list_objects_v2, **request), "IsTruncated")
             for entry in page.get("Contents", []):
-                yield StoredObject(
-                    uri=f"s3://{bucket}/{entry['Key']}",
-                    size=entry["Size"],
-                    version=entry.get("ETag", ""),
-                    modified=entry.get("LastModified"),
-                )
+                version, modified = entry.get("ETag", ""), entry.get("LastModified")
+                yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], version, modified)
             if not page["IsTruncated"]:
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -78,10 +75,8 @@ class S3Store:
 
     def read_tagged(self, uri: str) -> tuple[bytes, str]:
         for _ in range(_MAX_RESUMES):
-            try:
+            with suppress(_ChangedError):  # it was overwritten while it was read: the new one is read from its start
                 return self._read_once(uri)
-            except _ChangedError:  # it was overwritten while it was read: the new one is read from its beginning
-                continue
         return self._read_once(uri)
 
     def _read_once(self, uri: str) -> tuple[bytes, str]:
@@ -90,8 +85,7 @@ class S3Store:
             return reader.read(), stream.etag
 
     def age(self, uri: str) -> timedelta:
-        bucket, key = split_uri(uri)
-        found = _whole_reply(uri, partial(self._client.head_object, Bucket=bucket, Key=key), "LastModified")
+        found = _whole_reply(uri, partial(self._client.head_object, **_place(uri)), "LastModified")
         answered = found["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(answered) if answered else datetime.now(UTC)
         age: timedelta = now - found["LastModified"]
@@ -101,18 +95,16 @@ class S3Store:
         return io.BufferedReader(_ResumingBody(self._client, uri), _CHUNK_BYTES)
 
     def write(self, uri: str, data: bytes) -> None:
-        bucket, key = split_uri(uri)
-        _whole_reply(uri, partial(self._client.put_object, Bucket=bucket, Key=key, Body=data))
+        _whole_reply(uri, partial(self._client.put_object, **_place(uri), Body=data))
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
         from botocore.exceptions import ClientError
         from botocore.parsers import ResponseParserError
 
-        bucket, key = split_uri(uri)
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
-            with _Translated(uri, passing=_LOST | _ABSENT):
-                reply = self._client.put_object(Bucket=bucket, Key=key, Body=data, **condition)
+            with _translated(uri, passing=_LOST | _ABSENT):
+                reply = self._client.put_object(**_place(uri), Body=data, **condition)
             # Without an etag the head of the reply broke off.
             return str(reply.get("ETag") or self.read_tagged(uri)[1])
         except (ClientError, ResponseParserError, ValueError):
@@ -124,30 +116,26 @@ class S3Store:
             raise conflict(uri) from None
 
     def upload(self, path: Path, uri: str) -> None:
-        bucket, key = split_uri(uri)
-        with _Translated(uri):
-            self._client.upload_file(str(path), bucket, key)
-
-    def download(self, uri: str, path: Path) -> None:
-        with self.open(uri) as source, atomic_write(path, path.parent) as target:
-            while chunk := source.read(_CHUNK_BYTES):
-                target.write(chunk)
+        with _translated(uri):
+            self._client.upload_file(str(path), *split_uri(uri))
 
     def exists(self, uri: str) -> bool:
         from botocore.exceptions import ClientError
 
-        bucket, key = split_uri(uri)
         try:
-            with _Translated(uri, passing=_ABSENT):
-                self._client.head_object(Bucket=bucket, Key=key)
+            with _translated(uri, passing=_ABSENT):
+                self._client.head_object(**_place(uri))
         except ClientError:
             return False
         return True
 
     def delete(self, uri: str) -> None:
-        bucket, key = split_uri(uri)
-        with _Translated(uri):
-            self._client.delete_object(Bucket=bucket, Key=key)
+        with _translated(uri):
+            self._client.delete_object(**_place(uri))
+
+
+def _place(uri: str) -> dict[str, str]:
+    return dict(zip(("Bucket", "Key"), split_uri(uri), strict=True))
 
 
 class _ResumingBody(io.RawIOBase):
@@ -184,9 +172,8 @@ class _ResumingBody(io.RawIOBase):
         return len(data)
 
     def _get(self) -> Any:
-        bucket, key = split_uri(self._uri)
         resume = {"Range": f"bytes={self._position}-", "IfMatch": self.etag} if self._position else {}
-        get = partial(self._client.get_object, Bucket=bucket, Key=key, **resume)
+        get = partial(self._client.get_object, **_place(self._uri), **resume)
         # Without its length nobody can tell whether the body is whole.
         reply = _whole_reply(self._uri, get, "ETag", "ContentLength")
         self.etag = reply["ETag"]
@@ -208,7 +195,7 @@ def _whole_reply(uri: str, call: Callable[[], Any], *members: str) -> Any:
     what = ""
     for _ in range(_MAX_RESUMES + 1):
         try:
-            with _Translated(uri, passing=_CHANGED):
+            with _translated(uri, passing=_CHANGED):
                 reply = call()
         except (ResponseParserError, ValueError) as error:
             what = str(error)[:200]
@@ -224,25 +211,19 @@ def _whole_reply(uri: str, call: Callable[[], Any], *members: str) -> Any:
     raise ServiceError(problem)
 
 
-class _Translated:
+@contextmanager
+def _translated(uri: str, passing: Collection[str] = ()) -> Iterator[None]:
     """Botocore's errors as ours, with the URI; codes in `passing` are left for the caller."""
+    from boto3.exceptions import S3UploadFailedError
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    def __init__(self, uri: str, passing: set[str] | frozenset[str] = frozenset()) -> None:
-        self._uri, self._passing = uri, passing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from boto3.exceptions import S3UploadFailedError
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if isinstance(error, ClientError):
-            code = str(error.response["Error"].get("Code", ""))
-            if code in self._passing:
-                return
-            if code in _ABSENT:
-                raise missing(self._uri) from error
-        if isinstance(error, ClientError | BotoCoreError | S3UploadFailedError):
-            remedy = "Check the credentials, the bucket policy and the network, then try again."
-            raise ServiceError(Problem("s3", str(error), where=self._uri, remedy=remedy)) from error
+    try:
+        yield
+    except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+        code = str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
+        if code in passing:
+            raise
+        if code in _ABSENT:
+            raise missing(uri) from error
+        remedy = "Check the credentials, the bucket policy and the network, then try again."
+        raise ServiceError(Problem("s3", str(error), where=uri, remedy=remedy)) from error
