@@ -21,7 +21,7 @@ from batchcast.steps.contract.checks import CHECKS
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
-from batchcast.steps.report.charts import short_number
+from batchcast.steps.report.charts import short_number, three_decimals
 from batchcast.steps.report.html import html_table
 
 _MOST_ITEMS, _PAGE, _LEAST = 100_000, 950_000, 100_000
@@ -48,16 +48,16 @@ def all_items(
     classes = volume_classes(compared.scale[:, 0])
     words = _flag_words(flags)
     flagged = {place: words[item_ids[place]] for place in item_ids.places([*words])}
-    odd = {at: _status(row) for at, row in rows.items() if row.status != "ok"}
+    odd = {
+        place: "has a forecast, carried over from an earlier run"
+        if row.status == "carried"
+        else f"{row.status}: {REASONS[row.reason].removeprefix(f'{row.status}: ')}"
+        for place, row in rows.items()
+        if row.status != "ok"
+    }
     copy, count = _copy(item_ids, sums, classes, odd, flagged, max(_PAGE - taken, _LEAST))
     target = expected.targets[0]
     return _search(target, copy, count, len(item_ids)) + _groups(report, target, sums, classes, [*flagged])
-
-
-def _status(row: LedgerRow) -> str:
-    if row.status == "carried":
-        return "has a forecast, carried over from an earlier run"
-    return f"{row.status}: {REASONS[row.reason].removeprefix(f'{row.status}: ')}"
 
 
 def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
@@ -96,19 +96,10 @@ def _groups(
     for name, members in classes.items():
         totals, count, known = summed(_group, sums, members)
         (change,), error = _changes(totals[None]).tolist(), errors.get(name, {})
-        wape, naive = error.get("wape"), error.get("wape_naive")
-        rows.append(
-            (
-                f"{name}: {_CLASSES[name]}",
-                f"{count:,}",
-                f"{count - known:,}",
-                f"{np.count_nonzero(members[list(flagged)]):,}",
-                short_number(totals[0]),
-                "-" if math.isnan(change) else f"{change:+.1f}%",
-                "-" if wape is None else f"{wape:.3f}",
-                "-" if naive is None else f"{naive:.3f}",
-            )
-        )
+        counts = count, count - known, np.count_nonzero(members[list(flagged)])
+        row = [f"{name}: {_CLASSES[name]}", *(f"{number:,}" for number in counts), short_number(totals[0])]
+        row.append("-" if math.isnan(change) else f"{change:+.1f}%")
+        rows.append([*row, three_decimals(error.get("wape")), three_decimals(error.get("wape_naive"))])
     head = (
         "Class",
         "Items",
@@ -165,9 +156,8 @@ def _short_names(names: Sequence[str]) -> list[int | str]:
     """Of each name how much of it is that of the one before, and the rest."""
     found: list[int | str] = []
     for before, name in pairwise(["", *names]):
-        same = next(
-            (at for at, (one, other) in enumerate(zip(before, name, strict=False)) if one != other), len(before)
-        )
+        apart = (at for at, (one, other) in enumerate(zip(before, name, strict=False)) if one != other)
+        same = next(apart, len(before))
         # A browser counts in UTF-16.
         found += [len(name[:same].encode("utf-16-le")) // 2, name[same:]]
     return found
@@ -179,11 +169,9 @@ def _short(value: float, digits: int) -> float | None:
 
 
 def _search(target: str, copy: str, count: int, items: int) -> str:
-    which = f"{count:,} items" + (
-        f" of {items:,}: those without a forecast or with a flag, then the largest; ledger.parquet has all"
-        if count < items
-        else ""
-    )
+    which = f"{count:,} items"
+    if count < items:
+        which += f" of {items:,}: those without a forecast or with a flag, then the largest; ledger.parquet has all"
     head = ("Item", "Status", f"Total {target}", "Against last run", "Class", "What is odd")
     table = html_table(head, ()).replace("<table>", "<table hidden>")
     return (

@@ -23,9 +23,9 @@ def forecast_chart(
     top, bottom = axis_top(max(known, default=1.0)), min([0.0, *known])
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">']
     for share in (0.0, 0.5, 1.0):
-        y = _y(bottom + share * (top - bottom), bottom, top)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         value = bottom + share * (top - bottom)
+        y = _y(value, bottom, top)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{short_number(value)}</text>')
     if band is not None:
         parts.append(f'<path class="band" d="{_area(*band, bottom, top)}"/>')
@@ -44,6 +44,11 @@ def short_number(value: float) -> str:
     power = next((power for power in (12, 9, 6, 3) if size >= 0.9995 * 10**power), 0)
     digits = f"{value / 10**power:.3g}"
     return digits + {0: "", 3: "k", 6: "M", 9: "G", 12: "T"}[power]
+
+
+def three_decimals(value: float | None) -> str:
+    """An error as the page writes it, "-" for one that is not known."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def coverage_bar(counts: Mapping[str, int]) -> str:

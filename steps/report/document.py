@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from batchcast.steps.checks.flags import Flag
@@ -53,8 +54,13 @@ def report(
         "pointer_moved": publication.pointer_moved if publication else False,
         "pointer_note": publication.pointer_note if publication else "",
         "merged": publication and publication.merged,
-        "quarantined": _quarantined(found.ledger.odd),
-        "failed": _failed(found.ledger.odd, arguments.runs_uri),
+        "quarantined": [_explained(row) for row in _some(found.ledger.odd, "quarantined")],
+        "failed": [
+            _explained(row)
+            | {name: getattr(row, name) for name in ("shard", "line", "round")}
+            | {"contract": contract_uri(arguments.runs_uri, row)}
+            for row in _some(found.ledger.odd, "failed", "missing")
+        ],
         "mismatches": list(found.mismatches[:LISTED]),
         "shards": {"expected": sum(shards.values()), **shards},
         "flags": [dataclasses.asdict(flag) for flag in flags[:LISTED]],
@@ -72,26 +78,9 @@ def report(
     }
 
 
-def _quarantined(rows: Iterable[LedgerRow]) -> list[dict[str, Any]]:
-    found = [row for row in rows if row.status == "quarantined"]
-    return [
-        {"item_id": row.item_id, "reason": row.reason, "explanation": REASONS[row.reason], "detail": row.detail}
-        for row in found[:LISTED]
-    ]
+def _some(rows: Iterable[LedgerRow], *statuses: str) -> Iterable[LedgerRow]:
+    return islice((row for row in rows if row.status in statuses), LISTED)
 
 
-def _failed(rows: Iterable[LedgerRow], runs_uri: str) -> list[dict[str, Any]]:
-    found = [row for row in rows if row.status in ("failed", "missing")]
-    return [
-        {
-            "item_id": row.item_id,
-            "shard": row.shard,
-            "line": row.line,
-            "round": row.round,
-            "reason": row.reason,
-            "explanation": REASONS[row.reason],
-            "detail": row.detail,
-            "contract": contract_uri(runs_uri, row),
-        }
-        for row in found[:LISTED]
-    ]
+def _explained(row: LedgerRow) -> dict[str, Any]:
+    return {"item_id": row.item_id, "reason": row.reason, "explanation": REASONS[row.reason], "detail": row.detail}

@@ -30,12 +30,11 @@ def html_page(title: str, body: str, more_style: str = "", script: str = "") -> 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table that a narrow screen shows as a list: each cell knows its column's name."""
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
-        + "</tr>"
+    cells = (
+        "".join(f'<td data-label="{escape(n)}">{escape(v)}</td>' for n, v in zip(head, row, strict=True))
         for row in rows
     )
+    lines = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table>"
 
 

@@ -30,7 +30,8 @@ def item_charts(
     from the naive where nothing is known yet; and two from the middle and the other end, to compare with."""
     forecast = values[:, :, expected.points[0]]
     naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
-    scored = any(each_block(_meet, actual, forecast))
+    known_both = each_block(lambda one, other: bool((np.isfinite(one) & np.isfinite(other)).any()), actual, forecast)
+    scored = any(known_both)
     distance = of_items(_distance, forecast, actual if scored else naive)
     count = count_finite(distance)
     if not count:
@@ -62,15 +63,13 @@ def item_charts(
     words = {"model": "model", "naive": "seasonal naive"}
     words |= {"last": "the last run"} if _has_any(last) else {}
     words |= {"actual": "history and actual values"} if _has_any(past) or _has_any(actual) else {}
+    levels = [level for level, _ in expected.outputs.quantiles(expected.targets[0])]
+    words |= {"band": f"between the levels {levels[0]:g} and {levels[-1]:g}"} if len(levels) > 1 else {}
     spans = "".join(f'<span class="{name}">{text}</span>' for name, text in words.items())
     what = "error" if scored else "distance from the seasonal naive"
     head = f"<h2>Items to look at, by flag and {what}: {escape(expected.targets[0])}</h2>"
-    legend = f'<p class="legend">{spans}{_band_words(expected)}</p>'
+    legend = f'<p class="legend">{spans}</p>'
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
-
-
-def _meet(actual: Array, forecast: Array) -> bool:
-    return bool((np.isfinite(actual) & np.isfinite(forecast)).any())
 
 
 def _has_any(values: Array) -> bool:
@@ -88,12 +87,6 @@ def _band(expected: Expected, values: Array, past: Array) -> tuple[Array, Array]
     if len(levels) < 2:
         return None
     return _after(past, values[:, levels[0][1]]), _after(past, values[:, levels[-1][1]])
-
-
-def _band_words(expected: Expected) -> str:
-    levels = expected.outputs.quantiles(expected.targets[0])
-    words = f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}" if len(levels) > 1 else ""
-    return f'<span class="band">{words}</span>' if words else ""
 
 
 def _distance(forecast: Array, reference: Array) -> Array:

@@ -14,7 +14,7 @@ from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.report.all_items import all_items
-from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars
+from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars, three_decimals
 from batchcast.steps.report.html import html_page, html_table, read_part
 from batchcast.steps.report.item_charts import item_charts
 
@@ -35,13 +35,12 @@ def report_page(
     their place; `last` is what the last run forecast, items x steps x targets.
     """
     title = f"Forecasts from {report['run_date']}: {_title(report)}"
-    first = [_banner(report), _flags(report), _lost(report)]
-    first.append(item_charts(report, expected, item_ids, values, compared, last))
-    then = [_scorecard(report), _score(report), _coverage(report), _internals(report)]
-    taken = sum(len(part.encode()) for part in (*first, *then))
+    charts = item_charts(report, expected, item_ids, values, compared, last)
+    first = "".join([_banner(report), _flags(report), _lost(report), charts])
+    then = "".join([_scorecard(report), _score(report), _coverage(report), _internals(report)])
+    taken = len(f"{first}{then}".encode())
     items = all_items(report, rows, flags, expected, item_ids, values, compared, last, taken)
-    body = [*first, items, *then]
-    return html_page(title, "".join(body), script=read_part("find_items.js"))
+    return html_page(title, f"{first}{items}{then}", script=read_part("find_items.js"))
 
 
 def page_of_rejected(page: str, rejected: Mapping[str, str]) -> str:
@@ -147,7 +146,7 @@ def _score(report: Mapping[str, Any]) -> str:
     model, naive = score["wape_model"], score["wape_naive"]
     bars = score_bars({"model": ("Model", model), "naive": ("Seasonal naive", naive)})
     text = f"{_change(model, naive)}, over {score['items']:,} items and {score['days']} steps known by now. "
-    text += f"MASE {_three(score['mase_model'])}, of the naive {_three(score['mase_naive'])}."
+    text += f"MASE {three_decimals(score['mase_model'])}, of the naive {three_decimals(score['mase_naive'])}."
     targets = "".join(
         f"<li>{escape(name)}: {each['wape_model']:.3f} against {each['wape_naive']:.3f}</li>"
         for name, each in score["by_target"].items()
@@ -158,6 +157,7 @@ def _score(report: Mapping[str, Any]) -> str:
 
 
 _ERRORS = ("wape", "wape_naive", "mase", "mase_naive")
+_LINES = {"naive": "wape_naive", "model": "wape"}
 
 
 def _scorecard(report: Mapping[str, Any]) -> str:
@@ -165,13 +165,11 @@ def _scorecard(report: Mapping[str, Any]) -> str:
     weeks = [week for week in card["weeks"] if week["wape"] is not None]
     if not weeks:
         return ""
-    lines = {
-        name: np.array([week[key] for week in weeks]) for name, key in (("naive", "wape_naive"), ("model", "wape"))
-    }
+    lines = {name: np.array([week[key] for week in weeks]) for name, key in _LINES.items()}
     chart = forecast_chart("WAPE by week, of the model and of the seasonal naive", [w["week"] for w in weeks], lines)
     legend = '<p class="legend"><span class="model">model</span><span class="naive">seasonal naive</span></p>'
     rows = [
-        (str(row["lead"]), *(_three(row[name]) for name in _ERRORS), f"{row['bias_share']:+.1%}")
+        (str(row["lead"]), *(three_decimals(row[name]) for name in _ERRORS), f"{row['bias_share']:+.1%}")
         for row in card["leads"]
         if row["wape"] is not None
     ]
@@ -179,10 +177,6 @@ def _scorecard(report: Mapping[str, Any]) -> str:
     text = f"Week by week, by what has become known since: {_change(weeks[-1]['wape'], weeks[-1]['wape_naive'])} last."
     details = f"<details><summary>By steps ahead</summary>{table}</details>"
     return f"<section><h2>How the last runs did (WAPE)</h2>{legend}{chart}<p>{text}</p>{details}</section>"
-
-
-def _three(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _quantile_scores(target: str, scored: Mapping[str, Any]) -> str:
@@ -235,9 +229,7 @@ def _flags(report: Mapping[str, Any]) -> str:
 def _internals(report: Mapping[str, Any]) -> str:
     shards = report["shards"]
     bad = [f"{shards[name]:,} {name}" for name in ("missing", "short", "long", "garbled") if shards[name]]
-    text = f"{shards['ok']:,} of {shards['expected']:,} shards have a whole output" + "".join(
-        f", {part}" for part in bad
-    )
+    text = ", ".join([f"{shards['ok']:,} of {shards['expected']:,} shards have a whole output", *bad])
     rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
     table = html_table(("Parameter", "Value"), rows)
     return f"<section><details><summary>Parameters and shards</summary><p>{text}.</p>{table}</details></section>"

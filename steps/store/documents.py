@@ -46,8 +46,7 @@ def parse_document(
     A truth value is no number. `shorten` gives what to keep of each object in it, as soon as it is read. Raises
     DataError with `code` that says what is wrong with it.
     """
-    wrong = ""
-    document: Any = None
+    wrong, document = "", None
     if len(data) > _MOST_BYTES:
         wrong = f"it has {len(data):,} bytes; at most {_MOST_BYTES:,} are read"
     elif not data.strip():
