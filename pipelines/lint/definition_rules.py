@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from batchcast.engine.pipeline.definition import EXECUTION_VARIABLES, STEP_NAME, TRIGGERS
-from batchcast.engine.pipeline.execution.retry_policy import parse_retry_policy
+from batchcast.engine.pipeline.execution.retry_policy import retry_policy_problems
 from batchcast.engine.pipeline.expressions import Reference, condition_problems, expression_problems, references
 from batchcast.engine.requests.request_check import is_expression
 from batchcast.pipelines.lint.service_model import output_names, property_problems
@@ -186,7 +186,7 @@ def _step_options(step: StepDeclaration) -> Iterator[Problem]:
         what = "its cache key leaves out what the objects on S3 hold: an old result may be taken for a new one."
         yield Problem("cache", what, step.name, "Turn the cache off, or give every execution its own prefixes.")
     for index, policy in enumerate(step.body.get("RetryPolicies") or ()):
-        yield from parse_retry_policy(policy, f"{step.name}.RetryPolicies[{index}]")[1]
+        yield from retry_policy_problems(policy, f"{step.name}.RetryPolicies[{index}]")
     if step.type == "Fail":
         yield from _message(step)
     if step.type == "Processing":

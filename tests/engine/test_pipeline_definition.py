@@ -25,7 +25,6 @@ from local_pipeline import (
 )
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
-from batchcast.engine.pipeline.definition import Branch, Dependency
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.expressions import Scope, holds
 from batchcast.pipelines.definition import define
@@ -40,8 +39,8 @@ REPORT = [{"PropertyFileName": "report", "OutputName": "report", "FilePath": "re
 @pytest.mark.parametrize("run_conditions", [True, False])
 def test_the_committed_definition_is_read_with_and_without_run_conditions(run_conditions: bool) -> None:
     read = parse_definition(json.dumps(define(BuildSettings(run_conditions=run_conditions))))
-    assert read.steps["Transform"].dependencies == (Dependency(step="BuildShards"),)
-    assert read.steps["TransformRetry"].branch == Branch(condition="Outcome", outcome=True)
+    assert read.steps["Transform"].triggers == {"BuildShards": "Completed"}
+    assert read.steps["TransformRetry"].branch == ("Outcome", True)
     assert read.parameters["ForecastHorizon"].default == 31
 
 
@@ -50,14 +49,14 @@ def test_a_data_reference_is_a_dependency() -> None:
     second = processing("Second", "1", {"Get": "Steps.First.ProcessingJobArn"})
     third = condition("Third", [equals(json_get("First", "report", "a"), 1)], [])
     read = parse_definition(definition(first, second, third))
-    assert read.steps["Second"].dependencies == (Dependency(step="First"),)
-    assert read.steps["Third"].dependencies == (Dependency(step="First"),)
+    assert read.steps["Second"].triggers == {"First": "Completed"}
+    assert read.steps["Third"].triggers == {"First": "Completed"}
 
 
 def test_an_explicit_trigger_outweighs_the_data_reference() -> None:
     second = processing("Second", "1", {"Get": "Steps.First.TransformJobArn"}, DependsOn=[after("First", "Failed")])
     read = parse_definition(definition(transform("First", "s3://b/i/", "s3://b/o"), second))
-    assert read.steps["Second"].dependencies == (Dependency(step="First", trigger="Failed"),)
+    assert read.steps["Second"].triggers == {"First": "Failed"}
 
 
 def plain(name: str = "A", **members: Any) -> Json:

@@ -9,7 +9,7 @@ import pytest
 from local_pipeline import ended, local, processing, run, start, statuses, steps_of, store_of, transform, under_run
 
 from batchcast.engine.errors import ServiceException
-from batchcast.engine.pipeline.execution.retry_policy import RetryCount, RetryPolicy
+from batchcast.engine.pipeline.execution.retry_policy import RetryCount
 from batchcast.engine.transform.plan import TransformOptions
 from batchcast.steps.store.objects import DirectoryStore
 
@@ -100,23 +100,21 @@ def test_a_capacity_error_without_a_policy_fails_the_step(tmp_path: Path) -> Non
 
 
 def test_each_wait_is_longer_by_the_backoff_rate() -> None:
-    count = RetryCount(
-        [RetryPolicy(exception_types=(CAPACITY,), interval_seconds=60, backoff_rate=3.0, max_attempts=3)]
-    )
+    policy = {"ExceptionType": [CAPACITY], "IntervalSeconds": 60, "BackoffRate": 3.0, "MaxAttempts": 3}
+    count = RetryCount([policy])
     assert [count.next_wait(CAPACITY, 0.0) for _ in range(4)] == [60, 180, 540, None]
 
 
 def test_a_policy_that_expires_ends_by_time_and_not_by_number() -> None:
-    policy = RetryPolicy(exception_types=(CAPACITY,), max_attempts=None, expire_after_minutes=2)
-    count = RetryCount([policy])
+    count = RetryCount([{"ExceptionType": [CAPACITY], "ExpireAfterMin": 2}])
     assert all(count.next_wait(CAPACITY, 0.0) is not None for _ in range(30))
     assert count.next_wait(CAPACITY, 119.9) is not None
     assert count.next_wait(CAPACITY, 120.0) is None
 
 
 def test_the_first_policy_that_names_the_exception_decides_and_each_counts_for_itself() -> None:
-    first = RetryPolicy(exception_types=(CAPACITY,), interval_seconds=5, max_attempts=1)
-    second = RetryPolicy(exception_types=(CAPACITY, "SageMaker.RESOURCE_LIMIT"), interval_seconds=7, max_attempts=1)
+    first = {"ExceptionType": [CAPACITY], "IntervalSeconds": 5, "MaxAttempts": 1}
+    second = {"ExceptionType": [CAPACITY, "SageMaker.RESOURCE_LIMIT"], "IntervalSeconds": 7, "MaxAttempts": 1}
     count = RetryCount([first, second])
     assert count.next_wait(CAPACITY, 0.0) == 5
     assert count.next_wait(CAPACITY, 0.0) is None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy
 from batchcast.engine.pipeline.expressions import references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration
 from batchcast.engine.requests.request_check import values_at
@@ -23,46 +22,23 @@ STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dependency:
-    """A step that must have ended, and how: Completed, Failed, Stopped or Any."""
-
-    step: str
-    trigger: str = COMPLETED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Branch:
-    """The side of a Condition step that a step lies on."""
-
-    condition: str
-    outcome: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PropertyFile:
-    """A JSON file in an output of a Processing step."""
-
-    name: str
-    output_name: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step; `arguments` as written, without the nested steps of a Condition.
 
-    `dependencies` holds those of `DependsOn` and those that follow from data references.
+    `triggers` has the steps that must have ended, of `DependsOn` and of data references, and how: Completed, Failed,
+    Stopped or Any. `branch` is the Condition step on a side of which it lies, and the outcome of that side. A property
+    file, by its name, lies in an output at a path. Retry policies are as written, and were checked.
     """
 
     name: str
     type: str
     arguments: Mapping[str, Any]
-    dependencies: tuple[Dependency, ...] = ()
-    branch: Branch | None = None
+    triggers: Mapping[str, str]
+    branch: tuple[str, bool] | None = None
     display_name: str | None = None
     description: str | None = None
-    property_files: tuple[PropertyFile, ...] = ()
-    retry_policies: tuple[RetryPolicy, ...] = ()
+    property_files: Mapping[str, tuple[str, str]]
+    retry_policies: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +82,16 @@ def ready_steps(definition: Definition, records: Mapping[str, Record], selected:
 def unmet(step: Step, records: Mapping[str, Record]) -> set[str]:
     """The steps that `step` waits for and that have not ended as it asks for."""
     waiting = {
-        one.step
-        for one in step.dependencies
-        if records.get(one.step, _NOT_STARTED)["StepStatus"] not in _STATUS_OF_TRIGGER.get(one.trigger, ENDED)
+        name
+        for name, trigger in step.triggers.items()
+        if records.get(name, _NOT_STARTED)["StepStatus"] not in _STATUS_OF_TRIGGER.get(trigger, ENDED)
     }
-    if step.branch is not None and not _is_taken(step.branch, records):
-        waiting.add(step.branch.condition)
+    if step.branch is not None:
+        name, outcome = step.branch
+        condition = records.get(name, _NOT_STARTED)
+        decided = {"Condition": {"Outcome": str(outcome)}}
+        if condition["StepStatus"] != "Succeeded" or condition["Metadata"] != decided:
+            waiting.add(name)
     return waiting
 
 
@@ -121,7 +101,7 @@ def final_status(definition: Definition, records: Mapping[str, Record]) -> str:
     A step that did not succeed is handled when another could start after it, by a trigger other than Completed.
     """
     unsuccessful = {name for name, record in records.items() if record["StepStatus"] != "Succeeded"}
-    handled = {dependency.step for name in records for dependency in definition.steps[name].dependencies}
+    handled = {before for name in records for before in definition.steps[name].triggers}
     if _is_failing(definition, records) or unsuccessful - handled:
         return "Failed"
     return "CompletedWithFailures" if unsuccessful else "Succeeded"
@@ -129,8 +109,7 @@ def final_status(definition: Definition, records: Mapping[str, Record]) -> str:
 
 def predecessors(step: Step) -> set[str]:
     """The steps that `step` waits for."""
-    before = {dependency.step for dependency in step.dependencies}
-    return before | {step.branch.condition} if step.branch else before
+    return {*step.triggers, *(step.branch or ())[:1]}
 
 
 def ancestors(definition: Definition, names: Set[str]) -> set[str]:
@@ -148,32 +127,11 @@ def _is_failing(definition: Definition, records: Mapping[str, Record]) -> bool:
     return any(definition.steps[name].type == "Fail" and one["StepStatus"] in ENDED for name, one in records.items())
 
 
-def _is_taken(branch: Branch, records: Mapping[str, Record]) -> bool:
-    condition = records.get(branch.condition, _NOT_STARTED)
-    decided = {"Condition": {"Outcome": str(branch.outcome)}}
-    return condition["StepStatus"] == "Succeeded" and bool(condition["Metadata"] == decided)
-
-
 def graph_problems(definition: Definition) -> Iterator[Problem]:
     """What cannot be: references to nothing, steps that wait for one that none can follow, or for each other."""
     for step in definition.steps.values():
-        yield from _reference_problems(definition, step)
-        for dependency in step.dependencies:
-            target = definition.steps.get(dependency.step)
-            what = None
-            if target is None:
-                what = f"depends on {dependency.step}, which is no step."
-            elif target.type == "Fail":
-                what = f"depends on the Fail step {dependency.step}; nothing can follow one."
-            elif target.type == "Condition":
-                what = f"depends on the condition {dependency.step}; put it into one of the branches."
-            if what:
-                yield Problem("definition", what, where=f"step {step.name}")
-        outputs = list(values_at(step.arguments, "ProcessingOutputConfig.Outputs[].OutputName"))
-        for file in step.property_files:
-            if file.output_name not in outputs:
-                what = f"property file {file.name} lies in output {file.output_name}, which the step does not have."
-                yield Problem("definition", what, where=f"step {step.name}")
+        for what in (*_reference_problems(definition, step), *_step_problems(definition, step)):
+            yield Problem("definition", what, where=f"step {step.name}")
     try:
         TopologicalSorter({name: predecessors(step) for name, step in definition.steps.items()}).prepare()
     except CycleError as error:
@@ -181,15 +139,26 @@ def graph_problems(definition: Definition) -> Iterator[Problem]:
         yield Problem("definition", f"the steps {names} wait for each other.", where="Steps")
 
 
-def _reference_problems(definition: Definition, step: Step) -> Iterator[Problem]:
-    files = {each.name: [file.name for file in each.property_files] for each in definition.steps.values()}
-    for reference in references(step.arguments):
-        what = None
-        if reference.kind == "Parameters" and reference.name not in definition.parameters:
-            what = f"parameter {reference.name} is not declared."
-        elif reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:
-            what = f"execution variable {reference.name} has no value in this engine."
-        elif reference.kind == "PropertyFiles" and reference.path not in files.get(reference.name, (reference.path,)):
-            what = f"step {reference.name} has no property file {reference.path}."
-        if what:
-            yield Problem("definition", what, where=f"step {step.name}")
+def _step_problems(definition: Definition, step: Step) -> Iterator[str]:
+    for name in step.triggers:
+        if name not in definition.steps:
+            yield f"depends on {name}, which is no step."
+        elif definition.steps[name].type == "Fail":
+            yield f"depends on the Fail step {name}; nothing can follow one."
+        elif definition.steps[name].type == "Condition":
+            yield f"depends on the condition {name}; put it into one of the branches."
+    outputs = list(values_at(step.arguments, "ProcessingOutputConfig.Outputs[].OutputName"))
+    for file, (output, _) in step.property_files.items():
+        if output not in outputs:
+            yield f"property file {file} lies in output {output}, which the step does not have."
+
+
+def _reference_problems(definition: Definition, step: Step) -> Iterator[str]:
+    files = {each.name: {*each.property_files} for each in definition.steps.values()}
+    for one in references(step.arguments):
+        if one.kind == "Parameters" and one.name not in definition.parameters:
+            yield f"parameter {one.name} is not declared."
+        elif one.kind == "Execution" and one.name not in EXECUTION_VARIABLES:
+            yield f"execution variable {one.name} has no value in this engine."
+        elif one.kind == "PropertyFiles" and one.path not in files.get(one.name, {one.path}):
+            yield f"step {one.name} has no property file {one.path}."

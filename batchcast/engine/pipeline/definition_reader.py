@@ -6,21 +6,12 @@ Source: `Pipeline.definition()` of the SageMaker Python SDK 3.27, schema version
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED, NotEmulatedError
-from batchcast.engine.pipeline.definition import (
-    COMPLETED,
-    STEP_NAME,
-    TRIGGERS,
-    Branch,
-    Definition,
-    Dependency,
-    PropertyFile,
-    Step,
-    graph_problems,
-)
-from batchcast.engine.pipeline.execution.retry_policy import RetryPolicy, parse_retry_policy
+from batchcast.engine.pipeline.definition import COMPLETED, STEP_NAME, TRIGGERS, Definition, Step, graph_problems
+from batchcast.engine.pipeline.execution.retry_policy import retry_policy_problems
 from batchcast.engine.pipeline.expressions import condition_problems, expression_problems, references
 from batchcast.engine.pipeline.parameters import parse_parameter
 from batchcast.engine.requests.request_check import refusals
@@ -94,11 +85,11 @@ class _Reader:
         self.problems.extend(expression_problems(experiment, "PipelineExperimentConfig"))
         return experiment
 
-    def _steps(self, values: list[Any], where: str, branch: Branch | None) -> Iterator[Step]:
+    def _steps(self, values: list[Any], where: str, branch: tuple[str, bool] | None) -> Iterator[Step]:
         for index, value in enumerate(values):
             yield from self._step(value, f"{where}[{index}]", branch)
 
-    def _step(self, value: Any, where: str, branch: Branch | None) -> Iterator[Step]:
+    def _step(self, value: Any, where: str, branch: tuple[str, bool] | None) -> Iterator[Step]:
         type_ = value.get("Type") if isinstance(value, Mapping) else None
         if not isinstance(type_, str) or type_ not in _STEP_KEYS:
             step = value.get("Name") if isinstance(value, Mapping) else None
@@ -112,12 +103,15 @@ class _Reader:
             return
         where = f"{where} ({name})"
         if type_ == "Condition" and branch is not None:
-            what = f"is a condition inside the condition {branch.condition}, which Pipelines does not support."
+            what = f"is a condition inside the condition {branch[0]}, which Pipelines does not support."
             self._problem(where, what, "Put it beside the other one, or let a step fail by its own exit.")
         arguments = self._object(body.get("Arguments", {}), f"{where}.Arguments", _ARGUMENT_KEYS.get(type_))
         nested = {key: self._list(arguments, key) for key in ("IfSteps", "ElseSteps")} if type_ == "Condition" else {}
         own = {key: item for key, item in arguments.items() if key not in nested}
         self._check_arguments(type_, own, f"{where}.Arguments")
+        policies = self._list(body, "RetryPolicies")
+        for at, policy in enumerate(policies):
+            self.problems.extend(retry_policy_problems(policy, f"{where}.RetryPolicies[{at}]"))
         cache = self._object(body.get("CacheConfig") or {}, f"{where}.CacheConfig", ("Enabled", "ExpireAfter"))
         if cache.get("Enabled"):
             what = "the local engine has no cache, it runs the step whatever its CacheConfig says."
@@ -129,15 +123,15 @@ class _Reader:
             name=name,
             type=type_,
             arguments=own,
-            dependencies=self._dependencies(self._list(body, "DependsOn"), own, where),
+            triggers=self._triggers(self._list(body, "DependsOn"), own, where),
             branch=branch,
             display_name=body.get("DisplayName"),
             description=body.get("Description"),
-            property_files=tuple(self._property_files(self._list(body, "PropertyFiles"), where)),
-            retry_policies=tuple(self._retry_policies(self._list(body, "RetryPolicies"), where)),
+            property_files=dict(self._property_files(self._list(body, "PropertyFiles"), where)),
+            retry_policies=tuple(policies),
         )
         for key, outcome in (("IfSteps", True), ("ElseSteps", False)):
-            yield from self._steps(nested.get(key, []), f"{where}.{key}", Branch(condition=name, outcome=outcome))
+            yield from self._steps(nested.get(key, []), f"{where}.{key}", (name, outcome))
 
     def _check_arguments(self, type_: str, arguments: Mapping[str, Any], where: str) -> None:
         found = list(expression_problems(arguments, where))
@@ -148,35 +142,28 @@ class _Reader:
             found = list(condition_problems(arguments.get("Conditions"), f"{where}.Conditions"))
         self.problems.extend(found)
 
-    def _dependencies(self, values: list[Any], arguments: Mapping[str, Any], where: str) -> tuple[Dependency, ...]:
-        found: dict[str, Dependency] = {}
-        keys = ("Step", "Trigger")
+    def _triggers(self, values: list[Any], arguments: Mapping[str, Any], where: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        keys, where = ("Step", "Trigger"), f"{where}.DependsOn"
         for value in values:
             entry = {"Step": value, "Trigger": COMPLETED} if isinstance(value, str) else value
-            body = self._object(entry, f"{where}.DependsOn", keys, required=keys)
-            if body.get("Trigger") not in TRIGGERS:
-                self._problem(f"{where}.DependsOn", f"trigger {body.get('Trigger')!r}.", f"Use {', '.join(TRIGGERS)}.")
-            elif isinstance(body.get("Step"), str):
-                dependency = Dependency(step=body["Step"], trigger=body["Trigger"])
-                if found.setdefault(dependency.step, dependency) != dependency:
-                    self._problem(f"{where}.DependsOn", f"step {dependency.step} has two triggers.", "Keep one.")
-        for step in _referenced_steps(arguments):
-            found.setdefault(step, Dependency(step=step))
-        return tuple(found.values())
+            body = self._object(entry, where, keys, required=keys)
+            step, trigger = (body.get(key) for key in keys)
+            if trigger not in TRIGGERS:
+                self._problem(where, f"trigger {trigger!r}.", f"Use {', '.join(TRIGGERS)}.")
+            elif isinstance(step, str) and found.setdefault(step, trigger) != trigger:
+                self._problem(where, f"step {step} has two triggers.", "Keep one.")
+        with suppress(ConfigError):  # already reported by expression_problems
+            read = [each.name for each in references(arguments) if each.kind in ("Properties", "PropertyFiles")]
+            found = dict.fromkeys(read, COMPLETED) | found
+        return found
 
-    def _property_files(self, values: list[Any], where: str) -> Iterator[PropertyFile]:
+    def _property_files(self, values: list[Any], where: str) -> Iterator[tuple[str, tuple[str, str]]]:
         keys = ("PropertyFileName", "OutputName", "FilePath")
         for value in values:
             body = self._object(value, f"{where}.PropertyFiles", keys, required=keys)
             if all(isinstance(body.get(key), str) for key in keys):
-                yield PropertyFile(name=body[keys[0]], output_name=body[keys[1]], path=body[keys[2]])
-
-    def _retry_policies(self, values: list[Any], where: str) -> Iterator[RetryPolicy]:
-        for index, value in enumerate(values):
-            policy, problems = parse_retry_policy(value, f"{where}.RetryPolicies[{index}]")
-            self.problems.extend(problems)
-            if policy:
-                yield policy
+                yield body[keys[0]], (body[keys[1]], body[keys[2]])
 
     def _object(
         self, value: Any, where: str, keys: tuple[str, ...] | None = None, required: Iterable[str] = ()
@@ -208,10 +195,3 @@ class _Reader:
 
     def _problem(self, where: str, what: str, remedy: str) -> None:
         self.problems.append(Problem("definition", what, where=where, remedy=remedy))
-
-
-def _referenced_steps(arguments: Any) -> list[str]:
-    try:
-        return [each.name for each in references(arguments) if each.kind in ("Properties", "PropertyFiles")]
-    except ConfigError:  # already reported by expression_problems
-        return []

@@ -5,7 +5,6 @@ Source: SageMaker developer guide, "Retry Policy for Pipeline Steps", read 2023-
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
@@ -31,26 +30,15 @@ _BY_ERROR_CODE = {
 _BY_FAILURE_REASON = {"InternalServerError": JOB_INTERNAL_ERROR, "CapacityError": CAPACITY_ERROR}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """Times as the definition has them; at most one of `max_attempts` and `expire_after_minutes` is set."""
-
-    exception_types: tuple[str, ...]
-    interval_seconds: float = _DEFAULTS["IntervalSeconds"]
-    backoff_rate: float = _DEFAULTS["BackoffRate"]
-    max_attempts: int | None = _DEFAULTS["MaxAttempts"]
-    expire_after_minutes: int | None = None
-
-
 # Both are retried for every step, whether or not it has policies (same page).
-_ALWAYS = RetryPolicy(exception_types=(SERVICE_FAULT, THROTTLING))
+_ALWAYS = {"ExceptionType": [SERVICE_FAULT, THROTTLING]}
 
 
 class RetryCount:
-    """Counts the retries of one step's run, policy by policy."""
+    """Counts the retries of one step's run, policy by policy, each as a definition writes it."""
 
-    def __init__(self, policies: Sequence[RetryPolicy]) -> None:
-        self._policies = (*policies, _ALWAYS)
+    def __init__(self, policies: Sequence[Mapping[str, Any]]) -> None:
+        self._policies = [{**_DEFAULTS, **policy} for policy in (*policies, _ALWAYS)]
         self._used: Counter[int] = Counter()
 
     def next_wait(self, exception_type: str | None, elapsed_seconds: float) -> float | None:
@@ -59,14 +47,13 @@ class RetryCount:
         The first policy that names the exception decides. `elapsed_seconds` is the time since the first attempt.
         """
         for index, policy in enumerate(self._policies):
-            if exception_type in policy.exception_types:
-                if policy.expire_after_minutes is not None and elapsed_seconds >= policy.expire_after_minutes * 60:
+            if exception_type in policy["ExceptionType"]:
+                used, minutes = self._used[index], policy.get("ExpireAfterMin")
+                spent = used >= policy["MaxAttempts"] if minutes is None else elapsed_seconds >= minutes * 60
+                if spent:
                     return None
-                if policy.max_attempts is not None and self._used[index] >= policy.max_attempts:
-                    return None
-                wait = policy.interval_seconds * policy.backoff_rate ** self._used[index]
                 self._used[index] += 1
-                return wait
+                return float(policy["IntervalSeconds"] * policy["BackoffRate"] ** used)
         return None
 
 
@@ -80,23 +67,8 @@ def failure_exception(failure_reason: str) -> str | None:
     return _BY_FAILURE_REASON.get(failure_reason.partition(":")[0])
 
 
-def parse_retry_policy(value: Any, where: str) -> tuple[RetryPolicy | None, list[Problem]]:
-    """The policy, or None and everything that is wrong with it."""
-    problems = list(_problems(value, where))
-    if problems:
-        return None, problems
-    given = {**_DEFAULTS, **value}
-    policy = RetryPolicy(
-        exception_types=tuple(given["ExceptionType"]),
-        interval_seconds=given["IntervalSeconds"],
-        backoff_rate=given["BackoffRate"],
-        max_attempts=None if "ExpireAfterMin" in value else given["MaxAttempts"],
-        expire_after_minutes=value.get("ExpireAfterMin"),
-    )
-    return policy, []
-
-
-def _problems(value: Any, where: str) -> Iterator[Problem]:
+def retry_policy_problems(value: Any, where: str) -> Iterator[Problem]:
+    """Everything that is wrong with a policy."""
     if not isinstance(value, Mapping):
         yield Problem("retry_policy", f"{value!r} is not an object.", where=where)
         return

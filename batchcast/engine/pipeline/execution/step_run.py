@@ -52,9 +52,9 @@ def scope(context: ExecutionContext, **variables: str) -> Scope:
     def property_file(step: str, file: str) -> Any:
         kind, name = job_of(_succeeded(context, step))
         outputs = context.workspace.jobs[kind].describe(name)["ProcessingOutputConfig"]["Outputs"]
-        declared = next(each for each in context.definition.steps[step].property_files if each.name == file)
-        output = next(each for each in outputs if each["OutputName"] == declared.output_name)
-        return json_object(join_uri(output["S3Output"]["S3Uri"], declared.path))
+        declared, path = context.definition.steps[step].property_files[file]
+        output = next(each for each in outputs if each["OutputName"] == declared)
+        return json_object(join_uri(output["S3Output"]["S3Uri"], path))
 
     def json_object(uri: str) -> Any:
         try:
