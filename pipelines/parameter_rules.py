@@ -105,7 +105,7 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
     """Every broken rule; a rule is passed over when one of its parameters is absent (it was wrong by itself)."""
     return [
         problem
-        for names, rule, _ in _RULES
+        for names, rule in _RULES.values()
         if all(name in values for name in names)
         for problem in rule(*(values[name] for name in names))
     ]
@@ -113,7 +113,7 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 def rule_texts() -> list[str]:
     """Every rule in a sentence."""
-    return [text for _, _, text in _RULES]
+    return [*_RULES]
 
 
 def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> Iterator[Problem]:
@@ -124,16 +124,13 @@ def _tolerance_below_systemic(tolerated: str | float, systemic: str | float) -> 
         yield Problem("tolerance", what, "MaxFailedPercent", remedy)
 
 
-def _not_read_as_history(history: str, written: str, name: str) -> Iterator[Problem]:
-    if f"{written}/".startswith(history):
-        what = f"{written}/ begins with HistoryUri = {history}, so the next run would read it as history."
-        yield Problem("nested_prefix", what, name, "Keep it outside the history's prefix.")
-
-
-def _items_outside_history(history: str, items: str) -> Iterator[Problem]:
-    if items != ALL and items.startswith(history):
-        what = f"{items} begins with HistoryUri = {history}, so it would be read as history."
-        yield Problem("nested_prefix", what, "ItemsUri", "Keep the list outside the history's prefix.")
+def _not_read_as_history(history: str, uri: str, name: str) -> Iterator[Problem]:
+    what, who, kept = (
+        (uri, "it would be read", "the list") if name == "ItemsUri" else (f"{uri}/", "the next run would read it", "it")
+    )
+    if what.startswith(history):
+        what = f"{what} begins with HistoryUri = {history}, so {who} as history."
+        yield Problem("nested_prefix", what, name, f"Keep {kept} outside the history's prefix.")
 
 
 def _runs_and_publish_apart(runs: str, publish: str) -> Iterator[Problem]:
@@ -143,31 +140,22 @@ def _runs_and_publish_apart(runs: str, publish: str) -> Iterator[Problem]:
         yield Problem("nested_prefix", what, "PublishUri", "Use two prefixes side by side.")
 
 
-_RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]], str], ...] = (
-    (
+_RULES: Mapping[str, tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = {
+    f"MaxConcurrentTransforms x MaxPayloadInMB is at most {MAX_PAYLOAD_IN_MB} MB.": (
         ("MaxConcurrentTransforms", "MaxPayloadInMB"),
         payload_in_flight,
-        f"MaxConcurrentTransforms x MaxPayloadInMB is at most {MAX_PAYLOAD_IN_MB} MB.",
     ),
-    (
+    "MaxFailedPercent is at most SystemicFailurePercent.": (
         ("MaxFailedPercent", "SystemicFailurePercent"),
         _tolerance_below_systemic,
-        "MaxFailedPercent is at most SystemicFailurePercent.",
     ),
-    (
-        ("HistoryUri", "RunsUri"),
-        partial(_not_read_as_history, name="RunsUri"),
-        "RunsUri does not begin with HistoryUri.",
-    ),
-    (
-        ("HistoryUri", "PublishUri"),
-        partial(_not_read_as_history, name="PublishUri"),
-        "PublishUri does not begin with HistoryUri.",
-    ),
-    (("HistoryUri", "ItemsUri"), _items_outside_history, "ItemsUri does not begin with HistoryUri."),
-    (
+    **{
+        f"{name} does not begin with HistoryUri.": (("HistoryUri", name), partial(_not_read_as_history, name=name))
+        for name in ("RunsUri", "PublishUri", "ItemsUri")
+    },
+    "RunsUri and PublishUri lie side by side, neither inside the other.": (
         ("RunsUri", "PublishUri"),
         _runs_and_publish_apart,
-        "RunsUri and PublishUri lie side by side, neither inside the other.",
     ),
-)
+}
+"""A rule by its sentence: the parameters that it looks at, and its check."""

@@ -35,6 +35,10 @@ VERIFIED_START = (
 
 BUILD_STEP, PACKAGES = "BuildShards", "packages"
 """The step that may run on Spark, and its input with what the image lacks."""
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")]
+CodeUri = Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?app\.pyz$", max_length=1024)]
+ContractUri = Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?model\.toml$", max_length=1024)]
+Image = Annotated[str, Field(pattern=r"^\S{1,255}$")]
 Identifier = Annotated[str, Field(pattern=r"^[-0-9a-zA-Z]{1,32}$")]
 KmsKey = Annotated[str, Field(pattern=r"^[a-zA-Z0-9:/_-]{1,2048}$")]
 
@@ -55,24 +59,14 @@ class BuildSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pipeline_name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")] = "batchcast"
-    processing_role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+$")] = (
-        "arn:aws:iam::000000000000:role/batchcast"
-    )
-    code_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?app\.pyz$", max_length=1024)] = (
-        "s3://batchcast/code/app.pyz"
-    )
-    contract_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/(\S+/)?model\.toml$", max_length=1024)] = (
-        "s3://batchcast/code/model.toml"
-    )
-    image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
-        "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
-    )
+    pipeline_name: str = Field(default="batchcast", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")
+    processing_role_arn: RoleArn = "arn:aws:iam::000000000000:role/batchcast"
+    code_uri: CodeUri = "s3://batchcast/code/app.pyz"
+    contract_uri: ContractUri = "s3://batchcast/code/model.toml"
+    image_uri: Image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
     build_engine: Literal["processes", "spark"] = "processes"
     build_instance_count: Annotated[int, Field(ge=1, le=100)] = 1
-    spark_image_uri: Annotated[str, Field(pattern=r"^\S{1,255}$")] = (
-        "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu-py312"
-    )
+    spark_image_uri: Image = "000000000000.dkr.ecr.us-east-1.amazonaws.com/sagemaker-spark-processing:3.5-cpu-py312"
     spark_packages_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+/\S*$", max_length=1024)] | None = None
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
     volume_size_in_gb: Annotated[int, Field(ge=1, le=16384)] = 200
@@ -83,12 +77,10 @@ class BuildSettings(BaseModel):
     security_group_ids: Annotated[tuple[Identifier, ...], Field(max_length=5)] = ()
     isolated_steps: tuple[str, ...] = ()
     encrypt_inter_container_traffic: bool = False
-    transform_environment: Annotated[Mapping[VariableName, VariableValue], Field(max_length=16)] = Field(
-        default_factory=dict
-    )
+    transform_environment: Mapping[VariableName, VariableValue] = Field(default_factory=dict, max_length=16)
     transform_ami_version: Annotated[str, Field(pattern=r"^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$", max_length=63)] | None = None
     data_capture_uri: Annotated[str, Field(pattern=r"^s3://[^/\s]+(/\S*)?$", max_length=512)] | None = None
-    tags: Annotated[Mapping[TagKey, TagValue], Field(max_length=50)] = Field(default_factory=dict)
+    tags: Mapping[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
     run_conditions: bool = True
 
     @model_validator(mode="after")
