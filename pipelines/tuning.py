@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.documents import read_file
@@ -101,8 +102,9 @@ class JobSettings(_Part):
     invocations_max_retries: Annotated[int, Field(alias="InvocationsMaxRetries", ge=0, le=3)]
 
 
-class Duration(_Part):
-    """A lognormal duration, `median` in seconds."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class LogNormal:
+    """A duration that is never negative and has a long right tail, `median` in seconds."""
 
     median: float
     sigma: float
@@ -111,8 +113,8 @@ class Duration(_Part):
 class ColdStart(_Part):
     """Seconds before (`provision_s`, not billed) and after (`start_s`) TransformStartTime."""
 
-    provision_s: Duration
-    start_s: Duration
+    provision_s: LogNormal
+    start_s: LogNormal
     source: str
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
+from batchcast.planner.arithmetic.conditions import Conditions
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, late_by
 
 _LEAST_SECONDS = 1e-6
@@ -122,11 +122,10 @@ def _busiest_share(
 
 def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions:
     """The conditions with what the run measured; a start of nothing stays what it was."""
-    start = calibration.start or conditions.start.median
     return replace(
         without_overheads(conditions, calibration),
-        provision=LogNormal(median=max(calibration.provision, 0.0), sigma=conditions.provision.sigma),
-        start=LogNormal(median=start, sigma=conditions.start.sigma),
+        provision=replace(conditions.provision, median=max(calibration.provision, 0.0)),
+        start=replace(conditions.start, median=calibration.start or conditions.start.median),
         busiest_share=calibration.busiest_share or conditions.busiest_share,
         source="describe-transform-job",
     )

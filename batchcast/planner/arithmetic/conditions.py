@@ -3,30 +3,11 @@
 The numbers are priors until a run has been measured; `arithmetic.actual` replaces them by what happened.
 """
 
-from __future__ import annotations
-
-import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS
 from batchcast.pipelines.parameters import Parameters
-
-if TYPE_CHECKING:
-    from batchcast.pipelines.tuning import Tuning
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogNormal:
-    """A duration in seconds that is never negative and has a long right tail."""
-
-    median: float
-    sigma: float
-
-    @property
-    def mean(self) -> float:
-        """Seconds."""
-        return self.median * math.exp(self.sigma**2 / 2)
+from batchcast.pipelines.tuning import LogNormal, Tuning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +69,8 @@ def conditions_of(tuning: Tuning) -> Conditions:
     start = tuning.cold_start
     return replace(
         PRIOR,
-        provision=LogNormal(median=start.provision_s.median, sigma=start.provision_s.sigma),
-        start=LogNormal(median=start.start_s.median, sigma=start.start_s.sigma),
+        provision=start.provision_s,
+        start=start.start_s,
         max_retries=tuning.parameters.invocations_max_retries,
         timeout=float(tuning.parameters.invocations_timeout_in_seconds),
         busiest_share=tuning.assignment.busiest_share,

@@ -5,8 +5,10 @@ chooses the instances; the concurrency with the most work done at once is the on
 Types other than the measured one are compared under one assumption, said in the result: the same seconds a record.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
@@ -72,21 +74,15 @@ def type_choices(inputs: PlanInputs, rates: Mapping[str, Rate], transform_types:
 def configurations(choices: Sequence[PlanInputs], counts: Sequence[int] | None = None) -> Iterator[Candidate]:
     """Every type with every sensible concurrency and number of instances (`counts`, else 1 to the quota)."""
     for inputs in choices:
-        most = min(MAX_INSTANCE_COUNT, inputs.quota or MAX_INSTANCE_COUNT)
         for concurrency in _concurrencies(inputs):
-            for instances in counts or range(1, most + 1):
+            for instances in counts or _counts(inputs):
                 yield _candidate(inputs, instances, concurrency)
 
 
 def cheapest_within_deadline(choices: Sequence[PlanInputs], hours: float) -> Candidate | None:
     """The cheapest configuration that ends within `hours` with 95 % probability; None when there is none."""
-    feasible = [
-        candidate
-        for inputs in choices
-        for concurrency in _concurrencies(inputs)
-        for candidate in [_fewest(inputs, concurrency, lambda scenario: scenario.p95 <= hours)]
-        if candidate is not None
-    ]
+    found = (_fewest(inputs, concurrency, hours) for inputs in choices for concurrency in _concurrencies(inputs))
+    feasible = [candidate for candidate in found if candidate is not None]
     return min(feasible, key=lambda one: (round(one.scenario.cost_usd, 2), one.instances), default=None)
 
 
@@ -130,15 +126,13 @@ def _concurrencies(inputs: PlanInputs) -> list[int]:
     return [m for m in useful if m == 1 or inputs.speed(m) > 1.01 * inputs.speed(max(k for k in useful if k < m))]
 
 
-def _fewest(inputs: PlanInputs, concurrency: int, fits: Callable[[Scenario], bool]) -> Candidate | None:
-    """The least number of instances that fits, by bisection: more instances are never slower by more than a start."""
-    low, high = 1, min(MAX_INSTANCE_COUNT, inputs.quota or MAX_INSTANCE_COUNT)
-    best = None
-    while low <= high:
-        middle = (low + high) // 2
-        candidate = _candidate(inputs, middle, concurrency)
-        if fits(candidate.scenario):
-            best, high = candidate, middle - 1
-        else:
-            low = middle + 1
-    return best
+def _counts(inputs: PlanInputs) -> range:
+    return range(1, min(MAX_INSTANCE_COUNT, inputs.quota or MAX_INSTANCE_COUNT) + 1)
+
+
+def _fewest(inputs: PlanInputs, concurrency: int, hours: float) -> Candidate | None:
+    """That with the fewest instances that ends in time, by bisection: more are never slower by more than a start."""
+    made = partial(_candidate, inputs, concurrency=concurrency)
+    counts = _counts(inputs)
+    at = bisect_left(counts, True, key=lambda count: made(count).scenario.p95 <= hours)
+    return made(counts[at]) if at < len(counts) else None

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.engine.transform.data.packing import instance_share
-from batchcast.planner.arithmetic.conditions import Conditions, LogNormal
+from batchcast.pipelines.tuning import LogNormal
+from batchcast.planner.arithmetic.conditions import Conditions
 
 Array = npt.NDArray[np.float64]
 # Runs are drawn together as long as their records fit this many numbers (8 bytes each).

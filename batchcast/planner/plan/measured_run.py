@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.limits import SMALLEST_MB_BYTES
-from batchcast.pipelines.tuning import Assignment, ColdStart, Duration, read_tuning, write_tuning
+from batchcast.pipelines.tuning import Assignment, ColdStart, read_tuning, write_tuning
 from batchcast.planner.arithmetic.actual import (
     Calibration,
     PlanComparison,
@@ -219,8 +219,8 @@ def write_calibration(tuning_file: Path, calibration: Calibration, run_id: str) 
         evidence = f"run {run_id}, {calibration.evidence}{_assignment(calibration)}"
         assignment = Assignment(rule="round-robin" if share == 1 else "unknown", evidence=evidence, busiest_share=share)
     cold = ColdStart(
-        provision_s=Duration(median=calibration.provision, sigma=cold.provision_s.sigma),
-        start_s=Duration(median=calibration.start or cold.start_s.median, sigma=cold.start_s.sigma),
+        provision_s=replace(cold.provision_s, median=calibration.provision),
+        start_s=replace(cold.start_s, median=calibration.start or cold.start_s.median),
         source=f"describe-transform-job of run {run_id}",
     )
     sample = sample.model_copy(update={"seconds_mean": calibration.seconds or sample.seconds_mean})

@@ -11,7 +11,6 @@ from batchcast.pipelines.tuning import (
     Caps,
     ColdStart,
     Curve,
-    Duration,
     JobSettings,
     Level,
     Measured,
@@ -75,11 +74,7 @@ def recommend(
                     "InvocationsMaxRetries": _RETRIES,
                 }
             ),
-            "cold_start": ColdStart(
-                provision_s=Duration(median=PRIOR.provision.median, sigma=PRIOR.provision.sigma),
-                start_s=Duration(median=PRIOR.start.median, sigma=PRIOR.start.sigma),
-                source=PRIOR.source,
-            ),
+            "cold_start": ColdStart(provision_s=PRIOR.provision, start_s=PRIOR.start, source=PRIOR.source),
             "assignment": Assignment(rule="unknown", evidence="a single instance shows no assignment"),
             "variants": list(variants),
             "items_per_request": items_per_request,
