@@ -1,13 +1,14 @@
 """The job requests that an execution will make, resolved from the definition and the parameters before it starts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.pipeline.expressions import Scope, evaluate, expression_problems, references
 from batchcast.engine.pipeline.parameters import ParameterDeclaration, Scalar, parameter_values, parse_parameter
-from batchcast.engine.requests.request_check import is_expression
+from batchcast.engine.requests.request_check import is_expression, rebuilt
 from batchcast.steps.errors import ConfigError, Problem
 
 # The service call that a step of each type makes. Source: SageMaker Python SDK 3.27, sagemaker.mlops.workflow.steps.
@@ -54,7 +55,7 @@ def resolve_jobs(definition: Mapping[str, Any], values: Mapping[str, Scalar], ru
     for step in walk_steps(definition["Steps"]):
         if step["Type"] in OPERATIONS:
             try:
-                request = _settle(step["Arguments"], scope)
+                request = rebuilt(step["Arguments"], partial(_settled, scope=scope))
             except ConfigError as error:
                 raise ConfigError(*(replace(each, where=step["Name"]) for each in error.problems)) from None
             yield JobRequest(step=step["Name"], operation=OPERATIONS[step["Type"]], request=request)
@@ -93,18 +94,12 @@ def _scope(values: Mapping[str, Scalar], run_id: str) -> Scope:
     return Scope(parameters=values, execution=execution, properties=not_yet, property_file=not_yet, json_object=not_yet)
 
 
-def _settle(value: Any, scope: Scope) -> Any:
-    if is_expression(value):
-        return value if _is_open(value, scope) else evaluate(value, scope)
-    if isinstance(value, Mapping):
-        return {key: _settle(item, scope) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_settle(item, scope) for item in value]
-    return value
-
-
-def _is_open(expression: Mapping[str, Any], scope: Scope) -> bool:
-    if any(expression_problems(expression, "")):
-        return True
+def _settled(part: Any, scope: Scope) -> Any:
+    """The value of an expression; one that is open is given back whole, as a copy."""
+    if not is_expression(part):
+        return part
     known = {"Parameters": scope.parameters, "Execution": scope.execution}
-    return any(each.name not in known.get(each.kind, ()) for each in references(expression))
+    is_open = any(expression_problems(part, "")) or any(
+        each.name not in known.get(each.kind, ()) for each in references(part)
+    )
+    return dict(part) if is_open else evaluate(part, scope)

@@ -45,13 +45,12 @@ def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[s
 def check_bounds(step: str, arguments: Any, bounds: Bounds, *others: Problem) -> None:
     """Raises ConfigError with every field that is out of its bounds, and with `others`."""
     values = {name: getattr(arguments, name) for name in bounds}
-    problems = [
-        Problem("arguments", f"{name} is {values[name]}.", step, _remedy(least, most))
-        for name, (least, most) in bounds.items()
-        if not (least <= values[name] <= (values[name] if most is None else most))
-    ]
-    if problems or others:
-        raise ConfigError(*problems, *others)
+    problems = []
+    for name, (least, most) in bounds.items():
+        if not (least <= values[name] <= (values[name] if most is None else most)):
+            remedy = f"Use {least} or more." if most is None else f"Use {least} to {most}."
+            problems.append(Problem("arguments", f"{name} is {values[name]}.", step, remedy))
+    ConfigError.raise_any([*problems, *others])
 
 
 def value_given(value: str) -> str | None:
@@ -75,7 +74,3 @@ def is_moment(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _remedy(least: int, most: int | None) -> str:
-    return f"Use {least} or more." if most is None else f"Use {least} to {most}."

@@ -48,7 +48,10 @@ def _listed(listing: Listing, workspace: Workspace, request: Mapping[str, Any]) 
     member = keys.get(request.get("SortBy", "CreationTime"), listing.name)
     descending = request.get("SortOrder", "Descending" if listing.newest_first else "Ascending") == "Descending"
     found.sort(key=lambda each: (each[member], each[listing.name]), reverse=descending)
-    first = _position(request.get("NextToken", "0"))
+    token = request.get("NextToken", "0")  # the place of its page's first summary
+    if not token.isdecimal():
+        raise ServiceException("ValidationException", f"Invalid NextToken: {token!r}")
+    first = int(token)
     last = first + request.get("MaxResults", listing.page_size)
     answer: dict[str, Any] = {listing.answer: found[first:last]}
     return answer if last >= len(found) else {**answer, "NextToken": str(last)}
@@ -75,13 +78,6 @@ def _aware(moment: datetime | str | float) -> datetime:
         return datetime.fromtimestamp(moment, UTC)
     read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def _position(token: str) -> int:
-    """A token is the place of its page's first summary."""
-    if not token.isdecimal():
-        raise ServiceException("ValidationException", f"Invalid NextToken: {token!r}")
-    return int(token)
 
 
 def _job_operations(kind: str) -> Mapping[str, Callable[[Workspace, Mapping[str, Any]], Answer | None]]:
@@ -202,7 +198,9 @@ class LocalSageMaker:
             raise not_emulated(what, where=f"sagemaker:{operation}", remedy="Call it on AWS.")
         try:
             if operation not in _CHECKED_BY_JOBS:
-                request = _checked(operation, request)
+                # A token that the caller did not give is made, as boto3 does.
+                request = {**{name: str(uuid.uuid4()) for name in idempotency_tokens(operation)}, **request}
+                check_request(operation, request)
             if operation in _LISTINGS:
                 return _answer(_listed(_LISTINGS[operation], self._workspace, request))
             answered = _OPERATIONS[operation](self._workspace, request)
@@ -238,13 +236,6 @@ class LocalSageMaker:
         for jobs in self._workspace.jobs.values():
             resumed += [arn for arn in wanted if jobs.resume(arn)]
         return resumed
-
-
-def _checked(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request, if the operation allows it; with a token of its own where the caller gave none, as boto3 does."""
-    checked = {**{name: str(uuid.uuid4()) for name in idempotency_tokens(operation)}, **request}
-    check_request(operation, checked)
-    return checked
 
 
 def _answer(answer: Answer) -> Answer:

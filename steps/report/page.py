@@ -1,6 +1,6 @@
 """`report.html`: the report as one page that needs nothing else, light or dark, from 360 px up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,32 +198,29 @@ def _change(model: float, naive: float) -> str:
 
 
 def _lost(report: Mapping[str, Any]) -> str:
-    counts = report["counts"]
-    lost = [*report["failed"], *report["quarantined"]]
-    if not lost:
-        return ""
-    reasons = "".join(
-        f"<li><b>{count:,}</b> {escape(REASONS[reason])}</li>" for reason, count in report["reasons"].items()
-    )
-    rows = [(each["item_id"], each["explanation"], each["detail"]) for each in lost]
-    total = counts["quarantined"] + counts["failed"] + counts["missing"]
-    listed = _listed(len(rows), total, "ledger.parquet has all of them, failed_records.jsonl the records themselves")
-    table = html_table(("Item", "Why", "Detail"), rows)
-    return f"<section><h2>Items without a forecast</h2><ul>{reasons}</ul>{listed}{table}</section>"
+    rows = [(each["item_id"], each["explanation"], each["detail"]) for each in report["failed"] + report["quarantined"]]
+    total = sum(report["counts"][status] for status in ("quarantined", "failed", "missing"))
+    reasons = {REASONS[reason]: count for reason, count in report["reasons"].items()}
+    elsewhere = "ledger.parquet has all of them, failed_records.jsonl the records themselves"
+    return _listing("Items without a forecast", reasons, "Why", rows, total, elsewhere)
 
 
 def _flags(report: Mapping[str, Any]) -> str:
-    if not report["flags"]:
-        return ""
-    kinds = "".join(
-        f"<li><b>{count:,}</b> {escape(CHECKS[kind].words)}</li>" for kind, count in report["flag_counts"].items()
-    )
     rows = [
         (flag["item_id"] or "the whole run", CHECKS[flag["kind"]].words, flag["detail"]) for flag in report["flags"]
     ]
-    listed = _listed(len(rows), sum(report["flag_counts"].values()), "report.json counts all of them")
-    table = html_table(("Item", "What is odd", "Detail"), rows)
-    return f"<section><h2>Worth a look</h2><ul>{kinds}</ul>{listed}{table}</section>"
+    kinds = {CHECKS[kind].words: count for kind, count in report["flag_counts"].items()}
+    return _listing("Worth a look", kinds, "What is odd", rows, sum(kinds.values()), "report.json counts all of them")
+
+
+def _listing(
+    title: str, counts: Mapping[str, int], why: str, rows: Sequence[Sequence[str]], total: int, elsewhere: str
+) -> str:
+    """How many items there are of each kind, and some of them; nothing where there are none."""
+    kinds = "".join(f"<li><b>{count:,}</b> {escape(words)}</li>" for words, count in counts.items())
+    listed = f"<p>The first {len(rows):,} of {total:,}; {elsewhere}.</p>" if len(rows) < total else ""
+    table = html_table(("Item", why, "Detail"), rows)
+    return f"<section><h2>{title}</h2><ul>{kinds}</ul>{listed}{table}</section>" if rows else ""
 
 
 def _internals(report: Mapping[str, Any]) -> str:
@@ -233,7 +230,3 @@ def _internals(report: Mapping[str, Any]) -> str:
     rows = [(name, str(value)) for name, value in sorted(report["parameters"].items())]
     table = html_table(("Parameter", "Value"), rows)
     return f"<section><details><summary>Parameters and shards</summary><p>{text}.</p>{table}</details></section>"
-
-
-def _listed(shown: int, total: int, elsewhere: str) -> str:
-    return f"<p>The first {shown:,} of {total:,}; {elsewhere}.</p>" if shown < total else ""

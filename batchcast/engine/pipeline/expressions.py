@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batchcast.engine.errors import NOT_EMULATED
+from batchcast.engine.requests.request_check import rebuilt
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -44,7 +45,7 @@ class Reference:
         if step and step["path"].startswith(_PROPERTY_FILES):
             return cls(kind="PropertyFiles", name=step["step"], path=step["path"].removeprefix(_PROPERTY_FILES))
         if step:
-            _property_parts(step["path"])
+            property_parts(step["path"])
             return cls(kind="Properties", name=step["step"], path=step["path"])
         if named:
             return cls(kind=named["kind"], name=named["name"])
@@ -71,14 +72,12 @@ class Scope:
 
 def evaluate(value: Any, scope: Scope) -> Any:
     """`value` with every expression in it replaced. Raises ConfigError when an expression has no value."""
-    if isinstance(value, Mapping):
-        function = _function(value)
-        if function is not None:
-            return _FUNCTIONS[function](value[function], scope)
-        return {key: evaluate(item, scope) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [evaluate(item, scope) for item in value]
-    return value
+
+    def evaluated(part: Any) -> Any:
+        function = _function(part) if isinstance(part, Mapping) else None
+        return part if function is None else _FUNCTIONS[function](part[function], scope)
+
+    return rebuilt(value, evaluated)
 
 
 def references(value: Any) -> Iterator[Reference]:
@@ -152,9 +151,13 @@ def _is_property_file(value: Any) -> bool:
 def _property(described: Any, path: str, step: str) -> Any:
     """The value at `path` of what a Describe call answers; a name in brackets picks the list's member of that name."""
     value = described
-    for part in _property_parts(path):
+    for part in property_parts(path):
         plain = value.get(part) if isinstance(value, Mapping) else None
-        member = _member(value, part) if isinstance(value, list) else plain
+        member: Any = plain
+        if isinstance(value, list) and isinstance(part, int):
+            member = value[part] if part < len(value) else None
+        elif isinstance(value, list):
+            member = next((each for each in value if any(each.get(key) == part for key in _NAME_MEMBERS)), None)
         if member is None:
             what = f"the step has no property {path} (looking for {part!r})."
             raise ConfigError(Problem("expression", what, where=f"step {step}"))
@@ -162,7 +165,8 @@ def _property(described: Any, path: str, step: str) -> Any:
     return value
 
 
-def _property_parts(path: str) -> tuple[str | int, ...]:
+def property_parts(path: str) -> tuple[str | int, ...]:
+    """The names, places and keys of a property's path. Raises ConfigError for one that cannot be read."""
     parts: list[str | int] = []
     position = 0
     while match := _PROPERTY_PART.match(path, position):
@@ -172,12 +176,6 @@ def _property_parts(path: str) -> tuple[str | int, ...]:
         remedy = "Use names, [index] and ['key'], e.g. ProcessingOutputConfig.Outputs['report'].S3Output.S3Uri."
         raise ConfigError(Problem("expression", f"{path!r} cannot be read as a property.", remedy=remedy))
     return tuple(parts)
-
-
-def _member(members: list[Any], part: str | int) -> Any:
-    if isinstance(part, int):
-        return members[part] if part < len(members) else None
-    return next((each for each in members if any(each.get(key) == part for key in _NAME_MEMBERS)), None)
 
 
 def _json_path(text: Any) -> JsonPath:

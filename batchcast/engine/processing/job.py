@@ -21,7 +21,7 @@ from batchcast.engine.errors import NotEmulatedError
 from batchcast.engine.jobs import JobEnd
 from batchcast.engine.limits import local_storage_gb
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
-from batchcast.engine.requests.request_check import check_request, get_path, refuse_as_service, values_at
+from batchcast.engine.requests.request_check import check_request, get_path, rebuilt, refuse_as_service, values_at
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
 from batchcast.steps.errors import Problem
 from batchcast.steps.store.job_logs import LOGS_VARIABLE
@@ -96,7 +96,7 @@ def _location(place: Any, member: str, where: str) -> Iterator[Problem]:
 
 
 DEFAULT_MAX_RUNTIME_SECONDS = 86_400
-STOP_GRACE_SECONDS = 10.0
+_STOP_GRACE_SECONDS = 10.0
 
 _POLL_SECONDS = 0.02
 _MESSAGE_CHARACTERS = 1024
@@ -113,7 +113,6 @@ def run_processing_job(
     workdir: Path,
     log_folder: Path,
     stop: threading.Event,
-    stop_grace_seconds: float = STOP_GRACE_SECONDS,
 ) -> JobEnd:
     """Run a checked CreateProcessingJob request to its end; everything in `workdir` is made anew.
 
@@ -129,7 +128,7 @@ def run_processing_job(
         stage_inputs(request.get("ProcessingInputs", []), store, roots)
     except InputError as error:
         return JobEnd(status="Failed", failure_reason=str(error))
-    status, code = _run_hosts(request, roots, store, log_folder, stop, stop_grace_seconds)
+    status, code = _run_hosts(request, roots, store, log_folder, stop)
     try:
         message = _exit_message(roots)
     except UnicodeDecodeError:
@@ -180,13 +179,7 @@ def _with_defaults(each: Mapping[str, Any]) -> dict[str, Any]:
 
 def _private(value: Any, root: Path) -> Any:
     """`value` with every absolute path under /opt/ml moved to the host's private root."""
-    if isinstance(value, str):
-        return _OPT_ML.sub(lambda _: str(root), value)
-    if isinstance(value, Mapping):
-        return {key: _private(item, root) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_private(item, root) for item in value]
-    return value
+    return rebuilt(value, lambda part: _OPT_ML.sub(lambda _: str(root), part) if isinstance(part, str) else part)
 
 
 def _run_hosts(
@@ -195,7 +188,6 @@ def _run_hosts(
     store: ObjectStore,
     log_folder: Path,
     stop: threading.Event,
-    stop_grace_seconds: float,
 ) -> tuple[str, int]:
     """The job's status and, when it failed, the first exit code that was not 0."""
     deadline = time.monotonic() + _max_runtime(request)
@@ -214,7 +206,7 @@ def _run_hosts(
             # API reference, ProcessingStoppingCondition: after the condition is met, the job is stopped.
             if stop.is_set() or time.monotonic() > deadline:
                 for process in processes:
-                    stop_group(process, grace_seconds=stop_grace_seconds)
+                    stop_group(process, grace_seconds=_STOP_GRACE_SECONDS)
                 return "Stopped", 0
             stop.wait(_POLL_SECONDS)
 

@@ -13,7 +13,7 @@ its path and refused by name. In a definition, a value may be an expression that
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -183,6 +183,18 @@ def get_path(value: Any, *path: str, default: Any = None) -> Any:
         if not isinstance(value, Mapping) or name not in value:
             return default
         value = value[name]
+    return value
+
+
+def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The value with what `change` makes of it, or of the parts of what it leaves as it is."""
+    changed = change(value)
+    if changed is not value:
+        return changed
+    if isinstance(value, Mapping):
+        return {key: rebuilt(item, change) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [rebuilt(item, change) for item in value]
     return value
 
 

@@ -67,11 +67,6 @@ def processing_hours(inputs: PlanInputs) -> tuple[float, float]:
     return (provisioning + billed) / 3600, billed / 3600
 
 
-def endpoint_sequential(inputs: PlanInputs) -> Scenario:
-    """Always on, one request at a time."""
-    return _always_on(inputs, "endpoint_sequential", 1)
-
-
 def endpoint_concurrent(inputs: PlanInputs) -> Scenario:
     """Always on, a client with many requests in flight."""
     return _always_on(inputs, "endpoint_concurrent", inputs.endpoint_requests)
@@ -137,7 +132,7 @@ def hybrid(inputs: PlanInputs) -> Scenario:
 
 # In the order in which a reader compares them.
 SCENARIOS: Mapping[str, Callable[[PlanInputs], Scenario]] = {
-    "endpoint_sequential": endpoint_sequential,
+    "endpoint_sequential": lambda inputs: _always_on(inputs, "endpoint_sequential", 1),
     "endpoint_concurrent": endpoint_concurrent,
     "endpoint_ephemeral": endpoint_ephemeral,
     "batch": batch,

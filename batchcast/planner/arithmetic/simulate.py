@@ -77,11 +77,9 @@ def resample(job: Job, conditions: Conditions, *, seed: int) -> Outcomes:
     return pool.deal(rng.integers(0, played, (runs, shards)), speed, job, conditions, rng)
 
 
-def shard_seconds(
-    seconds: Array, concurrency: int, capacity: Sequence[float], lost: npt.NDArray[np.bool_] | None = None
-) -> Array:
+def shard_seconds(seconds: Array, concurrency: int, capacity: Sequence[float]) -> Array:
     """How long each shard takes. `seconds` is (shards, records), padded with zeros; the result is (shards,)."""
-    return _drained(_list_schedule(seconds, concurrency, lost), concurrency, capacity)
+    return _drained(_list_schedule(seconds, concurrency), concurrency, capacity)
 
 
 def _drained(attained: Array, concurrency: int, capacity: Sequence[float]) -> Array:
