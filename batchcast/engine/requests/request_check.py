@@ -280,23 +280,16 @@ _CONSTRAINTS = {
 
 def refuse_keys(store: ObjectStore, uris: Mapping[str, str]) -> None:
     """Raises NotEmulatedError for each prefix, by the member that has it, below which a directory holds no object."""
-    if isinstance(store, DirectoryStore):
-        NotEmulatedError.raise_any(
-            Problem("not_emulated", f"{uri}: a directory cannot hold keys with empty names, `.` or `..`.", where, _KEYS)
-            for where, uri in uris.items()
-            if not _can_hold(store, uri)
-        )
-
-
-_KEYS = "Write s3://bucket/name/name/."
-
-
-def _can_hold(store: DirectoryStore, prefix: str) -> bool:
-    try:
-        store.path(join_uri(prefix, "name"))
-    except ConfigError:
-        return False
-    return True
+    if not isinstance(store, DirectoryStore):
+        return
+    problems = []
+    for where, uri in uris.items():
+        try:
+            store.path(join_uri(uri, "name"))
+        except ConfigError:
+            what = f"{uri}: a directory cannot hold keys with empty names, `.` or `..`."
+            problems.append(Problem(NOT_EMULATED, what, where, "Write s3://bucket/name/name/."))
+    NotEmulatedError.raise_any(problems)
 
 
 @cache
