@@ -1,19 +1,23 @@
 """What changed between two runs: parameters, inputs, counts, forecasts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import starmap
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.runs.published import read_forecasts
+from batchcast.runs.published import stream_forecasts
 from batchcast.runs.run_record import RunRecord
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.ledger import LedgerRow
+from batchcast.steps.store.objects import ObjectMissingError
 
 _NAMED = 20
+_INPUTS = ["item_id", "rows", "bytes", "sha256"]
 _GOOD = ("ok", "carried")
 
 
@@ -28,16 +32,34 @@ def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         what = f"run {' and run '.join(without)} built no shards: there is nothing to compare."
         raise ConfigError(Problem("no_manifest", what, "RUN_ID", "Name runs whose BuildShards step succeeded."))
     built = [_built(manifest) for manifest in manifests]
-    old, new = (_published(run, report) for run, report in zip((before, after), reports, strict=True))
     return {
         "runs": [before.run_id, after.run_id],
         "parameters": compare_values(before.parameters, after.parameters),
         "build": compare_values(*built),
-        "inputs": compare_inputs(before.records(), after.records()),
+        "inputs": _added_up(starmap(compare_inputs, paired(*(run.records(_INPUTS) for run in (before, after))))),
         "counts": compare_values(*({"outcome": one["outcome"], **one["counts"]} if one else {} for one in reports)),
-        "items": compare_fates(before.ledger(), after.ledger()),
-        "forecasts": None if old is None or new is None else compare_forecasts(old, new),
+        "items": _fates_of(before, after),
+        "forecasts": _forecasts((before, after), reports),
     }
+
+
+def paired(*sides: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Parts of two tables that both have their rows in the order of item_id: of each part the rows of both of the same
+    items. There is one part at least; one is held of each table, with the rows of its last item."""
+    held = [next(side) for side in sides]
+    ended = [False, False]
+    while not all(ended):
+        lasts = [
+            (table["item_id"][-1].as_py() if len(table) else "", at) for at, table in enumerate(held) if not ended[at]
+        ]
+        last, at = min(lasts)
+        whole = [pc.sum(pc.less(table["item_id"], last)).as_py() or 0 for table in held]
+        yield held[0].slice(0, whole[0]), held[1].slice(0, whole[1])
+        held = [table.slice(count) for table, count in zip(held, whole, strict=True)]
+        more = next(sides[at], None)
+        ended[at] = more is None
+        held[at] = held[at] if more is None else pa.concat_tables([held[at], more])
+    yield held[0], held[1]
 
 
 def compare_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -55,9 +77,8 @@ def compare_inputs(before: pa.Table, after: pa.Table) -> dict[str, Any]:
 
     Only records that both runs sent can be compared: a run has no bytes of what it carried over or quarantined.
     """
-    columns = ["item_id", "rows", "bytes", "sha256"]
-    both = before.select(columns).join(
-        after.select(columns), "item_id", right_suffix="_after", join_type="inner", use_threads=False
+    both = before.select(_INPUTS).join(
+        after.select(_INPUTS), "item_id", right_suffix="_after", join_type="inner", use_threads=False
     )
     sent = both.filter(pc.and_(both["sha256"].is_valid(), both["sha256_after"].is_valid()))
     changed = sent.filter(pc.not_equal(sent["sha256"], sent["sha256_after"]))
@@ -81,8 +102,10 @@ def compare_inputs(before: pa.Table, after: pa.Table) -> dict[str, Any]:
 
 def compare_fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any] | None:
     """Items that have a forecast in one of the runs only; None without both ledgers."""
-    if not before or not after:
-        return None
+    return _fates(before, after) if before and after else None
+
+
+def _fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any]:
     good = [{row.item_id for row in rows if row.status in _GOOD} for rows in (before, after)]
     carried = sum(row.status == "carried" for row in after)
     return {
@@ -92,33 +115,79 @@ def compare_fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> di
     }
 
 
+def _fates_of(*runs: RunRecord) -> dict[str, Any] | None:
+    try:
+        pairs = paired(*(run.ledger() for run in runs))
+        rows = ([[LedgerRow(**row) for row in table.to_pylist()] for table in pair] for pair in pairs)
+        return _added_up(starmap(_fates, rows))
+    except ObjectMissingError:
+        return None
+
+
+def _added_up(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The numbers of all parts in sum, and the first of what they name."""
+
+    def add(one: Any, other: Any) -> Any:
+        if isinstance(one, dict):
+            return {name: add(one[name], other[name]) for name in one}
+        if isinstance(one, int):
+            return one + other
+        named = any(isinstance(each, str) for each in one + other)
+        return (one + other)[:_NAMED] if named or not one else [a + b for a, b in zip(one, other, strict=True)]
+
+    return reduce(add, parts)
+
+
 def compare_forecasts(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
     """How far the forecasts are apart, over the items and dates that both runs have.
 
     WAPE = sum of |after - before| / sum of |before|, None where the latter is 0. Movers are the items with the
     largest |difference of their sums|, in the unit of the target.
     """
-    keys = ["item_id", "forecast_date"]
+    return _shares([_sums(before, after)])
+
+
+def _sums(before: pd.DataFrame, after: pd.DataFrame) -> tuple[int, set[Any], dict[str, Any]]:
+    """How many items both have, their dates, and by target the sums of |after - before|, of |before|, of before and of
+    after, with the items whose own sums have moved most."""
     targets = [name for name in before.columns if name in after.columns and name not in PUBLISHED_COLUMNS]
-    both = before.merge(after, on=keys, suffixes=("", "_after"))
-    found = {target: _apart(both, target) for target in targets}
-    return {"items": int(both["item_id"].nunique()), "days": int(both["forecast_date"].nunique()), "targets": found}
+    both = before.merge(after, on=["item_id", "forecast_date"], suffixes=("", "_after"))
+    found = {}
+    for target in targets:
+        change = both[f"{target}_after"] - both[target]
+        sums = both.groupby("item_id", sort=True)[[target, f"{target}_after"]].sum()
+        totals = [change.abs().sum(), both[target].abs().sum(), *sums.sum()]
+        found[target] = pd.Series(totals, dtype=float), _movers(sums.set_axis(["before", "after"], axis=1))
+    return int(both["item_id"].nunique()), set(both["forecast_date"]), found
 
 
-def _apart(both: pd.DataFrame, target: str) -> dict[str, Any]:
-    change = both[f"{target}_after"] - both[target]
-    total = float(both[target].abs().sum())
-    sums = both.groupby("item_id", sort=True)[[target, f"{target}_after"]].sum()
-    sums["change"] = sums[f"{target}_after"] - sums[target]
-    order = sums["change"].abs().sort_values(ascending=False, kind="stable").index
-    moved = sums.loc[order[:_NAMED]]
+def _movers(sums: pd.DataFrame) -> pd.DataFrame:
+    order = (sums["after"] - sums["before"]).abs().sort_values(ascending=False, kind="stable").index
+    return sums.loc[order[:_NAMED]]
+
+
+def _shares(parts: Iterable[tuple[int, set[Any], dict[str, Any]]]) -> dict[str, Any]:
+    items, days, totals, movers = 0, set[Any](), dict[str, Any](), dict[str, Any]()
+    for some, dates, found in parts:
+        items, days = items + some, days | dates
+        for target, (sums, moved) in found.items():
+            totals[target] = totals.get(target, 0.0) + sums
+            movers[target] = _movers(pd.concat([movers[target], moved])) if target in movers else moved
     return {
-        "wape": round(float(change.abs().sum()) / total, 6) if total else None,
-        "sum": [round(float(sums[target].sum()), 6), round(float(sums[f"{target}_after"].sum()), 6)],
+        "items": items,
+        "days": len(days),
+        "targets": {target: _apart(movers[target], *totals[target]) for target in totals},
+    }
+
+
+def _apart(movers: pd.DataFrame, change: float, total: float, before: float, after: float) -> dict[str, Any]:
+    return {
+        "wape": round(float(change) / float(total), 6) if total else None,
+        "sum": [round(float(before), 6), round(float(after), 6)],
         "movers": [
             {"item_id": str(item_id), "before": float(old), "after": float(new)}
-            for item_id, old, new, changed in moved.itertuples()
-            if changed
+            for item_id, old, new in movers.itertuples()
+            if new - old
         ],
     }
 
@@ -129,11 +198,12 @@ def _built(manifest: Any) -> dict[str, Any]:
     return {"run_date": manifest.run_date.isoformat(), **named, "shards": len(manifest.shards)}
 
 
-def _published(run: RunRecord, report: Mapping[str, Any] | None) -> pd.DataFrame | None:
-    if report is None or not report["published"]:
+def _forecasts(runs: Sequence[RunRecord], reports: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    if not all(report and report["published"] for report in reports):
         return None
+    pairs = paired(*(stream_forecasts(run.parameters["PublishUri"], run.run_id, run.store) for run in runs))
     try:
-        return read_forecasts(run.parameters["PublishUri"], run_id=run.run_id, store=run.store)
+        return _shares(_sums(*(table.to_pandas(date_as_object=False) for table in pair)) for pair in pairs)
     except DataError:  # pruned since
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +27,7 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 PRUNED_NAME = "_PRUNED.json"  # a run with this object is being removed; whoever prunes next finishes it
 
@@ -91,6 +92,14 @@ def read_forecasts(
             # It was pruned between the look at the pointer and the reading; then the pointer has moved on.
             if run_id is not None or _find(store, publish_uri, run_id, run_date).run_id == found.run_id:
                 raise
+
+
+def stream_forecasts(publish_uri: str, run_id: str, store: ObjectStore) -> Iterator[pa.Table]:
+    """The same of one run, in parts. Raises DataError when there is no such run, or a file of it is another."""
+    from batchcast.steps.publish.published_file import chosen_rows
+
+    run = _listed(store, publish_uri, run_id)
+    yield from chosen_rows(store, run.uri, read_publication(store, publish_uri, run.run_date, run_id)["files"])
 
 
 def list_published(publish_uri: str, *, store: ObjectStore | None = None) -> list[PublishedRun]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchcast.pipelines.definition import defaults_of
@@ -12,10 +15,10 @@ from batchcast.session.service_errors import answer_or_none, error_code
 from batchcast.session.session import Session, pages
 from batchcast.session.workspace_inputs import fixed_inputs
 from batchcast.steps.errors import ConfigError, Problem
-from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
+from batchcast.steps.outcome.ledger import stream_ledger
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri
-from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest, parse_records
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, Manifest, stream_records
 from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_uri
 
 if TYPE_CHECKING:
@@ -40,13 +43,17 @@ class RunRecord:
 
     def manifest(self) -> Manifest | None:
         """What BuildShards wrote last; None when it did not come so far."""
-        data = self._read("manifest", MANIFEST_FILE)
-        return None if data is None else Manifest.from_json(data, where=self.run_id)
+        try:
+            data = self.store.read(join_uri(self.parameters["RunsUri"], self.run_id, "manifest", MANIFEST_FILE))
+        except ObjectMissingError:
+            return None
+        return Manifest.from_json(data, where=self.run_id)
 
-    def records(self) -> pa.Table | None:
-        """A row an item, as BuildShards wrote it; None without it."""
-        data = self._read("manifest", RECORDS_FILE)
-        return None if data is None else parse_records(data, where=self.run_id)
+    def records(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """A row an item in parts, as BuildShards wrote them. Raises ObjectMissingError without them."""
+        uri = join_uri(self.parameters["RunsUri"], self.run_id, "manifest", RECORDS_FILE)
+        with self._copied(uri) as path:
+            yield from stream_records(path.parent, columns, where=uri)
 
     def report(self) -> dict[str, Any] | None:
         """The last report of the run; None when it never came to one."""
@@ -63,19 +70,18 @@ class RunRecord:
         shards = manifest.shards if manifest else ()
         return sum(shard.records for shard in shards if f"{shard.name}.out" not in answered)
 
-    def ledger(self) -> list[LedgerRow]:
-        """The rows that belong to the report; empty without one."""
-        try:
-            uri = ledger_uri(self.parameters["RunsUri"], self.run_id)
-            return read_ledger(self.store.read(uri), where=uri)
-        except ObjectMissingError:
-            return []
+    def ledger(self) -> Iterator[pa.Table]:
+        """The rows that belong to the report, in parts. Raises ObjectMissingError without one."""
+        uri = ledger_uri(self.parameters["RunsUri"], self.run_id)
+        with self._copied(uri) as path:
+            yield from stream_ledger(path, where=uri)
 
-    def _read(self, *names: str) -> bytes | None:
-        try:
-            return self.store.read(join_uri(self.parameters["RunsUri"], self.run_id, *names))
-        except ObjectMissingError:
-            return None
+    @contextmanager
+    def _copied(self, uri: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / uri.rsplit("/", 1)[-1]
+            self.store.download(uri, path)
+            yield path
 
 
 def find_run(session: Session, pipeline_name: str, run_id: str) -> RunRecord:

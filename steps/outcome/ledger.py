@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.answers.item_arrays import kept_array
-from batchcast.steps.store.documents import parse_table
+from batchcast.steps.store.documents import parse_table, stream_table
 
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",
@@ -201,8 +201,15 @@ def write_ledger(rows: Ledger | Sequence[LedgerRow], path: Path) -> None:
             writer.write_table(rows.table(slice(start, start + _ROWS_A_GROUP)))
 
 
+_REMEDY = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
+
+
 def read_ledger(source: Path | bytes, *, where: str = "") -> list[LedgerRow]:
     """The rows `write_ledger` wrote. Raises DataError for a damaged file, named by `where`."""
-    remedy = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
-    table = parse_table(source, schema=_SCHEMA, code="ledger", where=where or str(source), remedy=remedy)
+    table = parse_table(source, schema=_SCHEMA, code="ledger", where=where or str(source), remedy=_REMEDY)
     return [LedgerRow(**row) for row in table.to_pylist()]
+
+
+def stream_ledger(path: Path, columns: Sequence[str] = _SCHEMA.names, *, where: str) -> Iterator[pa.Table]:
+    """Those columns of the same in parts."""
+    return stream_table(path, columns, schema=_SCHEMA, texts=(), code="ledger", remedy=_REMEDY, where=where)

@@ -226,10 +226,10 @@ def read_records(directory: Path, columns: Sequence[str] | None = None) -> pa.Ta
     return parse_records(path, columns, where=str(path))
 
 
-def stream_records(directory: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+def stream_records(directory: Path, columns: Sequence[str], *, where: str = "") -> Iterator[pa.Table]:
     """The same in parts. Raises DataError for a damaged file."""
     path = directory / RECORDS_FILE
-    return stream_table(path, columns, schema=RECORDS_SCHEMA, texts=(), code="manifest", remedy=_REMEDY)
+    return stream_table(path, columns, schema=RECORDS_SCHEMA, texts=(), code="manifest", remedy=_REMEDY, where=where)
 
 
 def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:

@@ -94,16 +94,23 @@ def parse_table(
 
 
 def stream_table(
-    path: Path, columns: Sequence[str], *, schema: pa.Schema, texts: Sequence[str], code: str, remedy: str
+    path: Path,
+    columns: Sequence[str],
+    *,
+    schema: pa.Schema,
+    texts: Sequence[str],
+    code: str,
+    remedy: str,
+    where: str = "",
 ) -> Iterator[pa.Table]:
     """Some columns of a Parquet file that has this schema, a row group at a time; those in `texts` as dictionaries.
 
-    Raises DataError with `code` that names the file.
+    Raises DataError with `code` that names `where`, or the file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    where = str(path)
+    where = where or str(path)
     with reading(where, code=code, remedy=remedy):
         file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(texts))
         if file.schema_arrow.names != schema.names:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from batchcast.runs.compare import compare_fates, compare_forecasts, compare_inputs, compare_values
+from batchcast.runs.compare import compare_fates, compare_forecasts, compare_inputs, compare_values, paired
 from batchcast.steps.outcome.ledger import LedgerRow, Status
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA
 
@@ -118,3 +121,18 @@ def test_forecasts_of_zero_have_no_share_and_of_other_days_nothing_in_common() -
         "days": 0,
         "targets": {"sales": {"wape": None, "sum": [0.0, 0.0], "movers": []}},
     }
+
+
+def test_parts_of_two_tables_have_the_same_items_wherever_their_rows_were_cut() -> None:
+    dice = random.Random(1)
+    for _ in range(200):
+        sides = [sorted(dice.choices("abcdefgh", k=dice.randrange(12))) for _ in range(2)]
+        streams = []
+        for names in sides:
+            cuts = [0, *sorted(dice.choices(range(len(names) + 1), k=dice.randrange(5))), len(names)]
+            parts = [pa.table({"item_id": pa.array(names[a:b], pa.string())}) for a, b in itertools.pairwise(cuts)]
+            streams.append(iter(parts))
+        pairs = [[part["item_id"].to_pylist() for part in pair] for pair in paired(*streams)]
+        assert [list(itertools.chain(*parts)) for parts in zip(*pairs, strict=True)] == sides
+        seen = [{*one, *other} for one, other in pairs]
+        assert sum(map(len, seen)) == len({*itertools.chain(*sides)})
