@@ -255,7 +255,8 @@ def large_rows() -> Iterator[tuple[str, str, str]]:
         "joined by id": JOIN,
         "joined whole": {"JoinSource": "Input"},
         "filtered": {"InputFilter": "$.body"},
-        "filtered and joined": {"InputFilter": "$.body", **JOIN},
+        "filtered and joined by id": {"InputFilter": "$.body", **JOIN},
+        "filtered and joined whole": {"InputFilter": "$.body", "JoinSource": "Input"},
     }
     for rows, content in ((False, "numbers"), (True, "rows of four values")):
         bare = loads_cpu(rows=rows)

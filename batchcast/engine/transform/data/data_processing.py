@@ -45,15 +45,14 @@ class DataProcessing:
 
     def filter_input(self, record: bytes) -> tuple[bytes, Any]:
         """The part of one record that is sent, and what `finish` takes as the record. Raises ProcessingError."""
-        wanted, kept = self.input_filter.members, self.output_filter.members
-        if not self.join or wanted is None or kept is None:
-            return self._dump(self._select(self.input_filter, self._load_input(record, self.input_filter))), record
-        # Read once for both filters.
-        document = self._load_input(record, self.input_filter, self.output_filter)
+        once = self.join and self.input_filter.copies and self.output_filter.copies
+        paths = (self.input_filter, self.output_filter) if once else (self.input_filter,)
+        document = self._load_input(record, *paths)
         sent = self._dump(self._select(self.input_filter, document))
-        if isinstance(document, dict):
-            return sent, {name: document[name] for name in kept if name in document}
-        return sent, record
+        if not once or not isinstance(document, dict):
+            return sent, record
+        kept = self.output_filter.members
+        return sent, document if kept is None else {name: document[name] for name in kept if name in document}
 
     def finish(self, records: Sequence[Any], answer: bytes, *, one_document: bool) -> list[bytes]:
         """The joined and filtered records of one answer; a record a line, unless the answer is one document.

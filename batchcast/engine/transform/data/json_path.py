@@ -42,8 +42,8 @@ class JsonPath:
 
     @property
     def copies(self) -> bool:
-        """Whether it looks into no member of a document."""
-        return not self.steps or (self.members is not None and len(self.steps) == 1)
+        """Whether what it selects is reached by names alone."""
+        return all(step.names is not None for step in self.steps)
 
     def apply(self, document: Any) -> Any:
         """The selected part. Raises PathError for a name or an index the document does not have.
