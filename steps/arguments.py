@@ -5,7 +5,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, get_type_hints
 
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -29,11 +29,11 @@ def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[s
 
     Raises ConfigError for a flag that is missing, unknown or not of its field's type.
     """
-    parser = _Parser(prog=step, allow_abbrev=False)
+    parser, kinds = _Parser(prog=step, allow_abbrev=False), get_type_hints(fields)
     for field in dataclasses.fields(fields):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=cast(type, field.type),  # int, float or str
+            type=kinds[field.name],  # int, float or str
             required=field.name not in defaults,
             default=defaults.get(field.name),
         )

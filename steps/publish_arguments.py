@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchcast.steps.arguments import Bounds, check_bounds, read_flags
+from batchcast.steps.outcome.decision import Tolerance
 
 _BOUNDS: Bounds = {
     "round": (0, 1),
@@ -15,9 +16,8 @@ _BOUNDS: Bounds = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishArguments:
-    """One field a flag. `round` is 0, or 1 after the retry round; percentages are of all items, 0 to 100. The model's
-    name is for the report alone.
+class PublishArguments(Tolerance):
+    """One field a flag. `round` is 0, or 1 after the retry round. The model's name is for the report alone.
 
     Raises ConfigError with every value that is out of its bounds."""
 
@@ -27,10 +27,6 @@ class PublishArguments:
     runs_uri: str
     publish_uri: str
     model_name: str
-    max_failed_records: int
-    max_failed_percent: float
-    systemic_failure_percent: float
-    max_retry_records: int
     resume_from: str
 
     def __post_init__(self) -> None:

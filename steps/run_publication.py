@@ -105,7 +105,7 @@ def publish_run(
     """
     columns = run.expected.columns
     without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
-    names, dates, usable = run.records["item_id"], run.expected.dates, found.usable
+    names, dates, usable = run.records["item_id"], run.expected.dates, found.ledger.usable
     places = of_items(lambda some, good: np.asarray(some)[good], range(len(usable)), usable)
     forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)
     items = [row.item_id for row in without]

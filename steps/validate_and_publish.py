@@ -27,16 +27,12 @@ from batchcast.steps.history.disk_space import check_array_space
 from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
-from batchcast.steps.outcome.decision import Decision, Tolerance, decide, held_error
+from batchcast.steps.outcome.decision import Decision, decide, held_error
 from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
 from batchcast.steps.outcome.last_run import LastRun, read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
-from batchcast.steps.outcome.reconcile import (
-    Reconciliation,
-    check_records,
-    retry_groups,
-)
+from batchcast.steps.outcome.reconcile import Reconciliation, check_records, retry_groups
 from batchcast.steps.publish.forecast_table import merged_words
 from batchcast.steps.publish.lock import end_lock
 from batchcast.steps.publish.publication import Publication
@@ -129,7 +125,9 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     card = scorecard([(run.manifest.run_date, run.scores), *weeks])
     checked = _check(run, found, points, outputs, compared, last_run, card)
     wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]
-    decision = decide(found.findings(wrong, None if requests is None else requests.values()), _tolerance(run))
+    findings = found.findings(wrong, None if requests is None else requests.values())
+    shared_files = not run.manifest.request_text.by_object
+    decision = decide(dataclasses.replace(findings, shared_files=shared_files), arguments)
     publication, carried_forward = None, 0
     if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
         publication, carried_forward = publish_run(run, found, decision, last_run, checked)
@@ -194,16 +192,8 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         what = "the contract file is not the one the records were built with."
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    return PublishRun(
-        arguments=arguments,
-        paths=paths,
-        store=store,
-        manifest=manifest,
-        records=records,
-        contract=contract,
-        expected=manifest.expected(contract),
-        **given,
-    )
+    given |= {"manifest": manifest, "records": records, "contract": contract}
+    return PublishRun(arguments=arguments, paths=paths, store=store, expected=manifest.expected(contract), **given)
 
 
 def _explain(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> None:
@@ -246,16 +236,6 @@ def _check(
         columns=dict(zip(run.expected.targets, points_columns, strict=True)),
         checks=run.contract.checks,
         others=[*unexpected, *fewer, *(worse_than_naive(card) if run.scores else ())],
-    )
-
-
-def _tolerance(run: PublishRun) -> Tolerance:
-    return Tolerance(
-        max_failed_records=run.arguments.max_failed_records,
-        max_failed_percent=run.arguments.max_failed_percent,
-        systemic_failure_percent=run.arguments.systemic_failure_percent,
-        max_retry_records=run.arguments.max_retry_records,
-        shared_files=not run.manifest.request_text.by_object,
     )
 
 

@@ -1,7 +1,6 @@
 """What would stop a run, found before it is paid for: the account is read, nothing in it is changed."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,23 +10,19 @@ from typing import Any
 
 from batchcast.account.model_package import described_model, newest_approved, packages_of
 from batchcast.account.roles import Access, denied
+from batchcast.account.volume import check_volume
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.requests import walk_steps
 from batchcast.runs.start import find_holder, in_the_way, list_runs, pointer_problem
 from batchcast.session.finding import Finding, Line
 from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session, pages
-from batchcast.steps.contract.frequency import DAILY
-from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ServiceError
 from batchcast.steps.store.objects import join_uri, split_uri
 
 # Says in words what a run costs and takes; raises ConfigError for what it lacks. The planner's, or anybody's.
 Estimate = Callable[[Parameters], str]
 _LISTED_OBJECTS = 10_000
-_GROWTH = 6
-"""The history, the rows in buckets and the records take 5 to 10 times the Parquet together; measured on hourly rows and
-on daily ones. The step itself measures before it writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,31 +172,7 @@ def _history(run: _Run) -> Iterator[Line]:
     else:
         size = sum(one.size for one in files)
         yield "ok", f"{len(files):,}{more} Parquet files, {size / 1e6:,.1f} MB{more}.", ""
-        yield from _volume(run, size)
-
-
-def _volume(run: _Run, size: int) -> Iterator[Line]:
-    """The disk of the step that builds the records, for a history of `size` bytes, and of the one that checks the
-    answers, where the number of items is known."""
-    clusters = (job["ProcessingResources"]["ClusterConfig"] for job in run.jobs if "ProcessingResources" in job)
-    volume = max((cluster.get("VolumeSizeInGB", 0) for cluster in clusters), default=0)
-    parts = {"history and records": math.ceil(_GROWTH * size / 2**30)}
-    if run.items is not None:
-        parts[f"the answers of {run.items:,} items and what they are checked in"] = _checked_gb(run, run.items)
-    for what, wanted in parts.items():
-        if 0 < volume < wanted:
-            said = f"VolumeSizeInGB is {volume}; {what} will take about {wanted:,} GB."
-            yield "warning", said, f"Deploy with --volume-size-in-gb {max(parts.values())}."
-
-
-def _checked_gb(run: _Run, items: int) -> int:
-    from batchcast.steps.history.disk_space import checked_bytes, volume_gb
-
-    inputs = (each for job in run.jobs for each in job.get("ProcessingInputs", ()) if each["InputName"] == "contract")
-    uri = next(inputs)["S3Input"]["S3Uri"]
-    contract = parse_contract(run.session.store.read(uri), where=uri)
-    series, horizon = contract.series, run.values.forecast_horizon
-    return volume_gb(checked_bytes(contract, items, horizon, series.season or (series.frequency or DAILY).season))
+        yield from check_volume(run.session, run.jobs, run.values, size, run.items)
 
 
 def _quotas(run: _Run) -> Iterator[Line]:

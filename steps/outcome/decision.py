@@ -27,17 +27,12 @@ _REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How much may go wrong; percentages are of all items of the run, 0 to 100.
-
-    `shared_files`: more records than `max_retry_records` can share that many files, as they cannot where an object is
-    one request.
-    """
+    """How much may go wrong; percentages are of all items of the run, 0 to 100."""
 
     max_failed_records: int
     max_failed_percent: float
     systemic_failure_percent: float
     max_retry_records: int
-    shared_files: bool = True
 
     def allowed(self, expected: int) -> int:
         """How many of `expected` items may go without a forecast of this run."""
@@ -55,7 +50,8 @@ class Findings:
     another item's place; `wrong` says what of the forecasts holds the run, the most important first. `main_reason` is
     the commonest reason of a failure; `misread` says what the first answer holds where that reason is the contract's:
     the model answers, and not as declared. `served` is False where a log says that the model was sent nothing,
-    `refused` counts the requests that it answered with 429 or 503.
+    `refused` counts the requests that it answered with 429 or 503. `shared_files`: more records than MaxRetryRecords
+    can share that many files, as they cannot where an object is one request.
     """
 
     tally: Tally
@@ -66,6 +62,7 @@ class Findings:
     silent: int = 0
     served: bool = True
     refused: int = 0
+    shared_files: bool = True
     mismatches: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     main_reason: str = ""
@@ -116,7 +113,7 @@ def _retry(found: Findings, tolerance: Tolerance) -> Decision | None:
     files = tolerance.max_retry_records
     if not (found.retryable and files and found.served) or _silent_percent(found) > tolerance.systemic_failure_percent:
         return None
-    if found.retryable > files and not tolerance.shared_files:
+    if found.retryable > files and not found.shared_files:
         return None
     whole = (1 - _bad_share(found)) ** (found.retryable / files)
     # Where they share files, a file is worth sending when it is likelier to come back than not.

@@ -32,14 +32,6 @@ _LOST: tuple[ShardStatus, ...] = ("missing", "short")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CarriedAnswer:
-    """An answer of an earlier run, read again, and the row of that run's ledger that says where it lies."""
-
-    row: LedgerRow
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """`ledger` and `values` in the order of records.parquet; `values` is items x steps x columns, NaN where none.
 
@@ -55,11 +47,6 @@ class Reconciliation:
     mismatches: tuple[str, ...]
 
     @property
-    def rows(self) -> list[LedgerRow]:
-        """The ledger row by row."""
-        return self.ledger.rows
-
-    @property
     def tally(self) -> Tally:
         """The ledger in numbers."""
         return self.ledger.tally()
@@ -73,11 +60,6 @@ class Reconciliation:
     def retry_requests(self) -> int:
         """The requests that the retry round has sent."""
         return len({(row.shard, row.line) for row in self.ledger.odd if row.round and row.status != "carried"})
-
-    @property
-    def usable(self) -> npt.NDArray[np.bool_]:
-        """Which items have a forecast of the model."""
-        return self.ledger.usable
 
     def findings(self, wrong: Iterable[str] = (), requests: Iterable[FailedRequest] | None = None) -> Findings:
         """What the decision is made on; `wrong` says what of the forecasts holds the run, and `requests` failed by the
@@ -129,7 +111,7 @@ def reconcile(
     manifest: Manifest,
     records: pa.Table,
     read_output: ReadOutput,
-    carried: Mapping[str, CarriedAnswer] | Iterable[tuple[str, CarriedAnswer]],
+    carried: Iterable[tuple[LedgerRow, Reading]],
     expected: Expected,
     *,
     retry_shards: Collection[str] | None = None,
@@ -137,6 +119,7 @@ def reconcile(
 ) -> Reconciliation:
     """What became of every item of `records`, from the shards' outputs and those of the retry round's shards.
 
+    `carried` are answers of earlier runs, read again, with the rows of the ledgers that say where they lie.
     `retry_shards` is None before that round. `read_shards` reads those of the first round, where this is not to be done
     here.
     """
@@ -145,13 +128,11 @@ def reconcile(
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
     places = _carried(records)
-    for item_id, answer in carried.items() if isinstance(carried, Mapping) else carried:
-        index = places.pop(item_id, None)
-        if index is None:
-            continue
-        others[index] = _row(answer.row, answer.reading, "carried")
-        if isinstance(answer.reading, Usable):
-            values[index] = answer.reading.values
+    for row, reading in carried:
+        index = places.pop(row.item_id)
+        others[index] = _row(row, reading, "carried")
+        if isinstance(reading, Usable):
+            values[index] = reading.values
     assert not places, "an item is carried over without an answer"
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []

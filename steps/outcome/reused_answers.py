@@ -14,7 +14,7 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs
 from batchcast.steps.outcome.ledger import LedgerRow, read_ledger
-from batchcast.steps.outcome.reconcile import CarriedAnswer, ReadOutput, Reconciliation, check_records, reconcile
+from batchcast.steps.outcome.reconcile import ReadOutput, Reconciliation, check_records, reconcile
 from batchcast.steps.outcome.shard_output import Document, Reading, RecordFault, read_again, read_documents
 from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.shards.layout import ledger_uri, output_uri
@@ -24,8 +24,9 @@ from batchcast.steps.store.objects import ObjectMissingError, ObjectStore, join_
 
 def read_carried(
     store: ObjectStore, runs_uri: str, resume_from: str, item_ids: Iterable[str], expected: Expected
-) -> Iterator[tuple[str, CarriedAnswer]]:
-    """The answers of these items in the run `resume_from`, which may itself have carried them over, one by one.
+) -> Iterator[tuple[LedgerRow, Reading]]:
+    """The answers of these items in the run `resume_from`, which may itself have carried them over, one by one, with
+    that run's row of each.
 
     An answer that is gone, changed or not what this run asks for is a RecordFault, and no reason to stop.
     Raises DataError when an item is not ok in that run's ledger: then the two runs do not belong together.
@@ -41,8 +42,7 @@ def read_carried(
     for row in rows.values():
         objects[output_uri(runs_uri, row.run_id, row.round, str(row.shard))].append(row)
     for uri in sorted(objects):
-        for row, reading in _read(store, uri, objects.pop(uri), expected):
-            yield row.item_id, CarriedAnswer(row=row, reading=reading)
+        yield from _read(store, uri, objects.pop(uri), expected)
 
 
 def is_decided(store: ObjectStore, runs_uri: str, run_id: str) -> bool:
@@ -62,7 +62,7 @@ def earlier_ledger(store: ObjectStore, runs_uri: str, run_id: str, expected: Exp
         rows, mismatches = read_ledger(store.read(uri), where=uri), report["mismatches"]
     else:
         found = _reconcile_now(store, runs_uri, run_id, expected)
-        rows, mismatches = found.rows, found.mismatches
+        rows, mismatches = found.ledger.rows, found.mismatches
     if mismatches:
         what = f"run {run_id} has {len(mismatches)} answers in another item's place, first {mismatches[0]}."
         raise ConfigError(Problem("untrusted_run", what, "ResumeFrom", "Fix the model server, then start a new run."))
@@ -84,7 +84,7 @@ def reconcile_run(
 ) -> Reconciliation:
     """What became of every item of a run, with those that it carries over; `means` are `reconcile`'s."""
     manifest, records = run
-    carried: Iterable[tuple[str, CarriedAnswer]] = ()
+    carried: Iterable[tuple[LedgerRow, Reading]] = ()
     if manifest.resume_from is not None:
         items = records.filter(records["carried"])["item_id"].to_pylist()
         carried = read_carried(store, runs_uri, manifest.resume_from, items, expected)

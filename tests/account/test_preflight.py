@@ -15,7 +15,7 @@ from scripted_run import ScriptedRun
 from strict import Recorder
 from team import ACCOUNT, BUCKET, REGION, ROLE
 
-from batchcast.account import preflight as preflight_module
+from batchcast.account import volume
 from batchcast.account.deploy import Package, apply, plan_deployment
 from batchcast.account.deploy_settings import DeploySettings
 from batchcast.cli.main import root
@@ -95,7 +95,7 @@ def test_everything_in_order_is_said_line_by_line(account: Recorder, ready: AwsS
 def test_a_history_too_large_for_the_volume_is_said(
     account: Recorder, ready: AwsSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight_module, "_GROWTH", 60_000_000)  # 4,000 bytes stand for 40 GB
+    monkeypatch.setattr(volume, "_GROWTH", 60_000_000)  # 4,000 bytes stand for 40 GB
     exit_code, found = preflight(*WORKLOAD)
     assert exit_code == 0
     (warning,) = [one for one in found["history"] if one.level == "warning"]

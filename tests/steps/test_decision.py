@@ -55,7 +55,7 @@ TABLE = [
     # more than may be sent alone share files, where these are likelier to come back than not
     ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 9}, "RETRY", None),
     ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 1}, "HELD", "coverage"),
-    ({"ok": 90, "missing": 10, "retryable": 10}, {"max_retry_records": 9, "shared_files": False}, "HELD", "coverage"),
+    ({"ok": 90, "missing": 10, "retryable": 10, "shared_files": False}, {"max_retry_records": 9}, "HELD", "coverage"),
     (
         {"ok": 900, "missing": 100, "retryable": 100, "shards": 10, "shards_lost": 1},
         {"max_retry_records": 9},

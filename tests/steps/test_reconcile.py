@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -20,8 +20,8 @@ from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.data_log import FailedRequest
 from batchcast.steps.outcome.decision import Tolerance, decide
 from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
-from batchcast.steps.outcome.reconcile import CarriedAnswer, Reconciliation, check_records, reconcile, retry_groups
-from batchcast.steps.outcome.shard_output import RecordFault, Usable
+from batchcast.steps.outcome.reconcile import Reconciliation, check_records, reconcile, retry_groups
+from batchcast.steps.outcome.shard_output import Reading, RecordFault, Usable
 from batchcast.steps.shards.layout import retry_shard
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, Manifest, QuarantineReason, Shard, Totals
 from batchcast.steps.shards.request_text import RequestText
@@ -99,14 +99,13 @@ class World:
             shards=shards,
         )
 
-    def carried(self) -> dict[str, CarriedAnswer]:
+    def carried(self) -> Iterator[tuple[LedgerRow, Reading]]:
         row = LedgerRow(item_id="", status="ok", run_id="earlier", shard="part-00000.jsonl", line=0)
-        answers = {}
         for item, fate in self.fates.items():
             good = Usable(values=np.full((2, 1), self.level[item]), sha256="x")
             reading = good if fate.before == "carried" else RecordFault(reason="answer_changed", detail="")
-            answers[item] = CarriedAnswer(row=LedgerRow(**{**_fields(row), "item_id": item}), reading=reading)
-        return answers
+            if fate.before.startswith("carried"):
+                yield replace(row, item_id=item), reading
 
     def read_output(self, number: int, shard: str) -> bytes | None:
         if number == 1:
@@ -153,10 +152,6 @@ class World:
         return {"good": "ok", "error": "failed", "garbled": garbled, "lost": "missing"}[first]
 
 
-def _fields(row: LedgerRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in LedgerRow.__slots__}
-
-
 @given(
     items=st.lists(fates, min_size=1, max_size=20),
     gone=st.sets(st.integers(0, 6), max_size=3),
@@ -165,11 +160,11 @@ def _fields(row: LedgerRow) -> dict[str, object]:
 def test_every_item_has_one_row_with_its_own_status_and_values(items: list[Fate], gone: set[int], number: int) -> None:
     world = World(items, gone)
     found = world.reconcile(number)
-    assert [row.item_id for row in found.rows] == list(world.fates)
-    assert [row.status for row in found.rows] == [world.status(item, number) for item in world.fates]
+    assert [row.item_id for row in found.ledger.rows] == list(world.fates)
+    assert [row.status for row in found.ledger.rows] == [world.status(item, number) for item in world.fates]
     tally = found.tally
     assert tally.expected == tally.ok + tally.quarantined + tally.failed + tally.missing == len(items)
-    for row, values in zip(found.rows, found.values, strict=True):
+    for row, values in zip(found.ledger.rows, found.values, strict=True):
         if row.status in ("ok", "carried"):
             assert values.tolist() == [[world.level[row.item_id]]] * 2
             assert (row.reason, row.detail) == ("", "")
@@ -186,12 +181,12 @@ def test_what_is_sent_alone_is_what_the_retry_round_reads_and_nothing_is_sent_tw
 ) -> None:
     world = World(items, gone)
     first, second = world.reconcile(0), world.reconcile(1)
-    assert all(first.rows[index].reason in RETRYABLE for index in first.retry)
+    assert all(first.ledger.rows[index].reason in RETRYABLE for index in first.retry)
     assert second.retry == []
-    retried = {index for index, row in enumerate(second.rows) if row.round == 1}
+    retried = {index for index, row in enumerate(second.ledger.rows) if row.round == 1}
     assert retried == set(first.retry)
     for index in retried:
-        assert (second.rows[index].shard, second.rows[index].line) == (retry_shard(index), 0)
+        assert (second.ledger.rows[index].shard, second.ledger.rows[index].line) == (retry_shard(index), 0)
 
 
 # Three shards of three records: one is answered though not always readably, one has no output, one ends early.
@@ -221,7 +216,10 @@ def test_after_the_retry_round_the_silent_records_are_held_against_systemic_fail
     after = World(NINE, {1}).reconcile(1)
     found = after.findings()
     assert (found.retryable, found.unreadable, found.shards_lost) == (0, 0, 2)
-    assert [row.item_id for row in after.rows if row.reason == "no_answer_after_retry"] == ["item-003", "item-007"]
+    assert [row.item_id for row in after.ledger.rows if row.reason == "no_answer_after_retry"] == [
+        "item-003",
+        "item-007",
+    ]
     # An answer that is an error is one; the quarantined one was never asked for: 2 of 11 records.
     assert found.silent == 2
     limits = {"max_failed_records": 12, "max_failed_percent": 0.0, "max_retry_records": 9}
@@ -231,14 +229,14 @@ def test_after_the_retry_round_the_silent_records_are_held_against_systemic_fail
 
 
 def test_the_rows_say_where_the_record_lies_and_why_there_is_no_forecast() -> None:
-    rows = {row.item_id: row for row in World(NINE, {1}).reconcile(0).rows}
+    rows = {row.item_id: row for row in World(NINE, {1}).reconcile(0).ledger.rows}
     assert [(row.shard, row.line, row.position, row.round) for row in list(rows.values())[:4]] == [
         *(("part-00000.jsonl", line, 0, 0) for line in range(3)),
         ("part-00001.jsonl", 0, 0, 0),
     ]
     assert (rows["item-009"].reason, rows["item-009"].detail, rows["item-009"].run_id) == ("too_short", "3 days", "run")
     assert (rows["item-010"].run_id, rows["item-010"].shard) == ("earlier", "part-00000.jsonl")
-    usable = World(NINE, {1}).reconcile(0).usable
+    usable = World(NINE, {1}).reconcile(0).ledger.usable
     assert usable.tolist() == [row.status in ("ok", "carried") for row in rows.values()]
     assert usable.sum() == 3
 
@@ -293,7 +291,7 @@ def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more()
     groups = retry_groups(first.retry, 2)
     # Shards of other records, and objects of other names, are none of this run's.
     again = world.reconcile(1, {**groups, retry_shard(2): [2], "record-x.jsonl": []})
-    rows = {index: again.rows[index] for index in first.retry}
+    rows = {index: again.ledger.rows[index] for index in first.retry}
     assert [(row.shard, row.line, row.position, row.round) for row in rows.values()] == [
         *((retry_shard(1, 2), line, 0, 1) for line in range(2)),
         *((retry_shard(4, 3), line, 0, 1) for line in range(3)),
@@ -301,7 +299,7 @@ def test_a_record_that_shared_a_shard_of_the_retry_round_may_be_sent_once_more()
     assert (first.retry_requests, again.retry_requests) == (0, 5)
     assert [row.status for row in rows.values()] == ["ok", "missing", "failed", "ok", "failed"]
     assert rows[3].detail.startswith("part-00001.jsonl.out does not exist; then among 2: ")
-    assert again.rows[2].round == 0
+    assert again.ledger.rows[2].round == 0
 
 
 @pytest.mark.parametrize("rows", [4, 3, 1])
@@ -316,18 +314,15 @@ def test_several_items_of_a_request_are_found_by_their_position(rows: int) -> No
     asked: list[str] = []
     found = reconcile(world.manifest(), records, lambda _, shard: asked.append(shard), {}, EXPECTED, retry_shards=None)
     assert asked == ["a", "b"]
-    assert [(row.shard, row.line, row.position) for row in found.rows] == [
+    assert [(row.shard, row.line, row.position) for row in found.ledger.rows] == [
         *(("b", 1, 1), ("a", 0, 0), ("b", 0, 0), ("b", 1, 0)),
     ]
     assert found.retry == [1, 2, 3, 0]
 
 
 def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = (
-        World([Fate("sent", "good", "good"), Fate("quarantined", "", ""), Fate("sent", "lost", "")], set())
-        .reconcile(0)
-        .rows
-    )
+    fates = [Fate("sent", "good", "good"), Fate("quarantined", "", ""), Fate("sent", "lost", "")]
+    rows = World(fates, set()).reconcile(0).ledger.rows
     write_ledger(rows, tmp_path / "ledger.parquet")
     assert read_ledger(tmp_path / "ledger.parquet") == rows
 
