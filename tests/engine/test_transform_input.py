@@ -15,7 +15,7 @@ from transform_case import TransformCase, transform_request
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.server.http_exchange import Connection
-from batchcast.engine.transform.data.packing import InputObjects, input_objects, instance_share
+from batchcast.engine.transform.data.packing import InputObjects, input_objects
 from batchcast.engine.transform.instance import Slots
 from batchcast.engine.transform.request import check_transform_request
 from batchcast.steps.store.objects import DirectoryStore, StoredObject
@@ -176,15 +176,16 @@ class Listing(DirectoryStore):
 def test_no_two_inputs_share_an_output_name(keys: list[str], prefix: str) -> None:
     source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://b/{prefix}"}
     objects = input_objects(source, "s3://o/out", Listing(keys))
-    assert len({entry.output_uri for entry in objects}) == len(objects)
+    assert len({entry.output_uri for entry in objects.share(0, 1)}) == len(objects.names)
 
 
 @settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_the_shares_of_the_instances_are_disjoint_and_whole(files: int, instances: int) -> None:
     objects = InputObjects("s3://b/", "s3://o/out", [f"{number:03d}" for number in range(files)])
-    shares = [instance_share(objects, number, instances) for number in range(instances)]
-    assert sorted((entry for share in shares for entry in share), key=lambda entry: entry.uri) == list(objects)
+    shares = [list(objects.share(number, instances)) for number in range(instances)]
+    whole = list(objects.share(0, 1))
+    assert sorted((entry for share in shares for entry in share), key=lambda entry: entry.uri) == whole
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
@@ -225,10 +226,12 @@ def test_a_hundred_thousand_inputs_take_the_memory_of_their_names() -> None:
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://a-bucket/runs/a-run-id/input/r0/"}
     tracemalloc.start()
     objects = input_objects(source, "s3://a-bucket/runs/a-run-id/output/r0/", Listed(100_000))
-    shares = [instance_share(objects, number, 2) for number in range(2)]
+    mine = objects.share(1, 2)
+    first = next(mine)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert shares[1][49_999].output_uri == "s3://a-bucket/runs/a-run-id/output/r0/part-0099999.json.out"
+    assert (first.below, len(list(mine))) == ("part-0000001.json", 49_999)
+    assert first.output_uri == "s3://a-bucket/runs/a-run-id/output/r0/part-0000001.json.out"
     assert held < 100 * 100_000
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -86,7 +86,7 @@ class TransformInstance:
     (sagemaker-python-sdk issue 2084).
     """
 
-    def __init__(self, job: TransformContext, number: int, objects: Sequence[InputObject], *, port: int) -> None:
+    def __init__(self, job: TransformContext, number: int, objects: Iterable[InputObject], *, port: int) -> None:
         self._job = job
         self._number = number
         self._objects = objects

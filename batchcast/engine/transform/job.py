@@ -15,7 +15,7 @@ from batchcast.engine.errors import not_emulated
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
 from batchcast.engine.transform.context import FailedFile, TransformContext, TransformProgress, TransformTally
-from batchcast.engine.transform.data.packing import input_objects, instance_share
+from batchcast.engine.transform.data.packing import input_objects
 from batchcast.engine.transform.instance import TransformInstance
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.steps.store.objects import ObjectStore
@@ -67,11 +67,11 @@ def run_transform_job(
         model=model,
         log_folder=workdir / "logs" / "aws" / "sagemaker" / "TransformJobs" / job_name,
         partial_folder=workdir / "partial" / job_name,
-        tally=TransformTally(len(objects), on_progress),
+        tally=TransformTally(len(objects.names), on_progress),
         stop=stop or threading.Event(),
     )
     instances = [
-        TransformInstance(job, number, instance_share(objects, number, count), port=port)
+        TransformInstance(job, number, objects.share(number, count), port=port)
         for number, port in enumerate(free_ports(count))
     ]
     with _empty_folder(job.partial_folder):

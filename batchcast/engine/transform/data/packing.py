@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, TypeVar, cast, overload
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 from batchcast.engine.errors import ServiceException
 from batchcast.engine.limits import BYTES_PER_MB
@@ -36,7 +36,7 @@ class InputObject:
 
 
 @dataclass(frozen=True, slots=True)
-class InputObjects(Sequence[InputObject]):
+class InputObjects:
     """Objects made as they are asked for: a million of them take the memory of a million names.
 
     `cut` is what the names of outputs do not begin with.
@@ -47,20 +47,10 @@ class InputObjects(Sequence[InputObject]):
     names: Sequence[str]
     cut: str = ""
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> InputObject: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "InputObjects": ...
-
-    def __getitem__(self, index: int | slice) -> "InputObject | InputObjects":
-        if isinstance(index, slice):
-            return InputObjects(self.base, self.output_path, self.names[index], self.cut)
-        name = self.names[index]
-        return InputObject(uri=self.base + name, below=name, output_uri=self.output_uri(name))
+    def share(self, instance: int, instance_count: int) -> Iterator[InputObject]:
+        """Those that one instance transforms."""
+        for name in instance_share(self.names, instance, instance_count):
+            yield InputObject(uri=self.base + name, below=name, output_uri=self.output_uri(name))
 
     def output_uri(self, name: str) -> str:
         """Of the object with this name below the input's prefix."""
@@ -205,17 +195,14 @@ def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Itera
     if packing.streams_objects:
         yield MiniBatch(0, 0, 1, lambda: _pieces(open_object, packing.compression))
         return
-    try:
-        with _opened(open_object, packing.compression) as stream:
-            if packing.split == "None":
-                yield _whole_object(stream, packing)
-            elif packing.strategy == "SingleRecord":
-                for line, (record, body) in enumerate(_lines(stream, packing)):
-                    yield MiniBatch(line, line, 1, body, (record,) if packing.processing else ())
-            else:
-                yield from _multi_records(stream, packing)
-    except _NOT_GZIP as error:
-        raise _not_gzip(error) from error
+    with _opened(open_object, packing.compression) as stream:
+        if packing.split == "None":
+            yield _whole_object(stream, packing)
+        elif packing.strategy == "SingleRecord":
+            for line, (record, body) in enumerate(_lines(stream, packing)):
+                yield MiniBatch(line, line, 1, body, (record,) if packing.processing else ())
+        else:
+            yield from _multi_records(stream, packing)
 
 
 @contextmanager
@@ -224,20 +211,16 @@ def _opened(open_object: Callable[[], BinaryIO], compression: str) -> Iterator[B
     with open_object() as raw:
         stream = gzip.GzipFile(fileobj=raw, mode="rb") if compression == "Gzip" else raw
         with io.BufferedReader(cast(io.RawIOBase, stream), _PIECE_BYTES) as buffered:
-            yield buffered
+            try:
+                yield buffered
+            except _NOT_GZIP as error:
+                raise PackingError(f"the object cannot be decompressed as Gzip: {error}") from error
 
 
 def _pieces(open_object: Callable[[], BinaryIO], compression: str) -> Iterator[bytes]:
-    try:
-        with _opened(open_object, compression) as stream:
-            while piece := stream.read(_PIECE_BYTES):
-                yield piece
-    except _NOT_GZIP as error:
-        raise _not_gzip(error) from error
-
-
-def _not_gzip(error: Exception) -> PackingError:
-    return PackingError(f"the object cannot be decompressed as Gzip: {error}")
+    with _opened(open_object, compression) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            yield piece
 
 
 def _whole_object(stream: BinaryIO, packing: Packing) -> MiniBatch:
