@@ -216,8 +216,7 @@ class _Own(BaseModel):
             problems.append(("model_role_arn", "is needed to make a model of the package.", "Give --model-role."))
         if name and "ModelName" in defaults:
             problems.append(("ModelName", "is the model of the package group.", "Leave one of the two out."))
-        if problems:
-            raise ConfigError(*(Problem("setting", what, where, remedy) for where, what, remedy in problems))
+        ConfigError.raise_any(Problem("setting", what, where, remedy) for where, what, remedy in problems)
         if not (name and role):
             return None
         vpc = {"SecurityGroupIds": list(build.security_group_ids), "Subnets": list(build.subnets)}

@@ -1,7 +1,7 @@
 """What would stop a run, found before it is paid for: the account is read, nothing in it is changed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +53,8 @@ def preflight(
     jobs = tuple(step["Arguments"] for step in steps if step["Type"] in ("Processing", "Transform"))
     name = pipeline["PipelineName"]
     run = _Run(session=session, pipeline_name=name, values=values, jobs=jobs, estimate=estimate, items=items)
-    for name, check in _CHECKS.items():
+    for check in _CHECKS:
+        name = check.__name__.strip("_").replace("_", " ")
         try:
             for level, what, remedy in check(run):
                 yield Finding(check=name, level=level, what=what, remedy=remedy)
@@ -202,7 +203,7 @@ def _quota_values(listing: Callable[..., Any]) -> dict[str, int]:
     return {one["QuotaName"]: int(one["Value"]) for page in found for one in page["Quotas"]}
 
 
-def _overlap(run: _Run) -> Iterator[Line]:
+def _other_runs(run: _Run) -> Iterator[Line]:
     runs = list_runs(run.session.client("sagemaker"), run.pipeline_name, 20)
     going = [one.run_id for one in runs if one.status in ("Executing", "Stopping")]
     if going:
@@ -224,7 +225,7 @@ def _lock(run: _Run) -> Iterator[Line]:
         yield "error", problem.what, problem.remedy
 
 
-def _pointer(run: _Run) -> Iterator[Line]:
+def _published(run: _Run) -> Iterator[Line]:
     values = run.values
     found = pointer_problem(run.session.store, values.publish_uri, values.run_date, datetime.now(UTC).date())
     if found is None:
@@ -243,19 +244,10 @@ def _estimate(run: _Run) -> Iterator[Line]:
     yield "ok", found, ""
 
 
-_CHECKS: Mapping[str, Callable[[_Run], Iterator[Line]]] = {
-    "model": _model,
-    "model role": _model_role,
-    "processing role": _processing_role,
-    "keys": _keys,
-    "buckets": _buckets,
-    "history": _history,
-    "quotas": _quotas,
-    "other runs": _overlap,
-    "lock": _lock,
-    "published": _pointer,
-    "estimate": _estimate,
-}
+_CHECKS: Sequence[Callable[[_Run], Iterator[Line]]] = (
+    *(_model, _model_role, _processing_role, _keys, _buckets, _history, _quotas),
+    *(_other_runs, _lock, _published, _estimate),
+)
 
 
 def _output_keys(run: _Run) -> list[str]:

@@ -132,22 +132,9 @@ def contract_text(proposal: Proposal, family: ContainerFamily) -> str:
     return "\n".join(lines) + "\n"
 
 
-def deploy_text(pipeline_name: str) -> str:
+def deploy_text() -> str:
     """The text of `deploy.toml`: what `deploy` needs of an account, to be filled in."""
-    return "\n".join(
-        [
-            "# What `deploy --settings deploy.toml` needs; with `--stack NAME` roles and bucket come from the stack.",
-            f"pipeline_name = {json.dumps(pipeline_name)}",
-            'contract = "model.toml"',
-            "",
-            "[parameters]",
-            '# HistoryUri = "s3://BUCKET/history/"',
-            '# RunsUri = "s3://BUCKET/batchcast/runs"',
-            '# PublishUri = "s3://BUCKET/batchcast/published"',
-            '# ModelName = "MODEL"',
-            "",
-        ]
-    )
+    return Path(__file__).with_name("deploy.toml").read_text(encoding="utf-8")
 
 
 def _lines(key: str, value: Any) -> Iterator[str]:

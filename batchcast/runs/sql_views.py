@@ -5,6 +5,7 @@ run, a merge and a rollback are seen with nothing to refresh.
 """
 
 import io
+from pathlib import Path
 
 from batchcast.runs.published import list_published
 from batchcast.steps.errors import DataError, Problem
@@ -13,41 +14,6 @@ from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
 _ATHENA_TYPES = {"date32[day]": "date", "timestamp[us]": "timestamp", "int32": "int", "double": "double"}
 """Of Arrow's types; all else is text."""
-
-_ATHENA = """\
--- Once, because a table's location in Athena is a prefix and never an object: a symbolic link to the pointer.
---   echo {pointer} | aws s3 cp - {link}link.txt
-CREATE EXTERNAL TABLE IF NOT EXISTS forecasts_pointer (line string)
-STORED AS INPUTFORMAT 'org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat'
-OUTPUTFORMAT 'org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat'
-LOCATION '{link}';
-
-CREATE EXTERNAL TABLE IF NOT EXISTS forecasts_of_all_runs (
-  {columns}
-)
-STORED AS PARQUET
-LOCATION '{forecasts}';
-
-CREATE OR REPLACE VIEW forecasts AS
-SELECT pointer.run_date, pointer.run_id, {names}
-FROM forecasts_of_all_runs AS published
-JOIN (
-  SELECT max(regexp_extract(line, '^ *"run_id": "([^"]+)"', 1)) AS run_id,
-    max(regexp_extract(line, '^ *"run_date": "([^"]+)"', 1)) AS run_date
-  FROM forecasts_pointer
-) AS pointer ON strpos(published."$path", '/run_id=' || pointer.run_id || '/') > 0;
-"""
-
-_DUCKDB = """\
-CREATE OR REPLACE VIEW forecasts AS
-SELECT pointer.run_date, pointer.run_id, {names}
-FROM read_parquet('{forecasts}*/*/*.parquet', filename = 'path', hive_partitioning = false, union_by_name = true)
-  AS published
-JOIN read_json('{pointer}', columns = {{run_id: 'VARCHAR', run_date: 'VARCHAR'}}) AS pointer
-  ON contains(published.path, '/run_id=' || pointer.run_id || '/');
-"""
-
-_DIALECTS = {"athena": _ATHENA, "duckdb": _DUCKDB}
 
 
 def view_sql(store: ObjectStore, publish_uri: str, dialect: str) -> str:
@@ -61,7 +27,8 @@ def view_sql(store: ObjectStore, publish_uri: str, dialect: str) -> str:
     manifest = read_publication(store, publish_uri, current.run_date, current.run_id)
     file = publication_uri(publish_uri, current.run_date, current.run_id) + manifest["files"][0]["name"]
     schema = pq.read_schema(io.BytesIO(store.read(file)))
-    text = _DIALECTS[dialect].format(
+    statements = Path(__file__).with_name(f"{dialect}.sql").read_text(encoding="utf-8")
+    text = statements.format(
         columns=",\n  ".join(f"`{each.name}` {_ATHENA_TYPES.get(str(each.type), 'string')}" for each in schema),
         names=", ".join(f'published."{name}"' for name in schema.names),
         forecasts=_place(store, join_uri(publish_uri, "forecasts"), dialect) + "/",

@@ -42,7 +42,7 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
         proposal = read_guarded(propose, history, **roles)
     text = contract_text(proposal, chosen)
     parse_contract(text.encode())
-    files = {output / "model.toml": text, output / "deploy.toml": deploy_text("batchcast")}
+    files = {output / "model.toml": text, output / "deploy.toml": deploy_text()}
     there = [path for path in files if path.exists()]
     if there and not force:
         what = f"{', '.join(map(str, there))} is there already."

@@ -100,8 +100,7 @@ def _check_options(
     if not settings:
         said = [f"--{name}" for name, value in where.items() if value is not None]
         problems += [(name, "only --settings and --stack look at it.", "Leave it out, or add one.") for name in said]
-    if problems:
-        raise ConfigError(*(Problem("option", what, name, remedy) for name, what, remedy in problems))
+    ConfigError.raise_any(Problem("option", what, name, remedy) for name, what, remedy in problems)
 
 
 def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:

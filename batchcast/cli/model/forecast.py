@@ -194,8 +194,7 @@ def _asked(built: AdHocRecords, model: ModelSource) -> dict[str, bytes]:
         for record, answer in zip(built.records, found, strict=True)
         if not answer.good
     ]
-    if problems:
-        raise ModelError(*problems)
+    ModelError.raise_any(problems)
     return {record.item_id: answer.body for record, answer in zip(built.records, found, strict=True)}
 
 

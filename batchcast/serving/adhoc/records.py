@@ -116,13 +116,11 @@ def _arguments(run_date: str, forecast_horizon: int) -> BuildArguments:
 
 
 def _refuse_quarantined(rows: Sequence[Mapping[str, Any]]) -> None:
-    problems = [
+    DataError.raise_any(
         Problem(str(row["quarantine_reason"]), f"{row['quarantine_detail']}.", str(row["item_id"]))
         for row in rows
         if row["quarantine_reason"] is not None
-    ]
-    if problems:
-        raise DataError(*problems)
+    )
 
 
 def _record(

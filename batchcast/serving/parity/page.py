@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -13,14 +14,6 @@ from batchcast.steps.report.html import html_figure, html_page, html_table
 _LISTED, _PLOTS = 200, 6
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 200, 44, 8, 10, 26
 _FLOOR, _CEILING = -16, 1
-_MORE_STYLE = """
-circle.ok { fill: var(--ok); } circle.failed { fill: var(--bad); } circle.naive { fill: none; stroke: var(--naive); }
-line.limit { stroke: var(--bad); stroke-dasharray: 4 3; } section > svg.wide { max-width: none; }
-@media (min-width: 41rem) { td:first-child { min-width: 7rem; } td:nth-child(2) { overflow-wrap: break-word; } }
-.legend .dot::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--ok); }
-.legend .bad::before { border: 0; width: .6rem; height: .6rem; border-radius: 50%; background: var(--bad); }
-.legend .ring::before { width: .5rem; height: .5rem; border-radius: 50%; border: 1px solid var(--naive); }
-"""
 
 
 def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
@@ -45,7 +38,7 @@ def parity_page(parity: Parity, endpoint: str, batch: str) -> str:
         _differences(parity),
         _sample(parity),
     ]
-    return html_page(title, "".join(body), _MORE_STYLE)
+    return html_page(title, "".join(body), Path(__file__).with_suffix(".css").read_text(encoding="utf-8"))
 
 
 def _distances(parity: Parity) -> str:
