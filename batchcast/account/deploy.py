@@ -109,7 +109,8 @@ def package(settings: DeploySettings) -> Package:
 
 def locate_objects(settings: DeploySettings) -> tuple[BuildSettings, dict[str, bytes]]:
     """The build settings with the places of code and contract, and what has to lie there, by URI."""
-    code, contract = bundle(), _contract(settings)
+    code, contract = bundle(), read_file(settings.contract, "contract", "Name the file with --contract.")
+    parse_contract(contract, where=str(settings.contract))
     prefix = join_uri(f"s3://{settings.bucket}", settings.prefix, "code")
     code_uri = join_uri(prefix, content_key(code))
     contract_uri = join_uri(prefix, _sha256(contract), "model.toml")
@@ -130,7 +131,9 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
         definition, description = json.loads(current["PipelineDefinition"]), current.get("PipelineDescription", "")
         was = {"Definition": definition, "RoleArn": current["RoleArn"], "Description": description}
         changes = tuple(differences(was, wanted))
-    calls = [*_uploads(session, settings, packed)]
+    missing = {uri: data for uri, data in packed.objects.items() if not _is_there(session, uri, data)}
+    puts = [put_request(settings, uri, data) for uri, data in missing.items()]
+    calls = [Call(service="s3", method="put_object", request=put) for put in puts]
     if settings.model and described_model(session, settings.model["ModelName"]) is None:
         calls.append(Call(service="sagemaker", method="create_model", request=settings.model))
     pipeline = _pipeline_request(settings, packed)
@@ -183,18 +186,6 @@ def _with_run_conditions(call: Call, error: ConfigError) -> ConfigError:
         return error
     what = "the definition has run conditions (Trigger), which an account may refuse."
     return ConfigError(*error.problems, Problem("run_conditions", what, remedy="Deploy with --no-run-conditions."))
-
-
-def _contract(settings: DeploySettings) -> bytes:
-    data = read_file(settings.contract, "contract", "Name the file with --contract.")
-    parse_contract(data, where=str(settings.contract))
-    return data
-
-
-def _uploads(session: Session, settings: DeploySettings, packed: Package) -> Iterator[Call]:
-    for uri, data in packed.objects.items():
-        if not _is_there(session, uri, data):
-            yield Call(service="s3", method="put_object", request=put_request(settings, uri, data))
 
 
 def put_request(settings: DeploySettings, uri: str, data: bytes) -> dict[str, Any]:

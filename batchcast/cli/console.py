@@ -167,8 +167,10 @@ def print_result(document: Mapping[str, Any]) -> None:
     console.print(_steps_table(document))
     for line in failure_lines(document):
         echo(line)
-    if document["counts"]:
-        console.print(_counts_table(document["counts"], "published" if document["published"] else "ok"))
+    if counts := document["counts"]:
+        heads = ("published" if name == "ok" and document["published"] else name for name in counts)
+        row = [f"{value:,}" for value in counts.values()]
+        console.print(plain_table(*heads, rows=[row], numbers=range(len(row))))
     _print_records(console, document)
     for line in request_lines(document):
         echo(line)
@@ -226,11 +228,6 @@ def _steps_table(document: Mapping[str, Any]) -> Table:
         if step["status"] != "Succeeded" or step["job"]  # else a condition, of which the outcome says what
     ]
     return plain_table("Step", "Status", "Seconds", rows=rows, numbers=[2])
-
-
-def _counts_table(counts: Mapping[str, int], ok: str) -> Table:
-    heads, row = (ok if name == "ok" else name for name in counts), [f"{value:,}" for value in counts.values()]
-    return plain_table(*heads, rows=[row], numbers=range(len(counts)))
 
 
 def _print_records(console: Console, document: Mapping[str, Any]) -> None:

@@ -118,7 +118,8 @@ def useful_level(levels: Sequence[LoadLevel]) -> LoadLevel:
 def check_concurrency(levels: Sequence[LoadLevel], says: Mapping[str, Any], *, in_turn: bool) -> list[CheckFinding]:
     """What the levels show, beside what the container says of itself."""
     claimed = says.get("max_concurrent_transforms")
-    return [*_failures(levels, claimed), *_wrong_answers(levels), *_throughput(levels, claimed, in_turn)]
+    wrong = [found("concurrency", "wrong", first=level) for level in levels if level.wrong]
+    return [*_failures(levels, claimed), *wrong[:1], *_throughput(levels, claimed, in_turn)]
 
 
 def _failures(levels: Sequence[LoadLevel], claimed: int | None) -> list[CheckFinding]:
@@ -132,11 +133,6 @@ def _failures(levels: Sequence[LoadLevel], claimed: int | None) -> list[CheckFin
     if claimed is not None and relied_upon:
         remedy += f" The container itself says {claimed}, which a job uses that is told nothing."
     return [found("concurrency", "failed", "breaks" if relied_upon else "risk", first=first, remedy=remedy)]
-
-
-def _wrong_answers(levels: Sequence[LoadLevel]) -> list[CheckFinding]:
-    failing = [level for level in levels if level.wrong]
-    return [found("concurrency", "wrong", first=failing[0])] if failing else []
 
 
 def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool) -> list[CheckFinding]:

@@ -7,10 +7,9 @@ the contract file?
 import json
 import math
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,14 +35,12 @@ class CheckFinding:
     remedy: str = ""
 
 
-@cache
-def _texts() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    return tomllib.loads(Path(__file__).with_name("findings.toml").read_text(encoding="utf-8"))
+_TEXTS = tomllib.loads(Path(__file__).with_name("findings.toml").read_text(encoding="utf-8"))
 
 
 def found(check: str, kind: str, verdict: Verdict | None = None, **values: object) -> CheckFinding:
     """A finding of findings.toml with these values in its words; `verdict` instead of its own."""
-    row = _texts()[check][kind]
+    row = _TEXTS[check][kind]
     what, remedy = (row.get(name, "").format(**values) for name in ("what", "remedy"))
     return CheckFinding(check, verdict or row["verdict"], what, remedy)
 

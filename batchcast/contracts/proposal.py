@@ -122,16 +122,14 @@ def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
 def _open(history: Path) -> ds.Dataset:
     try:
         dataset = ds.dataset(history, format="parquet", partitioning="hive")
-        return dataset.replace_schema(_columns(dataset.schema))
+        # The row numbers that pandas keeps as a column name no series and explain no value.
+        rows = [
+            one for one in dataset.schema if one.name.startswith("__index_level_") and pa.types.is_integer(one.type)
+        ]
+        return dataset.replace_schema(pa.schema([one for one in dataset.schema if one not in rows]))
     except (OSError, pa.ArrowInvalid) as error:
         remedy = "Give a folder of Parquet files, or one file."
         raise DataError(Problem("history", f"cannot be read as Parquet: {error}.", str(history), remedy)) from error
-
-
-def _columns(schema: pa.Schema) -> pa.Schema:
-    """Without the row numbers that pandas keeps as a column: they name no series and explain no value."""
-    kept = [each for each in schema if not (each.name.startswith("__index_level_") and pa.types.is_integer(each.type))]
-    return pa.schema(kept)
 
 
 def _check_given(schema: pa.Schema, names: Sequence[str]) -> None:

@@ -119,7 +119,8 @@ def deploy_local(run: LocalRun) -> WorkspaceSession:
 
 
 def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> WorkspaceSession:
-    inputs, faults = _inputs(run, model_name), _faults(run)
+    inputs = _inputs(run, model_name)
+    faults = parse_fault_plan(read_file(run.faults, "faults").decode()) if run.faults else FaultPlan()
     before = WorkspaceSession(run.workspace)
     check_undisturbed(before, PIPELINE_NAME, inputs)
     inputs.put(run.workspace, before.store)
@@ -156,10 +157,6 @@ def _model_source(run: LocalRun) -> ModelSource:
     if run.sample is not None and run.model_command is None and run.model_url is None:
         return sample_model(run.sample)
     return model_server(run.model_command, run.model_url)
-
-
-def _faults(run: LocalRun) -> FaultPlan:
-    return parse_fault_plan(read_file(run.faults, "faults").decode()) if run.faults else FaultPlan()
 
 
 def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:

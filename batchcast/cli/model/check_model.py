@@ -15,7 +15,6 @@ from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
     from batchcast.serving.adhoc.model_check import CheckedAnswer
-    from batchcast.serving.realtime import RealTimeAnswer
 
 _REQUEST_SHOWN = 400
 _ROWS_SHOWN = 3
@@ -69,9 +68,10 @@ def check_model_command(
     server, bodies = model_server(model_command, model_url), [record.body for record in built.records]
     with working("Asking the model"):
         answers = ask_model(server, bodies, concurrency=1, request=built.contract.request)
+    said = [one.body if one.good else f"status {one.status}: {one.body[:300]!r}" for one in answers]
     checked = [
-        check_answer(record.item_id, kinds[record.item_id], record.body, _said(answer), built)
-        for record, answer in zip(built.records, answers, strict=True)
+        check_answer(record.item_id, kinds[record.item_id], record.body, answer, built)
+        for record, answer in zip(built.records, said, strict=True)
     ]
     sent = built.contract.request.content_type
     if as_json:
@@ -81,11 +81,6 @@ def check_model_command(
         for one in checked:
             _print(one, sent)
     sys.exit(ModelError.exit_code if any(one.problem for one in checked) else 0)
-
-
-def _said(answer: RealTimeAnswer) -> bytes | str:
-    """The body of the answer, or what the model said instead."""
-    return answer.body if answer.good else f"status {answer.status}: {answer.body[:300]!r}"
 
 
 def _print(one: CheckedAnswer, content_type: str) -> None:

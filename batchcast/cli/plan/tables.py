@@ -11,7 +11,7 @@ from batchcast.cli.terminal import plain_table
 from batchcast.planner.arithmetic import formula
 from batchcast.planner.arithmetic.actual import PlanComparison
 from batchcast.planner.arithmetic.formula import Scenario
-from batchcast.planner.arithmetic.inputs import PlanInputs, Workload
+from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import processing_hours, title
 from batchcast.planner.arithmetic.search import Candidate
 from batchcast.planner.plan.plan import Plan, plain_job
@@ -22,8 +22,10 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     """Scenarios, what the batch run is made of, warnings, formula and price."""
     inputs, rate = plan.inputs, plan.inputs.rate
     workload = inputs.workload
+    several = workload.items_per_request > 1
+    together = f" in {workload.requests:,} requests of {workload.items_per_request}" if several else ""
     console.print(
-        f"\n{workload.items:,} records{_together(workload)} of {workload.seconds:g} s"
+        f"\n{workload.items:,} records{together} of {workload.seconds:g} s"
         + ("" if plain else f" (± {100 * workload.seconds_cv:.0f} %), {workload.record_mb:.3g} MB each")
         + f", {inputs.instances} x {inputs.instance_type}, {inputs.concurrency} in flight each\n"
     )
@@ -37,11 +39,6 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
     console.print(_formula(inputs))
     price = f"{inputs.instance_type}, {inputs.region}, ${rate.usd:g} an hour, {rate.confidence}, as of {rate.as_of}."
     console.print(f"Price: {price}", style="dim")
-
-
-def _together(workload: Workload) -> str:
-    several = workload.items_per_request > 1
-    return f" in {workload.requests:,} requests of {workload.items_per_request}" if several else ""
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> Table:

@@ -26,6 +26,7 @@ from batchcast.steps.errors import Problem
 
 # Scaling activities that changed nothing (API reference, ScalingActivity).
 _WITHOUT_EFFECT = ("Failed", "Overridden", "Unfulfilled")
+_TELLS = ("AlarmActions", "AlarmDescription")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +96,15 @@ def _scaling_problems(settings: AsyncSettings, client: Client) -> Iterator[Probl
             yield Problem("policy_differs", f"policy {name} is not as deployed.", settings.endpoint, remedy)
     alarms = wake_alarms(client("cloudwatch"), settings.endpoint)
     arn = str(policies.get(STEP_POLICY, {}).get("PolicyARN", ""))
+    # When it rings: not how it is described, nor whom it tells besides.
+    rings = {key: value for key, value in settings.wake_alarm(arn).items() if key not in _TELLS}
     if not alarms or arn not in alarms[0].get("AlarmActions", ()):
         alarm = wake_alarm_name(settings.endpoint)
         what = f"no alarm {alarm} calls {STEP_POLICY}: nothing starts it for a short queue."
         yield Problem("alarm_missing", what, settings.endpoint, remedy)
-    elif not _has(alarms[0], _essence(settings.wake_alarm(arn))) or not alarms[0].get("ActionsEnabled", True):
+    elif not _has(alarms[0], rings) or not alarms[0].get("ActionsEnabled", True):
         what = f"alarm {wake_alarm_name(settings.endpoint)} is not as deployed: it scales out late or never."
         yield Problem("alarm_differs", what, settings.endpoint, remedy)
-
-
-def _essence(alarm: Mapping[str, Any]) -> Mapping[str, Any]:
-    """When an alarm rings: not what it is called, nor whom it tells besides."""
-    return {key: value for key, value in alarm.items() if key not in ("AlarmActions", "AlarmDescription")}
 
 
 def _has(found: Any, wanted: Any) -> bool:

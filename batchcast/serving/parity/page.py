@@ -85,15 +85,11 @@ def _plots(parity: Parity) -> str:
             for name, line in lines.items():
                 lines[name] = np.pad(line, (0, longest - len(line)), constant_values=np.nan)
             chart = forecast_chart(f"Answers for {one.record.item_id}", ["first", "last"], lines)
-            far = f", {_apart(one.distance)} apart" if one.distance else ""
+            far = f", {one.distance:{'.1%' if one.distance >= 0.001 else '.1e'}} apart" if one.distance else ""
             figures.append(html_figure(one.record.item_id, f"{one.record.stratum}{far}", chart))
     legend = '<p class="legend"><span class="model">batch</span><span class="naive">endpoint</span></p>'
     head = f"<h2>{'The answers that are furthest apart' if different else 'Some of the answers'}</h2>"
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>' if figures else ""
-
-
-def _apart(distance: float) -> str:
-    return f"{distance:.1%}" if distance >= 0.001 else f"{distance:.1e}"
 
 
 def _differences(parity: Parity) -> str:
