@@ -55,10 +55,8 @@ def _stack_settings(outputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_stack(session: Session, name: str | None) -> Mapping[str, str]:
-    """The stack's outputs, by their names in the template; none without a name.
-
-    Raises ConfigError when it does not exist, is not complete or is of another template.
-    """
+    """The stack's outputs, by their names in the template; none without a name. Raises ConfigError when it does not
+    exist, is not complete or is of another template."""
     if name is None:
         return {}
     described = answer_or_none(session.client("cloudformation").describe_stacks, "ValidationError", StackName=name)

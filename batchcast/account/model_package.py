@@ -30,10 +30,8 @@ class ModelPackageGroup:
 
 
 def newest_approved(session: Session, group: str) -> Mapping[str, Any] | None:
-    """The summary of the group's newest package whose status is Approved; None without one.
-
-    Raises ConfigError when there is no such group.
-    """
+    """The summary of the group's newest package whose status is Approved; None without one. Raises ConfigError when
+    there is no such group."""
     wanted = {"ModelApprovalStatus": "Approved", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 1}
     listing = session.client("sagemaker").list_model_packages
     found = answer_or_none(listing, *_ABSENT, ModelPackageGroupName=group, **wanted)

@@ -57,10 +57,8 @@ def propose(
     target: str | None = None,
     known: Sequence[str] = (),
 ) -> Proposal:
-    """Read the schema and, of ids, timestamp and target, the values; what is given is taken as it is.
-
-    Raises DataError for what is no Parquet, and ConfigError for roles that cannot be told, with the candidates.
-    """
+    """Read the schema and, of ids, timestamp and target, the values; what is given is taken as it is. Raises DataError
+    for what is no Parquet, and ConfigError for roles that cannot be told, with the candidates."""
     with reading(str(history), code="history"):
         return _read(_open(history), item_id, timestamp, target, known)
 

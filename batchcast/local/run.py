@@ -68,10 +68,8 @@ def local_run(
     sample: str = "bakery",
     **given: Any,
 ) -> LocalRun:
-    """What is given, the rest by LocalRun's names, and the sample for what is not.
-
-    Raises ConfigError where the sample is not installed.
-    """
+    """What is given, the rest by LocalRun's names, and the sample for what is not. Raises ConfigError where the sample
+    is not installed."""
     # What answers at a URL has no name of its own.
     measured = _read_tuning(tuning, overrides, given.get("model_command")) if tuning else None
     tuned = measured.pipeline_parameters() if measured else {}
@@ -96,9 +94,7 @@ def _read_tuning(tuning: Path, given: Mapping[str, str], model: str | None) -> T
 
 def run_local(run: LocalRun, display: OpenDisplay, stop_after: timedelta | None = None) -> tuple[dict[str, Any], int]:
     """Run (or resume) one execution in the workspace, that long at most; the `--json` document and the exit code.
-
-    Raises ConfigError before anything starts. A step's own error is part of the document.
-    """
+    Raises ConfigError before anything starts. A step's own error is part of the document."""
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides}).service_values()
     with ExitStack() as starting:
         starting.enter_context(start_lock(run.workspace))

@@ -42,19 +42,15 @@ def sample_file(name: str, sample: str = SAMPLE.name) -> Path:
 
 
 def bakery_records() -> list[bytes]:
-    """Every record of the sample's run with the pipeline's own parameters, as the model gets it.
-
-    Raises ConfigError where the sample is not installed.
-    """
+    """Every record of the sample's run with the pipeline's own parameters, as the model gets it. Raises ConfigError
+    where the sample is not installed."""
     _, sent = built_records(sample_file("history"), sample_file("model.toml"), run_date=SAMPLE_RUN_DATE)
     return [one.body for one in sent]
 
 
 def built_records(history: Path, contract: Path, **given: object) -> tuple[RequestText, list[SentRecord]]:
     """Every record of a run with the pipeline's own parameters but for those given, and how it becomes a request.
-
-    Raises ConfigError and DataError as BuildShards does.
-    """
+    Raises ConfigError and DataError as BuildShards does."""
     from batchcast.pipelines.parameters import fill_arguments
     from batchcast.steps.arguments import NONE
     from batchcast.steps.build_arguments import BuildArguments
@@ -106,9 +102,7 @@ def json_contract(contract: ModelContract) -> ModelContract:
 
 def records_and_contract(sample: Path | None, contract: Path | None) -> tuple[list[bytes], ModelContract | None]:
     """The records of the file `sample` and the contract that declares them, if it is named; else those of the bakery.
-
-    Raises ConfigError for a contract without its records.
-    """
+    Raises ConfigError for a contract without its records."""
     if sample is not None:
         return read_sample_file(sample), json_contract(read_contract(contract)) if contract else None
     if contract is not None:

@@ -22,10 +22,8 @@ _GOOD = ("ok", "carried")
 
 
 def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
-    """The whole comparison as JSON. A part that one of the runs does not have is None.
-
-    Raises ConfigError when neither run has come so far that there is something to compare.
-    """
+    """The whole comparison as JSON. A part that one of the runs does not have is None. Raises ConfigError when neither
+    run has come so far that there is something to compare."""
     manifests, reports = (before.manifest(), after.manifest()), (before.report(), after.report())
     if not all(manifests):
         without = [run.run_id for run, manifest in zip((before, after), manifests, strict=True) if manifest is None]

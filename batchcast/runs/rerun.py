@@ -48,10 +48,8 @@ def rerun_of_the_rest(run: RunRecord, overrides: Mapping[str, str]) -> dict[str,
 
 
 def rerun_of_items(run: RunRecord, overrides: Mapping[str, str], items_uri: str) -> dict[str, str]:
-    """The parameters of a run of these items alone, of the same date unless another is given.
-
-    Raises ConfigError before anything starts.
-    """
+    """The parameters of a run of these items alone, of the same date unless another is given. Raises ConfigError before
+    anything starts."""
     manifest = run.manifest()
     ConfigError.raise_any([_set_by_rerun(name) for name in ("ResumeFrom", "ItemsUri") if name in overrides])
     same_date = {"RunDate": manifest.run_date.isoformat()} if manifest else {}
@@ -60,10 +58,8 @@ def rerun_of_items(run: RunRecord, overrides: Mapping[str, str], items_uri: str)
 
 
 def put_items(store: ObjectStore, runs_uri: str, data: bytes, where: str) -> str:
-    """Put the item ids of a text or of failed_records.jsonl into the store, once for the same items; the URI.
-
-    Raises ConfigError as `batchcast.steps.shards.selection.parse_item_ids`.
-    """
+    """Put the item ids of a text or of failed_records.jsonl into the store, once for the same items; the URI. Raises
+    ConfigError as `batchcast.steps.shards.selection.parse_item_ids`."""
     ids = dict.fromkeys(parse_item_ids(data, where))
     # As JSON, because an id may begin with a brace.
     text = "".join(json.dumps({"item_id": item_id}, ensure_ascii=False) + "\n" for item_id in ids).encode()

@@ -104,11 +104,8 @@ def start_run(
 
 
 def started_status(client: Any, arn: str, label: str) -> str:
-    """The status of an execution that was just started; one API call.
-
-    Raises ConfigError when it is an earlier one of the same label that failed or was stopped: starting it again would
-    answer with it for ever.
-    """
+    """The status of an execution that was just started; one API call. Raises ConfigError when it is an earlier one of
+    the same label that failed or was stopped: starting it again would answer with it for ever."""
     status = str(client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
     if status in ENDED - {"Succeeded", "CompletedWithFailures"}:
         run_id = arn.rsplit("/", 1)[-1]
@@ -120,9 +117,7 @@ def started_status(client: Any, arn: str, label: str) -> str:
 
 def pointer_problem(store: ObjectStore, publish_uri: str, run_date: str, today: date) -> Problem | None:
     """Why a run of this date (ISO, or `auto`) would be published and not be seen, None when nothing is in its way.
-
-    Raises ServiceError for an identity that may not read the pointer.
-    """
+    Raises ServiceError for an identity that may not read the pointer."""
     from batchcast.steps.publish.publication import pointer_uri, read_pointer
 
     try:

@@ -30,10 +30,8 @@ _PROGRAM = "import sys; folder, *sys.path = sys.argv[1:]; from batchcast.session
 
 
 def read_guarded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What the function, of a module's top level, gives for these arguments in another process.
-
-    Raises its error, and DataError that names the file where the process was ended by the reader.
-    """
+    """What the function, of a module's top level, gives for these arguments in another process. Raises its error, and
+    DataError that names the file where the process was ended by the reader."""
     with tempfile.TemporaryDirectory(prefix="reading-") as folder, Path(folder, "said").open("w+b") as said:
         Path(folder, "call").write_bytes(pickle.dumps((function, args, kwargs)))
         command = [sys.executable, "-c", _PROGRAM, folder, *sys.path]

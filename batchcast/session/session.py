@@ -140,10 +140,7 @@ Session = AwsSession | WorkspaceSession
 
 def open_session(workspace: Path | None = None, *, region: str | None = None, profile: str | None = None) -> Session:
     """The workspace if one is given, else AWS. Where nothing is given and no account is configured, `./workspace` is
-    taken if `local` has made one, which stderr says.
-
-    Raises ConfigError for what boto3 cannot work with.
-    """
+    taken if `local` has made one, which stderr says. Raises ConfigError for what boto3 cannot work with."""
     if workspace:
         return WorkspaceSession(workspace)
     if not (region or profile or _account_is_configured()) and _DEFAULT_WORKSPACE.is_dir():

@@ -101,9 +101,7 @@ def started_server(
     time_scale: float = 1.0,
 ) -> Iterator[ModelServer]:
     """A server that answers /ping, waited for as `wait_until_ready` has it; it is ended again if this started it.
-
-    Raises ModelError when it does not start.
-    """
+    Raises ModelError when it does not start."""
     with tempfile.TemporaryDirectory(prefix="model-") as folder:
         log = Path(folder, "server.log")
         log.touch()

@@ -24,9 +24,7 @@ _KEYS_A_PAGE = 1000
 
 def service_answers(service: str, operations: object) -> Callable[[str, Mapping[str, Any]], Answer]:
     """What answers a service's operation with these parameters: the method of `operations` that has boto3's name of it.
-
-    Raises ServiceException, and NotEmulatedError where there is none.
-    """
+    Raises ServiceException, and NotEmulatedError where there is none."""
     methods = (name for name in vars(type(operations)) if not name.startswith("_"))
     answers: dict[str, _Answer] = {operation_name(name): getattr(operations, name) for name in methods}
 

@@ -38,9 +38,7 @@ _PLACE = ("item_id", "line", "position")
 
 def records_of_run(store: ObjectStore, runs_uri: str, run_id: str) -> list[tuple[str, bytes]]:
     """Records of some of the run's shards, evenly spread over it: its item's id, and what the model gets for it alone.
-
-    Raises ConfigError for a run without shards.
-    """
+    Raises ConfigError for a run without shards."""
     manifest, table = _run(store, runs_uri, run_id)
     sent = SentRecords.of(manifest, table)
     found = sent.read(table, lambda shard: store.read(shard_uri(runs_uri, run_id, 0, shard)))

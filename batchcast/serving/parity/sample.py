@@ -89,9 +89,7 @@ def _is_event(value: Any) -> bool:
 
 def open_line(line: bytes) -> tuple[str, bytes]:
     """The item id of a record, and what the model gets: of an envelope, or of a record that carries its id itself.
-
-    Raises DataError for a record without an id.
-    """
+    Raises DataError for a record without an id."""
     document = json.loads(line)
     item_id = document.get(ITEM_ID_KEY) if isinstance(document, dict) else None
     if not isinstance(item_id, str):
