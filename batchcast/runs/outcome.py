@@ -27,6 +27,8 @@ from batchcast.steps.outcome.stored_report import read_report
 from batchcast.steps.store.objects import DirectoryStore, ObjectStore, join_uri
 
 INTERRUPTED = 130
+# What stands in the document as it does in the report; one of an older version has no requests and merge.
+_SAME = ("outcome", "requests", "published", "merged", "score", "approved")
 _COUNTS = ("expected", "ok", "quarantined", "failed", "missing")
 
 
@@ -44,32 +46,17 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "next": _next_command(execution, report, error),
         "execution": {
             "status": execution.status,
-            "steps": [
-                {
-                    "name": step.name,
-                    "status": step.status,
-                    "seconds": None if step.seconds is None else round(step.seconds, 2),
-                    "failure_reason": step.failure_reason or None,
-                    "job": step.job,
-                }
-                for step in execution.steps
-            ],
+            "steps": [_step_document(step) for step in execution.steps],
         },
-        "outcome": report and report["outcome"],
+        **{name: report and report.get(name) for name in _SAME},
         "cause": str(error) if error else report and report["cause"],
         "counts": report and {name: report["counts"][name] for name in _COUNTS},
-        "requests": report and report.get("requests"),
-        "published": report and report["published"],
         "visible": report["pointer_moved"] if report and report["published"] else None,
         "pointer": report["pointer_note"] if report and report["published"] else None,
-        "merged": report and report.get("merged"),
-        "quarantined": report["quarantined"] if report else [],
-        "failed": report["failed"] if report else [],
-        "score": report and report["score"],
-        # A report of an older version has neither, and no requests and merge.
+        **{name: report[name] if report else [] for name in ("quarantined", "failed")},
+        # A report of an older version has neither.
         "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
         "headline": report and _headline(report),
-        "approved": report and report.get("approved"),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
     }
     if document["published"]:
@@ -77,6 +64,12 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     if execution.status in ("Stopped", "Stopping"):
         return document, INTERRUPTED
     return document, error.exit_code if error else 0
+
+
+def _step_document(step: StepView) -> dict[str, Any]:
+    seconds = None if step.seconds is None else round(step.seconds, 2)
+    own = {name: getattr(step, name) for name in ("name", "status", "job")}
+    return {**own, "seconds": seconds, "failure_reason": step.failure_reason or None}
 
 
 def _next_command(
