@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import together
+from batchcast.session.session import Session, open_session, together
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from batchcast.runs.run_record import RunRecord
-    from batchcast.session.session import Session
 
 FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -66,15 +65,12 @@ class OutputFile(click.Path):
 
 def open_given(given: dict[str, Any]) -> Session:
     """The session of a command's options, which are taken out of `given`."""
-    from batchcast.session.session import open_session
-
     return open_session(**{name: given.pop(name) for name in ("workspace", "region", "profile") if name in given})
 
 
 def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, RunRecord]:
     """A run of the pipeline `name`, without an id the one that was started last; `where` are the session's options."""
     from batchcast.runs.run_record import find_run, latest_run
-    from batchcast.session.session import open_session
 
     session = open_session(**where)
     run = find_run(session, name, run_id) if run_id else latest_run(session, name)

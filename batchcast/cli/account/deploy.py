@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from batchcast.account.deploy_settings import deploy_options
+from batchcast.account.deploy_settings import account_settings, deploy_options
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import open_given
 from batchcast.session.session import session_options
@@ -26,7 +26,6 @@ def deploy_command(
     Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
-    from batchcast.account.deploy_settings import account_settings
     from batchcast.cli.terminal import working
 
     session = open_given(given)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from batchcast.account.deploy_settings import stack_option
+from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import end_with_findings
 from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME, WORKLOAD, WORKLOAD_OPTIONS
+from batchcast.pipelines.parameters import Parameters, parse_overrides
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from batchcast.pipelines.parameters import Parameters
 
 
 @click.command()
@@ -31,10 +29,8 @@ def preflight_command(
 
     Ends with 2 when something would. What this identity may not look at is a warning.
     """
-    from batchcast.account.deploy_settings import read_stack
     from batchcast.account.preflight import preflight as check
     from batchcast.cli.terminal import working
-    from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
 

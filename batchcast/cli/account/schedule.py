@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchcast.account.deploy_settings import stack_option
+from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import echo
 from batchcast.cli.options import PIPELINE_NAME
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -45,9 +46,7 @@ def create_command(
     Each run has its scheduled time as run label. A start that fails is tried again for an hour, then left to the
     queue.
     """
-    from batchcast.account.deploy_settings import read_stack
     from batchcast.account.schedule import Schedule, put_schedule
-    from batchcast.pipelines.parameters import parse_overrides
 
     role, queue, pipeline = (given.pop(each) for each in ("scheduler_role", "dead_letter_queue", "pipeline"))
     session = open_session(**given)

@@ -10,6 +10,7 @@ import click
 from batchcast.cli.echo import echo
 from batchcast.cli.options import FOLDER, THERE
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import write_file
 
 # The families of `batchcast.contracts.families`, by their file, so that --help needs no import.
 FAMILY_NAMES = tuple(tomllib.loads(resources.files("batchcast.contracts").joinpath("families.toml").read_text("utf-8")))
@@ -35,7 +36,6 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
     from batchcast.contracts.proposal import propose
     from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract
-    from batchcast.steps.store.objects import write_file
 
     chosen = FAMILIES[family]
     with working(f"Reading {history}"):

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from batchcast.account.deploy_settings import stack_option
+from batchcast.account.deploy_settings import DeploySettings, account_settings, stack_option
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, POSITIVE
 from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
 from batchcast.session.session import Session, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from batchcast.account.deploy_settings import DeploySettings
 
 # Stands for the execution id in resolved requests, which only the service can give.
 EXAMPLE_RUN_ID = "runid0000000"
@@ -60,9 +58,7 @@ def show_command(
     """
     form = forms[0] if forms else None
     from batchcast.account.deploy import package, pipeline_template
-    from batchcast.account.deploy_settings import account_settings
     from batchcast.pipelines.definition import define
-    from batchcast.pipelines.parameters import parse_overrides
     from batchcast.pipelines.state_machine import state_machine
 
     _check_options(forms, stop_after, settings_file or stack, where)
@@ -105,7 +101,6 @@ def _check_options(
 
 def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:
     from batchcast.pipelines.definition import defaults_of
-    from batchcast.pipelines.parameters import check_parameters, parse_overrides
     from batchcast.pipelines.requests import resolve_requests
 
     values = parse_overrides(overrides)
@@ -128,8 +123,6 @@ def _changes(session: Session, settings: DeploySettings) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 def parameters_command(as_json: bool) -> None:
     """Print the table of pipeline parameters."""
-    from batchcast.pipelines.parameters import declared_parameters
-
     declared = declared_parameters()
     if as_json:
         echo_json([asdict(one) for one in declared])

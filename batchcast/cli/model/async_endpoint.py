@@ -14,7 +14,7 @@ import click
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PIPELINE_NAME, open_run
 from batchcast.pipelines.parameters import split_pairs
-from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL
+from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, AsyncSettings
 from batchcast.session.session import Session, account_options, open_session, together
 from batchcast.steps.errors import ConfigError, CoverageError, Problem
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from batchcast.runs.run_record import RunRecord
     from batchcast.serving.bulk.run import AsyncRun
     from batchcast.serving.bulk.submit import SubmitPace, SubmitProgress
-    from batchcast.serving.endpoint.settings import AsyncSettings
     from batchcast.serving.endpoint.status import AsyncStatus
 
 
@@ -65,7 +64,6 @@ _run_options = together(
 def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
     """Create the endpoint with all that lets it scale to zero and out again, or fix it."""
     from batchcast.serving.endpoint.endpoint import deploy_async
-    from batchcast.serving.endpoint.settings import AsyncSettings
 
     where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=split_pairs(tags, "setting", "--tag", "Write --tag KEY=VALUE."))

@@ -15,6 +15,7 @@ from rich.text import Text
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
 from batchcast.cli.terminal import stdout_console, working
+from batchcast.session.workspace_models import model_server
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def check_container_command(
     from batchcast.container_check.container import CheckLimits
     from batchcast.container_check.report import forecast_judge, judge_json
     from batchcast.local.sample import evenly_spread, records_and_contract
-    from batchcast.session.workspace_models import model_server
 
     source = model_server(model_command, model_url)
     sent, declared = records_and_contract(sample, contract)

@@ -11,6 +11,7 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import COUNT, FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
+from batchcast.session.workspace_models import model_server
 from batchcast.steps.errors import ModelError
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def check_model_command(
     from batchcast.serving.adhoc.records import build_records
     from batchcast.serving.realtime import ask_model
     from batchcast.session.guarded_read import read_guarded
-    from batchcast.session.workspace_models import model_server
     from batchcast.steps.contract.model_contract import read_contract
     from batchcast.steps.outcome.answer_types import readable_text
 

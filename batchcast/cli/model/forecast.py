@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,15 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
+from batchcast.engine.server.model_server import ModelSource, ModelUrl
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from batchcast.session.session import Session, open_session, session_options
+from batchcast.session.workspace_models import read_models
 from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.steps.store.documents import read_file
+from batchcast.steps.store.objects import DirectoryStore, write_file
 
 if TYPE_CHECKING:
-    from datetime import date
-
-    from batchcast.engine.server.model_server import ModelSource
     from batchcast.serving.adhoc.plot import PlottedForecast
     from batchcast.serving.adhoc.records import AdHocRecord, AdHocRecords
     from batchcast.serving.adhoc.request import AdHocRequest
@@ -121,8 +123,6 @@ class _Source:
 def _source(given: Mapping[str, Any]) -> _Source:
     from batchcast.local.sample import SAMPLE_RUN_DATE, sample_file
     from batchcast.runs.run_record import contract_of_run, latest_run
-    from batchcast.steps.store.documents import read_file
-    from batchcast.steps.store.objects import DirectoryStore
 
     history, contract = given["history"], given["contract"]
     session = None
@@ -200,9 +200,7 @@ def _asked(built: AdHocRecords, model: ModelSource) -> dict[str, bytes]:
 
 def _local_model(given: Mapping[str, Any], source: _Source) -> tuple[ModelSource, str]:
     """The server to ask, and what it is called."""
-    from batchcast.engine.server.model_server import ModelUrl
     from batchcast.local.run import sample_model
-    from batchcast.session.workspace_models import read_models
 
     if given["url"]:
         return ModelUrl(url=given["url"]), given["url"]
@@ -238,7 +236,6 @@ def print_forecasts(plots: Sequence[PlottedForecast], source_text: str) -> None:
 def _write_files(plots: Sequence[PlottedForecast], source_text: str, *, html: Path | None, png: Path | None) -> None:
     from batchcast.serving.adhoc.plot import forecast_page
     from batchcast.serving.adhoc.png import write_png
-    from batchcast.steps.store.objects import write_file
 
     if html:
         write_file(html, forecast_page(plots, source_text).encode())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,11 @@ import click
 from batchcast.cli.echo import echo
 from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
 from batchcast.session.session import open_session, session_options
+from batchcast.session.workspace_models import command_with_port
 from batchcast.steps.errors import ConfigError, ModelError, Problem
+from batchcast.steps.store.objects import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from batchcast.serving.parity.parity import Parity
     from batchcast.serving.realtime import Ask, RealTimeAnswer
     from batchcast.steps.contract.model_contract import ModelContract
@@ -55,7 +57,6 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     from batchcast.serving.parity.sample import draw_shard_sample
     from batchcast.serving.realtime import ask_all
     from batchcast.steps.contract.request import PLAIN_REQUEST
-    from batchcast.steps.store.objects import write_file
 
     _check_sides(given)
     opened, answers, contract = _batch_side(given)
@@ -126,7 +127,6 @@ def _batch_side(
     from batchcast.runs.run_record import contract_of_run, find_run
     from batchcast.serving.parity.batch_side import answers_of_run, records_of_run
     from batchcast.serving.parity.sample import open_line
-    from batchcast.session.workspace_models import command_with_port
     from batchcast.steps.contract.model_contract import parse_contract, read_contract
 
     if given["model_command"]:
@@ -145,8 +145,6 @@ def _batch_side(
 
 
 def _document(found: Parity) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "match": found.matches,
         "verdict": found.verdict,

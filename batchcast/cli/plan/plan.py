@@ -13,8 +13,11 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, FOLDER, JSON_OPTION, POSITIVE
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.planner.plan.options import PlanOptions, plan_options
+from batchcast.session.session import open_session
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import write_file
 
 if TYPE_CHECKING:
     from batchcast.planner.arithmetic.inputs import PlanInputs
@@ -63,7 +66,6 @@ def plan_command(
     from batchcast.planner.plan.page import render_page
     from batchcast.planner.plan.plan import make_plan
     from batchcast.planner.plan.prepare import plan_inputs, price_table
-    from batchcast.steps.store.objects import write_file
 
     run = {name: given.pop(name) for name in ("run_id", "calibrate", "name", "workspace", "profile")}
     told = run["run_id"] or run["name"] or run["profile"] or given["seconds"] is not None or given["tuning"]
@@ -138,10 +140,8 @@ def _past(
 
     What it measured is written where --calibrate asks for it.
     """
-    from batchcast.pipelines.settings import BuildSettings
     from batchcast.planner.plan.measured_run import last_good_run, past_plan, run_facts, write_calibration
     from batchcast.planner.plan.prepare import plan_inputs
-    from batchcast.session.session import open_session
 
     if calibrate and not run_id:
         raise ConfigError(Problem("plan", "goes with --run.", "--calibrate"))

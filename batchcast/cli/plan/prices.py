@@ -10,6 +10,7 @@ from batchcast.cli.options import FILE
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import AwsSession, pages
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.objects import write_file
 
 
 @click.group()
@@ -53,7 +54,6 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
     """
     from batchcast.planner.prices.price_list import changes, merge, offer_of_csv, offer_of_query
     from batchcast.planner.prices.prices import PRICES_FILE, dump_prices, load_prices
-    from batchcast.steps.store.objects import write_file
 
     path = table or PRICES_FILE
     before = load_prices(path)

@@ -99,7 +99,6 @@ def rollback_command(
     """Let readers see an earlier published run again, or give the pipeline an earlier definition."""
     from batchcast.account.deploy import restore_version
     from batchcast.runs.published import rollback as go_back
-    from batchcast.session.session import open_session
 
     if code:
         if to or publish_uri:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from batchcast.account.deploy_settings import stack_option
+from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import (
     COUNT,
@@ -24,6 +24,7 @@ from batchcast.cli.options import (
     open_run,
 )
 from batchcast.cli.terminal import cell, plain_table, stdout_console
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
 
@@ -62,7 +63,6 @@ def start_command(
     """
     from batchcast.account.schedule import schedule_stop
     from batchcast.cli.console import RunDisplay, end_with_result
-    from batchcast.pipelines.parameters import parse_overrides
     from batchcast.planner.plan.prepare import check_budget, default_bound
     from batchcast.runs.start import (
         check_no_overlap,
@@ -217,6 +217,4 @@ def _stopping_role(session: Session, stack: str | None, given: str | None, *, ne
     if given is None and stack is None and needed:
         what = "a run on AWS is stopped by the scheduler, which needs a role."
         raise ConfigError(Problem("option", what, "--stop-after", "Give --stack, or --scheduler-role."))
-    from batchcast.account.deploy_settings import read_stack
-
     return given or read_stack(session, stack).get("SchedulerRoleArn")

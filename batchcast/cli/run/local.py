@@ -19,7 +19,7 @@ from batchcast.cli.options import (
     STOP_AFTER_OPTION,
     URL_OPTION,
 )
-from batchcast.session.session import WorkspaceSession
+from batchcast.session.session import LOCAL_REGION, WorkspaceSession
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
     from batchcast.local.run import LOCAL_DEFAULTS
     from batchcast.pipelines.parameters import check_parameters
     from batchcast.planner.plan.prepare import default_bound
-    from batchcast.session.session import LOCAL_REGION
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides})
     workload = {"history": run.history, "contract": run.contract, "horizon": values.forecast_horizon}
