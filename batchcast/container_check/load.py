@@ -147,14 +147,5 @@ def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool)
         kind = "hardly_faster"
     else:
         kind = "claims_more" if claimed is not None and claimed > useful.in_flight else "faster"
-    return [
-        found(
-            "concurrency",
-            kind,
-            rates=rates,
-            useful=useful.in_flight,
-            speed_up=speed_up,
-            claimed=claimed,
-            cores=os.cpu_count(),
-        )
-    ]
+    counts: dict[str, Any] = {"useful": useful.in_flight, "claimed": claimed, "cores": os.cpu_count()}
+    return [found("concurrency", kind, rates=rates, speed_up=speed_up, **counts)]

@@ -88,16 +88,16 @@ def changed_inputs(description: str, now: Mapping[str, str]) -> list[str]:
 
 
 def _listing(files: Iterable[tuple[str, Path]]) -> str:
-    def lines() -> Iterator[bytes]:
-        for name, path in sorted(files):
-            try:
-                status = path.stat()
-            except OSError:  # a link to nothing, or removed meanwhile
-                yield f"{name} gone".encode(errors="surrogateescape")
-            else:
-                yield f"{name} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape")
+    return _digest(_size_and_time(name, path) for name, path in sorted(files))
 
-    return _digest(lines())
+
+def _size_and_time(name: str, path: Path) -> bytes:
+    try:
+        status = path.stat()
+        text = f"{name} {status.st_size} {status.st_mtime_ns}"
+    except OSError:  # a link to nothing, or removed meanwhile
+        text = f"{name} gone"
+    return text.encode(errors="surrogateescape")
 
 
 def _object(store: DirectoryStore, uri: str) -> str:
@@ -132,9 +132,8 @@ def _files_of(command: str) -> Iterator[bytes]:
 
 
 def _file(path: Path) -> bytes:
-    status = path.stat()
-    if status.st_size > _READ_WHOLE_BYTES:
-        return f"{path} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape")
+    if path.stat().st_size > _READ_WHOLE_BYTES:
+        return _size_and_time(str(path), path)
     return hashlib.sha256(path.read_bytes()).digest()
 
 
