@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE, PATH = click.Path(path_type=Path, dir_okay=False), click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
-THERE = click.Path(path_type=Path, exists=True)
+THERE, THERE_FILE = (click.Path(path_type=Path, exists=True, dir_okay=folder) for folder in (True, False))
 COUNT, POSITIVE = click.IntRange(1), click.FloatRange(0, min_open=True)
 PIPELINE_NAME = BuildSettings().pipeline_name
 NAME_OPTION = click.option("--name", default=PIPELINE_NAME, help="Name of the pipeline.")

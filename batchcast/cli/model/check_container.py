@@ -29,17 +29,9 @@ _MARKS = {"works": "[green]✓[/]", "note": "[dim]·[/]", "risk": "[yellow]![/]"
 @click.command("check-container")
 @URL_OPTION
 @SERVER_OPTION
-@click.option(
-    "--sample", type=PATH, help="Records of the model, a JSON document a line; those of the bakery sample unless given."
-)
+@click.option("--sample", type=PATH, help="Records of the model, a JSON document a line; else the bakery sample's.")
 @click.option("--contract", type=PATH, help="The model.toml of these records, to judge the answers by.")
-@click.option(
-    "--start-timeout",
-    type=POSITIVE,
-    default=120.0,
-    metavar="SECONDS",
-    help="How long to wait for /ping; SageMaker waits about half an hour.",
-)
+@click.option("--start-timeout", type=POSITIVE, default=120.0, metavar="SECONDS", help="To wait for /ping to answer.")
 @JSON_OPTION
 def check_container_command(
     model_url: str | None,

@@ -40,9 +40,7 @@ _MOST_COLUMNS = 110
 @NAME_OPTION
 @click.option("--no-wait", is_flag=True, help="With --endpoint: print where the answers will lie, and end.")
 @click.option("--ttl", type=click.IntRange(*TTL_RANGE), help=f"Seconds it may wait.  [default: {DEFAULT_TTL}]")
-@click.option(
-    "--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds the model has.  [default: {DEFAULT_TIMEOUT}]"
-)
+@click.option("--timeout", type=click.IntRange(*TIMEOUT_RANGE), help=f"Seconds it has.  [default: {DEFAULT_TIMEOUT}]")
 @click.option("--html", type=OutputFile(), help="Write the plots to this page too.")
 @click.option("--png", type=OutputFile(), help="Write the plots as this picture too.")
 @session_options

@@ -40,9 +40,7 @@ def prices_show_command(region: str) -> None:
 
 @prices_command.command()
 @click.option("--region", required=True, help="As AWS spells it: eu-west-1.")
-@click.option(
-    "--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin. Default: the API."
-)
+@click.option("--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin; else the API.")
 @click.option("--table", type=FILE, help="The table to change, instead of ours.")
 @click.option("--yes", is_flag=True, help="Write without asking; the diff is printed either way.")
 @click.option("--profile", help="For the API: a profile of ~/.aws/config.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import FILE, PATH, SERVER_OPTION, THERE, URL_OPTION
+from batchcast.cli.options import FILE, PATH, SERVER_OPTION, THERE, THERE_FILE, URL_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -27,7 +27,7 @@ _LEVELS = "1,2,4,8,16"
 @click.option("--canary", metavar="MODEL", help="Short transform jobs of this SageMaker model, one instance each.")
 @click.option("--records", type=PATH, help="JSON documents, one a line; else the bakery sample's.")
 @click.option("--history", type=THERE, help="Parquet history to build records of.")
-@click.option("--contract", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The model.toml of it.")
+@click.option("--contract", type=THERE_FILE, help="The model.toml of it.")
 @click.option("--items-per-request", metavar="A,B", help="Records a request to try.  [default: the contract's]")
 @click.option("--levels", default=_LEVELS, help="Requests in flight to try, in this order.")
 @click.option("--sample", type=click.IntRange(4), default=48, help="Records to measure with.")
@@ -37,12 +37,7 @@ _LEVELS = "1,2,4,8,16"
     metavar="NAME=A,B",
     help="Start the command with each value: of {NAME} where it has that, else of the environment variable.",
 )
-@click.option(
-    "--block-seconds",
-    type=click.FloatRange(0),
-    default=2.0,
-    help="Least time of one of a level's blocks; the slower the model, the less it matters.",
-)
+@click.option("--block-seconds", type=click.FloatRange(0), default=2.0, help="Least time of one of a level's blocks.")
 @click.option("--instance-type", metavar="TYPE", help="What this is measured on. Needed for --endpoint and --canary.")
 @click.option("--runs-uri", metavar="URI", help="Where canary jobs keep their input and output.")
 @click.option("--output", type=FILE, default=Path("tuning.json"))

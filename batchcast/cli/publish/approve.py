@@ -19,11 +19,7 @@ _decision_options = together(
 
 @click.command("approve")
 @_decision_options
-@click.option(
-    "--as-reference",
-    is_flag=True,
-    help="Compare the next runs with this one, as after a new model; else with the last.",
-)
+@click.option("--as-reference", is_flag=True, help="Compare the next runs with this one, as after a new model.")
 def approve_command(run_id: str, reason: str, name: str, as_reference: bool, **where: Any) -> None:
     """Publish a run that is held for how its forecasts look.
 

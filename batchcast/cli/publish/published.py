@@ -25,12 +25,7 @@ _publish_options = together(
 
 
 @click.command()
-@click.option(
-    "--sql",
-    "dialect",
-    type=click.Choice(["athena", "duckdb"]),
-    help="Print the view of what readers see, each day once, in the SQL of this engine.",
-)
+@click.option("--sql", "dialect", type=click.Choice(["athena", "duckdb"]), help="Print the view of what readers see.")
 @_publish_options
 @JSON_OPTION
 def published_command(publish_uri: str | None, name: str, as_json: bool, dialect: str | None, **where: Any) -> None:

@@ -28,12 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @PARAMETER_OPTION
-@click.option(
-    "--sample",
-    type=click.Choice(["bakery", "grocery"]),
-    default="bakery",
-    help="The sample that stands for what is not given.",
-)
+@click.option("--sample", type=click.Choice(["bakery", "grocery"]), default="bakery", help="For what is not given.")
 @click.option("--history", metavar="DIR|FILE|S3URI", help="Parquet history; the sample's unless given.")
 @click.option("--contract", type=PATH, help="The model.toml that declares the model's records.")
 @SERVER_OPTION
@@ -52,12 +47,7 @@ if TYPE_CHECKING:
     default=Path("workspace"),
     help="Where everything of local runs lies; a run that was killed goes on from here.",
 )
-@click.option(
-    "--keep-runs",
-    type=COUNT,
-    metavar="N",
-    help="Afterwards remove all but the N newest runs of the workspace, as `prune --keep N` does.",
-)
+@click.option("--keep-runs", type=COUNT, metavar="N", help="Then remove all but the N newest runs, as `prune` does.")
 @STOP_AFTER_OPTION
 @JSON_OPTION
 def local_command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, open_run
+from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, THERE_FILE, open_run
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run_id")
 @PARAMETER_OPTION
-@click.option(
-    "--items",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Run these items alone: one id a line, or a run's failed_records.jsonl.",
-)
+@click.option("--items", type=THERE_FILE, help="Run these alone: one id a line, or a run's failed_records.jsonl.")
 @NAME_OPTION
 @click.option("--no-wait", is_flag=True, help="On AWS: print the run id and leave the execution running.")
 @session_options
