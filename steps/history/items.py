@@ -37,7 +37,7 @@ Moments = tuple[Numbers, Numbers, Numbers]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemSurvey:
-    """What one lane's first pass found, an entry an item in order of appearance.
+    """What one lane's first pass found, an entry an item, by its number.
 
     `names` are the id columns as text, `dateless` the rows without a moment, `last` the key of the last
     row with a target (the smallest number: none). `nameless` rows have no id.

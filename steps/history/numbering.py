@@ -1,5 +1,6 @@
 """Items as numbers: given when they first appear, from their id columns, without an object of Python an item."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,10 @@ from batchcast.steps.history.files import Unit
 from batchcast.steps.shards.manifest import NULL_ITEM
 
 _WAITING_ITEMS = 1 << 21
+_PARTS = 16
+_MANY_TEXTS = 1 << 18
+_SAMPLE = 1 << 16
+_MOST_BYTES = 1 << 30
 _NEVER = np.iinfo(np.int64).min
 Numbers = npt.NDArray[np.int64]
 
@@ -82,10 +87,14 @@ def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], l
     """The different items of all parts, each given by its id columns, in order of first appearance; and which of them
     every entry of each part is."""
     columns = [pa.concat_arrays(of_parts) for of_parts in zip(*parts, strict=True)]
-    codes = np.asarray(item_keys(columns).dictionary_encode().indices)
-    new = pa.array(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+    keys, codes = encode_texts(item_keys(columns))
+    first = np.empty(len(keys), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # what is written last stays
+    first.sort()
+    number_of = np.empty(len(keys), np.int64)
+    number_of[codes[first]] = np.arange(len(keys))
     ends = np.cumsum([len(part[0]) for part in parts])
-    return [column.filter(new) for column in columns], np.split(codes, ends[:-1])
+    return [column.take(pa.array(first)) for column in columns], np.split(number_of[codes], ends[:-1])
 
 
 def local_items(
@@ -103,7 +112,8 @@ def local_items(
         numbers = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
     named = np.logical_and.reduce([np.asarray(pc.binary_length(part)) > 0 for part in parts])
     named &= np.asarray(pc.not_equal(join_ids(parts), NULL_ITEM))
-    numbers = np.append(np.where(named, np.cumsum(named) - 1, -1), -1)[numbers]
+    if not named.all():
+        numbers = np.append(np.where(named, np.cumsum(named) - 1, -1), -1)[numbers]
     items = int(named.sum())
     has, last = numbers >= 0, np.full(items, _NEVER)
     np.maximum.at(last, numbers[has & measured], keys[has & measured])
@@ -117,8 +127,48 @@ def local_items(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Numbers]:
     """The distinct values as text, and every row's place among them, -1 for null."""
+    if pa.types.is_string(column.type) and column.nbytes < _MOST_BYTES:
+        values, places = encode_texts(column.combine_chunks())
+        return values.fill_null(""), places.astype(np.int64)
     column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if column.num_chunks == 0:
         return pa.nulls(0, pa.string()), np.empty(0, np.int64)
     values = column.chunk(0).dictionary.cast(pa.string()).fill_null("")
     return values, np.concatenate([np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]).astype(np.int64)
+
+
+def encode_texts(texts: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """The different texts, in any order, and which of them every entry is, -1 for null.
+
+    Of many different texts, those that a few of their bytes tell apart are looked up apart: one table of all would
+    leave the processor's caches, and cost more a text the more there are.
+    """
+    if len(texts) < _MANY_TEXTS or 8 * len(texts.slice(0, _SAMPLE).unique()) < _SAMPLE:
+        encoded = texts.dictionary_encode()
+        return encoded.dictionary, np.asarray(encoded.indices.fill_null(-1))
+    parts = _parts(texts)
+    order = np.argsort(parts, kind="stable")
+    sorted_texts = texts.take(pa.array(order))
+    found: list[pa.Array] = []
+    codes, known = np.empty(len(texts), np.int32), 0
+    ends = np.cumsum(np.bincount(parts, minlength=_PARTS)).tolist()
+    for begin, end in itertools.pairwise([0, *ends]):
+        encoded = sorted_texts.slice(begin, end - begin).dictionary_encode()
+        places = np.asarray(encoded.indices.fill_null(-1))
+        codes[order[begin:end]] = np.where(places < 0, -1, places + known)
+        known += len(encoded.dictionary)
+        found.append(encoded.dictionary)
+    return pa.concat_arrays(found), codes
+
+
+def _parts(texts: pa.Array) -> npt.NDArray[np.uint8]:
+    """A number below _PARTS of every text, the same for the same text: of its last bytes, and of one in the middle."""
+    _, offsets, data = texts.buffers()
+    edges = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    begin, end = edges[:-1], edges[1:]
+    some = np.frombuffer(data or b"\0", np.uint8)
+    mixed = np.zeros(len(texts), np.uint16)
+    for place in (*(np.maximum(end - back, begin) for back in (1, 2, 3, 4)), begin + (end - begin) // 2):
+        mixed = mixed * np.uint16(31) + some[np.minimum(place, len(some) - 1)]
+    mixed[begin == end] = 0  # the byte there is another text's
+    return ((mixed ^ (mixed >> np.uint16(8))) % np.uint16(_PARTS)).astype(np.uint8)

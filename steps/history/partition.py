@@ -115,8 +115,13 @@ def scatter_units(
     `positions` maps the lane's item numbers to places in the output, -1 for items that are not in it; its last entry
     is -1 and stands for rows without an item. The lane's code files lie in `scratch`.
     """
+    # Looked up for every row: the smaller they are, the more the caches hold; and numpy sorts 16 bits by radix.
+    buckets = np.searchsorted(partition.starts, positions, side="right").astype(
+        np.min_scalar_type(len(partition.starts))
+    )
+    places = positions.astype(np.int32)
     for unit in units:
-        for of_row, table in _placed(advance, unit, positions, partition, scratch):
+        for of_row, table in _placed(advance, unit, places, buckets, partition, scratch):
             for bucket, piece in _pieces(of_row, table):
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, piece.schema, options=_CODEC) as writer:
@@ -148,17 +153,18 @@ def read_bucket(bucket: int, spills: Sequence[Spill]) -> pa.Table:
 
 
 def _placed(
-    advance: Advance, unit: Unit, positions: Numbers, partition: Partition, scratch: Path
+    advance: Advance,
+    unit: Unit,
+    places: npt.NDArray[np.int32],
+    buckets: Buckets,
+    partition: Partition,
+    scratch: Path,
 ) -> Iterator[tuple[Buckets, pa.Table]]:
     """The unit's tables sorted by bucket: every row's bucket, and the rows with place and date key.
 
-    Rows outside the run are left out.
+    `places` and `buckets` are those of each item number. Rows outside the run are left out.
     """
     types, rows = partition.history.types, -(-_TABLE_BYTES // partition.row_bytes)
-    # Of the smallest type, because numpy sorts 16 bits by radix.
-    bucket_of = np.searchsorted(partition.starts, positions, side="right").astype(
-        np.min_scalar_type(len(partition.starts))
-    )
     codes = np.load(codes_file(scratch, unit))
     done = 0
     for table in read_unit(unit, [partition.date, *partition.columns], types, rows=rows):
@@ -168,16 +174,17 @@ def _placed(
         inside = dated & (keys < partition.axis.future_end)
         if unit.file.future:
             inside &= keys >= partition.axis.history_end
-        kept = np.flatnonzero((positions[numbers] >= 0) & inside)
-        buckets = bucket_of[numbers[kept]]
-        order = np.argsort(buckets, kind="stable")
+        of_row = places[numbers]
+        kept = np.flatnonzero((of_row >= 0) & inside)
+        bucket = buckets[numbers[kept]]
+        order = np.argsort(bucket, kind="stable")
         kept = kept[order]
         # Column by column: a table's own take costs several times as much.
-        rows_kept = pa.array(kept)
-        columns = {name: table.column(name).take(rows_kept) for name in partition.columns}
-        columns[POSITION] = pa.array(positions[numbers[kept]].astype(np.int32))
+        taken = pa.array(kept)
+        columns = {name: table.column(name).take(taken) for name in partition.columns}
+        columns[POSITION] = pa.array(of_row[kept])
         columns[DATE] = pa.array(keys[kept])
-        yield buckets[order], pa.table(columns)
+        yield bucket[order], pa.table(columns)
         advance(table.num_rows)
 
 

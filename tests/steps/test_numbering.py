@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchcast.steps.history.files import HistoryFile, Unit
-from batchcast.steps.history.numbering import Numbering, codes_file, local_items
+from batchcast.steps.history.numbering import Numbering, codes_file, encode_texts, local_items
 from batchcast.steps.shards.manifest import NULL_ITEM
 
 IDS = st.sampled_from([None, "", "a", "b", "a/b", "1:a", "ü", NULL_ITEM, "(null", "\0"])
@@ -81,3 +82,13 @@ def test_numbers_are_those_of_a_dictionary(tables: list[tuple[list[tuple], bool,
     assert [(numbering.dateless[n], numbering.last[n]) for n in range(len(names))] == [
         (dateless[known[name]], last.get(known[name], never)) for name in names
     ]
+
+
+@pytest.mark.parametrize("ending", ["", "/constant", "a"])
+def test_many_texts_are_told_apart_as_few_are(ending: str) -> None:
+    rng = np.random.default_rng(7)
+    names = pa.array(["", None, "a", "aa", "\0", *(f"{n:x}{ending}" for n in range(100_000))], pa.string())
+    texts = names.take(pa.array(rng.integers(0, len(names), 300_000))).slice(5)
+    found, codes = encode_texts(texts)
+    assert len(found) == len(found.unique()) == len(texts.unique()) - 1
+    assert found.take(pa.array(codes, mask=codes < 0)).equals(texts)
