@@ -6,19 +6,20 @@ are kept with its publication, and `scorecard` adds them up.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import among_first, in_order, kept_array, of_items
+from batchcast.steps.answers.item_arrays import Positions, among_first, in_order, kept_array, of_items, summed
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency
 from batchcast.steps.outcome.comparison import Array, Comparison, seasonal_changes
 from batchcast.steps.outcome.last_run import LastRun, earlier_runs, values_of
-from batchcast.steps.outcome.quantile_scores import pinball_loss
+from batchcast.steps.outcome.quantile_scores import pinball
 from batchcast.steps.store.objects import ObjectStore
 
 _CLASSES = {"A": 0.8, "B": 0.95, "C": float("inf")}
@@ -116,39 +117,44 @@ def _rows(
     place, changes = np.array(new), seasonal_changes(compared)
     same = origin - season + 1 + (place - origin - 1) % season
     for number, (target, at_point) in enumerate(zip(expected.targets, expected.points, strict=True)):
-        actual = compared.before[:, place, number]
-        naive = compared.before[:, same, number] if same.min() >= 0 else np.full_like(actual, np.nan)
-        point = values[:, :, at_point]
-        known = np.isfinite(point) & np.isfinite(actual) & np.isfinite(naive)
-        levels = [(level, values[:, :, at]) for level, at in expected.outputs.quantiles(target)]
+        sums = partial(_sums, place, same, at_point, expected.outputs.quantiles(target))
+        arrays = values, compared.before[:, :, number], changes[:, number]
         for name, members in volume_classes(compared.scale[:, number]).items():
-            for column, at in enumerate(new):
-                cells = known[:, column] & members
-                if not cells.any():
-                    continue
-                true, mine, last = (each[cells, column] for each in (actual, point, naive))
-                losses = [
-                    [pinball_loss(each, true, level) for each in (quantile[cells, column], last)]
-                    for level, quantile in levels
-                ]
-                unit = changes[cells, number]
-                usable = np.isfinite(unit)
-                scaled = [np.abs(each - true)[usable] / unit[usable] for each in (mine, last)]
-                sums = {
-                    "scaled_cells": int(usable.sum()),
-                    "scaled_error": float(scaled[0].sum()),
-                    "scaled_naive_error": float(scaled[1].sum()),
-                    "cells": int(cells.sum()),
-                    "actual": float(np.abs(true).sum()),
-                    "error": float(np.abs(mine - true).sum()),
-                    "naive_error": float(np.abs(last - true).sum()),
-                    "bias": float((mine - true).sum()),
-                    "pinball": sum(loss for loss, _ in losses) * len(true),
-                    "naive_pinball": sum(loss for _, loss in losses) * len(true),
-                }
+            found = dict(zip(_SCALED + _SUMS, summed(sums, *arrays, members), strict=True))
+            for column in np.flatnonzero(found["cells"]).tolist():
                 # A manifest is compared byte by byte: the last bits of a sum may differ between machines.
-                rounded = {key: round(value, 6) for key, value in sums.items()}
-                yield {"target": target, "lead": at - origin, "items": name, **rounded}
+                rounded = {key: round(each[column].item(), 6) for key, each in found.items()}
+                yield {"target": target, "lead": new[column] - origin, "items": name, **rounded}
+
+
+def _sums(
+    place: Positions,
+    same: Positions,
+    at_point: int,
+    levels: Sequence[tuple[float, int]],
+    values: Array,
+    before: Array,
+    changes: Array,
+    members: npt.NDArray[np.bool_],
+) -> list[npt.NDArray[Any]]:
+    """Of some items those that are `members`: `_SCALED` and `_SUMS` by step, of which `before` has the actual values at
+    `place`, and the naive at `same`."""
+    actual, point = before[:, place], values[:, :, at_point]
+    naive = before[:, same] if same.min() >= 0 else np.full_like(actual, np.nan)
+    known = np.isfinite(point) & np.isfinite(actual) & np.isfinite(naive) & members[:, None]
+    usable = known & np.isfinite(changes)[:, None]
+
+    def total(each: Array, cells: npt.NDArray[np.bool_] = known) -> Array:
+        return np.asarray(np.where(cells, each, 0.0).sum(axis=0))
+
+    errors = [np.abs(each - actual) for each in (point, naive)]
+    scaled = (total(error / changes[:, None], usable) for error in errors)
+    first = [usable.sum(axis=0), *scaled, known.sum(axis=0), total(np.abs(actual)), *map(total, errors)]
+    losses: list[npt.NDArray[Any]] = [np.zeros(len(place), np.int64)] * 2
+    for level, at in levels:
+        both = (pinball(each, actual, level) for each in (values[:, :, at], naive))
+        losses = [sum_ + total(np.nan_to_num(loss)) for sum_, loss in zip(losses, both, strict=True)]
+    return [*first, total(point - actual), *losses]
 
 
 def volume_classes(scale: Array) -> dict[str, npt.NDArray[np.bool_]]:
