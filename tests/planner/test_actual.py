@@ -80,12 +80,12 @@ def test_a_server_that_is_there_at_once_has_no_start() -> None:
     assert found.seconds == pytest.approx(0.1)
 
 
-def test_retried_attempts_and_overheads_are_taken_off() -> None:
+def test_overheads_are_taken_off() -> None:
     outputs = [10.0, 20.0, 30.0, 40.0]
     run = TransformRun(requests=400, instances=1, shards=4, provision=0.0, billed=40.0, outputs=outputs)
-    conditions = replace(QUIET, shard_overhead=2.0, request_overhead=0.01, failure_rate=0.5, max_retries=1)
+    conditions = replace(QUIET, shard_overhead=2.0, request_overhead=0.01)
     found = calibrate(run, capacity=1.0, drain=Drain(mean=0, sigma=0), conditions=conditions)
-    assert found.seconds == pytest.approx((8.0 / 100 - 0.01) / 1.5)
+    assert found.seconds == pytest.approx(8.0 / 100 - 0.01)
 
 
 def test_a_run_quicker_than_the_assumed_overheads_has_none_of_them() -> None:

@@ -103,7 +103,7 @@ def test_javascript_and_python_agree_on_the_whole_plan(page: Page) -> None:
 
 
 def test_javascript_and_python_agree_on_uneven_shares_and_requests_of_several(browser: Browser, tmp_path: Path) -> None:
-    inputs = reference_inputs(conditions=replace(PRIOR, busiest_share=1.4, failure_rate=0.01), items_per_request=64)
+    inputs = reference_inputs(conditions=replace(PRIOR, busiest_share=1.4), items_per_request=64)
     (tmp_path / "plan.html").write_text(rendered(inputs))
     page = browser.new_page()
     page.goto((tmp_path / "plan.html").as_uri())

@@ -12,7 +12,7 @@ from planning import QUIET
 
 from batchcast.planner.arithmetic.capacity import Capacity, ideal_capacity
 from batchcast.planner.arithmetic.conditions import PRIOR, LogNormal
-from batchcast.planner.arithmetic.simulate import Job, shard_seconds, simulate
+from batchcast.planner.arithmetic.simulate import Job, resample, shard_seconds, simulate
 from batchcast.steps.shards.plan import plan_shards, shard_sizes
 
 
@@ -119,13 +119,6 @@ def test_a_record_over_the_timeout_holds_its_slot_for_every_try_and_loses_its_sh
     assert outcomes.lost_shards.tolist() == [1.0]
 
 
-def test_failed_attempts_are_tried_again_and_cost_their_time() -> None:
-    conditions = replace(QUIET, failure_rate=0.05, max_retries=6)
-    outcomes = simulate(job(20, items=20_000), conditions, runs=3, seed=1)
-    assert np.mean(outcomes.wall) == pytest.approx(30 * 20_000 / 80 * conditions.attempts, rel=0.02)
-    assert outcomes.lost_shards.sum() == 0
-
-
 def test_of_a_shard_nothing_more_is_sent_once_a_record_of_it_is_given_up() -> None:
     seconds = np.full(100, 1.0)
     seconds[10] = 50.0
@@ -133,6 +126,61 @@ def test_of_a_shard_nothing_more_is_sent_once_a_record_of_it_is_given_up() -> No
     conditions = replace(QUIET, timeout=10.0, max_retries=0, retry_records=0)
     # Ten records in pairs, then the one that hangs until 15 s beside ten others.
     assert simulate(two, conditions, runs=1, seed=1).wall.tolist() == [15.0]
+
+
+def worked_on_by_events(
+    shards: list[list[float]], slots: int, capacity: list[float], timeout: float, tries: int
+) -> tuple[float, int]:
+    """Seconds of an instance and the shards it loses; its server goes on with what nobody waits for any more."""
+    now, lost = 0.0, 0
+    flying: list[list[float]] = []  # what is left of a request, when it is given up, what it is alone, its tries left
+    for shard in shards:
+        queue, failed = shard[::-1], False
+        while True:
+            waited_for = [request for request in flying if request[1] < np.inf]
+            if len(waited_for) < slots and queue and not failed:
+                alone = queue.pop()
+                flying.append([alone, now + timeout, alone, tries - 1])
+                continue
+            if not waited_for:
+                break
+            pace = capacity[min(len(flying), len(capacity)) - 1] / len(flying)
+            step = min(min(left / pace, until - now) for left, until, _, _ in flying)
+            now += step
+            flying = [[left - step * pace, *rest] for left, *rest in flying if left - step * pace > 1e-9]
+            for request in [each for each in flying if each[1] <= now + 1e-9]:
+                _, _, alone, more = request
+                request[1] = np.inf
+                if more:
+                    flying.append([alone, now + timeout, alone, more - 1])
+                failed = failed or not more
+        lost += failed
+    return now, lost
+
+
+@pytest.mark.parametrize("seed", range(11))
+def test_what_timed_out_slows_a_saturated_server_as_when_every_event_is_played(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    slots, retries = int(rng.integers(1, 6)), int(rng.integers(0, 3))
+    shards = [rng.lognormal(0.0, 1.0, int(rng.integers(8, 30))) for _ in range(5)]
+    capacity = Capacity(kind="knee", theta=(2.0, 0.05)).table(2 * slots)
+    job = Job(shards=shards, seconds_cv=0, instances=1, concurrency=slots, capacity=capacity)
+    conditions = replace(QUIET, timeout=6.0, max_retries=retries, retry_records=0)
+    outcomes = simulate(job, conditions, runs=1, seed=1)
+    took, lost = worked_on_by_events([each.tolist() for each in shards], slots, capacity, 6.0, retries + 1)
+    assert outcomes.lost_shards[0] == lost > 0
+    assert outcomes.wall[0] == pytest.approx(took, rel=1e-6)
+
+
+def test_shards_of_unlike_size_are_resampled_as_often_as_there_are_of_each() -> None:
+    uneven = Job(
+        shards=[np.full(size, 1.0) for size in (30, 30, 30, 2)],
+        seconds_cv=0.0,
+        instances=1,
+        concurrency=1,
+        capacity=[1.0],
+    )
+    assert np.mean(resample(uneven, QUIET, seed=0).wall) == pytest.approx(92, rel=0.02)
 
 
 @settings(max_examples=25)

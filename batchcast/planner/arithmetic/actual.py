@@ -97,7 +97,7 @@ def calibrate(run: TransformRun, *, capacity: float, drain: Drain, conditions: C
     return Calibration(
         provision=run.provision,
         start=max(0.0, start),
-        seconds=(seconds if overheads else each / in_turn) / conditions.attempts,
+        seconds=seconds if overheads else each / in_turn,
         evidence=f"{len(times)} outputs of {at_work} instances, {each:.3g} s a shard",
         busiest_share=share if at_work > 1 else None,
         overheads=overheads,

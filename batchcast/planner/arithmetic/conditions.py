@@ -14,8 +14,8 @@ from batchcast.pipelines.tuning import LogNormal, Tuning
 class Conditions:
     """`provision` passes before TransformStartTime and is not billed; every instance then has its own `start`.
 
-    `request_overhead` and `shard_overhead` are seconds; `failure_rate` is the share of attempts that fail and are tried
-    again, up to `max_retries` times; `timeout` bounds an attempt. `speed_sigma` says how sure the seconds a record are,
+    `request_overhead` and `shard_overhead` are seconds; `timeout` bounds an attempt, which is tried again up to
+    `max_retries` times. `speed_sigma` says how sure the seconds a record are,
     `instance_sigma` how much instances of one type differ. `busiest_share` is what the busiest instance gets of a
     transform job, in even shares: 1.0 where objects are dealt in turn. The retry round takes up to `retry_records`.
     """
@@ -24,7 +24,6 @@ class Conditions:
     start: LogNormal
     request_overhead: float
     shard_overhead: float
-    failure_rate: float
     max_retries: int
     timeout: float
     speed_sigma: float
@@ -32,11 +31,6 @@ class Conditions:
     busiest_share: float
     source: str
     retry_records: int
-
-    @property
-    def attempts(self) -> float:
-        """Expected attempts a record: 1 + p + p² + … up to the last retry."""
-        return sum(self.failure_rate**attempt for attempt in range(self.max_retries + 1))
 
 
 # Starts: 3 to 5 minutes reported for small images, 8 for a big one, one of 23; together a median of 5.5 minutes and a
@@ -47,7 +41,6 @@ PRIOR = Conditions(
     start=LogNormal(median=150.0, sigma=0.30),
     request_overhead=0.002,
     shard_overhead=0.3,
-    failure_rate=0.0,
     max_retries=3,
     timeout=float(DEFAULT_INVOCATION_TIMEOUT_SECONDS),
     speed_sigma=0.03,

@@ -67,7 +67,7 @@ def estimate(
     conditions: Conditions,
 ) -> Estimate:
     """`capacity` is C(m) and `drain` is `drain_of` at the job's concurrency; `shards` are of equal size."""
-    a_record = seconds * conditions.attempts + conditions.request_overhead
+    a_record = seconds + conditions.request_overhead
 
     def last_of(at_work: int, files: float) -> tuple[float, float]:
         """When the slowest of some instances with so many files each ends, and its standard deviation."""
@@ -106,9 +106,11 @@ def drain_of(capacity: Sequence[float], concurrency: int, seconds_cv: float, rec
     """The drain at a concurrency. Slots run dry while the last of a shard's records are answered.
 
     Simulated on sampled shards (`simulate.shard_seconds`), so it holds for any curve; `capacity` is
-    C(1) … C(concurrency). A shard of many records drains as one of eight waves does.
+    C(1) … C(concurrency). A shard of many records drains as one of eight waves does, and what is left of a wave.
     """
-    sent = round(min(records, _DRAIN_WAVES * concurrency))
+    sent = _DRAIN_WAVES * concurrency
+    if math.isfinite(records):
+        sent = min(round(records), sent + round(records) % concurrency)
     if concurrency == 1 or (seconds_cv == 0 and sent % concurrency == 0):
         return Drain(mean=0.0, sigma=0.0)
     rng = np.random.default_rng(concurrency)

@@ -163,7 +163,7 @@ class PlanInputs:
             seconds_cv=self.workload.seconds_cv,
             instances=self.instances,
             concurrency=self.concurrency,
-            capacity=self.capacity.table(self.concurrency),
+            capacity=self.capacity.table(2 * self.concurrency),
         )
 
     @property
@@ -172,12 +172,6 @@ class PlanInputs:
         workload, slower = self.workload, self.concurrency / self.speed(self.concurrency)
         share = share_slower_than(self.conditions.timeout, workload.seconds * slower, workload.seconds_cv)
         return share * workload.requests
-
-    @property
-    def lost_requests(self) -> float:
-        """How many requests are expected to be given up after their last try."""
-        failing = self.conditions.failure_rate ** (self.conditions.max_retries + 1)
-        return self.hanging_requests + failing * self.workload.requests
 
     @property
     def endpoint_usd_per_hour(self) -> float:

@@ -37,7 +37,7 @@ _FEW = 200_000
 def is_played(inputs: PlanInputs) -> bool:
     """Whether the job is played, because requests are lost or a few long ones decide; else the closed form is used."""
     few = inputs.workload.requests * inputs.instances < _FEW and inputs.workload.seconds_cv > 1
-    return few or inputs.lost_requests > _LOST
+    return few or inputs.hanging_requests > _LOST
 
 
 def transform_estimate(inputs: PlanInputs) -> Estimate:

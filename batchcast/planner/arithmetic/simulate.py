@@ -5,6 +5,8 @@ With k requests in flight a server does C(k) seconds of work a second and shares
 C(k) / k. That makes the exact schedule cheap: in attained seconds all requests run at speed one and the m slots are a
 plain list schedule; only the drain, when fewer than m are left, is converted back with its own C(k). A record that is
 given up loses its shard, of which nothing more is sent; the retry round sends each record of it in a file of its own.
+A server goes on with a request that nobody waits for any more. Where it is saturated that slows the others, of this
+shard and the next, so that more of them time out: such jobs are played event by event (`abandoned`).
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from batchcast.engine.transform.data.packing import instance_share
 from batchcast.pipelines.tuning import LogNormal
+from batchcast.planner.arithmetic.abandoned import Lanes
 from batchcast.planner.arithmetic.conditions import Conditions
 
 Array = npt.NDArray[np.float64]
@@ -22,6 +25,8 @@ Array = npt.NDArray[np.float64]
 _NUMBERS_AT_ONCE = 4_000_000
 # Records that are played, and shards that are dealt, where a job is resampled.
 _RESAMPLED = 500_000
+# So many records in a row are played event by event; what was abandoned before them is forgotten.
+_IN_A_ROW = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +34,7 @@ class Job:
     """One transform job. `shards` holds, in key order, the expected seconds of each record alone on an instance.
 
     `seconds_cv` is what a record deviates from its expectation (coefficient of variation, lognormal);
-    `capacity` is C(1) … C(concurrency).
+    `capacity` is C(1) … C(concurrency), or further; beyond it the last of them holds.
     """
 
     shards: Sequence[Array]
@@ -69,10 +74,10 @@ def resample(job: Job, conditions: Conditions, *, seed: int) -> Outcomes:
     rng = np.random.default_rng(seed)
     shards = len(job.shards)
     played = int(np.clip(_RESAMPLED // max(map(len, job.shards)), 24, 4000))
-    expected = _padded([job.shards[at] for at in np.linspace(0, shards - 1, played).astype(int)])
+    expected = _padded([job.shards[at] for at in (np.arange(played) * shards // played).tolist()])
     seconds = expected * _deviation(job.seconds_cv, expected.shape, rng)
-    pool = _Shards.play(seconds, expected > 0, job, conditions, rng)
-    runs = int(np.clip(_RESAMPLED // shards, 40, 400))
+    pool = _Shards.play(seconds, expected > 0, job, conditions)
+    runs = int(np.clip(_RESAMPLED // shards, 40, 1000))
     speed = np.exp(conditions.speed_sigma * rng.standard_normal((runs, 1)))
     return pool.deal(rng.integers(0, played, (runs, shards)), speed, job, conditions, rng)
 
@@ -114,7 +119,7 @@ def _list_schedule(seconds: Array, concurrency: int, lost: npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shards:
-    """Shards that were played: one element, or row of records, a shard. `busy` are attained seconds of all slots."""
+    """Shards that were played: one element, or row of records, a shard. `busy` are seconds of all slots."""
 
     took: Array
     busy: Array
@@ -123,14 +128,17 @@ class _Shards:
     real: npt.NDArray[np.bool_]
 
     @staticmethod
-    def play(
-        seconds: Array, real: npt.NDArray[np.bool_], job: Job, conditions: Conditions, rng: np.random.Generator
-    ) -> "_Shards":
-        held, lost = _attempts(seconds, _slowdown(job), real, conditions, rng)
-        attained = _list_schedule(held, job.concurrency, lost)
-        took = _drained(attained, job.concurrency, job.capacity) + conditions.shard_overhead
-        gone: npt.NDArray[np.bool_] = np.any(lost, axis=1)
-        return _Shards(took=took, busy=attained.sum(axis=1), lost=gone, seconds=seconds, real=real)
+    def play(seconds: Array, real: npt.NDArray[np.bool_], job: Job, conditions: Conditions) -> "_Shards":
+        """An instance works on so many of them in a row as it has in the job."""
+        hangs = seconds > conditions.timeout / _slowdown(job)
+        gone: npt.NDArray[np.bool_] = np.any(hangs, axis=1)
+        attained = _list_schedule(_held(seconds, real, conditions, _slowdown(job)), job.concurrency, hangs)
+        took, busy = _drained(attained, job.concurrency, job.capacity), attained.sum(axis=1) * _slowdown(job)
+        if gone.any() and job.capacity[-1] < len(job.capacity):
+            in_a_row = int(np.clip(_IN_A_ROW // seconds.shape[1], 1, -(-len(job.shards) // job.instances)))
+            slowed = np.repeat(np.add.reduceat(gone, np.arange(0, len(gone), in_a_row)) > 0, in_a_row)[: len(gone)]
+            took[slowed], busy[slowed], gone[slowed] = _by_events(seconds[slowed], in_a_row, job, conditions)
+        return _Shards(took=took + conditions.shard_overhead, busy=busy, lost=gone, seconds=seconds, real=real)
 
     def deal(
         self,
@@ -148,7 +156,7 @@ class _Shards:
         work *= _shares(job.instances, conditions.busiest_share)
         work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))
         billed = (_draw(conditions.start, work.shape, rng) + work).max(axis=1)
-        occupancy = self.busy[dealt].sum(axis=1) * _slowdown(job) / (job.instances * job.concurrency * billed)
+        occupancy = self.busy[dealt].sum(axis=1) / (job.instances * job.concurrency * billed)
         lost = self.lost[dealt]
         again = np.array([self._again(row[gone], job, conditions, rng) for row, gone in zip(dealt, lost, strict=True)])
         return Outcomes(
@@ -167,12 +175,28 @@ class _Shards:
         """
         if not 0 < self.real[shards].sum() <= conditions.retry_records:
             return 0.0, 0.0
-        held, _ = _attempts(self.seconds[shards], 1.0, self.real[shards], conditions, rng)
+        held = _held(self.seconds[shards], self.real[shards], conditions)
         files = held[self.real[shards]] + conditions.shard_overhead
         work = np.array([files[instance :: job.instances].sum() for instance in range(job.instances)])
         billed = (_draw(conditions.start, work.shape, rng) + work).max()
         waits = _draw(conditions.provision, (2,), rng).sum() + _draw(conditions.start, (1,), rng)[0]
         return float(waits), float(billed)
+
+
+def _by_events(
+    seconds: Array, in_a_row: int, job: Job, conditions: Conditions
+) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """What each shard takes, what its slots are busy, and whether it is lost; an instance has so many in a row."""
+    count, records = seconds.shape
+    rows = np.zeros((-(-count // in_a_row) * in_a_row, records))
+    rows[:count] = seconds + conditions.request_overhead * (seconds > 0)
+    lanes = Lanes(
+        rows.reshape(-1, in_a_row, records), job.concurrency, job.capacity, conditions.timeout, conditions.max_retries
+    )
+    while lanes.advance():
+        pass
+    took, busy, lost = (each.reshape(-1)[:count] for each in (lanes.took, lanes.busy, lanes.lost))
+    return took, busy, lost
 
 
 def _slowdown(job: Job) -> float:
@@ -185,9 +209,12 @@ def _play(job: Job, conditions: Conditions, expected: Array, runs: int, rng: np.
         job.seconds_cv, (runs, shards, records), rng
     )
     seconds *= np.exp(conditions.speed_sigma * rng.standard_normal((runs, 1, 1)))
-    real = np.broadcast_to(expected > 0, seconds.shape).reshape(-1, records)
-    played = _Shards.play(seconds.reshape(-1, records), real, job, conditions, rng)
-    return played.deal(np.arange(runs * shards).reshape(runs, shards), 1.0, job, conditions, rng)
+    # Those of one instance stand together.
+    order = np.argsort(np.arange(shards) % job.instances, kind="stable")
+    real = np.broadcast_to(expected[order] > 0, seconds.shape).reshape(-1, records)
+    played = _Shards.play(seconds[:, order].reshape(-1, records), real, job, conditions)
+    dealt = np.arange(runs)[:, np.newaxis] * shards + np.argsort(order)
+    return played.deal(dealt, 1.0, job, conditions, rng)
 
 
 def _shares(instances: int, busiest: float) -> Array:
@@ -197,20 +224,12 @@ def _shares(instances: int, busiest: float) -> Array:
     return np.array([most] + [rest] * (instances - 1))
 
 
-def _attempts(
-    seconds: Array, slowdown: float, real: npt.NDArray[np.bool_], conditions: Conditions, rng: np.random.Generator
-) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Seconds alone that all attempts at a record take, overhead included; and whether it is given up at last."""
+def _held(seconds: Array, real: npt.NDArray[np.bool_], conditions: Conditions, slowdown: float = 1.0) -> Array:
+    """Seconds alone that all tries of a record take, overhead included."""
     timeout = conditions.timeout / slowdown
-    hangs = seconds > timeout
-    held = np.where(hangs, timeout * (conditions.max_retries + 1), seconds)
-    lost = hangs
-    if conditions.failure_rate > 0:
-        failures = rng.geometric(1 - conditions.failure_rate, seconds.shape) - 1
-        held = np.where(hangs, held, seconds * (1 + np.minimum(failures, conditions.max_retries)))
-        lost = (hangs | (failures > conditions.max_retries)) & real
-    held += conditions.request_overhead * real
-    return held, lost
+    tried = np.where(seconds > timeout, timeout * (conditions.max_retries + 1), seconds)
+    held: Array = tried + conditions.request_overhead * real
+    return held
 
 
 def _padded(shards: Sequence[Array]) -> Array:

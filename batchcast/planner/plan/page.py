@@ -64,7 +64,7 @@ def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
             "instances": [list(quota_warnings(one)) for one in grid[0]],
         },
         "cap": {"concurrency": cap, "tested": inputs.capacity.max_tested, "reason": _cap_reason(inputs, cap)},
-        "conditions": {**asdict(inputs.conditions), "attempts": inputs.conditions.attempts},
+        "conditions": asdict(inputs.conditions),
         "processing": {"wall_hours": processing_wall, "billed_hours": processing_billed},
         "prices": {
             "transform": rate.of("Tsform"),

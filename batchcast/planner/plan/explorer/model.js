@@ -8,11 +8,11 @@ const Model = (() => {
   // One transform job in seconds: from creation to the end, and what of it is billed.
   function transform(seconds, concurrency, instances) {
     const { requests, seconds_cv: cv } = data.inputs;
-    const { provision, start, attempts, request_overhead: overhead, ...doubt } = data.conditions;
+    const { provision, start, request_overhead: overhead, ...doubt } = data.conditions;
     const capacity = data.capacity[concurrency - 1];
     const drain = data.drain[concurrency - 1][instances - 1];
     const shards = data.shards[concurrency - 1][instances - 1];
-    const request = seconds * attempts + overhead;
+    const request = seconds + overhead;
     // When the slowest of some instances with so many files each ends.
     function lastOf(working, files) {
       const busiest = Math.min(shards, files * doubt.busiest_share);
