@@ -75,9 +75,7 @@ def read_stack(session: Session, name: str | None) -> Mapping[str, str]:
 
 
 stack_option = click.option(
-    "--stack",
-    metavar="NAME",
-    help="Take roles, bucket, queue and prefixes from the outputs of this CloudFormation stack.",
+    "--stack", metavar="NAME", help="Take roles, bucket, queue and prefixes from what this CloudFormation stack made."
 )
 
 

@@ -35,10 +35,7 @@ _FORMS = {
 @click.option("-p", "--parameter", "overrides", multiple=True, metavar="NAME=VALUE", help="Override a parameter.")
 @together(*(click.option(f"--{one}", "forms", flag_value=one, multiple=True, help=_FORMS[one]) for one in _FORMS))
 @click.option(
-    "--stop-after",
-    type=POSITIVE,
-    metavar="HOURS",
-    help=f"With --asl: stop a transform job that goes on for longer.  [default: {_STOP_AFTER_HOURS}]",
+    "--stop-after", type=POSITIVE, metavar="HOURS", help=f"With --asl: limit of a job.  [default: {_STOP_AFTER_HOURS}]"
 )
 @click.option("--settings", "settings_file", type=FILE, help="The file of `deploy`.")
 @stack_option

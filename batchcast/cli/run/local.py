@@ -41,12 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--faults", type=PATH, help="A TOML plan of faults to inject, for rehearsals.")
 @click.option("--tuning", type=PATH, help="What `tune` measured; -p still wins over it.")
-@click.option(
-    "--workspace",
-    type=PATH,
-    default=Path("workspace"),
-    help="Where everything of local runs lies; a run that was killed goes on from here.",
-)
+@click.option("--workspace", type=PATH, default=Path("workspace"), help="Where runs lie; a killed one goes on there.")
 @click.option("--keep-runs", type=COUNT, metavar="N", help="Then remove all but the N newest runs, as `prune` does.")
 @STOP_AFTER_OPTION
 @JSON_OPTION
