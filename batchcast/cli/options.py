@@ -63,11 +63,6 @@ class OutputFile(click.Path):
         return path
 
 
-def open_given(given: dict[str, Any]) -> Session:
-    """The session of a command's options, which are taken out of `given`."""
-    return open_session(**{name: given.pop(name) for name in ("workspace", "region", "profile") if name in given})
-
-
 def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[Session, RunRecord]:
     """A run of the pipeline `name`, without an id the one that was started last; `where` are the session's options."""
     from batchcast.runs.run_record import find_run, latest_run

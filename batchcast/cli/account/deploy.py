@@ -8,8 +8,7 @@ import click
 
 from batchcast.account.deploy_settings import account_settings, deploy_options
 from batchcast.cli.echo import echo, echo_json
-from batchcast.cli.options import open_given
-from batchcast.session.session import session_options
+from batchcast.session.session import open_session, session_options
 
 
 @click.command()
@@ -28,7 +27,7 @@ def deploy_command(
     from batchcast.account.deploy import apply, package, plan_deployment
     from batchcast.cli.terminal import working
 
-    session = open_given(given)
+    session = open_session(**{name: given.pop(name) for name in ("workspace", "region", "profile")})
     settings = account_settings(session, settings_file, given, stack)
     packed = package(settings)
     for problem in packed.advice:
