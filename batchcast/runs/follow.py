@@ -105,7 +105,7 @@ def follow(
             since, told = None, ""
             if current.ended:
                 return current
-        sleep(pace.seconds(clock() - began))
+        sleep(pace.first if clock() - began < _FIRST_SECONDS else pace.later)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +115,6 @@ class Pace:
     first: float
     later: float
     patience: float
-
-    def seconds(self, since_began: float) -> float:
-        """Until the next look."""
-        return self.first if since_began < _FIRST_SECONDS else self.later
 
 
 _FIRST_SECONDS = 600.0
