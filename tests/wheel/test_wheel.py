@@ -68,7 +68,9 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel: Path) -> None:
     assert "batchcast/py.typed" in names
     data = [path for folder in ("batchcast", "pipelines", "steps") for path in (ROOT / folder).rglob("*")]
     read_by_code = {
-        path.name for path in data if path.is_file() and path.suffix in {".json", ".toml", ".js", ".css", ".html"}
+        path.name
+        for path in data
+        if path.is_file() and path.suffix in {".css", ".html", ".js", ".json", ".sql", ".toml"}
     }
     assert read_by_code == {Path(name).name for name in names if not name.endswith((".py", "py.typed"))}
 
