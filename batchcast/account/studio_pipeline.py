@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batchcast.account.deploy import locate_objects, put_request
 from batchcast.account.deploy_settings import DeploySettings, read_deploy_settings
 from batchcast.pipelines.definition import complete_definition, fill, with_defaults, write_definition
-from batchcast.pipelines.sdk.graph import NO_TELEMETRY, pipeline_parts
-from batchcast.pipelines.sdk.sandbox import offline_sdk
+from batchcast.pipelines.sdk.graph import NO_TELEMETRY, offline_sdk, pipeline_parts
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, Problem
 

@@ -12,14 +12,14 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.documents import parse_document
-from batchcast.steps.store.objects import atomic_write
+from batchcast.steps.store.objects import atomic_write, one_at_a_time
 
 Record = dict[str, Any]
 
@@ -125,13 +125,9 @@ class RecordFolder:
         lock.close()
         return False
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """One caller at a time, over all processes; for steps that read several records before writing one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".exclusive").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return one_at_a_time(self.folder / ".exclusive")
 
     def stop(self, name: str, stopped: Callable[[Record], Record]) -> None:
         """Ask the owner, whichever process it is, to stop; without one the record becomes what `stopped` gives."""

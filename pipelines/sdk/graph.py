@@ -5,15 +5,19 @@ change to the root logger.
 """
 
 import json
+import logging
+import os
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from batchcast.pipelines.parameters import BUILD_SHARDS, VALIDATE_AND_PUBLISH, declared_parameters
-from batchcast.pipelines.sdk.sandbox import offline_sdk
 from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS
 from batchcast.steps.container import ContainerPaths
 
@@ -22,6 +26,52 @@ _CONTENT_TYPE = "application/json"
 _CONTAINER = ContainerPaths()
 NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 """The SDK's configuration: nothing is reported of what is compiled or called."""
+
+
+_LENT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+_TAKEN = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "SAGEMAKER_ADMIN_CONFIG_OVERRIDE",
+    "SAGEMAKER_USER_CONFIG_OVERRIDE",
+)
+
+
+@contextmanager
+def offline_sdk() -> Iterator[None]:
+    """Lend the SDK what it insists on, and undo what it does at import.
+
+    It needs a region and looks for credentials (on EC2 over the network) although nothing is called, and it gives
+    the root logger a handler and a level.
+    """
+    import boto3
+
+    root, disabled = logging.getLogger(), logging.root.manager.disable
+    level, handlers = root.level, root.handlers[:]
+    environment = {name: value for name, value in os.environ.items() if name not in _TAKEN} | _LENT
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            patch.dict(os.environ, environment, clear=True),
+            patch.object(boto3, "DEFAULT_SESSION", boto3.DEFAULT_SESSION),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings("ignore", message="Running within a PipelineSession", category=UserWarning)
+            # Modules of the SDK warn of each other when they are imported.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logging.disable(disabled)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def compile_graph() -> dict[str, Any]:

@@ -197,7 +197,7 @@ class DirectoryStore(ObjectStore):
             stream.write(data)
 
     def put_if(self, uri: str, data: bytes, etag: str | None) -> str:
-        with self._locked():
+        with one_at_a_time(self.root / ".lock"):
             current = _digest(self.read(uri)) if self.exists(uri) else None
             if current != etag and current != _digest(data):
                 raise conflict(uri)
@@ -224,13 +224,6 @@ class DirectoryStore(ObjectStore):
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise _unplaceable(uri) from error
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
 
 def _files(folder: str, beginning: str = "") -> Iterator[str]:
     """The paths of the files below the folder that begin so, in byte order; names of one folder at a time are held."""
@@ -247,6 +240,15 @@ def _files(folder: str, beginning: str = "") -> Iterator[str]:
             yield from _files(path[:-1])
         else:
             yield path
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """One caller at a time, over all processes; `lock` is a file for nothing else."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from contract_text import contract_text
 
 from batchcast.cli.plan.plan import plan_command
 from batchcast.cli.plan.simulate import simulate_command
-from batchcast.planner.plan.history import measure_history
+from batchcast.planner.plan.prepare import measure_history
 from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError
 

@@ -4,11 +4,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from batchcast.engine.limits import SMALLEST_MB_BYTES
 from batchcast.pipelines.parameter_rules import instance_types, is_newer_type
 from batchcast.pipelines.parameters import Parameters
 from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
@@ -19,7 +23,6 @@ from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import ASSUMED_SECONDS_CV, PlanInputs, Workload
 from batchcast.planner.arithmetic.scenarios import batch
 from batchcast.planner.arithmetic.search import assumed_on
-from batchcast.planner.plan.history import HistorySize, measure_history
 from batchcast.planner.plan.options import PlanOptions
 from batchcast.planner.prices.instance_types import check_transform_type
 from batchcast.planner.prices.prices import (
@@ -36,7 +39,11 @@ from batchcast.session.session import LOCAL_REGION
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.history.disk_space import json_bytes
+from batchcast.steps.history.files import open_history
 from batchcast.steps.history.folders import history_folder
+from batchcast.steps.history.items import count_rows, merge_items, survey_items
+from batchcast.steps.history.run_date import find_axis
 from batchcast.steps.store.environment import open_store
 from batchcast.steps.store.objects import key_path
 
@@ -44,6 +51,39 @@ from batchcast.steps.store.objects import key_path
 _ASSUMED_RECORD_MB = 1.0
 _ASSUMED_ANSWER_MB = 0.002
 _Assumed = TypeVar("_Assumed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySize:
+    """`rows` of history and `later` rows of the forecast days, by item; `record_mb` is the mean of the records."""
+
+    rows: npt.NDArray[np.int64]
+    later: npt.NDArray[np.int64]
+    record_mb: float
+
+    @property
+    def items(self) -> int:
+        """Items with enough history to be forecast."""
+        return len(self.rows)
+
+
+def measure_history(
+    directory: Path, contract: ModelContract, *, forecast_horizon: int, run_date: date | None = None
+) -> HistorySize:
+    """Read the ids and dates of all rows and the values of some. Raises DataError as BuildShards does."""
+    history = open_history(directory, contract)
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        units, scratch = history.units(), Path(folder)
+        survey = survey_items(lambda _: None, units, contract, history, scratch)
+        column = contract.series.timestamp
+        kind, now = history.types[column], datetime.now(UTC)
+        axis = find_axis([survey], contract.series, kind, run_date=run_date, horizon=forecast_horizon, now=now)
+        counts = count_rows(lambda _: None, units, len(survey.last), column, history, axis, scratch)
+    items = merge_items([survey], [counts])
+    enough = items.rows >= max(1, contract.series.min_history)
+    rows, later = items.rows[enough], items.later[enough]
+    size = json_bytes(history, contract, rows, later) / max(len(rows), 1)
+    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES)
 
 
 def price_table(options: PlanOptions) -> PriceTable:
