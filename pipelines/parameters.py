@@ -19,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from batchcast.engine.limits import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_PAYLOAD_IN_MB, MAX_PAYLOAD_IN_MB
 from batchcast.pipelines import parameter_rules as types
 from batchcast.pipelines.parameter_rules import rule_problems
-from batchcast.steps.arguments import ALL, AUTO, NONE
-from batchcast.steps.build_arguments import BuildArguments
+from batchcast.steps.arguments import ALL, AUTO, NONE, BuildArguments
 from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 from batchcast.steps.publish_arguments import PublishArguments
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import batchcast.steps
-from batchcast.steps.build_arguments import SPARK
+from batchcast.steps.arguments import SPARK
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import ConfigError, Problem, did_you_mean
 

@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.arguments import value_given
-from batchcast.steps.build_arguments import SPARK, BuildArguments, parse_arguments
+from batchcast.steps.arguments import SPARK, BuildArguments, parse_arguments, value_given
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
 from batchcast.steps.engines.engine import BuildEngine

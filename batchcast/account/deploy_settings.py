@@ -29,7 +29,7 @@ from batchcast.pipelines.parameters import parse_overrides, split_pairs
 from batchcast.pipelines.settings import BuildSettings, image_of, read_settings, tag_list, validated
 from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import LOCAL_REGION, Session, together
-from batchcast.steps.build_arguments import SPARK
+from batchcast.steps.arguments import SPARK
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import split_uri

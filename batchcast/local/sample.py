@@ -52,8 +52,7 @@ def built_records(history: Path, contract: Path, **given: object) -> tuple[Reque
     """Every record of a run with the pipeline's own parameters but for those given, and how it becomes a request.
     Raises ConfigError and DataError as BuildShards does."""
     from batchcast.pipelines.parameters import fill_arguments
-    from batchcast.steps.arguments import NONE
-    from batchcast.steps.build_arguments import BuildArguments
+    from batchcast.steps.arguments import NONE, BuildArguments
     from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
     from batchcast.steps.contract.model_contract import CONTRACT_FILE

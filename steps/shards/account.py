@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.arguments import value_given
-from batchcast.steps.build_arguments import BuildArguments
+from batchcast.steps.arguments import BuildArguments, value_given
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import DataError, Problem

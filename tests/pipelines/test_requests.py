@@ -102,8 +102,8 @@ def test_a_step_is_told_its_parameters_as_flags_in_text(step: str, first: list[s
 
 
 def test_the_steps_understand_exactly_what_they_are_told() -> None:
-    from batchcast.steps.build_arguments import parse_arguments as parse_build
-    from batchcast.steps.publish_arguments import parse_publish_arguments as parse_publish
+    from batchcast.steps.arguments import parse_arguments as parse_build
+    from batchcast.steps.arguments import parse_publish_arguments as parse_publish
 
     found = {name: request for name, request in requests(**OTHER_VALUES).items() if "AppSpecification" in request}
     told = {name: request["AppSpecification"]["ContainerArguments"] for name, request in found.items()}
@@ -120,7 +120,7 @@ def test_a_new_parameter_reaches_its_step_by_a_field_of_the_steps_arguments_alon
     from dataclasses import make_dataclass
 
     from batchcast.pipelines import parameters as declared
-    from batchcast.steps.build_arguments import BuildArguments
+    from batchcast.steps.arguments import BuildArguments
 
     wider = make_dataclass("Wider", [("max_retry_records", int)], bases=(BuildArguments,), kw_only=True, frozen=True)
     assert declared._parameters_of(wider) == (*BUILD_SHARDS, "PublishUri", "MaxRetryRecords")

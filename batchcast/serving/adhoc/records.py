@@ -12,8 +12,7 @@ from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
 from batchcast.pipelines.parameters import fill_arguments
 from batchcast.serving.adhoc.history_rows import copy_items
 from batchcast.session.guarded_read import read_guarded
-from batchcast.steps.arguments import NONE
-from batchcast.steps.build_arguments import BuildArguments
+from batchcast.steps.arguments import NONE, BuildArguments
 from batchcast.steps.build_shards import build_shards
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
