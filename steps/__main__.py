@@ -59,8 +59,7 @@ def _check_versions() -> None:
             there = ".".join(map(str, found)) or "missing"
             what = f"{package} is {there}; the steps need {'.'.join(map(str, minimum))} or later."
             problems.append(Problem("version", what, remedy="Use a newer processing image."))
-    if problems:
-        raise ConfigError(*problems)
+    ConfigError.raise_any(problems)
 
 
 def _version(package: str) -> tuple[int, ...]:

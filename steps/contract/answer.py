@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -229,19 +230,12 @@ def _raise_bad_number(name: str, column: Sequence[object], expected: Expected) -
     for value, day in zip(column, expected.dates, strict=True):
         if type(value) is not float and type(value) is not int:
             raise AnswerError("not_a_number", f"{name} on {day} is {describe_value(value).split(' of ')[0]}")
-        if not _is_finite(value):
+        if not abs(value) <= sys.float_info.max:  # a whole number may be larger than any float
             raise AnswerError("not_finite", f"{name} on {day} is {shorten(value, _DETAIL_CHARACTERS)}")
         if outputs.minimum is not None and value < outputs.minimum:
             raise AnswerError("out_of_bounds", f"{name} on {day} is {value}; the minimum is {outputs.minimum}")
         if outputs.maximum is not None and value > outputs.maximum:
             raise AnswerError("out_of_bounds", f"{name} on {day} is {value}; the maximum is {outputs.maximum}")
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _check_quantiles(target: str, values: Values, expected: Expected) -> None:

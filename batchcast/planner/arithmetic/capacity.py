@@ -98,7 +98,9 @@ def fit_capacity(levels: Sequence[Throughput]) -> Capacity:
         weight=np.array([max(level.relative_error, _SMALLEST_ERROR) for level in ordered]) ** -2.0,
     )
     largest = ordered[-1].concurrency
-    _, best = min((_fit(data, family) for family in _families(float(largest))), key=lambda fit: fit[0])
+    fits = [_fit(data, "knee", (1.0, float(largest)), (0.0, high)) for high in (0.0, 1.0)]
+    fits += [_fit(data, "usl", (0.0, 1.0), (0.0, high)) for high in (0.0, 0.25)]
+    _, best = min(fits, key=lambda fit: fit[0])
     if largest > 1 and (best.rmse_percent or 0.0) <= MAX_RMSE_PERCENT:
         return best
     alone = ordered[0].items_per_second
@@ -123,44 +125,28 @@ class _Data(NamedTuple):
     weight: Array
 
 
-class _Family(NamedTuple):
-    """A shape and the bounds of its two parameters; (0, 0) switches the second off."""
-
-    kind: CapacityKind
-    first: tuple[float, float]
-    second: tuple[float, float]
-
-
-def _families(largest: float) -> list[_Family]:
-    knee, usl = (1.0, largest), (0.0, 1.0)
-    return [_Family("knee", knee, (0.0, high)) for high in (0.0, 1.0)] + [
-        _Family("usl", usl, (0.0, high)) for high in (0.0, 0.25)
-    ]
-
-
-def _fit(data: _Data, family: _Family) -> tuple[float, Capacity]:
+def _fit(data: _Data, kind: CapacityKind, *bounds: tuple[float, float]) -> tuple[float, Capacity]:
     """Weighted least squares of the logarithms, on a grid of the two parameters that zooms in on its best point.
 
-    The first is Akaike's criterion: the smaller, the better.
+    Bounds (0, 0) switch the second parameter off. The first is Akaike's criterion: the smaller, the better.
     """
-    bounds = (family.first, family.second)
     spans = list(bounds)
     theta, cost, alone = (0.0, 0.0), math.inf, 0.0
     for _ in range(_ZOOMS):
         axes = [np.linspace(low, high, _GRID_POINTS if high > low else 1) for low, high in spans]
         first, second = np.meshgrid(*axes, indexing="ij")
-        residual = data.log_rate - np.log(_SHAPES[family.kind](data.m, (first[..., None], second[..., None])))
+        residual = data.log_rate - np.log(_SHAPES[kind](data.m, (first[..., None], second[..., None])))
         level = (residual * data.weight).sum(axis=-1) / data.weight.sum()
         costs = (data.weight * (residual - level[..., None]) ** 2).sum(axis=-1)
         at = np.unravel_index(int(costs.argmin()), costs.shape)
         if costs[at] < cost:
             theta, cost, alone = (float(first[at]), float(second[at])), float(costs[at]), math.exp(level[at])
         spans = [_around(value, span, bound) for value, span, bound in zip(theta, spans, bounds, strict=True)]
-    fitted = alone * _SHAPES[family.kind](data.m, theta)
+    fitted = alone * _SHAPES[kind](data.m, theta)
     rmse = float(np.sqrt(np.mean((np.exp(data.log_rate) / fitted - 1) ** 2)))
-    free = 3 if family.second[1] > 0 else 2
+    free = 3 if bounds[1][1] > 0 else 2
     return _aicc(cost, len(data.m), free), Capacity(
-        kind=family.kind,
+        kind=kind,
         theta=theta,
         max_tested=int(data.m[-1]),
         items_per_second_alone=alone,

@@ -54,8 +54,7 @@ class Workload:
             )
             if not fits
         ]
-        if wrong:
-            raise ConfigError(*wrong)
+        ConfigError.raise_any(wrong)
 
     @property
     def requests(self) -> int:

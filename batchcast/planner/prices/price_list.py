@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
+from typing import cast, get_args
 
-from batchcast.planner.prices.prices import COMPONENTS, Component, PriceTable, Rate
+from batchcast.planner.prices.prices import Component, PriceTable, Rate
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
-_USAGE_TYPE = re.compile(r"(?:[A-Z0-9]+-)?(Host|Tsform|Processing|AsyncInf):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
+_USAGE_TYPE = re.compile(rf"(?:[A-Z0-9]+-)?({'|'.join(get_args(Component))}):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
 _CSV_PREAMBLE = 5
 
 
@@ -91,7 +92,7 @@ def changes(before: PriceTable, after: PriceTable, region: str) -> list[tuple[st
 def _classify(usage_type: str, usd: str | None) -> Iterator[_Row]:
     match = _USAGE_TYPE.fullmatch(usage_type)
     if match and usd is not None:
-        yield next(name for name in COMPONENTS if name == match[1]), match[2], float(usd)
+        yield cast(Component, match[1]), match[2], float(usd)
 
 
 def _offer(region: str, version: str, published: str, rows: list[_Row]) -> Offer:
@@ -111,8 +112,7 @@ def _offer(region: str, version: str, published: str, rows: list[_Row]) -> Offer
         for (component, name), several in listed.items()
         if len(several) > 1
     ]
-    if problems:
-        raise DataError(*problems)
+    DataError.raise_any(problems)
     day = datetime.fromisoformat(published).date()
     prices = {key: max(usd_of_key) for key, usd_of_key in listed.items()}
     return Offer(region=region, version=version, published=day, prices=prices)

@@ -19,13 +19,8 @@ from batchcast.planner.prices.instance_types import vcpus
 from batchcast.steps.errors import ConfigError, Problem
 
 Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
-# The words of the usage types `USE1-Tsform:ml.m5.4xlarge`, by what they pay for.
-COMPONENTS: Mapping[Component, str] = {
-    "Host": "real-time endpoint",
-    "Tsform": "transform job",
-    "Processing": "processing job",
-    "AsyncInf": "asynchronous endpoint",
-}
+"""Real-time endpoint, transform job, processing job, asynchronous endpoint: the words of the usage types, as in
+`USE1-Tsform:ml.m5.4xlarge`."""
 DEFAULT_REGION = "us-east-1"
 PRICES_FILE = Path(__file__).with_name("prices.json")
 STALE_DAYS = 180
