@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchcast.steps.contract.template import Column, Part, RowList, TemplateError, Value
+from batchcast.steps.contract.template import Part, RowList, TemplateError, Value
 
 Constant = str | int | float | bool | None
-Cell = Column | Value | RowList | tuple[Constant]
+Cell = Value | RowList | tuple[Constant]
 _QUOTED = frozenset('",\r\n')
 _REMEDY = 'Write $history({"name": $column, …}), or $history([$column, …]) for a table without names.'
 
@@ -33,7 +33,7 @@ class Table:
 
     def csv_parts(self) -> tuple[Part, ...]:
         """The template of one item as CSV text."""
-        row: list[Column | Value | RowList] = []
+        row: list[Value | RowList] = []
         between = [""]
         for number, cell in enumerate(self.cells):
             between[-1] += "," if number else ""
@@ -44,13 +44,10 @@ class Table:
             row.append(RowList(cell.period, ("", *cell.columns, "")) if isinstance(cell, RowList) else cell)
             between.append("")
         between[-1] += "\n"
-        if self.rows is not None:
-            columns = [part for part in row if isinstance(part, Column)]
-            pieces = itertools.zip_longest(between, columns)
-            line = tuple(part for pair in pieces for part in pair if part is not None)
-            return "", RowList(self.rows.period, line), ""
-        cells = [part for part in row if not isinstance(part, Column)]
-        return tuple(part for pair in itertools.zip_longest(between, cells) for part in pair if part is not None)
+        parts = tuple(part for pair in itertools.zip_longest(between, row) for part in pair if part is not None)
+        if self.rows is None:
+            return parts
+        return "", RowList(self.rows.period, tuple(part for part in parts if not isinstance(part, RowList))), ""
 
 
 def csv_field(text: str) -> str:
@@ -73,7 +70,7 @@ def read_table(template: Sequence[Part]) -> Table:
             raise TemplateError(f"is no table: the cell {key!r} holds {json.dumps(value)}.", _REMEDY)
         if isinstance(cell, RowList) and (isinstance(document, dict) or cell.row != ("", *cell.columns, "")):
             raise TemplateError(f"is no table: the cell {key!r} holds rows.", "In a […] row a list of one column fits.")
-        if isinstance(cell, Value) and cell.name == "future_timestamps":
+        if rows is None and isinstance(cell, Value) and cell.name == "future_timestamps":
             raise TemplateError("is no table: $future_timestamps is a list.", "Write $future($column).")
         cells.append((value,) if cell is None else cell)
     return Table(tuple(cells), tuple(document) if isinstance(document, dict) else None, rows)

@@ -28,15 +28,8 @@ _MARK = "\0"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of the record or of the run, by the name of its placeholder; `path` is where it lies in the document."""
-
-    name: str
-    path: Path = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column's value in a row; `path` is where it lies in the row."""
+    """A value of the record or of the run by the name of its placeholder, or a column's in a row; `path` is where it
+    lies in the document, or in the row."""
 
     name: str
     path: Path = ()
@@ -47,13 +40,13 @@ class RowList:
     """An array with one value a row; `row` is fixed text and columns, text first and last, columns between."""
 
     period: Period
-    row: tuple[str | Column, ...]
+    row: tuple[str | Value, ...]
     path: Path = ()
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[Value, ...]:
         """The columns in the order they are written."""
-        return tuple(part for part in self.row if isinstance(part, Column))
+        return tuple(part for part in self.row if isinstance(part, Value))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -119,7 +112,7 @@ def _row_list(piece: _Placeholder, path: Path, *, compact: bool) -> RowList:
     assert piece.row is not None
     found = list(_pieces(piece.row.strip(), compact=compact))
     paths = _paths(found)
-    row: list[str | Column] = []
+    row: list[str | Value] = []
     for number, part in enumerate(found):
         if isinstance(part, str):
             row.append(part)
@@ -127,8 +120,8 @@ def _row_list(piece: _Placeholder, path: Path, *, compact: bool) -> RowList:
             what = f"${part.name}(…) stands inside ${piece.name}(…)."
             raise TemplateError(what, "A row holds columns; put the two beside each other.")
         else:
-            row.append(Column(part.name, paths[number]))
-    if not any(isinstance(part, Column) for part in row):
+            row.append(Value(part.name, paths[number]))
+    if not any(isinstance(part, Value) for part in row):
         raise TemplateError(f"${piece.name}({piece.row.strip()}) names no column.", "Write a column as $name.")
     return RowList(_PERIODS[piece.name], tuple(row), path)
 

@@ -8,7 +8,7 @@ from shard_build import DAILY_CONTRACT
 
 from batchcast.steps.contract.model_contract import parse_contract, read_contract
 from batchcast.steps.contract.outputs import Output, Outputs
-from batchcast.steps.contract.template import Column, RowList, Value
+from batchcast.steps.contract.template import RowList, Value
 from batchcast.steps.errors import ConfigError
 
 WHOLE = """
@@ -67,8 +67,8 @@ def test_every_declaration_is_read() -> None:
         "quarantine",
         "date",
     )
-    rows = ('{"when":', Column("day", ("when",)), ',"sales":', Column("sales", ("sales",)), "}")
-    known = ('{"when":', Column("day", ("when",)), ',"promo":', Column("promo", ("promo",)), "}")
+    rows = ('{"when":', Value("day", ("when",)), ',"sales":', Value("sales", ("sales",)), "}")
+    known = ('{"when":', Value("day", ("when",)), ',"promo":', Value("promo", ("promo",)), "}")
     assert contract.request.body == (
         '{"kind":{"a":1,"ü":[true,1.5,"x y"]},"item_id":',
         Value("item_id", ("item_id",)),
@@ -79,7 +79,7 @@ def test_every_declaration_is_read() -> None:
         '],"days":',
         Value("horizon", ("days",)),
         ',"target":',
-        RowList("history", ("", Column("sales"), ""), ("target",)),
+        RowList("history", ("", Value("sales"), ""), ("target",)),
         ',"rows":',
         RowList("history", rows, ("rows",)),
         ',"known":',
