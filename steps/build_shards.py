@@ -22,8 +22,8 @@ import numpy.typing as npt
 from batchcast.steps.arguments import SPARK, BuildArguments, parse_arguments, value_given
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
-from batchcast.steps.engines.engine import BuildEngine
 from batchcast.steps.engines.processes import ProcessEngine
+from batchcast.steps.engines.spark import SparkEngine, spark_engine
 from batchcast.steps.engines.spark_submit import run_elsewhere
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.disk_space import check_disk
@@ -50,6 +50,7 @@ from batchcast.steps.store.objects import ObjectStore
 MARKER = "_batchcast"
 _BASELINE = "baseline.npy"
 Numbers = npt.NDArray[np.int64]
+BuildEngine = ProcessEngine | SparkEngine
 # What is rendered in one go: smaller chunks cost calls, larger ones leave the processor's cache.
 _CHUNK_BYTES = 4 << 20
 _ROWS_A_PROCESS = 1_000_000  # below it a process costs more time than it saves
@@ -167,8 +168,6 @@ def _engine(opened: _Opened, paths: ContainerPaths, scratch: Path) -> Iterator[B
     units, processes = opened.history.units(), opened.arguments.processes
     most = opened.history.rows // _ROWS_A_PROCESS
     if opened.arguments.build_engine == SPARK:
-        from batchcast.steps.engines.spark import spark_engine
-
         with spark_engine(paths, scratch, processes) as cluster:
             yield cluster.over(deal_units(units, max(1, min(cluster.parallelism, most))))
         return

@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.engines.engine import Numbers
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit
 from batchcast.steps.history.items import ItemSurvey, RowCounts, count_rows, survey_items
-from batchcast.steps.history.partition import Partition, Spill, bucket_tasks, spill_units
+from batchcast.steps.history.partition import Numbers, Partition, Spill, bucket_tasks, spill_units
 from batchcast.steps.history.workers import Progress, Workers
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
 
@@ -32,7 +31,7 @@ class ProcessEngine:
         return self.workers.run(survey_items, tasks, Progress("survey the items", history.rows, "rows"))
 
     def count(self, history: ParquetHistory, column: str, axis: DateAxis, items: list[int]) -> list[RowCounts]:
-        """The rows of each lane's items."""
+        """The rows of each lane's items, of which there are `items`."""
         tasks = [
             (units, number, column, history, axis, self.scratch)
             for units, number in zip(self.lanes, items, strict=True)
@@ -40,13 +39,10 @@ class ProcessEngine:
         return self.workers.run(count_rows, tasks, Progress("count the rows", history.rows, "rows"))
 
     def write(
-        self,
-        writer: RecordWriter,
-        partition: Partition,
-        positions: list[Numbers],
-        attributes: Mapping[str, pa.Array],
+        self, writer: RecordWriter, partition: Partition, positions: list[Numbers], attributes: Mapping[str, pa.Array]
     ) -> list[BuiltRecords]:
-        """Scatter the rows to one spill file a lane, and write the records bucket by bucket."""
+        """Scatter the rows to one spill file a lane by the `positions` of its items, and write the records bucket by
+        bucket. `attributes` are the values of id and static columns at every place of the output."""
         spills = self._scatter(partition, positions)
         tasks = []
         for buckets in bucket_tasks(partition.starts, writer.shard_starts):
@@ -57,7 +53,7 @@ class ProcessEngine:
         return self.workers.run(writer.write, tasks, Progress("write the records", partition.rows, "rows"))
 
     def fetch_codes(self) -> None:
-        """They lie there."""
+        """The code files of all lanes lie in `scratch` already."""
 
     def _scatter(self, partition: Partition, positions: list[Numbers]) -> list[Spill]:
         tasks = [

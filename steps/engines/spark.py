@@ -24,7 +24,6 @@ import pyarrow as pa
 
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import ModelContract
-from batchcast.steps.engines.engine import Numbers
 from batchcast.steps.engines.spark_submit import code_path, hosts, is_submitted
 from batchcast.steps.engines.spark_tasks import (
     ATTRIBUTES,
@@ -46,7 +45,7 @@ from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.history.files import ParquetHistory, Unit
 from batchcast.steps.history.items import ItemSurvey, RowCounts
 from batchcast.steps.history.numbering import codes_file
-from batchcast.steps.history.partition import Partition, bucket_tasks
+from batchcast.steps.history.partition import Numbers, Partition, bucket_tasks
 from batchcast.steps.no_pandas import admit_pandas
 from batchcast.steps.shards.records import BuiltRecords, RecordWriter
 
@@ -102,11 +101,7 @@ class SparkEngine:
         return _in_order(_mapped(self._codes, task, RESULT))
 
     def write(
-        self,
-        writer: RecordWriter,
-        partition: Partition,
-        positions: list[Numbers],
-        attributes: Mapping[str, pa.Array],
+        self, writer: RecordWriter, partition: Partition, positions: list[Numbers], attributes: Mapping[str, pa.Array]
     ) -> list[BuiltRecords]:
         """Scatter the rows to buckets, and write the records of all buckets; what is measured is gathered here."""
         shared = self._share(positions, attributes)
