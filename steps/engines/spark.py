@@ -31,10 +31,10 @@ from batchcast.steps.engines.spark_tasks import (
     PIECES,
     RESULT,
     CountTask,
+    Rows,
     ScatterTask,
     SharedFiles,
     SurveyTask,
-    Task,
     WriteTask,
     map_batches,
     positions_file,
@@ -92,13 +92,13 @@ class SparkEngine:
         """The items of each lane; the numbers of their rows stay with Spark."""
         task = SurveyTask(lanes=self.lanes, history=history, scratch=self.scratch, contract=contract)
         numbers = self.session.range(0, len(self.lanes), 1, len(self.lanes))
-        self._codes = _kept(_mapped(numbers, task, CODES))
+        self._codes = _kept(_mapped(numbers, task.rows, CODES))
         return _in_order(self._codes)
 
     def count(self, history: ParquetHistory, column: str, axis: DateAxis, items: list[int]) -> list[RowCounts]:
         """The rows of each lane's items."""
         task = CountTask(lanes=self.lanes, history=history, scratch=self.scratch, axis=axis, column=column, items=items)
-        return _in_order(_mapped(self._codes, task, RESULT))
+        return _in_order(_mapped(self._codes, task.rows, RESULT))
 
     def write(
         self, writer: RecordWriter, partition: Partition, positions: list[Numbers], attributes: Mapping[str, pa.Array]
@@ -115,9 +115,9 @@ class SparkEngine:
             shared=shared,
         )
         write = WriteTask(writer=writer, partition=partition, scratch=self.scratch, shared=shared)
-        pieces = _mapped(self._codes, scatter, PIECES)
+        pieces = _mapped(self._codes, scatter.rows, PIECES)
         parts = min(len(tasks), _TASKS_A_CORE * self.parallelism)
-        written = _kept(_mapped(pieces.repartition(parts, "task"), write, RESULT))
+        written = _kept(_mapped(pieces.repartition(parts, "task"), write.rows, RESULT))
         measured = np.load(writer.baseline, mmap_mode="r+")
         built = []
         # One partition at a time: together they are as large as the baseline.
@@ -210,10 +210,10 @@ def _told() -> Iterator[None]:
         raise ServiceError(Problem("worker_killed", "a worker of Spark was killed.", remedy=remedy)) from error
 
 
-def _mapped(frame: Any, task: Task, schema: pa.Schema) -> Any:
+def _mapped(frame: Any, rows: Rows, schema: pa.Schema) -> Any:
     names = {pa.int64(): "long", pa.binary(): "binary"}
     columns = ", ".join(f"{each.name} {names[each.type]}" for each in schema)
-    return frame.mapInArrow(map_batches(task, schema), columns)
+    return frame.mapInArrow(map_batches(rows, schema), columns)
 
 
 def _kept(frame: Any) -> Any:

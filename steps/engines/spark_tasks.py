@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,8 @@ from batchcast.steps.shards.records import RecordWriter
 
 Batches = Iterable[pa.RecordBatch]
 Row = Mapping[str, Any]
-LANE = pa.schema([("id", pa.int64())])
+Rows = Callable[[Iterator[Row]], Iterator[Row]]
+"""What one pass does in each of its partitions: rows of the pass before to rows of its own."""
 CODES = pa.schema([("unit", pa.int64()), ("codes", pa.binary()), ("result", pa.binary())])
 RESULT = pa.schema([("number", pa.int64()), ("result", pa.binary())])
 PIECES = pa.schema([("task", pa.int64()), ("bucket", pa.int64()), ("piece", pa.binary()), ("result", pa.binary())])
@@ -53,20 +54,12 @@ class SharedFiles:
         return str(SparkFiles.get(f"{self.name}-{file}"))
 
 
-class Task(Protocol):
-    """What one pass does in each of its partitions."""
-
-    def rows(self, given: Iterator[Row]) -> Iterator[Row]:
-        """Rows of the pass before to rows of this one."""
-        ...
-
-
-def map_batches(task: Task, schema: pa.Schema) -> Callable[[Batches], Batches]:
+def map_batches(rows: Rows, schema: pa.Schema) -> Callable[[Batches], Batches]:
     """The function for mapInArrow that a task is."""
 
     def batches(given: Batches) -> Batches:
         try:
-            yield from _batches(task.rows(_rows(given)), schema)
+            yield from _batches(rows(_rows(given)), schema)
         except BatchcastError as error:
             yield _batch([{"result": pickle.dumps(error)}], schema)
         except OSError as error:
