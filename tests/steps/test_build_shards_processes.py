@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from shard_build import DAILY_CONTRACT, Build, build, build_arguments, build_environment, write_files
+
+from batchcast.pipelines.settings import bundle
 
 ITEMS, DAYS = 2_000, 1_050
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -63,13 +64,9 @@ def test_a_run_after_a_killed_one_is_whole_and_no_process_of_the_killed_one_goes
 
 
 def test_two_processes_from_a_zipapp_write_the_bytes_of_one(expected: dict[str, str], tmp_path: Path) -> None:
-    bundle = tmp_path / "app.pyz"
-    with zipfile.ZipFile(bundle, "w") as archive:
-        archive.writestr("batchcast/__init__.py", "")
-        for path in sorted((REPOSITORY / "steps").rglob("*.py")):
-            archive.write(path, f"batchcast/steps/{path.relative_to(REPOSITORY / 'steps')}")
-        archive.writestr("__main__.py", "import sys\nfrom batchcast.steps.__main__ import main\nsys.exit(main())\n")
-    command = [sys.executable, str(bundle), *build_arguments(processes=2)]
+    application = tmp_path / "app.pyz"
+    application.write_bytes(bundle())
+    command = [sys.executable, str(application), *build_arguments(processes=2)]
     subprocess.run(command, cwd=tmp_path, env=os.environ | build_environment(tmp_path), check=True)
     assert _digests(Build(root=tmp_path, exit_code=0, message="")) == expected
 
