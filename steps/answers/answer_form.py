@@ -120,15 +120,8 @@ def _decodes(lines: Lines) -> Mask:
     if lines.data.isascii():
         return np.ones(len(lines.starts), bool)
     places = zip(lines.starts.tolist(), lines.ends.tolist(), strict=True)
-    return np.array([_is_text(lines.data[start:end]) for start, end in places], bool)
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    texts = (lines.data[start:end] for start, end in places)
+    return np.array([text.decode(errors="ignore").encode() == text for text in texts], bool)
 
 
 def _listed(found: object) -> list[object]:

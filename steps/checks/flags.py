@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -60,18 +60,28 @@ def _find_flags(
 ) -> list[Flag]:
     """Of some items, at these places of `item_ids`."""
     flags: list[Flag] = []
-    level, reference, selling = item_levels(values), np.fmax(item_levels(naive), scale), _selling(naive)
+    level, reference = item_levels(values), np.fmax(item_levels(naive), scale)
+    selling = (np.nan_to_num(naive) > 0).mean(axis=1) > _SELLING_SHARE
+
+    def add(kind: str, at: tuple[int, int], detail: str, a_step: float) -> None:
+        said = f"{targets[at[1]]}: {detail}"
+        flags.append(Flag(kind=kind, item_id=item_ids[places[at[0]]], detail=said, size=a_step * values.shape[1]))
+
+    for at in _where((values == 0).all(axis=1) & selling):
+        detail = "0 on every day; the last week had sales on almost every day"
+        add("constant_zero", at, detail, float(np.nan_to_num(reference[at])))
     factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
-
-    def name(index: int) -> str:
-        return item_ids[places[index]]
-
-    for number, target in enumerate(targets):
-        flags.extend(_zeros(name, values[:, :, number], selling[:, number], reference[:, number], target))
-        for kind, other in (("scale", reference), ("last_run_scale", last_level)):
-            scaled = _scale(kind, name, level[:, number], other[:, number], factor[:, number], target)
-            flags.extend(replace(flag, size=flag.size * values.shape[1]) for flag in scaled)
+    for kind, other in (("scale", reference), ("last_run_scale", last_level)):
+        known = np.isfinite(level) & np.isfinite(other) & (other > 0) & (level > 0)
+        ratio = np.divide(level, other, out=np.ones_like(level), where=known)
+        for at in _where((ratio > factor) | (ratio < 1 / factor)):
+            detail = f"{level[at]:.4g} a day on average, against {other[at]:.4g}"
+            add(kind, at, detail, abs(float(level[at] - other[at])))
     return flags
+
+
+def _where(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    return ((item, number) for item, number in np.argwhere(mask).tolist())
 
 
 def _repeated(item_ids: Sequence[str], values: Array, naive: Array) -> Iterator[Flag]:
@@ -108,30 +118,6 @@ def _sums(values: Array) -> _Sums:
     words = np.ascontiguousarray(values).view(np.uint64).reshape(len(values), -1)
     odd = np.random.default_rng(0).integers(0, 1 << 63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
     return np.asarray((words ^ (words >> np.uint64(32))) @ odd)
-
-
-def _zeros(
-    name: Callable[[int], str], values: Array, selling: npt.NDArray[np.bool_], reference: Array, target: str
-) -> Iterator[Flag]:
-    for index in np.flatnonzero((values == 0).all(axis=1) & selling).tolist():
-        detail = f"{target}: 0 on every day; the last week had sales on almost every day"
-        size = float(np.nan_to_num(reference[index])) * values.shape[1]
-        yield Flag(kind="constant_zero", item_id=name(index), detail=detail, size=size)
-
-
-def _scale(
-    kind: str, name: Callable[[int], str], level: Array, reference: Array, factor: Array, target: str
-) -> Iterator[Flag]:
-    known = np.isfinite(level) & np.isfinite(reference) & (reference > 0) & (level > 0)
-    ratio = np.divide(level, reference, out=np.ones_like(level), where=known)
-    for index in np.flatnonzero((ratio > factor) | (ratio < 1 / factor)).tolist():
-        detail = f"{target}: {level[index]:.4g} a day on average, against {reference[index]:.4g}"
-        size = abs(float(level[index] - reference[index]))
-        yield Flag(kind=kind, item_id=name(index), detail=detail, size=size)
-
-
-def _selling(naive: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray((np.nan_to_num(naive) > 0).mean(axis=1) > _SELLING_SHARE)
 
 
 def item_levels(values: Array) -> Array:

@@ -75,16 +75,8 @@ def write_failed_records(
 
 
 def _failed_line(runs_uri: str, row: LedgerRow, record: bytes | None) -> bytes:
-    head = {
-        "item_id": row.item_id,
-        "shard": row.shard,
-        "line": row.line,
-        "position": row.position,
-        "round": row.round,
-        "reason": row.reason,
-        "detail": row.detail,
-        "contract": contract_uri(runs_uri, row),
-    }
+    names = ("item_id", "shard", "line", "position", "round", "reason", "detail")
+    head = {name: getattr(row, name) for name in names} | {"contract": contract_uri(runs_uri, row)}
     # The record goes in as it is: parsing it could change its numbers. What is no line of JSON goes in as text, and
     # Parquet as its rows.
     body = b"null"
