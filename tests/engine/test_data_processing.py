@@ -116,10 +116,10 @@ def test_e60_an_input_of_another_format_looks_like_a_400(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("changes", [{"JoinSource": "Input"}, {"InputFilter": "$[*]"}, {"OutputFilter": "$[*]"}])
-def test_json_that_is_nested_too_deeply_fails_its_file_alone(
+def test_p26_json_that_is_nested_too_deeply_fails_its_file_alone(
     tmp_path: Path, begin: str, end: str, changes: dict[str, str]
 ) -> None:
-    """Some depths can be read and not written: they failed the whole job."""
+    """P26: our pick. Some depths can be read and not written: they failed the whole job."""
     case = TransformCase(tmp_path)
     for depth in (300, 600, 900, 2000):
         case.put(**{f"d{depth}": f"{begin * depth}1{end * depth}".encode()})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -73,3 +75,19 @@ def test_rows_with_a_value_that_is_not_plain_are_left_to_the_decoder(value: str)
         rows = [["7"] for _ in range(1000)]
         rows[place] = [value]
         assert copied_rows(rows_text(["a"], rows), 0) is None
+
+
+SMALL = {f"d{number}": number for number in range(300)}
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("names", [None, ["id"], ["d7", "gone"]])
+@pytest.mark.parametrize(
+    "document", [SMALL, {"id": [SMALL] * 3}, [SMALL] * 3, [1.5, 2], {"id": {"a": [{"b": {"c": [{}]}}] * 99}}, "id", 1]
+)
+def test_what_is_not_read_value_by_value_is_built(document: Any, names: list[str] | None, copied: bool) -> None:
+    text = json.dumps(document).encode()
+    found, whole = load_members(text, names, copied=copied), load_json(text)
+    if names is not None and isinstance(whole, dict):
+        found, whole = ({name: each[name] for name in names if name in each} for each in (found, whole))
+    assert dump_json(found) == dump_json(whole)
