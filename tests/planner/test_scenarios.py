@@ -215,3 +215,22 @@ def test_a_workload_that_cannot_be_names_every_field_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         reference_inputs(items=0, seconds=-1.0, record_mb=200.0)
     assert [problem.where for problem in caught.value.problems] == ["items", "seconds", "record-mb"]
+
+
+@pytest.mark.parametrize(
+    ("gb", "said"),
+    [
+        (140, None),
+        (200, "269 (0.6 h, $0.55) or --build-engine spark --build-instance-count 2 (0.62 h, $1.15)."),
+        (1000, "1343 (2.8 h, $2.60) or --build-engine spark --build-instance-count 21 (0.32 h, $6.19)."),
+        (2000, "--volume-size-in-gb 2686 (5.6 h, $5.16)."),
+        (20_000, "Shorten it with max_history"),
+    ],
+)
+def test_a_build_that_fills_its_volume_is_told_with_the_price_of_a_larger_one_and_of_spark(
+    gb: int, said: str | None
+) -> None:
+    warnings = made(reference_inputs(items=10 * gb, record_mb=100.0)).warnings["batch"]
+    told = [text for text in warnings if text.startswith("BuildShards")]
+    assert len(told) == (said is not None)
+    assert said is None or said in told[0]

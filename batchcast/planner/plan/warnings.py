@@ -4,13 +4,21 @@ import math
 from collections.abc import Iterator
 
 from batchcast.engine.limits import MAX_INSTANCE_COUNT, MAX_PAYLOAD_IN_MB
+from batchcast.pipelines.settings import BuildSettings
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.formula import Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs, share_slower_than
+from batchcast.planner.arithmetic.scenarios import PROCESSING_MB_A_SECOND
+from batchcast.steps.history.disk_space import SPILL_SHARE
 
 # Below this share of what perfect scaling would give, more requests in flight are mostly waiting.
 _SATURATED = 0.8
 _REAL_TIME_SECONDS = 60
+# Of BuildShards: GB of a volume unless deployed otherwise and at most, hosts at most, the size of a history in Parquet
+# by that of its records, and the CPU on Spark by that without (docs/adr/0018).
+_VOLUME_GB = BuildSettings.model_fields["volume_size_in_gb"].default
+_MOST_GB, _MOST_HOSTS = 16_384, 100
+_PARQUET_SHARE, _SPARK_CPU = 1 / 7, 2.1
 
 
 def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
@@ -19,9 +27,9 @@ def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
         "endpoint_sequential": (_real_time_limit,),
         "endpoint_concurrent": (_real_time_limit, _client_concurrency),
         "endpoint_ephemeral": (_real_time_limit, concurrency_warnings),
-        "batch": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout),
+        "batch": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout, _build),
         "async": (_queue, concurrency_warnings),
-        "hybrid": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout, _ad_hoc),
+        "hybrid": (quota_warnings, _payload, file_warnings, concurrency_warnings, _timeout, _build, _ad_hoc),
     }
     return [*_of_the_result(scenario, inputs), *(text for source in sources[scenario.name] for text in source(inputs))]
 
@@ -128,6 +136,28 @@ def _timeout(inputs: PlanInputs) -> Iterator[str]:
             f"its slot for {limit * (inputs.conditions.max_retries + 1):,.0f} s and then fails its whole file. The "
             "hours and dollars hold these and a retry round for what was lost."
         )
+
+
+def _build(inputs: PlanInputs) -> Iterator[str]:
+    """Each host has the whole history, and its share of the records and of the rows in buckets."""
+
+    def disk_gb(hosts: int) -> float:
+        return inputs.workload.gb_in * (_PARQUET_SHARE + (1 + SPILL_SHARE) / hosts)
+
+    def way(option: str, hosts: int, cpu: float) -> str:
+        work = cpu * 1000 * inputs.workload.gb_in / PROCESSING_MB_A_SECOND / hosts
+        hours = (inputs.conditions.start.median + work) / 3600
+        return f"{option} ({hours:.2g} h, ${hosts * hours * inputs.processing_rate.of('Processing'):,.2f})"
+
+    needed = disk_gb(1)
+    if needed <= _VOLUME_GB:
+        return
+    larger = math.ceil(needed)
+    ways = [way(f"--volume-size-in-gb {larger}", 1, 1.0)] if larger <= _MOST_GB else []
+    if hosts := next((hosts for hosts in range(2, _MOST_HOSTS + 1) if disk_gb(hosts) <= _VOLUME_GB), None):
+        ways.append(way(f"--build-engine spark --build-instance-count {hosts}", hosts, _SPARK_CPU))
+    remedy = f"Deploy with {' or '.join(ways)}." if ways else "Shorten it with max_history in model.toml."
+    yield f"BuildShards takes about {needed:,.0f} GB of disk, and a volume has {_VOLUME_GB}. {remedy}"
 
 
 def _queue(inputs: PlanInputs) -> Iterator[str]:
