@@ -5,10 +5,12 @@ gets an answer with the error the contract file declares, so that the ledger has
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from batchcast.pipelines.parameters import fill_arguments
@@ -42,28 +44,29 @@ def collect_run(
     `allow_partial` writes the other shards too, without their unanswered records. Raises ServiceError when some
     are unanswered otherwise; what could be written is written then.
     """
-    tracker = track_requests(run, run.journal(store).read(), store)
+    tracker = track_requests(run, run.journal(store).read(), store, now)
     tracker.poll(now)
-    shards: defaultdict[str, list[BulkRecord]] = defaultdict(list)
-    for record in run.records:
-        shards[record.shard].append(record)
+    known = tracker.answered | tracker.lost
     written, unanswered = 0, 0
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        for shard, records in sorted(shards.items()):
-            there = [each for each in records if each.index in tracker.answered or each.index in tracker.lost]
+        for shard, each_record in groupby(run.records, key=attrgetter("shard")):
+            records = list(each_record)
+            there = [each for each in records if known[each.index]]
             unanswered += len(records) - len(there)
             if len(there) < len(records) and not allow_partial:
                 continue
             # Without ids in the lines, each must be in its place.
             there = there if run.manifest.request_text.enveloped else records
-            lines = pool.map(lambda each: _line(store, each, tracker, error_key, run.manifest.request_text), there)
+            places = [tracker.place(each.index) for each in there]
+            lines = pool.map(partial(_line, store, tracker, error_key, run.manifest.request_text), there, places)
             store.write(output_uri(run.runs_uri, run.run_id, 0, shard), b"".join(lines))
             written += 1
     if unanswered and not allow_partial:
         what = f"{unanswered:,} of {len(run.records):,} records have no answer yet."
         remedy = f"Run `async submit --shards {run.run_id}` until it ends, or collect --now what is there."
         raise ServiceError(Problem("unanswered", what, run.run_id, remedy))
-    return Collection(answered=len(tracker.answered), failed=len(tracker.lost), unanswered=unanswered, shards=written)
+    answered, failed = int(tracker.answered.sum()), int(tracker.lost.sum())
+    return Collection(answered=answered, failed=failed, unanswered=unanswered, shards=written)
 
 
 def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -88,12 +91,22 @@ def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: M
     return decide_stored_run(store, arguments, contract)
 
 
-def _line(store: ObjectStore, record: BulkRecord, tracker: RequestTracker, error_key: str, text: RequestText) -> bytes:
+def _line(
+    store: ObjectStore,
+    tracker: RequestTracker,
+    error_key: str,
+    text: RequestText,
+    record: BulkRecord,
+    place: str | None,
+) -> bytes:
     """A line of the output object: the answer's own text, as the transform's join has it."""
-    if record.index in tracker.answered:
-        answer = _one_line(store.read(tracker.answered[record.index]), error_key)
+    if tracker.answered[record.index]:
+        answer = _one_line(store.read(str(place)), error_key)
     else:
-        answer = _error(_failure(store, tracker, record), error_key)
+        said = (
+            store.read(place).decode("utf-8", "replace") if place else "it expired in the queue or was never finished"
+        )
+        answer = _error(f"no answer in {tracker.attempts[record.index]} attempts: {said}", error_key)
     if not text.enveloped:
         return answer + b"\n"
     identity = json.dumps(record.item_id, ensure_ascii=False).encode()
@@ -107,13 +120,6 @@ def _one_line(body: bytes, error_key: str) -> bytes:
         return _error(f"the answer is not JSON: {error}", error_key)
     text = body.strip()
     return text if b"\n" not in text else json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _failure(store: ObjectStore, tracker: RequestTracker, record: BulkRecord) -> str:
-    attempts = tracker.attempts.get(record.index, 0)
-    uri = tracker.failures.get(record.index)
-    said = store.read(uri).decode("utf-8", "replace") if uri else "it expired in the queue or was never finished"
-    return f"no answer in {attempts} attempts: {said}"
 
 
 def _error(what: str, error_key: str) -> bytes:

@@ -11,18 +11,28 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import islice
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, overload
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, kept_table
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.outcome.reconcile import check_records
 from batchcast.steps.shards.layout import output_uri, shard_uri
-from batchcast.steps.shards.manifest import Manifest, read_stored_run
+from batchcast.steps.shards.manifest import MANIFEST_FILE, RECORDS_FILE, RECORDS_SCHEMA, Manifest, stream_records
 from batchcast.steps.store.objects import ConflictError, ObjectStore, join_uri
 
 _DIGITS = 8
+_LOOKED_FOR = 10_000
+"""So many requests are read before it is looked which of them have an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,13 @@ class AsyncRun:
 
 def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
     """Raises ObjectMissingError when the run has no shards, DataError when they are not what its manifest says."""
-    manifest, table = read_stored_run(store, runs_uri, run_id)
+    folder = join_uri(runs_uri, run_id, "manifest")
+    manifest = Manifest.from_json(store.read(join_uri(folder, MANIFEST_FILE)), where=run_id)
+    names = ["item_id", "shard", "line"]
+    with tempfile.TemporaryDirectory() as scratch, arrays_in(Path(scratch)):
+        store.download(uri := join_uri(folder, RECORDS_FILE), Path(scratch) / RECORDS_FILE)
+        schema = pa.schema([RECORDS_SCHEMA.field(name) for name in names])
+        table = kept_table(stream_records(Path(scratch), names, where=uri), schema, "item_id")
     check_records(manifest, table)
     text = manifest.request_text
     if text.several or text.by_object:
@@ -83,14 +99,39 @@ def open_async_run(store: ObjectStore, runs_uri: str, run_id: str) -> AsyncRun:
         remedy = 'Build it with items_per_request = 1 and mode = "line".'
         raise ConfigError(Problem("bulk_request", what, run_id, remedy))
     answered = {each.name for each in manifest.shards if store.exists(output_uri(runs_uri, run_id, 0, each.name))}
-    columns = (table[name].to_pylist() for name in ("item_id", "shard", "line"))
-    records = [
-        BulkRecord(index, item_id, shard, line)
-        for index, (item_id, shard, line) in enumerate(zip(*columns, strict=True))
-        if shard is not None and shard not in answered
-    ]
-    records.sort(key=lambda record: (record.shard, record.line))
-    return AsyncRun(run_id=run_id, runs_uri=runs_uri, manifest=manifest, records=records)
+    return AsyncRun(run_id=run_id, runs_uri=runs_uri, manifest=manifest, records=_Records(table, answered))
+
+
+class _Records(Sequence[BulkRecord]):
+    """Those of the table whose shard is not among the answered, in the order of shards and lines, each made when it is
+    asked for."""
+
+    def __init__(self, table: pa.Table, answered: set[str]) -> None:
+        shards = table["shard"].dictionary_encode()
+        self._shards = shards.chunk(0).dictionary.to_pylist() if shards.num_chunks else []
+        rank = np.argsort(np.argsort(self._shards)) if self._shards else np.empty(0, np.int64)
+        rank[[place for place, name in enumerate(self._shards) if name in answered]] = -1
+        codes = [chunk.indices.fill_null(len(rank)).to_numpy() for chunk in shards.chunks]
+        self._codes = np.concatenate([*codes, np.empty(0, np.int32)])
+        self._names, self._lines = ItemNames(table["item_id"]), table["line"].fill_null(0).to_numpy()
+        ranks = np.append(rank, -1)[self._codes]
+        order = np.lexsort((self._lines, ranks))
+        self._order = order[np.count_nonzero(ranks < 0) :]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, place: int) -> BulkRecord: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[BulkRecord]: ...
+
+    def __getitem__(self, place: int | slice) -> BulkRecord | list[BulkRecord]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(len(self))[place]]
+        index = int(self._order[place])
+        return BulkRecord(index, self._names[index], self._shards[self._codes[index]], int(self._lines[index]))
 
 
 class Journal:
@@ -101,11 +142,11 @@ class Journal:
         self._prefix = prefix
         self._next = 0
 
-    def read(self) -> list[Sent]:
-        """Everything that was sent, in the order it was."""
+    def read(self) -> Iterator[Sent]:
+        """Everything that was sent before this call, in the order it was."""
         names = [stored.uri for stored in self._store.list(self._prefix)]
         self._next = len(names)
-        return [Sent(*row) for name in names for row in json.loads(self._store.read(name))["sent"]]
+        return (Sent(*row) for name in names for row in json.loads(self._store.read(name))["sent"])
 
     def write(self, batch: Iterable[Sent]) -> None:
         """Write a batch down. Raises ServiceError when somebody else submits the same run."""
@@ -120,37 +161,39 @@ class Journal:
 
 
 class RequestTracker:
-    """By record: `answered` and where; `lost` without an answer; `open` while either can come. `attempts` counts
-    requests; `failures` has where a failure lies."""
+    """By record, of so many: whether it is `answered`, `lost` without an answer, or `open` while either can come.
+    `attempts` counts requests. Where an answer or else a failure lies is kept in a file, which is gone with this."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, records: int) -> None:
         self._store = store
-        self.answered: dict[int, str] = {}
-        self.lost: set[int] = set()
+        self.answered, self.lost = np.zeros(records, bool), np.zeros(records, bool)
         self.open: dict[int, Sent] = {}
-        self.attempts: dict[int, int] = {}
-        self.failures: dict[int, str] = {}
+        self.attempts: npt.NDArray[np.int16] = np.zeros(records, np.int16)
+        self._places = sqlite3.connect("")
+        self._places.execute("CREATE TABLE places (record INTEGER PRIMARY KEY, uri TEXT)")
 
     def add(self, sent: Sent) -> None:
         """A request that was sent; a later one for the same record takes the place of an earlier one."""
-        self.attempts[sent.index] = max(self.attempts.get(sent.index, 0), sent.attempt + 1)
-        if sent.index not in self.answered:
+        self.attempts[sent.index] = max(self.attempts[sent.index], sent.attempt + 1)
+        if not self.answered[sent.index]:
             self.open[sent.index] = sent
-            self.lost.discard(sent.index)
+            self.lost[sent.index] = False
+
+    def place(self, index: int) -> str | None:
+        """Where the record's answer lies, or of a lost one its last failure; None where nothing does."""
+        found = self._places.execute("SELECT uri FROM places WHERE record = ?", (index,)).fetchone()
+        return found and str(found[0])
 
     def poll(self, now: float) -> None:
         """Find answers and failures of what is open. What is past its deadline without either is lost."""
         there = self._there(uri for sent in self.open.values() for uri in (sent.output, sent.failure))
         for index, sent in list(self.open.items()):
-            if sent.output in there:
-                self.answered[index] = sent.output
-            elif sent.failure in there:
-                self.failures[index] = sent.failure
-                self.lost.add(index)
-            elif now > sent.deadline:
-                self.lost.add(index)
-            else:
+            uri = next((uri for uri in (sent.output, sent.failure) if uri in there), None)
+            if uri is None and now <= sent.deadline:
                 continue
+            if uri is not None:
+                self._places.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (index, uri))
+            (self.answered if uri == sent.output else self.lost)[index] = True
             del self.open[index]
 
     def oldest(self, now: float) -> float:
@@ -162,13 +205,18 @@ class RequestTracker:
         return {stored.uri for folder in sorted(folders) for stored in self._store.list(folder + "/")}
 
 
-def track_requests(run: AsyncRun, sent: Iterable[Sent], store: ObjectStore) -> RequestTracker:
+def track_requests(run: AsyncRun, sent: Iterable[Sent], store: ObjectStore, now: float) -> RequestTracker:
     """Those of the run's records by what was sent; what was sent of shards that have their output is of no matter."""
-    wanted = {record.index for record in run.records}
-    tracker = RequestTracker(store)
+    places = np.fromiter((record.index for record in run.records), np.int64, len(run.records))
+    wanted = np.zeros(max(places, default=-1) + 1, bool)
+    wanted[places] = True
+    tracker, most = RequestTracker(store, len(wanted)), _LOOKED_FOR
     for each in sent:
-        if each.index in wanted:
+        if each.index < len(wanted) and wanted[each.index]:
             tracker.add(each)
+        if len(tracker.open) >= most:
+            tracker.poll(now)
+            most = len(tracker.open) + _LOOKED_FOR
     return tracker
 
 

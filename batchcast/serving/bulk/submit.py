@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from batchcast.serving.bulk.run import AsyncRun, BulkRecord, Journal, RequestTracker, Sent, ShardReader, track_requests
 from batchcast.serving.endpoint.endpoint import Client, Sleep, instances_of
 from batchcast.serving.endpoint.settings import (
@@ -102,7 +104,7 @@ def submit_run(
     Ended anywhere and started again it goes on; at most the last batch is sent twice.
     """
     journal = run.journal(store)
-    tracker = track_requests(run, journal.read(), store)
+    tracker = track_requests(run, journal.read(), store, now())
     waiting = _Waiting(run.records, tracker, pace.attempts)
     sender = _Sender(run, settings, pace, client, store, now)
     try:
@@ -115,8 +117,8 @@ def submit_run(
             sent_now = _send(waiting, room, sender, journal, tracker)
             progress = SubmitProgress(
                 records=len(run.records),
-                answered=len(tracker.answered),
-                failed=len(tracker.lost),
+                answered=int(tracker.answered.sum()),
+                failed=int(tracker.lost.sum()),
                 in_flight=len(tracker.open),
                 instances=instances,
             )
@@ -145,18 +147,22 @@ class _Waiting:
     """Records still to be sent, those to be sent again first."""
 
     def __init__(self, records: Sequence[BulkRecord], tracker: RequestTracker, attempts: int) -> None:
-        self._records = {record.index: record for record in records}
+        self._records = records
+        # The place of each record.
+        self._places = np.zeros(len(tracker.attempts), np.int64)
+        self._places[np.fromiter((record.index for record in records), np.int64, len(records))] = range(len(records))
         self._tracker = tracker
         self._attempts = attempts
-        self._fresh: Iterator[BulkRecord] = (each for each in records if each.index not in tracker.attempts)
+        self._fresh: Iterator[BulkRecord] = (each for each in records if not tracker.attempts[each.index])
 
     def take(self, count: int) -> list[tuple[BulkRecord, int]]:
         """Up to so many, each with the number of its attempt (from 0)."""
         attempts, lost = self._tracker.attempts, self._tracker.lost
-        again = [index for index in sorted(lost) if attempts[index] < self._attempts][:count]
-        lost.difference_update(again)
+        again = np.flatnonzero(lost & (attempts < self._attempts))[:count]
+        lost[again] = False
         fresh = islice(self._fresh, count - len(again))
-        return [*((self._records[index], attempts[index]) for index in again), *((record, 0) for record in fresh)]
+        sent = [(self._records[int(self._places[index])], int(attempts[index])) for index in again]
+        return [*sent, *((record, 0) for record in fresh)]
 
 
 class _Sender:
