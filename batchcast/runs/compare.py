@@ -17,6 +17,7 @@ from batchcast.steps.outcome.ledger import LedgerRow
 from batchcast.steps.store.objects import ObjectMissingError
 
 _NAMED = 20
+_ROWS_AT_ONCE = 1 << 15
 _INPUTS = ["item_id", "rows", "bytes", "sha256"]
 _GOOD = ("ok", "carried")
 
@@ -44,7 +45,11 @@ def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
 def paired(*sides: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Parts of two tables that both have their rows in the order of item_id: of each part the rows of both of the same
     items. There is one part at least; one is held of each table, with the rows of its last item."""
-    held = [next(side) for side in sides]
+    streams = [
+        (table.slice(at, _ROWS_AT_ONCE) for table in side for at in range(0, max(1, len(table)), _ROWS_AT_ONCE))
+        for side in sides
+    ]
+    held = [next(stream) for stream in streams]
     ended = [False, False]
     while not all(ended):
         lasts = [
@@ -54,7 +59,7 @@ def paired(*sides: Iterator[pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
         whole = [pc.sum(pc.less(table["item_id"], last)).as_py() or 0 for table in held]
         yield held[0].slice(0, whole[0]), held[1].slice(0, whole[1])
         held = [table.slice(count) for table, count in zip(held, whole, strict=True)]
-        more = next(sides[at], None)
+        more = next(streams[at], None)
         ended[at] = more is None
         held[at] = held[at] if more is None else pa.concat_tables([held[at], more])
     yield held[0], held[1]
