@@ -18,7 +18,6 @@ _WAITING_ITEMS = 1 << 21
 _PARTS = 16
 _MANY_TEXTS = 1 << 18
 _SAMPLE = 1 << 16
-_MOST_BYTES = 1 << 30
 _NEVER = np.iinfo(np.int64).min
 Numbers = npt.NDArray[np.int64]
 
@@ -87,7 +86,7 @@ def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], l
     """The different items of all parts, each given by its id columns, in order of first appearance; and which of them
     every entry of each part is."""
     columns = [pa.concat_arrays(of_parts) for of_parts in zip(*parts, strict=True)]
-    keys, codes = encode_texts(item_keys(columns))
+    keys, codes = encode_texts(pa.chunked_array([item_keys(columns)]))
     first = np.empty(len(keys), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]  # what is written last stays
     first.sort()
@@ -127,38 +126,47 @@ def local_items(
 
 def _encoded(column: pa.ChunkedArray) -> tuple[pa.Array, Numbers]:
     """The distinct values as text, and every row's place among them, -1 for null."""
-    if pa.types.is_string(column.type) and column.nbytes < _MOST_BYTES:
-        values, places = encode_texts(column.combine_chunks())
-        return values.fill_null(""), places.astype(np.int64)
-    column = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if column.num_chunks == 0:
-        return pa.nulls(0, pa.string()), np.empty(0, np.int64)
-    values = column.chunk(0).dictionary.cast(pa.string()).fill_null("")
-    return values, np.concatenate([np.asarray(chunk.indices.fill_null(-1)) for chunk in column.chunks]).astype(np.int64)
+    values, codes = encode_texts(column) if pa.types.is_string(column.type) else _codes(column)
+    return values.cast(pa.string()).fill_null(""), codes.astype(np.int64)
 
 
-def encode_texts(texts: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+def encode_texts(texts: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
     """The different texts, in any order, and which of them every entry is, -1 for null.
 
     Of many different texts, those that a few of their bytes tell apart are looked up apart: one table of all would
     leave the processor's caches, and cost more a text the more there are.
     """
     if len(texts) < _MANY_TEXTS or 8 * len(texts.slice(0, _SAMPLE).unique()) < _SAMPLE:
-        encoded = texts.dictionary_encode()
-        return encoded.dictionary, np.asarray(encoded.indices.fill_null(-1))
-    parts = _parts(texts)
-    order = np.argsort(parts, kind="stable")
-    sorted_texts = texts.take(pa.array(order))
+        return _codes(texts)
+    rows: list[list[Numbers]] = [[] for _ in range(_PARTS)]
+    pieces: list[list[pa.Array]] = [[] for _ in range(_PARTS)]
+    done = 0
+    for chunk in texts.chunks:
+        parts = _parts(chunk)
+        order = np.argsort(parts, kind="stable")
+        by_part = chunk.take(pa.array(order))
+        ends = np.cumsum(np.bincount(parts, minlength=_PARTS)).tolist()
+        for part, (begin, end) in enumerate(itertools.pairwise([0, *ends])):
+            rows[part].append(order[begin:end] + done)
+            pieces[part].append(by_part.slice(begin, end - begin))
+        done += len(chunk)
     found: list[pa.Array] = []
     codes, known = np.empty(len(texts), np.int32), 0
-    ends = np.cumsum(np.bincount(parts, minlength=_PARTS)).tolist()
-    for begin, end in itertools.pairwise([0, *ends]):
-        encoded = sorted_texts.slice(begin, end - begin).dictionary_encode()
-        places = np.asarray(encoded.indices.fill_null(-1))
-        codes[order[begin:end]] = np.where(places < 0, -1, places + known)
-        known += len(encoded.dictionary)
-        found.append(encoded.dictionary)
+    for of_part, some in zip(rows, pieces, strict=True):
+        values, places = _codes(pa.chunked_array(some))
+        codes[np.concatenate(of_part)] = np.where(places < 0, -1, places + known)
+        known += len(values)
+        found.append(values)
     return pa.concat_arrays(found), codes
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """The different values, and which of them every entry is, -1 for null."""
+    if len(column) == 0:
+        return pa.nulls(0, pa.string()), np.empty(0, np.int32)
+    encoded = column.unify_dictionaries() if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    places = [np.asarray(chunk.indices.fill_null(-1)) for chunk in encoded.chunks]
+    return encoded.chunk(0).dictionary, np.concatenate(places)
 
 
 def _parts(texts: pa.Array) -> npt.NDArray[np.uint8]:
