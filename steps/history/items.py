@@ -26,7 +26,7 @@ from batchcast.steps.history.numbering import Numbering, codes_file, local_items
 from batchcast.steps.history.workers import Advance
 
 _BATCH_ROWS = 1 << 20
-_GROUP_ROWS = 3 * _BATCH_ROWS
+_GROUP_ROWS = _BATCH_ROWS
 _GROUP_BYTES = 96 << 20
 """Items of so many rows, or bytes of ids, are looked up together: every look-up of its own meets most of them again."""
 _NEVER = np.iinfo(np.int64)
