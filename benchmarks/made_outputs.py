@@ -174,7 +174,7 @@ def _baseline(items: int, days: int) -> Iterator[pa.Table]:
 
 def _manifest(items: int, names: Sequence[str], counts: Sequence[int], days: int) -> Manifest:
     shards = tuple(
-        Shard(name=name, records=count, bytes=4_000 * count, sha256="", first_item="", last_item="")
+        Shard(name=name, records=count, bytes=4_000 * count, first_item="", last_item="")
         for name, count in zip(names, counts, strict=True)
     )
     return Manifest(

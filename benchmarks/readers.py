@@ -140,7 +140,7 @@ def make(root: Path, items: int) -> None:
         store.write(f"{RUNS}{run_id}/report/report.json", json.dumps(report | {"counts": counts}).encode())
     totals = replace(read_manifest(small).totals, items=items, records=items, requests=items)
     sizes = np.bincount(np.arange(items) // PER_SHARD).tolist()
-    rest = {"bytes": 0, "sha256": "", "first_item": "", "last_item": ""}
+    rest = {"bytes": 0, "first_item": "", "last_item": ""}
     shards = [Shard(name=f"part-{at:05d}.jsonl", records=size, **rest) for at, size in enumerate(sizes)]
     for run_id in (FIRST, OTHER, BULK):
         folder = store.path(f"{RUNS}{run_id}/manifest/{RECORDS_FILE}").parent

@@ -162,12 +162,12 @@ def tree(root: int) -> list[int]:
 
 def measured(command: Sequence[str]) -> tuple[float, int]:
     """Seconds of processor of every process that was seen, because servers outlive who started them; peak of memory,
-    with what they share."""
+    where what they share counts once."""
     ticks: dict[int, int] = {}
     peak = 0
     process = subprocess.Popen(command)
     while process.poll() is None:
-        kilobytes = 0
+        kilobytes = shared = 0
         for pid in tree(process.pid):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -175,8 +175,10 @@ def measured(command: Sequence[str]) -> tuple[float, int]:
             except OSError:
                 continue
             ticks[pid] = int(fields[11]) + int(fields[12])
-            kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-        peak = max(peak, kilobytes * 1024)
+            of = dict(line.split(":", 1) for line in lines)
+            kilobytes += int(of.get("RssAnon", "0").split()[0])
+            shared = max(shared, int(of.get("RssShmem", "0").split()[0]))
+        peak = max(peak, (kilobytes + shared) * 1024)
         time.sleep(0.05)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)

@@ -168,7 +168,6 @@ class RecordWriter:
         return [*cuts, len(records.texts)]
 
     def _write_object(self, name: str, requests: Iterable[tuple[_Records, list[int]]], rows: _Rows) -> Shard:
-        digest = hashlib.sha256()
         end = b"" if self.request_text.by_object else b"\n"
         ids: list[str] = []
         line = 0
@@ -179,7 +178,6 @@ class RecordWriter:
                 pieces = itertools.chain.from_iterable(requests_of)
                 for piece in pieces if sum(sizes) > _COPIED_BYTES * len(sizes) else [b"".join(pieces)]:
                     stream.write(piece)
-                    digest.update(piece)
                 for begin, stop in itertools.pairwise(cuts):
                     rows["line"] += [line] * (stop - begin)
                     rows["position"] += range(stop - begin)
@@ -194,7 +192,6 @@ class RecordWriter:
             name=name,
             records=len(ids),
             bytes=size,
-            sha256=digest.hexdigest(),
             first_item=ids[0],
             last_item=ids[-1],
         )

@@ -130,7 +130,7 @@ class RecordedSession:
 
 def manifest() -> bytes:
     shards = tuple(
-        Shard(name=f"part-{n:05d}.jsonl", records=RECORDS, bytes=64_000_000, sha256="", first_item="", last_item="")
+        Shard(name=f"part-{n:05d}.jsonl", records=RECORDS, bytes=64_000_000, first_item="", last_item="")
         for n in range(SHARDS)
     )
     totals = Totals(

@@ -35,7 +35,7 @@ MANIFEST = Manifest(
     code_version="1" * 12,
     totals=Totals(items=2, records=1, quarantined=1, carried=0, bytes=9, rows=3, later_items=0, requests=1),
     quarantined_by_reason={"too_short": 1},
-    shards=(Shard(name="part-00000.jsonl", records=1, bytes=9, sha256="2" * 64, first_item="a", last_item="a"),),
+    shards=(Shard(name="part-00000.jsonl", records=1, bytes=9, first_item="a", last_item="a"),),
 )
 
 
@@ -46,6 +46,12 @@ def test_a_manifest_reads_back_and_has_sorted_keys(tmp_path: Path) -> None:
     assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     assert json.loads(text)["schema"] == 1
     assert "week é" in text
+
+
+def test_a_manifest_of_the_first_version_has_a_digest_of_each_shard_that_nothing_reads() -> None:
+    older = MANIFEST.to_json().replace(b'"bytes": 9,\n      "first_item"', b'"bytes": 9, "sha256": "22", "first_item"')
+    assert older != MANIFEST.to_json()
+    assert Manifest.from_json(older) == MANIFEST
 
 
 def test_a_missing_manifest_says_that_the_build_did_not_finish(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class World:
 
     def manifest(self) -> Manifest:
         shards = tuple(
-            Shard(name=name, records=len(items), bytes=0, sha256="", first_item=items[0], last_item=items[-1])
+            Shard(name=name, records=len(items), bytes=0, first_item=items[0], last_item=items[-1])
             for name, items in self.shards.items()
         )
         totals = Totals(
