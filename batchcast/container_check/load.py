@@ -147,5 +147,13 @@ def _throughput(levels: Sequence[LoadLevel], claimed: int | None, in_turn: bool)
         kind = "hardly_faster"
     else:
         kind = "claims_more" if claimed is not None and claimed > useful.in_flight else "faster"
-    counts: dict[str, Any] = {"useful": useful.in_flight, "claimed": claimed, "cores": os.cpu_count()}
-    return [found("concurrency", kind, rates=rates, speed_up=speed_up, **counts)]
+    of = found(
+        "concurrency",
+        kind,
+        rates=rates,
+        speed_up=speed_up,
+        useful=useful.in_flight,
+        claimed=claimed,
+        cores=os.cpu_count(),
+    )
+    return [of]

@@ -103,7 +103,7 @@ def test_a_step_is_told_its_parameters_as_flags_in_text(step: str, first: list[s
 
 def test_the_steps_understand_exactly_what_they_are_told() -> None:
     from batchcast.steps.arguments import parse_arguments as parse_build
-    from batchcast.steps.arguments import parse_publish_arguments as parse_publish
+    from batchcast.steps.publish_arguments import parse_publish_arguments as parse_publish
 
     found = {name: request for name, request in requests(**OTHER_VALUES).items() if "AppSpecification" in request}
     told = {name: request["AppSpecification"]["ContainerArguments"] for name, request in found.items()}
