@@ -225,6 +225,26 @@ def next_irregular(cron: Cron, zone: ZoneInfo, after: Occurrence) -> Occurrence 
     return None
 
 
+def describe_times(cron: str, timezone: str, count: int = 3) -> Iterator[str]:
+    """A line for each of so many times that run, and for the first after them that a change of clocks concerns, if
+    there is one in a year."""
+    parsed, zone = parse_cron(cron), time_zone(timezone)
+    found = list(next_runs(parsed, zone, datetime.now(UTC), count))
+    if not found:
+        yield f"It never runs: no time from now on matches {cron}."
+        return
+    yield from (_words(one, timezone) for one in found)
+    later = next_irregular(parsed, zone, found[-1])
+    if later:
+        yield "…"
+        yield _words(later, timezone)
+
+
+def _words(one: Occurrence, timezone: str) -> str:
+    utc = "not run         " if one.utc is None else f"{one.utc:%Y-%m-%d %H:%M} UTC"
+    return f"{one.local:%a %Y-%m-%d %H:%M} {timezone}   {utc}   {one.note}".rstrip()
+
+
 def _occurrence(local: datetime, zone: ZoneInfo) -> Occurrence:
     """Of a repeated time the first one counts."""
     first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))

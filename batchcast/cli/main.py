@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -12,12 +13,20 @@ from batchcast import __version__
 from batchcast.cli.echo import echo
 from batchcast.steps.errors import BatchcastError
 
-# Section -> name -> (module below batchcast.cli, one line for the overview, which a test holds against the command's
-# own help). The function is called `<name>_command`.
-SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = json.loads(
+# Section -> name -> one line for the overview, which a test holds against the command's own help.
+SECTIONS: Mapping[str, Mapping[str, str]] = json.loads(
     Path(__file__).with_name("commands.json").read_text(encoding="utf-8")
 )
-COMMANDS = {name: one for section in SECTIONS.values() for name, one in section.items()}
+
+
+def _module(section: str, name: str) -> str:
+    """The command's module, in its section's folder, which has the first word of the title for a name."""
+    word = name.replace("-", "_")
+    return f"batchcast.cli.{section.split()[0].lower()}.{f'{word}_' if iskeyword(word) else word}"
+
+
+COMMANDS = {name: _module(title, name) for title, section in SECTIONS.items() for name in section}
+"""Name -> the module, in which the function is called `<name>_command`."""
 
 
 class _LazyGroup(click.Group):
@@ -29,7 +38,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"batchcast.cli.{COMMANDS[name][0]}")
+        module = importlib.import_module(COMMANDS[name])
         command = getattr(module, f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
@@ -48,7 +57,7 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, line) for name, (_, line) in commands.items()], col_max=17)
+                formatter.write_dl([*commands.items()], col_max=17)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

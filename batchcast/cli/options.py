@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchcast.pipelines.settings import BuildSettings
-from batchcast.session.session import Session, open_session, together
+from batchcast.session.session import Session, account_options, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -38,6 +38,35 @@ SERVER_OPTION = click.option("--model-command", metavar="'CMD … {port}'", help
 URL_OPTION = click.option("--model-url", metavar="URL", help="A model server that is already running.")
 
 
+def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | None) -> None:
+    if workspace is not None:
+        remedy = "Leave it out to work on AWS; `forecast ITEM --workspace` asks the workspace's model at once."
+        raise ConfigError(Problem("not_local", "a workspace has no asynchronous endpoint.", "--workspace", remedy))
+
+
+ENDPOINT_OPTION = click.option("--endpoint", default=f"{PIPELINE_NAME}-async", help="Name of the endpoint.")
+SCHEDULE_OPTION = click.option("--schedule", "name", default=PIPELINE_NAME, help="Name of the schedule.")
+RUN_OPTIONS = together(click.argument("run_id", required=False), NAME_OPTION, session_options)
+SHARDS_OPTIONS = together(
+    click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),
+    NAME_OPTION,
+)
+DECISION_OPTIONS = together(
+    click.argument("run_id"),
+    click.option("--reason", required=True, help="Why; it is kept with the run."),
+    NAME_OPTION,
+    session_options,
+)
+PUBLISH_OPTIONS = together(
+    click.option("--publish-uri", metavar="S3URI", help="Where it publishes; PublishUri of its last run by default."),
+    NAME_OPTION,
+    session_options,
+)
+# Of commands that work in an account alone; --workspace, which most others have, is refused with the reason.
+ACCOUNT_ALONE_OPTIONS = together(
+    account_options,
+    click.option("--workspace", hidden=True, expose_value=False, callback=_refuse_workspace),
+)
 WORKLOAD_OPTIONS = together(
     click.option("--items", type=click.IntRange(1), help="For the estimate: records of the run."),
     click.option("--items-per-request", type=click.IntRange(1), help="For the estimate: records of a request."),
@@ -73,3 +102,11 @@ def open_run(name: str, run_id: str | None, where: Mapping[str, Any]) -> tuple[S
         remedy = "`local` runs it on this machine; in an account `deploy` and `start` do."
         raise ConfigError(Problem("no_run", f"pipeline {name} has not run here yet.", remedy=remedy))
     return session, run
+
+
+def open_publish_uri(publish_uri: str | None, name: str, where: Mapping[str, Any]) -> tuple[Session, str]:
+    """Where the pipeline `name` publishes, unless it is given."""
+    from batchcast.runs.run_record import latest_publish_uri
+
+    session = open_session(**where)
+    return session, publish_uri or latest_publish_uri(session, name)

@@ -4,6 +4,7 @@ ValidateAndPublish then runs here, on what the run has left in the store: outsid
 """
 
 import dataclasses
+import getpass
 import json
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.runs.run_record import RunRecord
+from batchcast.session.session import Session, WorkspaceSession
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.model_contract import CONTRACT_FILE
 from batchcast.steps.errors import ConfigError, DataError, Problem
@@ -76,6 +78,13 @@ def reject_run(run: RunRecord, *, by: str, at: str, reason: str) -> dict[str, An
         run.store.write(page, page_of_rejected(run.store.read(page).decode(), report["rejected"]).encode())
     run.store.write(join_uri(folder, "report.json"), to_json(report))
     return report
+
+
+def decider(session: Session) -> str:
+    """Who decides: the caller's ARN on AWS, the account of this machine in a workspace."""
+    if isinstance(session, WorkspaceSession):
+        return getpass.getuser()
+    return str(session.client("sts").get_caller_identity()["Arn"])
 
 
 def _held_report(run: RunRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from batchcast.cli.main import COMMANDS, root
+from batchcast.cli.main import COMMANDS, SECTIONS, root
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"sagemaker", "boto3", "botocore", "pandas", "pyarrow", "numpy"}
@@ -27,10 +27,11 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_overview_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    (line,) = [section[name] for section in SECTIONS.values() if name in section]
     command = root.get_command(click.Context(root), name)
     assert command is not None
     assert command.help is not None
-    assert command.help.split("\n\n")[0].split("\n")[0].rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
+    assert command.help.split("\n\n")[0].split("\n")[0].rstrip(".").startswith(line.rstrip("."))
 
 
 def test_a_mistyped_command_names_the_nearest() -> None:

@@ -18,7 +18,7 @@ from batchcast.cli import terminal as consoles
 from batchcast.cli.console import RunDisplay
 from batchcast.cli.echo import echo
 from batchcast.cli.main import root
-from batchcast.cli.model.async_endpoint import print_status
+from batchcast.cli.model.async_.status import print_status
 from batchcast.cli.model.check_container import print_container_report
 from batchcast.cli.terminal import cell, stderr_console, stdout_console, working
 from batchcast.container_check.report import CheckFinding, ContainerReport

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from memory_store import MemoryStore
 from sample_run import PUBLISH, RUNS, SampleRun
 
-from batchcast.cli.publish.published import prune_command, published_command
+from batchcast.cli.publish.prune import prune_command
+from batchcast.cli.publish.published import published_command
 from batchcast.engine.server.model_server import ModelUrl
 from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
 from batchcast.session.workspace_models import read_models

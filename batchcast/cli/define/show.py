@@ -1,9 +1,8 @@
-"""`show` and `parameters`: what would run, before anything does."""
+"""`show`: what would run, before anything does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import click
 from batchcast.account.deploy_settings import DeploySettings, account_settings, stack_option
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, POSITIVE
-from batchcast.cli.terminal import plain_table, stdout_console
-from batchcast.pipelines.parameters import check_parameters, declared_parameters, parse_overrides
+from batchcast.pipelines.parameters import check_parameters, parse_overrides
 from batchcast.session.session import Session, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -114,19 +112,3 @@ def _changes(session: Session, settings: DeploySettings) -> list[str]:
     if not plan.exists:
         return [f"There is no pipeline {place}; `deploy` would create it."]
     return [str(change) for change in plan.changes] or [f"Pipeline {place} is what `deploy` would make it."]
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
-def parameters_command(as_json: bool) -> None:
-    """Print the table of pipeline parameters."""
-    declared = declared_parameters()
-    if as_json:
-        echo_json([asdict(one) for one in declared])
-        return
-    table = plain_table("Parameter", "Type", "Default", "Bounds", "Meaning", whole=[0, 2])
-    for one in declared:
-        default = "required" if one.default is None else f"{one.default:g}" if one.type == "Float" else str(one.default)
-        bounds = "" if one.minimum is None else f"{one.minimum:,.0f} to {one.maximum:,.0f} {one.unit}"
-        table.add_row(one.name, one.type, default, bounds, one.help)
-    stdout_console().print(table)

@@ -61,7 +61,7 @@ def plan_command(
     between batch, an asynchronous endpoint, both, and real time, and say which rule decided.
     --ad-hoc 0: no ad-hoc requests at all.
     """
-    from batchcast.cli.plan.tables import candidates_table, comparison_table, print_choice, print_plan
+    from batchcast.cli.plan_tables import candidates_table, comparison_table, print_choice, print_plan
     from batchcast.cli.terminal import stdout_console, working
     from batchcast.planner.plan.page import render_page
     from batchcast.planner.plan.plan import make_plan

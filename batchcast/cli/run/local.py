@@ -60,7 +60,7 @@ def local_command(
     A history or contract of your own needs your model, too: --model-command or --model-url.
     """
     from batchcast.cli.console import RunDisplay, end_with_result
-    from batchcast.cli.publish.published import remove_runs
+    from batchcast.local.leftovers import remove_runs
     from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME, local_run, run_local
     from batchcast.pipelines.parameters import parse_overrides
 

@@ -1,4 +1,4 @@
-"""`prices`: the price table, shown or brought up to date."""
+"""`prices refresh`: read the prices of a region anew."""
 
 from pathlib import Path
 from typing import Any
@@ -7,38 +7,11 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import FILE
-from batchcast.cli.terminal import plain_table, stdout_console
 from batchcast.session.session import AwsSession, pages
-from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import write_file
 
 
-@click.group()
-def prices_command() -> None:
-    """The price table: show it, or bring it up to date."""
-
-
-@prices_command.command("show")
-@click.option("--region", default="us-east-1")
-def prices_show_command(region: str) -> None:
-    """The rates of a region with date, confidence and source."""
-    from batchcast.planner.prices.prices import load_prices
-
-    known = load_prices()
-    rates = known.rates.get(region)
-    if not rates:
-        remedy = f"Known: {', '.join(sorted(known.rates))}. `prices refresh --region {region}` adds it."
-        raise ConfigError(Problem("region", f"there are no prices for {region}.", "--region", remedy))
-    rows = [
-        (name, f"{rate.usd:g}", rate.as_of.isoformat(), rate.confidence, rate.source) for name, rate in rates.items()
-    ]
-    console = stdout_console()
-    console.print(plain_table("Type", "USD an hour", "As of", "Confidence", "Source", rows=rows, numbers=[1]))
-    for name in sorted({rate.source for rate in rates.values()}):
-        console.print(f"{name}: {known.sources[name]}", style="dim")
-
-
-@prices_command.command()
+@click.command()
 @click.option("--region", required=True, help="As AWS spells it: eu-west-1.")
 @click.option("--csv", "offer_file", type=click.File("r"), help="The region's index.csv; - for stdin; else the API.")
 @click.option("--table", type=FILE, help="The table to change, instead of ours.")

@@ -1,9 +1,6 @@
-"""`start`, `status`, `wait`, `logs`, `stop` and `list`: the runs of the deployed pipeline."""
+"""`start`: start a run of the deployed pipeline."""
 
-import json
-import sys
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,16 +18,10 @@ from batchcast.cli.options import (
     STOP_AFTER_OPTION,
     WORKLOAD,
     WORKLOAD_OPTIONS,
-    open_run,
 )
-from batchcast.cli.terminal import cell, plain_table, stdout_console
 from batchcast.pipelines.parameters import parse_overrides
-from batchcast.session.session import Session, WorkspaceSession, open_session, session_options, together
+from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem, ServiceError
-
-_MOST_LISTED = 20
-# An optional run id, the pipeline's name and the session's options.
-_of_one_run = together(click.argument("run_id", required=False), NAME_OPTION, session_options)
 
 
 @click.command()
@@ -109,107 +100,6 @@ def start_command(
         echo(f"What is left of it at {at:%Y-%m-%d %H:%M} UTC is stopped.", err=True)
     else:
         echo("Nothing stops it if it hangs: --stop-after with --stack does.", err=True)
-
-
-@click.command()
-@_of_one_run
-@JSON_OPTION
-def status_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
-    """Show how a run stands: steps, shards done, when it ends, why it failed.
-
-    Without RUN_ID the run that was started last. Ends with the exit code of the run once that has ended.
-    """
-    from batchcast.cli.console import print_next
-    from batchcast.runs.progress import run_status, status_lines
-
-    session, run = open_run(name, run_id, where)
-    document, exit_code = run_status(session, run, datetime.now(UTC))
-    echo(json.dumps(document, indent=1) if as_json else "\n".join(status_lines(document)))
-    if document["next"] and not as_json:
-        print_next(document, where["workspace"])
-    sys.exit(exit_code)
-
-
-@click.command()
-@_of_one_run
-@JSON_OPTION
-def wait_command(run_id: str | None, name: str, as_json: bool, **where: Any) -> None:
-    """Follow a run to its end; its exit code is the run's.
-
-    Without RUN_ID the run that was started last. Interrupting it leaves a run on AWS as it is; throttling, broken
-    connections and expired credentials are waited out for an hour.
-    """
-    from batchcast.cli.console import RunDisplay, end_with_result
-    from batchcast.runs.watch.run_and_wait import wait_for_run
-
-    session, run = open_run(name, run_id, where)
-    ended = wait_for_run(session, run.arn, run.parameters["RunsUri"], display=RunDisplay)
-    end_with_result(*ended, as_json=as_json, workspace=where["workspace"])
-
-
-@click.command()
-@_of_one_run
-@click.option("--step", metavar="NAME", help="Of this step only.")
-def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) -> None:
-    """Print the logs of a run's jobs, step by step.
-
-    Without RUN_ID those of the run that was started last.
-    """
-    from batchcast.runs.follow import view
-    from batchcast.runs.watch.logs import job_log
-
-    session, run = open_run(name, run_id, where)
-    steps = [one for one in view(session.client("sagemaker"), run.arn).steps if one.job]
-    chosen = [one for one in steps if step in (None, one.name)]
-    if not chosen:
-        with_jobs = ", ".join(one.name for one in steps) or "none yet"
-        what = f"run {run.run_id} has no job of {step or 'any step'}."
-        raise ConfigError(Problem("no_log", what, "--step", f"Steps with a job: {with_jobs}."))
-    for one in chosen:
-        line = None
-        for line in job_log(session, str(one.job)):
-            echo(f"{one.name} {line.stream} {line.time:%Y-%m-%dT%H:%M:%S}Z {line.text}")
-        if line is None:
-            echo(f"The job of {one.name} has written nothing yet.", err=True)
-
-
-@click.command()
-@_of_one_run
-def stop_command(run_id: str | None, name: str, **where: Any) -> None:
-    """Stop a run; nothing of it is published.
-
-    Without RUN_ID the run that was started last.
-    """
-    from batchcast.runs.follow import ENDED
-    from batchcast.runs.start import stop_run
-
-    session, run = open_run(name, run_id, where)
-    if run.status in ENDED:
-        echo(f"Run {run.run_id} has ended already: {run.status}.")
-        return
-    stop_run(session.client("sagemaker"), run.arn)
-    echo(f"Run {run.run_id} is being stopped.")
-
-
-@click.command(name="list")
-@NAME_OPTION
-@click.option("--limit", type=click.IntRange(1, 1000), default=_MOST_LISTED, help="How many runs.")
-@session_options
-@JSON_OPTION
-def list_command(name: str, limit: int, as_json: bool, **where: Any) -> None:
-    """List the runs, the newest first."""
-    from batchcast.runs.start import list_runs
-
-    session = open_session(**where)
-    found = list(list_runs(session.client("sagemaker"), name, limit))
-    if as_json:
-        echo_json([{**asdict(one), "started": one.started.isoformat()} for one in found])
-        return
-    if not found:
-        echo(f"Pipeline {name} has not run here yet.")
-        return
-    rows = [(one.run_id, one.status, f"{one.started.astimezone():%Y-%m-%d %H:%M}", cell(one.label)) for one in found]
-    stdout_console().print(plain_table("Run", "Status", "Started", "Label", rows=rows))
 
 
 def _stopping_role(session: Session, stack: str | None, given: str | None, *, needed: bool) -> str | None:
