@@ -16,6 +16,7 @@ from batchcast.steps.contract.answer import AnswerError, answered_item, read_ans
 from batchcast.steps.contract.frequency import DAILY, Frequency
 from batchcast.steps.errors import ModelError, Problem
 from batchcast.steps.outcome.answer_types import decode_stored_answer
+from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import axis_top, forecast_chart
 from batchcast.steps.report.html import html_figure, html_page
@@ -24,10 +25,13 @@ _SHOWN_STEPS = 56
 _ROWS, _DOTS_ACROSS, _DOTS_DOWN = 10, 2, 4
 # Where a dot of 2 x 4 sits in a Braille character (Unicode 2800 and on), by column and row.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_STYLES = {"history": "default", "actual": "green", "forecast": "bold cyan"}
+# Line -> what it is called, and its style in the terminal; page and picture have styles of their own.
+LINES = {"naive": "seasonal naive", "history": "history", "actual": "actual", "model": "forecast"}
+_STYLES = {"history": "default", "actual": "green", "model": "bold cyan"}
 _MORE_STYLE = (
     "section .plots { grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }"
     " figure { width: 100%; max-width: 44rem; margin: 0 auto; }"
+    " path.actual { stroke: var(--ok); } .legend .actual::before { border-color: var(--ok); }"
 )
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -77,6 +81,15 @@ class PlottedForecast:
         return [moment for moment in moments if moment >= first]
 
     @property
+    def lines(self) -> dict[str, Array]:
+        """What there is to draw over `days`, the last on top; the forecast begins where the history ends."""
+        joint = {day: self.history[day] for day in [max(self.history, default=None)] if day}
+        given = zip(LINES, (self.naive, self.history, self.actual, {**joint, **self.forecast}), strict=True)
+        days = self.days
+        drawn = {name: np.array([line.get(day, np.nan) for day in days]) for name, line in given}
+        return {name: line for name, line in drawn.items() if np.isfinite(line).any()}
+
+    @property
     def total(self) -> str:
         """What the forecast comes to, in as many digits as are worth reading."""
         value = sum(self.forecast.values())
@@ -104,11 +117,11 @@ class PlottedForecast:
 
 def terminal_plot(plotted: PlottedForecast, width: int) -> Text:
     """The plot in Braille dots, `width` characters wide: the history, a line, then the forecast and the actuals."""
-    days = plotted.days
-    top = axis_top(max([v for line in _lines(plotted).values() for d, v in line.items() if d in days] or [1.0]))
+    days, lines = plotted.days, {name: line for name, line in plotted.lines.items() if name in _STYLES}
+    top = axis_top(float(np.nanmax([*lines.values()])))
     margin = max(len(f"{value:,.4g}") for value in (top, top / 2)) + 2
     columns = max(20, width - margin - 1)
-    cells = _cells(plotted, days, top, columns)
+    cells = _cells(lines, len(days), top, columns)
     begin = _column(days, min(plotted.forecast), columns)
     text = Text()
     for row in range(_ROWS):
@@ -149,42 +162,30 @@ def forecast_page(plots: Sequence[PlottedForecast], source_text: str) -> str:
     """The plots as a page that needs nothing else; `source_text` says whose forecast it is."""
     figures = []
     for plotted in plots:
-        days = plotted.days
-        actual = {**plotted.history, **plotted.actual}
-        lines = {"naive": plotted.naive, "actual": actual, "model": plotted.forecast}
-        arrays = {name: np.array([line.get(day, np.nan) for day in days]) for name, line in lines.items()}
-        chart = forecast_chart(f"Forecast of {plotted.item_id}", [day.isoformat() for day in days], arrays)
+        dates = [day.isoformat() for day in plotted.days]
+        chart = forecast_chart(f"Forecast of {plotted.item_id}", dates, plotted.lines)
         error = plotted.wape(plotted.forecast)
         score = "" if error is None else f", WAPE {error:.2f}"
         figures.append(html_figure(plotted.item_id, f"{plotted.target}{score}", chart))
     title = f"Forecast of {', '.join(plotted.item_id for plotted in plots)}"
-    legend = (
-        '<p class="legend"><span class="model">forecast</span><span class="naive">seasonal naive</span>'
-        '<span class="actual">history and actual</span></p>'
-    )
+    shown = {name for plotted in plots for name in plotted.lines}
+    legend = "".join(f'<span class="{name}">{text}</span>' for name, text in LINES.items() if name in shown)
     body = (
         f'<header class="complete"><h1>{escape(title)}</h1>'
-        f'<p class="facts">{escape(source_text)}</p>{legend}</header>'
+        f'<p class="facts">{escape(source_text)}</p><p class="legend">{legend}</p></header>'
         f'<section><div class="plots">{"".join(figures)}</div></section>'
     )
     return html_page(title, body, _MORE_STYLE)
 
 
-def _lines(plotted: PlottedForecast) -> dict[str, Mapping[date, float]]:
-    """By name, the last on top; the forecast begins where the history ends."""
-    last = max(plotted.history, default=None)
-    begin = {last: plotted.history[last]} if last else {}
-    return {"history": plotted.history, "actual": plotted.actual, "forecast": {**begin, **plotted.forecast}}
-
-
 def _column(days: Sequence[date], day: date, columns: int) -> int:
     """The column of characters in which a day is."""
-    return round(days.index(day) * _across(days, columns)) // _DOTS_ACROSS
+    return round(days.index(day) * _across(len(days), columns)) // _DOTS_ACROSS
 
 
-def _across(days: Sequence[date], columns: int) -> float:
+def _across(days: int, columns: int) -> float:
     """Dots from one day to the next."""
-    return (columns * _DOTS_ACROSS - 1) / max(1, len(days) - 1)
+    return (columns * _DOTS_ACROSS - 1) / max(1, days - 1)
 
 
 def _date_line(days: Sequence[date], start: date, columns: int) -> str:
@@ -198,16 +199,14 @@ def _date_line(days: Sequence[date], start: date, columns: int) -> str:
     return first.ljust(columns - len(last)) + last
 
 
-def _cells(
-    plotted: PlottedForecast, days: Sequence[date], top: float, columns: int
-) -> dict[tuple[int, int], tuple[int, str]]:
+def _cells(lines: Mapping[str, Array], days: int, top: float, columns: int) -> dict[tuple[int, int], tuple[int, str]]:
     """Row and column of a character to its dots and style."""
     cells: dict[tuple[int, int], tuple[int, str]] = {}
     across = _across(days, columns)
     down = _ROWS * _DOTS_DOWN - 1
-    place = {day: number for number, day in enumerate(days)}
-    for name, line in _lines(plotted).items():
-        points = [(round(place[d] * across), round((1 - max(0.0, line[d]) / top) * down)) for d in days if d in line]
+    for name, line in lines.items():
+        known = np.flatnonzero(np.isfinite(line)).tolist()
+        points = [(round(at * across), round((1 - max(0.0, line[at]) / top) * down)) for at in known]
         # A day that was sold is a short dash, so that it differs from the line without colours too.
         dots = [(x - x % 2 + each, y) for x, y in points for each in (0, 1)] if name == "actual" else _joined(points)
         for x, y in dots:

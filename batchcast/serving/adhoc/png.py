@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,12 @@ _MOST_DATES = 7
 _MOST_LETTERS = 52
 _DAYS_WITHOUT_YEAR = 300
 _INK, _GREY, _NAIVE, _FORECAST, _ACTUAL = "#30343b", "#6b727b", "#9aa0a8", "#0b6bcb", "#1a7f37"
+_STYLES: Mapping[str, Mapping[str, Any]] = {
+    "naive": {"color": _NAIVE, "linestyle": (0, (4, 2)), "linewidth": 1.2},
+    "history": {"color": _INK, "linewidth": 1.3},
+    "actual": {"color": _ACTUAL, "linestyle": "", "marker": "o", "markersize": 4, "clip_on": False},
+    "model": {"color": _FORECAST, "linewidth": 2.2},
+}
 
 
 def check_png(items: int) -> None:
@@ -63,13 +69,12 @@ def _draw(panel: Any, plotted: PlottedForecast) -> None:
     from matplotlib.dates import MO, DateFormatter, WeekdayLocator
     from matplotlib.ticker import StrMethodFormatter
 
+    from batchcast.serving.adhoc.plot import LINES
+
     days = plotted.days
     panel.axvspan(min(plotted.forecast), max(plotted.forecast), color=_FORECAST, alpha=0.06, linewidth=0)
-    _line(panel, days, plotted.naive, "seasonal naive", color=_NAIVE, linestyle=(0, (4, 2)), linewidth=1.2)
-    _line(panel, days, plotted.history, "history", color=_INK, linewidth=1.3)
-    _line(panel, days, plotted.actual, "actual", color=_ACTUAL, linestyle="", marker="o", markersize=4, clip_on=False)
-    before = {day: plotted.history[day] for day in [max(plotted.history, default=None)] if day}
-    _line(panel, days, {**before, **plotted.forecast}, "forecast", color=_FORECAST, linewidth=2.2)
+    for name, line in plotted.lines.items():
+        panel.plot(days, line, label=LINES[name], solid_capstyle="round", **_STYLES[name])
     panel.set_ylim(bottom=min(0.0, panel.dataLim.y0))
     panel.margins(x=0.01)
     weeks = -(-len(days) // (7 * _MOST_DATES))
@@ -93,9 +98,3 @@ def _name(panel: Any, plotted: PlottedForecast) -> None:
     place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 7), "textcoords": "offset points"}
     summary = f"{plotted.summary} · {plotted.score}" if plotted.score else plotted.summary
     panel.annotate(summary, **place, fontsize=9.5, color=_GREY, parse_math=False)
-
-
-def _line(panel: Any, days: Sequence[Any], values: Any, label: str, **style: Any) -> None:
-    shown = [day for day in days if day in values]
-    if shown:
-        panel.plot(shown, [values[day] for day in shown], label=label, solid_capstyle="round", **style)
