@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchcast.steps.contract.model_contract import ModelContract, read_contract
 from batchcast.steps.errors import ConfigError, Problem
@@ -15,6 +15,7 @@ from batchcast.steps.store.documents import read_file
 from batchcast.steps.store.objects import DirectoryStore
 
 if TYPE_CHECKING:
+    from batchcast.steps.container import ContainerPaths
     from batchcast.steps.shards.request_text import RequestText
     from batchcast.steps.shards.sent_records import SentRecord
 
@@ -27,7 +28,7 @@ SAMPLES: Mapping[str, Mapping[str, str]] = {
     "grocery": {"RunDate": "2017-11-19", "ForecastHorizon": "6"},
 }
 
-_RUN_ID = "sample000000"
+_RUN_ID = "here00000000"
 _Thing = TypeVar("_Thing")
 
 
@@ -48,29 +49,45 @@ def bakery_records() -> list[bytes]:
     return [one.body for one in sent]
 
 
-def built_records(history: Path, contract: Path, **given: object) -> tuple[RequestText, list[SentRecord]]:
+def built_records(history: Path, contract: Path, **given: Any) -> tuple[RequestText, list[SentRecord]]:
     """Every record of a run with the pipeline's own parameters but for those given, and how it becomes a request.
     Raises ConfigError and DataError as BuildShards does."""
+    with built_shards(history, read_file(contract, "contract"), **given) as paths:
+        return sent_records(paths)
+
+
+@contextmanager
+def built_shards(history: Path, contract: bytes, items: Sequence[str] = (), **given: Any) -> Iterator[ContainerPaths]:
+    """Where the outputs of BuildShards are, until this ends; of all items unless some are named."""
     from batchcast.pipelines.parameters import fill_arguments
+    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.arguments import NONE, BuildArguments
     from batchcast.steps.build_shards import build_shards
     from batchcast.steps.container import ContainerPaths
     from batchcast.steps.contract.model_contract import CONTRACT_FILE
     from batchcast.steps.history.folders import history_folder
-    from batchcast.steps.shards.manifest import read_manifest
-    from batchcast.steps.shards.manifest import read_records as read_sent
+
+    with tempfile.TemporaryDirectory(prefix="built-shards-") as folder:
+        paths, store = ContainerPaths(root=Path(folder)), DirectoryStore(Path(folder) / "s3")
+        paths.input("contract").mkdir(parents=True)
+        (paths.input("contract") / CONTRACT_FILE).write_bytes(contract)
+        paths.input("history").symlink_to(history_folder(str(history), Path(folder) / "one-file").resolve())
+        run: dict[str, object] = {"run_id": _RUN_ID, "runs_uri": "s3://here/runs", "publish_uri": NONE, **given}
+        if items:
+            run["items_uri"] = "s3://here/items.txt"
+            store.write("s3://here/items.txt", "".join(f"{item}\n" for item in items).encode())
+        read_guarded(build_shards, fill_arguments(BuildArguments, **run), paths, store)
+        yield paths
+
+
+def sent_records(paths: ContainerPaths) -> tuple[RequestText, list[SentRecord]]:
+    """The records among these outputs, and how one becomes a request."""
+    from batchcast.steps.shards.manifest import read_manifest, read_records
     from batchcast.steps.shards.sent_records import SentRecords
 
-    with tempfile.TemporaryDirectory(prefix="sample-records-") as folder:
-        paths = ContainerPaths(root=Path(folder))
-        paths.input("contract").mkdir(parents=True)
-        shutil.copy(contract, paths.input("contract") / CONTRACT_FILE)
-        paths.input("history").symlink_to(history_folder(str(history), Path(folder) / "one-file").resolve())
-        run: dict[str, object] = {"run_id": _RUN_ID, "runs_uri": "s3://sample/runs", "publish_uri": NONE, **given}
-        build_shards(fill_arguments(BuildArguments, **run), paths, DirectoryStore(Path(folder) / "s3"))
-        table = read_sent(paths.output("manifest"))
-        sent = SentRecords.of(read_manifest(paths.output("manifest")), table)
-        return sent.text, [*sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
+    table = read_records(paths.output("manifest"))
+    sent = SentRecords.of(read_manifest(paths.output("manifest")), table)
+    return sent.text, [*sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
 
 
 def read_sample_file(sample: Path) -> list[bytes]:

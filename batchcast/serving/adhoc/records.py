@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from batchcast.engine.limits import MAX_PAYLOAD_IN_MB
-from batchcast.pipelines.parameters import fill_arguments
+from batchcast.local.sample import built_shards, sent_records
 from batchcast.serving.adhoc.history_rows import copy_items
-from batchcast.session.guarded_read import read_guarded
-from batchcast.steps.arguments import NONE, BuildArguments
-from batchcast.steps.build_shards import build_shards
-from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import Frequency, parse_frequency
 from batchcast.steps.contract.model_contract import ModelContract, parse_contract
 from batchcast.steps.errors import DataError, Problem
-from batchcast.steps.history.folders import history_folder
 from batchcast.steps.outcome.answer_types import decode_body
-from batchcast.steps.shards.manifest import read_baseline, read_records
-from batchcast.steps.shards.sent_records import SentRecord, SentRecords
-from batchcast.steps.store.objects import DirectoryStore, ObjectStore
+from batchcast.steps.shards.manifest import read_baseline, read_manifest, read_records
+from batchcast.steps.shards.sent_records import SentRecord
+from batchcast.steps.store.objects import ObjectStore
 
-_ITEMS = "s3://ad-hoc/items.txt"
-_RUN_ID = "adhoc0000000"
+# One shard, and no share of the items too many to be quarantined: each is named.
+_SETTINGS: Mapping[str, object] = {
+    "transform_instance_count": 1,
+    "max_concurrent_transforms": 1,
+    "max_payload_in_mb": MAX_PAYLOAD_IN_MB,
+    "systemic_failure_percent": 100,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +73,15 @@ def build_records(
     """
     declared = parse_contract(contract, where="model.toml")
     with tempfile.TemporaryDirectory(prefix="ad-hoc-") as folder:
-        paths = ContainerPaths(root=Path(folder))
-        paths.input("contract").mkdir(parents=True)
-        (paths.input("contract") / "model.toml").write_bytes(contract)
-        _bring_history(history, item_ids, declared, paths.input("history"), objects)
-        store = DirectoryStore(Path(folder) / "s3")
-        store.write(_ITEMS, "".join(f"{item}\n" for item in item_ids).encode())
-        manifest = read_guarded(build_shards, _arguments(run_date, forecast_horizon), paths, store)
-        table = read_records(paths.output("manifest"))
-        _refuse_quarantined(table.to_pylist())
-        sent = SentRecords.of(manifest, table)
-        lines = [*sent.read(table, lambda shard: (paths.output("shards") / shard).read_bytes())]
-        baseline = read_baseline(paths.output("manifest")).to_pylist()
+        if objects is not None and history.startswith("s3://"):
+            copy_items(*objects, history, Path(folder), item_ids, declared)
+            history = folder
+        settings = {"run_date": run_date, "forecast_horizon": forecast_horizon, **_SETTINGS}
+        with built_shards(Path(history), contract, item_ids, **settings) as paths:
+            manifest = read_manifest(paths.output("manifest"))
+            _refuse_quarantined(read_records(paths.output("manifest")).to_pylist())
+            _, lines = sent_records(paths)
+            baseline = read_baseline(paths.output("manifest")).to_pylist()
     frequency = parse_frequency(manifest.frequency)
     moments = frequency.after(manifest.run_date, forecast_horizon)
     found = [_record(line, declared, baseline, manifest.run_date, moments, frequency) for line in lines]
@@ -94,23 +91,6 @@ def build_records(
         forecast_horizon=forecast_horizon,
         contract=declared,
         records=sorted(found, key=lambda record: item_ids.index(record.item_id)),
-    )
-
-
-def _arguments(run_date: str, forecast_horizon: int) -> BuildArguments:
-    return fill_arguments(
-        BuildArguments,
-        run_id=_RUN_ID,
-        run_date=run_date,
-        run_label="ad-hoc",
-        forecast_horizon=forecast_horizon,
-        transform_instance_count=1,
-        max_concurrent_transforms=1,
-        max_payload_in_mb=MAX_PAYLOAD_IN_MB,
-        systemic_failure_percent=100,
-        items_uri=_ITEMS,
-        runs_uri="s3://ad-hoc/runs",
-        publish_uri=NONE,
     )
 
 
@@ -162,19 +142,3 @@ def _history(
         moments = moments or frequency.before(run_date, len(values))
         yield from ((moment, float(v)) for moment, v in zip(moments, values, strict=True) if v is not None)
         return
-
-
-def _bring_history(
-    history: str,
-    item_ids: Sequence[str],
-    contract: ModelContract,
-    target: Path,
-    objects: tuple[ObjectStore, Any] | None,
-) -> None:
-    if history.startswith("s3://"):
-        assert objects is not None
-        copy_items(*objects, history, target, item_ids, contract)
-        return
-    directory = history_folder(history, target)
-    if directory != target:
-        target.symlink_to(directory)
