@@ -194,9 +194,9 @@ def read_few(root: Path, items: int) -> object:
 
 def bulk_collect(root: Path, items: int) -> object:
     store = Answered(root / "s3", items)
-    found = collect_run(open_async_run(store, RUNS, BULK), store, now=0.0, error_key="error")
-    assert found.answered == items
-    return found
+    shards, failed = collect_run(open_async_run(store, RUNS, BULK), store, now=0.0, error_key="error")
+    assert shards and not failed
+    return shards
 
 
 READERS = {

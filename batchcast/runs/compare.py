@@ -37,7 +37,7 @@ def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         "build": compare_values(*built),
         "inputs": _added_up(starmap(compare_inputs, paired(*(run.records(_INPUTS) for run in (before, after))))),
         "counts": compare_values(*({"outcome": one["outcome"], **one["counts"]} if one else {} for one in reports)),
-        "items": _fates_of(before, after),
+        "items": compare_ledgers(before, after),
         "forecasts": _forecasts((before, after), reports),
     }
 
@@ -103,12 +103,8 @@ def compare_inputs(before: pa.Table, after: pa.Table) -> dict[str, Any]:
     }
 
 
-def compare_fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any] | None:
-    """Items that have a forecast in one of the runs only; None without both ledgers."""
-    return _fates(before, after) if before and after else None
-
-
-def _fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any]:
+def compare_fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any]:
+    """Items that have a forecast in one of the runs only."""
     good = [{row.item_id for row in rows if row.status in _GOOD} for rows in (before, after)]
     carried = sum(row.status == "carried" for row in after)
     return {
@@ -118,11 +114,12 @@ def _fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str,
     }
 
 
-def _fates_of(*runs: RunRecord) -> dict[str, Any] | None:
+def compare_ledgers(*runs: RunRecord) -> dict[str, Any] | None:
+    """What `compare_fates` says of two runs; None without both ledgers."""
     try:
         pairs = paired(*(run.ledger() for run in runs))
         rows = ([[LedgerRow(**row) for row in table.to_pylist()] for table in pair] for pair in pairs)
-        return _added_up(starmap(_fates, rows))
+        return _added_up(starmap(compare_fates, rows))
     except ObjectMissingError:
         return None
 
@@ -139,15 +136,6 @@ def _added_up(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
         return (one + other)[:_NAMED] if named or not one else [a + b for a, b in zip(one, other, strict=True)]
 
     return reduce(add, parts)
-
-
-def compare_forecasts(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    """How far the forecasts are apart, over the items and dates that both runs have.
-
-    WAPE = sum of |after - before| / sum of |before|, None where the latter is 0. Movers are the items with the
-    largest |difference of their sums|, in the unit of the target.
-    """
-    return _shares([_sums(before, after)])
 
 
 def _sums(before: pd.DataFrame, after: pd.DataFrame) -> tuple[int, set[Any], dict[str, Any]]:
@@ -169,9 +157,15 @@ def _movers(sums: pd.DataFrame) -> pd.DataFrame:
     return sums.loc[order[:_NAMED]]
 
 
-def _shares(parts: Iterable[tuple[int, set[Any], dict[str, Any]]]) -> dict[str, Any]:
+def compare_forecasts(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> dict[str, Any]:
+    """How far the forecasts of two runs are apart, over the items and dates that both have; all that one says of an
+    item is in one part of them.
+
+    WAPE = sum of |after - before| / sum of |before|, None where the latter is 0. Movers are the items with the
+    largest |difference of their sums|, in the unit of the target.
+    """
     items, days, totals, movers = 0, set[Any](), dict[str, Any](), dict[str, Any]()
-    for some, dates, found in parts:
+    for some, dates, found in starmap(_sums, pairs):
         items, days = items + some, days | dates
         for target, (sums, moved) in found.items():
             totals[target] = totals.get(target, 0.0) + sums
@@ -206,7 +200,9 @@ def _forecasts(runs: Sequence[RunRecord], reports: Sequence[Mapping[str, Any] | 
         return None
     pairs = paired(*(stream_forecasts(run.parameters["PublishUri"], run.run_id, run.store) for run in runs))
     try:
-        return _shares(_sums(*(table.to_pandas(date_as_object=False) for table in pair)) for pair in pairs)
+        return compare_forecasts(
+            (before.to_pandas(date_as_object=False), after.to_pandas(date_as_object=False)) for before, after in pairs
+        )
     except DataError:  # pruned since
         return None
 

@@ -50,7 +50,6 @@ def test_items_and_rows_are_counted_as_the_build_counts_them(history: Path) -> N
     size = measure_history(history, parse_contract(CONTRACT.encode()), forecast_horizon=2, run_date=LAST)
     assert size.items == 3
     assert sorted(size.rows.tolist()) == [5, 20, 40]
-    assert size.later.tolist() == [2, 2, 2]
 
 
 def test_the_bytes_of_a_record_are_near_those_that_are_sent(history: Path) -> None:

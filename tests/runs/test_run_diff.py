@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from batchcast.runs.compare import compare_fates, compare_forecasts, compare_inputs, compare_values, paired
+from batchcast.runs.compare import (
+    compare_fates,
+    compare_forecasts,
+    compare_inputs,
+    compare_ledgers,
+    compare_values,
+    paired,
+)
+from batchcast.runs.run_record import RunRecord
 from batchcast.steps.outcome.ledger import LedgerRow, Status
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA
+from batchcast.steps.store.objects import DirectoryStore
 
 
 def records(**items: tuple[int, int | None, str | None]) -> pa.Table:
@@ -87,14 +97,16 @@ def test_items_that_lost_or_gained_a_forecast_are_named() -> None:
     }
 
 
-def test_a_run_without_a_ledger_has_no_fates_to_compare() -> None:
-    assert compare_fates([], ledger(a="ok")) is None
+def test_a_run_without_a_ledger_has_no_fates_to_compare(tmp_path: Path) -> None:
+    parameters = {"RunsUri": "s3://runs"}
+    run = RunRecord(arn="a/run", status="Failed", parameters=parameters, store=DirectoryStore(tmp_path))
+    assert compare_ledgers(run, run) is None
 
 
 def test_forecasts_are_apart_by_the_share_of_what_the_first_run_forecast() -> None:
     before = forecasts(a=[10.0, 10.0], b=[5.0, 5.0], gone=[1.0, 1.0])
     after = forecasts(a=[10.0, 10.0], b=[8.0, 4.0], new=[1.0, 1.0])
-    found = compare_forecasts(before, after)
+    found = compare_forecasts([(before, after)])
     assert (found["items"], found["days"]) == (2, 2)
     assert found["targets"]["sales"] == {
         "wape": pytest.approx(4 / 30, abs=1e-6),
@@ -106,17 +118,17 @@ def test_forecasts_are_apart_by_the_share_of_what_the_first_run_forecast() -> No
 def test_the_largest_movers_come_first_and_ties_keep_their_order() -> None:
     before = forecasts(**{f"item{number:02d}": [100.0] for number in range(30)})
     after = forecasts(**{f"item{number:02d}": [100.0 + (-1) ** number * (number // 2)] for number in range(30)})
-    movers = compare_forecasts(before, after)["targets"]["sales"]["movers"]
+    movers = compare_forecasts([(before, after)])["targets"]["sales"]["movers"]
     assert [row["item_id"] for row in movers[:3]] == ["item28", "item29", "item26"]
     assert len(movers) == 20
 
 
 def test_forecasts_of_zero_have_no_share_and_of_other_days_nothing_in_common() -> None:
-    zero = compare_forecasts(forecasts(a=[0.0]), forecasts(a=[1.0]))
+    zero = compare_forecasts([(forecasts(a=[0.0]), forecasts(a=[1.0]))])
     assert zero["targets"]["sales"]["wape"] is None
     other = forecasts(a=[1.0])
     other["forecast_date"] += pd.Timedelta(days=7)
-    assert compare_forecasts(forecasts(a=[1.0]), other) == {
+    assert compare_forecasts([(forecasts(a=[1.0]), other)]) == {
         "items": 0,
         "days": 0,
         "targets": {"sales": {"wape": None, "sum": [0.0, 0.0], "movers": []}},

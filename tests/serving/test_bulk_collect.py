@@ -128,8 +128,8 @@ def test_collecting_what_is_there_holds_the_run_for_the_rest(tmp_path: Path) -> 
     opened = open_async_run(run.store, RUNS, run.run_id)
     item = opened.records[0]
     run.store.delete(f"s3://bucket/async/forecasts/answers/{opened.folder(item)}/{item.line:06d}-0.out")
-    found = collect_run(opened, run.store, now=emulated.now(), error_key="error", allow_partial=True)
-    assert (found.unanswered, found.answered) == (1, len(run.items) - 1)
+    collected = collect_run(opened, run.store, now=emulated.now(), error_key="error", allow_partial=True)
+    assert collected == (len({each.shard for each in opened.records}), 0)
     report = decide_run(opened, run.store, run.contract.encode(), PARAMETERS)
     assert (report["outcome"], report["counts"]["missing"]) == ("HELD", 1)
     assert [each["item_id"] for each in report["failed"]] == [item.item_id]

@@ -55,10 +55,9 @@ _Assumed = TypeVar("_Assumed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySize:
-    """`rows` of history and `later` rows of the forecast days, by item; `record_mb` is the mean of the records."""
+    """`rows` of history by item; `record_mb` is the mean of the records."""
 
     rows: npt.NDArray[np.int64]
-    later: npt.NDArray[np.int64]
     record_mb: float
 
     @property
@@ -81,9 +80,9 @@ def measure_history(
         counts = count_rows(lambda _: None, units, len(survey.last), column, history, axis, scratch)
     items = merge_items([survey], [counts])
     enough = items.rows >= max(1, contract.series.min_history)
-    rows, later = items.rows[enough], items.later[enough]
-    size = json_bytes(history, contract, rows, later) / max(len(rows), 1)
-    return HistorySize(rows=rows, later=later, record_mb=size / SMALLEST_MB_BYTES)
+    rows = items.rows[enough]
+    size = json_bytes(history, contract, rows, items.later[enough]) / max(len(rows), 1)
+    return HistorySize(rows=rows, record_mb=size / SMALLEST_MB_BYTES)
 
 
 def price_table(options: PlanOptions) -> PriceTable:

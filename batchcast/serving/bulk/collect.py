@@ -7,7 +7,6 @@ gets an answer with the error the contract file declares, so that the ledger has
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -26,20 +25,11 @@ from batchcast.steps.store.objects import ObjectStore
 _READERS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collection:
-    """What a run came to: records with an answer, given up, and neither; `shards` were written now."""
-
-    answered: int
-    failed: int
-    unanswered: int
-    shards: int
-
-
 def collect_run(
     run: AsyncRun, store: ObjectStore, *, now: float, error_key: str, allow_partial: bool = False
-) -> Collection:
-    """Write the output of every shard whose records all have an answer or were given up.
+) -> tuple[int, int]:
+    """Write the output of every shard whose records all have an answer or were given up; how many shards were written
+    now, and how many records were given up.
 
     `allow_partial` writes the other shards too, without their unanswered records. Raises ServiceError when some
     are unanswered otherwise; what could be written is written then.
@@ -65,8 +55,7 @@ def collect_run(
         what = f"{unanswered:,} of {len(run.records):,} records have no answer yet."
         remedy = f"Run `async submit --shards {run.run_id}` until it ends, or collect --now what is there."
         raise ServiceError(Problem("unanswered", what, run.run_id, remedy))
-    answered, failed = int(tracker.answered.sum()), int(tracker.lost.sum())
-    return Collection(answered=answered, failed=failed, unanswered=unanswered, shards=written)
+    return written, int(tracker.lost.sum())
 
 
 def decide_run(run: AsyncRun, store: ObjectStore, contract: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:

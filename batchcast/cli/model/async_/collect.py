@@ -49,6 +49,6 @@ def _collected(session: Session, past: RunRecord, run: AsyncRun, *, allow_partia
 
     uri, contract = contract_of_run(session, past)
     error_key = parse_contract(contract, where=uri).outputs.error
-    found = collect_run(run, session.store, now=time.time(), error_key=error_key, allow_partial=allow_partial)
-    echo(f"{found.shards:,} shards written; {found.failed:,} records were given up.", err=True)
+    shards, failed = collect_run(run, session.store, now=time.time(), error_key=error_key, allow_partial=allow_partial)
+    echo(f"{shards:,} shards written; {failed:,} records were given up.", err=True)
     return decide_run(run, session.store, contract, past.parameters)
