@@ -9,14 +9,18 @@ family, whose price goes with its number of vCPU.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
 from batchcast.planner.prices.instance_types import vcpus
 from batchcast.steps.errors import ConfigError, Problem
+from batchcast.steps.store.documents import read_file
 
 Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
 """Real-time endpoint, transform job, processing job, asynchronous endpoint: the words of the usage types, as in
@@ -24,9 +28,10 @@ Component = Literal["Host", "Tsform", "Processing", "AsyncInf"]
 DEFAULT_REGION = "us-east-1"
 PRICES_FILE = Path(__file__).with_name("prices.json")
 STALE_DAYS = 180
+_CONFIG = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Rate:
     """US dollars an hour of one instance type; `confidence` is listed, billed, derived, or given by hand; `us-east-1`
     for that region's price in another, and `by size` for that of another size."""
@@ -47,7 +52,7 @@ class Rate:
         return replace(self, components={**self.components, **cheaper})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Fees:
     """What is paid besides instances, in US dollars."""
 
@@ -66,39 +71,29 @@ class PriceTable:
     sources: Mapping[str, str]
 
 
+_TABLE = TypeAdapter(PriceTable)
+
+
 def load_prices(path: Path = PRICES_FILE) -> PriceTable:
     """Read a price table. Raises ConfigError for a file that is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return PriceTable(
-            rates={
-                region: {
-                    name: Rate(**{**row, "usd": float(row["usd"]), "as_of": date.fromisoformat(row["as_of"])})
-                    for name, row in rows.items()
-                }
-                for region, rows in document["rates"].items()
-            },
-            fees={region: Fees(**fees) for region, fees in document["fees"].items()},
-            sources=document["sources"],
-        )
-    except OSError as error:
-        raise ConfigError(Problem("prices", f"cannot be read: {error.strerror}.", where=str(path))) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = f"is no price table ({error})."
-        raise ConfigError(
-            Problem("prices", what, where=str(path), remedy="Use the shape of planner/prices.json.")
-        ) from error
+        return _TABLE.validate_json(read_file(path, "prices"))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = f"is no price table ({'.'.join(map(str, first['loc']))}: {first['msg']})."
+        remedy = "Use the shape of planner/prices.json."
+        raise ConfigError(Problem("prices", what, where=str(path), remedy=remedy)) from error
 
 
 def dump_prices(table: PriceTable) -> str:
     """The table as JSON, a line a row, so that a change of price is a readable diff."""
-    lines = ["{", ' "sources": {', _rows(dict(table.sources)), " },", ' "fees": {']
-    lines += [_rows({region: asdict(fees) for region, fees in table.fees.items()}), " },", ' "rates": {']
+    document = _TABLE.dump_python(table, mode="json", exclude_defaults=True)
+    lines = ["{", ' "sources": {', _rows(document["sources"]), " },", ' "fees": {', _rows(document["fees"]), " },"]
     blocks = [
-        f"  {json.dumps(region)}: {{\n{_rows({name: _row(rate) for name, rate in rates.items()}, indent=3)}\n  }}"
-        for region, rates in sorted(table.rates.items())
+        f"  {json.dumps(region)}: {{\n{_rows(rates, indent=3)}\n  }}"
+        for region, rates in sorted(document["rates"].items())
     ]
-    return "\n".join([*lines, ",\n".join(blocks), " }", "}", ""])
+    return "\n".join([*lines, ' "rates": {', ",\n".join(blocks), " }", "}", ""])
 
 
 def rate_of(table: PriceTable, region: str, instance_type: str, *, price_per_hour: float | None, today: date) -> Rate:
@@ -160,11 +155,6 @@ def price_warnings(table: PriceTable, region: str, rates: Mapping[str, Rate], to
     if region not in table.fees:
         warnings.append(f"the table has no data and request fees for {region}: those of {DEFAULT_REGION} are used.")
     return warnings
-
-
-def _row(rate: Rate) -> dict[str, Any]:
-    row = {**asdict(rate), "as_of": rate.as_of.isoformat()}
-    return row if rate.components else {name: value for name, value in row.items() if name != "components"}
 
 
 def _rows(rows: Mapping[str, Any], indent: int = 2) -> str:
