@@ -15,7 +15,7 @@ from typing import Any
 
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
-from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS, BuildSettings, tag_list
+from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS, BuildSettings, given_members, tag_list
 from batchcast.steps.arguments import NONE
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
@@ -136,7 +136,7 @@ def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettin
     cluster = arguments["ProcessingResources"]["ClusterConfig"]
     image, instances = settings.container(name)
     cluster |= {"InstanceCount": instances, "VolumeSizeInGB": settings.volume_size_in_gb}
-    cluster |= _given(VolumeKmsKeyId=settings.volume_kms_key)
+    cluster |= given_members(VolumeKmsKeyId=settings.volume_kms_key)
     arguments["AppSpecification"] |= {"ImageUri": image, "ContainerEntrypoint": settings.entrypoint}
     arguments["AppSpecification"]["ContainerArguments"] += settings.engine_words(name)
     arguments["RoleArn"] = settings.processing_role_arn
@@ -148,12 +148,12 @@ def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettin
         added_input = copy.deepcopy(arguments["ProcessingInputs"][0]) | {"InputName": key}
         added_input["S3Input"] |= {"S3Uri": uri, "LocalPath": str(ContainerPaths().input(key))}
         arguments["ProcessingInputs"].append(added_input)
-    arguments["ProcessingOutputConfig"] |= _given(KmsKeyId=settings.output_kms_key)
+    arguments["ProcessingOutputConfig"] |= given_members(KmsKeyId=settings.output_kms_key)
     arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": settings.max_runtime_in_seconds}
     if name == BUILD_STEP and name in settings.isolated_steps:
         words = arguments["AppSpecification"]["ContainerArguments"]
         words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
-    arguments |= _given(
+    arguments |= given_members(
         Environment=settings.processing_environment(name),
         NetworkConfig=_network(name, settings),
         Tags=tag_list(settings.tags),
@@ -161,12 +161,12 @@ def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettin
 
 
 def _fill_transform(arguments: dict[str, Any], settings: BuildSettings) -> None:
-    key = _given(KmsKeyId=settings.output_kms_key)
+    key = given_members(KmsKeyId=settings.output_kms_key)
     arguments["TransformOutput"] |= key
-    arguments["TransformResources"] |= _given(
+    arguments["TransformResources"] |= given_members(
         VolumeKmsKeyId=settings.volume_kms_key, TransformAmiVersion=settings.transform_ami_version
     )
-    arguments |= _given(
+    arguments |= given_members(
         Tags=tag_list(settings.tags),
         Environment=dict(settings.transform_environment),
         DataCaptureConfig={"DestinationS3Uri": uri, **key} if (uri := settings.data_capture_uri) else {},
@@ -181,12 +181,7 @@ def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
     return {
         "EnableNetworkIsolation": isolated,
         "EnableInterContainerTrafficEncryption": settings.encrypt_inter_container_traffic,
-    } | _given(VpcConfig=vpc if settings.subnets else {})
-
-
-def _given(**members: Any) -> dict[str, Any]:
-    """The members that have a value: what is not set is not in a request."""
-    return {name: value for name, value in members.items() if value}
+    } | given_members(VpcConfig=vpc if settings.subnets else {})
 
 
 def main() -> None:

@@ -190,11 +190,6 @@ def image_of(region: str, table_name: str = "processing_images") -> str:
     return f"{registry}.dkr.ecr.{region}.{domain}/{table['repository']}:{table['tag']}"
 
 
-def regions() -> list[str]:
-    """Every region of the table."""
-    return list(_table("processing_images")["registries"])
-
-
 @cache
 def _table(name: str) -> dict[str, Any]:
     return dict(json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8")))
@@ -245,6 +240,11 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     entry.create_system = _UNIX
     entry.external_attr = _REGULAR_FILE_READABLE << 16
     archive.writestr(entry, data)
+
+
+def given_members(**members: Any) -> dict[str, Any]:
+    """The members that have a value: what is not set is not in a request."""
+    return {name: value for name, value in members.items() if value}
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

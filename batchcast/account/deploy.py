@@ -16,7 +16,7 @@ from batchcast.account.model_package import described_model
 from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.lint.lint import advice_codes, lint
 from batchcast.pipelines.parameters import declared_parameters
-from batchcast.pipelines.settings import BuildSettings, bundle, content_key, tag_list
+from batchcast.pipelines.settings import BuildSettings, bundle, content_key, given_members, tag_list
 from batchcast.runs.start import deployed_pipeline
 from batchcast.session.service_errors import error_code
 from batchcast.session.session import Session, pages
@@ -138,7 +138,7 @@ def plan_deployment(session: Session, settings: DeploySettings, packed: Package)
         calls.append(Call(service="sagemaker", method="create_model", request=settings.model))
     pipeline = _pipeline_request(settings, packed)
     if current is None:
-        pipeline |= {"Tags": tag_list(settings.build.tags)} if settings.build.tags else {}
+        pipeline |= given_members(Tags=tag_list(settings.build.tags))
         calls.append(Call(service="sagemaker", method="create_pipeline", request=pipeline))
     else:
         if changes:
@@ -255,7 +255,6 @@ def pipeline_template(settings: DeploySettings, packed: Package) -> dict[str, An
     known = {one["Name"]: one.get("DefaultValue") for one in packed.definition["Parameters"] if one["Name"] in help_of}
     parameters = {name: _parameter(help_of[name], value) for name, value in known.items()}
     parameters["PipelineRoleArn"] = _parameter("Role that starts the jobs.", settings.pipeline_role_arn)
-    tags = tag_list(settings.build.tags)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": packed.description,
@@ -268,8 +267,8 @@ def pipeline_template(settings: DeploySettings, packed: Package) -> dict[str, An
                     "PipelineDescription": packed.description,
                     "PipelineDefinition": {"PipelineDefinitionBody": {"Fn::Sub": _body(packed.definition, known)}},
                     "RoleArn": {"Ref": "PipelineRoleArn"},
-                }
-                | ({"Tags": tags} if tags else {}),
+                    **given_members(Tags=tag_list(settings.build.tags)),
+                },
             }
         },
         "Outputs": {"PipelineName": {"Value": {"Ref": "Pipeline"}}},

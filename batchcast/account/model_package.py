@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchcast.pipelines.settings import given_members
 from batchcast.session.service_errors import answer_or_none
 from batchcast.session.session import Session
 from batchcast.steps.errors import ConfigError, Problem
@@ -49,12 +50,12 @@ def model_request(session: Session, group: ModelPackageGroup, tags: list[dict[st
         remedy = "Approve one: `aws sagemaker update-model-package --model-approval-status Approved`."
         raise ConfigError(Problem("model_package", what, "--model-package-group", remedy))
     container = {"ModelPackageName": package["ModelPackageArn"]}
-    container |= {"Environment": dict(group.environment)} if group.environment else {}
+    container |= given_members(Environment=dict(group.environment))
     request = {"PrimaryContainer": container, "ExecutionRoleArn": group.role_arn}
-    request |= {"VpcConfig": dict(group.vpc)} if group.vpc else {}
+    request |= given_members(VpcConfig=dict(group.vpc))
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{group.name[:_GROUP_LENGTH].rstrip('-')}-v{package['ModelPackageVersion']}-{digest}"
-    return {"ModelName": name, **request} | ({"Tags": tags} if tags else {})
+    return {"ModelName": name, **request, **given_members(Tags=tags)}
 
 
 def described_model(session: Session, name: str) -> dict[str, Any] | None:

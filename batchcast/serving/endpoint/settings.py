@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchcast.pipelines.settings import given_members, tag_list
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import join_uri, split_uri
 
@@ -73,11 +74,11 @@ class AsyncSettings:
 
     def config(self) -> dict[str, Any]:
         """CreateEndpointConfig. The name holds a digest of the rest: another configuration has another name."""
-        topics = _given(SuccessTopic=self.success_topic, ErrorTopic=self.error_topic)
+        topics = given_members(SuccessTopic=self.success_topic, ErrorTopic=self.error_topic)
         output = {
             "S3OutputPath": join_uri(self.output_uri, "answers") + "/",
             "S3FailurePath": join_uri(self.output_uri, "failures") + "/",
-            **_given(KmsKeyId=self.kms_key, NotificationConfig=topics),
+            **given_members(KmsKeyId=self.kms_key, NotificationConfig=topics),
         }
         body = {
             "ProductionVariants": [
@@ -95,12 +96,12 @@ class AsyncSettings:
             },
         }
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
-        return {"EndpointConfigName": f"{self.endpoint}-{digest}", **body, **_given(Tags=self._tags())}
+        return {"EndpointConfigName": f"{self.endpoint}-{digest}", **body, **given_members(Tags=tag_list(self.tags))}
 
     def endpoint_request(self) -> dict[str, Any]:
         """CreateEndpoint."""
         name = self.config()["EndpointConfigName"]
-        return {"EndpointName": self.endpoint, "EndpointConfigName": name, **_given(Tags=self._tags())}
+        return {"EndpointName": self.endpoint, "EndpointConfigName": name, **given_members(Tags=tag_list(self.tags))}
 
     def scalable_target(self) -> dict[str, Any]:
         """RegisterScalableTarget: from none to all."""
@@ -142,14 +143,6 @@ class AsyncSettings:
 
     def _dimensions(self) -> list[dict[str, str]]:
         return [{"Name": "EndpointName", "Value": self.endpoint}]
-
-    def _tags(self) -> list[dict[str, str]]:
-        return [{"Key": key, "Value": value} for key, value in self.tags.items()]
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """The parameters of a request that have a value."""
-    return {name: value for name, value in values.items() if value}
 
 
 def _scaling(name: str) -> dict[str, Any]:
