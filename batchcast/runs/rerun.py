@@ -6,7 +6,7 @@ A backfill is of past dates, one after the other, each published under its own d
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -112,10 +112,6 @@ class BackfilledDate:
     wape: float | None = None
     skipped: bool = False
     exit_code: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {**asdict(self), "run_date": self.run_date.isoformat()}
 
 
 def backfill_dates(first: date, last: date, every_days: int) -> list[date]:

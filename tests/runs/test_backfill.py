@@ -111,7 +111,7 @@ def test_a_held_date_does_not_keep_the_later_ones_from_running(session: Workspac
     ended = list(backfill(session, DATES, VALUES, Attended(DATES[1])))
     assert [(one.outcome, one.exit_code) for one in ended] == [("COMPLETE", 0), ("HELD", 5), ("COMPLETE", 0)]
     assert [one.wape for one in ended] == [0.2, None, 0.2]
-    assert ended[1].document()["run_date"] == "2026-01-11"
+    assert str(ended[1].run_date) == "2026-01-11"
 
 
 def test_values_are_checked_for_all_dates_before_the_first_runs(session: WorkspaceSession) -> None:

@@ -163,23 +163,22 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
 def _followed(
     requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
 ) -> dict[str, bytes]:
-    from batchcast.cli.terminal import stderr_console
+    from batchcast.cli.terminal import working
     from batchcast.serving.adhoc.request import follow_request
     from batchcast.serving.endpoint.endpoint import instances_of
 
     session = source.session
     assert session is not None
     sagemaker = session.client("sagemaker")
-    began = time.monotonic()
-    with stderr_console().status("sent") as status:
+    said = [f"Waiting for endpoint {given['endpoint']}"]
 
-        def show() -> None:
-            count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))
-            minutes = (time.monotonic() - began) / 60
-            state = f"{count} instances" if count else "at zero instances; the first starts in about ten minutes"
-            status.update(f"waiting for {minutes:.0f} min, endpoint {given['endpoint']}: {state}")
+    def look() -> None:
+        count, _ = instances_of(sagemaker.describe_endpoint(EndpointName=given["endpoint"]))
+        state = f"{count} instances" if count else "at zero instances; the first starts in about ten minutes"
+        said.append(f"Waiting for endpoint {given['endpoint']}, {state}")
 
-        return {record.item_id: follow_request(request, session.store, on_poll=show) for record, request in requests}
+    with working(lambda: said[-1]):
+        return {record.item_id: follow_request(request, session.store, on_poll=look) for record, request in requests}
 
 
 def _asked(built: AdHocRecords, model: ModelSource) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def backfill_command(
         line = f"{len(ended)} of {len(dates)}: {one.run_date} {one.outcome}{skipped}, run {one.run_id}"
         echo(line, err=True)
     if as_json:
-        echo_json([one.document() for one in ended])
+        echo_json([asdict(one) for one in ended])
     else:
         _print(ended)
     sys.exit(next((one.exit_code for one in ended if one.exit_code), 0))
