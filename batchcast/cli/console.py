@@ -1,14 +1,12 @@
 """What a person sees: progress on stderr while a run goes on, its result on stdout."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -18,12 +16,10 @@ from rich.text import Text
 from batchcast.cli import terminal
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
+from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import ExecutionView, StepView
 from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
 from batchcast.steps.publish.forecast_table import merged_words
-
-if TYPE_CHECKING:
-    from batchcast.engine.transform.context import TransformProgress
 
 # With fewer characters there is no room for a bar beside what it says in words.
 _BAR_FROM_WIDTH = 100

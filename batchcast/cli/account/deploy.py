@@ -8,6 +8,7 @@ import click
 
 from batchcast.account.deploy_settings import account_settings, deploy_options
 from batchcast.cli.echo import echo, echo_json
+from batchcast.cli.terminal import working
 from batchcast.session.session import open_session, session_options
 
 
@@ -25,7 +26,6 @@ def deploy_command(
     Code and contract file go to S3 under the digest of their content; running executions keep theirs.
     """
     from batchcast.account.deploy import apply, package, plan_deployment
-    from batchcast.cli.terminal import working
 
     session = open_session(**{name: given.pop(name) for name in ("workspace", "region", "profile")})
     settings = account_settings(session, settings_file, given, stack)

@@ -1,7 +1,5 @@
 """`preflight`: look at the account for what would stop a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,9 @@ import click
 from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import end_with_findings
 from batchcast.cli.options import JSON_OPTION, PARAMETER_OPTION, PIPELINE_NAME, WORKLOAD, WORKLOAD_OPTIONS
+from batchcast.cli.terminal import working
 from batchcast.pipelines.parameters import Parameters, parse_overrides
+from batchcast.pipelines.tuning import read_tuning
 from batchcast.session.session import LOCAL_REGION, open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -30,8 +30,6 @@ def preflight_command(
     Ends with 2 when something would. What this identity may not look at is a warning.
     """
     from batchcast.account.preflight import preflight as check
-    from batchcast.cli.terminal import working
-    from batchcast.pipelines.tuning import read_tuning
     from batchcast.runs.start import required_pipeline, run_parameters
 
     workload = {each: given.pop(each) for each in WORKLOAD}

@@ -9,6 +9,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import FOLDER, THERE
+from batchcast.cli.terminal import working
+from batchcast.session.guarded_read import read_guarded
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import write_file
 
@@ -31,10 +33,8 @@ def init_command(family: str, history: Path, output: Path, force: bool, **roles:
     The columns' roles are read from the Parquet schema and rows; what cannot be told is asked for by an option.
     """
     from batchcast.cli.console import typed_command
-    from batchcast.cli.terminal import working
     from batchcast.contracts.families import FAMILIES, contract_text, deploy_text
     from batchcast.contracts.proposal import propose
-    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import parse_contract
 
     chosen = FAMILIES[family]

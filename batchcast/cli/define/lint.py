@@ -11,7 +11,11 @@ import click
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE
 from batchcast.cli.terminal import stdout_console
+from batchcast.pipelines.lint.lint import advice_codes
+from batchcast.pipelines.lint.lint import lint as findings_of
+from batchcast.pipelines.lint.template_rules import parse_template_text
 from batchcast.pipelines.parameters import split_pairs
+from batchcast.pipelines.tuning import read_tuning
 from batchcast.steps.errors import ConfigError, Problem
 
 _REFUSED = ConfigError.exit_code
@@ -32,10 +36,6 @@ def lint_command(files: tuple[BinaryIO, ...], parameters: tuple[str, ...], tunin
     clean or there is only advice.
     """
     from batchcast.pipelines.definition import DEFINITION_FILE
-    from batchcast.pipelines.lint.lint import advice_codes
-    from batchcast.pipelines.lint.lint import lint as findings_of
-    from batchcast.pipelines.lint.template_rules import parse_template_text
-    from batchcast.pipelines.tuning import read_tuning
 
     # The parameters belong to the definition, which need not be ours: lint itself says which do not fit.
     values = split_pairs(parameters, "parameter", "-p", "Write -p Name=Value.")

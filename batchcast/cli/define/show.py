@@ -1,7 +1,5 @@
 """`show`: what would run, before anything does."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +11,8 @@ from batchcast.account.deploy_settings import DeploySettings, account_settings, 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, POSITIVE
 from batchcast.pipelines.parameters import check_parameters, parse_overrides
+from batchcast.pipelines.requests import resolve_requests
+from batchcast.pipelines.state_machine import state_machine
 from batchcast.session.session import Session, open_session, session_options, together
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -54,7 +54,6 @@ def show_command(
     form = forms[0] if forms else None
     from batchcast.account.deploy import package, pipeline_template
     from batchcast.pipelines.definition import define
-    from batchcast.pipelines.state_machine import state_machine
 
     _check_options(forms, stop_after, settings_file or stack, where)
     session = open_session(**where) if settings_file or stack else None
@@ -96,7 +95,6 @@ def _check_options(
 
 def _requests(definition: Mapping[str, Any], overrides: tuple[str, ...]) -> list[dict[str, Any]]:
     from batchcast.pipelines.definition import defaults_of
-    from batchcast.pipelines.requests import resolve_requests
 
     values = parse_overrides(overrides)
     check_parameters({**defaults_of(definition), **values})

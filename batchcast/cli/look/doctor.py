@@ -6,6 +6,7 @@ import click
 
 from batchcast.cli.echo import end_with_findings
 from batchcast.cli.options import FOLDER, JSON_OPTION
+from batchcast.cli.terminal import working
 
 
 @click.command()
@@ -17,7 +18,6 @@ def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> Non
 
     Ends with 2 when something would. Nothing is changed, and without --aws nothing is called.
     """
-    from batchcast.cli.terminal import working
     from batchcast.local.doctor import examine
 
     with working("Looking at this machine"):

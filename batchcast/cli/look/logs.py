@@ -6,6 +6,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import RUN_OPTIONS, open_run
+from batchcast.runs.follow import view
 from batchcast.steps.errors import ConfigError, Problem
 
 
@@ -17,7 +18,6 @@ def logs_command(run_id: str | None, name: str, step: str | None, **where: Any) 
 
     Without RUN_ID those of the run that was started last.
     """
-    from batchcast.runs.follow import view
     from batchcast.runs.watch.logs import job_log
 
     session, run = open_run(name, run_id, where)

@@ -15,6 +15,8 @@ from rich.text import Text
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, PATH, POSITIVE, SERVER_OPTION, URL_OPTION
 from batchcast.cli.terminal import stdout_console, working
+from batchcast.container_check.container import CheckLimits
+from batchcast.pipelines.parameters import service_name
 from batchcast.session.workspace_models import model_server
 from batchcast.steps.errors import ModelError
 
@@ -47,7 +49,6 @@ def check_container_command(
     settings to give the job. Exit code 0: fit, 4: unfit.
     """
     from batchcast.container_check.check import check_container as examine
-    from batchcast.container_check.container import CheckLimits
     from batchcast.container_check.report import forecast_judge, judge_json
     from batchcast.local.sample import evenly_spread, records_and_contract
 
@@ -112,7 +113,5 @@ def _words(check: str) -> str:
 
 
 def _parameters(report: ContainerReport) -> Mapping[str, int]:
-    from batchcast.pipelines.parameters import service_name
-
     values = asdict(report.settings) if report.settings else {}
     return {service_name(field): value for field, value in values.items()}

@@ -11,6 +11,9 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import COUNT, FILE, JSON_OPTION, SERVER_OPTION, THERE, URL_OPTION
+from batchcast.cli.terminal import working
+from batchcast.pipelines.parameters import Parameters
+from batchcast.session.guarded_read import read_guarded
 from batchcast.session.workspace_models import model_server
 from batchcast.steps.errors import ModelError
 
@@ -46,12 +49,9 @@ def check_model_command(
     send them. Each path of model.toml is followed in the answer, and the rows are shown that would be published.
     Ends with 4 when an answer could not be published.
     """
-    from batchcast.cli.terminal import working
-    from batchcast.pipelines.parameters import Parameters
     from batchcast.serving.adhoc.model_check import check_answer, pick_kinds
     from batchcast.serving.adhoc.records import build_records
     from batchcast.serving.realtime import ask_model
-    from batchcast.session.guarded_read import read_guarded
     from batchcast.steps.contract.model_contract import read_contract
     from batchcast.steps.outcome.answer_types import readable_text
 

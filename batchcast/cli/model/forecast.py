@@ -13,7 +13,10 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
+from batchcast.cli.terminal import cell, stdout_console, working
 from batchcast.engine.server.model_server import ModelSource, ModelUrl
+from batchcast.serving.adhoc.png import check_png, write_png
+from batchcast.serving.endpoint.endpoint import instances_of, read_async_settings
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, TIMEOUT_RANGE, TTL_RANGE
 from batchcast.session.session import Session, open_session, session_options
 from batchcast.session.workspace_models import read_models
@@ -53,7 +56,6 @@ def forecast_command(
     Without any option these are items of the bakery sample and its model on this machine.
     """
     from batchcast.serving.adhoc.plot import PlottedForecast
-    from batchcast.serving.adhoc.png import check_png
     from batchcast.serving.adhoc.records import build_records
 
     _check(given, no_wait=no_wait)
@@ -148,7 +150,6 @@ def _source(given: Mapping[str, Any]) -> _Source:
 
 def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> list[tuple[AdHocRecord, AdHocRequest]]:
     from batchcast.serving.adhoc.request import send
-    from batchcast.serving.endpoint.endpoint import read_async_settings
 
     session = source.session
     assert session is not None
@@ -163,9 +164,7 @@ def _sent(built: AdHocRecords, given: Mapping[str, Any], source: _Source) -> lis
 def _followed(
     requests: Sequence[tuple[AdHocRecord, AdHocRequest]], given: Mapping[str, Any], source: _Source
 ) -> dict[str, bytes]:
-    from batchcast.cli.terminal import working
     from batchcast.serving.adhoc.request import follow_request
-    from batchcast.serving.endpoint.endpoint import instances_of
 
     session = source.session
     assert session is not None
@@ -216,7 +215,6 @@ def _local_model(given: Mapping[str, Any], source: _Source) -> tuple[ModelSource
 
 def print_forecasts(plots: Sequence[PlottedForecast], source_text: str) -> None:
     """A plot and the weeks of each item, and in the end whose forecast it is."""
-    from batchcast.cli.terminal import cell, stdout_console
     from batchcast.serving.adhoc.plot import terminal_plot, week_table
 
     console = stdout_console()
@@ -232,7 +230,6 @@ def print_forecasts(plots: Sequence[PlottedForecast], source_text: str) -> None:
 
 def _write_files(plots: Sequence[PlottedForecast], source_text: str, *, html: Path | None, png: Path | None) -> None:
     from batchcast.serving.adhoc.plot import forecast_page
-    from batchcast.serving.adhoc.png import write_png
 
     if html:
         write_file(html, forecast_page(plots, source_text).encode())

@@ -14,6 +14,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import COUNT, JSON_OPTION, NAME_OPTION, PATH, OutputFile
+from batchcast.cli.terminal import working
+from batchcast.serving.parity.answer_differences import NumberTolerance
 from batchcast.session.session import open_session, session_options
 from batchcast.session.workspace_models import command_with_port
 from batchcast.steps.errors import ConfigError, ModelError, Problem
@@ -49,8 +51,6 @@ def parity_command(records: int, concurrency: int, html: Path | None, as_json: b
     The endpoint is asked twice, to know its own noise. Exit code 0: the same, 4: different, or inconclusive, where the
     endpoint's noise hides what there may be.
     """
-    from batchcast.cli.terminal import working
-    from batchcast.serving.parity.answer_differences import NumberTolerance
     from batchcast.serving.parity.batch_side import answer_alone, answers_by_job, answers_outside_batch
     from batchcast.serving.parity.page import parity_page
     from batchcast.serving.parity.parity import compare_all, name_batch_effects

@@ -13,8 +13,11 @@ import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import FILE, FOLDER, JSON_OPTION, POSITIVE
+from batchcast.cli.terminal import stdout_console, working
+from batchcast.pipelines.parameter_rules import instance_types
 from batchcast.pipelines.settings import BuildSettings
 from batchcast.planner.plan.options import PlanOptions, plan_options
+from batchcast.planner.prices.prices import PriceTable
 from batchcast.session.session import open_session
 from batchcast.steps.errors import ConfigError, Problem
 from batchcast.steps.store.objects import write_file
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from batchcast.planner.arithmetic.inputs import PlanInputs
     from batchcast.planner.arithmetic.search import Candidate
     from batchcast.planner.plan.measured_run import PastPlan
-    from batchcast.planner.prices.prices import PriceTable
     from batchcast.serving.choice import Choice
 
 # Where `local` runs unless it is told.
@@ -62,7 +64,6 @@ def plan_command(
     --ad-hoc 0: no ad-hoc requests at all.
     """
     from batchcast.cli.plan_tables import candidates_table, comparison_table, print_choice, print_plan
-    from batchcast.cli.terminal import stdout_console, working
     from batchcast.planner.plan.page import render_page
     from batchcast.planner.plan.plan import make_plan
     from batchcast.planner.plan.prepare import plan_inputs, price_table
@@ -171,7 +172,6 @@ def _past(
 def _search(
     inputs: PlanInputs, table: PriceTable, deadline: float | None, budget: float | None
 ) -> dict[str, list[Candidate]]:
-    from batchcast.pipelines.parameter_rules import instance_types
     from batchcast.planner.arithmetic import search
 
     choices = search.type_choices(inputs, table.rates.get(inputs.region, {}), instance_types("Transform"))

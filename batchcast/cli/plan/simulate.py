@@ -11,6 +11,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import JSON_OPTION
+from batchcast.cli.terminal import working
 from batchcast.planner.plan.options import PlanOptions, plan_options
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 @JSON_OPTION
 def simulate_command(runs: int, seed: int, as_json: bool, **given: Any) -> None:
     """Simulate the batch run: its transform job record by record, and the retry round of what is lost."""
-    from batchcast.cli.terminal import working
     from batchcast.planner.plan.prepare import plan_inputs, price_table
 
     options = PlanOptions(**given)

@@ -1,21 +1,17 @@
 """`tune`: measure how many requests in flight a model can bear, and the job settings that follow."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import FILE, PATH, SERVER_OPTION, THERE, THERE_FILE, URL_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.pipelines.tuning import Tuning, write_tuning
 from batchcast.session.session import session_options
 from batchcast.steps.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from batchcast.pipelines.tuning import Tuning
 
 _LEVELS = "1,2,4,8,16"
 
@@ -52,7 +48,6 @@ def tune_command(
     looks between the levels, and recommends the smallest concurrency within 3 % of the best. `plan`, `start` and
     `local` take the file with --tuning.
     """
-    from batchcast.pipelines.tuning import write_tuning
     from batchcast.planner.tune.measure import TuneOptions
     from batchcast.planner.tune.sources import tune
 

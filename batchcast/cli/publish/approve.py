@@ -7,6 +7,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import DECISION_OPTIONS, open_run
+from batchcast.cli.terminal import working
+from batchcast.steps.outcome.approval import Approval
 
 
 @click.command("approve")
@@ -18,11 +20,9 @@ def approve_command(run_id: str, reason: str, name: str, as_reference: bool, **w
     The forecasts of run RUN_ID are published as they are: nothing is transformed again. The checks stay as they are
     for the next run. Who, when and why stand in the published manifest and in the report.
     """
-    from batchcast.cli.terminal import working
     from batchcast.runs.approve import approve_run, decider
     from batchcast.runs.outcome import pointer_lines
     from batchcast.runs.run_record import contract_of_run
-    from batchcast.steps.outcome.approval import Approval
 
     session, run = open_run(name, run_id, where)
     now = datetime.now(UTC)

@@ -15,6 +15,7 @@ import click
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION
 from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import LOCAL_REGION, Session, open_session, session_options
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ def backfill_command(
     on where it stopped. Readers keep seeing the latest run date. The exit code is the first that is not 0.
     """
     from batchcast.cli.console import RunDisplay
-    from batchcast.pipelines.parameters import parse_overrides
     from batchcast.runs.rerun import backfill as run_dates
     from batchcast.runs.rerun import backfill_dates
     from batchcast.runs.watch.run_and_wait import run_and_wait

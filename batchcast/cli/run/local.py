@@ -19,6 +19,7 @@ from batchcast.cli.options import (
     STOP_AFTER_OPTION,
     URL_OPTION,
 )
+from batchcast.pipelines.parameters import check_parameters, parse_overrides
 from batchcast.session.session import LOCAL_REGION, WorkspaceSession
 from batchcast.session.workspace_models import LOCAL_START_SECONDS
 
@@ -62,7 +63,6 @@ def local_command(
     from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.local.leftovers import remove_runs
     from batchcast.local.run import LOCAL_DEFAULTS, PIPELINE_NAME, local_run, run_local
-    from batchcast.pipelines.parameters import parse_overrides
 
     run = local_run(workspace, parse_overrides(parameters), **given)
     bound = timedelta(hours=stop_after) if stop_after else _planned_bound(run, given["tuning"])
@@ -80,7 +80,6 @@ def _planned_bound(run: LocalRun, tuning: Path | None) -> timedelta | None:
     if tuning is None:
         return None
     from batchcast.local.run import LOCAL_DEFAULTS
-    from batchcast.pipelines.parameters import check_parameters
     from batchcast.planner.plan.prepare import default_bound
 
     values = check_parameters({**LOCAL_DEFAULTS, **run.overrides})

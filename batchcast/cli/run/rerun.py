@@ -10,6 +10,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import JSON_OPTION, NAME_OPTION, PARAMETER_OPTION, THERE_FILE, open_run
+from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import Session, WorkspaceSession, session_options
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -35,7 +36,6 @@ def rerun_command(
     those that readers see of this run date.
     """
     from batchcast.cli.console import RunDisplay, end_with_result
-    from batchcast.pipelines.parameters import parse_overrides
     from batchcast.runs.start import start_run
     from batchcast.runs.watch.run_and_wait import run_and_wait
 

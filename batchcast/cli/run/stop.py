@@ -6,6 +6,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import RUN_OPTIONS, open_run
+from batchcast.runs.follow import ENDED
 
 
 @click.command()
@@ -15,7 +16,6 @@ def stop_command(run_id: str | None, name: str, **where: Any) -> None:
 
     Without RUN_ID the run that was started last.
     """
-    from batchcast.runs.follow import ENDED
     from batchcast.runs.start import stop_run
 
     session, run = open_run(name, run_id, where)

@@ -7,6 +7,7 @@ import click
 from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import echo
 from batchcast.cli.options import PIPELINE_NAME, SCHEDULE_OPTION
+from batchcast.pipelines.cron import describe_times
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import open_session, session_options
 from batchcast.steps.errors import ConfigError, Problem
@@ -31,7 +32,6 @@ def create_command(
     queue.
     """
     from batchcast.account.schedule import Schedule, put_schedule
-    from batchcast.pipelines.cron import describe_times
 
     role, queue, pipeline = (given.pop(each) for each in ("scheduler_role", "dead_letter_queue", "pipeline"))
     session = open_session(**given)

@@ -6,6 +6,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import SCHEDULE_OPTION
+from batchcast.pipelines.cron import describe_times
 from batchcast.session.session import open_session, session_options
 
 
@@ -22,7 +23,6 @@ def preview_command(cron: str | None, timezone: str, count: int, name: str, **wh
     is asked of AWS.
     """
     from batchcast.account.schedule import get_schedule
-    from batchcast.pipelines.cron import describe_times
 
     if cron is None:
         found = get_schedule(open_session(**where), name)

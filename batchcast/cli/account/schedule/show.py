@@ -6,6 +6,7 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import SCHEDULE_OPTION
+from batchcast.pipelines.cron import describe_times
 from batchcast.session.session import open_session, session_options
 
 
@@ -15,7 +16,6 @@ from batchcast.session.session import open_session, session_options
 def schedule_show_command(name: str, **where: Any) -> None:
     """Print what the schedule does and when it runs next."""
     from batchcast.account.schedule import get_schedule
-    from batchcast.pipelines.cron import describe_times
 
     found = get_schedule(open_session(**where), name)
     target = found["Target"]

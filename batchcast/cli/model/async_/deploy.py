@@ -7,6 +7,7 @@ import click
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import ACCOUNT_ALONE_OPTIONS, COUNT, ENDPOINT_OPTION
 from batchcast.pipelines.parameters import split_pairs
+from batchcast.serving.endpoint.endpoint import deploy_async
 from batchcast.serving.endpoint.settings import AsyncSettings
 from batchcast.session.session import open_session
 
@@ -26,8 +27,6 @@ from batchcast.session.session import open_session
 @click.option("--dry-run", is_flag=True, help="Print the exact requests as JSON and send nothing.")
 def async_deploy_command(tags: tuple[str, ...], dry_run: bool, **given: Any) -> None:
     """Create the endpoint with all that lets it scale to zero and out again, or fix it."""
-    from batchcast.serving.endpoint.endpoint import deploy_async
-
     where = {name: given.pop(name) for name in ("region", "profile")}
     settings = AsyncSettings(**given, tags=split_pairs(tags, "setting", "--tag", "Write --tag KEY=VALUE."))
     if dry_run:

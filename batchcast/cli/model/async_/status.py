@@ -1,22 +1,20 @@
 """`async status`: instances, queue, scaling and cost of the endpoint."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.options import ACCOUNT_ALONE_OPTIONS, ENDPOINT_OPTION, JSON_OPTION
+from batchcast.planner.prices.prices import load_prices
+from batchcast.serving.endpoint.endpoint import read_async_settings
 from batchcast.serving.endpoint.settings import AsyncSettings
+from batchcast.serving.endpoint.status import AsyncStatus, async_status
 from batchcast.session.session import open_session
 from batchcast.steps.errors import ConfigError
-
-if TYPE_CHECKING:
-    from batchcast.serving.endpoint.status import AsyncStatus
 
 
 @click.command("status")
@@ -29,9 +27,6 @@ def async_status_command(endpoint: str, price_per_hour: float | None, as_json: b
 
     Exit code 2 when something keeps it from waking, growing or sleeping.
     """
-    from batchcast.serving.endpoint.endpoint import read_async_settings
-    from batchcast.serving.endpoint.status import async_status
-
     session = open_session(**where)
     now = datetime.now(UTC)
     found = async_status(endpoint, session.client, now)
@@ -48,8 +43,6 @@ def async_status_command(endpoint: str, price_per_hour: float | None, as_json: b
 
 def _usd_per_hour(settings: AsyncSettings, region: str, price_per_hour: float | None) -> float | None:
     """USD an instance hour; None where nobody said and the table has no such type in the region."""
-    from batchcast.planner.prices.prices import load_prices
-
     if price_per_hour is not None:
         return price_per_hour
     rate = load_prices().rates.get(region, {}).get(settings.instance_type)

@@ -8,6 +8,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import ACCOUNT_ALONE_OPTIONS, ENDPOINT_OPTION, SHARDS_OPTIONS, open_run
+from batchcast.planner.arithmetic.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
+from batchcast.serving.endpoint.endpoint import read_async_settings
 from batchcast.serving.endpoint.settings import DEFAULT_TIMEOUT, DEFAULT_TTL, AsyncSettings
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -31,7 +33,6 @@ def submit_command(run_id: str, name: str, endpoint: str, **given: Any) -> None:
     """
     from batchcast.serving.bulk.run import open_async_run
     from batchcast.serving.bulk.submit import SubmitPace, submit_run
-    from batchcast.serving.endpoint.endpoint import read_async_settings
 
     where = {each: given.pop(each) for each in ("region", "profile")}
     wanted = SubmitPace(**given)
@@ -48,8 +49,6 @@ def submit_command(run_id: str, name: str, endpoint: str, **given: Any) -> None:
 
 
 def _fit(records: int, settings: AsyncSettings, pace: SubmitPace) -> str:
-    from batchcast.planner.arithmetic.async_queue import FULL_CAPACITY_MINUTES, expired_requests, instances_to_finish
-
     if pace.ttl <= FULL_CAPACITY_MINUTES * 60:
         seconds = FULL_CAPACITY_MINUTES * 60
         what = f"{pace.ttl} s; from zero to all instances an endpoint needs {seconds:.0f} s."

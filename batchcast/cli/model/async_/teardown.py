@@ -7,6 +7,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import ACCOUNT_ALONE_OPTIONS, ENDPOINT_OPTION
+from batchcast.serving.endpoint.endpoint import teardown_async
+from batchcast.serving.endpoint.status import async_status
 from batchcast.session.session import open_session
 from batchcast.steps.errors import ConfigError, Problem
 
@@ -20,9 +22,6 @@ def teardown_command(endpoint: str, discard_queue: bool, **where: Any) -> None:
 
     Objects on S3 stay.
     """
-    from batchcast.serving.endpoint.endpoint import teardown_async
-    from batchcast.serving.endpoint.status import async_status
-
     session = open_session(**where)
     if not discard_queue:
         try:

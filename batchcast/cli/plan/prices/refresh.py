@@ -7,6 +7,8 @@ import click
 
 from batchcast.cli.echo import echo
 from batchcast.cli.options import FILE
+from batchcast.planner.prices.price_list import changes, merge, offer_of_csv, offer_of_query
+from batchcast.planner.prices.prices import PRICES_FILE, dump_prices, load_prices
 from batchcast.session.session import AwsSession, pages
 from batchcast.steps.store.objects import write_file
 
@@ -23,9 +25,6 @@ def refresh_command(region: str, offer_file: Any, table: Path | None, yes: bool,
     Without credentials: download index.csv of the region from below
     https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonSageMaker/current/ and give it as --csv.
     """
-    from batchcast.planner.prices.price_list import changes, merge, offer_of_csv, offer_of_query
-    from batchcast.planner.prices.prices import PRICES_FILE, dump_prices, load_prices
-
     path = table or PRICES_FILE
     before = load_prices(path)
     offer = offer_of_csv(offer_file, region) if offer_file else offer_of_query(_listed(region, profile), region)

@@ -3,6 +3,7 @@
 import click
 
 from batchcast.cli.terminal import plain_table, stdout_console
+from batchcast.planner.prices.prices import load_prices
 from batchcast.steps.errors import ConfigError, Problem
 
 
@@ -10,8 +11,6 @@ from batchcast.steps.errors import ConfigError, Problem
 @click.option("--region", default="us-east-1")
 def prices_show_command(region: str) -> None:
     """The rates of a region with date, confidence and source."""
-    from batchcast.planner.prices.prices import load_prices
-
     known = load_prices()
     rates = known.rates.get(region)
     if not rates:
