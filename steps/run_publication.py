@@ -134,7 +134,7 @@ def publish_run(
         "flagged_items": len({flag.item_id for flag in checked.flags if flag.item_id}),
         "measured": checked.measured,
         "scores": run.scores,
-        "approved": run.approval and run.approval.as_dict(),
+        "approved": run.approval and dataclasses.asdict(run.approval),
         "parameters": dict(run.manifest.parameters),
         "contract_sha256": run.manifest.contract_sha256,
         "code_version": run.manifest.code_version,

@@ -117,7 +117,7 @@ def _arguments(report: Mapping[str, Any]) -> PublishArguments:
 def _first_approval(store: ObjectStore, arguments: PublishArguments, approval: Approval) -> Approval:
     uri = join_uri(arguments.runs_uri, arguments.run_id, "report", "approval.json")
     try:
-        store.put_if(uri, to_json(approval.as_dict()), None)
+        store.put_if(uri, to_json(dataclasses.asdict(approval)), None)
     except ConflictError:
-        return Approval.from_dict(json.loads(store.read(uri)))
+        return Approval(**json.loads(store.read(uri)))
     return approval

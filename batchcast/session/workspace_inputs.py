@@ -28,12 +28,12 @@ _PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
-def start_lock(workspace: Path, *, patience_seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
+def start_lock(workspace: Path) -> Iterator[None]:
     """Hold the lock of the workspace. Raises ServiceError when another command has it for longer than the patience."""
     workspace.mkdir(parents=True, exist_ok=True)
-    lock = lock_file(workspace / ".starting", patience_seconds=patience_seconds)
+    lock = lock_file(workspace / ".starting", patience_seconds=_PATIENCE_SECONDS)
     if lock is None:
-        what = f"another command has been starting a run there for {patience_seconds:g} seconds."
+        what = f"another command has been starting a run there for {_PATIENCE_SECONDS:g} seconds."
         raise ServiceError(Problem("locked", what, str(workspace), "Wait for it, or give another --workspace."))
     with lock:
         yield

@@ -1,11 +1,6 @@
 """The release of a held run by a person: who, when and why."""
 
-from __future__ import annotations
-
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +12,3 @@ class Approval:
     at: str
     reason: str
     as_reference: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """As manifest and report have it."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Approval:
-        """The approval that `as_dict` wrote."""
-        return cls(by=found["by"], at=found["at"], reason=found["reason"], as_reference=found["as_reference"])

@@ -67,7 +67,7 @@ def report(
         "flag_counts": dict(sorted(Counter(flag.kind for flag in flags).items())),
         "flagged_items": len({flag.item_id for flag in flags if flag.item_id}),
         "flagged_run": list(dict.fromkeys(flag.kind for flag in flags if not flag.item_id)),
-        "approved": approval and approval.as_dict(),
+        "approved": approval and dataclasses.asdict(approval),
         "rejected": None,
         "score": score,
         "scorecard": card,
