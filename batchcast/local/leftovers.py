@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchcast.local.inputs import DOWNLOADED, UNFINISHED, all_runs
-from batchcast.runs.published import list_damaged, list_published, prune
+from batchcast.runs.published import list_publications, prune
 from batchcast.runs.run_record import find_run
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.workspace_inputs import start_lock
@@ -54,9 +54,8 @@ def _kept(
     session: WorkspaceSession, pipeline_name: str, publish_uri: str, runs: list[tuple[str, str]], keep: int
 ) -> set[str]:
     there = {_run_id(arn): status for arn, status in runs}
-    store = session.store
-    published = {run.run_id for run in list_published(publish_uri, store=store)}
-    published |= {run.run_id for run in list_damaged(publish_uri, store=store)}
+    whole, damaged = list_publications(publish_uri, session.store)
+    published = {run.run_id for run in whole} | {run.run_id for run in damaged}
     kept = {*list(there)[:keep], *(run_id for run_id, status in there.items() if status in UNFINISHED), *published}
     left = [run_id for run_id in kept if run_id in there]
     while left:

@@ -103,16 +103,13 @@ def stream_forecasts(publish_uri: str, run_id: str, store: ObjectStore) -> Itera
 
 
 def list_published(publish_uri: str, *, store: ObjectStore | None = None) -> list[PublishedRun]:
-    """Every published run, oldest run date first; `list_damaged` has those whose manifest cannot be read."""
-    return _list_all(publish_uri, store or open_store(os.environ))[0]
+    """Every published run, oldest run date first; `list_publications` has those whose manifest cannot be read too."""
+    return list_publications(publish_uri, store or open_store(os.environ))[0]
 
 
-def list_damaged(publish_uri: str, *, store: ObjectStore | None = None) -> list[DamagedRun]:
-    """Every publication whose manifest is damaged. `prune` removes it, unless readers are sent there."""
-    return _list_all(publish_uri, store or open_store(os.environ))[1]
-
-
-def _list_all(publish_uri: str, store: ObjectStore) -> tuple[list[PublishedRun], list[DamagedRun]]:
+def list_publications(publish_uri: str, store: ObjectStore) -> tuple[list[PublishedRun], list[DamagedRun]]:
+    """Every published run, and every publication whose manifest is damaged, which `prune` removes unless readers are
+    sent there."""
     pointer, _ = _pointer_or_corrupt(store, publish_uri)
     current = pointer.run_id if pointer else None
     runs, damaged = [], []
@@ -165,7 +162,7 @@ def prune(
     pointer, _ = read_pointer(store, publish_uri)
     if not dry_run:
         _finish_removals(store, publish_uri)
-    runs, damaged = _list_all(publish_uri, store)
+    runs, damaged = list_publications(publish_uri, store)
     before = pointer.run_date.isoformat() if pointer else ""
     old = [run for run in runs[:-keep] if run.run_date.isoformat() < before]
     chosen: list[PublishedRun | DamagedRun] = [*old, *(run for run in damaged if not run.current)]

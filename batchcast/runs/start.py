@@ -6,9 +6,10 @@ Who has the publish prefix for itself, and whether that run is still going on.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,22 @@ def check_no_overlap(session: Session, pipeline_name: str, values: Mapping[str, 
         free_lock(session.store, publish_uri, holder.lock.run_id)
     elif not (once and values["RunLabel"] == holder.lock.run_label != default_label()):
         raise in_the_way(holder, pipeline_name, publish_uri)
+
+
+def check_prefix(
+    session: Session,
+    pipeline_name: str,
+    values: Mapping[str, str],
+    report: Callable[[str], None],
+    *,
+    once: bool = False,
+) -> None:
+    """As `check_no_overlap`; `report` is told where readers would not see the run."""
+    check_no_overlap(session, pipeline_name, values, once=once)
+    with suppress(ServiceError):  # this identity may not read it
+        problem = pointer_problem(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
+        if problem:
+            report(str(problem))
 
 
 def in_the_way(holder: Holder, pipeline_name: str, publish_uri: str) -> ServiceError:

@@ -27,7 +27,7 @@ from batchcast.pipelines.lint.lint import lint
 from batchcast.pipelines.lint.template_rules import parse_template_text
 from batchcast.pipelines.tuning import read_tuning
 from batchcast.planner.prices.prices import PRICES_FILE, load_prices
-from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
+from batchcast.runs.published import list_publications, list_published, prune, read_forecasts, rollback
 from batchcast.runs.scorecard import read_scorecard
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.contract.model_contract import parse_contract
@@ -56,7 +56,7 @@ def looks(run: SampleRun) -> list[Callable[[], object]]:
     return [
         lambda: read_forecasts(PUBLISH, store=run.store),
         lambda: list_published(PUBLISH, store=run.store),
-        lambda: list_damaged(PUBLISH, store=run.store),
+        lambda: list_publications(PUBLISH, run.store)[1],
         lambda: read_lock(run.store, PUBLISH),
         lambda: read_report(run.store, RUNS, run.run_id),
         lambda: read_scorecard(PUBLISH, store=run.store),

@@ -20,7 +20,7 @@ from sample_run import PUBLISH, RUNS, SampleRun
 from batchcast.cli.publish.prune import prune_command
 from batchcast.cli.publish.published import published_command
 from batchcast.engine.server.model_server import ModelUrl
-from batchcast.runs.published import list_damaged, list_published, prune, read_forecasts, rollback
+from batchcast.runs.published import list_publications, list_published, prune, read_forecasts, rollback
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.errors import BatchcastError, ConfigError, DataError
 from batchcast.steps.outcome.stored_report import read_report
@@ -63,7 +63,7 @@ def test_a_damaged_manifest_is_listed_passed_over_and_pruned(tmp_path: Path, wre
     store = last.store
     store.write(manifest_uri(middle), wreck)
     assert [run.run_id for run in list_published(PUBLISH, store=store)] == [old.run_id, last.run_id]
-    [damaged] = list_damaged(PUBLISH, store=store)
+    [damaged] = list_publications(PUBLISH, store)[1]
     assert (damaged.run_id, damaged.current) == (middle.run_id, False)
     assert "is damaged" in damaged.what
     with pytest.raises(DataError):
@@ -74,7 +74,7 @@ def test_a_damaged_manifest_is_listed_passed_over_and_pruned(tmp_path: Path, wre
     assert fourth.step()["pointer_moved"]
     assert prune(PUBLISH, keep=5, store=store, dry_run=True) == [damaged]
     assert prune(PUBLISH, keep=5, store=store) == [damaged]
-    assert list_damaged(PUBLISH, store=store) == []
+    assert list_publications(PUBLISH, store)[1] == []
     assert not list(store.list(damaged.uri))
 
 
@@ -90,7 +90,7 @@ def test_an_approval_that_is_none_is_named(tmp_path: Path, approved: object, sai
     [run] = weeks(tmp_path, 1)
     manifest = json.loads(run.store.read(manifest_uri(run)))
     run.store.write(manifest_uri(run), json.dumps(manifest | {"approved": approved}).encode())
-    [damaged] = list_damaged(PUBLISH, store=run.store)
+    [damaged] = list_publications(PUBLISH, run.store)[1]
     assert said in damaged.what
     uri = f"{RUNS}{run.run_id}/report/report.json"
     report = json.loads(run.store.read(uri))
@@ -108,7 +108,7 @@ def test_a_damaged_manifest_of_the_run_that_readers_see_is_left_and_the_way_out_
     old, middle, last = weeks(tmp_path)
     store = last.store
     store.write(manifest_uri(last), wreck)
-    assert [run.current for run in list_damaged(PUBLISH, store=store)] == [True]
+    assert [run.current for run in list_publications(PUBLISH, store)[1]] == [True]
     assert prune(PUBLISH, keep=5, store=store) == []
     with pytest.raises(DataError, match="is damaged"):
         read_forecasts(PUBLISH, store=store)
@@ -160,7 +160,7 @@ wrecks = st.binary(max_size=60) | st.builds(
 READERS: list[Callable[[MemoryStore], object]] = [
     lambda store: read_pointer(store, PUBLISH),
     lambda store: list_published(PUBLISH, store=store),
-    lambda store: list_damaged(PUBLISH, store=store),
+    lambda store: list_publications(PUBLISH, store)[1],
     lambda store: prune(PUBLISH, keep=1, store=store),
     lambda store: rollback(PUBLISH, store=store),
     lambda store: read_forecasts(PUBLISH, store=store),

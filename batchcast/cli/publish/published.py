@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @JSON_OPTION
 def published_command(publish_uri: str | None, name: str, as_json: bool, dialect: str | None, **where: Any) -> None:
     """List the published runs, or print the SQL that reads them."""
-    from batchcast.runs.published import list_damaged, list_published
+    from batchcast.runs.published import list_publications
 
     session, uri = open_publish_uri(publish_uri, name, where)
     if dialect:
@@ -34,7 +34,7 @@ def published_command(publish_uri: str | None, name: str, as_json: bool, dialect
         echo(view_sql(session.store, uri, dialect))
         return
     with working("Reading what is published"):
-        runs, damaged = list_published(uri, store=session.store), list_damaged(uri, store=session.store)
+        runs, damaged = list_publications(uri, session.store)
     if as_json:
         rows = [{**asdict(run), "outcome": "DAMAGED"} for run in damaged]
         echo_json([*(asdict(run) for run in runs), *rows])

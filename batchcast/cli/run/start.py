@@ -1,7 +1,7 @@
 """`start`: start a run of the deployed pipeline."""
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from batchcast.cli.options import (
 )
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.session.session import Session, WorkspaceSession, open_session, session_options
-from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.errors import ConfigError, Problem
 
 
 @click.command()
@@ -56,8 +56,7 @@ def start_command(
     from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.planner.plan.prepare import check_budget, default_bound
     from batchcast.runs.start import (
-        check_no_overlap,
-        pointer_problem,
+        check_prefix,
         required_pipeline,
         run_parameters,
         start_run,
@@ -76,17 +75,14 @@ def start_command(
     bound = timedelta(hours=stop_after) if stop_after else planned
     if budget is not None:
         check_budget(values, budget, region=session.region, **workload)
+    chosen = values.service_values()
     if isinstance(session, WorkspaceSession):
-        chosen = values.service_values()
         ended = run_and_wait(session, name, chosen, display=RunDisplay, stop_after=bound, version=pipeline_version)
         end_with_result(*ended, as_json=as_json, workspace=given["workspace"])
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
-    check_no_overlap(session, name, values.service_values(), once=True)
-    with suppress(ServiceError):  # this identity may not read it
-        if problem := pointer_problem(session.store, values.publish_uri, values.run_date, datetime.now(UTC).date()):
-            echo(str(problem), err=True)
-    arn = start_run(client, name, values.service_values(), once=True, version=pipeline_version)
+    check_prefix(session, name, chosen, partial(echo, err=True), once=True)
+    arn = start_run(client, name, chosen, once=True, version=pipeline_version)
     status = started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:

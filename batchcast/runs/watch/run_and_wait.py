@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol
 
 from batchcast.engine.transform.context import TransformProgress
@@ -12,11 +12,11 @@ from batchcast.runs.follow import AWS_PACE, WORKSPACE_PACE, ExecutionView, StepV
 from batchcast.runs.outcome import INTERRUPTED, failures, outcome_of
 from batchcast.runs.progress import JobProgress, ShardCounts
 from batchcast.runs.run_record import given_parameters
-from batchcast.runs.start import check_no_overlap, pointer_problem, start_run, stop_run
+from batchcast.runs.start import check_prefix, start_run, stop_run
 from batchcast.runs.watch.logs import with_answers
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.session.workspace_inputs import changed_inputs, describe_inputs, run_inputs, start_lock
-from batchcast.steps.errors import ConfigError, Problem, ServiceError
+from batchcast.steps.errors import ConfigError, Problem
 
 # Whether a process has died is asked of every execution and job of the workspace.
 _TAKE_OVER_SECONDS = 1.0
@@ -142,7 +142,7 @@ def _begin_here(
             display.message(f"Going on with run {run_id}, which was interrupted.")
             return arn
     session.require_model(values["ModelName"])
-    _check_prefix(session, pipeline_name, values, display)
+    check_prefix(session, pipeline_name, values, display.message)
     instances, concurrency = values["TransformInstanceCount"], values["MaxConcurrentTransforms"]
     display.message(f"Running on this machine: {instances} instances x {concurrency} concurrent transforms")
     return start_run(client, pipeline_name, values, description=describe_inputs(inputs), version=version)
@@ -155,18 +155,9 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
     for arn in _with_parameters(client, unfinished, values):
         display.message(f"Going on with run {arn.rsplit('/', 1)[-1]}, which was begun.")
         return arn
-    _check_prefix(session, pipeline_name, values, display)
+    check_prefix(session, pipeline_name, values, display.message)
     display.message("Running on AWS; the run goes on when this command is interrupted.")
     return start_run(client, pipeline_name, values)
-
-
-def _check_prefix(session: Session, pipeline_name: str, values: Mapping[str, str], display: Display) -> None:
-    """As `check_no_overlap`; with a warning where readers would not see the run."""
-    check_no_overlap(session, pipeline_name, values)
-    with suppress(ServiceError):  # this identity may not read it
-        problem = pointer_problem(session.store, values["PublishUri"], values["RunDate"], datetime.now(UTC).date())
-        if problem:
-            display.message(str(problem))
 
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
