@@ -9,11 +9,12 @@ def main() -> None:
     """Run the command line, or say which Python has what it needs."""
     try:
         from batchcast.cli.main import main as run
+
+        run()  # A command imports what it needs when it is called.
     except (ImportError, SyntaxError) as error:
         if (getattr(error, "name", None) or "").startswith("batchcast"):
             raise
         sys.exit(_other_python(error))
-    run()
 
 
 def _other_python(error: Exception) -> str:
@@ -23,6 +24,8 @@ def _other_python(error: Exception) -> str:
     problem = f"{sys.executable} ({version}) cannot run batchcast: {error}."
     if not python.exists():
         return f"{problem} `make run` makes .venv, whose Python can; Python 3.11 or later is needed."
+    if sys.prefix == str(python.parents[1]):
+        return f"{problem} Remove .venv, and `make run` makes it anew."
     return (
         f"{problem} Type {os.path.relpath(python)} {os.path.relpath(here / 'run_pipeline.py')} {' '.join(sys.argv[1:])}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,18 @@ def test_a_mistyped_command_names_the_nearest() -> None:
     )
     assert ended.returncode == 2
     assert "Did you mean 'local'?" in ended.stderr
+
+
+@pytest.mark.parametrize(("library", "says"), [("numpy", "cannot run batchcast: numpy is broken."), ("rich", "")])
+def test_doctor_without_a_library_names_it_or_does_without(library: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / f"{library}.py").write_text(f"raise ImportError('{library} is broken')", encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "run_pipeline.py"), "doctor"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    assert says in ended.stderr
+    assert ("libraries" in ended.stdout) != bool(says)

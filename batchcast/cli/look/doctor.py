@@ -1,12 +1,12 @@
 """`doctor`: what of this machine would stop a user."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
 
 from batchcast.cli.echo import end_with_findings
 from batchcast.cli.options import FOLDER, JSON_OPTION
-from batchcast.cli.terminal import working
 
 
 @click.command()
@@ -20,6 +20,15 @@ def doctor_command(call_aws: bool, workspace: Path | None, as_json: bool) -> Non
     """
     from batchcast.local.doctor import examine
 
-    with working("Looking at this machine"):
+    with _progress():
         found = list(examine(folder=workspace, call_aws=call_aws))
     end_with_findings(found, as_json=as_json)
+
+
+def _progress() -> AbstractContextManager[object]:
+    """What says that it goes on; nothing where rich is missing, which is among what is looked for."""
+    try:
+        from batchcast.cli.terminal import working
+    except ImportError:
+        return nullcontext()
+    return working("Looking at this machine")
