@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,15 @@ def split_answers(document: object, outputs: Outputs, records: int) -> list[obje
     if len(found) != records:
         what = f"{outputs.group_by or outputs.records} holds {len(found)} answers; {records} records were sent"
         raise AnswerError("wrong_shape", what)
+    if records > 1 and outputs.item_id and not any(_says_whose(answer, outputs) for answer in found):
+        # Without a single name nobody can tell whether they are in order.
+        raise AnswerError("wrong_shape", f"item_id = {explain_path(outputs.item_id, found[0])}")
     return found
+
+
+def _says_whose(answer: object, outputs: Outputs) -> bool:
+    """Whether it names an item, or is an error, which need not."""
+    return answered_item(answer, outputs) is not None or compile_path(outputs.error)(answer) is not None
 
 
 def _answers(document: object, outputs: Outputs) -> object:
@@ -210,7 +219,7 @@ def _checked(columns: Sequence[Sequence[object]], expected: Expected) -> Values:
     """The numbers, all of them finite and within the bounds."""
     flat = list(itertools.chain.from_iterable(columns))
     # `type` and not isinstance: True is an int to Python and no number to a forecast.
-    if {*map(type, flat)} <= {float, int}:
+    if {*map(type, flat)} <= {float, int, Decimal}:
         try:
             values = np.array(columns, dtype=np.float64).T
         except OverflowError:  # a whole number beyond what a double holds
@@ -228,9 +237,9 @@ def _checked(columns: Sequence[Sequence[object]], expected: Expected) -> Values:
 def _raise_bad_number(name: str, column: Sequence[object], expected: Expected) -> None:
     outputs = expected.outputs
     for value, day in zip(column, expected.dates, strict=True):
-        if type(value) is not float and type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, float | int | Decimal):
             raise AnswerError("not_a_number", f"{name} on {day} is {describe_value(value).split(' of ')[0]}")
-        if not abs(value) <= sys.float_info.max:  # a whole number may be larger than any float
+        if not -sys.float_info.max <= value <= sys.float_info.max:  # a whole number may be larger than any float
             raise AnswerError("not_finite", f"{name} on {day} is {shorten(value, _DETAIL_CHARACTERS)}")
         if outputs.minimum is not None and value < outputs.minimum:
             raise AnswerError("out_of_bounds", f"{name} on {day} is {value}; the minimum is {outputs.minimum}")
@@ -246,5 +255,5 @@ def _check_quantiles(target: str, values: Values, expected: Expected) -> None:
         if len(crossed):
             step = int(crossed[0])
             low, high = values[step, lower], values[step, upper]
-            what = f"on {expected.dates[step]} {names[upper]} = {high:g} is below {names[lower]} = {low:g}"
+            what = f"on {expected.dates[step]} {names[upper]} = {high:.15g} is below {names[lower]} = {low:.15g}"
             raise AnswerError("quantile_order", what)

@@ -7,7 +7,7 @@ since 1970), so that steps are subtractions; moments are seconds since 1970-01-0
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ _OTHER_NAMES = {"H": (1, "h"), "T": (1, "min"), "d": (1, "D"), "w": (1, "W-SUN")
 _EPOCH = datetime(1970, 1, 1)
 _MIDNIGHT_SHARE = 0.95
 _LEAST_WEEKDAYS = 10
+_PERIODS = 100
 Seconds = npt.NDArray[np.int64]
 
 
@@ -151,7 +152,8 @@ def parse_frequency(text: str) -> Frequency:
 def infer_frequency(seconds: Seconds, rows: Seconds) -> Frequency:
     """The frequency of a history from its different moments, sorted, and the number of rows at each.
 
-    The coarsest grid that (nearly) all rows lie on. Raises ValueError that says why there is none.
+    The coarsest grid that (nearly) all rows lie on. Raises ValueError that says why there is none: rows that are days
+    apart, such as the 15th of each month, are no daily history with gaps.
     """
     at_midnight = seconds % DAY == 0
     if rows[at_midnight].sum() < _MIDNIGHT_SHARE * rows.sum():
@@ -161,7 +163,24 @@ def infer_frequency(seconds: Seconds, rows: Seconds) -> Frequency:
         ordinals = candidate.ordinals(seconds)
         if rows[candidate.seconds(ordinals) == seconds].sum() >= _MIDNIGHT_SHARE * rows.sum():
             return candidate
-    return DAILY
+    days = seconds // DAY
+    gap = int(np.median(np.diff(days))) if len(days) > 1 else 1
+    if gap < 2:
+        return DAILY
+    if len(days) > 2 and rows[(days[-1] - days) % gap == 0].sum() >= _MIDNIGHT_SHARE * rows.sum():
+        return Frequency(unit="D", multiple=gap)
+    raise ValueError(f"the rows lie {gap} days apart as a rule, and on no weekday, first or last day of a month")
+
+
+def last_whole_period(seconds: Seconds, frequency: Frequency) -> int:
+    """The last base period whose end the moments, sorted, reach as they do that of nine in ten before it."""
+    ordinals = frequency.ordinals(seconds)
+    last = np.append(np.flatnonzero(np.diff(ordinals)), len(ordinals) - 1)[-_PERIODS:]
+    base = replace(frequency, multiple=1)
+    short = np.array([base.begin(int(one), 1) for one in ordinals[last]]) - seconds[last]
+    usual = float(np.quantile(short[:-1], 0.9)) if len(short) > 1 else 0.0
+    apart = int(np.diff(seconds).min()) if len(seconds) > 1 else 0
+    return int(ordinals[-1]) - int(short[-1] > max(usual, apart))
 
 
 def to_second(moment: date) -> int:

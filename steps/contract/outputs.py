@@ -50,9 +50,10 @@ class Outputs:
         return tuple(column.name for column in self.columns)
 
     def point(self, target: str) -> int:
-        """The place of the column that stands for the target: its point, else its median."""
+        """The place of the column that stands for the target: its point, the one of its name first, else its median."""
         own = [place for place, column in enumerate(self.columns) if column.target == target]
         points = [place for place in own if self.columns[place].quantile is None]
+        points.sort(key=lambda place: self.columns[place].name != target)
         return points[0] if points else next(place for place in own if self.columns[place].quantile == _MEDIAN)
 
     def quantiles(self, target: str) -> tuple[tuple[float, int], ...]:

@@ -26,7 +26,8 @@ Keys = npt.NDArray[np.int64]
 class DateAxis:
     """The run's place on the timestamp column: history up to `run_date`, then `forecast_horizon` steps of future.
 
-    `run_date` is a date, or a date-time where the frequency is below a day. `season` is in steps.
+    `run_date` is a date, or a date-time where the frequency is below a day. `season` is in steps. From the key
+    `partial` on the rows that are put together are of a step that has not ended; None where none are, or all have.
     """
 
     type: pa.DataType
@@ -34,6 +35,7 @@ class DateAxis:
     forecast_horizon: int
     frequency: Frequency = DAILY
     season: int = DAILY.season
+    partial: int | None = None
 
     def check(self) -> None:
         """Raises DataError for a run date off the grid, or beyond the last year: 9999-12-31 often says "open end"."""

@@ -6,6 +6,7 @@ or beyond a gap of `largest_gap` steps with few rows after it, is implausible: a
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_moment, to_second
+from batchcast.steps.contract.frequency import Frequency, infer_frequency, last_whole_period, to_moment, to_second
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
@@ -37,18 +38,24 @@ def find_axis(
     """The axis of a run whose timestamp column is of type `kind`. Raises DataError where no frequency or run date is
     found, ConfigError for a run date that is given and lies in the future."""
     frequency = _find_frequency(surveys, series, kind)
-    found = run_date or _find_run_date(surveys, series, kind, frequency, now)
+    whole = _last_whole(surveys, series, kind, frequency, now)
+    found = run_date or _find_run_date(surveys, series, kind, frequency, now, whole)
     axis = DateAxis(
         type=kind,
         run_date=found,
         forecast_horizon=horizon,
         frequency=frequency,
         season=series.season or frequency.season,
+        partial=None if whole is None else DateAxis.begin(_at(kind, replace(frequency, multiple=1), whole), 1),
     )
     if run_date is not None and to_second(run_date) > _clock(series, now):
         what = f"{run_date.isoformat()} lies in the future: it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} UTC."
         raise ConfigError(Problem("run_date", what, "RunDate", "Pass an earlier RunDate, or auto."))
     axis.check()
+    if whole is not None and axis.origin == whole + 1:
+        near = axis.text(int(_at(kind, frequency, whole).keys(np.array([0]))[0])).replace(" ", "T")
+        what = f"the rows end within the step of {found.isoformat()}, of which they would tell a part."
+        raise DataError(Problem("run_date", what, "RunDate", f"Pass RunDate {near}, or auto."))
     return axis
 
 
@@ -56,12 +63,25 @@ def plausible_end(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis,
     """The first key at which no value is believed."""
     steps, _ = _plausible(surveys, series, axis.type, axis.frequency, now)
     last = max([int(steps[-1]), axis.origin]) if len(steps) else axis.origin
-    return max(axis.future_end, DateAxis.begin(_at(axis, last), 1))
+    return max(axis.future_end, DateAxis.begin(_at(axis.type, axis.frequency, last), 1))
 
 
-def _at(axis: DateAxis, ordinal: int) -> DateAxis:
-    moment = to_moment(int(axis.frequency.seconds(np.array([ordinal]))[0]), axis.frequency)
-    return DateAxis(type=axis.type, run_date=moment, forecast_horizon=1, frequency=axis.frequency)
+def _at(kind: pa.DataType, frequency: Frequency, ordinal: int) -> DateAxis:
+    moment = to_moment(int(frequency.seconds(np.array([ordinal]))[0]), frequency)
+    return DateAxis(type=kind, run_date=moment, forecast_horizon=1, frequency=frequency)
+
+
+def _last_whole(
+    surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
+) -> int | None:
+    """The last base period that has ended where rows are put together, None where they are not, or there is none."""
+    if series.aggregate is None:
+        return None
+    steps, _ = _plausible(surveys, series, kind, frequency, now)
+    keys, _, measured = merge_moments([lane.moments for lane in surveys])
+    seconds = key_seconds(keys[measured > 0], kind)
+    seconds = seconds[np.isin(frequency.ordinals(seconds), steps)]
+    return last_whole_period(seconds, frequency) if len(seconds) else None
 
 
 def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType) -> Frequency:
@@ -84,18 +104,24 @@ def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.Data
         return infer_frequency(key_seconds(keys[dated], kind), rows[dated])
     except ValueError as error:
         what = f"no frequency fits column {series.timestamp!r}: {error}."
-        remedy = "Declare frequency in [series], or write local times: instants with a zone are read in its timezone."
+        remedy = "Declare frequency in [series], with aggregate where rows lie within a step, or write local times."
         raise DataError(Problem("frequency", what, remedy=remedy)) from error
 
 
 def _find_run_date(
-    surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
+    surveys: Sequence[ItemSurvey],
+    series: Series,
+    kind: pa.DataType,
+    frequency: Frequency,
+    now: datetime,
+    whole: int | None,
 ) -> date:
-    """The last step that `run_date_share` of the items reach, of those that reach the last year."""
+    """The last step that `run_date_share` of the items reach, of those that reach the last year, up to `whole`."""
     steps, gap = _plausible(surveys, series, kind, frequency, now)
+    steps = steps if whole is None else steps[steps <= whole]
     if not len(steps):
         what = f"no row up to now has a date and one of the targets {', '.join(series.targets)}."
-        remedy = "Check the target columns in model.toml, or pass RunDate."
+        remedy = "Check the dates and the target columns: every row is later, of a step that goes on, or empty."
         raise DataError(Problem("no_history", what, remedy=remedy))
     low, _ = key_limits(kind)
     names, numbers = number_items([lane.names for lane in surveys])

@@ -56,10 +56,14 @@ def _regrouped(chunk: Chunk, first: npt.NDArray[np.bool_], keys: Numbers, column
 def merge_rows(chunk: Chunk, series: Series, axis: DateAxis) -> Chunk:
     """The chunk with the rows of each step put together: targets by `aggregate`, other columns by their last value.
 
-    Nulls count for nothing; a step without any value stays null.
+    Nulls count for nothing; a step without any value stays null, as the targets of one that has not ended do.
     """
     if series.aggregate is None or not len(chunk.keys):
         return chunk
+    if axis.partial is not None and chunk.keys.max() >= axis.partial:
+        ended = pa.array(chunk.keys < axis.partial)
+        told = {name: pc.if_else(ended, chunk.columns[name], None) for name in series.targets}
+        chunk = replace(chunk, columns={**chunk.columns, **told})
     steps = axis.steps(chunk.keys)
     first = np.concatenate([[True], (np.diff(steps) != 0) | (np.diff(chunk.records) != 0)])
     keys = axis.keys(steps[first])

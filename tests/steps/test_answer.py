@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import jmespath
@@ -279,3 +280,36 @@ def test_plain_paths_find_what_jmespath_finds(path: str, document: object) -> No
     if isinstance(found, list) and "[*]" in path:
         found = [value for value in found if value is not None]
     assert found == jmespath.search(path, document)
+
+
+@pytest.mark.parametrize("path", ["values(mean)", "mean.*"])
+@pytest.mark.parametrize("key", ["{}", "h{}", "2026-01-{:02}"])
+def test_steps_under_keys_are_in_the_order_of_their_numbers(path: str, key: str) -> None:
+    steps = {key.format(step): step for step in sorted(range(1, 13), key=str)}
+    found = read_answer({"mean": steps}, Expected.of(outputs(f"sales={path}"), RUN_DATE, 12))
+    assert found[:, 0].tolist() == list(range(1, 13))
+
+
+def test_keys_without_an_order_are_none_of_steps() -> None:
+    answer = {"mean": {"today": 1, "tomorrow": 2, "later": 3}}
+    with pytest.raises(AnswerError, match="keys have no order unless they are numbered"):
+        read(answer, outputs("sales=values(mean)"))
+    assert read({"a/b": {"mean": [1, 2, 3]}, "note": "x"}, outputs("sales=*.mean | [0]")) == [[1], [2], [3]]
+
+
+def test_a_decimal_is_a_number() -> None:
+    assert read(rows(Decimal("1.5"), Decimal(2), 3)) == [[1.5], [2.0], [3.0]]
+
+
+def test_of_several_answers_none_of_which_names_its_item_nobody_knows_the_order() -> None:
+    shape = outputs("sales=mean", records="@", item_id="id")
+    answers: list[dict[str, Any]] = [{"item_id": "b", "mean": [1]}, {"item_id": "a", "mean": [2]}]
+    with pytest.raises(AnswerError, match="item_id = id finds nothing"):
+        split_answers(answers, shape, 2)
+    assert len(split_answers([{"error": "x"}, {"error": "y"}], shape, 2)) == 2
+    assert len(split_answers(answers[:1], shape, 1)) == 1
+
+
+def test_the_column_of_the_targets_name_is_its_point() -> None:
+    columns = [Output(name=name, path=name, target="sales") for name in ("low", "sales", "high")]
+    assert outputs(*columns).point("sales") == 1

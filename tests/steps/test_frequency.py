@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchcast.steps.arguments import parse_moment
-from batchcast.steps.contract.frequency import Frequency, infer_frequency, parse_frequency, to_second
+from batchcast.steps.contract.frequency import (
+    Frequency,
+    infer_frequency,
+    last_whole_period,
+    parse_frequency,
+    to_second,
+)
 
 WEEKS = [f"W-{day}" for day in ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")]
 ALIASES = ["D", "B", *WEEKS, "MS", "ME", "QS", "QS-FEB", "h", "min", "15min", "4h", "2W-WED", "3D", "2MS", "2ME", "5B"]
@@ -94,7 +100,7 @@ def test_the_season_follows_from_the_frequency(alias: str, season: int) -> None:
     assert parse_frequency(alias).season == season
 
 
-@pytest.mark.parametrize("alias", [*(alias for alias in ALIASES if alias not in ("3D", "5B")), "3ME", "12MS", "6MS"])
+@pytest.mark.parametrize("alias", [*(alias for alias in ALIASES if alias != "5B"), "3ME", "12MS", "6MS"])
 def test_the_frequency_is_found_in_the_moments(alias: str) -> None:
     moments = pd.date_range("2025-11-05", periods=60, freq=alias)
     seconds = np.array([to_second(moment.to_pydatetime()) for moment in moments])
@@ -105,6 +111,41 @@ def test_a_few_stray_rows_do_not_change_what_is_inferred() -> None:
     days = np.arange(20_000, 20_100) * 86_400
     seconds = np.sort(np.append(days, days[50] + 43_200))
     assert infer_frequency(seconds, np.where(seconds % 86_400 == 0, 50, 1)) == Frequency(unit="D")
+
+
+@pytest.mark.parametrize(
+    ("moments", "apart"),
+    [
+        (pd.date_range("2022-01-15", periods=40, freq=pd.DateOffset(months=1)), 31),
+        (pd.date_range("2022-01-01", periods=40, freq="BME"), 30),
+        (pd.to_datetime(["2026-01-01", "2026-01-03", "2026-01-09", "2026-02-01", "2026-02-20"]), 12),
+    ],
+)
+def test_rows_days_apart_on_no_grid_are_no_daily_history(moments: pd.DatetimeIndex, apart: int) -> None:
+    seconds = np.array([to_second(moment.to_pydatetime()) for moment in moments])
+    with pytest.raises(ValueError, match=f"the rows lie {apart} days apart as a rule"):
+        infer_frequency(seconds, np.ones(len(seconds), np.int64))
+
+
+@pytest.mark.parametrize(
+    ("rows", "alias", "last", "whole"),
+    [
+        (pd.date_range("2026-01-05", "2026-03-05"), "W-SUN", "2026-03-08", False),
+        (pd.date_range("2026-01-05", "2026-03-08"), "W-SUN", "2026-03-08", True),
+        (pd.bdate_range("2026-01-05", "2026-03-06"), "W-SUN", "2026-03-08", True),
+        (pd.bdate_range("2025-01-01", "2026-01-30"), "MS", "2026-01-01", True),
+        (pd.date_range("2025-01-01", "2026-01-27"), "ME", "2026-01-31", False),
+        (pd.date_range("2026-01-05", "2026-01-20T04:00", freq="h"), "D", "2026-01-20", False),
+        (pd.date_range("2026-01-05", "2026-01-20T23:00", freq="h"), "D", "2026-01-20", True),
+        (pd.date_range("2025-01-15", periods=12, freq=pd.DateOffset(months=1)), "MS", "2025-12-01", True),
+        (pd.date_range("2026-01-05", "2026-01-06"), "W-SUN", "2026-01-11", False),
+    ],
+)
+def test_the_last_whole_period(rows: pd.DatetimeIndex, alias: str, last: str, whole: bool) -> None:
+    frequency = parse_frequency(alias)
+    seconds = np.array([to_second(moment.to_pydatetime()) for moment in rows])
+    found = last_whole_period(seconds, frequency)
+    assert found == frequency.ordinal(dt.date.fromisoformat(last)) - (not whole)
 
 
 @pytest.mark.parametrize("hour", [22, 23])

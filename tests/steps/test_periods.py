@@ -187,3 +187,27 @@ def test_a_run_date_off_the_grid_is_refused_with_one_on_it(
     assert made.exit_code == 3
     assert f"is no period of the frequency {frequency}" in made.message
     assert remedy in made.message
+
+
+def test_a_step_that_goes_on_is_no_history_and_no_actual_value(tmp_path: Path) -> None:
+    days = pd.date_range("2026-01-05", "2026-03-05")
+    weekly = with_series('frequency = "W-SUN"', 'aggregate = "sum"')
+    tables = [rows(item, days, [1.0] * len(days)) for item in ("a", "b")]
+    made = build(tmp_path, weekly, tables, forecast_horizon=2)
+    assert made.manifest.run_date == dt.date(2026, 3, 1)
+    assert {value for _, value in sent(made, "a")} == {7.0}
+    assert [row["actual"] for row in made.baseline if row["step"] > 0] == [None] * 4
+
+
+def test_a_run_date_whose_step_goes_on_is_refused(tmp_path: Path) -> None:
+    weekly = with_series('frequency = "W-SUN"', 'aggregate = "sum"')
+    days = pd.date_range("2026-01-05", "2026-03-05")
+    made = build(tmp_path, weekly, [rows("a", days)], run_date=dt.date(2026, 3, 8))
+    assert "the rows end within the step of 2026-03-08" in made.message
+    assert "Pass RunDate 2026-03-01, or auto." in made.message
+
+
+def test_a_month_named_by_a_day_within_it_is_not_filled_to_days(tmp_path: Path) -> None:
+    months = pd.date_range("2022-01-15", periods=40, freq=pd.DateOffset(months=1))
+    made = build(tmp_path, with_series('fill = "zero"'), [rows("a", months)])
+    assert "no frequency fits column 'date': the rows lie 31 days apart" in made.message
