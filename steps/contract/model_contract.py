@@ -54,7 +54,7 @@ def read_contract(path: Path) -> ModelContract:
 def parse_contract(data: bytes, *, where: str = CONTRACT_FILE) -> ModelContract:
     """The contract of the file's bytes. Raises ConfigError with every problem found in them."""
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
         remedy = "Correct the TOML."
         raise ConfigError(Problem("contract_syntax", f"is not TOML in UTF-8: {error}.", where, remedy)) from error

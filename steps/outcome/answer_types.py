@@ -29,7 +29,7 @@ def decode_body(data: bytes, content_type: str) -> object:
     """
     if content_type == PARQUET:
         return _parquet_rows(data)
-    text = data.decode("utf-8")
+    text = data.decode("utf-8-sig")
     if content_type == "text/csv":
         try:
             return _csv_rows(text)
@@ -54,6 +54,9 @@ def _csv_rows(text: str) -> list[object]:
     rows = [[_cell(cell) for cell in row] for row in csv.reader(io.StringIO(text)) if row]
     if rows and _are_names(rows[0], rows[1:]):
         names = next(row for row in csv.reader(io.StringIO(text)) if row)
+        odd = next((row for row in rows if len(row) != len(names)), None)
+        if odd is not None:
+            raise ValueError(f"a row has {len(odd)} fields, the line of names {len(names)}: {','.join(names)[:200]}")
         return [dict(zip(names, row, strict=True)) for row in rows[1:]]
     return [row[0] if len(row) == 1 else row for row in rows]
 

@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from batchcast.steps.outcome.ledger import SILENT, Ledger, LedgerRow
 
 _OF_A_SHARD = re.compile(r"\[sagemaker logs\]: (.*?\.(?:jsonl|json|csv|parquet)): (.*)")
-_HEADS = ("ClientError: ", "Bad HTTP status received from algorithm: ", "Unable to get response from algorithm")
+_HEADS = (
+    "ClientError: ",
+    "Bad HTTP status received from algorithm: ",
+    "Unable to get response from algorithm",
+    "Failed to parse ",
+    "Failed to join ",
+)
 _MOST_CHARACTERS = 1000
 _IN_THE_LEDGER = 300
 _REFUSED = re.compile(r": (429|503)\b")

@@ -39,6 +39,10 @@ def logged(*texts: str, key: str = KEY) -> list[str]:
             FailedRequest(what="Bad HTTP status received from algorithm: 500", message="no memory"),
         ),
         (
+            logged("Failed to parse output from the algorithm as JSON: NaN is not JSON"),
+            FailedRequest(what="Failed to parse output from the algorithm as JSON: NaN is not JSON"),
+        ),
+        (
             logged("Unable to get response from algorithm (no answer within 5 s)"),
             FailedRequest(what="Unable to get response from algorithm (no answer within 5 s)"),
         ),

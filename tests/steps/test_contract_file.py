@@ -209,3 +209,8 @@ def test_text_that_is_not_toml_names_the_place() -> None:
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="contract_missing"):
         read_contract(tmp_path / "model.toml")
+
+
+def test_a_byte_order_mark_before_the_toml_is_no_fault() -> None:
+    text = Path(__file__).parents[2].joinpath("examples/bakery/model.toml").read_bytes()
+    assert parse_contract(b"\xef\xbb\xbf" + text).series == parse_contract(text).series

@@ -192,3 +192,12 @@ def test_rows_of_several_items_are_told_apart_by_their_key() -> None:
 )
 def test_an_answer_in_csv(text: str, expected: object) -> None:
     assert decode_body(text.encode(), "text/csv") == expected
+
+
+def test_a_byte_order_mark_before_a_table_is_no_part_of_a_name() -> None:
+    assert decode_body(b"\xef\xbb\xbfid,mean\na,1\n", "text/csv") == [{"id": "a", "mean": 1}]
+
+
+def test_a_table_of_another_separator_is_shown_by_its_names() -> None:
+    with pytest.raises(ValueError, match="a row has 2 fields, the line of names 1: id;mean"):
+        decode_body(b"id;mean\na;1,5\n", "text/csv")
