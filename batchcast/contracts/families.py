@@ -121,7 +121,9 @@ def contract_text(proposal: Proposal, family: ContainerFamily) -> str:
         "timestamp": proposal.timestamp,
         "targets": [proposal.target],
     }
-    series |= {key: value for key in ("frequency", "season") if (value := getattr(proposal, key)) is not None}
+    series |= {
+        key: value for key in ("frequency", "season", "timezone") if (value := getattr(proposal, key)) is not None
+    }
     tables = {"series": {**series, **family.series}, **family.tables(proposal)}
     lines = [f"# The contract of {family.title}: what it takes and what it gives.", ""]
     lines += [f"# {note}" for note in family.notes]

@@ -46,6 +46,7 @@ class Proposal:
     past: tuple[str, ...]
     frequency: str | None
     season: int | None
+    timezone: str | None
     assumptions: tuple[str, ...]
 
 
@@ -85,8 +86,10 @@ def _read(
         said.append(f"{', '.join(past)} end with {what}, so they are taken as not known in advance")
     if texts := [name for name in others if name not in covariates]:
         said.append(f"{', '.join(texts)} are left out: text needs a coding that only the model knows")
+    zone = getattr(schema.field(when).type, "tz", None)
+    said += [f"instants are read in {zone}, the zone they were written in"] if zone else []
     frequency, steps = _grid(dataset, when)
-    said.append(f"rows are {frequency.alias} apart" if frequency else "the frequency is inferred by each run")
+    said.append(f"rows are {frequency.alias} apart" if frequency else "no frequency fits the rows: declare it")
     season = None
     if frequency and frequency.season > 1 and steps < 2 * frequency.season:
         season = 1
@@ -99,6 +102,7 @@ def _read(
         past=past,
         frequency=frequency.alias if frequency else None,
         season=season,
+        timezone=zone,
         assumptions=tuple(said),
     )
 
@@ -108,6 +112,8 @@ def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
     from batchcast.steps.contract.frequency import infer_frequency
 
     moments = dataset.head(_ROWS_READ, columns=[timestamp])[timestamp].drop_null()
+    if getattr(moments.type, "tz", None):
+        moments = pc.local_timestamp(moments)
     counted = pc.value_counts(pc.cast(moments, pa.timestamp("s"), safe=False))
     seconds = counted.field("values").cast(pa.int64()).to_numpy()
     order = seconds.argsort()
@@ -144,7 +150,9 @@ def _timestamp(schema: pa.Schema) -> str:
         return likely
     kinds = ", ".join(found) or f"none of {', '.join(schema.names)}"
     what = f"which column is the timestamp? It could be {kinds}."
-    remedy = "Write dates: frame[COLUMN] = pandas.to_datetime(frame[COLUMN].astype(str))."
+    remedy = (
+        'Write dates: frame[COLUMN] = pandas.to_datetime(frame[COLUMN].astype(str), format="%Y%m%d"), or as they are.'
+    )
     raise ConfigError(Problem("init", what, "--timestamp", "Give --timestamp." if found else remedy))
 
 
@@ -182,8 +190,11 @@ def _ids(dataset: ds.Dataset, when: str, target: str) -> tuple[str, ...]:
             groups = rows.group_by([*names, when]).aggregate([([], "count_all")])
             if groups.num_rows == rows.num_rows:
                 return tuple(sorted(names, key=schema.names.index))
-    what = f"no {_MOST_IDS} of the columns {', '.join(able) or '(none)'} name each row once together with {when}."
+    what = f"no {_MOST_IDS} of the columns {', '.join(able)} name each row once together with {when}."
     remedy = "Give --item-id; rows that are there twice, or several a period, need aggregate in [series]."
+    if not able:
+        what = "no column of text or whole numbers is left to name an item."
+        remedy = "Write one, of a single series too: frame['item_id'] = 'total'."
     raise ConfigError(Problem("init", what, "--item-id", remedy))
 
 

@@ -70,13 +70,22 @@ def _problem(role: str, stored: pa.DataType, frame: str) -> tuple[str, str] | No
     if pa.types.is_null(plain):
         return None
     if role == "id" and not (_is_text(plain) or pa.types.is_integer(plain)):
-        return "an id must be text or a whole number.", f"Write {frame}.astype(str), or whole numbers."
+        whole = "Int64" if pa.types.is_floating(plain) else "str"
+        return "an id must be text or a whole number.", f'Write {frame}.astype("{whole}").'
     if role == "date" and not (pa.types.is_date(plain) or pa.types.is_timestamp(plain)):
-        return "the date must be a date or a timestamp.", f"Write pandas.to_datetime({frame}.astype(str))."
+        text = _is_text(plain)
+        form = "%Y-%m-%d" if text else "%Y%m%d"
+        other = "with the format that it has" if text else 'or with unit="s", "ms" where it counts from 1970'
+        frame = frame if text else f"{frame}.astype(str)"
+        return (
+            "the date must be a date or a timestamp.",
+            f'Write pandas.to_datetime({frame}, format="{form}"), {other}.',
+        )
     if role == "target" and not (
         pa.types.is_integer(plain) or pa.types.is_floating(plain) or pa.types.is_decimal(plain)
     ):
-        return "a target must be a number.", f"Write pandas.to_numeric({frame})."
+        remedy = f"Write pandas.to_numeric({frame})" + ", after a decimal comma is a point." * _is_text(plain)
+        return "a target must be a number.", f"Write {frame}.astype(int)." if pa.types.is_boolean(plain) else remedy
     return None
 
 

@@ -19,6 +19,7 @@ from batchcast.steps.history.folders import (
     FUTURE_FOLDER,
     find_files,
     other_format,
+    path_day,
     read_path_values,
     same_value,
     table_format,
@@ -127,8 +128,9 @@ def read_unit(
         for table in _raw_tables(unit, columns, rows, ids):
             plain = []
             for column in columns:
-                stored = table.column(column) if column in table.schema.names else _path_column(file, column, table)
                 target = None if column in ids else types[column]
+                there = column in table.schema.names
+                stored = table.column(column) if there else _path_column(file, column, table, target)
                 plain.append(_checked_column(stored, column, target, file))
             yield pa.table(plain, names=list(columns))
 
@@ -151,8 +153,16 @@ def _raw_tables(unit: Unit, columns: Sequence[str], rows: int, ids: Sequence[str
         raise pa.ArrowInvalid(f"{total + count} rows are there of {unit.rows}")
 
 
-def _path_column(file: HistoryFile, column: str, table: pa.Table) -> pa.ChunkedArray:
-    value = pa.array([file.path_values[column]], pa.string())
+def _path_column(file: HistoryFile, column: str, table: pa.Table, target: pa.DataType | None) -> pa.ChunkedArray:
+    text = file.path_values[column]
+    try:
+        if text is not None and target is not None and pa.types.is_date(target):
+            value = pa.array([path_day(text)], pa.date32())
+        else:
+            value = pa.array([text], pa.string())
+    except ValueError as error:
+        what = f"its folder says {column} = {text!r}, which is no day."
+        raise DataError(Problem("path_date", what, file.name, f"Name the folder {column}=2026-01-31.")) from error
     return pa.chunked_array([value.take(pa.nulls(table.num_rows, pa.int8()).fill_null(0))])
 
 

@@ -5,6 +5,7 @@ everywhere in a data lake. What would be read twice, never end or belong to a ta
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -33,6 +34,7 @@ _FORMATS = {
     "paimon": "Paimon",
     "lakesoul": "LakeSoul",
 }
+_DAY = re.compile(r"(\d{4})(-?)(\d\d)\2(\d\d)(?:[ T]00:00:00(?:\.0+)?)?")
 _EXPORT = "Export it as plain Parquet files: spark.table(…).write.parquet(…), or SELECT through a query engine."
 _PANDAS = "python -c \"import pandas as pd; pd.{read}.to_parquet('{to}')\""
 
@@ -84,6 +86,15 @@ def read_path_values(name: str) -> dict[str, str | None]:
             what = f"its folders say {key} = {values[key]!r} and {key} = {value!r}."
             raise DataError(Problem("path_contradicts", what, name, "Move the file, or name one of the folders else."))
     return values
+
+
+def path_day(text: str) -> date:
+    """The day of a folder `date=2026-01-31`, also as 20260131 or with a midnight, as Hive and pandas write it. Raises
+    ValueError for any other text."""
+    found = _DAY.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return date(int(found[1]), int(found[3]), int(found[4]))
 
 
 def same_value(text: str | None, value: Any) -> bool:

@@ -93,3 +93,25 @@ def test_a_history_of_less_than_two_seasons_has_the_last_value_as_its_naive(tmp_
     longer = pd.date_range("2022-01-02", periods=104, freq="W-SUN")
     pd.DataFrame({"item_id": "a", "week": longer, "sales": range(104)}).to_parquet(tmp_path / "long.parquet")
     assert propose(tmp_path / "long.parquet").season is None
+
+
+def test_instants_are_proposed_in_their_zone(tmp_path: Path) -> None:
+    days = pd.date_range("2026-03-01", periods=60, tz="Europe/Berlin")
+    pd.DataFrame({"item_id": "a", "day": days, "sales": range(60)}).to_parquet(tmp_path / "zoned.parquet")
+    found = propose(tmp_path / "zoned.parquet")
+    assert (found.timezone, found.frequency) == ("Europe/Berlin", "D")
+
+
+def test_rows_on_no_grid_have_no_frequency_and_say_so(tmp_path: Path) -> None:
+    months = pd.date_range("2022-01-15", periods=40, freq=pd.DateOffset(months=1))
+    pd.DataFrame({"item_id": "a", "day": months, "sales": range(40)}).to_parquet(tmp_path / "months.parquet")
+    found = propose(tmp_path / "months.parquet")
+    assert found.frequency is None
+    assert "no frequency fits the rows: declare it" in found.assumptions
+
+
+def test_a_single_series_without_an_id_is_told_to_write_one(tmp_path: Path) -> None:
+    days = pd.date_range("2026-03-01", periods=60)
+    pd.DataFrame({"day": days, "sales": range(60)}).to_parquet(tmp_path / "alone.parquet")
+    with pytest.raises(ConfigError, match=r"frame\['item_id'\] = 'total'"):
+        propose(tmp_path / "alone.parquet")

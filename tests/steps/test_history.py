@@ -78,7 +78,7 @@ def test_all_that_is_wrong_is_reported_together(tmp_path: Path) -> None:
 
 
 def test_an_empty_prefix_is_refused(tmp_path: Path) -> None:
-    made = build(tmp_path, DAILY_CONTRACT, [])
+    made = build(tmp_path, DAILY_CONTRACT, None)
     assert made.exit_code == 3
     assert "there is no Parquet file. Check HistoryUri." in made.message
 
@@ -143,7 +143,7 @@ def test_a_directory_date_that_is_no_date_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"item": ["a"], "sales": [1]}), folder / "part.parquet")
     made = build(tmp_path, DAILY_CONTRACT, None, run_date="2026-01-01")
     assert made.exit_code == 3
-    assert "date=soon/part.parquet: column 'date' cannot be read as date32" in made.message
+    assert "date=soon/part.parquet: its folder says date = 'soon', which is no day." in made.message
 
 
 def test_a_directory_value_that_is_null_has_no_item(tmp_path: Path) -> None:
@@ -177,3 +177,42 @@ def test_a_history_without_any_value_has_no_automatic_run_date(tmp_path: Path) -
     made = build(tmp_path, DAILY_CONTRACT, [daily_rows(["a"], 2, sales=[None, None]).cast(daily_rows(["a"], 2).schema)])
     assert made.exit_code == 3
     assert "no row up to now has a date and one of the targets sales" in made.message
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%Y-%m-%d 00%%3A00%%3A00"])
+def test_a_folder_names_a_day_as_hive_and_pandas_do(tmp_path: Path, form: str) -> None:
+    for row in range(3):
+        table = daily_rows(["a"], 3).slice(row, 1)
+        day = table["date"][0].as_py()
+        folder = tmp_path / "processing/input/history" / f"date={day.strftime(form)}"
+        folder.mkdir(parents=True)
+        pq.write_table(table.drop_columns(["date"]), folder / "part.parquet")
+    made = build(tmp_path, DAILY_CONTRACT, None)
+    assert made.exit_code == 0, made.message
+
+
+@pytest.mark.parametrize("text", ["05-01-2026", "2026-01", "2026-W05", "2026-01-05 12%3A00%3A00", "20261301"])
+def test_a_folder_that_names_no_day_is_told_how(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "processing/input/history" / f"date={text}"
+    folder.mkdir(parents=True)
+    pq.write_table(daily_rows(["a"], 1).drop_columns(["date"]), folder / "part.parquet")
+    made = build(tmp_path, DAILY_CONTRACT, None)
+    assert "which is no day. Name the folder date=2026-01-31." in made.message
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "remedy"),
+    [
+        ("date", pa.array([20260101, 20260102]), "pandas.to_datetime(frame['date'].astype(str), format=\"%Y%m%d\")"),
+        (
+            "date",
+            pa.array(["01/02/2026"] * 2),
+            "pandas.to_datetime(frame['date'], format=\"%Y-%m-%d\"), with the format",
+        ),
+        ("item", pa.array([1.0, 2.0]), "frame['item'].astype(\"Int64\")"),
+        ("sales", pa.array([True, False]), "frame['sales'].astype(int)"),
+        ("sales", pa.array(["1,5", "2"]), "after a decimal comma is a point"),
+    ],
+)
+def test_a_remedy_does_not_guess_what_a_value_means(tmp_path: Path, name: str, column: pa.Array, remedy: str) -> None:
+    assert remedy in build(tmp_path, PROMO, [with_column(name, column)]).message

@@ -19,7 +19,7 @@ def _option(kind: Any, text: str, metavar: str | None = None) -> Any:
 class PlanOptions:
     """What was given on the command line, None where nothing was. `on_this_machine` as in `check_tuning_fits`."""
 
-    items: int | None = _option(click.IntRange(1), "Records of a run.")
+    items: int | None = _option(click.IntRange(1, 1_000_000_000), "Records of a run.")
     history: str | None = _option(str, "Parquet history to count records of, instead.", "DIR|FILE|S3URI")
     contract: Path | None = _option(_FILE, "The model.toml of that history.")  # noqa: RUF009
     run_date: str | None = _option(str, "Last day of that history to use. Default: its last.", "DATE")
