@@ -116,6 +116,8 @@ def _grid(dataset: ds.Dataset, timestamp: str) -> tuple[Frequency | None, int]:
         moments = pc.local_timestamp(moments)
     counted = pc.value_counts(pc.cast(moments, pa.timestamp("s"), safe=False))
     seconds = counted.field("values").cast(pa.int64()).to_numpy()
+    if len(seconds) < 2:
+        return None, len(seconds)
     order = seconds.argsort()
     try:
         return infer_frequency(seconds[order], counted.field("counts").to_numpy()[order]), len(seconds)

@@ -104,7 +104,8 @@ def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.Data
         return infer_frequency(key_seconds(keys[dated], kind), rows[dated])
     except ValueError as error:
         what = f"no frequency fits column {series.timestamp!r}: {error}."
-        remedy = "Declare frequency in [series], with aggregate where rows lie within a step, or write local times."
+        remedy = "Declare frequency in [series], with aggregate where rows lie within its steps, or write local times: "
+        remedy += "instants with a zone are read in its timezone."
         raise DataError(Problem("frequency", what, remedy=remedy)) from error
 
 

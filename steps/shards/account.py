@@ -130,6 +130,7 @@ def check_account(account: Account, percent: float, locate: Locate | None = None
         code, what = "nothing_to_forecast", f"no record is left of {expected} items"
         parts += [f"{len(account.selection.carried)} are carried over"] if account.selection.carried else []
         parts += [f"{account.selection.later} more begin after the run date"] if account.selection.later else []
+        remedy = remedy or "Pass a later RunDate, or auto."
     raise DataError(Problem(code, f"{'; '.join([what, *parts])}.", remedy=remedy))
 
 

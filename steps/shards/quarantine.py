@@ -19,12 +19,13 @@ REMEDIES = {
     QuarantineReason.TOO_SHORT: "Lower min_history, or leave these items out with ItemsUri.",
     QuarantineReason.DUPLICATE_DATE: "Write one row an item and date.",
     QuarantineReason.OFF_GRID: "Correct frequency in [series], or declare timezone or aggregate there.",
-    QuarantineReason.GAP: "Declare fill in [series], or write the missing rows.",
+    QuarantineReason.GAP: "Declare fill in [series], write the missing rows, or pass an earlier RunDate.",
     QuarantineReason.IMPLAUSIBLE_DATE: "Correct the date of that row, or remove it.",
     QuarantineReason.NULL_KEY: "Write the id columns and the date in every row.",
-    QuarantineReason.OUT_OF_RANGE: "Write such values as text, or correct them.",
+    QuarantineReason.OUT_OF_RANGE: "Write such values as floats or as text, or correct them.",
     QuarantineReason.NULL_CELL: 'Fill the cells, or set nulls = "null" in model.toml.',
-    QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, or pass an earlier RunDate.",
+    QuarantineReason.MISSING_FUTURE: "Write the rows of the forecast days, name the columns of _future in future, "
+    "or pass an earlier RunDate.",
     QuarantineReason.NO_STATIC: "Write a row of these items into _items.parquet.",
     QuarantineReason.NO_ANSWER: "Fix the model or these records, then resume the run before that one.",
 }
