@@ -2,7 +2,6 @@
 
 import re
 from functools import lru_cache
-from itertools import chain
 
 _SPACE = r"[ \t\n\r]*+"
 # A text that is written as it was read: what other escapes stand for is not looked at here.
@@ -37,14 +36,14 @@ def copied_rows(text: str, first: int) -> tuple[str, int] | None:
     blocks, start = list[str](), first + 1
     while order and start < last:
         stop = text.find(between, start + _BLOCK, last) + 1 or last
-        rows = like.findall(text, start, stop)
-        values = list(chain.from_iterable(rows))
-        written = pieces * len(rows)
+        values = like.split(text[start:stop])
+        rows = len(values) // (len(order) + 1)
+        written = pieces * rows
         for position, place in enumerate(order):
-            written[2 * position + 1 :: len(pieces)] = values[place :: len(order) + 1]
+            written[2 * position + 1 :: len(pieces)] = values[place + 1 :: len(order) + 1]
         blocks.append("".join(written))
-        # `findall` passes over what is not alike, and then the lengths do not agree.
-        if stop - start != len(blocks[-1]) + passed * len(rows) - len(begun["comma"]):
+        # What is not alike stands between the rows, and then the lengths do not agree.
+        if stop - start != len(blocks[-1]) + passed * rows - len(begun["comma"]):
             return None
         start = stop + len(begun["comma"])
     return (f"[{''.join(blocks)[2:]}}}]", last + 1) if order and start == last + len(begun["comma"]) else None
@@ -59,7 +58,7 @@ def _shape(row: tuple[str, ...], comma: str) -> tuple[re.Pattern[str], list[int]
     names = [name[: name.index('"', 1) + 1] for name in row[1::2]]
     order = sorted(range(len(names)), key=lambda place: names[place][1:-1])
     between = f"({_VALUE})".join(map(re.escape, map("".join, zip(row[::2], [*row[1::2], ""], strict=True))))
-    like = re.compile(rf"{between}()(?:{re.escape(comma)}(?=\{{)|\Z)")
+    like = re.compile(rf"{between}(?:{re.escape(comma)}(?=\{{)|\Z)")
     pieces = [piece for place in order for piece in (f",{names[place]}:", "")]
     pieces[0] = "},{" + pieces[0][1:]
     passed = len("".join(row)) + len(comma) - len("".join(pieces))
