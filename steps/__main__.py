@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem, ServiceError
+from batchcast.steps.freed_memory import return_freed_memory
 from batchcast.steps.no_pandas import refuse_pandas
 from batchcast.steps.plain_text import plain_text
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     environ = os.environ if environ is None else environ
     if argv is None:
         refuse_pandas()
+        return_freed_memory()
     try:
         step, arguments = _step(sys.argv[1:] if argv is None else argv)
         _check_versions()

@@ -60,15 +60,16 @@ def at_once(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
     processors = len(os.sched_getaffinity(0))
     if processors == 1:
         yield from map(function, parts)
-        return
-    with ThreadPoolExecutor(processors) as pool:
-        pending: deque[Future[T]] = deque()
-        for part in parts:
-            pending.append(pool.submit(copy_context().run, function, part))
-            if len(pending) > processors:
+    else:
+        with ThreadPoolExecutor(processors) as pool:
+            pending: deque[Future[T]] = deque()
+            for part in parts:
+                pending.append(pool.submit(copy_context().run, function, part))
+                if len(pending) > processors:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+    pa.default_memory_pool().release_unused()  # What was freed on the way goes back to the system.
 
 
 def of_items(function: Callable[..., npt.NDArray[N]], *arrays: ByItem) -> npt.NDArray[N]:
