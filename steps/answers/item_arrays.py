@@ -20,6 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.errors import DataError, Problem
+
 Array = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 S = TypeVar("S")
@@ -216,7 +218,7 @@ def _kept_texts(parts: Iterable[pa.Array], folder: Path) -> pa.Array:
             bounds.write((ends[1:] - ends[0] + size).astype(np.int32).tobytes())
             count, size = count + len(part), size + int(ends[-1] - ends[0])
             if size >= 1 << 31:
-                raise OverflowError("the item ids of the run have more than 2 GiB of text")
+                raise DataError(Problem("item_id", f"the ids have {size:,} bytes of text.", remedy="Shorten them."))
         return pa.Array.from_buffers(pa.string(), count, [None, _mapped(bounds), _mapped(texts)])
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.column_types import item_keys, join_ids
 from batchcast.steps.history.files import Unit
 from batchcast.steps.shards.manifest import NULL_ITEM
@@ -19,6 +20,9 @@ _PARTS = 16
 _MANY_TEXTS = 1 << 18
 _SAMPLE = 1 << 16
 _NEVER = np.iinfo(np.int64).min
+_JOINT = 12
+MOST_TEXT = 2_000_000_000
+"""Bytes of all item ids: positions in an array of texts have 32 bits."""
 Numbers = npt.NDArray[np.int64]
 
 
@@ -84,7 +88,8 @@ class Numbering:
 
 def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], list[Numbers]]:
     """The different items of all parts, each given by its id columns, in order of first appearance; and which of them
-    every entry of each part is."""
+    every entry of each part is. Raises DataError for more text than one array of ids holds."""
+    _check_text([column for part in parts for column in part], sum(len(part[0]) for part in parts))
     columns = [pa.concat_arrays(of_parts) for of_parts in zip(*parts, strict=True)]
     keys, codes = encode_texts(pa.chunked_array([item_keys(columns)]))
     first = np.empty(len(keys), np.int64)
@@ -94,6 +99,15 @@ def number_items(parts: Sequence[Sequence[pa.Array]]) -> tuple[list[pa.Array], l
     number_of[codes[first]] = np.arange(len(keys))
     ends = np.cumsum([len(part[0]) for part in parts])
     return [column.take(pa.array(first)) for column in columns], np.split(number_of[codes], ends[:-1])
+
+
+def _check_text(columns: Sequence[pa.Array], items: int) -> None:
+    # Joined, an id has a separator and a length for each column.
+    size = sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns) + _JOINT * sum(map(len, columns))
+    if size > MOST_TEXT:
+        what = f"the ids of {items:,} items have {size / 1e9:,.1f} GB of text; {MOST_TEXT / 1e9:,.1f} GB are possible."
+        remedy = "Shorten them, or divide the items among several histories, each with its own pipeline."
+        raise DataError(Problem("item_id", what, remedy=remedy))
 
 
 def local_items(

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchcast.steps.errors import DataError
+from batchcast.steps.history import numbering
 from batchcast.steps.history.files import HistoryFile, Unit
-from batchcast.steps.history.numbering import Numbering, codes_file, encode_texts, local_items
+from batchcast.steps.history.numbering import Numbering, codes_file, encode_texts, local_items, number_items
 from batchcast.steps.shards.manifest import NULL_ITEM
 
 IDS = st.sampled_from([None, "", "a", "b", "a/b", "1:a", "ü", NULL_ITEM, "(null", "\0"])
@@ -82,6 +84,16 @@ def test_numbers_are_those_of_a_dictionary(tables: list[tuple[list[tuple], bool,
     assert [(numbering.dateless[n], numbering.last[n]) for n in range(len(names))] == [
         (dateless[known[name]], last.get(known[name], never)) for name in names
     ]
+
+
+def test_more_text_than_an_array_of_ids_holds_is_refused_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = pa.array(["shop", "shop"]), pa.array(["bread", "roll"])
+    size = 17 + 4 * 12
+    monkeypatch.setattr(numbering, "MOST_TEXT", size)
+    assert len(number_items([names])[0]) == 2
+    monkeypatch.setattr(numbering, "MOST_TEXT", size - 1)
+    with pytest.raises(DataError, match=r"the ids of 2 items have .* GB of text; .* Shorten them"):
+        number_items([names])
 
 
 @pytest.mark.parametrize("ending", ["", "/constant", "a"])
