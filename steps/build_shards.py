@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from batchcast.steps.answers.item_arrays import arrays_in
 from batchcast.steps.arguments import SPARK, BuildArguments, parse_arguments, value_given
 from batchcast.steps.container import ContainerPaths, empty_directory, scratch_directory
 from batchcast.steps.contract.model_contract import CONTRACT_FILE, ModelContract, read_contract
@@ -108,7 +109,8 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
     for output in outputs:
         empty_directory(output)
     try:
-        run, account = _build(_open(arguments, paths, store), paths)
+        with scratch_directory(paths) as scratch, arrays_in(scratch):
+            run, account = _build(_open(arguments, paths, store, scratch), paths, scratch)
         # Kept with the run, so that one that resumes it can tell whether it asks the model the same.
         shutil.copyfile(paths.input("contract") / CONTRACT_FILE, paths.output("manifest") / CONTRACT_FILE)
         (paths.output("marker") / MARKER).write_text("This object keeps the prefix from being empty.\n")
@@ -126,11 +128,11 @@ def _build_outputs(arguments: BuildArguments, paths: ContainerPaths, store: Obje
         raise
 
 
-def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) -> _Opened:
+def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore, scratch: Path) -> _Opened:
     contract = read_contract(paths.input("contract") / CONTRACT_FILE)
     uri, resumed = value_given(arguments.items_uri), value_given(arguments.resume_from)
     wanted = None if uri is None else read_item_ids(store, uri)
-    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract)
+    earlier = None if resumed is None else read_earlier_run(store, arguments.runs_uri, resumed, contract, scratch)
     return _Opened(
         arguments=arguments,
         contract=contract,
@@ -141,10 +143,10 @@ def _open(arguments: BuildArguments, paths: ContainerPaths, store: ObjectStore) 
     )
 
 
-def _build(opened: _Opened, paths: ContainerPaths) -> tuple[_Run, Account]:
+def _build(opened: _Opened, paths: ContainerPaths, scratch: Path) -> tuple[_Run, Account]:
     """Write the shards; the run as it was found to be, and what became of every item."""
     arguments, contract, shards = opened.arguments, opened.contract, paths.output("shards")
-    with scratch_directory(paths) as scratch, _engine(opened, paths, scratch) as engine:
+    with _engine(opened, paths, scratch) as engine:
         run, items, end = _survey(opened, engine)
         most = arguments.max_record_bytes
         selection = select(items, contract, run.static, wanted=run.wanted, earlier=run.earlier, max_bytes=most)

@@ -24,7 +24,7 @@ from batchcast.steps.outcome.approval import Approval
 from batchcast.steps.outcome.comparison import Comparison
 from batchcast.steps.outcome.decision import Decision
 from batchcast.steps.outcome.last_run import LastRun, forecasts_of, not_compared, published_parts
-from batchcast.steps.outcome.ledger import Ledger
+from batchcast.steps.outcome.ledger import GOOD, Ledger
 from batchcast.steps.outcome.reconcile import Reconciliation
 from batchcast.steps.publish.forecast_table import ForecastRows, Rows
 from batchcast.steps.publish.merged_rows import MergedRows, fill_up, replace_items
@@ -104,7 +104,7 @@ def publish_run(
     A run of chosen items of the date that readers see publishes all that they see, with these items replaced.
     """
     columns = run.expected.columns
-    without = [row for row in found.ledger.odd if row.status not in ("ok", "carried")]
+    without = [row for row in found.ledger.odd if row.status not in GOOD]
     names, dates, usable = run.records["item_id"], run.expected.dates, found.ledger.usable
     places = of_items(lambda some, good: np.asarray(some)[good], range(len(usable)), usable)
     forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)

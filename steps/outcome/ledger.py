@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.answers.item_arrays import kept_array
-from batchcast.steps.store.documents import parse_table, stream_table
+from batchcast.steps.store.documents import stream_table
 
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",
@@ -51,6 +51,8 @@ REASONS: Mapping[str, str] = {
 
 _ROWS_A_GROUP = 1 << 17
 Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
+GOOD: tuple[Status, ...] = ("ok", "carried")
+"""What an item with a forecast of the model is."""
 
 RETRYABLE = frozenset({"no_output", "short_output", "long_output", "spoiled_request", "unparsable", "answered_twice"})
 """Reasons that say nothing about the record itself: sent alone it may well be answered."""
@@ -104,7 +106,7 @@ class Tally:
             raise AssertionError(f"items are unaccounted for: {self}")
 
 
-_SCHEMA = pa.schema(
+LEDGER_SCHEMA = pa.schema(
     [
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
@@ -141,13 +143,13 @@ class Ledger:
     @property
     def rows(self) -> list[LedgerRow]:
         """All rows, one by one."""
-        return [LedgerRow(**row) for row in self.table().to_pylist()]
+        return [row for part in self.parts() for row in ledger_rows(part)]
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """Which items have a forecast of the model."""
         found = np.ones(len(self), bool)
-        lost = [index for index, row in self.others.items() if row.status not in ("ok", "carried")]
+        lost = [index for index, row in self.others.items() if row.status not in GOOD]
         found[lost] = False
         return found
 
@@ -166,10 +168,15 @@ class Ledger:
         if places:
             mask = np.zeros(size, bool)
             mask[np.array(places) - start] = True
-            for field in _SCHEMA:
+            for field in LEDGER_SCHEMA:
                 mine = pa.array([getattr(self.others[index], field.name) for index in places], field.type)
                 columns[field.name] = pc.replace_with_mask(columns[field.name], pa.array(mask), mine)
-        return pa.table(columns).select(_SCHEMA.names).cast(_SCHEMA)
+        return pa.table(columns).select(LEDGER_SCHEMA.names).cast(LEDGER_SCHEMA)
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The table, at least one part of it."""
+        starts = range(0, max(len(self), 1), _ROWS_A_GROUP)
+        return (self.table(slice(start, start + _ROWS_A_GROUP)) for start in starts)
 
     def tally(self) -> Tally:
         """Count the rows. Raises AssertionError when they do not add up to the items of the manifest."""
@@ -193,23 +200,31 @@ def _hexadecimal(digests: npt.NDArray[np.uint8]) -> pa.Array:
 def write_ledger(rows: Ledger | Sequence[LedgerRow], path: Path) -> None:
     """The rows as Parquet, in the order given."""
     if not isinstance(rows, Ledger):
-        table = pa.table({name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}, schema=_SCHEMA)
+        table = pa.table(
+            {name: [getattr(row, name) for row in rows] for name in LEDGER_SCHEMA.names}, schema=LEDGER_SCHEMA
+        )
         pq.write_table(table, path, compression="zstd")
         return
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
-        for start in range(0, max(len(rows), 1), _ROWS_A_GROUP):
-            writer.write_table(rows.table(slice(start, start + _ROWS_A_GROUP)))
+    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="zstd") as writer:
+        for part in rows.parts():
+            writer.write_table(part)
 
 
 _REMEDY = "Delete report.json beside it and `rerun` the run: its records are then accounted for anew."
 
 
-def read_ledger(source: Path | bytes, *, where: str = "") -> list[LedgerRow]:
-    """The rows `write_ledger` wrote. Raises DataError for a damaged file, named by `where`."""
-    table = parse_table(source, schema=_SCHEMA, code="ledger", where=where or str(source), remedy=_REMEDY)
-    return [LedgerRow(**row) for row in table.to_pylist()]
+def read_ledger(path: Path) -> list[LedgerRow]:
+    """The rows `write_ledger` wrote. Raises DataError for a damaged file."""
+    return [row for part in stream_ledger(path, where=str(path)) for row in ledger_rows(part)]
 
 
-def stream_ledger(path: Path, columns: Sequence[str] = _SCHEMA.names, *, where: str) -> Iterator[pa.Table]:
+def ledger_rows(part: pa.Table | pa.RecordBatch) -> Iterator[LedgerRow]:
+    """The rows of a part of the table; a text that many have is there once."""
+    known: dict[Any, Any] = {}
+    columns = ([known.setdefault(value, value) for value in part[name].to_pylist()] for name in LEDGER_SCHEMA.names)
+    return (LedgerRow(**dict(zip(LEDGER_SCHEMA.names, row, strict=True))) for row in zip(*columns, strict=True))
+
+
+def stream_ledger(path: Path, columns: Sequence[str] = LEDGER_SCHEMA.names, *, where: str) -> Iterator[pa.Table]:
     """Those columns of the same in parts."""
-    return stream_table(path, columns, schema=_SCHEMA, texts=(), code="ledger", remedy=_REMEDY, where=where)
+    return stream_table(path, columns, schema=LEDGER_SCHEMA, texts=(), code="ledger", remedy=_REMEDY, where=where)

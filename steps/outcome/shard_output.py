@@ -118,23 +118,16 @@ def read_shard(name: str, data: bytes | None, requests: Sequence[Sequence[str]],
     )
 
 
-def read_again(
-    documents: Sequence[Document], row: LedgerRow, uri: str, expected: Expected
-) -> tuple[Document | None, Reading | None]:
-    """The document that holds the answer which the row of a ledger speaks of, and that answer, checked anew."""
-    if expected.request.enveloped:
-        document = next((document for document in documents if row.item_id in document.item_ids), None)
-    else:
-        line = row.line or 0
-        document = documents[line] if line < len(documents) else None
-    if document is None or document.problem:
-        return document, None
+def read_again(document: Document, row: LedgerRow, uri: str, expected: Expected) -> Reading | None:
+    """The answer of the document that the row of a ledger speaks of, checked anew; None where it has none."""
+    if document.problem:
+        return None
     where, answer = f"{uri} line {document.line}", document.answer
     try:
         answer = pick_answer(answer, expected.outputs, row.position, row.item_id)
     except AnswerError as error:
-        return document, RecordFault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
-    return document, _read(answer, row.item_id, document, where, expected)
+        return RecordFault(reason=error.reason, detail=f"{where}: {error.detail}", sha256=document.sha256)
+    return _read(answer, row.item_id, document, where, expected)
 
 
 def _owners(documents: Sequence[Document], requests: Sequence[Sequence[str]], request: Request) -> list[int | None]:

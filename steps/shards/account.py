@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchcast.steps.answers.item_arrays import ItemPlaces
 from batchcast.steps.arguments import BuildArguments, value_given
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import Series
@@ -19,7 +20,7 @@ from batchcast.steps.history.date_axis import EPOCH, DateAxis
 from batchcast.steps.history.items import Items
 from batchcast.steps.history.static_table import StaticTable
 from batchcast.steps.outcome.earlier_run import EarlierRun
-from batchcast.steps.shards.baseline import STORED_SCHEMA, baseline_tables
+from batchcast.steps.shards.baseline import STORED_SCHEMA, baseline_tables, merged_baselines
 from batchcast.steps.shards.manifest import (
     BASELINE_FILE,
     BASELINE_SCHEMA,
@@ -30,6 +31,7 @@ from batchcast.steps.shards.manifest import (
     QuarantineReason,
     Totals,
     code_version,
+    stream_baseline,
     write_manifest,
     write_table,
 )
@@ -206,10 +208,9 @@ def write_baseline(
     ids = account.items.ids.take(pa.array(account.order[places]))
     tables = baseline_tables(file, places, ids, contract.series.targets, axis)
     if earlier and account.selection.carried:
-        carried = account.items.ids.take(pa.array(account.selection.carried))
-        kept = earlier.baseline.filter(pc.is_in(earlier.baseline.column("item_id"), value_set=carried))
-        keys = [(name, "ascending") for name in ("item_id", "step", "target")]
-        tables = iter([pa.concat_tables([*(table.cast(BASELINE_SCHEMA) for table in tables), kept]).sort_by(keys)])
+        carried = ItemPlaces(pa.chunked_array([account.items.ids.take(pa.array(account.selection.carried))]))
+        kept = (part.filter(pa.array(carried.of(part["item_id"]) >= 0)) for part in stream_baseline(earlier.baseline))
+        tables = merged_baselines(*((part.cast(BASELINE_SCHEMA) for part in parts) for parts in (tables, kept)))
     write_table(directory / BASELINE_FILE, tables, STORED_SCHEMA)
 
 

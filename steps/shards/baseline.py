@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
@@ -82,6 +83,22 @@ def baseline_tables(
             ],
             schema=STORED_SCHEMA,
         )
+
+
+def merged_baselines(first: Iterator[pa.Table], second: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of two baselines that share no item, each in order, as one that is."""
+    keys = [(name, "ascending") for name in ("item_id", "step", "target")]
+    sides, left = (first, second), [BASELINE_SCHEMA.empty_table()] * 2
+    while True:
+        for number, parts in enumerate(sides):
+            while not len(left[number]) and (part := next(parts, None)) is not None:
+                left[number] = part
+        bounds = [part["item_id"][-1].as_py() for part in left if len(part)]
+        if not bounds:
+            return
+        here = [pc.less_equal(part["item_id"], min(bounds)) for part in left]
+        yield pa.concat_tables([part.filter(mask) for part, mask in zip(left, here, strict=True)]).sort_by(keys)
+        left = [part.filter(pc.invert(mask)) for part, mask in zip(left, here, strict=True)]
 
 
 def _scale_steps(season: int) -> int:

@@ -250,7 +250,7 @@ def parse_records(source: Path | bytes, columns: Sequence[str] | None = None, *,
 def read_baseline(directory: Path) -> pa.Table:
     """A row a record, step and target, sorted so, with BASELINE_SCHEMA."""
     path = directory / BASELINE_FILE
-    return parse_baseline(path, where=str(path))
+    return parse_table(path, schema=BASELINE_SCHEMA, code="manifest", where=str(path), remedy=_REMEDY)
 
 
 def stream_baseline(directory: Path, columns: Sequence[str] = BASELINE_SCHEMA.names) -> Iterator[pa.Table]:
@@ -264,11 +264,6 @@ def count_baseline(directory: Path) -> int:
     path = directory / BASELINE_FILE
     with reading(str(path), code="manifest", remedy=_REMEDY):
         return int(pq.ParquetFile(path).metadata.num_rows)
-
-
-def parse_baseline(source: Path | bytes, *, where: str) -> pa.Table:
-    """A row a record, step and target, sorted so, with BASELINE_SCHEMA. Raises DataError for a damaged file."""
-    return parse_table(source, schema=BASELINE_SCHEMA, code="manifest", where=where, remedy=_REMEDY)
 
 
 def code_version() -> str:

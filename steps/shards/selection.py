@@ -86,12 +86,12 @@ def select(
     """
     asked = np.ones(len(items.ids), bool) if wanted is None else _known(wanted, items.ids)
     begun = np.full(len(items.ids), True) if wanted is not None else (items.rows > 0) | (items.dateless > 0)
-    done = asked & begun & _among(items.ids, sorted(earlier.done) if earlier else [])
+    done = asked & begun & (_among(items.ids, earlier.done) if earlier else False)
     unanswered = earlier.unanswered if earlier else {}
     left = asked & begun & ~done
     quarantined = {
         place: Quarantine(QuarantineReason.NO_ANSWER, f"sent {unanswered[items.ids[place].as_py()]}")
-        for place in np.flatnonzero(left & _among(items.ids, sorted(unanswered))).tolist()
+        for place in np.flatnonzero(left & _among(items.ids, pa.array(sorted(unanswered), pa.string()))).tolist()
     }
     quarantined = _spoiled(items, np.flatnonzero(left), contract, static, max_bytes) | quarantined
     left[list(quarantined)] = False
@@ -178,8 +178,8 @@ def _item_id(line: str, where: str) -> str:
     return item_id
 
 
-def _among(ids: pa.Array, some: Sequence[str]) -> npt.NDArray[np.bool_]:
-    return np.asarray(pc.is_in(ids, value_set=pa.array(some, pa.string())))
+def _among(ids: pa.Array, some: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.is_in(ids, value_set=some))
 
 
 def _known(wanted: Sequence[str], ids: pa.Array) -> npt.NDArray[np.bool_]:
@@ -188,7 +188,7 @@ def _known(wanted: Sequence[str], ids: pa.Array) -> npt.NDArray[np.bool_]:
     known = set(names)
     strangers = [item_id for item_id in dict.fromkeys(wanted) if item_id not in known]
     if not strangers:
-        return _among(ids, wanted)
+        return _among(ids, pa.array(wanted, pa.string()))
     problems = []
     for item_id in strangers[:_NAMED_PROBLEMS]:
         what = f"there is no item {item_id!r} in the history; the nearest is {_nearest(item_id, names)!r}."

@@ -61,7 +61,7 @@ def looks(run: SampleRun) -> list[Callable[[], object]]:
         lambda: read_report(run.store, RUNS, run.run_id),
         lambda: read_scorecard(PUBLISH, store=run.store),
         lambda: read_stored_run(run.store, RUNS, run.run_id),
-        lambda: read_earlier_run(run.store, RUNS, run.run_id, contract),
+        lambda: read_earlier_run(run.store, RUNS, run.run_id, contract, run.root),
         lambda: run.step(),
         lambda: rollback(PUBLISH, store=run.store),
         lambda: prune(PUBLISH, keep=1, store=run.store),

@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchcast.steps.errors import DataError
+from batchcast.steps.shards.baseline import merged_baselines
 from batchcast.steps.shards.manifest import (
     BASELINE_SCHEMA,
     RECORDS_FILE,
@@ -112,3 +116,16 @@ def test_the_code_version_is_short_and_stays() -> None:
 def test_every_field_of_the_manifest_is_written() -> None:
     written = json.loads(MANIFEST.to_json())
     assert set(written) == {"schema", *(field.name for field in dataclasses.fields(Manifest))}
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-3, 3)), unique=True), st.integers(1, 4), st.integers(1, 4))
+def test_two_baselines_are_merged_part_by_part_as_sorting_them_would(
+    rows: list[tuple[int, int]], one: int, other: int
+) -> None:
+    none = dict.fromkeys(("naive", "actual", "scale"))
+    named = [{"item_id": f"ä{item}", "step": step, "target": "sales", **none} for item, step in sorted(rows)]
+    table = pa.Table.from_pylist(named, schema=BASELINE_SCHEMA)
+    odd = pa.array([item % 3 == 1 for item, _ in sorted(rows)], pa.bool_())
+    sides = ((table.filter(odd), one), (table.filter(pc.invert(odd)), other))
+    parts = (iter([side.slice(at, size) for at in range(0, len(side), size)]) for side, size in sides)
+    assert pa.concat_tables([BASELINE_SCHEMA.empty_table(), *merged_baselines(*parts)]).equals(table)
