@@ -147,20 +147,26 @@ def publish_run(
     return publish(run.store, uri, table, manifest, keep_pointer=keep, scratch=run.scratch), filled
 
 
+def merged_rows(run: PublishRun, last_run: LastRun | None) -> int:
+    """How many rows readers see of the run that this one is to replace some items of; 0 where it is to replace none."""
+    mine = run.manifest
+    if last_run is None or not run.has_chosen_items or last_run.run_date != mine.run_date:
+        return 0
+    then = last_run.manifest
+    same = (then.get("forecast_horizon"), then.get("frequency")) == (mine.forecast_horizon, mine.frequency)
+    return (
+        sum(file["rows"] for file in then["files"]) if same and last_run.columns == tuple(run.expected.columns) else 0
+    )
+
+
 def _merge_published(
     run: PublishRun, last_run: LastRun | None, forecasts: ForecastRows, without: Sequence[str]
 ) -> MergedRows | None:
     """What readers see with these forecasts in the place of the same items', where this run is to replace some of
     them; None otherwise, and if it cannot be read. Which of the items without a forecast it has is noted."""
-    mine = run.manifest
-    if last_run is None or not run.has_chosen_items or last_run.run_date != mine.run_date:
+    if last_run is None or not merged_rows(run, last_run):
         return None
-    then = last_run.manifest
-    if (then.get("forecast_horizon"), then.get("frequency")) != (mine.forecast_horizon, mine.frequency):
-        return None
-    if last_run.columns != tuple(run.expected.columns):
-        return None
-    asked = sorted({*without, *(row["item_id"] for row in then["without_forecast"])})
+    asked = sorted({*without, *(row["item_id"] for row in last_run.manifest["without_forecast"])})
     try:
         return replace_items(published_parts(run.store, last_run, run.expected.columns), forecasts, asked)
     except DataError as error:

@@ -42,7 +42,7 @@ from batchcast.steps.read_outputs import Outputs, find_outputs, reconcile_output
 from batchcast.steps.reading_note import keep_reading_note
 from batchcast.steps.report.document import report
 from batchcast.steps.report.page import report_page
-from batchcast.steps.run_publication import PublishRun, publish_run
+from batchcast.steps.run_publication import PublishRun, merged_rows, publish_run
 from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, count_baseline, read_manifest, stream_records
 from batchcast.steps.store.environment import open_store
@@ -108,7 +108,8 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     """Account for the run, publish it if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
     steps = -(-count_baseline(paths.input("manifest")) // max(1, len(run.records) * len(run.expected.targets)))
-    check_array_space(len(run.records), steps, run.expected, run.scratch)
+    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
+    check_array_space(len(run.records), steps, run.expected, run.scratch, merged_rows(run, last_run))
     outputs = find_outputs(paths.input("output"))
     found = reconcile_outputs(run, outputs)
     lines = read_logs() if found.silent else None
@@ -116,7 +117,6 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     _explain(run, found, requests or {})
     targets, item_ids = run.expected.targets, run.records["item_id"]
     points = _points(found.values, run.expected.points)
-    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
     days, season = len(run.expected.dates), run.manifest.season
     compared = arrange(paths.input("manifest"), item_ids, targets, days, season)
     run = dataclasses.replace(run, scores=run.score_before(compared, last_run))

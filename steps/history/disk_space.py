@@ -32,6 +32,8 @@ SPILL_SHARE = 0.2
 _VALUE_BYTES = 56
 """A forecast value in an answer, with its date and the names of both; measured with one value a day."""
 _ITEM_BYTES = 400
+_MERGED_ROW_BYTES = 100
+"""A row of another publication beside its values: id, date, step, source and run, and its place among all rows."""
 _MARGIN = 1.15
 """The look at the values may be wrong by so much."""
 Numbers = npt.NDArray[np.int64]
@@ -72,10 +74,13 @@ def checked_bytes(contract: ModelContract, items: int, forecast_horizon: int, se
     return answers + _array_bytes(items, steps, forecast_horizon, columns, targets)
 
 
-def check_array_space(items: int, steps: int, expected: Expected, directory: Path) -> None:
-    """Raises ConfigError where the arrays that forecasts are checked in have no room in `directory`: a disk that is
-    full would end the step without a word. `steps` are those of the baseline, before and after the run date."""
+def check_array_space(items: int, steps: int, expected: Expected, directory: Path, merged: int = 0) -> None:
+    """Raises ConfigError where the arrays that forecasts are checked in, and as many `merged` rows of an earlier run,
+    have no room in `directory`: a disk that is full would end the step without a word. `steps` are those of the
+    baseline, before and after the run date."""
     needed = _array_bytes(items, steps, len(expected.dates), len(expected.columns), len(expected.targets))
+    # Kept as they are until they are written, and once more as they are published.
+    needed += merged * (_MERGED_ROW_BYTES + 16.0 * len(expected.columns))
     disk = shutil.disk_usage(directory)
     _refuse_without_room(needed, disk.used, disk.free, f"the forecasts of {items:,} items", directory)
 

@@ -64,6 +64,20 @@ def test_forecasts_without_room_to_be_checked_are_refused(monkeypatch: pytest.Mo
         run.step()
 
 
+def test_rows_that_a_run_is_merged_with_need_room_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = SampleRun(root=tmp_path, run_id="runaaaaaaaaa")
+    whole.transform()
+    whole.step()
+    few = SampleRun(root=tmp_path, run_id="runbbbbbbbbb", items=[*whole.items][:1], items_uri="s3://b/few.txt")
+    few.transform()
+    alone = 3_000  # what one item takes
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(200 << 30, (200 << 30) - alone, alone))
+    with pytest.raises(ConfigError, match=r"the forecasts of 1 items will take"):
+        few.step(systemic_failure_percent=20.0)
+    (tmp_path / "s3/bucket/published/latest.json").unlink()
+    few.step(systemic_failure_percent=20.0)
+
+
 def test_a_volume_with_room_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     written = sum(map(len, build(tmp_path, DAILY_CONTRACT, [LONG]).shards.values()))
     assert build_with(monkeypatch, tmp_path, DAILY_CONTRACT, round(1.3 * written)).exit_code == 0
