@@ -218,7 +218,7 @@ def _kept_texts(parts: Iterable[pa.Array], folder: Path) -> pa.Array:
             bounds.write((ends[1:] - ends[0] + size).astype(np.int32).tobytes())
             count, size = count + len(part), size + int(ends[-1] - ends[0])
             if size >= 1 << 31:
-                raise DataError(Problem("item_id", f"the ids have {size:,} bytes of text.", remedy="Shorten them."))
+                raise DataError(Problem("id_text", f"the ids have {size:,} bytes of text.", remedy="Shorten them."))
         return pa.Array.from_buffers(pa.string(), count, [None, _mapped(bounds), _mapped(texts)])
 
 

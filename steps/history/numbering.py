@@ -107,7 +107,7 @@ def _check_text(columns: Sequence[pa.Array], items: int) -> None:
     if size > MOST_TEXT:
         what = f"the ids of {items:,} items have {size / 1e9:,.1f} GB of text; {MOST_TEXT / 1e9:,.1f} GB are possible."
         remedy = "Shorten them, or divide the items among several histories, each with its own pipeline."
-        raise DataError(Problem("item_id", what, remedy=remedy))
+        raise DataError(Problem("id_text", what, remedy=remedy))
 
 
 def local_items(
