@@ -5,11 +5,16 @@ import ctypes
 import os
 from contextlib import suppress
 
-_M_ARENA_MAX = -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_LARGE = 16 << 20
+"""So large a piece goes back at once. For smaller ones to do so costs more time than their memory is worth."""
 
 
 def return_freed_memory() -> None:
     """From now on, in this process: to be called before pyarrow is imported, which reads the variable then."""
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with suppress(AttributeError):  # not glibc
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        options = ctypes.CDLL(None).mallopt
+        options(_ARENA_MAX, 1)
+        options(_MMAP_THRESHOLD, _LARGE)
+        options(_TRIM_THRESHOLD, _LARGE)
