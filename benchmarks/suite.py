@@ -111,8 +111,8 @@ AREAS: Mapping[str, Area] = {
         small=(20_000, 80_000),
         make=lambda items, folder: make_run(items, folder, days=7),
         programs={
-            "validate_and_publish": validator,
             "with 2 processors": lambda made, output: validator(made, output, processors=2),
+            "with 1 processor": validator,
         },
         most={},
     ),
