@@ -30,6 +30,11 @@ def test_a_million_items_end_to_end_take_1200_mb_at_most() -> None:
     assert {"BuildShards", "Transform", "ValidateAndPublish"} <= whole["steps"].keys()
 
 
+def test_four_times_the_items_take_a_tenth_more_memory_at_most_on_two_processors() -> None:
+    many = read_results("full")["areas"]["validate-many"]["programs"]["with 2 processors"]
+    assert many["4000000"]["peak"] <= 1.1 * many["1000000"]["peak"]
+
+
 def test_builder_and_validator_grow_as_their_items_do() -> None:
     areas = read_results("full")["areas"]
     for area, program in (("build-many", "build_shards"), ("validate", "validate_and_publish")):
