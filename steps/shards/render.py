@@ -261,7 +261,8 @@ def _bodies(rows: pa.Array, chunk: Chunk, *, separator: str) -> Texts:
     _, offsets, data = rows.buffers()
     text = memoryview(data or b"")
     ends = np.frombuffer(offsets, np.int32, len(rows) + 1, rows.offset * 4)[chunk.starts].tolist()
-    return (text[begin + len(separator) : end] for begin, end in itertools.pairwise(ends))
+    skipped = len(separator.encode())
+    return (text[begin + skipped : end] for begin, end in itertools.pairwise(ends))
 
 
 def _joined(texts: Sequence[pa.Array | str]) -> pa.Array:

@@ -122,6 +122,11 @@ def test_items_without_all_future_rows_are_quarantined(tmp_path: Path) -> None:
     assert made.table[1]["quarantine_detail"] == "2 of the 3 steps after 2026-01-06 have a row"
 
 
+def test_the_first_name_in_a_row_may_have_letters_of_several_bytes(tmp_path: Path) -> None:
+    contract = DAILY_CONTRACT.replace('{"date": $date,', '{"日付": $date,')
+    assert build(tmp_path, contract, [daily_rows(["a"], 2)]).records["a"]["rows"][0]["日付"] == "2026-01-01"
+
+
 def test_a_contract_of_flat_arrays(tmp_path: Path) -> None:
     table = daily_rows(["a", "b"], 3, sales=[1.5, None, 3.0, 4.0, 5.0, 6.0])
     made = build(tmp_path, ARRAYS, [table])
