@@ -44,17 +44,19 @@ class RequestText:
         """The request of the records between each two `cuts`, in pieces that follow each other, and `end` after it.
 
         A long record is a piece of its own: it is not copied."""
+        spans = list(itertools.pairwise(cuts))
+        if self.parquet:
+            return ((join_files(records[begin:after]),) for begin, after in spans)
         first, comma, last = (text.encode() for text in (self.head, self.separator, self.tail))
-        texts = list(map(encode_basestring, item_ids)) if self.enveloped else []
+        alone = len(spans) == len(records)
+        bodies = records if alone else [comma.join(records[begin:after]) for begin, after in spans]
+        if not self.enveloped:
+            return ((first, body, last + end) for body in bodies)
+        texts = list(map(encode_basestring, item_ids))
+        named = texts if alone else [",".join(texts[begin:after]) for begin, after in spans]
         opening, closing = ("[", "]}") if self.several else ("", "}")
-        for begin, after in itertools.pairwise(cuts):
-            if self.parquet:
-                yield (join_files(records[begin:after]),)
-            elif self.enveloped:
-                ids = f"{opening}{','.join(texts[begin:after])}{closing}".encode()
-                yield _OPEN + first, comma.join(records[begin:after]), last + _ID + ids + end
-            else:
-                yield first, comma.join(records[begin:after]), last + end
+        before, behind = self.tail + _ID.decode() + opening, closing + end.decode()
+        return zip(itertools.repeat(_OPEN + first), bodies, [f"{before}{ids}{behind}".encode() for ids in named])
 
     def size(self, item_ids: Sequence[str], records: int) -> int:
         """The bytes of a request with these items whose records have so many bytes together."""
