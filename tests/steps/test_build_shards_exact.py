@@ -94,15 +94,15 @@ def _contract(draw: st.DrawFn, ids: list[str], names: list[str], *, future: bool
     columns = "".join(f',"{name} é":${name}' for name in names)
     nested = ",".join(f"${name}" for name in names)
     shapes = [
-        f'"rows":$history({{"when":$date,"sales":$sales,"shop":${{store}}{columns}}})',
-        f'"lists":$history([$date,[{nested}],{{"a ( b":"x"}},$item_id])'.replace(" ( ", " "),
+        f'"rows":$history({{"wänn":$date,"sales":$sales,"shop":${{store}}{columns}}})',
+        f'"lists":$history([$date,[{nested}],{{"é ( b":"x"}},$item_id])'.replace(" ( ", " "),
         f'"shop":${ids[-1]}',
         '"span":[$start_time,{"end":$end_time}]',
         '"target":$history($v0)',
-        '"deep":{"list":[$history([$v0,1]),$horizon,"漢 \\" x"]}',
+        '"深":{"list":[$history([$v0,1]),$horizon,"漢 \\" x"]}',
     ]
     if future:
-        shapes += [f'"known":$future({{"when":$date{columns}}})', '"known_first":$future($v0)', '"all":$both($v0)']
+        shapes += [f'"known":$future({{"時":$date{columns}}})', '"known_first":$future($v0)', '"all":$both($v0)']
     chosen = draw(st.permutations(shapes))[: draw(st.integers(1, len(shapes)))]
     if not any("$history" in shape or "$both" in shape for shape in chosen):
         chosen.append(shapes[0])
@@ -138,7 +138,7 @@ def test_the_model_receives_the_template_however_a_request_travels(
     """To the byte in lines that are paired by position and in objects, as a JSON value in envelopes."""
     table, text = case
     template = text.split("'''")[1]
-    around = ('{"all":', ',"steps":$horizon,"then":{"漢":[1.50,"$"]}}'.replace('$"', '\\u0024"'))
+    around = ('{"äll":', ',"steps":$horizon,"then":{"漢":[1.50,"$"]}}'.replace('$"', '\\u0024"'))
     contract_text = text.replace("body =", f"{way}\nbody =")
     if items > 1:
         body = f"items_per_request = {items}\n{way}\nbody = '''{'$records'.join(around)}'''\nrecord ="
