@@ -17,7 +17,7 @@ class VirtualServer:
 
     Above `sound` requests in flight some fail; memory grows with them; `slowing` is what each request slows it. One of
     twenty records is `long` times the others; the first `cold` requests take five times as long. A machine that is
-    `busy` takes that share of the server's time, in spells of half a minute.
+    `busy` takes that share of the server's time, in spells of ten seconds every twenty, which began at any time before.
     """
 
     work: Callable[[int], float]
@@ -40,6 +40,8 @@ class VirtualServer:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
+        self.phase = float(np.random.default_rng([self.seed, 20]).uniform(0, 20))
+        self.needs: dict[int, float] = {}
 
     def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
         waiting = list(records)
@@ -66,13 +68,15 @@ class VirtualServer:
         return exchanges
 
     def seconds_of(self, record: int) -> float:
-        sigma = np.sqrt(np.log1p(self.cv**2))
-        luck = np.random.default_rng([self.seed, record]).standard_normal()
-        long = self.long if record % 20 == 7 else 1.0
-        return self.seconds * long * float(np.exp(sigma * luck - sigma**2 / 2))
+        if record not in self.needs:
+            sigma = np.sqrt(np.log1p(self.cv**2))
+            luck = np.random.default_rng([self.seed, record]).standard_normal()
+            long = self.long if record % 20 == 7 else 1.0
+            self.needs[record] = self.seconds * long * float(np.exp(sigma * luck - sigma**2 / 2))
+        return self.needs[record]
 
     def _slower(self) -> float:
-        spell = self.clock % 20 < 10
+        spell = (self.clock + self.phase) % 20 < 10
         return (1 + self.slowing * self.sent + self.busy * spell) * (5 if self.sent < self.cold else 1)
 
     def usage(self) -> Usage | None:
