@@ -45,18 +45,19 @@ def minutes(text: str) -> float:
     return read / 150 + sum(map(len, typed)) / 180 + len(commands)
 
 
-def fresh_clone(folder: Path) -> Path:
-    """A copy of what git knows in the state it is in, and the environment that `make run` would make."""
+def fresh_clone(folder: Path, python: Path) -> Path:
+    """A copy of what git knows in the state it is in, and the environment that `make run` would make, with `python`."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.split("\0")[:-1]:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-    environment = folder / ".venv"
-    environment.mkdir()
-    for path in Path(sys.prefix).iterdir():
-        if path.suffix != ".installed":
-            (environment / path.name).symlink_to(path)
+    environment, real = folder / ".venv", Path(sys.prefix)
+    (environment / "bin").mkdir(parents=True)
+    for path in (*real.iterdir(), *(real / "bin").iterdir()):
+        if path.suffix != ".installed" and path not in (real / "bin", real / "bin" / "python"):
+            (environment / path.relative_to(real)).symlink_to(path)
+    (environment / "bin" / "python").symlink_to(python)
     for name in ("uv", "run", "dev"):
         (environment / f"{name}.installed").touch()
     return folder

@@ -32,9 +32,9 @@ def said_by_script(page: str, clone: Path) -> str:
     return done.stdout
 
 
-def test_the_tutorial_works_as_typed(tmp_path: Path) -> None:
+def test_the_tutorial_works_as_typed(tmp_path: Path, warm: Path) -> None:
     page = the_page("tutorial")
-    clone = fresh_clone(tmp_path)
+    clone = fresh_clone(tmp_path, warm)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -66,9 +66,9 @@ def test_the_tutorial_s_minutes_are_counted() -> None:
     ("name", "says"),
     [("re-runs", None), ("weekly-and-hourly", None), ("quantiles", "% inside the band"), ("explanation/cost", None)],
 )
-def test_a_how_to_page_works_as_typed(tmp_path: Path, name: str, says: str | None) -> None:
+def test_a_how_to_page_works_as_typed(tmp_path: Path, warm: Path, name: str, says: str | None) -> None:
     page = the_page(name)
-    clone = fresh_clone(tmp_path)
+    clone = fresh_clone(tmp_path, warm)
     files_of(page, clone)
     typed = type_page(page, clone)
     assert typed

@@ -59,10 +59,10 @@ def typed_in_order(clone: Path) -> dict[str, Ended]:
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+def terminal(tmp_path_factory: pytest.TempPathFactory, warm: Path) -> dict[str, Ended]:
     """What every command said, typed one after the other in one clone."""
     made: dict[str, Ended] = once(
-        tmp_path_factory, "readme", lambda: typed_in_order(fresh_clone(tmp_path_factory.mktemp("clone")))
+        tmp_path_factory, "readme", lambda: typed_in_order(fresh_clone(tmp_path_factory.mktemp("clone"), warm))
     )
     return made
 
