@@ -25,6 +25,21 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long begins each process's share, so that none is left alone with it at the end."""
+    long = [item for item in items if item.get_closest_marker("long")]
+    rest = [item for item in items if not item.get_closest_marker("long")]
+    processes, every = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), len(items)
+    items.clear()
+    for number, left in enumerate(range(processes, 0, -1)):
+        first = long[number::processes]
+        share = max(0, (every - len(items)) // left - len(first))
+        items += [*first, *rest[:share]]
+        del rest[:share]
+    items += rest
+
+
 @pytest.fixture(autouse=True)
 def no_instance_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 looks for credentials on the network where it finds none; tests reach loopback only."""

@@ -32,6 +32,7 @@ def said_by_script(page: str, clone: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_tutorial_works_as_typed(tmp_path: Path, warm: Path) -> None:
     page = the_page("tutorial")
     clone = fresh_clone(tmp_path, warm)
@@ -62,6 +63,7 @@ def test_the_tutorial_s_minutes_are_counted() -> None:
         assert int(told) == sum(round(counted[int(step) - 1][1]) for step in steps.split(", "))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "says"),
     [("re-runs", None), ("weekly-and-hourly", None), ("quantiles", "% inside the band"), ("explanation/cost", None)],

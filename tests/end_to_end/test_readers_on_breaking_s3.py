@@ -121,6 +121,7 @@ def come_and_go(store: S3Store, over: threading.Event) -> tuple[int, list[str]]:
     return number, lost
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:tzname:dateutil.parser.UnknownTimezoneWarning")
 def test_readers_see_whole_runs_through_publishes_rollbacks_prunes_and_a_busy_server(seaweed: Seaweed) -> None:
     direct, weather, over = store_of(seaweed), Weather(), threading.Event()

@@ -42,6 +42,7 @@ def test_every_notebook_is_executed() -> None:
     assert [each.stem for each in NOTEBOOKS] == sorted(SAYS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(SAYS))
 def test_a_notebook_runs_on_this_machine(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, folder in (("BATCHCAST_WORKSPACE", "ws"), ("IPYTHONDIR", "ipython"), ("MPLCONFIGDIR", "matplotlib")):

@@ -86,6 +86,7 @@ def published(run: SampleRun) -> dict[str, bytes]:
     return published_objects(run.store)
 
 
+@pytest.mark.long
 def test_killed_again_and_again_every_record_is_sent_and_in_the_ledger_once(run: SampleRun, endpoint: Endpoint) -> None:
     killed = [
         kill_when(begin(run, "submit"), lambda most=most: endpoint.requests.total() >= most)  # type: ignore[misc]

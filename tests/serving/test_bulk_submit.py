@@ -35,6 +35,7 @@ def collect(emulated: Emulated, run: AsyncRun) -> None:
     collect_run(run, emulated.store, now=emulated.now(), error_key="error")
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_records_at_20_x_4_lose_none_and_the_endpoint_sleeps_again() -> None:
     model = CountingModel(30)
     emulated = Emulated(model)

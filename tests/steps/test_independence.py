@@ -48,6 +48,7 @@ def published(run: SampleRun) -> set[str]:
     return set(pa.concat_tables(tables)["item_id"].to_pylist()) if tables else set()
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     bad=st.sets(st.sampled_from(ITEMS), max_size=12),
