@@ -23,6 +23,8 @@ from batchcast.local.sample import read_sample_file, records_and_contract
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.steps.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("started_warm")
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = str(ROOT / "examples" / "bakery" / "model.toml")
 

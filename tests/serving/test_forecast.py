@@ -30,6 +30,8 @@ from batchcast.steps.contract.model_contract import parse_contract
 from batchcast.steps.errors import ConfigError, DataError, ModelError, ServiceError
 from batchcast.steps.store.objects import DirectoryStore
 
+pytestmark = pytest.mark.usefixtures("started_warm")
+
 ITEMS = ["17/101", "45/110"]
 CONTRACT = (SAMPLE / "model.toml").read_bytes()
 
