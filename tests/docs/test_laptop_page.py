@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.usefixtures("started_warm")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "laptop.md").read_text(encoding="utf-8")
 SCRIPT, CONFTEST, TEST = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -44,10 +44,16 @@ def test_every_notebook_is_executed() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(SAYS))
-def test_a_notebook_runs_on_this_machine(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs_on_this_machine(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: Path
+) -> None:
     for variable, folder in (("BATCHCAST_WORKSPACE", "ws"), ("IPYTHONDIR", "ipython"), ("MPLCONFIGDIR", "matplotlib")):
         monkeypatch.setenv(variable, str(tmp_path / folder))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    # The kernel itself is a real python; what it starts is warm.
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "warm.py").write_text(f"import sys\n\nsys.executable = {str(warm)!r}\n")
     # Beside the links, so that what a notebook writes stays here.
     for each in EXAMPLES.parent.iterdir():
         if each.name not in (".git", "examples", "workspace"):
