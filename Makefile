@@ -137,7 +137,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header 
 
 # uv installs in seconds what takes pip minutes; where a mirror is known to pip alone, pip does it. A lock is complete.
 INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require-hashes -r $(1) \
-          || $(2)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
+          || $(BIN)/python -m pip --python $(2)/python install --quiet --no-deps --require-hashes -r $(1)
 
 .venv/uv.installed: locks/uv-tool.lock
 	@$(PYTHON) -m venv .venv
@@ -152,9 +152,9 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(2)/python --no-deps --require
 	@$(call INSTALL,locks/dev.lock,$(BIN))
 	@touch $@
 
-# An environment of its own for the first prerequisite, a lock.
+# An environment of its own for the first prerequisite, a lock; a pip in each of them would cost more than most locks.
 define ENVIRONMENT
-@$(PYTHON) -m venv --clear $(@D)
+@$(PYTHON) -m venv --clear --without-pip $(@D)
 @$(call INSTALL,$<,$(@D)/bin)
 @touch $@
 endef

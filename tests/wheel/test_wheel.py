@@ -7,6 +7,7 @@ import os
 import resource
 import shlex
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv" / "wheel" / "bin" / "python"
+PIP = (sys.executable, "-m", "pip", "--python", PYTHON)
 IMPORT_CPU_SECONDS = 0.15
 
 
@@ -43,10 +45,10 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, away: Path) -> Iterator[set[str]]:
     """The names that installing the wheel adds to the top level, beside those of its locked dependencies."""
-    uninstall = (PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "batchcast")
+    uninstall = (*PIP, "uninstall", "--quiet", "--yes", "batchcast")
     run(*uninstall, cwd=away)
     before = site_packages(away)
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=away)
+    run(*PIP, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=away)
     yield site_packages(away) - before
     run(*uninstall, cwd=away)
 
