@@ -11,19 +11,20 @@ unexport PYTHONDONTWRITEBYTECODE
 run: .venv/run.installed
 	@$(BIN)/python run_pipeline.py local
 
-# A process a core. `make test` waits much of its time for processes that are killed, stopped or late, so that twice as
-# many fill the cores; the tests that measure time come after them, a process a core.
+# Two processes a core: tests wait much of their time, for processes that are killed, stopped or late. Those that measure
+# time wait nine tenths of it, and come last, when nothing beside them computes; they lie in the files that have the mark.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
-PARALLEL = -n $(WORKERS) --dist worksteal
+PARALLEL = -n $$((2 * $(WORKERS))) --dist worksteal
 ELSEWHERE = not browser and not conformance and not wheel
+TIMED = $$(grep -rl --include 'test_*.py' 'pytest\.mark\.timed' $(1))
 
 test: test-untimed test-timed
 
 test-untimed: .venv/dev.installed
-	@$(BIN)/python -m pytest -n $$((2 * $(WORKERS))) --dist worksteal -m "$(ELSEWHERE) and not timed"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(ELSEWHERE) and not timed"
 
 test-timed: .venv/dev.installed
-	@$(BIN)/python -m pytest $(PARALLEL) -m "$(ELSEWHERE) and timed"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(ELSEWHERE) and timed" $(call TIMED,tests)
 
 # The wheel, built from what it is made of and installed alone beside its locked dependencies.
 WHEEL := .venv/wheel
@@ -50,10 +51,13 @@ HUNDRED_THOUSAND := test_a_hundred_thousand_records_at_20_x_4_lose_none_and_the_
 OLDEST_PYTHON ?= $(PYTHON)
 OLDEST := .venv/oldest-$(notdir $(OLDEST_PYTHON))
 
+OF_OLDEST := $(addprefix tests/, steps pipelines runs session cli container_check serving)
+
 test-oldest: $(OLDEST)/installed
-	@$(OLDEST)/bin/python -m pytest $(PARALLEL) --ignore tests/pipelines/test_definition.py --ignore-glob '*_in_browser.py' \
-	        --ignore tests/serving/test_bulk_killed.py --deselect tests/serving/test_bulk_submit.py::$(HUNDRED_THOUSAND) \
-	        $(addprefix tests/, steps pipelines runs session cli container_check serving)
+	@$(OLDEST)/bin/python -m pytest $(PARALLEL) -m "not timed" --ignore tests/pipelines/test_definition.py \
+	        --ignore-glob '*_in_browser.py' --ignore tests/serving/test_bulk_killed.py \
+	        --deselect tests/serving/test_bulk_submit.py::$(HUNDRED_THOUSAND) $(OF_OLDEST)
+	@$(OLDEST)/bin/python -m pytest $(PARALLEL) -m timed $(call TIMED,$(OF_OLDEST))
 
 check: .venv/dev.installed
 	@$(BIN)/ruff format --check .
