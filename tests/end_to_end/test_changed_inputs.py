@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from bakery_run import MODEL
 from command import RUN_DATE, Ended, command_line, small_bakery, write_history
 from test_interrupted_run import outputs, wait_for_outputs
@@ -103,6 +104,7 @@ def test_wait_does_not_go_on_with_other_inputs(run_pipeline: Command, history: P
     assert run_pipeline("stop", run_id, "--workspace", "workspace").exit_code == 0
 
 
+@pytest.mark.timed
 def test_a_second_run_right_after_the_first_leaves_its_inputs_alone(history: Path, tmp_path: Path) -> None:
     other = thousandfold(tmp_path)
     (tmp_path / "faults.toml").write_text('[[fault]]\neffect = "latency"\nseconds = 4\nattempts = [1, 1]\n')

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import RUN_DATE, command_line
 from engine_client import EngineClient
 
@@ -61,6 +62,7 @@ def hanging_run(history: Path, workspace: Path, started: Path) -> list[str]:
     )
 
 
+@pytest.mark.timed
 def test_a_run_that_hangs_is_stopped_after_its_time_and_can_be_finished(history: Path, tmp_path: Path) -> None:
     workspace, started = tmp_path / "workspace", tmp_path / "started"
     command = [*hanging_run(history, workspace, started), "--stop-after", str(10 / 3600)]
@@ -78,6 +80,7 @@ def test_a_run_that_hangs_is_stopped_after_its_time_and_can_be_finished(history:
     assert (finished["outcome"], finished["counts"]["ok"]) == ("COMPLETE", finished["counts"]["expected"])
 
 
+@pytest.mark.timed
 def test_an_interrupt_ends_the_servers_and_leaves_a_stopped_run_without_output(history: Path, tmp_path: Path) -> None:
     workspace, started = tmp_path / "workspace", tmp_path / "started"
     command = hanging_run(history, workspace, started)
