@@ -27,6 +27,7 @@ sys.path[:0] = [str(REPOSITORY), str(BAKERY), str(GROCERY)]
 
 from damages import DAMAGES, NOT_IN_HISTORY, NOT_WITHOUT_SEASON, OF_DAYS, Damage, Week  # noqa: E402
 
+from batchcast.steps.checks.flags import find_flags  # noqa: E402
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run  # noqa: E402
 from batchcast.steps.contract.checks import CHECKS  # noqa: E402
 from batchcast.steps.outcome.comparison import Comparison, usual_season  # noqa: E402
@@ -153,6 +154,7 @@ def held_by(week: Week, values: Array, earlier: Sequence[RunMeasures], *, first:
     measured = measure_run(values[:, :, None], week.compared, past, ["sales"])
     names = [f"{number:03d}" for number in range(len(values))]
     flags = gate_flags(measured, values[:, :, None], past, names, ["sales"])
+    flags += find_flags(names, values[:, :, None], week.compared, by_step, ["sales"])
     return {flag.kind for flag in flags if CHECKS[flag.kind].severity == "hold"}, measured
 
 

@@ -5,20 +5,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.answers.item_arrays import each_block, in_order, of_items
 from batchcast.steps.checks.copies import has_pattern
+from batchcast.steps.checks.levels import LevelTally, compare_levels, level_tally, usually_sells
 from batchcast.steps.outcome.comparison import Array, Comparison
 
-SCALE_FACTOR = 10.0
-"""An item's mean forecast may be this many times its reference, or as small a part of it."""
-SLOW_SCALE_FACTOR = 30.0
-"""The same for an item that does not sell almost every day: its few sales say little about its level."""
-_SELLING_SHARE = 0.8
+_MOST = 0.5
 _Sums = npt.NDArray[np.uint64]
 
 
@@ -36,48 +32,68 @@ class Flag:
 
 
 def find_flags(
-    item_ids: Sequence[str], values: Array, compared: Comparison, last_level: Array, targets: Sequence[str]
+    item_ids: Sequence[str], values: Array, compared: Comparison, last: Array, targets: Sequence[str]
 ) -> list[Flag]:
     """All flags, by kind and item.
 
-    `values` is items x days x targets with NaN for items without a forecast, which are not looked at;
-    `last_level` is the mean forecast of the last published run, items x targets, NaN where there is none.
+    `values` is items x days x targets with NaN for items without a forecast, which are not looked at; `last` are those
+    of the last published run at the same steps, NaN where there are none.
     """
-    rows = range(len(values)), values, compared.naive, compared.scale, last_level
-    found = each_block(partial(_find_flags, item_ids, targets), *rows)
-    flags = [*_repeated(item_ids, values, compared.naive), *chain.from_iterable(found)]
+    rows = range(len(values)), values, compared.naive, compared.scale, compared.before, last
+    found, tallies = zip(*each_block(partial(_find_flags, item_ids, targets, compared.season), *rows), strict=True)
+    flags = [*_repeated(item_ids, values, compared.naive), *(flag for some in found for flag in some)]
+    flags.extend(_most(targets, tallies))
     return sorted(flags, key=lambda flag: (flag.kind, flag.item_id, flag.detail))
 
 
 def _find_flags(
     item_ids: Sequence[str],
     targets: Sequence[str],
+    season: int,
     places: range,
     values: Array,
     naive: Array,
     scale: Array,
-    last_level: Array,
-) -> list[Flag]:
-    """Of some items, at these places of `item_ids`."""
+    before: Array,
+    last: Array,
+) -> tuple[list[Flag], list[LevelTally]]:
+    """Of some items, at these places of `item_ids`; with what all of them say about the whole run."""
     flags: list[Flag] = []
-    level, reference = item_levels(values), np.fmax(item_levels(naive), scale)
-    selling = (np.nan_to_num(naive) > 0).mean(axis=1) > _SELLING_SHARE
+    sides = compare_levels(values, naive, scale, before, last, season)
 
     def add(kind: str, at: tuple[int, int], detail: str, a_step: float) -> None:
         said = f"{targets[at[1]]}: {detail}"
         flags.append(Flag(kind=kind, item_id=item_ids[places[at[0]]], detail=said, size=a_step * values.shape[1]))
 
-    for at in _where((values == 0).all(axis=1) & selling):
+    zero = (values == 0).all(axis=1) & usually_sells(naive)
+    for at in _where(zero):
         detail = "0 on every day; the last week had sales on almost every day"
-        add("constant_zero", at, detail, float(np.nan_to_num(reference[at])))
-    factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
-    for kind, other in (("scale", reference), ("last_run_scale", last_level)):
-        known = np.isfinite(level) & np.isfinite(other) & (other > 0) & (level > 0)
-        ratio = np.divide(level, other, out=np.ones_like(level), where=known)
-        for at in _where((ratio > factor) | (ratio < 1 / factor)):
-            detail = f"{level[at]:.4g} a day on average, against {other[at]:.4g}"
-            add(kind, at, detail, abs(float(level[at] - other[at])))
-    return flags
+        add("constant_zero", at, detail, float(np.nan_to_num(sides[0].other[at])))
+    for kind, side in zip(("scale", "last_run_scale"), sides, strict=True):
+        for at in _where(side.far):
+            detail = f"{side.level[at]:.4g} a day on average, against {side.other[at]:.4g}"
+            add(kind, at, detail, abs(float(side.level[at] - side.other[at])))
+        for at in _where(side.opposite):
+            detail = f"{side.mean[at]:.4g} a day on average, against {side.other_mean[at]:.4g} of {side.name}"
+            add("sign", at, detail, abs(float(side.mean[at] - side.other_mean[at])))
+    if values.shape[1] < season:  # The last run may have had other days of the week, and zeros may be a closed one.
+        return flags, [level_tally(sides[0], np.zeros_like(zero))]
+    return flags, [level_tally(side, zero) for side in sides]
+
+
+def _most(targets: Sequence[str], tallies: Sequence[Sequence[LevelTally]]) -> Iterator[Flag]:
+    """What more than half of the items say, be they many or one, is said of the whole run."""
+    for number, target in enumerate(targets):
+        along = ""
+        for same in zip(*tallies, strict=True):
+            compared = sum(int(tally.compared[number]) for tally in same)
+            far = np.concatenate([tally.far[number] for tally in same])
+            if len(far) > _MOST * compared:
+                what = f"{len(far):,} of {compared:,} items, the median one {float(np.median(far)):,.4g} times it"
+                detail = f"{target}: far from {same[0].name}: {what}{along}"
+                yield Flag(kind="run_scale", item_id="", detail=detail, size=len(far) / compared)
+            elif compared:
+                along = "; the history agrees, and may have another unit now"
 
 
 def _where(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
@@ -118,11 +134,3 @@ def _sums(values: Array) -> _Sums:
     words = np.ascontiguousarray(values).view(np.uint64).reshape(len(values), -1)
     odd = np.random.default_rng(0).integers(0, 1 << 63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
     return np.asarray((words ^ (words >> np.uint64(32))) @ odd)
-
-
-def item_levels(values: Array) -> Array:
-    """The mean absolute value over the steps, items x targets, NaN for an item without any."""
-    known = np.isfinite(values)
-    total = np.where(known, np.abs(values), 0.0).sum(axis=1)
-    levels: Array = np.divide(total, known.sum(axis=1), out=np.full(total.shape, np.nan), where=known.any(axis=1))
-    return levels

@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames, of_items
-from batchcast.steps.checks.flags import Flag, find_flags, item_levels
+from batchcast.steps.answers.item_arrays import ItemNames
+from batchcast.steps.checks.flags import Flag, find_flags
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS, Checks
 from batchcast.steps.outcome.comparison import Array, Comparison
@@ -46,7 +46,7 @@ def check_forecasts(
     targets, names = list(columns), list(columns.values())
     reference, earlier = reference_run(store, publish_uri, last_run)
     by_date, by_step = values_of(store, reference, item_ids, names, dates)
-    level = of_items(item_levels, by_step)
+    last = by_step
     again = reference is not None and reference.run_date == run_date
     if again:  # A second run of a week gives the same answers at the same steps, as it must.
         by_step = np.broadcast_to(np.nan, by_step.shape)
@@ -56,7 +56,7 @@ def check_forecasts(
     found = [
         *others,
         *gate_flags(measured, values, past, ids, targets),
-        *find_flags(ids, values, compared, level, targets),
+        *find_flags(ids, values, compared, last, targets),
     ]
     flags = rank_flags(flag for flag in found if checks.severities[flag.kind] != "off")
     if again:  # What a second run of a week changes says nothing about what a week changes.

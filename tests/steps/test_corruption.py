@@ -207,8 +207,8 @@ def weekly_sales(chance: np.random.Generator) -> tuple[Array, Comparison]:
 
 def flagged(values: Array, compared: Comparison, last: Array | None = None) -> list[tuple[str, str]]:
     names = [f"i{number:03d}" for number in range(ITEMS)]
-    nothing = np.full((ITEMS, 1), np.nan)
-    found = find_flags(names, values, compared, nothing if last is None else last, ["sales"])
+    nothing = np.full_like(values, np.nan)
+    found = find_flags(names, values, compared, nothing if last is None else last[:, None], ["sales"])
     return [(flag.kind, flag.item_id) for flag in found]
 
 

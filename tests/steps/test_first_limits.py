@@ -12,6 +12,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from batchcast.steps.checks.flags import find_flags
 from batchcast.steps.checks.gate import Past, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS
 from batchcast.steps.outcome.comparison import Array, Comparison, usual_season
@@ -65,14 +66,16 @@ def runs(past: Array, now: Array, before: Array, season: int) -> Iterator[set[st
         before=known,
         season=season,
     )
-    nothing = np.full((ITEMS, HORIZON, 1), np.nan)
+    nothing = np.full((len(past), HORIZON, 1), np.nan)
     moved = nothing.copy()
     moved[:, :-WEEK, 0] = before[:, WEEK:]
-    last = LastRun(run_id="last", run_date=date(2026, 1, 4), items=ITEMS, columns=(), files=(), manifest={})
+    last = LastRun(run_id="last", run_date=date(2026, 1, 4), items=len(past), columns=(), files=(), manifest={})
     for run, by_date, by_step in ((None, nothing, nothing), (last, moved, before[:, :, None])):
         held = Past(run=run, by_date=by_date, by_step=by_step)
         measured = measure_run(now[:, :, None], compared, held, ["y"])
-        flags = gate_flags(measured, now[:, :, None], held, [str(item) for item in range(ITEMS)], ["y"])
+        names = [str(item) for item in range(len(past))]
+        flags = gate_flags(measured, now[:, :, None], held, names, ["y"])
+        flags += find_flags(names, now[:, :, None], compared, by_step, ["y"])
         yield {flag.kind for flag in flags if CHECKS[flag.kind].severity == "hold" and not flag.item_id}
 
 
@@ -137,3 +140,26 @@ def test_one_item_that_a_promotion_multiplies_does_not_hold_a_second_run() -> No
     now[np.argsort(now.sum(axis=1))[ITEMS - 20]] *= 4
     _, second = runs(past, now, before, WEEK)
     assert second == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_one_item_or_few_is_held_for_a_wrong_unit_or_sign_alone(kind: str) -> None:
+    past = history(kind, np.random.default_rng(0))
+    sold = past[past[:, -28:].min(axis=1) > 0] if kind != "slow sellers" else past[past[:, -28:].mean(axis=1) > 1]
+    for items in (1, 3, 12):
+        few = sold[-items:]
+        now, before = forecasts("mean", few), forecasts("mean", few[:, :-WEEK])
+        assert list(runs(few, now, before, WEEK)) == [set(), set()]
+        for damaged in (now * 100, now / 100, -now, now * 0 if kind != "slow sellers" else now * 100):
+            assert list(runs(few, damaged, before, WEEK)) == [{"run_scale"}, {"run_scale"}]
+        # The history has another unit, or sign, and the forecasts follow it.
+        for factor in (1000, -1):
+            assert list(runs(few * factor, now * factor, before, WEEK)) == [set(), {"run_scale"}]
+
+
+def test_half_of_the_items_do_not_hold_a_run_of_few() -> None:
+    few = history("many levels", np.random.default_rng(0))[:4]
+    now, before = forecasts("mean", few), forecasts("mean", few[:, :-WEEK])
+    for items, held in ((2, set()), (3, {"run_scale"})):
+        damaged = np.where(np.arange(4)[:, None] < items, now * 100, now)
+        assert list(runs(few, damaged, before, WEEK)) == [held, held]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from failing_store import Crash, FailingStore
-from sample_run import PUBLISH, RUNS, SampleRun, published_objects
+from sample_run import CONTRACT, PUBLISH, RUN_DATE, RUNS, SampleRun, published_objects
 
 from batchcast.steps.errors import ConfigError, DataError
 from batchcast.steps.outcome.decision import held_error
@@ -288,6 +288,20 @@ def test_a_run_that_lost_most_items_of_the_last_one_is_flagged_and_held_on_deman
     less.transform()
     report = less.step(systemic_failure_percent=20.0)
     assert (report["outcome"], report["flag_counts"]) == ("HELD", {"fewer_items": 1})
+
+
+@pytest.mark.parametrize(("level", "times"), [(10_000.0, "1,000"), (-10.0, "-1")])
+def test_a_run_whose_history_and_answers_have_another_unit_or_sign_is_held(
+    tmp_path: Path, level: float, times: str
+) -> None:
+    contract = CONTRACT.replace("\nminimum = 0.0", "")
+    for run_id, week, its in (("runaaaaaaaaa", 0, 10.0), ("runbbbbbbbbb", 1, level)):
+        day = RUN_DATE + timedelta(weeks=week)
+        run = SampleRun(root=tmp_path, run_id=run_id, run_date=day, level=its, contract=contract)
+        run.transform()
+        report = run.step()
+    assert (report["outcome"], report["flagged_run"]) == ("HELD", ["run_scale"])
+    assert f"12 of 12 items, the median one {times} times it; the history agrees" in report["cause"]
 
 
 def test_an_output_object_of_no_record_is_flagged(run: SampleRun) -> None:
