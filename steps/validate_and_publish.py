@@ -235,6 +235,7 @@ def _check(
         compared=compared,
         columns=dict(zip(run.expected.targets, points_columns, strict=True)),
         checks=run.contract.checks,
+        chosen=run.has_chosen_items,
         others=[*unexpected, *fewer, *(worse_than_naive(card) if run.scores else ())],
     )
 

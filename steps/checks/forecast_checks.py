@@ -10,6 +10,7 @@ import pyarrow as pa
 from batchcast.steps.answers.item_arrays import ItemNames
 from batchcast.steps.checks.flags import Flag, find_flags
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
+from batchcast.steps.checks.other_items import other_items
 from batchcast.steps.contract.checks import CHECKS, Checks
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import LastRun, reference_run, values_of
@@ -39,10 +40,11 @@ def check_forecasts(
     compared: Comparison,
     columns: Mapping[str, str],
     checks: Checks,
+    chosen: bool,
     others: Sequence[Flag],
 ) -> CheckedForecasts:
     """Check `values`, items x steps x targets; `columns` is target to published column, `others` are flags found
-    elsewhere."""
+    elsewhere. Items that were `chosen` need not be those of the last run."""
     targets, names = list(columns), list(columns.values())
     reference, earlier = reference_run(store, publish_uri, last_run)
     by_date, by_step = values_of(store, reference, item_ids, names, dates)
@@ -53,6 +55,8 @@ def check_forecasts(
     past = Past(run=reference, by_date=by_date, by_step=by_step, earlier=earlier, same_date=again)
     ids = ItemNames(item_ids)
     measured = measure_run(values, compared, past, targets)
+    if last_run is not None and not chosen:
+        others = [*others, *other_items(store, last_run, item_ids, last if reference is last_run else None)]
     found = [
         *others,
         *gate_flags(measured, values, past, ids, targets),

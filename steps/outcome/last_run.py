@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -182,6 +183,23 @@ def forecasts_of(
 def published_parts(store: ObjectStore, last_run: LastRun, targets: Sequence[str]) -> Iterator[pa.Table]:
     """All rows that the last run has published, a part at a time. Raises DataError where a file cannot be read."""
     return _parts(store, last_run, ["item_id", "forecast_date", "step", "source", SOURCE_RUN], targets)
+
+
+def items_beside(
+    store: ObjectStore, last_run: LastRun, item_ids: pa.ChunkedArray
+) -> tuple[npt.NDArray[np.bool_], list[str]] | None:
+    """Which of these items the last run has published, and the others that it has; None where it cannot be read."""
+    shared, others, items = kept_array((len(item_ids),), np.bool_), dict[str, None](), ItemPlaces(item_ids)
+    try:
+        for table in _parts(store, last_run, ["item_id"], ()):
+            names = pa.chunked_array([pc.unique(table["item_id"].cast(pa.string()))]).dictionary_encode()
+            place = items.of(names)
+            shared[place[place >= 0]] = True
+            others |= dict.fromkeys(names.filter(pa.array(place < 0)).to_pylist())
+    except DataError as error:
+        not_compared(last_run, error)
+        return None
+    return shared, list(others)
 
 
 def not_compared(last_run: LastRun, error: DataError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -302,6 +303,30 @@ def test_a_run_whose_history_and_answers_have_another_unit_or_sign_is_held(
         report = run.step()
     assert (report["outcome"], report["flagged_run"]) == ("HELD", ["run_scale"])
     assert f"12 of 12 items, the median one {times} times it; the history agrees" in report["cause"]
+
+
+def test_a_run_of_all_items_under_other_names_is_held_with_examples(run: SampleRun) -> None:
+    run.transform()
+    run.step()
+    report = a_week_later(run, [item.upper() for item in run.items])
+    assert (report["outcome"], report["flagged_run"]) == ("HELD", ["other_items"])
+    gone, new = "12 of the 12 items of run runaaaaaaaaa are gone", "12 of these 12 are new"
+    assert f"{gone}, such as shop-0/item-000 and shop-0/item-001; {new}, such as SHOP-0/" in report["cause"]
+
+
+@pytest.mark.parametrize("items", [slice(0, 5), slice(0, 12), slice(0, 19)])
+def test_a_run_of_fewer_or_more_items_than_the_last_one_has_no_others(run: SampleRun, items: slice) -> None:
+    run.transform()
+    run.step()
+    report = a_week_later(run, [*run.items, *(f"shop-9/item-{number:03d}" for number in range(7))][items])
+    assert report["outcome"] == "COMPLETE"
+    assert "other_items" not in report["flag_counts"]
+
+
+def a_week_later(run: SampleRun, items: list[str]) -> dict[str, Any]:
+    later = SampleRun(root=run.root, run_id="runbbbbbbbbb", items=items, run_date=RUN_DATE + timedelta(7))
+    later.transform()
+    return later.step()
 
 
 def test_an_output_object_of_no_record_is_flagged(run: SampleRun) -> None:
