@@ -49,9 +49,10 @@ class Findings:
     `silent` records are known to have no readable answer whatever shares their file. `mismatches` are answers found in
     another item's place; `wrong` says what of the forecasts holds the run, the most important first. `main_reason` is
     the commonest reason of a failure; `misread` says what the first answer holds where that reason is the contract's:
-    the model answers, and not as declared. `served` is False where a log says that the model was sent nothing,
-    `refused` counts the requests that it answered with 429 or 503. `shared_files`: more records than MaxRetryRecords
-    can share that many files, as they cannot where an object is one request.
+    the model answers, and not as declared; `correction` says what to do where that reason is an answer's that was read.
+    `served` is False where a log says that the model was sent nothing, `refused` counts the requests that it answered
+    with 429 or 503. `shared_files`: more records than MaxRetryRecords can share that many files, as they cannot where
+    an object is one request.
     """
 
     tally: Tally
@@ -67,6 +68,7 @@ class Findings:
     wrong: tuple[str, ...] = ()
     main_reason: str = ""
     misread: str = ""
+    correction: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,8 @@ def _systemic(found: Findings, tolerance: Tolerance) -> Decision | None:
         what = f"No item of {tally.expected} has a usable forecast"
         if found.misread:
             return _held("contract", f"{what}{_mainly(found)}. {found.misread}")
-        remedy = f"{_slower(found)}Look at the transform job's log, then start the run again."
-        return _held("model", f"{what}{_mainly(found)}. {remedy}")
+        remedy = found.correction or "Look at the transform job's log"
+        return _held("model", f"{what}{_mainly(found)}. {_slower(found)}{remedy}, then start the run again.")
     percent = _silent_percent(found)
     if percent > tolerance.systemic_failure_percent:
         what = f"{found.silent} of {tally.expected} items or more have no readable answer"
@@ -171,7 +173,8 @@ def _incomplete(found: Findings, tolerance: Tolerance) -> Decision | None:
         return _held("coverage", f"{what}. {retry}. {_slower(found)}Raise it, or rerun the run for what is missing.")
     if tally.quarantined > allowed:
         return _held("data", f"{what}. Fix the history of the quarantined items, or raise MaxFailedRecords.")
-    return _held("coverage", f"{what}. {_slower(found)}Rerun the run for what is missing, or raise MaxFailedRecords.")
+    remedy = found.correction or "Rerun the run for what is missing"
+    return _held("coverage", f"{what}. {_slower(found)}{remedy}, or raise MaxFailedRecords.")
 
 
 def _complete(found: Findings) -> Decision:

@@ -62,6 +62,15 @@ SILENT = RETRYABLE | {"no_answer_after_retry"}
 MISREAD = frozenset({"wrong_shape", "wrong_days", "not_a_number"})
 """Reasons that speak of the contract where no item has a forecast: the answers are not as `model.toml` declares."""
 
+CORRECTIONS: Mapping[str, str] = {
+    **dict.fromkeys(MISREAD, "Correct [outputs] in model.toml, or the model"),
+    "wrong_dates": "Correct the model, which has to forecast the steps after the run date, or timestamps in [answer]",
+    "not_finite": "Correct the model, which has to answer with finite numbers",
+    "out_of_bounds": "Correct the model, or minimum and maximum in [answer]",
+    "quantile_order": "Correct the model, or the quantiles in [outputs]",
+}
+"""What to do for answers that were read and are wrong: sent again, the same will be answered."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:

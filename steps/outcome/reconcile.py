@@ -16,7 +16,17 @@ from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.outcome.data_log import FailedRequest, count_refused
 from batchcast.steps.outcome.decision import Findings
-from batchcast.steps.outcome.ledger import MISREAD, REASONS, RETRYABLE, SILENT, Ledger, LedgerRow, Status, Tally
+from batchcast.steps.outcome.ledger import (
+    CORRECTIONS,
+    MISREAD,
+    REASONS,
+    RETRYABLE,
+    SILENT,
+    Ledger,
+    LedgerRow,
+    Status,
+    Tally,
+)
 from batchcast.steps.outcome.shard_output import Reading, RecordFault, ShardStatus, Usable, read_shard
 from batchcast.steps.shards.layout import retry_members, retry_shard
 from batchcast.steps.shards.manifest import RECORDS_FILE, Manifest
@@ -81,6 +91,7 @@ class Reconciliation:
             wrong=tuple(wrong),
             main_reason=main,
             misread=next((row.detail for row in odd if row.reason in MISREAD and row.reason in main_reasons), ""),
+            correction="".join(CORRECTIONS.get(reason, "") for reason in main_reasons),
         )
 
 

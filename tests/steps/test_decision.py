@@ -199,6 +199,16 @@ def test_the_cause_says_how_many_against_which_limit_why_and_what_to_do() -> Non
     )
 
 
+def test_for_answers_that_were_read_and_are_wrong_the_cause_says_what_to_correct() -> None:
+    reason = {"main_reason": "a higher quantile is below a lower one (2 items)", "correction": "Correct the model"}
+    assert decide(findings(failed=2, **reason), tolerance()).cause == (
+        "No item of 2 has a usable forecast, mainly because a higher quantile is below a lower one (2 items). "
+        "Correct the model, then start the run again."
+    )
+    cause = decide(findings(ok=8, failed=2, **reason), tolerance()).cause
+    assert str(cause).endswith("(2 items). Correct the model, or raise MaxFailedRecords.")
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"), [("abc", "a; b; c"), ("abcd", "a; b; c; and 1 more"), ("a" * 2003, "a; a; a; and 2,000 more")]
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -14,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchcast.steps.contract import answer
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.outputs import Output, Outputs
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.data_log import FailedRequest
 from batchcast.steps.outcome.decision import Tolerance, decide
-from batchcast.steps.outcome.ledger import REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
+from batchcast.steps.outcome.ledger import CORRECTIONS, REASONS, RETRYABLE, LedgerRow, read_ledger, write_ledger
 from batchcast.steps.outcome.reconcile import Reconciliation, check_records, reconcile, retry_groups
 from batchcast.steps.outcome.shard_output import Reading, RecordFault, Usable
 from batchcast.steps.shards.layout import retry_shard
@@ -273,6 +276,12 @@ def test_the_commonest_reason_is_told_and_what_the_answer_holds_where_it_is_the_
     assert found.main_reason.endswith(main)
     assert bool(found.main_reason) == bool(main)
     assert ("median" in found.misread) == bool(found.misread) == misread
+    assert found.correction == ("Correct [outputs] in model.toml, or the model" if misread else "")
+
+
+def test_every_reason_of_an_answer_that_reads_and_is_wrong_says_what_to_correct() -> None:
+    found = set(re.findall(r'AnswerError\("(\w+)"', inspect.getsource(answer)))
+    assert {*CORRECTIONS} == found - {"error_answer"}
 
 
 def test_records_that_are_sent_again_together_are_cut_into_shards_of_nearly_equal_size() -> None:
