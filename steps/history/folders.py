@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from batchcast.steps.errors import ConfigError, DataError, Problem
 
@@ -75,17 +75,29 @@ def history_folder(history: str, folder: Path) -> Path:
 
 
 def read_path_values(name: str) -> dict[str, str | None]:
-    """The `key=value` folders of a file. Raises DataError where one key has two values."""
+    """The `key=value` folders of a file. Raises DataError where one key has two values, or one is no UTF-8."""
     values: dict[str, str | None] = {}
     for part in name.split("/")[:-1]:
         key, equals, text = part.partition("=")
         if not equals:
             continue
+        _check_utf8(name, part)
         key, value = unquote(key), None if text == _HIVE_NULL else unquote(text)
         if values.setdefault(key, value) != value:
             what = f"its folders say {key} = {values[key]!r} and {key} = {value!r}."
             raise DataError(Problem("path_contradicts", what, name, "Move the file, or name one of the folders else."))
     return values
+
+
+def _check_utf8(name: str, folder: str) -> None:
+    """Each byte that is none would be read as the same sign: two items could become one."""
+    raw = unquote_to_bytes(folder)
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        what = f"the folder {folder} is not percent-encoded UTF-8."
+        named = quote(raw.decode("latin-1"), safe="= ")
+        raise DataError(Problem("folder_name", what, name, f"Rename it; if that is Latin-1, to {named}.")) from error
 
 
 def path_day(text: str) -> date:

@@ -125,6 +125,14 @@ def test_one_key_with_two_values_in_the_path_is_refused_and_an_equal_one_passes(
     )
 
 
+def test_a_folder_that_is_no_utf8_is_refused_with_the_name_to_give_it(tmp_path: Path) -> None:
+    for folder in ("store=a%FFb", "store=a%FEb"):
+        write(history(tmp_path) / folder / "f.parquet", daily_rows(["a"]))
+    message = refused(build(tmp_path, STORE, None))
+    assert "the folder store=a%FEb is not percent-encoded UTF-8" in message
+    assert "if that is Latin-1, to store=a%C3%BEb." in message
+
+
 @pytest.mark.parametrize(
     ("folder", "column"),
     [("store=7", [7]), ("store=07", [7]), ("store=7", ["7"]), ("store=__HIVE_DEFAULT_PARTITION__", [None])],
