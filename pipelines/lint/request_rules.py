@@ -32,8 +32,13 @@ def _transform(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _defaults(request: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is not set where records are split, and is seldom what is meant."""
-    if get_path(request, "TransformInput", "SplitType") != "Line":
+    """What is not set where records are split, and is seldom what is meant; what does nothing where they are not."""
+    split = get_path(request, "TransformInput", "SplitType", default="None")
+    if split == "None" and request.get("BatchStrategy") == "MultiRecord":
+        what = "MultiRecord does nothing with SplitType None: each object is one request."
+        remedy = "Set TransformInput.SplitType to Line, RecordIO or TFRecord, or leave BatchStrategy out."
+        yield Problem("no_split", what, "BatchStrategy", remedy)
+    if split != "Line":
         return
     if "BatchStrategy" not in request:
         what = "is not set: unless the container says otherwise, a request then has as many records as fit."

@@ -235,6 +235,26 @@ def test_a_join_needs_the_same_type_and_the_same_framing_in_and_out(path: str, v
     assert problems == [("data_processing", "Transform.DataProcessing")]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "split", "codes"),
+    [
+        ("MultiRecord", "None", ["no_split"]),
+        ("MultiRecord", REMOVED, ["no_split"]),
+        ("MultiRecord", "Line", []),
+        ("MultiRecord", {"Get": "Parameters.ModelName"}, []),
+        ("SingleRecord", "None", []),
+    ],
+)
+def test_several_records_a_request_that_nothing_splits_are_found(strategy: str, split: Any, codes: list[str]) -> None:
+    definition = changed("Transform", "Arguments.BatchStrategy", strategy)
+    transform = next(one for one in definition["Steps"] if one["Name"] == "Transform")["Arguments"]
+    del transform["DataProcessing"]
+    transform["TransformInput"]["SplitType"] = split
+    if split is REMOVED:
+        del transform["TransformInput"]["SplitType"]
+    assert [problem.code for problem in lint(definition)] == codes
+
+
 def test_a_join_of_a_type_it_cannot_read_is_refused() -> None:
     definition = changed("Transform", "Arguments.TransformInput.ContentType", "application/x-parquet")
     definition["Steps"][1]["Arguments"]["TransformOutput"]["Accept"] = "application/x-parquet"
