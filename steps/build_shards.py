@@ -279,4 +279,5 @@ def _summary(manifest: Manifest) -> str:
         f"run date {manifest.run_date.isoformat()}, frequency {how}: {totals.items} items = {totals.records} records + "
         f"{totals.quarantined} quarantined + {totals.carried} carried over; {totals.rows:,} rows, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards{later}\n"
+        + "".join(f"{note}\n" for note in manifest.notes)
     )

@@ -18,7 +18,7 @@ from batchcast.cli.echo import echo, echo_json
 from batchcast.cli.terminal import cell, plain_table, stderr_console, stdout_console
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import ExecutionView, StepView
-from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines
+from batchcast.runs.outcome import failure_lines, flag_lines, pointer_lines, request_lines, step_lines
 from batchcast.steps.publish.forecast_table import merged_words
 
 # With fewer characters there is no room for a bar beside what it says in words.
@@ -157,6 +157,8 @@ def print_result(document: Mapping[str, Any]) -> None:
     )
     if document["cause"]:
         echo(document["cause"])
+    for note in document["notes"]:
+        console.print(cell(note), style="bold yellow", soft_wrap=True)
     console.print(_steps_table(document))
     for line in failure_lines(document):
         echo(line)
@@ -165,7 +167,7 @@ def print_result(document: Mapping[str, Any]) -> None:
         row = [f"{value:,}" for value in counts.values()]
         console.print(plain_table(*heads, rows=[row], numbers=range(len(row))))
     _print_records(console, document)
-    for line in request_lines(document):
+    for line in [*step_lines(document), *request_lines(document)]:
         echo(line)
     if score := document["score"]:
         console.print(

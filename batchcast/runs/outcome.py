@@ -54,7 +54,9 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
         "visible": report["pointer_moved"] if report and report["published"] else None,
         "pointer": report["pointer_note"] if report and report["published"] else None,
         **{name: report[name] if report else [] for name in ("quarantined", "failed")},
-        # A report of an older version has neither.
+        "forecast": report and _forecast(report),
+        # A report of an older version has none of these.
+        "notes": list(report.get("notes", ())) if report else [],
         "flagged": report and flag_words(report.get("flagged_run", ()), report.get("flagged_items", 0)),
         "headline": report and _headline(report),
         "report": _place(store, join_uri(reports, "report.html")) if report else None,
@@ -113,6 +115,21 @@ def flag_lines(document: Mapping[str, Any]) -> list[str]:
     if approved := document["approved"]:
         lines.append(f"Approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     return lines
+
+
+def _forecast(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What was forecast: so many steps of a frequency, which was inferred or declared, after the run date."""
+    names = {"steps": "forecast_horizon", "frequency": "frequency", "inferred": "frequency_inferred"}
+    return {name: report.get(key) for name, key in {**names, "after": "run_date"}.items()}
+
+
+def step_lines(document: Mapping[str, Any]) -> list[str]:
+    """The steps that the run forecast; empty where no report says it."""
+    forecast = document["forecast"]
+    if not forecast or not forecast["frequency"]:
+        return []
+    how = {True: " (inferred)", False: " (declared)"}.get(forecast["inferred"], "")
+    return [f"Steps:     {forecast['steps']} of {forecast['frequency']} after {forecast['after']}{how}"]
 
 
 def request_lines(document: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,15 @@ from typing import Any
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import failure_lines, failures, flag_lines, outcome_of, pointer_lines, request_lines
+from batchcast.runs.outcome import (
+    failure_lines,
+    failures,
+    flag_lines,
+    outcome_of,
+    pointer_lines,
+    request_lines,
+    step_lines,
+)
 from batchcast.runs.run_record import RunRecord
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.steps.errors import DataError
@@ -181,7 +189,7 @@ def status_lines(document: dict[str, Any]) -> list[str]:
     lines += failure_lines(document)
     if document["cause"]:
         lines.append(str(document["cause"]))
-    lines += request_lines(document)
+    lines += [*document["notes"], *step_lines(document), *request_lines(document)]
     if document["published"]:
         lines.append(f"Forecasts: {document['published']}")
     lines += [*flag_lines(document), *pointer_lines(document)]

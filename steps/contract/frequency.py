@@ -183,6 +183,16 @@ def last_whole_period(seconds: Seconds, frequency: Frequency) -> int:
     return int(ordinals[-1]) - int(short[-1] > max(usual, apart))
 
 
+def begins_within(seconds: Seconds, frequency: Frequency, origin: int) -> bool:
+    """Whether the moments, sorted, begin later in their first step than they do in nine in ten of those after it."""
+    steps = frequency.steps(seconds, origin)
+    first = np.append(0, np.flatnonzero(np.diff(steps)) + 1)[: _PERIODS + 1]
+    late = seconds[first] - np.array([frequency.begin(origin, int(step)) for step in steps[first]])
+    usual = float(np.quantile(late[1:], 0.9)) if len(late) > 1 else 0.0
+    apart = int(np.diff(seconds).min()) if len(seconds) > 1 else DAY
+    return bool(late[0] > max(usual, apart))
+
+
 def to_second(moment: date) -> int:
     """Seconds since 1970-01-01T00:00:00 of a date's midnight, or of a date-time."""
     if isinstance(moment, datetime):

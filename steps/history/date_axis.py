@@ -28,6 +28,7 @@ class DateAxis:
 
     `run_date` is a date, or a date-time where the frequency is below a day. `season` is in steps. From the key
     `partial` on the rows that are put together are of a step that has not ended; None where none are, or all have.
+    `notes` say, a sentence each, what a person should know of how it was found.
     """
 
     type: pa.DataType
@@ -36,6 +37,7 @@ class DateAxis:
     frequency: Frequency = DAILY
     season: int = DAILY.season
     partial: int | None = None
+    notes: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raises DataError for a run date off the grid, or beyond the last year: 9999-12-31 often says "open end"."""

@@ -5,7 +5,7 @@ or beyond a gap of `largest_gap` steps with few rows after it, is implausible: a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.contract.frequency import Frequency, infer_frequency, last_whole_period, to_moment, to_second
+from batchcast.steps.contract.frequency import (
+    Frequency,
+    begins_within,
+    infer_frequency,
+    last_whole_period,
+    to_moment,
+    to_second,
+)
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
@@ -56,7 +63,7 @@ def find_axis(
         near = axis.text(int(_at(kind, frequency, whole).keys(np.array([0]))[0])).replace(" ", "T")
         what = f"the rows end within the step of {found.isoformat()}, of which they would tell a part."
         raise DataError(Problem("run_date", what, "RunDate", f"Pass RunDate {near}, or auto."))
-    return axis
+    return replace(axis, notes=tuple(_notes(surveys, series, axis)))
 
 
 def plausible_end(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis, now: datetime) -> int:
@@ -82,6 +89,22 @@ def _last_whole(
     seconds = key_seconds(keys[measured > 0], kind)
     seconds = seconds[np.isin(frequency.ordinals(seconds), steps)]
     return last_whole_period(seconds, frequency) if len(seconds) else None
+
+
+def _notes(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis) -> Iterator[str]:
+    """What is assumed of the history, and what its first step may lack: that of an export that begins within it."""
+    keys, _, measured = merge_moments([lane.moments for lane in surveys])
+    low, high = key_limits(axis.type)
+    dated = (keys >= low) & (keys < high)
+    if series.frequency is None and dated.sum() == 1:
+        yield "One date in the history: steps of a day are assumed. Declare frequency in [series] of model.toml."
+    known = keys[dated & (measured > 0)]
+    seconds = key_seconds(known, axis.type)
+    # The last value of a step is the same, whatever came before it.
+    if series.aggregate in ("sum", "mean") and len(known) and begins_within(seconds, axis.frequency, axis.origin):
+        step = axis.text(int(axis.keys(axis.steps(known[:1]))[0]))
+        what = f"The history begins on {axis.text(int(known[0]))}, within the step of {step}"
+        yield f"{what}, whose {series.aggregate} may be of a part: export from the step's first day on."
 
 
 def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType) -> Frequency:

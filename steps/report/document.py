@@ -44,6 +44,8 @@ def report(
         "run_label": arguments.run_label,
         "forecast_horizon": manifest.forecast_horizon,
         "frequency": manifest.frequency,
+        "frequency_inferred": manifest.frequency_inferred,
+        "notes": list(manifest.notes),
         "round": arguments.round,
         "outcome": decision.outcome,
         "cause": decision.cause,

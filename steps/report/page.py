@@ -100,7 +100,7 @@ def _banner(report: Mapping[str, Any]) -> str:
         f"label {report['run_label']}",
         f"round {report['round']}",
     ]
-    lines = [report["cause"]] if report["cause"] else []
+    lines = [*([report["cause"]] if report["cause"] else []), *report["notes"]]
     if approved := report["approved"]:
         lines.append(f"Held by the checks, and approved by {approved['by']} at {approved['at']}: {approved['reason']}")
     if report["published"]:

@@ -193,6 +193,7 @@ def write_account(
         frequency=axis.frequency.alias,
         frequency_inferred=contract.series.frequency is None,
         season=axis.season,
+        notes=axis.notes,
         request_text=request_text,
     )
     write_manifest(directory, manifest)

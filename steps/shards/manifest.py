@@ -120,7 +120,8 @@ class Totals:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """`run_date` is the last moment of history used, a date-time where the frequency is below a day; `frequency` is a
-    pandas alias and `season` in steps. `parameters` are the step's arguments as they were given."""
+    pandas alias and `season` in steps. `parameters` are the step's arguments as they were given. `notes` say, a
+    sentence each, what a person should know of how the history was read."""
 
     run_id: str
     run_date: date
@@ -136,6 +137,7 @@ class Manifest:
     frequency: str = DAILY.alias
     frequency_inferred: bool = False
     season: int = DAILY.season
+    notes: tuple[str, ...] = ()
     request_text: RequestText = PLAIN_TEXT
 
     def expected(self, contract: ModelContract) -> Expected:
@@ -171,6 +173,7 @@ class Manifest:
                 document["request_text"] = RequestText(**document.get("request_text", {}))
                 for shard in document["shards"]:
                     shard.pop("sha256", None)  # Of 0.1: nothing read it, and the records have digests of their own.
+                document["notes"] = tuple(document.get("notes", ()))
                 document["shards"] = tuple(Shard(**shard) for shard in document["shards"])
                 return cls(**document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -189,6 +192,7 @@ _TYPES: Types = {
     "parameters": {"items_uri": str},
     "contract_sha256": str,
     "quarantined_by_reason": {"*": int},
+    "notes?": [str],
     "totals": {("requests?" if name == "requests" else name): kind for name, kind in get_type_hints(Totals).items()},
     "shards": [get_type_hints(Shard)],
 }

@@ -199,6 +199,31 @@ def test_a_step_that_goes_on_is_no_history_and_no_actual_value(tmp_path: Path) -
     assert [row["actual"] for row in made.baseline if row["step"] > 0] == [None] * 4
 
 
+@pytest.mark.parametrize(
+    ("alias", "moments", "within"),
+    [
+        ("MS", pd.date_range("2025-01-15", "2026-02-28"), "2025-01-15, within the step of 2025-01-01, whose sum"),
+        ("W-SUN", pd.date_range("2025-12-31", "2026-03-01"), "2025-12-31, within the step of 2026-01-04, whose sum"),
+        ("MS", pd.date_range("2025-01-01", "2026-02-28"), ""),
+        ("W-SUN", pd.bdate_range("2025-12-30", "2026-02-27"), ""),
+        ("MS", pd.date_range("2025-01-15", periods=12, freq=pd.DateOffset(months=1)), ""),
+        ("MS", pd.date_range("2025-01-05", "2026-02-28", freq="W-SUN"), ""),
+    ],
+)
+def test_a_history_that_begins_within_a_step_is_said(
+    tmp_path: Path, alias: str, moments: pd.DatetimeIndex, within: str
+) -> None:
+    made = build(tmp_path, with_series(f'frequency = "{alias}"', 'aggregate = "sum"'), [rows("a", moments)])
+    assert made.exit_code == 0, made.message
+    assert [within in note for note in made.manifest.notes] == [True] * bool(within)
+
+
+def test_the_last_value_of_a_step_lacks_nothing_where_the_history_begins_within_it(tmp_path: Path) -> None:
+    days = pd.date_range("2025-01-15", "2026-02-28")
+    made = build(tmp_path, with_series('frequency = "MS"', 'aggregate = "last"'), [rows("a", days)])
+    assert made.manifest.notes == ()
+
+
 def test_a_run_date_whose_step_goes_on_is_refused(tmp_path: Path) -> None:
     weekly = with_series('frequency = "W-SUN"', 'aggregate = "sum"')
     days = pd.date_range("2026-01-05", "2026-03-05")

@@ -26,6 +26,8 @@ def test_the_console_prints_no_escape_sequence_of_an_id_or_a_message(capsys: pyt
         "failures": [{"step": "Transform", "reasons": [HOSTILE]}],
         "counts": None,
         "requests": None,
+        "forecast": None,
+        "notes": [HOSTILE],
         "published": "s3://b/p/",
         "visible": False,
         "merged": None,

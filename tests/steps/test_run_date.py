@@ -45,6 +45,15 @@ def test_one_row_in_the_future_moves_nothing_and_is_named(tmp_path: Path, day: s
     assert f"I00: a row is dated {day}, which cannot be (part-1.parquet row 0)" in refused.message
 
 
+def test_a_day_that_is_assumed_of_a_single_date_is_said(tmp_path: Path) -> None:
+    made = build(tmp_path, with_series(), [daily_rows(ITEMS, 1)])
+    assert made.manifest.notes == (
+        "One date in the history: steps of a day are assumed. Declare frequency in [series] of model.toml.",
+    )
+    declared = build(tmp_path, with_series('frequency = "D"'), None)
+    assert declared.manifest.notes == build(tmp_path, with_series(), [panel()]).manifest.notes == ()
+
+
 @pytest.mark.parametrize("day", ["2026-02-10", "2026-03-01", "2026-07-01"])
 def test_one_row_that_could_be_does_not_make_the_run_date(tmp_path: Path, day: str) -> None:
     made = build(tmp_path, with_series(), [panel(), one_row(day)])
