@@ -7,7 +7,7 @@ since 1970), so that steps are subtractions; moments are seconds since 1970-01-0
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,6 @@ _OTHER_NAMES = {"H": (1, "h"), "T": (1, "min"), "d": (1, "D"), "w": (1, "W-SUN")
 _EPOCH = datetime(1970, 1, 1)
 _MIDNIGHT_SHARE = 0.95
 _LEAST_WEEKDAYS = 10
-_PERIODS = 100
 Seconds = npt.NDArray[np.int64]
 
 
@@ -86,7 +85,7 @@ class Frequency:
     def steps(self, seconds: Seconds, origin: int) -> Seconds:
         """How many steps after the base period `origin` each moment lies; moments inside a step count to it."""
         away = self.ordinals(seconds) - origin
-        return -(-away // self.multiple) if self._named_last else away // self.multiple
+        return -(-away // self.multiple) if self.named_last else away // self.multiple
 
     def on_grid(self, seconds: Seconds, origin: int) -> npt.NDArray[np.bool_]:
         """Which moments name a step counted from the base period `origin`."""
@@ -96,7 +95,7 @@ class Frequency:
 
     def begin(self, origin: int, step: int) -> int:
         """The first moment that counts to the step."""
-        ordinal = origin + (step - 1) * self.multiple + 1 if self._named_last else origin + step * self.multiple
+        ordinal = origin + (step - 1) * self.multiple + 1 if self.named_last else origin + step * self.multiple
         moment = int(self.seconds(np.array([ordinal]))[0])
         if self.unit == "W":
             return moment - 6 * DAY
@@ -122,7 +121,8 @@ class Frequency:
         return [to_moment(second, self) for second in self.seconds(ordinals).tolist()]
 
     @property
-    def _named_last(self) -> bool:
+    def named_last(self) -> bool:
+        """Whether a period's name is its last moment, so that a step of several is named by the last of them."""
         return self.unit in ("W", "ME")
 
 
@@ -133,12 +133,15 @@ def parse_frequency(text: str) -> Frequency:
     """The frequency of an alias. Raises ValueError that says what is wrong and what to write."""
     found = _ALIAS.fullmatch(text)
     if found is None:
-        digits, name = re.match(r"([0-9]*)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]  # matches any text
+        found = re.match(r"([0-9]*)([A-Za-z]*)-?([A-Z]*)", text)
+        digits, name, anchor = found.groups()  # type: ignore[union-attr]  # matches any text
         known = "D, B, W-SUN to W-SAT, MS, ME, QS, h, min and multiples such as 2W-SUN, 4h, 15min"
         if name in _OTHER_NAMES and int(digits or 1):
             multiple, unit = _OTHER_NAMES[name]
             multiple *= int(digits or 1)
             known = unit if multiple == 1 else f"{multiple}{unit}"
+            if name in ("Q", "QE") and anchor in _MONTHS[:-1]:
+                known += f", or with aggregate {digits}QS-{_MONTHS[_MONTHS.index(anchor) + 1]}"
         raise ValueError(f"is not known; write {known}")
     number, unit, anchor = found.groups()
     names = {"W": _WEEKDAYS, "QS": _MONTHS}.get(unit, ())
@@ -170,27 +173,6 @@ def infer_frequency(seconds: Seconds, rows: Seconds) -> Frequency:
     if len(days) > 2 and rows[(days[-1] - days) % gap == 0].sum() >= _MIDNIGHT_SHARE * rows.sum():
         return Frequency(unit="D", multiple=gap)
     raise ValueError(f"the rows lie {gap} days apart as a rule, and on no weekday, first or last day of a month")
-
-
-def last_whole_period(seconds: Seconds, frequency: Frequency) -> int:
-    """The last base period whose end the moments, sorted, reach as they do that of nine in ten before it."""
-    ordinals = frequency.ordinals(seconds)
-    last = np.append(np.flatnonzero(np.diff(ordinals)), len(ordinals) - 1)[-_PERIODS:]
-    base = replace(frequency, multiple=1)
-    short = np.array([base.begin(int(one), 1) for one in ordinals[last]]) - seconds[last]
-    usual = float(np.quantile(short[:-1], 0.9)) if len(short) > 1 else 0.0
-    apart = int(np.diff(seconds).min()) if len(seconds) > 1 else 0
-    return int(ordinals[-1]) - int(short[-1] > max(usual, apart))
-
-
-def begins_within(seconds: Seconds, frequency: Frequency, origin: int) -> bool:
-    """Whether the moments, sorted, begin later in their first step than they do in nine in ten of those after it."""
-    steps = frequency.steps(seconds, origin)
-    first = np.append(0, np.flatnonzero(np.diff(steps)) + 1)[: _PERIODS + 1]
-    late = seconds[first] - np.array([frequency.begin(origin, int(step)) for step in steps[first]])
-    usual = float(np.quantile(late[1:], 0.9)) if len(late) > 1 else 0.0
-    apart = int(np.diff(seconds).min()) if len(seconds) > 1 else DAY
-    return bool(late[0] > max(usual, apart))
 
 
 def to_second(moment: date) -> int:

@@ -14,19 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.contract.frequency import (
-    Frequency,
-    begins_within,
-    infer_frequency,
-    last_whole_period,
-    to_moment,
-    to_second,
-)
+from batchcast.steps.contract.frequency import Frequency, infer_frequency, to_moment, to_second
 from batchcast.steps.contract.series import Series
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.history.date_axis import DateAxis, key_limits, key_seconds, keys_per_second
 from batchcast.steps.history.items import ItemSurvey, merge_moments
 from batchcast.steps.history.numbering import number_items
+from batchcast.steps.history.whole_steps import begins_within, last_whole_step, step_origin
 
 Numbers = npt.NDArray[np.int64]
 _AHEAD = timedelta(hours=14)
@@ -45,24 +39,25 @@ def find_axis(
     """The axis of a run whose timestamp column is of type `kind`. Raises DataError where no frequency or run date is
     found, ConfigError for a run date that is given and lies in the future."""
     frequency = _find_frequency(surveys, series, kind)
-    whole = _last_whole(surveys, series, kind, frequency, now)
-    found = run_date or _find_run_date(surveys, series, kind, frequency, now, whole)
     axis = DateAxis(
         type=kind,
-        run_date=found,
+        run_date=run_date or _find_run_date(surveys, series, kind, frequency, now),
         forecast_horizon=horizon,
         frequency=frequency,
         season=series.season or frequency.season,
-        partial=None if whole is None else DateAxis.begin(_at(kind, replace(frequency, multiple=1), whole), 1),
     )
     if run_date is not None and to_second(run_date) > _clock(series, now):
         what = f"{run_date.isoformat()} lies in the future: it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} UTC."
         raise ConfigError(Problem("run_date", what, "RunDate", "Pass an earlier RunDate, or auto."))
     axis.check()
-    if whole is not None and axis.origin == whole + 1:
-        near = axis.text(int(_at(kind, frequency, whole).keys(np.array([0]))[0])).replace(" ", "T")
-        what = f"the rows end within the step of {found.isoformat()}, of which they would tell a part."
-        raise DataError(Problem("run_date", what, "RunDate", f"Pass RunDate {near}, or auto."))
+    together = _put_together(surveys, series, kind, frequency, now)
+    if len(together):
+        whole = last_whole_step(together, frequency, axis.origin)
+        axis = replace(axis, partial=axis.begin(whole + 1))
+        if whole == -1:
+            near = axis.text(int(axis.keys(np.array([whole]))[0])).replace(" ", "T")
+            what = f"the rows end within the step of {axis.run_date.isoformat()}, of which they would tell a part."
+            raise DataError(Problem("run_date", what, "RunDate", f"Pass RunDate {near}, or auto."))
     return replace(axis, notes=tuple(_notes(surveys, series, axis)))
 
 
@@ -78,17 +73,16 @@ def _at(kind: pa.DataType, frequency: Frequency, ordinal: int) -> DateAxis:
     return DateAxis(type=kind, run_date=moment, forecast_horizon=1, frequency=frequency)
 
 
-def _last_whole(
+def _put_together(
     surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType, frequency: Frequency, now: datetime
-) -> int | None:
-    """The last base period that has ended where rows are put together, None where they are not, or there is none."""
+) -> Numbers:
+    """The seconds of the rows with values that can be believed, sorted; none where rows are not put together."""
     if series.aggregate is None:
-        return None
+        return np.empty(0, np.int64)
     steps, _ = _plausible(surveys, series, kind, frequency, now)
     keys, _, measured = merge_moments([lane.moments for lane in surveys])
     seconds = key_seconds(keys[measured > 0], kind)
-    seconds = seconds[np.isin(frequency.ordinals(seconds), steps)]
-    return last_whole_period(seconds, frequency) if len(seconds) else None
+    return seconds[np.isin(frequency.ordinals(seconds), steps)]
 
 
 def _notes(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis) -> Iterator[str]:
@@ -102,9 +96,10 @@ def _notes(surveys: Sequence[ItemSurvey], series: Series, axis: DateAxis) -> Ite
     seconds = key_seconds(known, axis.type)
     # The last value of a step is the same, whatever came before it.
     if series.aggregate in ("sum", "mean") and len(known) and begins_within(seconds, axis.frequency, axis.origin):
-        step = axis.text(int(axis.keys(axis.steps(known[:1]))[0]))
-        what = f"The history begins on {axis.text(int(known[0]))}, within the step of {step}"
-        yield f"{what}, whose {series.aggregate} may be of a part: export from the step's first day on."
+        step = axis.steps(known[:1])
+        name, begin = axis.text(int(axis.keys(step)[0])), axis.text(axis.begin(int(step[0])))
+        what = f"The history begins on {axis.text(int(known[0]))}, and the step of {name} on {begin}"
+        yield f"{what}: its {series.aggregate} may be of a part. Export from there on, or leave these rows out."
 
 
 def _find_frequency(surveys: Sequence[ItemSurvey], series: Series, kind: pa.DataType) -> Frequency:
@@ -138,11 +133,14 @@ def _find_run_date(
     kind: pa.DataType,
     frequency: Frequency,
     now: datetime,
-    whole: int | None,
 ) -> date:
-    """The last step that `run_date_share` of the items reach, of those that reach the last year, up to `whole`."""
+    """The last step that `run_date_share` of the items reach, of those that reach the last year; a whole one."""
     steps, gap = _plausible(surveys, series, kind, frequency, now)
-    steps = steps if whole is None else steps[steps <= whole]
+    together = _put_together(surveys, series, kind, frequency, now)
+    origin = step_origin(together, frequency) if len(together) else None
+    if origin is not None:
+        ended = frequency.begin(origin, last_whole_step(together, frequency, origin) + 1)
+        steps = steps[steps < frequency.ordinals(np.array([ended]))]
     if not len(steps):
         what = f"no row up to now has a date and one of the targets {', '.join(series.targets)}."
         remedy = "Check the dates and the target columns: every row is later, of a step that goes on, or empty."
@@ -157,6 +155,9 @@ def _find_run_date(
     if not ends:  # Only rows without an id have values.
         ends = [int(steps[-1])]
     ordinal = ends[math.ceil(series.run_date_share * len(ends)) - 1]
+    if origin is not None:
+        moment = frequency.seconds(np.array([ordinal]))
+        ordinal = origin + int(frequency.steps(moment, origin)[0]) * frequency.multiple
     return to_moment(int(frequency.seconds(np.array([ordinal]))[0]), frequency)
 
 

@@ -14,7 +14,6 @@ from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.frequency import (
     Frequency,
     infer_frequency,
-    last_whole_period,
     parse_frequency,
     to_second,
 )
@@ -127,27 +126,6 @@ def test_rows_days_apart_on_no_grid_are_no_daily_history(moments: pd.DatetimeInd
         infer_frequency(seconds, np.ones(len(seconds), np.int64))
 
 
-@pytest.mark.parametrize(
-    ("rows", "alias", "last", "whole"),
-    [
-        (pd.date_range("2026-01-05", "2026-03-05"), "W-SUN", "2026-03-08", False),
-        (pd.date_range("2026-01-05", "2026-03-08"), "W-SUN", "2026-03-08", True),
-        (pd.bdate_range("2026-01-05", "2026-03-06"), "W-SUN", "2026-03-08", True),
-        (pd.bdate_range("2025-01-01", "2026-01-30"), "MS", "2026-01-01", True),
-        (pd.date_range("2025-01-01", "2026-01-27"), "ME", "2026-01-31", False),
-        (pd.date_range("2026-01-05", "2026-01-20T04:00", freq="h"), "D", "2026-01-20", False),
-        (pd.date_range("2026-01-05", "2026-01-20T23:00", freq="h"), "D", "2026-01-20", True),
-        (pd.date_range("2025-01-15", periods=12, freq=pd.DateOffset(months=1)), "MS", "2025-12-01", True),
-        (pd.date_range("2026-01-05", "2026-01-06"), "W-SUN", "2026-01-11", False),
-    ],
-)
-def test_the_last_whole_period(rows: pd.DatetimeIndex, alias: str, last: str, whole: bool) -> None:
-    frequency = parse_frequency(alias)
-    seconds = np.array([to_second(moment.to_pydatetime()) for moment in rows])
-    found = last_whole_period(seconds, frequency)
-    assert found == frequency.ordinal(dt.date.fromisoformat(last)) - (not whole)
-
-
 @pytest.mark.parametrize("hour", [22, 23])
 def test_days_that_begin_elsewhere_are_no_frequency(hour: int) -> None:
     seconds = np.arange(20_000, 20_040) * 86_400 + hour * 3_600
@@ -162,6 +140,7 @@ def test_days_that_begin_elsewhere_are_no_frequency(hour: int) -> None:
         ("M", "write ME"),
         ("15T", "write 15min"),
         ("QE-DEC", "write 3ME$"),
+        ("2Q-FEB", "write 6ME, or with aggregate 2QS-MAR$"),
         ("2YS", "write 24MS$"),
         ("W-XYZ", "no such anchor"),
         ("D-MON", "no such anchor"),

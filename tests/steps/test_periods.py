@@ -199,11 +199,37 @@ def test_a_step_that_goes_on_is_no_history_and_no_actual_value(tmp_path: Path) -
     assert [row["actual"] for row in made.baseline if row["step"] > 0] == [None] * 4
 
 
+@pytest.mark.parametrize(("alias", "most"), [("3MS", 92.0), ("3ME", 92.0), ("10D", 10.0), ("2W-SUN", 14.0)])
+def test_steps_of_several_periods_are_whole_at_the_end(tmp_path: Path, alias: str, most: float) -> None:
+    days = pd.date_range("2023-01-01", "2026-02-25")
+    contract = with_series(f'frequency = "{alias}"', 'aggregate = "sum"')
+    made = build(tmp_path, contract, [rows("a", days, [1.0] * len(days))], forecast_horizon=2)
+    assert sent(made, "a")[-1][1] == most
+    assert [row["actual"] for row in made.baseline if row["step"] > 0] == [None] * 2
+
+
+def test_a_run_date_of_other_quarters_is_taken(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", "2026-02-28")
+    contract = with_series('frequency = "3ME"', 'aggregate = "sum"')
+    made = build(tmp_path, contract, [rows("a", days)], run_date=dt.date(2026, 2, 28))
+    assert made.manifest.run_date == dt.date(2026, 2, 28)
+    made = build(tmp_path, contract, None, run_date=dt.date(2026, 3, 31))
+    assert "Pass RunDate 2025-12-31, or auto." in made.message
+
+
 @pytest.mark.parametrize(
     ("alias", "moments", "within"),
     [
-        ("MS", pd.date_range("2025-01-15", "2026-02-28"), "2025-01-15, within the step of 2025-01-01, whose sum"),
-        ("W-SUN", pd.date_range("2025-12-31", "2026-03-01"), "2025-12-31, within the step of 2026-01-04, whose sum"),
+        (
+            "MS",
+            pd.date_range("2025-01-15", "2026-02-28"),
+            "begins on 2025-01-15, and the step of 2025-01-01 on 2025-01-01: its sum",
+        ),
+        (
+            "W-SUN",
+            pd.date_range("2025-12-31", "2026-03-01"),
+            "begins on 2025-12-31, and the step of 2026-01-04 on 2025-12-29: its sum",
+        ),
         ("MS", pd.date_range("2025-01-01", "2026-02-28"), ""),
         ("W-SUN", pd.bdate_range("2025-12-30", "2026-02-27"), ""),
         ("MS", pd.date_range("2025-01-15", periods=12, freq=pd.DateOffset(months=1)), ""),
