@@ -109,6 +109,13 @@ def test_what_was_measured_says_how_many_records_a_request_holds(tmp_path: Path)
         run(plan_command, *JOB, *tuned, "--items-per-request", "16")
 
 
+@pytest.mark.parametrize("command", [plan_command, simulate_command])
+def test_more_items_than_a_plan_is_made_for_are_refused(command: Any) -> None:
+    result = CliRunner().invoke(command, ["--items", "1000000001", "--seconds", "1"])
+    assert result.exit_code == 2
+    assert "1000000001 is not in the range 1<=x<=1000000000" in result.output
+
+
 def test_a_given_price_is_used_where_the_table_has_none() -> None:
     job = [*JOB, "--instance-type", "ml.m4.4xlarge", "--formula", "--json"]
     with pytest.raises(ConfigError, match="--price-per-hour"):

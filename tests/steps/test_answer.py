@@ -173,6 +173,9 @@ def test_quantiles_may_touch_and_must_not_cross() -> None:
     answer["forecast"][2]["p10"] = 1.5
     with pytest.raises(AnswerError, match=r"on 2026-03-01 p50 = 1 is below p10 = 1\.5"):
         read(answer, QUANTILES)
+    answer["forecast"][2]["p10"] = 1 + 1e-12
+    with pytest.raises(AnswerError, match=r"p50 = 1 is below p10 = 1\.000000000001"):
+        read(answer, QUANTILES)
     del answer["forecast"][2]["p10"]
     with pytest.raises(AnswerError, match="not_a_number"):
         read(answer, QUANTILES)
