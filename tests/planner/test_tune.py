@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from virtual_server import VirtualServer
 
-from batchcast.planner.tune.levels import Exchange, measured_level, rates_in_turns, seconds_alone
+from batchcast.planner.tune.levels import Exchange, Reading, measured_level, rates_in_turns, seconds_alone
 from batchcast.planner.tune.search import Limits, chosen_concurrency, fitted, measure, not_told_apart
 from batchcast.steps.errors import ModelError
 
@@ -77,7 +77,43 @@ def test_no_kind_of_server_costs_three_percent_a_failing_level_or_a_thousand_req
     assert chosen <= usable
     assert curve(chosen) >= 0.97 * max(curve(m) for m in range(1, usable + 1))
     assert found.requests == sum(level.requests for level in found.levels) <= 1000
-    assert found.others_percent == pytest.approx(100 * busy / 2)
+    assert found.others_percent is not None
+    assert bool(found.others_percent) == bool(busy)
+
+
+class BusyMachine(VirtualServer):
+    """Other programs take 30 % of it all the time, or nobody sees what they take."""
+
+    seen = True
+
+    def others(self) -> Reading | None:
+        return Reading(self.clock, 0.3 * self.clock) if self.seen else None
+
+
+class RemoteMachine(BusyMachine):
+    seen = False
+
+
+def told(server: VirtualServer, patience: float = 30.0) -> tuple[list[str], float]:
+    """What is said of other programs, and the seconds that it takes."""
+    said: list[str] = []
+    measure(server, 48, Limits(levels=(1, 2, 4), cap=CAP, timeout=1e9, patience=patience), say=said.append)
+    return said, server.clock
+
+
+def test_other_programs_are_waited_for_in_words_and_nobody_waits_for_what_is_always_there() -> None:
+    said, _ = told(VirtualServer(work=knee(4), busy=0.3))
+    assert said[0].startswith("waiting for other programs, which take ")
+    assert not any("beside them" in line for line in said)
+    plain, unwatched = told(VirtualServer(work=knee(4)), patience=0.0)
+    assert plain == []
+    said, seconds = told(BusyMachine(work=knee(4)))
+    assert said[:2] == [
+        "waiting for other programs, which take 30 % of this machine's processors",
+        "waited 30 s, 30 in all: measuring beside them",
+    ]
+    assert seconds == pytest.approx(unwatched + 60, abs=5)
+    assert told(RemoteMachine(work=knee(4))) == ([], unwatched)
 
 
 def test_what_the_errors_do_not_tell_apart_is_said_and_the_smallest_of_it_wins() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from batchcast.planner.tune.levels import Exchange, Usage
+from batchcast.planner.tune.levels import LOOK_EVERY, Exchange, Reading, Usage, never
 
 
 @dataclass
@@ -43,8 +43,8 @@ class VirtualServer:
         self.phase = float(np.random.default_rng([self.seed, 20]).uniform(0, 20))
         self.needs: dict[int, float] = {}
 
-    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
-        waiting = list(records)
+    def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> list[Exchange]:
+        waiting, looked, before = list(records), self.clock, self.others()
         flying: list[tuple[float, int, float]] = []
         attained, exchanges = 0.0, []
         while waiting or flying:
@@ -60,12 +60,28 @@ class VirtualServer:
             fails = in_flight > self.sound and self.rng.random() < 0.3
             exchanges.append(Exchange(record, began, self.clock, self.failure if fails else None))
             self.sent += 1
+            if self.clock >= looked + LOOK_EVERY:
+                looked = self.clock
+                if stop():
+                    waiting.clear()
         self.last = Usage(
             cpu_percent=100 * min(16.0, self.work(concurrency)),
             memory_percent=self.memory_base + self.memory_each * concurrency,
-            others_percent=100 * self.busy / 2,
+            others_percent=before.percent_until(after) if before and (after := self.others()) else 0.0,
         )
         return exchanges
+
+    def others(self) -> Reading | None:
+        """As /proc counts it: over all programs but the server, in hundredths of a second of each processor."""
+        return Reading(self.clock, self.busy * (self._spells(self.clock) - self._spells(0.0)) // 0.01 / 100)
+
+    def wait(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def _spells(self, clock: float) -> float:
+        """Seconds of spells until then."""
+        whole, part = divmod(clock + self.phase, 20)
+        return 10 * whole + min(part, 10)
 
     def seconds_of(self, record: int) -> float:
         if record not in self.needs:

@@ -5,7 +5,7 @@ of work that were done: what a record took alone, in proportion to the part of i
 level needs neither equal records nor a long run, and neither filling the slots nor draining them makes it look slow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -13,18 +13,24 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+# Seconds between two looks at what other programs take.
+LOOK_EVERY = 0.5
 _SPANS_A_BLOCK = 4
 _TURNS, _TURN_WAVES, _MOST_IN_A_TURN = 4, 4, 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request of the sample: record index, times in seconds of one clock, and what went wrong, if anything."""
+    """One request of the sample: record index, times in seconds of one clock, and what went wrong, if anything.
+
+    It was `disturbed` where other programs wanted the machine before it ended.
+    """
 
     record: int
     began: float
     ended: float
     failure: str | None = None
+    disturbed: bool = False
 
     @property
     def seconds(self) -> float:
@@ -41,11 +47,38 @@ class Usage(NamedTuple):
     others_percent: float = 0.0
 
 
+class Reading(NamedTuple):
+    """What other programs have taken so far, in seconds of all cores, when a target's clock showed `at`."""
+
+    at: float
+    taken: float
+
+    def percent_until(self, later: "Reading") -> float:
+        """What they took of all cores from this reading to a later one."""
+        return 100 * max(0.0, later.taken - self.taken) / max(later.at - self.at, 1e-9)
+
+
+def never() -> bool:
+    """What stops nothing."""
+    return False
+
+
 class LoadTarget(Protocol):
     """Something that answers requests: a server, an endpoint, or a double of one in virtual time."""
 
-    def run(self, concurrency: int, records: Sequence[int]) -> Sequence[Exchange]:
-        """Send these records of the sample in order, `concurrency` in flight, until all are answered."""
+    def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> Sequence[Exchange]:
+        """Send these records of the sample in order, `concurrency` in flight, until all are answered.
+
+        `stop` is asked every LOOK_EVERY; when it says so nothing more is sent.
+        """
+        ...
+
+    def others(self) -> Reading | None:
+        """Now; None where other programs are not seen."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long."""
         ...
 
     def usage(self) -> Usage | None:
@@ -71,8 +104,10 @@ class MeasuredLevel:
 def seconds_alone(blocks: Sequence[Sequence[Exchange]]) -> dict[int, float]:
     """The mean seconds of each record over blocks that had one request in flight."""
     seen: dict[int, list[float]] = {}
-    for block in blocks:
-        for exchange in block:
+    exchanges = [exchange for block in blocks for exchange in block]
+    alike = {one.record for one in exchanges if not one.disturbed}
+    for exchange in exchanges:
+        if not exchange.disturbed or exchange.record not in alike:
             seen.setdefault(exchange.record, []).append(exchange.seconds)
     return {record: sum(seconds) / len(seconds) for record, seconds in seen.items()}
 
@@ -84,7 +119,8 @@ def measured_level(
     alone: Mapping[int, float],
 ) -> MeasuredLevel:
     """Pool the blocks of one level; `alone` is what each record took by itself."""
-    rates = np.concatenate([_rates(block, concurrency, alone) for block in blocks])
+    whole = [block for block in blocks if _telling(block, concurrency)] or blocks
+    rates = np.concatenate([_rates(block, concurrency, alone) for block in whole])
     exchanges = [exchange for block in blocks for exchange in block]
     failures = [exchange.failure for exchange in exchanges if exchange.failure]
     seen = [usage for usage in usages if usage]
@@ -107,7 +143,8 @@ def _rates(block: Sequence[Exchange], concurrency: int, alone: Mapping[int, floa
     began = np.array([exchange.began for exchange in block])
     ended = np.array([exchange.ended for exchange in block])
     work = np.array([alone[exchange.record] for exchange in block])
-    first, last = _all_busy(began, ended, concurrency)
+    sound = np.array([not exchange.disturbed for exchange in block])
+    first, last = _all_busy(began, ended, concurrency, sound if sound.any() else ~sound)
     marks = np.linspace(first, max(last, first + 1e-9), _SPANS_A_BLOCK + 1)
     density = work / np.maximum(ended - began, 1e-9)
     spans = []
@@ -117,17 +154,26 @@ def _rates(block: Sequence[Exchange], concurrency: int, alone: Mapping[int, floa
     return np.array(spans)
 
 
-def _all_busy(began: npt.NDArray[np.float64], ended: npt.NDArray[np.float64], concurrency: int) -> tuple[float, float]:
-    """From when to when all slots were busy.
+def _all_busy(
+    began: npt.NDArray[np.float64], ended: npt.NDArray[np.float64], concurrency: int, sound: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """From when to when all slots were busy, and other programs were not.
 
     The requests that were still in flight when the last one began ran faster at their end, as slots fell idle. The time
     before the earliest of them began knows none of them; it is used unless a single long request leaves too little.
     """
     if concurrency == 1:
-        return float(began.min()), float(ended.max())
-    first, last = float(np.sort(began)[concurrency - 1]), float(began.max())
-    before_drain = float(began[ended > last].min())
+        return float(began.min()), float(ended[sound].max())
+    first = float(np.sort(began)[min(concurrency, len(began)) - 1])
+    last = float(began.max()) if sound.all() else float(ended[sound].max())
+    before_drain = float(began[(ended > last) | ~sound].min(initial=last))
     return first, before_drain if before_drain - first > (last - first) / 3 else last
+
+
+def _telling(block: Sequence[Exchange], concurrency: int) -> bool:
+    """Whether all slots were busy in it, for a while that nothing disturbed."""
+    sound = sum(not exchange.disturbed for exchange in block)
+    return sound > (concurrency if sound == len(block) else max(4, 1.5 * concurrency))
 
 
 def rates_in_turns(targets: Sequence[tuple[LoadTarget, int, float]], records: int, block_seconds: float) -> list[float]:

@@ -1,5 +1,6 @@
 """Keep a number of requests in flight at a real server or endpoint and time each."""
 
+import collections
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from batchcast.container_check.container import JSON_HEADERS
 from batchcast.engine.server.http_exchange import NoAnswerError
 from batchcast.engine.server.model_server import ModelServer
-from batchcast.planner.tune.levels import Exchange, Usage
+from batchcast.planner.tune.levels import LOOK_EVERY, Exchange, Reading, Usage, never
 from batchcast.steps.contract.request import PLAIN_REQUEST
 from batchcast.steps.errors import BatchcastError
 
@@ -31,8 +32,8 @@ class ResourceUsage(NamedTuple):
 class GroupUsage:
     """What a server's process group uses of this machine, from /proc."""
 
-    def __init__(self, group: int) -> None:
-        self._group = str(group)
+    def __init__(self, group: int, proc: Path = Path("/proc")) -> None:
+        self._group, self._proc = str(group), proc
         self._ticks = os.sysconf("SC_CLK_TCK")
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._memory = os.sysconf("SC_PHYS_PAGES") * self._page
@@ -40,15 +41,16 @@ class GroupUsage:
     def now(self) -> ResourceUsage:
         """Everything used so far."""
         seconds, held = 0.0, 0
-        for directory in Path("/proc").iterdir():
+        for directory in self._proc.iterdir():
             if directory.name.isdecimal() and (fields := _stat(directory)) and fields[2] == self._group:
-                seconds += (int(fields[11]) + int(fields[12])) / self._ticks
+                # Its own, and those of its children that have ended.
+                seconds += sum(map(int, fields[11:15])) / self._ticks
                 held += int(fields[21]) * self._page
         own = sum(os.times()[:2])
         return ResourceUsage(seconds, self._machine_seconds() - seconds - own, 100 * held / self._memory)
 
     def _machine_seconds(self) -> float:
-        user, nice, system, _idle, _wait, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:9]
+        user, nice, system, _idle, _wait, irq, softirq, *_ = (self._proc / "stat").read_text().split()[1:9]
         return sum(map(int, (user, nice, system, irq, softirq))) / self._ticks
 
 
@@ -61,20 +63,33 @@ class ClosedLoop:
     _group: GroupUsage | None = None
     _usage: Usage | None = None
 
-    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
-        """Send the records in order, `concurrency` in flight, until all are answered."""
+    def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> list[Exchange]:
+        """Send the records in order, `concurrency` in flight, until all are answered; no more when `stop` says so."""
         waiting = iter(records)
         lock = threading.Lock()
         exchanges: list[Exchange] = []
         before, began = self._group.now() if self._group else None, time.monotonic()
-        with _running([(self._work, (waiting, lock, exchanges))] * concurrency):
-            pass
+        with _running([(self._work, (waiting, lock, exchanges))] * concurrency) as threads:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(LOOK_EVERY)
+                    if thread.is_alive() and stop():
+                        with lock:
+                            collections.deque(waiting, maxlen=0)
         self._note_usage(before, time.monotonic() - began)
         return exchanges
 
     def usage(self) -> Usage | None:
         """Of the last run."""
         return self._usage
+
+    def others(self) -> Reading | None:
+        """Where there is a group to tell them from."""
+        return Reading(time.monotonic(), self._group.now().others / (os.cpu_count() or 1)) if self._group else None
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        time.sleep(seconds)
 
     def _work(self, waiting: Iterator[int], lock: threading.Lock, exchanges: list[Exchange]) -> None:
         with self._open_slot() as send:
@@ -108,15 +123,21 @@ class LoadOnInstances:
 
     _loops: Sequence[ClosedLoop]
 
-    def run(self, concurrency: int, records: Sequence[int]) -> list[Exchange]:
+    def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> list[Exchange]:
         """The exchanges of the first, while the others do the same."""
         first, *others = self._loops
         with _running([(loop.run, (concurrency, records)) for loop in others]):
-            return first.run(concurrency, records)
+            return first.run(concurrency, records, stop)
 
     def usage(self) -> Usage | None:
         """Unknown: the instances are elsewhere."""
         return None
+
+    def others(self) -> None:
+        """Unknown as well."""
+
+    def wait(self, seconds: float) -> None:
+        """For nobody."""
 
 
 def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:
@@ -161,12 +182,12 @@ def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextM
 
 
 @contextmanager
-def _running(calls: Sequence[tuple[Callable[..., object], tuple[Any, ...]]]) -> Iterator[None]:
+def _running(calls: Sequence[tuple[Callable[..., object], tuple[Any, ...]]]) -> Iterator[list[threading.Thread]]:
     """Each call in a thread of its own; left when all have ended."""
     threads = [threading.Thread(target=call, args=arguments, daemon=True) for call, arguments in calls]
     for thread in threads:
         thread.start()
-    yield
+    yield threads
     for thread in threads:
         thread.join()
 

@@ -26,6 +26,8 @@ from batchcast.steps.shards.sent_records import SentRecord
 
 Report = Callable[[str], None]
 _BUSY_PERCENT = 10.0
+# Other programs are waited for so many times as long as a block lasts, and no longer than so.
+_PATIENCE, _MOST_PATIENCE = 15, 30.0
 # Whether the service's MB is 10**6 or 2**20 bytes is not published; with this room both readings hold.
 _PAYLOAD_ROOM = 1.05
 # A person waits: look four times a second whether the server answers, and give up after 7.5 minutes, not 30.
@@ -158,7 +160,8 @@ def measured_levels(
         failed = f", {level.failures} failed" if level.failures else ""
         report(f"  {level.concurrency:>3} in flight: {level.work:.2f} times one, P50 {level.p50:.3g} s{failed}")
 
-    results = measure(load_target, len(records.sample), limits_of(options, records), on_level)
+    limits = limits_of(options, records)
+    results = measure(load_target, len(records.sample), limits, on_level, lambda what: report(f"  {what}"))
     if (results.others_percent or 0.0) > _BUSY_PERCENT:
         report(
             f"  mind: other programs took up to {results.others_percent:.0f} % of this machine's processors meanwhile; "
@@ -175,6 +178,7 @@ def limits_of(options: TuneOptions, records: SampleRecords) -> Limits:
         cap=payload_cap(records.payload_mb),
         timeout=float(timeout),
         block_seconds=options.block_seconds,
+        patience=min(_MOST_PATIENCE, _PATIENCE * options.block_seconds),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from batchcast.planner.arithmetic.capacity import Capacity, Throughput, fit_capacity
 from batchcast.planner.tune.levels import Exchange, LoadTarget, MeasuredLevel, Usage, measured_level, seconds_alone
+from batchcast.planner.tune.quiet import QuietTime, Say
 from batchcast.steps.errors import ModelError, Problem
 
 # Two doublings that bring less than this are flat.
@@ -36,11 +37,13 @@ _TWO_SIGMA = 2.0
 _CLOSE = 0.85
 _FINALISTS = 4
 _MOST_FINALS = 8
+_OnLevel = Callable[[MeasuredLevel], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`levels` are tried in rising order; none above `cap`. `timeout` is the invocation's, in seconds.
+    """`levels` are tried in rising order; none above `cap`. `timeout` is the invocation's, in seconds. Before a block
+    other programs are waited for up to `patience` seconds.
 
     A block lasts at least `block_seconds`: a fast model is asked more often, so that a hiccup of the machine is a small
     part of it.
@@ -50,6 +53,7 @@ class Limits:
     cap: int
     timeout: float
     block_seconds: float = 2.0
+    patience: float = 30.0
 
     def ladder(self) -> tuple[list[int], str]:
         """The levels to try, 1 always among them, and why they end where they do."""
@@ -92,10 +96,10 @@ class Measurements:
 
 
 def measure(
-    target: LoadTarget, records: int, limits: Limits, on_level: Callable[[MeasuredLevel], None] = lambda _: None
+    target: LoadTarget, records: int, limits: Limits, on_level: _OnLevel = lambda _: None, say: Say = lambda _: None
 ) -> Measurements:
     """Run the levels on a sample of `records` records. Raises ModelError when one request at a time already fails."""
-    bench = _Bench(target, records, limits.block_seconds, on_level)
+    bench = _Bench(QuietTime(target, limits.patience, say), records, limits.block_seconds, on_level)
     tried, reason = limits.ladder()
     done: list[int] = []
     for concurrency in tried:
@@ -170,10 +174,10 @@ def _below_failure(levels: Sequence[MeasuredLevel]) -> int:
 class _Bench:
     """The blocks run so far, by concurrency."""
 
-    _target: LoadTarget
+    _quiet: QuietTime
     _records: int
     _block_seconds: float
-    _on_level: Callable[[MeasuredLevel], None]
+    _on_level: _OnLevel
     _blocks: dict[int, list[Sequence[Exchange]]] = field(default_factory=dict)
     _usages: dict[int, list[Usage | None]] = field(default_factory=dict)
 
@@ -183,9 +187,10 @@ class _Bench:
         # The first block shows what every record takes alone; all others need only enough waves.
         first = concurrency == 1 and not again
         count = self._records if first else self._requests(concurrency, waves)
-        order = [place % self._records for place in range(count)]
-        again.append(self._target.run(concurrency, order if len(again) % 2 == 0 else order[::-1]))
-        self._usages.setdefault(concurrency, []).append(self._target.usage())
+        order = [place % self._records for place in range(count)][:: -1 if len(again) % 2 else 1]
+        for block, usage in self._quiet.pieces(concurrency, order, lambda rest: self.affords(concurrency, most=rest)):
+            again.append(block)
+            self._usages.setdefault(concurrency, []).append(usage)
         level = self.level(concurrency)
         self._on_level(level)
         return level
@@ -195,10 +200,10 @@ class _Bench:
         for_seconds = self._block_seconds * concurrency * len(alone) / sum(alone)
         return max(_least(concurrency, waves), min(_MOST_REQUESTS, int(for_seconds)))
 
-    def affords(self, concurrency: int, waves: int = _WAVES) -> bool:
-        """Whether the budget has another block of this level."""
+    def affords(self, concurrency: int, waves: int = _WAVES, most: int = _MOST_REQUESTS) -> bool:
+        """Whether the budget has another block of this level, of so many requests at most."""
         spent = sum(min(len(block), _least(m, _WAVES)) for m, blocks in self._blocks.items() for block in blocks)
-        return spent + _least(concurrency, waves) <= _BUDGET
+        return spent + min(most, _least(concurrency, waves)) <= _BUDGET
 
     def measurements(self, reason: str) -> Measurements:
         """All of it so far."""
@@ -255,7 +260,7 @@ def _bisect(bench: _Bench, cap: int) -> None:
             return
         if turn == 0 and bench.affords(_best(levels).concurrency):
             bench.run(_best(levels).concurrency)
-        for concurrency in worth:
+        for concurrency in filter(bench.affords, worth):
             level = bench.run(concurrency)
             if not _unsound(level) and level.relative_error > _CERTAIN and bench.affords(concurrency):
                 bench.run(concurrency)
