@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -151,3 +152,13 @@ def test_whatever_stands_anywhere_in_a_definition_the_linter_answers_with_findin
         assert problem.code
         assert problem.what
         assert problem.where
+
+
+@pytest.mark.parametrize("member", ["PropertyFiles", "RetryPolicies", "DependsOn", "ProcessingOutputConfig", "Outputs"])
+@pytest.mark.parametrize("value", [True, 1, "x", [1], {"a": 1}])
+def test_a_list_that_is_none_is_a_finding(member: str, value: object) -> None:
+    definition = copy.deepcopy(DEFINITION)
+    for step in definition["Steps"]:
+        inner = {"ProcessingOutputConfig": {"Outputs": value}} if member == "Outputs" else {member: value}
+        (step["Arguments"] if member in ("ProcessingOutputConfig", "Outputs") else step).update(inner)
+    assert lint(definition)
