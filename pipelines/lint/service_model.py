@@ -118,6 +118,5 @@ def output_names(step: Mapping[str, Any]) -> list[Any]:
     """What a step says its outputs are called."""
     config = step["Arguments"].get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
-    return (
-        [each.get("OutputName") for each in outputs if isinstance(each, Mapping)] if isinstance(outputs, list) else []
-    )
+    listed = outputs if isinstance(outputs, list) else []
+    return [each.get("OutputName") for each in listed if isinstance(each, Mapping)]

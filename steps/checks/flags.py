@@ -59,13 +59,14 @@ def _find_flags(
 ) -> tuple[list[Flag], list[LevelTally]]:
     """Of some items, at these places of `item_ids`; with what all of them say about the whole run."""
     flags: list[Flag] = []
-    sides = compare_levels(values, naive, scale, before, last, season)
+    selling = usually_sells(naive)
+    sides = compare_levels(values, naive, scale, before, last, selling, season)
 
     def add(kind: str, at: tuple[int, int], detail: str, a_step: float) -> None:
         said = f"{targets[at[1]]}: {detail}"
         flags.append(Flag(kind=kind, item_id=item_ids[places[at[0]]], detail=said, size=a_step * values.shape[1]))
 
-    zero = (values == 0).all(axis=1) & usually_sells(naive)
+    zero = (values == 0).all(axis=1) & selling
     for at in _where(zero):
         detail = "0 on every day; the last week had sales on almost every day"
         add("constant_zero", at, detail, float(np.nan_to_num(sides[0].other[at])))

@@ -38,28 +38,42 @@ class LevelTally(NamedTuple):
     far: list[Array]
 
 
+class _Level(NamedTuple):
+    """The mean of the absolute values, and of the values."""
+
+    level: Array
+    mean: Array
+
+
 def compare_levels(
-    values: Array, naive: Array, scale: Array, before: Array, last: Array, season: int
+    values: Array, naive: Array, scale: Array, before: Array, last: Array, selling: _Mask, season: int
 ) -> tuple[LevelSide, LevelSide]:
-    """The forecasts beside their history, and beside the last run's at the same steps; all but `scale` are items x
-    steps x targets."""
-    factor = np.where(usually_sells(naive), SCALE_FACTOR, SLOW_SCALE_FACTOR)
-    levels, last_level = item_levels(naive), item_levels(last)
+    """The forecasts beside their history, and beside the last run's at the same steps; `scale` and which are `selling`
+    are items x targets, all else items x steps x targets."""
+    factor = np.where(selling, SCALE_FACTOR, SLOW_SCALE_FACTOR)
+    own, history, again = _level(values), _level(before if before.shape[1] else naive), _level(last)
+    levels = item_levels(naive)
     high = np.fmax(levels, scale)
     # Fewer steps than a season may be its low ones, as the naive then says.
     low = high if values.shape[1] >= season else np.fmin(levels, scale)
-    history = _beside("their history", values, before if before.shape[1] else naive, (low, high), factor)
-    return history, _beside("the last run", values, last, (last_level, last_level), factor)
+    return (
+        _beside("their history", own, history, (low, high), factor),
+        _beside("the last run", own, again, (again.level, again.level), factor),
+    )
 
 
-def _beside(name: str, values: Array, past: Array, bounds: tuple[Array, Array], factor: Array) -> LevelSide:
-    level, mean, past_mean, (low, high) = item_levels(values), _means(values), _means(past), bounds
+def _beside(name: str, own: _Level, past: _Level, bounds: tuple[Array, Array], factor: Array) -> LevelSide:
+    (level, mean), (low, high) = own, bounds
     known = np.isfinite(level) & np.isfinite(high) & (high > 0) & (level > 0)
     with np.errstate(invalid="ignore"):
         far = known & ((level > high * factor) | (level < low / factor))
-        both = (np.abs(mean) >= _ONE_SIGN * level) & (np.abs(past_mean) >= _ONE_SIGN * item_levels(past))
-        opposite = known & both & (mean * past_mean < 0) & (level * SCALE_FACTOR > high)
-    return LevelSide(name, level, high, mean, past_mean, known, far, opposite)
+        both = (np.abs(mean) >= _ONE_SIGN * level) & (np.abs(past.mean) >= _ONE_SIGN * past.level)
+        opposite = known & both & (mean * past.mean < 0) & (level * SCALE_FACTOR > high)
+    return LevelSide(name, level, high, mean, past.mean, known, far, opposite)
+
+
+def _level(values: Array) -> _Level:
+    return _Level(item_levels(values), _means(values))
 
 
 def level_tally(side: LevelSide, zero: _Mask) -> LevelTally:

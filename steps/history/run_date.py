@@ -39,9 +39,10 @@ def find_axis(
     """The axis of a run whose timestamp column is of type `kind`. Raises DataError where no frequency or run date is
     found, ConfigError for a run date that is given and lies in the future."""
     frequency = _find_frequency(surveys, series, kind)
+    together = _put_together(surveys, series, kind, frequency, now)
     axis = DateAxis(
         type=kind,
-        run_date=run_date or _find_run_date(surveys, series, kind, frequency, now),
+        run_date=run_date or _find_run_date(surveys, series, kind, frequency, now, together),
         forecast_horizon=horizon,
         frequency=frequency,
         season=series.season or frequency.season,
@@ -50,7 +51,6 @@ def find_axis(
         what = f"{run_date.isoformat()} lies in the future: it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} UTC."
         raise ConfigError(Problem("run_date", what, "RunDate", "Pass an earlier RunDate, or auto."))
     axis.check()
-    together = _put_together(surveys, series, kind, frequency, now)
     if len(together):
         whole = last_whole_step(together, frequency, axis.origin)
         axis = replace(axis, partial=axis.begin(whole + 1))
@@ -133,10 +133,10 @@ def _find_run_date(
     kind: pa.DataType,
     frequency: Frequency,
     now: datetime,
+    together: Numbers,
 ) -> date:
     """The last step that `run_date_share` of the items reach, of those that reach the last year; a whole one."""
     steps, gap = _plausible(surveys, series, kind, frequency, now)
-    together = _put_together(surveys, series, kind, frequency, now)
     origin = step_origin(together, frequency) if len(together) else None
     if origin is not None:
         ended = frequency.begin(origin, last_whole_step(together, frequency, origin) + 1)
