@@ -13,13 +13,12 @@ from batchcast.runs.published import stream_forecasts
 from batchcast.runs.run_record import RunRecord
 from batchcast.steps.contract.series import PUBLISHED_COLUMNS
 from batchcast.steps.errors import ConfigError, DataError, Problem
-from batchcast.steps.outcome.ledger import LedgerRow
+from batchcast.steps.outcome.ledger import GOOD, LedgerRow, ledger_rows
 from batchcast.steps.store.objects import ObjectMissingError
 
 _NAMED = 20
 _ROWS_AT_ONCE = 1 << 15
 _INPUTS = ["item_id", "rows", "bytes", "sha256"]
-_GOOD = ("ok", "carried")
 
 
 def compare_runs(before: RunRecord, after: RunRecord) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def compare_inputs(before: pa.Table, after: pa.Table) -> dict[str, Any]:
 
 def compare_fates(before: Sequence[LedgerRow], after: Sequence[LedgerRow]) -> dict[str, Any]:
     """Items that have a forecast in one of the runs only."""
-    good = [{row.item_id for row in rows if row.status in _GOOD} for rows in (before, after)]
+    good = [{row.item_id for row in rows if row.status in GOOD} for rows in (before, after)]
     carried = sum(row.status == "carried" for row in after)
     return {
         "lost_forecast": _listed(sorted(good[0] - good[1])),
@@ -118,7 +117,7 @@ def compare_ledgers(*runs: RunRecord) -> dict[str, Any] | None:
     """What `compare_fates` says of two runs; None without both ledgers."""
     try:
         pairs = paired(*(run.ledger() for run in runs))
-        rows = ([[LedgerRow(**row) for row in table.to_pylist()] for table in pair] for pair in pairs)
+        rows = ([[*ledger_rows(table)] for table in pair] for pair in pairs)
         return _added_up(starmap(compare_fates, rows))
     except ObjectMissingError:
         return None

@@ -14,7 +14,8 @@ from batchcast.steps.checks.copies import has_pattern
 from batchcast.steps.checks.levels import LevelTally, compare_levels, level_tally, usually_sells
 from batchcast.steps.outcome.comparison import Array, Comparison
 
-_MOST = 0.5
+MOST = 0.5
+"""What more of the items than this say is said of the whole run."""
 _Sums = npt.NDArray[np.uint64]
 
 
@@ -83,13 +84,13 @@ def _find_flags(
 
 
 def _most(targets: Sequence[str], tallies: Sequence[Sequence[LevelTally]]) -> Iterator[Flag]:
-    """What more than half of the items say, be they many or one, is said of the whole run."""
+    """What MOST of the items say, be they many or one, is said of the whole run."""
     for number, target in enumerate(targets):
         along = ""
         for same in zip(*tallies, strict=True):
             compared = sum(int(tally.compared[number]) for tally in same)
             far = np.concatenate([tally.far[number] for tally in same])
-            if len(far) > _MOST * compared:
+            if len(far) > MOST * compared:
                 what = f"{len(far):,} of {compared:,} items, the median one {float(np.median(far)):,.4g} times it"
                 detail = f"{target}: far from {same[0].name}: {what}{along}"
                 yield Flag(kind="run_scale", item_id="", detail=detail, size=len(far) / compared)

@@ -8,12 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchcast.steps.answers.item_arrays import ItemNames, of_items
-from batchcast.steps.checks.flags import Flag
+from batchcast.steps.checks.flags import MOST, Flag
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.outcome.last_run import LastRun, items_beside
 from batchcast.steps.store.objects import ObjectStore
 
-_MOST = 0.5
 _EXAMPLES = 2
 
 
@@ -25,14 +24,14 @@ def other_items(
     `by_step` are that run's values of these items, if they were read: where most of its items are among them, its files
     need not be read for their names.
     """
-    if by_step is not None and np.count_nonzero(of_items(_known, by_step)) >= (1 - _MOST) * last_run.items:
+    if by_step is not None and np.count_nonzero(of_items(_known, by_step)) >= (1 - MOST) * last_run.items:
         return
     if (found := items_beside(store, last_run, item_ids)) is None:
         return
     shared, gone = found
     new, names = np.flatnonzero(~shared), ItemNames(item_ids)
     then = len(shared) - len(new) + len(gone)
-    if len(gone) > _MOST * then and len(new) > _MOST * len(shared):
+    if len(gone) > MOST * then and len(new) > MOST * len(shared):
         lost = f"{len(gone):,} of the {then:,} items of run {last_run.run_id} are gone, such as {_some(gone)}"
         detail = f"{lost}; {len(new):,} of these {len(shared):,} are new, such as {_some(names[int(at)] for at in new)}"
         yield Flag(kind="other_items", item_id="", detail=detail, size=len(gone) / then)
