@@ -1,5 +1,3 @@
-"""`deploy`: create or update the pipeline in an account, or say what that would do."""
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

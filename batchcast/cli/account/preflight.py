@@ -1,5 +1,3 @@
-"""`preflight`: look at the account for what would stop a run."""
-
 from pathlib import Path
 from typing import Any
 

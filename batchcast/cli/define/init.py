@@ -1,5 +1,3 @@
-"""`init`: a first contract for a history and a container."""
-
 import tomllib
 from importlib import resources
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""`lint`: what SageMaker would refuse of a pipeline definition, or take and not do, before it runs."""
-
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict

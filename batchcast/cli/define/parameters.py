@@ -1,5 +1,3 @@
-"""`parameters`: the table of pipeline parameters."""
-
 from dataclasses import asdict
 
 import click

@@ -1,5 +1,3 @@
-"""`show`: what would run, before anything does."""
-
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path

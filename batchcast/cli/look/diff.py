@@ -1,5 +1,3 @@
-"""`diff`: what changed between two runs."""
-
 from collections.abc import Mapping
 from typing import Any
 

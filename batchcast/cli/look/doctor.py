@@ -1,5 +1,3 @@
-"""`doctor`: what of this machine would stop a user."""
-
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""`list`: the runs, the newest first."""
-
 from dataclasses import asdict
 from typing import Any
 

@@ -1,5 +1,3 @@
-"""`logs`: what the jobs of a run wrote."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`status`: how a run stands."""
-
 import json
 import sys
 from datetime import UTC, datetime

@@ -1,5 +1,3 @@
-"""`approve`: publish a run that is held because its forecasts look wrong."""
-
 from datetime import UTC, datetime
 from typing import Any
 

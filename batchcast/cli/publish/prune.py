@@ -1,5 +1,3 @@
-"""`prune`: remove old published runs."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`published`: the published runs, and the SQL that reads them."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence

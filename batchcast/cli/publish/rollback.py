@@ -1,5 +1,3 @@
-"""`rollback`: what readers see, or what the pipeline is, as it was before."""
-
 from typing import Any
 
 import click

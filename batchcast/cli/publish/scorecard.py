@@ -1,5 +1,3 @@
-"""`scorecard`: how good the published forecasts were."""
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

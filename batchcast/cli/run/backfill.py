@@ -1,5 +1,3 @@
-"""`backfill`: forecast past dates, as if each week had been run in its time."""
-
 from __future__ import annotations
 
 import json

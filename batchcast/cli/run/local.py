@@ -1,5 +1,3 @@
-"""`local`: the whole pipeline on this machine, from the definition that SageMaker gets."""
-
 from __future__ import annotations
 
 from datetime import timedelta

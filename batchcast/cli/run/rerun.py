@@ -1,5 +1,3 @@
-"""`rerun`: run again what an earlier run has no good forecast of, or chosen items."""
-
 from __future__ import annotations
 
 from collections.abc import Mapping

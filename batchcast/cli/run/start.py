@@ -1,5 +1,3 @@
-"""`start`: start a run of the deployed pipeline."""
-
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path

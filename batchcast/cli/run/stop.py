@@ -1,5 +1,3 @@
-"""`stop`: stop a run."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`wait`: follow a run to its end."""
-
 from typing import Any
 
 import click

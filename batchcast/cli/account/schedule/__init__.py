@@ -1,5 +1,3 @@
-"""`schedule`: let the pipeline start by itself, once a week or as a cron expression says."""
-
 import click
 
 from batchcast.cli.account.schedule.create import create_command

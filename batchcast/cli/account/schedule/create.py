@@ -1,5 +1,3 @@
-"""`schedule create`: create the schedule, or change it."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`schedule delete`: delete the schedule."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`schedule pause`: start nothing until it is resumed."""
-
 from typing import Any
 
 import click

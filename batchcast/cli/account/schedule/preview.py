@@ -1,5 +1,3 @@
-"""`schedule preview`: the next times it runs."""
-
 from typing import Any
 
 import click

@@ -1,5 +1,3 @@
-"""`schedule resume`: start runs again."""
-
 from typing import Any
 
 import click

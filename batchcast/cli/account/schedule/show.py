@@ -1,5 +1,3 @@
-"""`schedule show`: what the schedule does."""
-
 from typing import Any
 
 import click
