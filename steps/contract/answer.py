@@ -69,7 +69,6 @@ class Expected:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The published columns."""
         return self.outputs.names
 
 
@@ -186,30 +185,21 @@ def _check_timestamps(path: str, answer: object, dates: Sequence[str]) -> None:
     if len(given) != len(dates) and isinstance(found, list):
         raise AnswerError("wrong_dates", f"{path} holds {len(given)} timestamps; {len(dates)} steps were asked for")
     for number, (value, wanted) in enumerate(zip(given, dates, strict=False), start=1):
-        if value != wanted and _moment(value, wanted) != wanted:
+        if value != wanted and _moment_text(value) != (wanted if "T" in wanted else f"{wanted}T00:00:00"):
             what = f"step {number} is dated {shorten(value, _DETAIL_CHARACTERS)}; {wanted} was expected"
             raise AnswerError("wrong_dates", what)
 
 
-def _moment(value: object, wanted: str) -> str | None:
-    """The ISO text of a moment, as a date where a date at midnight is wanted, else None."""
-    moment = _parsed_moment(value)
-    if moment is None or "T" in wanted:
-        return moment.isoformat() if moment is not None else None
-    at_midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
-    return moment.date().isoformat() if at_midnight else None
-
-
-def _parsed_moment(value: object) -> datetime | None:
-    """A text as ISO 8601 writes it, or a number of seconds or milliseconds since 1970; the zone is left out."""
+def _moment_text(value: object) -> str | None:
+    """ISO's text of what ISO 8601 writes otherwise, or of seconds or milliseconds since 1970; the zone is left out."""
     try:
         if isinstance(value, datetime):  # as Parquet has it
-            return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None)
+            return (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None).isoformat()
         if isinstance(value, str | date):
-            return datetime.fromisoformat(str(value)).replace(tzinfo=None)
+            return datetime.fromisoformat(str(value)).replace(tzinfo=None).isoformat()
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if abs(value) >= _LEAST_MILLISECONDS else value
-            return _EPOCH + timedelta(seconds=seconds)
+            return (_EPOCH + timedelta(seconds=seconds)).isoformat()
     except (ValueError, OverflowError):
         pass
     return None

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,13 +73,11 @@ class Frequency:
 
     def ordinals(self, seconds: Seconds) -> Seconds:
         """The number of the base period that holds each moment."""
-        found: Seconds = _ORDINALS[self.unit](seconds, self.anchor)
-        return found
+        return _ORDINALS[self.unit](seconds, self.anchor)
 
     def seconds(self, ordinals: Seconds) -> Seconds:
         """The moment that names each base period: the only one of it that is on the grid."""
-        found: Seconds = _SECONDS[self.unit](ordinals, self.anchor)
-        return found
+        return _SECONDS[self.unit](ordinals, self.anchor)
 
     def steps(self, seconds: Seconds, origin: int) -> Seconds:
         """How many steps after the base period `origin` each moment lies; moments inside a step count to it."""
@@ -219,12 +216,8 @@ def _candidates(seconds: Seconds) -> list[Frequency]:
     return found
 
 
-def _days(seconds: Seconds) -> Seconds:
-    return seconds // DAY
-
-
 def _months(seconds: Seconds) -> Seconds:
-    return _days(seconds).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return (seconds // DAY).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def _month_starts(months: Seconds) -> Seconds:
@@ -233,7 +226,7 @@ def _month_starts(months: Seconds) -> Seconds:
 
 
 def _business_days(seconds: Seconds, _: int) -> Seconds:
-    weeks, weekday = np.divmod(_days(seconds) + _THURSDAY, 7)
+    weeks, weekday = np.divmod(seconds // DAY + _THURSDAY, 7)
     return weeks * 5 + np.minimum(weekday, 4)
 
 
@@ -246,11 +239,11 @@ def _first_anchor(weekday: int) -> int:
     return (weekday - _THURSDAY) % 7
 
 
-_Map = Callable[[Any, int], Any]
+_Map = Callable[[Seconds, int], Seconds]
 _ORDINALS: Mapping[str, _Map] = {
     "D": lambda seconds, _: seconds // DAY,
     "B": _business_days,
-    "W": lambda seconds, weekday: (_days(seconds) - _first_anchor(weekday) + 6) // 7,
+    "W": lambda seconds, weekday: (seconds // DAY - _first_anchor(weekday) + 6) // 7,
     "MS": lambda seconds, _: _months(seconds),
     "ME": lambda seconds, _: _months(seconds),
     "QS": lambda seconds, month: (_months(seconds) - month) // 3,

@@ -59,21 +59,24 @@ def read_series(table: TomlTable) -> Series:
         item_id=table.texts("item_id"),
         timestamp=table.text("timestamp"),
         targets=table.texts("targets"),
-        static=table.texts("static") if "static" in table else (),
-        future=table.texts("future") if "future" in table else (),
-        frequency=_frequency(table),
-        season=_steps(table, "season"),
-        timezone=_timezone(table),
+        static=table.texts("static", optional=True),
+        future=table.texts("future", optional=True),
+        frequency=table.parsed("frequency", parse_frequency),
+        season=table.integer("season") if "season" in table else None,
+        timezone=table.parsed("timezone", _timezone),
         min_history=table.integer("min_history"),
-        max_history=_steps(table, "max_history"),
+        max_history=table.integer("max_history") if "max_history" in table else None,
         nulls=table.choice("nulls", get_args(Nulls), default="null"),
         fill=table.choice("fill", get_args(Fill), default=None),
         aggregate=table.choice("aggregate", get_args(Aggregate), default=None),
         off_grid=table.choice("off_grid", get_args(OffGrid), default="quarantine"),
-        largest_gap=_steps(table, "largest_gap"),
-        run_date_share=_share(table),
-        timestamp_format=_timestamp_format(table),
+        largest_gap=table.integer("largest_gap") if "largest_gap" in table else None,
+        run_date_share=table.number("run_date_share", 0.5),
+        timestamp_format=table.parsed("timestamp_format", _timestamp_format),
     )
+    if not 0 < history.run_date_share <= 1:
+        what = f"run_date_share = {history.run_date_share} is not above 0 and at most 1."
+        table.problem(what, "Write a share such as 0.5.")
     columns = [*history.item_id, history.timestamp, *history.targets, *history.static, *history.future]
     for column in sorted({name for name in columns if columns.count(name) > 1}):
         remedy = "Name a column as an id, as the timestamp, as a target, as static or as future."
@@ -94,48 +97,15 @@ def _check_together(history: Series, table: TomlTable) -> None:
         table.problem(what, 'Write "timestamp".')
 
 
-def _timestamp_format(table: TomlTable) -> str | None:
-    if "timestamp_format" not in table:
-        return None
-    text = table.text("timestamp_format")
+def _timestamp_format(text: str) -> str:
     if text not in ("date", "timestamp", "epoch_ms") and "%" not in text:
-        remedy = 'Use date, timestamp, epoch_ms, or a text for strftime such as "%Y-%m-%d %H:%M:%S".'
-        table.problem(f"timestamp_format = {text!r} is not known.", remedy)
-        return None
+        remedy = 'use date, timestamp, epoch_ms, or a text for strftime such as "%Y-%m-%d %H:%M:%S"'
+        raise ValueError(f"is not known; {remedy}")
     return text
 
 
-def _frequency(table: TomlTable) -> Frequency | None:
-    if "frequency" not in table:
-        return None
-    text = table.text("frequency")
-    try:
-        return parse_frequency(text)
-    except ValueError as error:
-        what, _, remedy = str(error).partition("; ")
-        table.problem(f"frequency = {text!r} {what}.", f"{remedy[:1].upper()}{remedy[1:]}.")
-        return None
-
-
-def _timezone(table: TomlTable) -> str | None:
-    if "timezone" not in table:
-        return None
-    name = table.text("timezone")
+def _timezone(name: str) -> str:
     try:
         return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        table.problem(f"timezone = {name!r} is not known.", "Write a name of the IANA database, as Europe/Berlin.")
-        return None
-
-
-def _steps(table: TomlTable, key: str) -> int | None:
-    return table.integer(key) if key in table else None
-
-
-def _share(table: TomlTable) -> float:
-    share = table.number("run_date_share")
-    if share is None:
-        return 0.5
-    if not 0 < share <= 1:
-        table.problem(f"run_date_share = {share} is not above 0 and at most 1.", "Write a share such as 0.5.")
-    return share
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is not known; write a name of the IANA database, as Europe/Berlin") from error

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from batchcast.steps.contract.answer_path import value_at
@@ -87,46 +87,43 @@ def parse_template(text: str, names: Sequence[str], *, compact: bool = True) -> 
 
     Raises TemplateError for what is no JSON, an unknown placeholder, one in quotes or as a key, a key that is twice.
     """
-    found = list(_pieces(text.strip(), compact=compact))
-    paths = _paths(found)
     parts: list[Part] = []
-    for number, piece in enumerate(found):
-        if isinstance(piece, str):
-            parts.append(piece)
-        elif piece.row is not None:
-            parts.append(_row_list(piece, paths[number], compact=compact))
-        elif piece.name in names:
-            parts.append(Value(piece.name, paths[number]))
-        else:
+    for piece in _placed(text, compact=compact):
+        if isinstance(piece, Value) and piece.name not in names:
             raise _unknown(piece.name, [*names, *(f"{name}(…)" for name in _PERIODS)])
+        parts.append(_row_list(piece, compact=compact) if isinstance(piece, _Rows) else piece)
     return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Placeholder:
+class _Rows:
+    """A row list whose `row` is not read yet."""
+
     name: str
-    row: str | None
+    row: str
+    path: Path = ()
 
 
-def _row_list(piece: _Placeholder, path: Path, *, compact: bool) -> RowList:
-    assert piece.row is not None
-    found = list(_pieces(piece.row.strip(), compact=compact))
-    paths = _paths(found)
+def _row_list(rows: _Rows, *, compact: bool) -> RowList:
     row: list[str | Value] = []
-    for number, part in enumerate(found):
-        if isinstance(part, str):
-            row.append(part)
-        elif part.row is not None:
-            what = f"${part.name}(…) stands inside ${piece.name}(…)."
+    for part in _placed(rows.row, compact=compact):
+        if isinstance(part, _Rows):
+            what = f"${part.name}(…) stands inside ${rows.name}(…)."
             raise TemplateError(what, "A row holds columns; put the two beside each other.")
-        else:
-            row.append(Value(part.name, paths[number]))
+        row.append(part)
     if not any(isinstance(part, Value) for part in row):
-        raise TemplateError(f"${piece.name}({piece.row.strip()}) names no column.", "Write a column as $name.")
-    return RowList(_PERIODS[piece.name], tuple(row), path)
+        raise TemplateError(f"${rows.name}({rows.row.strip()}) names no column.", "Write a column as $name.")
+    return RowList(_PERIODS[rows.name], tuple(row), rows.path)
 
 
-def _pieces(text: str, *, compact: bool) -> Iterator[str | _Placeholder]:
+def _placed(text: str, *, compact: bool) -> list[str | Value | _Rows]:
+    """The pieces of a text, each placeholder with its path."""
+    found = list(_pieces(text.strip(), compact=compact))
+    paths = _paths(found)
+    return [piece if isinstance(piece, str) else replace(piece, path=paths[at]) for at, piece in enumerate(found)]
+
+
+def _pieces(text: str, *, compact: bool) -> Iterator[str | Value | _Rows]:
     """Fixed text and placeholders in turn, fixed text first and last."""
     fixed: list[str] = []
     position = 0
@@ -148,14 +145,14 @@ def _pieces(text: str, *, compact: bool) -> Iterator[str | _Placeholder]:
     yield "".join(fixed)
 
 
-def _placeholder(text: str, position: int) -> tuple[_Placeholder, int]:
+def _placeholder(text: str, position: int) -> tuple[Value | _Rows, int]:
     match = _NAME.match(text, position)
     if match is None:
         what = f"no placeholder begins with {text[position : position + _SHOWN]!r}."
         raise TemplateError(what, "Write $name, or ${any name}.")
     name = str(match[1] or match[2])
     if match[1] is None or name not in _PERIODS:
-        return _Placeholder(name, None), match.end()
+        return Value(name), match.end()
     if text[match.end() : match.end() + 1] != "(":
         raise TemplateError(f"${name} has no row.", f"Write ${name}($column), or ${name}({{…}}) with a row in it.")
     depth, end = 1, match.end() + 1
@@ -167,7 +164,7 @@ def _placeholder(text: str, position: int) -> tuple[_Placeholder, int]:
             continue
         depth += (text[end] == "(") - (text[end] == ")")
         end += 1
-    return _Placeholder(name, text[match.end() + 1 : end - 1]), end
+    return _Rows(name, text[match.end() + 1 : end - 1]), end
 
 
 def _string_end(text: str, position: int) -> int:
@@ -186,13 +183,13 @@ def _checked(string: str) -> str:
     return string
 
 
-def _paths(pieces: Sequence[str | _Placeholder]) -> dict[int, Path]:
+def _paths(pieces: Sequence[str | Value | _Rows]) -> dict[int, Path]:
     """Where each placeholder lies in the document. Raises TemplateError when the pieces make no JSON."""
     marked = "".join(piece if isinstance(piece, str) else f'"\\u0000{number}"' for number, piece in enumerate(pieces))
 
     def shown(text: str) -> str:
         for number, piece in enumerate(pieces):
-            if isinstance(piece, _Placeholder):
+            if not isinstance(piece, str):
                 text = text.replace(f'"\\u0000{number}"', f"${piece.name}")
         return text
 

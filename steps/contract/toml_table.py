@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from batchcast.steps.errors import ConfigError, Problem
 
-T = TypeVar("T", bound=str | None)
+T = TypeVar("T")
 _KINDS: Mapping[type, str] = {str: "text", int: "a whole number", dict: "a table"}
 
 
@@ -31,7 +31,6 @@ class TomlTable:
         return key in self._values
 
     def problem(self, what: str, remedy: str) -> None:
-        """Note something wrong with this table."""
         self._problems.append(Problem("contract", what, where=self._where, remedy=remedy))
 
     def finish(self) -> None:
@@ -41,7 +40,6 @@ class TomlTable:
             raise ConfigError(*dict.fromkeys(self._problems))
 
     def table(self, key: str, *, optional: bool = False) -> TomlTable:
-        """The table `[key]`."""
         values = self._value(key, dict, None if not optional else {})
         child = TomlTable(values or {}, f"{self._where} [{key}]", self)
         self._children.append(child)
@@ -54,8 +52,22 @@ class TomlTable:
             self.problem(f"{key} is empty.", "Give it a value.")
         return found or ""
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T | None:
+        """What `parse` makes of a text, possibly absent; its ValueError says what is wrong, after `; ` the remedy."""
+        if key not in self:
+            return None
+        text = self.text(key)
+        try:
+            return parse(text)
+        except ValueError as error:
+            what, _, remedy = str(error).partition("; ")
+            self.problem(f"{key} = {text!r} {what}.", f"{remedy[:1].upper()}{remedy[1:]}.")
+            return None
+
+    def texts(self, key: str, *, optional: bool = False) -> tuple[str, ...]:
         """A non-empty list of different, non-empty texts."""
+        if optional and key not in self:
+            return ()
         found = self._value(key, list, None)
         texts = found and all(isinstance(text, str) and text for text in found)
         if found is not None and not (texts and len({*found}) == len(found)):
@@ -70,27 +82,25 @@ class TomlTable:
             self.problem(f"{key} = {found} is below 1.", "Use at least 1.")
         return int(found)
 
-    def number(self, key: str) -> float | None:
+    def number(self, key: str, default: float | None = None) -> Any:
         """A finite number, possibly absent."""
-        self._asked.add(key)
-        found = self._values.get(key)
-        if found is None:
-            return None
+        if key not in self:
+            return default
+        found = self._values[key]
         # A whole number may be larger than any float, and math.isfinite then raises.
         if type(found) not in (int, float) or not abs(found) <= sys.float_info.max:
             self.problem(f"{key} = {repr(found)[:40]} is not a finite number.", "Write a number.")
-            return None
+            return default
         return float(found)
 
-    def choice(self, key: str, choices: tuple[str, ...], *, default: T) -> Any:
+    def choice(self, key: str, choices: tuple[str, ...], *, default: str | None) -> Any:
         """One of `choices`."""
         found = self._value(key, str, default) if key in self else default
-        if key in self._values and found not in choices:
-            self.problem(
-                f"{key} = {found!r} is not known.{_nearest(str(found), choices)}", f"Use {', '.join(choices)}."
-            )
-            return default
-        return found
+        if key not in self._values or found in choices:
+            return found
+        what = f"{key} = {found!r} is not known.{_nearest(str(found), choices)}"
+        self.problem(what, f"Use {', '.join(choices)}.")
+        return default
 
     def items(self) -> list[tuple[str, Any]]:
         """Every key with its value: a table whose keys are the reader's own names."""
