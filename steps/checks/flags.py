@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.answers.item_arrays import each_block, in_order, of_items
-from batchcast.steps.checks.copies import has_pattern
 from batchcast.steps.checks.levels import LevelTally, compare_levels, level_tally, usually_sells
 from batchcast.steps.outcome.comparison import Array, Comparison
 
 MOST = 0.5
 """What more of the items than this say is said of the whole run."""
+_DISTINCT_VALUES = 3
 _Sums = npt.NDArray[np.uint64]
 
 
@@ -129,6 +129,12 @@ def _patterns(several: _Sums, places: range, sums: _Sums, values: Array) -> npt.
     some = np.flatnonzero(np.isin(sums, several))
     flat = values[some].reshape(len(some), math.prod(values.shape[1:]))
     return np.asarray(some[np.isfinite(flat).all(axis=1) & has_pattern(flat)] + places.start)
+
+
+def has_pattern(values: Array) -> npt.NDArray[np.bool_]:
+    """Which rows have three different values or more: slow sellers share a flat forecast for good reasons."""
+    ordered = np.sort(values, axis=1)  # NaN comes last, and is above nothing
+    return np.asarray((np.diff(ordered, axis=1) > 0).sum(axis=1) >= _DISTINCT_VALUES - 1)
 
 
 def _sums(values: Array) -> _Sums:

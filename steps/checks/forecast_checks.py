@@ -57,11 +57,8 @@ def check_forecasts(
     measured = measure_run(values, compared, past, targets)
     if last_run is not None and not chosen:
         others = [*others, *other_items(store, last_run, item_ids, last if reference is last_run else None)]
-    found = [
-        *others,
-        *gate_flags(measured, values, past, ids, targets),
-        *find_flags(ids, values, compared, last, targets),
-    ]
+    gate = gate_flags(measured, values, past, ids, targets)
+    found = (*others, *gate, *find_flags(ids, values, compared, last, targets))
     flags = rank_flags(flag for flag in found if checks.severities[flag.kind] != "off")
     if again:  # What a second run of a week changes says nothing about what a week changes.
         measured = {
@@ -75,10 +72,8 @@ def check_forecasts(
 def rank_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     """Those of the whole run first, in the order of the checks, then the items' by what is at stake."""
     place = {kind: number for number, kind in enumerate(CHECKS)}
-    return tuple(sorted(flags, key=lambda flag: _rank(flag, place)))
 
+    def rank(flag: Flag) -> tuple[bool, float, int, str, str]:
+        return flag.item_id != "", -flag.size if flag.item_id else 0.0, place[flag.kind], flag.item_id, flag.detail
 
-def _rank(flag: Flag, place: Mapping[str, int]) -> tuple[bool, float, int, str, str]:
-    if not flag.item_id:
-        return False, 0.0, place[flag.kind], "", flag.detail
-    return True, -flag.size, place[flag.kind], flag.item_id, flag.detail
+    return tuple(sorted(flags, key=rank))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items
-from batchcast.steps.checks.copies import copied_share
-from batchcast.steps.checks.flags import Flag
+from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items, summed
+from batchcast.steps.checks.flags import Flag, has_pattern
 from batchcast.steps.checks.run_change import (
     Measures,
     change_from_history,
@@ -104,22 +104,19 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
     for number, target in enumerate(targets):
         mine, last = values[:, :, number], past.by_date[:, :, number]
         naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
-        own = history_changes(compared.before[:, :, number], compared.season)
+        before, by_step = compared.before[:, :, number], past.by_step[:, :, number]
+        history = change_from_history(mine, naive, compared.usual[:, :, number], compared.scale[:, number])
+        if history is not None:
+            history = {**history, **restlessness(mine, before, compared.season)}
+        own = history_changes(before, compared.season)
+        # It may repeat the last run step by step, or on the dates that both have.
+        stale = 0.0 if past.same_date else max(copied_share(mine, by_step), copied_share(mine, last))
         sides = {
             "last_run": change_from_last_run(mine, last),
-            "history": change_from_history(mine, naive, compared.usual[:, :, number], compared.scale[:, number]),
+            "history": history,
             **{f"own_{side}": measures for side, measures in own.items()},
-            "copies": {
-                "stale": 0.0 if past.same_date else _stale(mine, last, past.by_step[:, :, number]),
-                "actual": copied_share(mine, actual),
-                "naive": copied_share(mine, naive),
-            },
+            "copies": {"stale": stale, "actual": copied_share(mine, actual), "naive": copied_share(mine, naive)},
         }
-        if sides["history"] is not None:
-            sides["history"] = {
-                **sides["history"],
-                **restlessness(mine, compared.before[:, :, number], compared.season),
-            }
         found[target] = {side: _rounded(measures) for side, measures in sides.items() if measures is not None}
     return found
 
@@ -140,9 +137,17 @@ def gate_flags(
     return flags
 
 
-def _stale(values: Array, by_date: Array, by_step: Array) -> float:
-    """The largest share of items that repeat the last run: step by step, or on the dates that both have."""
-    return max(copied_share(values, by_step), copied_share(values, by_date))
+def copied_share(values: Array, other: Array) -> float:
+    """The share of the items with a pattern whose values are the other's at every place that both have, 0 to 1."""
+    same, telling = summed(_copied, values, other)
+    return float(same / telling) if telling else 0.0
+
+
+def _copied(values: Array, other: Array) -> npt.NDArray[np.int64]:
+    shared = shared_cells(values, other)
+    same = np.isclose(values, other, rtol=1e-9, atol=0.0) | ~shared
+    telling = has_pattern(np.where(shared, values, np.nan))
+    return np.array([(same.all(axis=1) & telling).sum(), telling.sum()])
 
 
 def _beyond(target: str, side: str, mine: Mapping[str, Measures], past: Past, items: int) -> Iterator[Flag]:
