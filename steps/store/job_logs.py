@@ -6,7 +6,6 @@ They are worth having and no run depends on them: who may not read them, or has 
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 LOGS_VARIABLE = "BATCHCAST_JOB_LOGS"
 """Names the directory that stands for CloudWatch Logs; not set on AWS."""
@@ -40,18 +39,10 @@ def _cloudwatch_lines(prefix: str) -> list[str] | None:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    request: dict[str, Any] = {
-        "logGroupName": _GROUP,
-        "logStreamNamePrefix": prefix,
-        "filterPattern": f'"{_MARK}"',
-    }
-    lines: list[str] = []
+    request = {"logGroupName": _GROUP, "logStreamNamePrefix": prefix, "filterPattern": f'"{_MARK}"'}
+    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
     try:
-        client = boto3.client(
-            "logs", config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
-        )
-        for page in islice(client.get_paginator("filter_log_events").paginate(**request), _MOST_PAGES):
-            lines += [event["message"].rstrip("\n") for event in page["events"]]
+        pages = boto3.client("logs", config=config).get_paginator("filter_log_events").paginate(**request)
+        return [event["message"].rstrip("\n") for page in islice(pages, _MOST_PAGES) for event in page["events"]]
     except (BotoCoreError, ClientError):
         return None
-    return lines
