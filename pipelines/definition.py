@@ -16,7 +16,7 @@ from typing import Any
 from batchcast.pipelines.parameters import parse_overrides
 from batchcast.pipelines.requests import walk_steps
 from batchcast.pipelines.settings import BUILD_STEP, DEFAULTS, BuildSettings, given_members, tag_list
-from batchcast.steps.arguments import NONE
+from batchcast.steps.arguments import NONE, SPARK
 from batchcast.steps.container import ContainerPaths
 from batchcast.steps.contract.request import PLAIN_REQUEST, Request
 from batchcast.steps.contract.series import ITEM_ID_KEY
@@ -138,7 +138,8 @@ def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettin
     cluster |= {"InstanceCount": instances, "VolumeSizeInGB": settings.volume_size_in_gb}
     cluster |= given_members(VolumeKmsKeyId=settings.volume_kms_key)
     arguments["AppSpecification"] |= {"ImageUri": image, "ContainerEntrypoint": settings.entrypoint}
-    arguments["AppSpecification"]["ContainerArguments"] += settings.engine_words(name)
+    words = arguments["AppSpecification"]["ContainerArguments"]
+    words += ["--build-engine", SPARK] if name == BUILD_STEP and settings.build_engine == SPARK else []
     arguments["RoleArn"] = settings.processing_role_arn
     shipped = {"code": settings.code_uri, "contract": settings.contract_uri}
     for each in arguments["ProcessingInputs"]:
@@ -151,7 +152,6 @@ def _fill_processing(name: str, arguments: dict[str, Any], settings: BuildSettin
     arguments["ProcessingOutputConfig"] |= given_members(KmsKeyId=settings.output_kms_key)
     arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": settings.max_runtime_in_seconds}
     if name == BUILD_STEP and name in settings.isolated_steps:
-        words = arguments["AppSpecification"]["ContainerArguments"]
         words[words.index("--publish-uri") + 1] = NONE  # without a network it cannot take the lock
     arguments |= given_members(
         Environment=settings.processing_environment(name),
@@ -177,11 +177,10 @@ def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
     isolated = step in settings.isolated_steps
     if not (isolated or settings.encrypt_inter_container_traffic or settings.subnets):
         return {}
-    vpc = {"SecurityGroupIds": list(settings.security_group_ids), "Subnets": list(settings.subnets)}
     return {
         "EnableNetworkIsolation": isolated,
         "EnableInterContainerTrafficEncryption": settings.encrypt_inter_container_traffic,
-    } | given_members(VpcConfig=vpc if settings.subnets else {})
+    } | given_members(VpcConfig=settings.vpc)
 
 
 def main() -> None:

@@ -62,8 +62,7 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _values_agree(self) -> Parameters:
-        problems = rule_problems(self.model_dump(by_alias=True))
-        ConfigError.raise_any(problems)
+        ConfigError.raise_any(rule_problems(self.model_dump(by_alias=True)))
         return self
 
     def service_values(self) -> dict[str, str]:
@@ -91,7 +90,6 @@ class DeclaredParameter:
 
 @cache
 def declared_parameters() -> tuple[DeclaredParameter, ...]:
-    """Every parameter in order of declaration."""
     schema = Parameters.model_json_schema()
     texts = tomllib.loads(Path(__file__).with_name("parameters.toml").read_text(encoding="utf-8"))
     return tuple(
@@ -110,8 +108,7 @@ def declared_parameters() -> tuple[DeclaredParameter, ...]:
 
 def check_parameters(values: Mapping[str, str]) -> Parameters:
     """The parameters of a run from texts; defaults fill what is not named. Raises ConfigError with all problems."""
-    problems = _all_problems(values)
-    ConfigError.raise_any(problems)
+    ConfigError.raise_any(_all_problems(values))
     return Parameters.model_validate(values)
 
 

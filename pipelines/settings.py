@@ -13,7 +13,6 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -85,14 +84,14 @@ class BuildSettings(BaseModel):
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
-        problems = []
-        if bool(self.subnets) != bool(self.security_group_ids):
-            what = f"{len(self.subnets)} subnets and {len(self.security_group_ids)} security groups."
-            problems.append(Problem("setting", what, "subnets", "A VPC configuration needs at least one of each."))
-        problems += [_isolation_problem(name) for name in self.isolated_steps if name != BUILD_STEP]
-        problems += _spark_problems(self)
-        ConfigError.raise_any(problems)
+        ConfigError.raise_any([*_network_problems(self), *_spark_problems(self)])
         return self
+
+    @property
+    def vpc(self) -> dict[str, list[str]]:
+        """The network as requests have it, empty where none is set."""
+        members = {"SecurityGroupIds": list(self.security_group_ids), "Subnets": list(self.subnets)}
+        return members if self.subnets else {}
 
     @property
     def entrypoint(self) -> list[str]:
@@ -118,13 +117,8 @@ class BuildSettings(BaseModel):
         return {PACKAGES: str(self.spark_packages_uri)} if wanted else {}
 
     def container(self, step: str) -> tuple[str, int]:
-        """Image and number of instances of a processing step."""
         on_spark = step == BUILD_STEP and self.build_engine == SPARK
         return (self.spark_image_uri, self.build_instance_count) if on_spark else (self.image_uri, 1)
-
-    def engine_words(self, step: str) -> list[str]:
-        """What tells the step to build on Spark."""
-        return ["--build-engine", SPARK] if step == BUILD_STEP and self.build_engine == SPARK else []
 
 
 def read_settings(values: Mapping[str, Any]) -> BuildSettings:
@@ -139,6 +133,21 @@ def validated(model: type[_Model], values: Mapping[str, Any], problem: Callable[
     except ValidationError as error:
         problems = [problem(one) for one in error.errors(include_url=False)]
     raise ConfigError(*problems)
+
+
+def _network_problems(settings: BuildSettings) -> Iterator[Problem]:
+    if bool(settings.subnets) != bool(settings.security_group_ids):
+        what = f"{len(settings.subnets)} subnets and {len(settings.security_group_ids)} security groups."
+        yield Problem("setting", what, "subnets", "A VPC configuration needs at least one of each.")
+    for step in settings.isolated_steps:
+        what = f"{step} cannot run without a network."
+        if step.startswith("ValidateAndPublish"):
+            what = f"{step} writes the published data and moves the pointer itself, which an isolated container cannot."
+        if step.startswith("Transform"):
+            what = f"{step} has no network setting: a transform job takes it from the model."
+        if step != BUILD_STEP:
+            remedy = "Isolate BuildShards only, and give the others subnets with an S3 gateway endpoint."
+            yield Problem("setting", what, "isolated_steps", remedy)
 
 
 def _spark_problems(settings: BuildSettings) -> Iterator[Problem]:
@@ -156,16 +165,6 @@ def _spark_problems(settings: BuildSettings) -> Iterator[Problem]:
         yield Problem("setting", what, "spark_packages_uri", remedy)
 
 
-def _isolation_problem(step: str) -> Problem:
-    what = f"{step} cannot run without a network."
-    if step.startswith("ValidateAndPublish"):
-        what = f"{step} writes the published data and moves the pointer itself, which an isolated container cannot."
-    if step.startswith("Transform"):
-        what = f"{step} has no network setting: a transform job takes it from the model."
-    remedy = "Isolate BuildShards only, and give the others subnets with an S3 gateway endpoint."
-    return Problem("setting", what, "isolated_steps", remedy)
-
-
 def _problem(one: Any) -> Problem:
     where = ".".join(str(part) for part in one["loc"])
     if one["type"] == "extra_forbidden":
@@ -179,7 +178,7 @@ DEFAULTS = BuildSettings()
 
 def image_of(region: str, table_name: str = "processing_images") -> str:
     """The image's URI by that table. Raises ConfigError for a region it does not have."""
-    table = _table(table_name)
+    table = json.loads(Path(__file__).with_name(f"{table_name}.json").read_text(encoding="utf-8"))
     registry = table["registries"].get(region)
     if registry is None:
         near = did_you_mean(region, table["registries"])
@@ -188,11 +187,6 @@ def image_of(region: str, table_name: str = "processing_images") -> str:
         raise ConfigError(Problem("image", what, "--image-uri", f"{hint} --image-uri."))
     domain = next((name for prefix, name in table["domains"].items() if region.startswith(prefix)), "amazonaws.com")
     return f"{registry}.dkr.ecr.{region}.{domain}/{table['repository']}:{table['tag']}"
-
-
-@cache
-def _table(name: str) -> dict[str, Any]:
-    return dict(json.loads(Path(__file__).with_name(f"{name}.json").read_text(encoding="utf-8")))
 
 
 _ENTRY = b"""import sys
@@ -248,5 +242,4 @@ def given_members(**members: Any) -> dict[str, Any]:
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as requests have them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -215,9 +215,7 @@ class _Own(BaseModel):
         ConfigError.raise_any(Problem("setting", what, where, remedy) for where, what, remedy in problems)
         if not (name and role):
             return None
-        vpc = {"SecurityGroupIds": list(build.security_group_ids), "Subnets": list(build.subnets)}
-        vpc = vpc if build.subnets else {}
-        return ModelPackageGroup(name=name, role_arn=role, environment=self.model_environment, vpc=vpc)
+        return ModelPackageGroup(name=name, role_arn=role, environment=self.model_environment, vpc=build.vpc)
 
 
 def _problem(one: Any) -> Problem:
