@@ -45,7 +45,9 @@ def _refuse_workspace(_: click.Context, __: click.Parameter, workspace: str | No
 
 
 ENDPOINT_OPTION = click.option("--endpoint", default=f"{PIPELINE_NAME}-async", help="Name of the endpoint.")
-SCHEDULE_OPTION = click.option("--schedule", "name", default=PIPELINE_NAME, help="Name of the schedule.")
+SCHEDULE_OPTIONS = together(
+    click.option("--schedule", "name", default=PIPELINE_NAME, help="Name of the schedule."), session_options
+)
 RUN_OPTIONS = together(click.argument("run_id", required=False), NAME_OPTION, session_options)
 SHARDS_OPTIONS = together(
     click.option("--shards", "run_id", required=True, metavar="RUN_ID", help="The run whose shards were built."),

@@ -4,10 +4,10 @@ import click
 
 from batchcast.account.deploy_settings import read_stack, stack_option
 from batchcast.cli.echo import echo
-from batchcast.cli.options import PIPELINE_NAME, SCHEDULE_OPTION
+from batchcast.cli.options import PIPELINE_NAME, SCHEDULE_OPTIONS
 from batchcast.pipelines.cron import describe_times
 from batchcast.pipelines.parameters import parse_overrides
-from batchcast.session.session import open_session, session_options
+from batchcast.session.session import open_session
 from batchcast.steps.errors import ConfigError, Problem
 
 
@@ -19,8 +19,7 @@ from batchcast.steps.errors import ConfigError, Problem
 @click.option("--scheduler-role", metavar="ARN", help="Role with which the scheduler starts runs.")
 @click.option("--dead-letter-queue", metavar="ARN", help="SQS queue for starts that failed.")
 @click.option("--pipeline", help="Name of the pipeline.  [default: that of --stack, or batchcast]")
-@SCHEDULE_OPTION
-@session_options
+@SCHEDULE_OPTIONS
 def create_command(
     cron: str, timezone: str, parameters: tuple[str, ...], stack: str | None, name: str, **given: Any
 ) -> None:

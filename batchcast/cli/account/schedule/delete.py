@@ -3,13 +3,12 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import SCHEDULE_OPTION
-from batchcast.session.session import open_session, session_options
+from batchcast.cli.options import SCHEDULE_OPTIONS
+from batchcast.session.session import open_session
 
 
 @click.command()
-@SCHEDULE_OPTION
-@session_options
+@SCHEDULE_OPTIONS
 def delete_command(name: str, **where: Any) -> None:
     """Delete the schedule; the pipeline and its runs stay."""
     from batchcast.account.schedule import delete_schedule

@@ -3,13 +3,12 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import SCHEDULE_OPTION
-from batchcast.session.session import open_session, session_options
+from batchcast.cli.options import SCHEDULE_OPTIONS
+from batchcast.session.session import open_session
 
 
 @click.command()
-@SCHEDULE_OPTION
-@session_options
+@SCHEDULE_OPTIONS
 def pause_command(name: str, **where: Any) -> None:
     """Start nothing until it is resumed; a run that has started goes on."""
     from batchcast.account.schedule import set_state

@@ -3,13 +3,12 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import SCHEDULE_OPTION
-from batchcast.session.session import open_session, session_options
+from batchcast.cli.options import SCHEDULE_OPTIONS
+from batchcast.session.session import open_session
 
 
 @click.command()
-@SCHEDULE_OPTION
-@session_options
+@SCHEDULE_OPTIONS
 def resume_command(name: str, **where: Any) -> None:
     """Start runs again; those that were missed stay missed."""
     from batchcast.account.schedule import set_state

@@ -3,14 +3,13 @@ from typing import Any
 import click
 
 from batchcast.cli.echo import echo
-from batchcast.cli.options import SCHEDULE_OPTION
+from batchcast.cli.options import SCHEDULE_OPTIONS
 from batchcast.pipelines.cron import describe_times
-from batchcast.session.session import open_session, session_options
+from batchcast.session.session import open_session
 
 
 @click.command("show")
-@SCHEDULE_OPTION
-@session_options
+@SCHEDULE_OPTIONS
 def schedule_show_command(name: str, **where: Any) -> None:
     """Print what the schedule does and when it runs next."""
     from batchcast.account.schedule import get_schedule
