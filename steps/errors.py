@@ -91,12 +91,13 @@ class ServiceError(BatchcastError):
     exit_code = 75
 
 
+KINDS = (ConfigError, DataError, ModelError, CoverageError, ServiceError)
 _LINE = re.compile(r"^(?P<kind>\w+Error) \[(?P<code>[\w.-]+)\] (?P<what>.*)$")
 
 
 def parse_error(message: str) -> BatchcastError | None:
     """The error whose `str()` is `message`, as far as the 1 KB of an exit message kept it; None for any other text."""
-    kinds = {kind.__name__: kind for kind in (ConfigError, DataError, ModelError, CoverageError, ServiceError)}
+    kinds = {kind.__name__: kind for kind in KINDS}
     found = [match for line in message.splitlines() if (match := _LINE.match(line)) and match["kind"] in kinds]
     if not found:
         return None

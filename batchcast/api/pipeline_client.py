@@ -29,15 +29,7 @@ from batchcast.runs.start import (
 from batchcast.runs.watch.logs import job_log
 from batchcast.runs.watch.run_and_wait import StatusLines, start_in_workspace, wait_for_run
 from batchcast.session.session import Session, WorkspaceSession, open_session
-from batchcast.steps.errors import (
-    BatchcastError,
-    ConfigError,
-    CoverageError,
-    DataError,
-    ModelError,
-    Problem,
-    ServiceError,
-)
+from batchcast.steps.errors import KINDS, ConfigError, DataError, Problem, ServiceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +113,7 @@ class Run:
 
 
 def _error(document: Mapping[str, Any], exit_code: int) -> Exception:
-    kinds: tuple[type[BatchcastError], ...] = (ConfigError, DataError, ModelError, CoverageError, ServiceError)
-    kind = next((each for each in kinds if each.exit_code == exit_code), ServiceError)
+    kind = next((each for each in KINDS if each.exit_code == exit_code), ServiceError)
     run_id, status = document["run_id"], document["execution"]["status"]
     cause = document["cause"] or f"the execution ended {status}."
     return kind(Problem("run_failed", cause, f"run {run_id}", f"`rerun {run_id}` sends what is left."))

@@ -12,16 +12,8 @@ from typing import Any
 
 from batchcast.engine.client import LocalSageMaker
 from batchcast.engine.transform.context import TransformProgress
+from batchcast.runs import outcome
 from batchcast.runs.follow import ExecutionView, StepView, view
-from batchcast.runs.outcome import (
-    failure_lines,
-    failures,
-    flag_lines,
-    outcome_of,
-    pointer_lines,
-    request_lines,
-    step_lines,
-)
 from batchcast.runs.run_record import RunRecord
 from batchcast.session.session import Session, WorkspaceSession
 from batchcast.steps.errors import DataError
@@ -161,12 +153,12 @@ def run_status(session: Session, run: RunRecord, now: datetime) -> tuple[dict[st
     """
     client, runs_uri = session.client("sagemaker"), run.parameters["RunsUri"]
     execution = view(client, run.arn)
-    document, exit_code = outcome_of(client, execution, session.store, runs_uri)
+    document, exit_code = outcome.outcome_of(client, execution, session.store, runs_uri)
     document["label"] = run.parameters["RunLabel"]
     document["model"] = run.parameters["ModelName"]
     document["progress"] = _progress(session, execution, runs_uri, now)
     document["interrupted"] = isinstance(session, WorkspaceSession) and run.arn in session.engine.interrupted()
-    document["failures"] = failures(session, execution)
+    document["failures"] = outcome.failures(session, execution)
     return document, exit_code if execution.ended else 0
 
 
@@ -186,14 +178,13 @@ def status_lines(document: dict[str, Any]) -> list[str]:
     if document["interrupted"]:
         run_id = document["run_id"]
         lines.append(f"The process that ran it has ended: `wait {run_id}` goes on with it, `stop {run_id}` ends it.")
-    lines += failure_lines(document)
+    lines += outcome.failure_lines(document)
     if document["cause"]:
         lines.append(str(document["cause"]))
-    lines += [*document["notes"], *step_lines(document), *request_lines(document)]
+    lines += [*document["notes"], *outcome.step_lines(document), *outcome.request_lines(document)]
     if document["published"]:
         lines.append(f"Forecasts: {document['published']}")
-    lines += [*flag_lines(document), *pointer_lines(document)]
-    return lines
+    return [*lines, *outcome.flag_lines(document), *outcome.pointer_lines(document)]
 
 
 def _progress(session: Session, execution: ExecutionView, runs_uri: str, now: datetime) -> dict[str, Any] | None:

@@ -53,24 +53,19 @@ def start_command(
     from batchcast.account.schedule import schedule_stop
     from batchcast.cli.console import RunDisplay, end_with_result
     from batchcast.planner.plan.prepare import check_budget, default_bound
-    from batchcast.runs.start import (
-        check_prefix,
-        required_pipeline,
-        run_parameters,
-        start_run,
-        started_status,
-        tuned_run,
-    )
+    from batchcast.runs import start
     from batchcast.runs.watch.run_and_wait import run_and_wait
 
     workload = {each: given.pop(each) for each in WORKLOAD} | {"tuning": tuning}
     stack, scheduler_role = given.pop("stack"), given.pop("scheduler_role")
     overrides = parse_overrides(parameters)
     session = open_session(**given)
-    pipeline = required_pipeline(session, name, pipeline_version)
-    values = tuned_run(session, pipeline, tuning, overrides) if tuning else run_parameters(pipeline, overrides)
-    planned = None if stop_after else default_bound(values, region=session.region, **workload)
-    bound = timedelta(hours=stop_after) if stop_after else planned
+    pipeline = start.required_pipeline(session, name, pipeline_version)
+    if tuning:
+        values = start.tuned_run(session, pipeline, tuning, overrides)
+    else:
+        values = start.run_parameters(pipeline, overrides)
+    bound = timedelta(hours=stop_after) if stop_after else default_bound(values, region=session.region, **workload)
     if budget is not None:
         check_budget(values, budget, region=session.region, **workload)
     chosen = values.service_values()
@@ -79,9 +74,9 @@ def start_command(
         end_with_result(*ended, as_json=as_json, workspace=given["workspace"])
     role = _stopping_role(session, stack, scheduler_role, needed=stop_after is not None)
     client = session.client("sagemaker")
-    check_prefix(session, name, chosen, partial(echo, err=True), once=True)
-    arn = start_run(client, name, chosen, once=True, version=pipeline_version)
-    status = started_status(client, arn, values.run_label)
+    start.check_prefix(session, name, chosen, partial(echo, err=True), once=True)
+    arn = start.start_run(client, name, chosen, once=True, version=pipeline_version)
+    status = start.started_status(client, arn, values.run_label)
     run_id = arn.rsplit("/", 1)[-1]
     if as_json:
         echo_json({"run_id": run_id, "arn": arn, "status": status})
