@@ -34,8 +34,6 @@ _FIELDS: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
-    """A parsed expression."""
-
     minutes: frozenset[int]
     hours: frozenset[int]
     months: frozenset[int]

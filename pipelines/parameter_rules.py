@@ -112,7 +112,6 @@ def rule_problems(values: Mapping[str, Any]) -> list[Problem]:
 
 
 def rule_texts() -> list[str]:
-    """Every rule in a sentence."""
     return [*_RULES]
 
 

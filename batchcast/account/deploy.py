@@ -69,11 +69,9 @@ class Deployment:
 
     @property
     def uploads(self) -> tuple[Call, ...]:
-        """The calls that write objects."""
         return tuple(call for call in self.calls if call.service == "s3")
 
     def describe_objects(self, packed: Package) -> str:
-        """What the plan did to the objects of the package, in words."""
         return f"Objects: {len(self.uploads)} written, {len(packed.objects) - len(self.uploads)} there already."
 
     def describe(self, region: str, packed: Package, version: int | None) -> str:

@@ -54,7 +54,6 @@ class RunDisplay:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, execution: ExecutionView) -> None:
-        """Bring the display up to a new view."""
         for step in execution.steps:
             if step.started is not None and step.job is not None:
                 counts = self._progress_of(execution.run_id, step)
@@ -116,7 +115,6 @@ def _columns(width: int) -> list[ProgressColumn]:
 
 
 def _seconds(step: StepView) -> float:
-    """How long the step has taken so far."""
     if step.seconds is not None:
         return step.seconds
     return max(time.time() - step.started.timestamp(), 0.0) if step.started else 0.0
@@ -145,7 +143,6 @@ def _part(done: int, total: int | None) -> str:
 
 
 def print_result(document: Mapping[str, Any]) -> None:
-    """The result of a run as tables on stdout."""
     console = stdout_console()
     outcome = document["outcome"] or document["execution"]["status"]
     words = f": {cell(document['headline'])}" if document["headline"] else ""

@@ -42,7 +42,6 @@ def print_plan(plan: Plan, console: Console, *, plain: bool) -> None:
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> Table:
-    """Configurations, one a row."""
     heads = ("Type", "Instances", "In flight", "Wall P50", "Wall P95", "Cost a run")
     table = plain_table(*heads, numbers=range(1, 6))
     for one in candidates:
@@ -53,7 +52,6 @@ def candidates_table(candidates: Sequence[Candidate]) -> Table:
 
 
 def comparison_table(compared: Sequence[PlanComparison]) -> Table:
-    """The plan beside what happened."""
     table = plain_table("", "Planned", "P5 to P95", "Actual", "Plan off by", "In range", numbers=range(1, 6))
     for one in compared:
         text = hours_text if one.unit == "h" else _dollars

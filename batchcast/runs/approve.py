@@ -105,7 +105,6 @@ def _held_report(run: RunRecord) -> dict[str, Any]:
 
 
 def _arguments(report: Mapping[str, Any]) -> PublishArguments:
-    """What the step was run with: its report says so."""
     names = [field.name for field in dataclasses.fields(PublishArguments)]
     given = {"model_name": "", **report["parameters"]}  # which reports before 0.2.0 have not
     if missing := [name for name in names if name not in given]:

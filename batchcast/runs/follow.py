@@ -42,12 +42,10 @@ class ExecutionView:
 
     @property
     def run_id(self) -> str:
-        """The execution id, which names every path of the run."""
         return self.arn.rsplit("/", 1)[-1]
 
     @property
     def ended(self) -> bool:
-        """Whether the status is final."""
         return self.status in ENDED
 
     def step(self, name: str) -> StepView | None:

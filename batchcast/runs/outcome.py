@@ -171,7 +171,6 @@ def _held(execution: ExecutionView, report: Mapping[str, Any]) -> BatchcastError
 
 
 def _undecided(execution: ExecutionView) -> BatchcastError:
-    """Why an execution ended before the step that accounts for its records."""
     failed = [step for step in execution.steps if step.status in ("Failed", "Stopped")]
     what = "; ".join(f"{step.name}: {step.failure_reason or step.status}" for step in failed)
     what = what or execution.failure_reason

@@ -273,7 +273,6 @@ def _not_published(store: ObjectStore, publish_uri: str, run: str) -> DataError:
 
 
 def _replaced(store: ObjectStore, publish_uri: str, pointer: Pointer | None) -> str:
-    """The run that the current one replaced when it was published."""
     previous = None
     if pointer is not None:
         try:

@@ -38,7 +38,6 @@ class RunRecord:
 
     @property
     def run_id(self) -> str:
-        """The execution id."""
         return self.arn.rsplit("/", 1)[-1]
 
     def manifest(self) -> Manifest | None:
@@ -129,7 +128,6 @@ def _past_run(session: Session, arn: str) -> RunRecord:
 
 
 def given_parameters(sagemaker: Any, arn: str) -> dict[str, str]:
-    """The parameters that an execution was started with."""
     listing = pages(sagemaker.list_pipeline_parameters_for_execution, PipelineExecutionArn=arn)
     return {each["Name"]: each["Value"] for page in listing for each in page.get("PipelineParameters", [])}
 

@@ -145,7 +145,6 @@ def stop_run(client: Any, arn: str) -> None:
 
 
 def stop_request(arn: str) -> dict[str, str]:
-    """StopPipelineExecution's request."""
     return {"PipelineExecutionArn": arn, "ClientRequestToken": _token("stop", arn)}
 
 
@@ -162,7 +161,6 @@ def list_runs(client: Any, pipeline_name: str, most: int) -> Iterator[Listed]:
 
 
 def default_label() -> str:
-    """The run label of a run that was given none."""
     return str(Parameters.model_fields["run_label"].default)
 
 
@@ -190,7 +188,6 @@ def tuned_run(session: Session, pipeline: Mapping[str, Any], path: Path, overrid
 
 
 def _deployed_items(session: Session, pipeline: Mapping[str, Any]) -> int:
-    """The records a request that the deployed contract declares."""
     uri = fixed_inputs(pipeline["PipelineDefinition"])["contract"]
     return parse_contract(session.store.read(uri), where=uri).request.items_per_request
 

@@ -36,7 +36,6 @@ def botocore_model() -> Mapping[str, Any]:
 
 
 def _problem(violation: Violation, root: str) -> Problem:
-    """In the linter's words."""
     code, value, expected = violation.code, violation.value, violation.expected
     steps = (step if step.startswith("[") else f".{step}" for step in violation.path if not step.startswith(":"))
     where = root + "".join(steps)
@@ -115,7 +114,6 @@ def _property(one: Reference, step: Mapping[str, Any], where: str) -> Iterator[P
 
 
 def output_names(step: Mapping[str, Any]) -> list[Any]:
-    """What a step says its outputs are called."""
     config = step["Arguments"].get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, Mapping) else None
     listed = outputs if isinstance(outputs, list) else []

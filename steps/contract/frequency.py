@@ -57,7 +57,6 @@ class Frequency:
 
     @property
     def below_day(self) -> bool:
-        """Whether its moments have a time of day."""
         return self.unit in ("h", "min")
 
     @property

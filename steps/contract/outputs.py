@@ -46,7 +46,6 @@ class Outputs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The published columns."""
         return tuple(column.name for column in self.columns)
 
     def point(self, target: str) -> int:

@@ -41,12 +41,10 @@ class Request:
 
     @property
     def several(self) -> bool:
-        """Whether a request may hold several items."""
         return self.items_per_request > 1
 
     @property
     def tabular(self) -> bool:
-        """Whether a request is a table."""
         return self.content_type in _TABLE_TYPES
 
     @property

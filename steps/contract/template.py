@@ -45,12 +45,10 @@ class RowList:
 
     @property
     def columns(self) -> tuple[Value, ...]:
-        """The columns in the order they are written."""
         return tuple(part for part in self.row if isinstance(part, Value))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the columns, each once."""
         return tuple(dict.fromkeys(column.name for column in self.columns))
 
     @property

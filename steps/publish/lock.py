@@ -51,7 +51,6 @@ class _Found:
 
 
 def lock_uri(publish_uri: str) -> str:
-    """Where the lock lies."""
     return join_uri(publish_uri, "lock.json")
 
 
@@ -133,7 +132,6 @@ def locked(store: ObjectStore, publish_uri: str, *, run_id: str, run_label: str,
 
 
 def held_by(lock: PublishLock, publish_uri: str) -> ServiceError:
-    """The error for a run that finds the lock taken."""
     held = f"has had it for {_hours(lock.held)}; it ends by itself in {_hours(lock.left)} at the latest"
     remedy = "Wait for that run, or stop it; once it has ended, `start` frees the lock."
     what = f"run {lock.run_id}, label {lock.run_label}, {held}."

@@ -93,7 +93,6 @@ def publication_uri(publish_uri: str, run_date: date, run_id: str) -> str:
 
 
 def pointer_uri(publish_uri: str) -> str:
-    """Where the pointer lies."""
     return join_uri(publish_uri, "latest.json")
 
 

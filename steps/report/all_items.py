@@ -61,7 +61,6 @@ def all_items(
 
 
 def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
-    """Item to what is odd about it."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for flag in flags:
         if flag.item_id:

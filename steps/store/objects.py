@@ -123,12 +123,10 @@ def _unplaceable(key: str) -> ConfigError:
 
 
 def missing(uri: str) -> ObjectMissingError:
-    """The error for an object that is not there."""
     return ObjectMissingError(Problem("object_missing", "there is no such object.", where=uri))
 
 
 def conflict(uri: str) -> ConflictError:
-    """The error for a conditional put that lost."""
     what = "another writer changed the object first."
     return ConflictError(Problem("conditional_put", what, where=uri, remedy="Read it again and decide anew."))
 

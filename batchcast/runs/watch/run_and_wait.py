@@ -161,7 +161,6 @@ def _begin_on_aws(session: Session, pipeline_name: str, values: Mapping[str, str
 
 
 def _with_parameters(client: Any, arns: list[str], values: Mapping[str, str]) -> Iterator[str]:
-    """Those of the executions that have these parameters."""
     return (str(arn) for arn in arns if values.items() <= given_parameters(client, arn).items())
 
 
