@@ -174,9 +174,8 @@ _Arguments = TypeVar("_Arguments", BuildArguments, PublishArguments)
 
 def _parameters_of(arguments: type, *, without: str = "") -> tuple[str, ...]:
     """The pipeline parameters that are fields of a step's arguments, in the order of the fields."""
-    names = {one.flag: one.name for one in declared_parameters()}
-    flags = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(arguments) if field.name != without]
-    return tuple(names[flag] for flag in flags if flag in names)
+    names = [field.name for field in dataclasses.fields(arguments) if field.name != without]
+    return tuple(service_name(name) for name in names if name in Parameters.model_fields)
 
 
 def fill_arguments(arguments: type[_Arguments], **given: Any) -> _Arguments:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from batchcast.steps.errors import ConfigError, Problem
 
 AUTO, ALL, NONE = "auto", "all", "none"
 """What stands for "find it", "every one" and "not given": the service takes no empty parameter."""
 _MOST_SHOWN = 500
+_T = TypeVar("_T")
 Bounds = Mapping[str, tuple[int, int | None]]
 """Field to its least and its largest value; None: no limit."""
 
@@ -27,32 +28,28 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(Problem("arguments", f"{what}.", self.prog, "Correct the step's arguments."))
 
 
-def read_flags(step: str, fields: type, argv: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every field of the dataclass.
+def read_flags(step: str, fields: type[_T], argv: Sequence[str], defaults: Mapping[str, Any] | None = None) -> _T:
+    """The dataclass with the value of every flag.
 
     Raises ConfigError for a flag that is missing, unknown or not of its field's type.
     """
-    parser, kinds = _Parser(prog=step, allow_abbrev=False), get_type_hints(fields)
-    for field in dataclasses.fields(fields):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=kinds[field.name],  # int, float or str
-            required=field.name not in defaults,
-            default=defaults.get(field.name),
-        )
+    parser, defaults = _Parser(prog=step, allow_abbrev=False), defaults or {}
+    for name, kind in get_type_hints(fields).items():  # int, float or str
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=kind, required=name not in defaults, default=defaults.get(name))
     if any(re.search("[\0\ud800-\udfff]", word) for word in argv):
         parser.error(f"{argv!r} are not all UTF-8")
-    return vars(parser.parse_args(list(argv)))
+    return fields(**vars(parser.parse_args(list(argv))))
 
 
 def check_bounds(step: str, arguments: Any, bounds: Bounds, *others: Problem) -> None:
     """Raises ConfigError with every field that is out of its bounds, and with `others`."""
-    values = {name: getattr(arguments, name) for name in bounds}
     problems = []
     for name, (least, most) in bounds.items():
-        if not (least <= values[name] <= (values[name] if most is None else most)):
+        value = getattr(arguments, name)
+        if not (least <= value <= (value if most is None else most)):
             remedy = f"Use {least} or more." if most is None else f"Use {least} to {most}."
-            problems.append(Problem("arguments", f"{name} is {values[name]}.", step, remedy))
+            problems.append(Problem("arguments", f"{name} is {value}.", step, remedy))
     ConfigError.raise_any([*problems, *others])
 
 
@@ -149,9 +146,8 @@ class BuildArguments:
 
 def parse_arguments(argv: Sequence[str]) -> BuildArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    return BuildArguments(
-        **read_flags("build_shards", BuildArguments, argv, {"build_engine": PROCESSES, "processes": _processors()})
-    )
+    defaults = {"build_engine": PROCESSES, "processes": _processors()}
+    return read_flags("build_shards", BuildArguments, argv, defaults)
 
 
 def _processors() -> int:

@@ -35,4 +35,4 @@ class PublishArguments(Tolerance):
 
 def parse_publish_arguments(argv: Sequence[str]) -> PublishArguments:
     """Raises ConfigError with every argument that is missing, unknown or out of its bounds."""
-    return PublishArguments(**read_flags("validate_and_publish", PublishArguments, argv, {}))
+    return read_flags("validate_and_publish", PublishArguments, argv)
