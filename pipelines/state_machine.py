@@ -118,12 +118,7 @@ def _retries(policies: Sequence[Mapping[str, Any]]) -> Iterator[_State]:
         if errors:
             wait, rate = policy["IntervalSeconds"], policy["BackoffRate"]
             attempts = policy.get("MaxAttempts") or _attempts(wait, rate, policy["ExpireAfterMin"] * 60)
-            yield {
-                "ErrorEquals": [*errors],
-                "IntervalSeconds": wait,
-                "BackoffRate": rate,
-                "MaxAttempts": attempts,
-            }
+            yield {"ErrorEquals": [*errors], "IntervalSeconds": wait, "BackoffRate": rate, "MaxAttempts": attempts}
 
 
 def _attempts(wait: float, rate: float, within: float) -> int:

@@ -10,6 +10,7 @@ CloudFormation fills in later stands in a body as `${Name}`; what cannot be read
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from batchcast.engine.errors import ServiceException
@@ -129,8 +130,7 @@ _PIPELINE = "AWS::SageMaker::Pipeline"
 # CloudFormation template reference, read 2026-11: where the type keeps its targets.
 _TARGETS = {"AWS::Events::Rule": "Targets", "AWS::Scheduler::Schedule": "Target"}
 _IN_ARN = ":pipeline/"
-_RATE = re.compile(r"rate\([1-9]\d* (minutes?|hours?|days?)\)")
-_AT = re.compile(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
+_NO_CRON = re.compile(r"rate\([1-9]\d* (minutes?|hours?|days?)\)|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)")
 
 
 def is_template(document: Any) -> bool:
@@ -197,23 +197,16 @@ def _parameters(target: Mapping[str, Any], definition: Any, where: str) -> Itera
 
 
 def _times(properties: Mapping[str, Any], where: str) -> Iterator[Problem]:
-    expression = properties.get("ScheduleExpression")
-    here = f"{where}.ScheduleExpression"
-    if isinstance(expression, str) and not filled_later(expression):
-        if not (_RATE.fullmatch(expression) or _AT.fullmatch(expression)):
+    for member, check in (("ScheduleExpression", parse_cron), ("ScheduleExpressionTimezone", time_zone)):
+        text = properties.get(member)
+        if isinstance(text, str) and not filled_later(text):
             try:
-                parse_cron(expression)
+                if not _NO_CRON.fullmatch(text):
+                    check(text)
             except ConfigError as error:
-                yield from (Problem("cron", one.what, here, one.remedy) for one in error.problems)
-    elif expression is not None:
-        yield Problem("not_checked", "the time is made by the template.", here)
-    zone = properties.get("ScheduleExpressionTimezone")
-    if isinstance(zone, str) and not filled_later(zone):
-        try:
-            time_zone(zone)
-        except ConfigError as error:
-            (one,) = error.problems
-            yield Problem("time_zone", one.what, f"{where}.ScheduleExpressionTimezone", one.remedy)
+                yield from (replace(one, where=f"{where}.{member}") for one in error.problems)
+        elif text is not None and check is parse_cron:
+            yield Problem("not_checked", "the time is made by the template.", f"{where}.{member}")
 
 
 def _pipeline_targets(
