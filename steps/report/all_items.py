@@ -28,6 +28,8 @@ _MOST_ITEMS, _PAGE, _LEAST = 100_000, 950_000, 100_000
 """The copy has at most so many items, and the bytes that the rest of the page leaves of so many, though at least so
 many: the page stays below 1 MB."""
 _FEW = 100
+_Members = Mapping[str, npt.NDArray[np.bool_]]
+"""Which items are in a class, by its letter."""
 _CLASSES = {"A": "the first 80 % of the volume", "B": "the next 15 %", "C": "all others"}
 
 
@@ -56,8 +58,8 @@ def all_items(
         if row.status != "ok"
     }
     copy, count = _copy(item_ids, sums, classes, odd, flagged, max(_PAGE - taken, _LEAST))
-    target = expected.targets[0]
-    return _search(target, copy, count, len(item_ids)) + _groups(report, target, sums, classes, [*flagged])
+    total = f"Total {expected.targets[0]}"
+    return _search(total, copy, count, len(item_ids)) + _groups(report, total, sums, classes, [*flagged])
 
 
 def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
@@ -83,13 +85,7 @@ def _changes(sums: Array) -> Array:
     return changes
 
 
-def _groups(
-    report: Mapping[str, Any],
-    target: str,
-    sums: Array,
-    classes: Mapping[str, npt.NDArray[np.bool_]],
-    flagged: Sequence[int],
-) -> str:
+def _groups(report: Mapping[str, Any], total: str, sums: Array, classes: _Members, flagged: Sequence[int]) -> str:
     errors = {row["items"]: row for row in report["scorecard"]["items"]}
     rows = []
     for name, members in classes.items():
@@ -99,16 +95,7 @@ def _groups(
         row = [f"{name}: {_CLASSES[name]}", *(f"{number:,}" for number in counts), short_number(totals[0])]
         row.append("-" if math.isnan(change) else f"{change:+.1f}%")
         rows.append([*row, three_decimals(error.get("wape")), three_decimals(error.get("wape_naive"))])
-    head = (
-        "Class",
-        "Items",
-        "Without forecast",
-        "Flagged",
-        f"Total {target}",
-        "Against last run",
-        "WAPE",
-        "Of the naive",
-    )
+    head = ("Class", "Items", "Without forecast", "Flagged", total, "Against last run", "WAPE", "Of the naive")
     return f"<section><h2>Items by volume</h2>{html_table(head, rows)}</section>"
 
 
@@ -121,7 +108,7 @@ def _group(sums: Array, members: npt.NDArray[np.bool_]) -> tuple[Array, int, int
 def _copy(
     item_ids: ItemNames,
     sums: Array,
-    classes: Mapping[str, npt.NDArray[np.bool_]],
+    classes: _Members,
     odd: Mapping[int, str],
     flagged: Mapping[int, str],
     most_bytes: int,
@@ -167,11 +154,11 @@ def _short(value: float, digits: int) -> float | None:
     return (int(text) if text.lstrip("-").isdigit() else float(text)) if math.isfinite(value) else None
 
 
-def _search(target: str, copy: str, count: int, items: int) -> str:
+def _search(total: str, copy: str, count: int, items: int) -> str:
     which = f"{count:,} items"
     if count < items:
         which += f" of {items:,}: those without a forecast or with a flag, then the largest; ledger.parquet has all"
-    head = ("Item", "Status", f"Total {target}", "Against last run", "Class", "What is odd")
+    head = ("Item", "Status", total, "Against last run", "Class", "What is odd")
     table = html_table(head, ()).replace("<table>", "<table hidden>")
     return (
         f'<section id="find" hidden data-items="{copy}"><h2>Find an item</h2>'

@@ -1,6 +1,6 @@
 """The charts of single items: their history, the forecast with its band, what the last run said, the seasonal naive."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,7 @@ _PAST = 28
 
 
 def item_charts(
-    report: Mapping[str, Any],
-    expected: Expected,
-    item_ids: ItemNames,
-    values: Array,
-    compared: Comparison,
-    last: Array,
+    report: Mapping[str, Any], expected: Expected, item_ids: ItemNames, values: Array, compared: Comparison, last: Array
 ) -> str:
     """The twenty worst items: those with a flag by what is at stake, then those with the largest error, or distance
     from the naive where nothing is known yet; and two from the middle and the other end, to compare with."""
@@ -54,17 +49,17 @@ def item_charts(
     past = compared.before[:, -_PAST:, 0]
     dates = [*(moment.isoformat() for moment in frequency.before(run_date, past.shape[1])), *expected.dates]
     lines = {"naive": naive, "last": last[:, :, 0], "model": forecast}
+    levels = expected.outputs.quantiles(expected.targets[0])
     figures = []
     for index, caption in chosen.items():
         known = np.concatenate([past[index], actual[index]])
         drawn = {"actual": known, **{name: _after(past, line[index]) for name, line in lines.items()}}
-        chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(expected, values[index], past))
+        chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(levels, values[index], past))
         figures.append(html_figure(item_ids[index], caption, chart))
     words = {"model": "model", "naive": "seasonal naive"}
     words |= {"last": "the last run"} if _has_any(last) else {}
     words |= {"actual": "history and actual values"} if _has_any(past) or _has_any(actual) else {}
-    levels = [level for level, _ in expected.outputs.quantiles(expected.targets[0])]
-    words |= {"band": f"between the levels {levels[0]:g} and {levels[-1]:g}"} if len(levels) > 1 else {}
+    words |= {"band": f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}"} if len(levels) > 1 else {}
     spans = "".join(f'<span class="{name}">{text}</span>' for name, text in words.items())
     what = "error" if scored else "distance from the seasonal naive"
     head = f"<h2>Items to look at, by flag and {what}: {escape(expected.targets[0])}</h2>"
@@ -81,9 +76,8 @@ def _after(past: Array, line: Array) -> Array:
     return np.concatenate([np.full(past.shape[1], np.nan), line])
 
 
-def _band(expected: Expected, values: Array, past: Array) -> tuple[Array, Array] | None:
-    """The lowest and the highest quantile of the first target, None with fewer than two."""
-    levels = expected.outputs.quantiles(expected.targets[0])
+def _band(levels: Sequence[tuple[float, int]], values: Array, past: Array) -> tuple[Array, Array] | None:
+    """The lowest and the highest of these quantiles, None with fewer than two."""
     if len(levels) < 2:
         return None
     return _after(past, values[:, levels[0][1]]), _after(past, values[:, levels[-1][1]])

@@ -121,8 +121,7 @@ def _coverage(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
     parts = {name: counts[name] for name in ("ok", "quarantined", "failed", "missing")}
     tiles = [_tile("expected", counts["expected"], "items expected")]
-    words = {"ok": "have a forecast", "quarantined": "quarantined", "failed": "failed", "missing": "missing"}
-    tiles += [_tile(name, count, words[name]) for name, count in parts.items()]
+    tiles += [_tile(name, count, "have a forecast" if name == "ok" else name) for name, count in parts.items()]
     requests = report["requests"]
     notes = [f"{requests['first']:,} requests were sent to the model"]
     notes[0] += f", and {requests['retry']:,} more in the retry round." if requests["retry"] else "."
