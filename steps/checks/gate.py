@@ -15,16 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items, summed
+from batchcast.steps.checks import run_change
 from batchcast.steps.checks.flags import Flag, has_pattern
-from batchcast.steps.checks.run_change import (
-    Measures,
-    change_from_history,
-    change_from_last_run,
-    history_changes,
-    item_changes,
-    restlessness,
-    shared_cells,
-)
+from batchcast.steps.checks.run_change import Measures, shared_cells
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
 
@@ -105,14 +98,15 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
         mine, last = values[:, :, number], past.by_date[:, :, number]
         naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
         before, by_step = compared.before[:, :, number], past.by_step[:, :, number]
-        history = change_from_history(mine, naive, compared.usual[:, :, number], compared.scale[:, number])
+        usual, scale = compared.usual[:, :, number], compared.scale[:, number]
+        history = run_change.change_from_history(mine, naive, usual, scale)
         if history is not None:
-            history = {**history, **restlessness(mine, before, compared.season)}
-        own = history_changes(before, compared.season)
+            history = {**history, **run_change.restlessness(mine, before, compared.season)}
+        own = run_change.history_changes(before, compared.season)
         # It may repeat the last run step by step, or on the dates that both have.
         stale = 0.0 if past.same_date else max(copied_share(mine, by_step), copied_share(mine, last))
         sides = {
-            "last_run": change_from_last_run(mine, last),
+            "last_run": run_change.change_from_last_run(mine, last),
             "history": history,
             **{f"own_{side}": measures for side, measures in own.items()},
             "copies": {"stale": stale, "actual": copied_share(mine, actual), "naive": copied_share(mine, naive)},
@@ -194,7 +188,7 @@ def _copies(target: str, copies: Measures, past: Past, items: int) -> Iterator[F
 
 def _items(target: str, values: Array, last: Array, item_ids: Sequence[str]) -> Iterator[Flag]:
     """Items that changed by far more than the others did, with the volume that is at stake."""
-    changes = of_items(item_changes, values, last)
+    changes = of_items(run_change.item_changes, values, last)
     centre = finite_median(changes)
     if centre is None or count_finite(changes) < _LEAST_ITEMS:
         return

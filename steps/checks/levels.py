@@ -15,6 +15,7 @@ _SELLING_SHARE = 0.8
 _ONE_SIGN = 0.8
 """What has a sign has a mean of so much of its level."""
 _Mask = npt.NDArray[np.bool_]
+_Pair = tuple[Array, Array]
 
 
 class LevelSide(NamedTuple):
@@ -38,13 +39,6 @@ class LevelTally(NamedTuple):
     far: list[Array]
 
 
-class _Level(NamedTuple):
-    """The mean of the absolute values, and of the values."""
-
-    level: Array
-    mean: Array
-
-
 def compare_levels(
     values: Array, naive: Array, scale: Array, before: Array, last: Array, selling: _Mask, season: int
 ) -> tuple[LevelSide, LevelSide]:
@@ -58,22 +52,23 @@ def compare_levels(
     low = high if values.shape[1] >= season else np.fmin(levels, scale)
     return (
         _beside("their history", own, history, (low, high), factor),
-        _beside("the last run", own, again, (again.level, again.level), factor),
+        _beside("the last run", own, again, (again[0], again[0]), factor),
     )
 
 
-def _beside(name: str, own: _Level, past: _Level, bounds: tuple[Array, Array], factor: Array) -> LevelSide:
-    (level, mean), (low, high) = own, bounds
+def _beside(name: str, own: _Pair, past: _Pair, bounds: _Pair, factor: Array) -> LevelSide:
+    (level, mean), (past_level, past_mean), (low, high) = own, past, bounds
     known = np.isfinite(level) & np.isfinite(high) & (high > 0) & (level > 0)
     with np.errstate(invalid="ignore"):
         far = known & ((level > high * factor) | (level < low / factor))
-        both = (np.abs(mean) >= _ONE_SIGN * level) & (np.abs(past.mean) >= _ONE_SIGN * past.level)
-        opposite = known & both & (mean * past.mean < 0) & (level * SCALE_FACTOR > high)
-    return LevelSide(name, level, high, mean, past.mean, known, far, opposite)
+        both = (np.abs(mean) >= _ONE_SIGN * level) & (np.abs(past_mean) >= _ONE_SIGN * past_level)
+        opposite = known & both & (mean * past_mean < 0) & (level * SCALE_FACTOR > high)
+    return LevelSide(name, level, high, mean, past_mean, known, far, opposite)
 
 
-def _level(values: Array) -> _Level:
-    return _Level(item_levels(values), _means(values))
+def _level(values: Array) -> _Pair:
+    """The mean of the absolute values, and of the values."""
+    return item_levels(values), _means(values)
 
 
 def level_tally(side: LevelSide, zero: _Mask) -> LevelTally:
