@@ -38,11 +38,7 @@ class _Run:
 
 
 def preflight(
-    session: Session,
-    pipeline: Mapping[str, Any],
-    values: Parameters,
-    estimate: Estimate,
-    items: int | None = None,
+    session: Session, pipeline: Mapping[str, Any], values: Parameters, estimate: Estimate, items: int | None = None
 ) -> Iterator[Finding]:
     """The findings, check by check. `pipeline` is DescribePipeline's answer, `items` the number of records if known.
 

@@ -12,20 +12,12 @@ from batchcast.account.deploy import apply, package, plan_deployment
 from batchcast.account.deploy_settings import account_settings, read_stack
 from batchcast.local.run import PIPELINE_NAME, deploy_local, local_run
 from batchcast.pipelines.parameters import parse_overrides
+from batchcast.runs import start
 from batchcast.runs.follow import ENDED, view
 from batchcast.runs.progress import run_status
 from batchcast.runs.published import PublishedRun, read_forecasts, rollback
 from batchcast.runs.rerun import rerun_of_the_rest
 from batchcast.runs.run_record import RunRecord, find_run, latest_publish_uri
-from batchcast.runs.start import (
-    check_no_overlap,
-    list_runs,
-    required_pipeline,
-    run_parameters,
-    start_run,
-    started_status,
-    stop_run,
-)
 from batchcast.runs.watch.logs import job_log
 from batchcast.runs.watch.run_and_wait import StatusLines, start_in_workspace, wait_for_run
 from batchcast.session.session import Session, WorkspaceSession, open_session
@@ -86,7 +78,7 @@ class Run:
         """Stop the run and its jobs; nothing of it is published. A run that has ended stays as it is."""
         record = self._record()
         if record.status not in ENDED:
-            stop_run(self._session.client("sagemaker"), record.arn)
+            start.stop_run(self._session.client("sagemaker"), record.arn)
 
     def rerun(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run that reuses the good forecasts of this one, sends only the other records and publishes the
@@ -128,9 +120,9 @@ def start_with(session: Session, pipeline_name: str, values: Mapping[str, str]) 
     if isinstance(session, WorkspaceSession):
         return start_in_workspace(session, pipeline_name, values).rsplit("/", 1)[-1]
     client = session.client("sagemaker")
-    check_no_overlap(session, pipeline_name, values, once=True)
-    arn = start_run(client, pipeline_name, values, once=True)
-    started_status(client, arn, values["RunLabel"])
+    start.check_no_overlap(session, pipeline_name, values, once=True)
+    arn = start.start_run(client, pipeline_name, values, once=True)
+    start.started_status(client, arn, values["RunLabel"])
     return arn.rsplit("/", 1)[-1]
 
 
@@ -183,8 +175,8 @@ class PipelineClient:
     def start(self, parameters: Mapping[str, object] | None = None) -> Run:
         """Start a run with other values for some parameters. All that is wrong with them is raised at once."""
         overrides = parse_overrides([f"{name}={value}" for name, value in (parameters or {}).items()])
-        pipeline = required_pipeline(self._session, self.pipeline_name)
-        values = run_parameters(pipeline, overrides).service_values()
+        pipeline = start.required_pipeline(self._session, self.pipeline_name)
+        values = start.run_parameters(pipeline, overrides).service_values()
         return self.run(start_with(self._session, self.pipeline_name, values))
 
     def run(self, run_id: str) -> Run:
@@ -193,7 +185,7 @@ class PipelineClient:
 
     def runs(self, limit: int = 20) -> list[Run]:
         """The newest runs first."""
-        listed = list_runs(self._session.client("sagemaker"), self.pipeline_name, limit)
+        listed = start.list_runs(self._session.client("sagemaker"), self.pipeline_name, limit)
         return [self.run(one.run_id) for one in listed]
 
     def read_forecasts(

@@ -44,10 +44,7 @@ def outcome_of(client: Any, execution: ExecutionView, store: ObjectStore, runs_u
     document = {
         "run_id": execution.run_id,
         "next": _next_command(execution, report, error),
-        "execution": {
-            "status": execution.status,
-            "steps": [_step_document(step) for step in execution.steps],
-        },
+        "execution": {"status": execution.status, "steps": [_step_document(step) for step in execution.steps]},
         **{name: report and report.get(name) for name in _SAME},
         "cause": str(error) if error else report and report["cause"],
         "counts": report and {name: report["counts"][name] for name in _COUNTS},

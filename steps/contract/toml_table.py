@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from batchcast.steps.errors import ConfigError, Problem
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _KINDS: Mapping[type, str] = {str: "text", int: "a whole number", dict: "a table"}
 
 
@@ -52,7 +52,7 @@ class TomlTable:
             self.problem(f"{key} is empty.", "Give it a value.")
         return found or ""
 
-    def parsed(self, key: str, parse: Callable[[str], T]) -> T | None:
+    def parsed(self, key: str, parse: Callable[[str], _T]) -> _T | None:
         """What `parse` makes of a text, possibly absent; its ValueError says what is wrong, after `; ` the remedy."""
         if key not in self:
             return None

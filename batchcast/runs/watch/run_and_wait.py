@@ -71,7 +71,10 @@ def run_and_wait(
     which no server of the workspace stands.
     """
     progress = _progress(session, values["RunsUri"])
-    with starting or _starting(session) as held, display(progress) as shown:
+    held = starting or ExitStack()
+    if starting is None and isinstance(session, WorkspaceSession):
+        held.enter_context(start_lock(session.workspace))
+    with held, display(progress) as shown:
         if isinstance(session, WorkspaceSession):
             arn = _begin_here(session, pipeline_name, values, shown, version)
         else:
@@ -113,13 +116,6 @@ def _outcome(session: Session, last: ExecutionView, runs_uri: str) -> tuple[dict
     document["failed"] = with_answers(document["failed"], session, last)
     document["failures"] = failures(session, last)
     return document, exit_code
-
-
-def _starting(session: Session) -> ExitStack:
-    held = ExitStack()
-    if isinstance(session, WorkspaceSession):
-        held.enter_context(start_lock(session.workspace))
-    return held
 
 
 def _begin_here(
