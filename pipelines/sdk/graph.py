@@ -88,10 +88,14 @@ def compile_graph() -> dict[str, Any]:
 
 def pipeline_parts(session: Any, pipeline_name: str = DEFAULTS.pipeline_name) -> dict[str, Any]:
     """What the SDK's Pipeline is made of, by its arguments; `session` is the SDK's PipelineSession."""
-    graph = _Graph(session=session, parameters=_sdk_parameters())
+    from sagemaker.core.workflow import parameters as sdk
+
+    types = {"String": sdk.ParameterString, "Integer": sdk.ParameterInteger, "Float": sdk.ParameterFloat}
+    parameters = {one.name: types[one.type](one.name, default_value=one.default) for one in declared_parameters()}
+    graph = _Graph(session=session, parameters=parameters)
     return {
         "name": pipeline_name,
-        "parameters": list(graph.parameters.values()),
+        "parameters": list(parameters.values()),
         "steps": graph.steps(),
         "pipeline_experiment_config": None,
     }
@@ -101,13 +105,6 @@ def pipeline_parts(session: Any, pipeline_name: str = DEFAULTS.pipeline_name) ->
 def step_descriptions() -> Mapping[str, Mapping[str, str]]:
     """Display name and description in the Studio graph, step by step."""
     return tomllib.loads(Path(__file__).parents[1].joinpath("step_descriptions.toml").read_text(encoding="utf-8"))
-
-
-def _sdk_parameters() -> dict[str, Any]:
-    from sagemaker.core.workflow import parameters as sdk
-
-    types = {"String": sdk.ParameterString, "Integer": sdk.ParameterInteger, "Float": sdk.ParameterFloat}
-    return {one.name: types[one.type](one.name, default_value=one.default) for one in declared_parameters()}
 
 
 def _texts(step: str) -> dict[str, Any]:

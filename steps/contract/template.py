@@ -21,6 +21,7 @@ Path = tuple[str | int, ...]
 
 _NAME = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^{}]+)\})")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_MARKS = re.compile(rf'{_STRING.pattern}|[()"]', re.DOTALL)
 _PERIODS: Mapping[str, Period] = {period: period for period in get_args(Period)}
 _SHOWN = 40
 _MARK = "\0"
@@ -153,16 +154,14 @@ def _placeholder(text: str, position: int) -> tuple[Value | _Rows, int]:
         return Value(name), match.end()
     if text[match.end() : match.end() + 1] != "(":
         raise TemplateError(f"${name} has no row.", f"Write ${name}($column), or ${name}({{…}}) with a row in it.")
-    depth, end = 1, match.end() + 1
-    while depth:
-        if end >= len(text):
-            raise TemplateError(f"the parenthesis of ${name}( is not closed.", "Close it after the row.")
-        if text[end] == '"':
-            end = _string_end(text, end)
-            continue
-        depth += (text[end] == "(") - (text[end] == ")")
-        end += 1
-    return _Rows(name, text[match.end() + 1 : end - 1]), end
+    depth = 1
+    for mark in _MARKS.finditer(text, match.end() + 1):
+        if mark[0] == '"':
+            _string_end(text, mark.start())  # raises, for it is no whole string
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if not depth:
+            return _Rows(name, text[match.end() + 1 : mark.start()]), mark.end()
+    raise TemplateError(f"the parenthesis of ${name}( is not closed.", "Close it after the row.")
 
 
 def _string_end(text: str, position: int) -> int:

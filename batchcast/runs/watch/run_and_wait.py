@@ -195,15 +195,12 @@ class _Following:
     def _show(self, view: ExecutionView) -> None:
         if isinstance(self.session, WorkspaceSession) and not self.here and not view.ended:
             self._take_over(self.session)
-        if self.here and not view.ended and not self.overdue:
-            self._stop_if_overdue()
-        self.display.show(view)
-
-    def _stop_if_overdue(self) -> None:
-        if time.monotonic() - self.began > self.stop_after.total_seconds():
+        late = time.monotonic() - self.began > self.stop_after.total_seconds()
+        if late and self.here and not view.ended and not self.overdue:
             self.overdue = f"It had not ended after {self.stop_after} and was stopped, as --stop-after says."
             self.display.message(self.overdue)
             stop_run(self.session.client("sagemaker"), self.arn)
+        self.display.show(view)
 
     def _take_over(self, session: WorkspaceSession) -> None:
         """Go on in this process with what the process that drove it left. Raises ConfigError when that would mix
