@@ -184,7 +184,6 @@ def _network(step: str, settings: BuildSettings) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compile the committed definition, with the default settings, and write it beside this file."""
     DEFINITION_FILE.write_text(write_definition(build(DEFAULTS)))
 
 

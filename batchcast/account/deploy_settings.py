@@ -1,18 +1,6 @@
-"""What a deployment is made of: a TOML file, options that take precedence over it, or both.
+"""What a deployment is made of: a TOML file such as in docs/on-aws.md, options that take precedence over it, or both.
 
 With `--stack`, what the CloudFormation stack of infra/batchcast.yaml made, so that nobody copies an ARN by hand.
-
-pipeline_role_arn = "arn:aws:iam::111122223333:role/forecast-pipeline"
-processing_role_arn = "arn:aws:iam::111122223333:role/forecast-processing"
-bucket = "acme-forecasts"
-contract = "model.toml"            # relative to this file
-pipeline_name = "weekly-forecast"   # this and the rest are build settings
-subnets = ["subnet-0a1b2c3d"]
-security_group_ids = ["sg-0a1b2c3d"]
-[tags]
-team = "forecasting"
-[parameters]                        # defaults of the deployed pipeline
-ModelName = "demand-model"
 """
 
 import tomllib
