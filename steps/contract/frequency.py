@@ -6,7 +6,6 @@ since 1970), so that steps are subtractions; moments are seconds since 1970-01-0
 
 import math
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -20,6 +19,8 @@ _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SEASONS = {"D": 7, "B": 5, "W": 52, "MS": 12, "ME": 12, "QS": 4, "h": 24, "min": 1440}
 """Base periods after which a pattern recurs: a week, a year, a day."""
+_SIZES = {"D": DAY, "h": HOUR, "min": MINUTE}
+_MONTHS_EACH = {"MS": 1, "ME": 1, "QS": 3}
 _A_YEAR = {"D": 366, "B": 262, "W": 53, "MS": 12, "ME": 12, "QS": 4, "h": 366 * 24, "min": 366 * 1440}
 _ALIAS = re.compile(r"([1-9][0-9]{0,3})?(D|B|W|MS|ME|QS|h|min)(?:-([A-Z]{3}))?")
 _OTHER_NAMES = {"H": (1, "h"), "T": (1, "min"), "d": (1, "D"), "w": (1, "W-SUN"), "M": (1, "ME")} | {
@@ -72,11 +73,31 @@ class Frequency:
 
     def ordinals(self, seconds: Seconds) -> Seconds:
         """The number of the base period that holds each moment."""
-        return _ORDINALS[self.unit](seconds, self.anchor)
+        if self.unit == "B":
+            weeks, weekday = np.divmod(seconds // DAY + _THURSDAY, 7)
+            return weeks * 5 + np.minimum(weekday, 4)
+        if self.unit == "W":
+            return (seconds // DAY - self._first_day + 6) // 7
+        if self.unit in _MONTHS_EACH:
+            return (_months(seconds) - self.anchor) // _MONTHS_EACH[self.unit]
+        return seconds // _SIZES[self.unit]
 
     def seconds(self, ordinals: Seconds) -> Seconds:
         """The moment that names each base period: the only one of it that is on the grid."""
-        return _SECONDS[self.unit](ordinals, self.anchor)
+        if self.unit == "B":
+            return (ordinals // 5 * 7 - _THURSDAY + ordinals % 5) * DAY
+        if self.unit == "W":
+            return (ordinals * 7 + self._first_day) * DAY
+        if self.unit == "ME":
+            return _month_starts(ordinals + 1) - DAY
+        if self.unit in _MONTHS_EACH:
+            return _month_starts(ordinals * _MONTHS_EACH[self.unit] + self.anchor)
+        return ordinals * _SIZES[self.unit]
+
+    @property
+    def _first_day(self) -> int:
+        """The first day from 1970-01-01 on that is the weekday of W."""
+        return (self.anchor - _THURSDAY) % 7
 
     def steps(self, seconds: Seconds, origin: int) -> Seconds:
         """How many steps after the base period `origin` each moment lies; moments inside a step count to it."""
@@ -222,40 +243,3 @@ def _months(seconds: Seconds) -> Seconds:
 def _month_starts(months: Seconds) -> Seconds:
     starts: Seconds = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) * DAY
     return starts
-
-
-def _business_days(seconds: Seconds, _: int) -> Seconds:
-    weeks, weekday = np.divmod(seconds // DAY + _THURSDAY, 7)
-    return weeks * 5 + np.minimum(weekday, 4)
-
-
-def _business_seconds(ordinals: Seconds, _: int) -> Seconds:
-    return (ordinals // 5 * 7 - _THURSDAY + ordinals % 5) * DAY
-
-
-def _first_anchor(weekday: int) -> int:
-    """The first day from 1970-01-01 on that is that weekday."""
-    return (weekday - _THURSDAY) % 7
-
-
-_Map = Callable[[Seconds, int], Seconds]
-_ORDINALS: Mapping[str, _Map] = {
-    "D": lambda seconds, _: seconds // DAY,
-    "B": _business_days,
-    "W": lambda seconds, weekday: (seconds // DAY - _first_anchor(weekday) + 6) // 7,
-    "MS": lambda seconds, _: _months(seconds),
-    "ME": lambda seconds, _: _months(seconds),
-    "QS": lambda seconds, month: (_months(seconds) - month) // 3,
-    "h": lambda seconds, _: seconds // HOUR,
-    "min": lambda seconds, _: seconds // MINUTE,
-}
-_SECONDS: Mapping[str, _Map] = {
-    "D": lambda ordinals, _: ordinals * DAY,
-    "B": _business_seconds,
-    "W": lambda ordinals, weekday: (ordinals * 7 + _first_anchor(weekday)) * DAY,
-    "MS": lambda ordinals, _: _month_starts(ordinals),
-    "ME": lambda ordinals, _: _month_starts(ordinals + 1) - DAY,
-    "QS": lambda ordinals, month: _month_starts(ordinals * 3 + month),
-    "h": lambda ordinals, _: ordinals * HOUR,
-    "min": lambda ordinals, _: ordinals * MINUTE,
-}
