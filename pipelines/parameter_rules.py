@@ -23,24 +23,19 @@ ARGUMENT_MAX_CHARACTERS = 256
 _S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/]+)*/?")
 
 
-def _number(pattern: str, kind: str) -> BeforeValidator:
-    def check(value: object) -> object:
-        if isinstance(value, str) and not re.fullmatch(pattern, value):
-            raise ValueError(f"is not {kind}")
-        return value
-
-    return BeforeValidator(check)
+def _check(value: object, fits: Callable[[str], object], wrong: str) -> object:
+    """Refuses a text that does not fit; `{value}` in the message stands for it."""
+    if isinstance(value, str) and not fits(value):
+        raise ValueError(wrong.format(value=value))
+    return value
 
 
 def _checked(fits: Callable[[str], object], wrong: str) -> AfterValidator:
-    """Refuses a text that does not fit; `{value}` in the message stands for it."""
+    return AfterValidator(partial(_check, fits=fits, wrong=wrong))
 
-    def check(value: str) -> str:
-        if not fits(value):
-            raise ValueError(wrong.format(value=value))
-        return value
 
-    return AfterValidator(check)
+def _number(pattern: str, kind: str) -> BeforeValidator:
+    return BeforeValidator(partial(_check, fits=re.compile(pattern).fullmatch, wrong=f"is not {kind}"))
 
 
 @cache
@@ -61,22 +56,19 @@ def is_newer_type(kind: str, instance_type: str) -> bool:
     return newer
 
 
-def _instance_type(kind: str, job: str) -> AfterValidator:
-    def check(value: str) -> str:
-        known = instance_types(kind)
-        if value not in known and not is_newer_type(kind, value):
-            near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
-            raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
-        return value
-
-    return AfterValidator(check)
+def _instance_type(value: str, kind: str, job: str) -> str:
+    known = instance_types(kind)
+    if value not in known and not is_newer_type(kind, value):
+        near = get_close_matches(value, sorted(known), n=1, cutoff=0.0)
+        raise ValueError(f"is not an instance type {job} takes; the nearest it takes is {near[0]}")
+    return value
 
 
 Whole = Annotated[int, _number(r"-?(0|[1-9][0-9]{0,14})", "a whole number")]
 Decimal = Annotated[float, _number(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?", "a number of at most four decimals")]
 Word = Annotated[str, Field(min_length=1, max_length=ARGUMENT_MAX_CHARACTERS)]
-TransformType = Annotated[Word, _instance_type("Transform", "Batch Transform")]
-ProcessingType = Annotated[Word, _instance_type("Processing", "Processing")]
+TransformType = Annotated[Word, AfterValidator(partial(_instance_type, kind="Transform", job="Batch Transform"))]
+ProcessingType = Annotated[Word, AfterValidator(partial(_instance_type, kind="Processing", job="Processing"))]
 _NO_FOLDER = re.compile(r"(?s).*[^/]")
 _NO_URI = "is not a well-formed S3 URI; write s3://bucket/some/prefix"
 _Uri = _checked(_S3_URI.fullmatch, _NO_URI)
