@@ -97,10 +97,10 @@ fuzz: .venv/dev.installed
 # 5 GB of disk: half an hour, or SIZE=small within minutes. `bench-check` fails where it is worse than what is committed.
 SIZE ?= full
 
-bench: .venv/dev.installed benchmarks/.venv/installed
+bench: .venv/dev.installed benchmarks/.venv/installed conformance/spark/.venv/installed
 	@$(BIN)/python benchmarks/suite.py --size $(SIZE)
 
-bench-check: .venv/dev.installed benchmarks/.venv/installed
+bench-check: .venv/dev.installed benchmarks/.venv/installed conformance/spark/.venv/installed
 	@$(BIN)/python benchmarks/suite.py --size $(SIZE) --check
 
 # What is generated: the compiled pipelines, the engine's part of the service model and the reference pages.

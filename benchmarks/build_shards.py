@@ -100,11 +100,14 @@ def contract(columns: list[str]) -> str:
     return contract_text(body, series='nulls = "null"')
 
 
-def builder(history: Path, output: Path, processes: int = 1) -> list[str]:
+def builder(
+    history: Path, output: Path, processes: int = 1, *, python: str = sys.executable, engine: str = "processes"
+) -> list[str]:
     """The command that runs the step."""
     root = output / "ml"
     (root / "processing/input/contract").mkdir(parents=True)
     (root / "processing/input/history").symlink_to(history)
     (root / "processing/input/contract/model.toml").write_text(contract(columns_of(history)))
     places = ["env", f"OPT_ML={root}", f"BATCHCAST_OBJECT_STORE={output}"]
-    return [*places, sys.executable, "-m", "batchcast.steps", "build_shards", *FLAGS.split(), str(processes)]
+    flags = [*FLAGS.split(), str(processes), "--build-engine", engine]
+    return [*places, python, "-m", "batchcast.steps", "build_shards", *flags]

@@ -96,6 +96,7 @@ def with_size(*command: str) -> Command:
     return made
 
 
+SPARK = str(HERE.parent / "conformance/spark/.venv/bin/python")
 TRANSFORM = str(HERE / "transform.py")
 MOST = {"pandas": 20_000, "duckdb": 100_000, "polars": 300_000, "floor": 300_000}
 AREAS: Mapping[str, Area] = {
@@ -103,6 +104,17 @@ AREAS: Mapping[str, Area] = {
     "build-short": build(SHORT, (5_000, 10_000, 20_000, 40_000), (5_000, 20_000), pandas=5_000),
     "build-wide": build(WIDE, (2_500, 5_000, 10_000, 20_000), (1_000, 4_000), pandas=2_500, duckdb=5_000),
     "build-many": build(MANY, (20_000, 100_000, 300_000, 1_000_000), (5_000, 30_000), **MOST),
+    "build-on-spark": Area(
+        unit="items",
+        full=(2_000,),
+        small=(60,),
+        make=lambda items, folder: make_history(LONG, items, folder),
+        programs={
+            "on Spark": lambda made, output: builder(made, output, 2, python=SPARK, engine="spark"),
+            "processes": lambda made, output: builder(made, output, 2, python=SPARK),
+        },
+        most={},
+    ),
     "validate": validate(0),
     "validate-damaged": validate(10),
     "validate-many": Area(

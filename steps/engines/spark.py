@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,6 +51,8 @@ from batchcast.steps.shards.records import BuiltRecords, RecordWriter
 
 _TASKS_A_CORE = 3
 """Partitions of the last pass: a few a core even out what tasks differ in."""
+_FETCHED_BYTES = 16 << 20
+"""What the driver gets at once of what was measured: it has that some times over in memory."""
 _OPTIONS = {
     # A row is megabytes here.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16",
@@ -58,6 +60,8 @@ _OPTIONS = {
     "spark.shuffle.compress": "false",
     "spark.shuffle.spill.compress": "false",
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # Java's streams hold what went through them, some hundred batches, unless they are told to let go.
+    "spark.serializer.objectStreamReset": "1",
     "spark.driver.maxResultSize": "0",
     "spark.sql.adaptive.enabled": "false",
     "spark.ui.enabled": "false",
@@ -65,7 +69,7 @@ _OPTIONS = {
 }
 # The workers begin in the directory of whoever started this, and a package of our name may lie there.
 _WORKERS = {"spark.executorEnv.PYTHONPATH": code_path(), "spark.executorEnv.PYTHONSAFEPATH": "1"}
-_LOCAL = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.driver.memory": "1g"}
+_LOCAL = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.driver.memory": "2g"}
 _SIGNS_OF_A_KILL = ("Python worker exited unexpectedly", "ExecutorLostFailure", "OutOfMemoryError")
 
 
@@ -98,7 +102,7 @@ class SparkEngine:
     def count(self, history: ParquetHistory, column: str, axis: DateAxis, items: list[int]) -> list[RowCounts]:
         """The rows of each lane's items."""
         task = CountTask(lanes=self.lanes, history=history, scratch=self.scratch, axis=axis, column=column, items=items)
-        return _in_order(_mapped(self._codes, task.rows, RESULT))
+        return _in_order(_kept(_mapped(self._codes, task.rows, RESULT)))
 
     def write(
         self, writer: RecordWriter, partition: Partition, positions: list[Numbers], attributes: Mapping[str, pa.Array]
@@ -120,10 +124,11 @@ class SparkEngine:
         written = _kept(_mapped(pieces.repartition(parts, "task"), write.rows, RESULT))
         measured = np.load(writer.baseline, mmap_mode="r+")
         built = []
-        # One partition at a time: together they are as large as the baseline.
-        for first, records, values in _results(written.toLocalIterator()):
-            measured[first : first + len(values)] = values
-            built.append(records)
+        for first, records, values in _results(written.repartition(1 + measured.nbytes // _FETCHED_BYTES, "number")):
+            if records is None:
+                measured[first : first + len(values)] = values
+            else:
+                built.append(records)
         written.unpersist()
         return built
 
@@ -225,9 +230,12 @@ def _kept(frame: Any) -> Any:
     return frame
 
 
-def _results(rows: Iterable[Any]) -> Iterator[Any]:
-    """What the tasks returned. Raises the error that one of them ended with."""
-    for row in rows:
+def _results(frame: Any) -> Iterator[Any]:
+    """What the tasks returned, a partition at a time: all may be more than the driver has room for.
+
+    Raises the error that one of them ended with.
+    """
+    for row in frame.where("result is not null").select("result").toLocalIterator():
         result = unpacked(row.result)
         if isinstance(result, BatchcastError):
             raise result
@@ -235,6 +243,5 @@ def _results(rows: Iterable[Any]) -> Iterator[Any]:
 
 
 def _in_order(frame: Any) -> list[Any]:
-    """The results of all lanes."""
-    rows = frame.where("result is not null").select("result").collect()
-    return [result for _, result in sorted(_results(rows), key=lambda pair: pair[0])]
+    """The results of all lanes, from a frame that is kept."""
+    return [result for _, result in sorted(_results(frame), key=lambda pair: pair[0])]
