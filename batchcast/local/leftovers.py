@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from batchcast.local.inputs import DOWNLOADED, UNFINISHED, all_runs
@@ -55,24 +56,17 @@ def _kept(
 ) -> set[str]:
     there = {_run_id(arn): status for arn, status in runs}
     whole, damaged = list_publications(publish_uri, session.store)
-    published = {run.run_id for run in whole} | {run.run_id for run in damaged}
-    kept = {*list(there)[:keep], *(run_id for run_id, status in there.items() if status in UNFINISHED), *published}
+    kept = {*list(there)[:keep], *(run.run_id for run in whole), *(run.run_id for run in damaged)}
+    kept |= {run_id for run_id, status in there.items() if status in UNFINISHED}
     left = [run_id for run_id in kept if run_id in there]
     while left:
-        resumed = _resumed(session, pipeline_name, left.pop())
-        if resumed in there and resumed not in kept:
-            kept.add(resumed)
-            left.append(resumed)
+        with suppress(DataError):  # then nobody can tell any more
+            manifest = find_run(session, pipeline_name, left.pop()).manifest()
+            resumed = manifest and manifest.resume_from
+            if resumed in there and resumed not in kept:
+                kept.add(resumed)
+                left.append(resumed)
     return kept
-
-
-def _resumed(session: WorkspaceSession, pipeline_name: str, run_id: str) -> str:
-    """The run whose answers this one reuses; empty when it reuses none, or nobody can tell any more."""
-    try:
-        manifest = find_run(session, pipeline_name, run_id).manifest()
-    except DataError:
-        return ""
-    return (manifest and manifest.resume_from) or ""
 
 
 def _clear_run(session: WorkspaceSession, pipeline_name: str, arn: str, *, dry_run: bool) -> int:
@@ -96,8 +90,7 @@ def _scratch(session: WorkspaceSession) -> Iterator[Path]:
     """Folders of unfinished files, and copies of histories on S3 that are no bucket any more."""
     mounted = {path.resolve() for path in session.store.root.iterdir()} if session.store.root.is_dir() else set()
     copies = session.workspace / DOWNLOADED
-    folders = [*copies.iterdir()] if copies.is_dir() else []
-    folders = [folder for folder in folders if folder.resolve() not in mounted]
+    folders = [each for each in copies.glob("*") if each.resolve() not in mounted]
     folders += [session.store.root / ".tmp", session.workspace / "partial"]
     yield from (folder for folder in folders if folder.is_dir() and any(folder.iterdir()))
 

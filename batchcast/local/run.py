@@ -16,7 +16,7 @@ from batchcast.local.sample import SAMPLES, sample_file
 from batchcast.pipelines.definition import define, write_definition
 from batchcast.pipelines.parameters import Parameters, check_parameters
 from batchcast.pipelines.settings import BuildSettings, bundle
-from batchcast.pipelines.tuning import Tuning, check_tuning_fits, read_tuning
+from batchcast.pipelines.tuning import check_tuning_fits, read_tuning
 from batchcast.runs.watch.run_and_wait import OpenDisplay, run_and_wait
 from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_inputs import start_lock
@@ -70,9 +70,13 @@ def local_run(
 ) -> LocalRun:
     """What is given, the rest by LocalRun's names, and the sample for what is not. Raises ConfigError where the sample
     is not installed."""
-    # What answers at a URL has no name of its own.
-    measured = _read_tuning(tuning, overrides, given.get("model_command")) if tuning else None
-    tuned = measured.pipeline_parameters() if measured else {}
+    measured, tuned = read_tuning(tuning) if tuning else None, dict[str, str]()
+    if measured:
+        # Measured on this machine or for the run's instance type. What answers at a URL has no name of its own.
+        kind = overrides.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
+        model = given.get("model_command")
+        check_tuning_fits(measured, instance_type=kind, on_this_machine=True, local_model=model)
+        tuned = measured.pipeline_parameters()
     return LocalRun(
         workspace=workspace.resolve(),
         history=history or str(sample_file("history", sample)),
@@ -82,14 +86,6 @@ def local_run(
         items_per_request=measured.items_per_request if measured else None,
         **given,
     )
-
-
-def _read_tuning(tuning: Path, given: Mapping[str, str], model: str | None) -> Tuning:
-    """What was measured, on this machine or for the run's instance type; another type or model is refused."""
-    measured = read_tuning(tuning)
-    instance_type = given.get("TransformInstanceType", Parameters.model_fields["transform_instance_type"].default)
-    check_tuning_fits(measured, instance_type=instance_type, on_this_machine=True, local_model=model)
-    return measured
 
 
 def run_local(run: LocalRun, display: OpenDisplay, stop_after: timedelta | None = None) -> tuple[dict[str, Any], int]:
@@ -121,7 +117,12 @@ def _put(run: LocalRun, model_name: str, defaults: Mapping[str, str]) -> Workspa
     check_undisturbed(before, PIPELINE_NAME, inputs)
     inputs.put(run.workspace, before.store)
     session = WorkspaceSession(run.workspace, faults=faults, start_seconds=run.start_seconds)
-    _put_pipeline(session.client("sagemaker"), run.contract, defaults)
+    client, definition = session.client("sagemaker"), define(None, defaults, read_contract(run.contract).request)
+    request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": write_definition(definition)}
+    if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
+        client.update_pipeline(**request)
+    else:
+        client.create_pipeline(**request, RoleArn=LOCAL_ROLE)
     return session
 
 
@@ -131,12 +132,16 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
     parse_contract(contract, where=run.contract.name)
     if run.items_per_request is not None:
         contract = with_items_per_request(contract, run.items_per_request)
-    given = run.model_command or run.model_url or model_name == LOCAL_DEFAULTS["ModelName"]
-    declared = given or model_name not in read_models(run.workspace)
+    given = run.model_command or run.model_url
+    model: ModelSource | None = None
+    if given or model_name == LOCAL_DEFAULTS["ModelName"] or model_name not in read_models(run.workspace):
+        # The sample's model is asked about what is the sample's own.
+        sampled = run.sample is not None and run.model_command is None and run.model_url is None
+        model = sample_model(str(run.sample)) if sampled else model_server(run.model_command, run.model_url)
     settings = BuildSettings()
     return LocalInputs(
         objects={settings.code_uri: bundle(), settings.contract_uri: contract},
-        model=_model_source(run) if declared else None,
+        model=model,
         model_name=model_name,
         history=history_directory(run.history, run.workspace),
         history_bucket=split_uri(LOCAL_DEFAULTS["HistoryUri"])[0],
@@ -146,20 +151,3 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
 def sample_model(sample: str = "bakery") -> ModelCommand:
     """The server of a sample's model."""
     return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py", sample)), "--port", "{port}"]))
-
-
-def _model_source(run: LocalRun) -> ModelSource:
-    """The one that is given, or the sample's for what is the sample's own."""
-    if run.sample is not None and run.model_command is None and run.model_url is None:
-        return sample_model(run.sample)
-    return model_server(run.model_command, run.model_url)
-
-
-def _put_pipeline(client: Any, contract: Path, defaults: Mapping[str, str]) -> None:
-    """The committed definition as it is now, for the contract; executions that were started keep theirs."""
-    text = write_definition(define(defaults=defaults, request=read_contract(contract).request))
-    request = {"PipelineName": PIPELINE_NAME, "PipelineDefinition": text}
-    if any(each["PipelineName"] == PIPELINE_NAME for each in client.list_pipelines()["PipelineSummaries"]):
-        client.update_pipeline(**request)
-    else:
-        client.create_pipeline(**request, RoleArn=LOCAL_ROLE)

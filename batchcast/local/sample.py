@@ -107,24 +107,20 @@ def read_sample_file(sample: Path) -> list[bytes]:
     return records
 
 
-def json_contract(contract: ModelContract) -> ModelContract:
-    """The contract of records that are JSON. Raises ConfigError for one whose requests are tables."""
-    if contract.request.tabular:
-        what = f"its requests are {contract.request.content_type}, and a file of records has a JSON document a line."
-        remedy = "Use check-model for single requests, `parity --against RUN_ID` for those of a run."
-        raise ConfigError(Problem("content_type", what, "model.toml", remedy))
-    return contract
-
-
 def records_and_contract(sample: Path | None, contract: Path | None) -> tuple[list[bytes], ModelContract | None]:
     """The records of the file `sample` and the contract that declares them, if it is named; else those of the bakery.
-    Raises ConfigError for a contract without its records."""
-    if sample is not None:
-        return read_sample_file(sample), json_contract(read_contract(contract)) if contract else None
-    if contract is not None:
+    Raises ConfigError for a contract without its records, and for one whose requests are tables."""
+    if sample is None and contract is not None:
         what = "--contract is given without --sample; the bakery's records have their own."
         raise ConfigError(Problem("sample", what, str(contract), "Give the records that fit it with --sample FILE."))
-    return bakery_records(), read_contract(SAMPLE / "model.toml")
+    if sample is None:
+        return bakery_records(), read_contract(SAMPLE / "model.toml")
+    records, declared = read_sample_file(sample), read_contract(contract) if contract else None
+    if declared and declared.request.tabular:
+        what = f"its requests are {declared.request.content_type}, and a file of records has a JSON document a line."
+        remedy = "Use check-model for single requests, `parity --against RUN_ID` for those of a run."
+        raise ConfigError(Problem("content_type", what, "model.toml", remedy))
+    return records, declared
 
 
 def evenly_spread(things: Sequence[_Thing], count: int) -> list[_Thing]:
