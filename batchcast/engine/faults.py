@@ -55,7 +55,7 @@ class FaultPlan:
 
     faults: tuple[Fault, ...] = ()
 
-    def of_request(self, *, file: str, line: int, body: bytes, instance: int, attempt: int) -> tuple[Fault, ...]:
+    def of_request(self, file: str, line: int, body: bytes, instance: int, attempt: int) -> tuple[Fault, ...]:
         """What befalls this attempt to send `body`, the request that begins at `line` of `file`; as the plan has it."""
         return tuple(
             fault

@@ -142,7 +142,7 @@ class Workspace:
         model = self.model(request["ModelName"])
         if model is None:
             raise ServiceException("ValidationException", f"Model {request['ModelName']} was deleted.")
-        result = run_transform_job(
+        return run_transform_job(
             request,
             store=self.store,
             model=self.model_source(model),
@@ -152,7 +152,6 @@ class Workspace:
             stop=stop,
             on_progress=report,
         )
-        return JobEnd(status=result.status, failure_reason=result.failure_reason)
 
     def _run_processing(self, request: Mapping[str, Any], _: bool, stop: threading.Event) -> JobEnd:
         name = request["ProcessingJobName"]

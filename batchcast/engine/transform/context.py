@@ -61,7 +61,7 @@ class TransformTally:
 Blame = Literal["ClientError", "AlgorithmError"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FailedFile:
     """An object without output, and why; `line` is the 0-based line of the request that failed first."""
 

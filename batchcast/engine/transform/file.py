@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import BinaryIO
 
-from batchcast.engine.faults import Fault
 from batchcast.engine.server.http_exchange import Answer, Connection, NoAnswerError
 from batchcast.engine.server.model_server import ModelServer
-from batchcast.engine.transform.context import Blame, DataLog, TransformContext, message_lines
+from batchcast.engine.transform.context import Blame, DataLog, FailedFile, TransformContext, message_lines
 from batchcast.engine.transform.data.data_processing import ProcessingError
 from batchcast.engine.transform.data.packing import InputObject, MiniBatch, Packing, PackingError, mini_batches
 from batchcast.steps.errors import DataError
@@ -24,29 +23,19 @@ _CHUNK_BYTES = 1 << 20
 _EXIT_IS_SEEN_WITHIN_SECONDS = 0.5
 
 
-class RecordFailedError(Exception):
-    """A mini-batch that stays without an answer, which fails its whole file."""
-
-    def __init__(self, blame: Blame, what: str, *, line: int) -> None:
-        super().__init__(what)
-        self.blame: Blame = blame
-        self.what = what
-        self.line = line
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Invoker:
     """What every invocation of one instance shares. `over` is set when the instance is to send nothing more."""
 
     job: TransformContext
     server: ModelServer
     instance: int
-    chunked: bool
+    packing: Packing
     log: DataLog
     over: threading.Event
 
-    def invoke(self, connection: Connection, source: InputObject, batch: MiniBatch) -> bytes:
-        """The body of a 2xx answer. Raises RecordFailedError when every attempt failed."""
+    def invoke(self, connection: Connection, source: InputObject, batch: MiniBatch) -> bytes | FailedFile:
+        """The body of a 2xx answer; what the last attempt came to when every one failed, which fails the whole file."""
         for attempt in range(1, self.job.plan.max_retries + 2):
             try:
                 answer = self._attempt(connection, source, batch, attempt)
@@ -60,7 +49,7 @@ class Invoker:
                     break
             if self.over.is_set():
                 break
-        raise failure
+        return failure
 
     def _retries(self, status: int) -> bool:
         options = self.job.options
@@ -70,72 +59,53 @@ class Invoker:
 
     def _attempt(self, connection: Connection, source: InputObject, batch: MiniBatch, attempt: int) -> Answer:
         timeout = self.job.timeout
-        if not self.job.faults.faults:
-            return self._exchange(connection, batch, timeout)
-        sent = batch.body if isinstance(batch.body, bytes) else b""
-        struck = self.job.faults.of_request(
-            file=source.uri, line=batch.line, body=sent, instance=self.instance, attempt=attempt
-        )
-        for fault in struck:
-            timeout, answer = self._strike_before(fault, timeout)
-            if answer is not None:
-                return answer
-        answer = self._exchange(connection, batch, timeout)
-        for fault in struck:
-            answer = _strike_after(fault, answer)
-        return answer
-
-    def _exchange(self, connection: Connection, batch: MiniBatch, timeout: float) -> Answer:
         body: bytes | Iterable[bytes] = batch.body if isinstance(batch.body, bytes) else batch.body()
-        if isinstance(body, bytes) and self.chunked:
+        sent = body if isinstance(body, bytes) else b""
+        struck = self.job.faults.of_request(source.uri, batch.line, sent, self.instance, attempt)
+        for fault in struck:
+            if fault.effect == "latency":
+                seconds = fault.seconds * self.job.options.time_scale
+                self.over.wait(min(seconds, timeout))
+                if seconds >= timeout:
+                    raise NoAnswerError(f"no answer within {timeout:g} s (planned fault)")
+                timeout -= seconds
+            elif fault.effect == "status":
+                return Answer(fault.status, fault.body.encode())
+            elif fault.effect == "reset":
+                raise NoAnswerError("connection reset (planned fault)")
+            elif fault.effect == "crash":
+                self.server.kill()
+            elif fault.effect == "stop":
+                self.job.stop.set()
+        if isinstance(body, bytes) and self.packing.limit is None:
             view = memoryview(body)
             body = (bytes(view[start : start + _CHUNK_BYTES]) for start in range(0, len(view), _CHUNK_BYTES))
-        return connection.post("/invocations", body, self.job.plan.headers, timeout=timeout)
+        answer = connection.post("/invocations", body, self.job.plan.headers, timeout=timeout)
+        for fault in struck:
+            if fault.effect == "truncated":
+                raise NoAnswerError(f"the answer was cut after {len(answer.body) // 2} bytes (planned fault)")
+            if fault.effect == "garbage":
+                answer = Answer(answer.status, b"\x00garbage\xff")
+        return answer
 
-    def _strike_before(self, fault: Fault, timeout: float) -> tuple[float, Answer | None]:
-        """What a fault does before anything is sent: the time left, and the answer if that is made up."""
-        if fault.effect == "latency":
-            seconds = fault.seconds * self.job.options.time_scale
-            self.over.wait(min(seconds, timeout))
-            if seconds >= timeout:
-                raise NoAnswerError(f"no answer within {timeout:g} s (planned fault)")
-            return timeout - seconds, None
-        if fault.effect == "status":
-            return timeout, Answer(fault.status, fault.body.encode())
-        if fault.effect == "reset":
-            raise NoAnswerError("connection reset (planned fault)")
-        if fault.effect == "crash":
-            self.server.kill()
-        if fault.effect == "stop":
-            self.job.stop.set()
-        return timeout, None
-
-    def _no_answer(self, source: InputObject, batch: MiniBatch, error: NoAnswerError) -> RecordFailedError:
+    def _no_answer(self, source: InputObject, batch: MiniBatch, error: NoAnswerError) -> FailedFile:
         # A connection that breaks may be the first sign of a container that is exiting.
         may_be_exiting = error.disconnected and not self.over.is_set()
         code = self.server.exit_code(within=_EXIT_IS_SEEN_WITHIN_SECONDS if may_be_exiting else 0.0)
         if code is not None:
             self.over.set()
-            return RecordFailedError("AlgorithmError", f"Model container exited with code {code}", line=batch.line)
+            return FailedFile(source.uri, "AlgorithmError", f"Model container exited with code {code}", batch.line)
         what = "Unable to get response from algorithm"
         self.log.write_for_file(source.name, [what, *message_lines(str(error))])
-        return RecordFailedError("AlgorithmError", f"{what}: {error}", line=batch.line)
+        return FailedFile(source.uri, "AlgorithmError", f"{what}: {error}", batch.line)
 
-    def _bad_status(self, source: InputObject, batch: MiniBatch, answer: Answer) -> RecordFailedError:
+    def _bad_status(self, source: InputObject, batch: MiniBatch, answer: Answer) -> FailedFile:
         blame: Blame = "ClientError" if 400 <= answer.status < 500 else "AlgorithmError"
         what = f"ClientError: {answer.status}"
         if blame == "AlgorithmError":
             what = f"Bad HTTP status received from algorithm: {answer.status}"
         self.log.write_for_file(source.name, [what, *message_lines(answer.body.decode("utf-8", "replace"))])
-        return RecordFailedError(blame, what, line=batch.line)
-
-
-def _strike_after(fault: Fault, answer: Answer) -> Answer:
-    if fault.effect == "truncated":
-        raise NoAnswerError(f"the answer was cut after {len(answer.body) // 2} bytes (planned fault)")
-    if fault.effect == "garbage":
-        return Answer(answer.status, b"\x00garbage\xff")
-    return answer
+        return FailedFile(source.uri, blame, what, batch.line)
 
 
 _AHEAD_BYTES = 64 << 20
@@ -149,21 +119,17 @@ class FileTransform:
     wasted (whether the service goes on is not published).
     """
 
-    def __init__(
-        self, job: TransformContext, source: InputObject, packing: Packing, invoker: Invoker, sink: BinaryIO
-    ) -> None:
-        self._job = job
-        self._source = source
-        self._packing = packing
+    def __init__(self, invoker: Invoker, source: InputObject, sink: BinaryIO) -> None:
         self._invoker = invoker
+        self._source = source
         self._sink = sink
-        self._batches = mini_batches(lambda: job.store.open(source.uri), packing)
+        self._batches = mini_batches(lambda: invoker.job.store.open(source.uri), invoker.packing)
         self._waiting: dict[int, bytes] = {}
         self._waiting_bytes = 0
         self._taken = self._written = self._line = 0
         self._exhausted = False
         self._changed = threading.Condition()
-        self.failure: RecordFailedError | None = None
+        self.failure: FailedFile | None = None
 
     @property
     def complete(self) -> bool:
@@ -176,20 +142,21 @@ class FileTransform:
             self._drain(connection)
         except BaseException as error:
             # Not the file's fault, but the other slots must not wait for what this one had taken.
-            self._fail(RecordFailedError("AlgorithmError", repr(error), line=self._line))
+            self._fail(FailedFile(self._source.uri, "AlgorithmError", repr(error), self._line))
             raise
 
     def _drain(self, connection: Connection) -> None:
         while (batch := self._take()) is not None:
             try:
-                output = self._output(batch, self._invoker.invoke(connection, self._source, batch))
-            except RecordFailedError as failure:
-                self._fail(failure)
+                answer = self._invoker.invoke(connection, self._source, batch)
+                output = answer if isinstance(answer, FailedFile) else self._output(batch, answer)
             except (PackingError, ProcessingError, DataError) as error:
-                self._fail(self._unfit(error, batch.line))
+                output = self._unfit(error, batch.line)
+            if isinstance(output, FailedFile):
+                self._fail(output)
             else:
                 self._deliver(batch.index, output)
-                self._job.tally.add(records=batch.count)
+                self._invoker.job.tally.add(records=batch.count)
 
     def _take(self) -> MiniBatch | None:
         with self._changed:
@@ -211,11 +178,10 @@ class FileTransform:
 
     def _output(self, batch: MiniBatch, answer: bytes) -> bytes:
         """What the answer adds to the output object: joined, filtered, and ended as AssembleWith says."""
-        processing = self._job.plan.processing
-        parts = [answer]
-        if processing is not None:
-            parts = processing.finish(batch.records, answer, one_document=self._packing.one_document)
-        if self._job.plan.assemble == "None":
+        packing, parts = self._invoker.packing, [answer]
+        if packing.processing is not None:
+            parts = packing.processing.finish(batch.records, answer, one_document=packing.one_document)
+        if self._invoker.job.plan.assemble == "None":
             return b"".join(parts)
         # A newline at the end of every record; whether the service adds one to an answer that has it is not published.
         return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)
@@ -232,13 +198,13 @@ class FileTransform:
             if was_full:
                 self._changed.notify_all()
 
-    def _fail(self, failure: RecordFailedError) -> None:
+    def _fail(self, failure: FailedFile) -> None:
         """The file fails as a whole; of several failures the one that came first is kept."""
         with self._changed:
             self.failure = self.failure or failure
             self._changed.notify_all()
 
-    def _unfit(self, error: Exception, line: int) -> RecordFailedError:
+    def _unfit(self, error: Exception, line: int) -> FailedFile:
         """A record or an answer the service itself cannot handle; its log shows the former like a 400 of the model."""
         blame: Blame = "ClientError"
         lines = ["ClientError: 400", *message_lines(str(error))]
@@ -247,4 +213,4 @@ class FileTransform:
         if isinstance(error, PackingError):
             lines = [f"ClientError: {error}"]
         self._invoker.log.write_for_file(self._source.name, lines)
-        return RecordFailedError(blame, str(error), line=line)
+        return FailedFile(self._source.uri, blame, str(error), line)

@@ -16,8 +16,8 @@ from typing import Any
 from batchcast.engine.server.http_exchange import Connection
 from batchcast.engine.server.model_server import ModelServer, StartError, start_model_server, wait_until_ready
 from batchcast.engine.transform.context import DataLog, FailedFile, TransformContext
-from batchcast.engine.transform.data.packing import InputObject, Packing
-from batchcast.engine.transform.file import FileTransform, Invoker, RecordFailedError
+from batchcast.engine.transform.data.packing import InputObject
+from batchcast.engine.transform.file import FileTransform, Invoker
 from batchcast.engine.transform.plan import ExecutionParameters, ask_container, left_to_container, parameters_in_force
 
 Drain = Callable[[Connection], None]
@@ -156,51 +156,41 @@ class TransformInstance:
 
     def _transform(self, server: ModelServer, parameters: ExecutionParameters) -> None:
         packing = self._job.plan.packing(parameters, self._job.options)
-        invoker = Invoker(
-            job=self._job,
-            server=server,
-            instance=self._number,
-            chunked=packing.limit is None,
-            log=self._log,
-            over=self._over,
-        )
+        invoker = Invoker(self._job, server, self._number, packing, self._log, self._over)
         self._connections = [server.connect() for _ in range(parameters.max_concurrent_transforms)]
         with Slots(self._connections, f"instance-{self._number}") as slots:
             if packing.split == "Line":
                 for source in self._objects:
-                    self._send(source, packing, invoker, slots.in_every_slot)
+                    self._send(source, invoker, slots.in_every_slot)
             else:
-                slots.in_one_slot_each(partial(self._send_over, source, packing, invoker) for source in self._objects)
+                slots.in_one_slot_each(partial(self._send_over, source, invoker) for source in self._objects)
         if self._over.is_set() and not self._aborted:
             self._fail(f"Model container exited with code {server.exit_code()} during the job")
 
-    def _send_over(self, source: InputObject, packing: Packing, invoker: Invoker, connection: Connection) -> None:
-        self._send(source, packing, invoker, lambda drain: drain(connection))
+    def _send_over(self, source: InputObject, invoker: Invoker, connection: Connection) -> None:
+        self._send(source, invoker, lambda drain: drain(connection))
 
-    def _send(self, source: InputObject, packing: Packing, invoker: Invoker, run: Callable[[Drain], None]) -> None:
+    def _send(self, source: InputObject, invoker: Invoker, run: Callable[[Drain], None]) -> None:
         """Send one object; `run` lends the slots that drain it. A dead instance sends none (our pick)."""
         job, written = self._job, self._job.partial_folder / uuid.uuid4().hex
+        ended = FailedFile(source.uri, "AlgorithmError", "not processed: its instance had ended", line=0)
         if self._over.is_set():
-            self._give_up(source, None)
+            job.failed.append(ended)
         elif job.options.resume and job.store.exists(source.output_uri):
             job.outputs.append(source.below)
         else:
             try:
                 with written.open("wb") as sink:
-                    file = FileTransform(job, source, packing, invoker, sink)
+                    file = FileTransform(invoker, source, sink)
                     run(file.drain)
                 if not file.complete:
-                    self._give_up(source, file.failure)
+                    job.failed.append(file.failure or ended)
                 elif not job.faults.loses_output(source.uri):
                     job.outputs.append(source.below)
                     job.store.upload(written, source.output_uri)
             finally:
                 written.unlink(missing_ok=True)
         job.tally.add(files=1)
-
-    def _give_up(self, source: InputObject, why: RecordFailedError | None) -> None:
-        why = why or RecordFailedError("AlgorithmError", "not processed: its instance had ended", line=0)
-        self._job.failed.append(FailedFile(uri=source.uri, blame=why.blame, reason=why.what, line=why.line))
 
     def _fail(self, why: str) -> None:
         self.failure = f"AlgorithmError: {why}"

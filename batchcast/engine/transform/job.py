@@ -2,17 +2,17 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from batchcast.engine.errors import not_emulated
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
+from batchcast.engine.jobs import JobEnd
 from batchcast.engine.server.model_server import ModelSource, ModelUrl, free_ports
 from batchcast.engine.transform.context import FailedFile, TransformContext, TransformProgress, TransformTally
 from batchcast.engine.transform.data.packing import input_objects
@@ -25,11 +25,9 @@ _MAX_REASON_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TransformResult:
-    """How a job ended, in DescribeTransformJob's words, and which files failed, which the service only logs."""
+class TransformResult(JobEnd):
+    """Also which files failed, which the service only logs."""
 
-    status: Literal["Completed", "Failed", "Stopped"]
-    failure_reason: str | None
     start: datetime
     end: datetime
     failed_files: tuple[FailedFile, ...] = ()
@@ -74,24 +72,17 @@ def run_transform_job(
         TransformInstance(job, number, objects.share(number, count), port=port)
         for number, port in enumerate(free_ports(count))
     ]
-    with _empty_folder(job.partial_folder):
+    shutil.rmtree(job.partial_folder, ignore_errors=True)  # what a killed process left in it
+    job.partial_folder.mkdir(parents=True)
+    try:
         _run(instances, job)
+    finally:
+        shutil.rmtree(job.partial_folder, ignore_errors=True)
     job.tally.report(final=True)
     if job.stop.is_set():
         for name in job.outputs:
             store.delete(objects.output_uri(name))
     return _result(job, instances, start)
-
-
-@contextmanager
-def _empty_folder(folder: Path) -> Iterator[None]:
-    """A folder for the duration; what a killed process left in it is removed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(instances: Sequence[TransformInstance], job: TransformContext) -> None:
@@ -119,7 +110,7 @@ def _result(job: TransformContext, instances: Sequence[TransformInstance], start
         blames = {file.blame for file in failed}
         blame = "AlgorithmError" if "AlgorithmError" in blames else "ClientError"
         reason = f"{blame}: See job logs for more information"
-    status: Literal["Completed", "Failed", "Stopped"] = "Failed" if reason else "Completed"
+    status = "Failed" if reason else "Completed"
     if job.stop.is_set():
         status, reason, failed = "Stopped", None, ()
     return TransformResult(

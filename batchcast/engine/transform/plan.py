@@ -182,11 +182,11 @@ def transform_plan(request: Mapping[str, Any]) -> TransformPlan:
 
 def _contract_environment(request: Mapping[str, Any]) -> dict[str, str]:
     """SAGEMAKER_BATCH always, the others only where the job says (developer guide, container contract, 2023-03)."""
-    environment = {"SAGEMAKER_BATCH": "true"}
-    if "MaxPayloadInMB" in request:
-        environment["SAGEMAKER_MAX_PAYLOAD_IN_MB"] = str(request["MaxPayloadInMB"])
-    if "BatchStrategy" in request:
-        environment["SAGEMAKER_BATCH_STRATEGY"] = CONTAINER_SPELLING[request["BatchStrategy"]]
-    if request.get("MaxConcurrentTransforms"):
-        environment["SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"] = str(request["MaxConcurrentTransforms"])
-    return environment
+    strategy = request.get("BatchStrategy")
+    environment = {
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": request.get("MaxPayloadInMB"),
+        "SAGEMAKER_BATCH_STRATEGY": strategy and CONTAINER_SPELLING[strategy],
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": request.get("MaxConcurrentTransforms") or None,
+    }
+    return {name: str(value) for name, value in environment.items() if value is not None}
