@@ -34,7 +34,6 @@ class ServiceException(Exception):  # noqa: N818 - the service calls these excep
 
     @property
     def response(self) -> dict[str, dict[str, str]]:
-        """The part of botocore's error response that callers read."""
         return {"Error": {"Code": self.code, "Message": self.message}}
 
     def __str__(self) -> str:
@@ -46,7 +45,6 @@ class NotEmulatedError(ConfigError):
 
 
 def not_emulated(what: str, *, where: str, remedy: str) -> NotEmulatedError:
-    """The refusal of one field or value by name."""
     return NotEmulatedError(Problem(NOT_EMULATED, what, where=where, remedy=remedy))
 
 

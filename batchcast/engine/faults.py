@@ -51,8 +51,6 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """All faults of a run."""
-
     faults: tuple[Fault, ...] = ()
 
     def of_request(self, file: str, line: int, body: bytes, instance: int, attempt: int) -> tuple[Fault, ...]:
@@ -74,7 +72,6 @@ class FaultPlan:
         return max((fault.attempts[1] for fault in struck if fault.instance in (None, instance)), default=0)
 
     def loses_output(self, file: str) -> bool:
-        """Whether the output of this object is lost."""
         return any(
             fault.effect == "no_output" and (fault.file is None or file.endswith(fault.file)) for fault in self.faults
         )

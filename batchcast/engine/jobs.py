@@ -39,7 +39,6 @@ class Jobs:
     broken: dict[str, Exception]
 
     def arn(self, name: str) -> str:
-        """The job's ARN."""
         return arn(f"{self.kind.lower()}-job", name)
 
     def create(self, request: Mapping[str, Any], *, execution: str | None = None) -> IO[str]:
@@ -168,7 +167,6 @@ class Jobs:
         }
 
     def summaries(self) -> Iterator[dict[str, Any]]:
-        """Every job as the service's List call shows it."""
         for record in self.records.all():
             name = self._name(record["Request"])
             yield {

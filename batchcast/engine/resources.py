@@ -49,7 +49,6 @@ def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
 
 
 def model_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every model as ListModels shows it."""
     for model in workspace.all_models():
         yield {key: model[key] for key in ("ModelName", "ModelArn", "CreationTime")}
 
@@ -83,7 +82,6 @@ def delete_tags(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, A
 
 
 def list_tags(workspace: Workspace, request: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Every tag by its key."""
     return _members(_tags(workspace, request["ResourceArn"])[1])
 
 

@@ -73,12 +73,10 @@ class RecordFolder:
         return True
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
-        """Create or replace a record."""
         with atomic_write(self._path(name, "json"), self.folder, sync=self._lasting) as stream:
             stream.write(_encoded(record))
 
     def read(self, name: str) -> Record | None:
-        """The record, or None."""
         path = self._path(name, "json")
         try:
             data = path.read_bytes()
@@ -98,7 +96,6 @@ class RecordFolder:
             return None
 
     def all(self) -> Iterator[Record]:
-        """Every record, by name."""
         for path in sorted(self.folder.glob("*.json")):
             record = self.read(path.stem)
             if record is not None:
@@ -144,7 +141,6 @@ class RecordFolder:
         return "Stopping" if record["Status"] == going and self.stop_requested(name) else str(record["Status"])
 
     def stop_requested(self, name: str) -> bool:
-        """Whether somebody asked."""
         return self._path(name, "stop").exists()
 
     def clear_stop(self, name: str) -> None:

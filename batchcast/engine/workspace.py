@@ -75,7 +75,6 @@ class Workspace:
         return self.models.read(name) or ({"ModelName": name, **declared} if name in self._sources else None)
 
     def all_models(self) -> Iterator[Record]:
-        """Every model, created or only declared."""
         created = (record["ModelName"] for record in self.models.all())
         yield from filter(None, map(self.model, sorted({*created, *self._sources})))
 

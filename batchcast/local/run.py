@@ -149,5 +149,4 @@ def _inputs(run: LocalRun, model_name: str) -> LocalInputs:
 
 
 def sample_model(sample: str = "bakery") -> ModelCommand:
-    """The server of a sample's model."""
     return ModelCommand(command=shlex.join([sys.executable, str(sample_file("serve.py", sample)), "--port", "{port}"]))

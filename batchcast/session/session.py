@@ -52,7 +52,6 @@ class AwsSession:
 
     @property
     def store(self) -> ObjectStore:
-        """The objects of the account."""
         from batchcast.steps.store.s3 import S3Store
 
         return S3Store(self._client("s3"))

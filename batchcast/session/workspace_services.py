@@ -214,7 +214,6 @@ class WorkspaceLogs:
         return {"events": page, **({"nextToken": str(start + len(page))} if more else {})}
 
     def describe_log_streams(self, request: Mapping[str, Any]) -> Answer:
-        """The streams of a group, by name."""
         group = request["logGroupName"]
         if not self._group(group).is_dir():
             raise ServiceException("ResourceNotFoundException", "The specified log group does not exist.")

@@ -108,7 +108,6 @@ def final_status(definition: Definition, records: Mapping[str, Record]) -> str:
 
 
 def predecessors(step: Step) -> set[str]:
-    """The steps that `step` waits for."""
     return {*step.triggers, *(step.branch or ())[:1]}
 
 

@@ -81,7 +81,6 @@ def evaluate(value: Any, scope: Scope) -> Any:
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Every `Get` inside `value`."""
     if isinstance(value, Mapping):
         if _function(value) == "Get":
             yield Reference.parse(value["Get"])

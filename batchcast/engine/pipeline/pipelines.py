@@ -75,7 +75,6 @@ def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
 
 
 def pipeline_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every pipeline as ListPipelines shows it."""
     keys = ("PipelineName", "PipelineDisplayName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
     for record in workspace.pipelines.all():
         summary = {key: record[key] for key in keys if key in record}

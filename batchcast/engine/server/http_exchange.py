@@ -42,8 +42,6 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The status and the whole body."""
-
     status: int
     body: bytes
 

@@ -86,7 +86,6 @@ class ModelServer:
 
     @property
     def url(self) -> str:
-        """Where it is asked over HTTP."""
         return f"http://{self._host}:{self._port}{self._prefix}"
 
     @property

@@ -43,7 +43,6 @@ class TransformTally:
         self._lock = threading.Lock()
 
     def add(self, *, files: int = 0, records: int = 0) -> None:
-        """So many more files are over, so many more records were answered."""
         with self._lock:
             self._files += files
             self._records += records
@@ -104,7 +103,6 @@ class DataLog:
         self._lock = threading.Lock()
 
     def write(self, *lines: str) -> None:
-        """Append lines, each with the time and the service's mark."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         text = "".join(f"{now}:[sagemaker logs]: {line}\n" for line in lines)
         with self._lock, self._path.open("a", encoding="utf-8") as stream:

@@ -133,7 +133,6 @@ class FileTransform:
 
     @property
     def complete(self) -> bool:
-        """Whether every record was answered and written."""
         return self._exhausted and self._written == self._taken and self.failure is None
 
     def drain(self, connection: Connection) -> None:

@@ -104,7 +104,6 @@ class TransformInstance:
         """Why the instance as a whole failed: its server did not start, or ended during the job."""
 
     def run(self) -> None:
-        """Start the server, wait for its ping, transform the share, stop the server."""
         self._server = server = start_model_server(
             self._job.model, port=self._port, environment=self._job.plan.environment, log=self._container_log
         )

@@ -54,7 +54,6 @@ def _given(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def left_to_container(request: Mapping[str, Any]) -> bool:
-    """Whether there is anything to ask the container for."""
     return len(_given(request)) < 3
 
 
@@ -149,7 +148,6 @@ class TransformPlan:
     processing: DataProcessing | None
 
     def packing(self, parameters: ExecutionParameters, options: TransformOptions) -> Packing:
-        """How records become requests under the parameters in force on an instance."""
         return Packing(
             split=self.split,
             compression=self.compression,

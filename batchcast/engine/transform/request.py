@@ -98,7 +98,6 @@ def transform_problems(request: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
-    """Requests in flight on one instance times the largest payload."""
     count, size = int(requests), int(megabytes)
     if count * size > MAX_PAYLOAD_IN_MB:
         what = f"{count} requests x {size} MB = {count * size} MB in flight; SageMaker allows {MAX_PAYLOAD_IN_MB} MB."

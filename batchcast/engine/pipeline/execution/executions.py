@@ -173,7 +173,6 @@ def describe_definition(workspace: Workspace, request: Mapping[str, Any]) -> dic
 
 
 def execution_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The executions of a pipeline as ListPipelineExecutions shows them."""
     name = find_pipeline(workspace, request["PipelineName"])["PipelineName"]
     for record in workspace.executions.all():
         if record["PipelineName"] == name:
@@ -189,7 +188,6 @@ def execution_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Ite
 
 
 def execution_steps(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The steps that have started, as ListPipelineExecutionSteps shows them."""
     if "PipelineExecutionArn" not in request:  # the service model does not require it, the service does
         raise ServiceException("ValidationException", "PipelineExecutionArn must be given.")
     yield from find_execution(workspace, request["PipelineExecutionArn"])["Steps"].values()

@@ -85,7 +85,6 @@ def execution_variables(record: Record) -> dict[str, str]:
 
 
 def execution_arn(record: Record) -> str:
-    """The ARN of a recorded execution."""
     return arn("pipeline", f"{record['PipelineName']}/execution/{record['PipelineExecutionId']}")
 
 

@@ -68,7 +68,6 @@ def failure_exception(failure_reason: str) -> str | None:
 
 
 def retry_policy_problems(value: Any, where: str) -> Iterator[Problem]:
-    """Everything that is wrong with a policy."""
     if not isinstance(value, Mapping):
         yield Problem("retry_policy", f"{value!r} is not an object.", where=where)
         return

@@ -28,8 +28,6 @@ class ProcessingError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataProcessing:
-    """What to do with each record before and after the model."""
-
     media_type: str
     input_filter: JsonPath
     output_filter: JsonPath

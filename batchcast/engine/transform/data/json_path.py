@@ -37,7 +37,6 @@ class JsonPath:
 
     @property
     def selects_all(self) -> bool:
-        """Whether it is just `$`."""
         return not self.steps
 
     @property

@@ -48,7 +48,6 @@ class InputObjects:
     cut: str = ""
 
     def share(self, instance: int, instance_count: int) -> Iterator[InputObject]:
-        """Those that one instance transforms."""
         for name in instance_share(self.names, instance, instance_count):
             yield InputObject(uri=self.base + name, below=name, output_uri=self.output_uri(name))
 
@@ -183,7 +182,6 @@ class Packing:
 
     @property
     def limit_text(self) -> str:
-        """The limit as messages have it."""
         return "" if self.limit is None else f"MaxPayloadInMB ({self.limit // BYTES_PER_MB} MB = {self.limit} bytes)"
 
 
