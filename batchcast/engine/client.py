@@ -17,7 +17,7 @@ from batchcast.engine.errors import ServiceException, not_emulated, storage_erro
 from batchcast.engine.faults import NO_FAULTS, FaultPlan
 from batchcast.engine.pipeline import pipelines
 from batchcast.engine.pipeline.execution import executions
-from batchcast.engine.requests.request_check import check_request, idempotency_tokens
+from batchcast.engine.requests.request_check import answer_members, check_request, idempotency_tokens
 from batchcast.engine.server.model_server import ModelSource, to_model_source
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.plan import TransformOptions
@@ -41,8 +41,9 @@ class Listing:
     page_size: int = 100
 
 
-def _listed(listing: Listing, workspace: Workspace, request: Mapping[str, Any]) -> Answer:
+def _listed(operation: str, workspace: Workspace, request: Mapping[str, Any]) -> Answer:
     """One page of the summaries that the request asks for. Raises ServiceException for a token nobody gave out."""
+    listing = _LISTINGS[operation]
     found = [each for each in listing.summaries(workspace, request) if _passes(listing, each, request)]
     keys = {"CreationTime": listing.created, "Status": listing.status}
     member = keys.get(request.get("SortBy", "CreationTime"), listing.name)
@@ -53,7 +54,8 @@ def _listed(listing: Listing, workspace: Workspace, request: Mapping[str, Any]) 
         raise ServiceException("ValidationException", f"Invalid NextToken: {token!r}")
     first = int(token)
     last = first + request.get("MaxResults", listing.page_size)
-    answer: dict[str, Any] = {listing.answer: found[first:last]}
+    shown = [_with_times(answer_members(operation, each)) for each in found[first:last]]
+    answer: dict[str, Any] = {listing.answer: shown}
     return answer if last >= len(found) else {**answer, "NextToken": str(last)}
 
 
@@ -92,7 +94,7 @@ def _job_operations(kind: str) -> Mapping[str, Callable[[Workspace, Mapping[str,
 # Their request is checked where jobs are made, those of pipelines too.
 _CHECKED_BY_JOBS = ("CreateProcessingJob", "CreateTransformJob")
 _LISTINGS: Mapping[str, Listing] = {
-    "ListModels": Listing(resources.model_summaries, "Models", "ModelName"),
+    "ListModels": Listing(lambda workspace, _: workspace.all_models(), "Models", "ModelName"),
     "ListPipelines": Listing(pipelines.pipeline_summaries, "PipelineSummaries", "PipelineName"),
     "ListPipelineVersions": Listing(pipelines.version_summaries, "PipelineVersionSummaries", "PipelineVersionId"),
     "ListPipelineExecutions": Listing(
@@ -106,14 +108,14 @@ _LISTINGS: Mapping[str, Listing] = {
     ),
     "ListTags": Listing(resources.list_tags, "Tags", "Key", created="Key", newest_first=False),
     "ListTransformJobs": Listing(
-        lambda workspace, _: workspace.jobs["Transform"].summaries(),
+        lambda workspace, _: workspace.jobs["Transform"].all(),
         "TransformJobSummaries",
         "TransformJobName",
         status="TransformJobStatus",
         page_size=10,
     ),
     "ListProcessingJobs": Listing(
-        lambda workspace, _: workspace.jobs["Processing"].summaries(),
+        lambda workspace, _: workspace.jobs["Processing"].all(),
         "ProcessingJobSummaries",
         "ProcessingJobName",
         status="ProcessingJobStatus",
@@ -202,11 +204,11 @@ class LocalSageMaker:
                 request = {**{name: str(uuid.uuid4()) for name in idempotency_tokens(operation)}, **request}
                 check_request(operation, request)
             if operation in _LISTINGS:
-                return _answer(_listed(_LISTINGS[operation], self._workspace, request))
+                return _listed(operation, self._workspace, request)
             answered = _OPERATIONS[operation](self._workspace, request)
         except OSError as error:
             raise storage_error(error, self._workspace.root) or error from error
-        return None if answered is None else _answer(answered)
+        return None if answered is None else _with_times(answer_members(operation, answered))
 
     def transform_progress(self, job_name: str) -> TransformProgress:
         """How far a transform job is, whichever process runs it. Not a call of SageMaker."""
@@ -236,16 +238,6 @@ class LocalSageMaker:
         for jobs in self._workspace.jobs.values():
             resumed += [arn for arn in wanted if jobs.resume(arn)]
         return resumed
-
-
-def _answer(answer: Answer) -> Answer:
-    """The answer with its times as datetimes, as boto3 gives them: members of its own and of its summaries."""
-    return {
-        key: [_with_times(each) if isinstance(each, dict) else each for each in value]
-        if isinstance(value, list)
-        else value
-        for key, value in _with_times(answer).items()
-    }
 
 
 def _with_times(members: Answer) -> Answer:

@@ -153,31 +153,21 @@ class Jobs:
         return record
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What the service's Describe call answers; times as text."""
+        """What the service's Describe call answers, and more; times as text."""
         record = self.get(name)
         if record["Status"] == IN_PROGRESS and self.arn(name) in self.broken:
             raise self.broken[self.arn(name)]
-        renamed = {"StartTime": f"{self.kind}StartTime", "EndTime": f"{self.kind}EndTime"}
-        return {
-            **{key: value for key, value in record["Request"].items() if key != "Tags"},
-            f"{self.kind}JobArn": self.arn(name),
-            f"{self.kind}JobStatus": self.records.status(name, record, going=IN_PROGRESS),
-            "CreationTime": record["CreationTime"],
-            **{renamed.get(key, key): record[key] for key in _DESCRIBED if key in record},
-        }
+        return self._described(record)
 
-    def summaries(self) -> Iterator[dict[str, Any]]:
-        for record in self.records.all():
-            name = self._name(record["Request"])
-            yield {
-                f"{self.kind}JobName": name,
-                f"{self.kind}JobArn": self.arn(name),
-                f"{self.kind}JobStatus": self.records.status(name, record, going=IN_PROGRESS),
-                "CreationTime": record["CreationTime"],
-                "LastModifiedTime": record["LastModifiedTime"],
-                **({f"{self.kind}EndTime": record["EndTime"]} if "EndTime" in record else {}),
-                **{key: record[key] for key in ("FailureReason", "ExitMessage") if key in record},
-            }
+    def all(self) -> Iterator[dict[str, Any]]:
+        """Every job, described."""
+        return map(self._described, self.records.all())
+
+    def _described(self, record: Record) -> dict[str, Any]:
+        name = self._name(record["Request"])
+        own = {"JobArn": self.arn(name), "JobStatus": self.records.status(name, record, going=IN_PROGRESS)}
+        own |= {key: record[key] for key in ("StartTime", "EndTime") if key in record}
+        return {**record["Request"], **record, **{f"{self.kind}{key}": value for key, value in own.items()}}
 
     def _in_background(self, name: str, lock: IO[str], *, resume: bool) -> None:
         def run() -> None:
@@ -195,9 +185,6 @@ class Jobs:
     def _in_use(self, name: str) -> ServiceException:
         what = "Job name must be unique within an AWS account and region, and a job with this name exists:"
         return ServiceException("ResourceInUse", f"{what} {self.arn(name)}")
-
-
-_DESCRIBED = ("FailureReason", "ExitMessage", "StartTime", "EndTime")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Models as resources, and the tags of pipelines, models and jobs by their ARN: create, describe, delete, list."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
@@ -37,7 +37,7 @@ def describe_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str
     model = workspace.model(request["ModelName"])
     if model is None:
         raise _unknown(request["ModelName"])
-    return {key: value for key, value in model.items() if key != "Tags"}
+    return model
 
 
 def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
@@ -46,11 +46,6 @@ def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
         raise _unknown(request["ModelName"])
     workspace.models.delete(request["ModelName"])
     workspace.tags.delete(resource_id("model", request["ModelName"]))
-
-
-def model_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for model in workspace.all_models():
-        yield {key: model[key] for key in ("ModelName", "ModelArn", "CreationTime")}
 
 
 def _unknown(name: str) -> ServiceException:

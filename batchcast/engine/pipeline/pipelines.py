@@ -13,7 +13,6 @@ from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import ConfigError
 
 _KEPT = ("PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration", "Tags")
-_DESCRIBED = (*_KEPT[:-1], "PipelineName", "PipelineDefinition", "CreationTime", "LastModifiedTime")
 
 
 def create_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,11 +51,7 @@ def update_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
 
 def describe_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """The pipeline with the definition of one version, the latest unless named, and when it last ran."""
-    record = find_version(workspace, request)
-    answer = {key: record[key] for key in _DESCRIBED if key in record}
-    last = _last_run(workspace, record["PipelineName"])
-    answer |= {"PipelineArn": arn("pipeline", record["PipelineName"]), "PipelineStatus": "Active"}
-    return answer | ({"LastRunTime": last} if last else {})
+    return {**_with_last_run(workspace, find_version(workspace, request), "LastRunTime"), "PipelineStatus": "Active"}
 
 
 def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,12 +70,8 @@ def delete_pipeline(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
 
 
 def pipeline_summaries(workspace: Workspace, _: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    keys = ("PipelineName", "PipelineDisplayName", "PipelineDescription", "RoleArn", "CreationTime", "LastModifiedTime")
     for record in workspace.pipelines.all():
-        summary = {key: record[key] for key in keys if key in record}
-        last = _last_run(workspace, record["PipelineName"])
-        summary["PipelineArn"] = arn("pipeline", record["PipelineName"])
-        yield summary | ({"LastExecutionTime": last} if last else {})
+        yield _with_last_run(workspace, record, "LastExecutionTime")
 
 
 def find_pipeline(workspace: Workspace, name_or_arn: str) -> Record:
@@ -139,6 +130,7 @@ def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
     return str(text)
 
 
-def _last_run(workspace: Workspace, name: str) -> str | None:
+def _with_last_run(workspace: Workspace, record: Record, member: str) -> Record:
+    name = record["PipelineName"]
     times = [each["CreationTime"] for each in workspace.executions.all() if each["PipelineName"] == name]
-    return max(times, default=None)
+    return {**record, "PipelineArn": arn("pipeline", name), **({member: max(times)} if times else {})}

@@ -95,38 +95,33 @@ def violations(
     is_open: Callable[[Any], bool] = lambda _: False,
 ) -> Iterator[Violation]:
     """Everything that a request breaks; values that are `is_open` are passed over, with all that is below them."""
-    root = model["operations"][operation]["input"]["shape"]
-    return _Walk(model["shapes"], is_open).check(root, request, ())
 
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    shapes: Mapping[str, Any]
-    is_open: Callable[[Any], bool]
-
-    def check(self, name: str, value: Any, path: tuple[str, ...]) -> Iterator[Violation]:
-        if self.is_open(value):
+    def check(name: str, value: Any, path: tuple[str, ...]) -> Iterator[Violation]:
+        if is_open(value):
             return
-        shape = self.shapes[name]
+        shape = model["shapes"][name]
         kind = shape["type"]
         types, _ = TYPES[kind]
         if not isinstance(value, types) or (isinstance(value, bool) and kind != "boolean"):
             yield Violation(code="wrong_type", path=path, value=value, expected=kind)
             return
         yield from _limits(shape, kind, value, path)
-        for child, item, steps in self._children(shape, kind, value):
-            yield from self.check(child, item, (*path, *steps))
+        for child, item, steps in _children(shape, kind, value):
+            yield from check(child, item, (*path, *steps))
 
-    def _children(self, shape: Mapping[str, Any], kind: str, value: Any) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-        if kind == "structure":
-            members = shape["members"]
-            yield from ((members[name]["shape"], item, (name,)) for name, item in value.items() if name in members)
-        elif kind == "list":
-            yield from ((shape["member"]["shape"], item, (f"[{index}]",)) for index, item in enumerate(value))
-        elif kind == "map":
-            for key, item in value.items():
-                yield shape["key"]["shape"], key, (str(key), ":key")
-                yield shape["value"]["shape"], item, (str(key), ":value")
+    return check(model["operations"][operation]["input"]["shape"], request, ())
+
+
+def _children(shape: Mapping[str, Any], kind: str, value: Any) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
+    if kind == "structure":
+        members = shape["members"]
+        yield from ((members[name]["shape"], item, (name,)) for name, item in value.items() if name in members)
+    elif kind == "list":
+        yield from ((shape["member"]["shape"], item, (f"[{index}]",)) for index, item in enumerate(value))
+    elif kind == "map":
+        for key, item in value.items():
+            yield shape["key"]["shape"], key, (str(key), ":key")
+            yield shape["value"]["shape"], item, (str(key), ":value")
 
 
 def _limits(shape: Mapping[str, Any], kind: str, value: Any, path: tuple[str, ...]) -> Iterator[Violation]:
@@ -233,6 +228,12 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
         noun = "error" if len(found) == 1 else "errors"
         texts = "; ".join(map(_service_text, found))
         raise ServiceException("ValidationException", f"{len(found)} validation {noun} detected: {texts}")
+
+
+def answer_members(operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the values those that the service answers the operation with; a List operation in each of its summaries."""
+    members = committed_model()["operations"][operation]["output"]
+    return {name: value for name, value in values.items() if name in members}
 
 
 def refuse_as_service(problems: Iterable[Problem]) -> None:

@@ -136,20 +136,6 @@ def _own(workspace: Workspace, record: Record) -> IO[str]:
     return lock
 
 
-_DESCRIBED = (
-    "PipelineExecutionDisplayName",
-    "PipelineExecutionDescription",
-    "PipelineExperimentConfig",
-    "FailureReason",
-    "CreationTime",
-    "LastModifiedTime",
-    "ParallelismConfiguration",
-    "SelectiveExecutionConfig",
-    "PipelineVersionId",
-    "RoleArn",
-)
-
-
 def describe_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """The execution; its status is Stopping between the request to stop and its effect.
 
@@ -158,12 +144,7 @@ def describe_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict
     record = find_execution(workspace, request["PipelineExecutionArn"])
     if execution_arn(record) in workspace.broken:
         raise workspace.broken[execution_arn(record)]
-    return {
-        "PipelineArn": arn("pipeline", record["PipelineName"]),
-        "PipelineExecutionArn": execution_arn(record),
-        "PipelineExecutionStatus": _status(workspace, record),
-        **{key: record[key] for key in _DESCRIBED if key in record},
-    }
+    return _described(workspace, record)
 
 
 def describe_definition(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,15 +157,8 @@ def execution_summaries(workspace: Workspace, request: Mapping[str, Any]) -> Ite
     name = find_pipeline(workspace, request["PipelineName"])["PipelineName"]
     for record in workspace.executions.all():
         if record["PipelineName"] == name:
-            kept = ("PipelineExecutionDisplayName", "PipelineExecutionDescription")
             reason = {"PipelineExecutionFailureReason": record["FailureReason"]} if "FailureReason" in record else {}
-            yield {
-                "PipelineExecutionArn": execution_arn(record),
-                "StartTime": record["CreationTime"],
-                "PipelineExecutionStatus": _status(workspace, record),
-                **{key: record[key] for key in kept if key in record},
-                **reason,
-            }
+            yield {**_described(workspace, record), "StartTime": record["CreationTime"], **reason}
 
 
 def execution_steps(workspace: Workspace, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -201,5 +175,10 @@ def parameters_of_execution(workspace: Workspace, request: Mapping[str, Any]) ->
         yield {"Name": name, "Value": text_of(value)}
 
 
-def _status(workspace: Workspace, record: Record) -> str:
-    return workspace.executions.status(record["PipelineExecutionId"], record, going=EXECUTING)
+def _described(workspace: Workspace, record: Record) -> Record:
+    return {
+        **record,
+        "PipelineArn": arn("pipeline", record["PipelineName"]),
+        "PipelineExecutionArn": execution_arn(record),
+        "PipelineExecutionStatus": workspace.executions.status(record["PipelineExecutionId"], record, going=EXECUTING),
+    }

@@ -17,6 +17,7 @@ from batchcast.engine.pipeline.definition import Definition, Step
 from batchcast.engine.pipeline.execution.retry_policy import RetryCount, creation_exception, failure_exception
 from batchcast.engine.pipeline.expressions import Scope, evaluate, holds, text_of
 from batchcast.engine.pipeline.parameters import Scalar
+from batchcast.engine.requests.request_check import answer_members
 from batchcast.engine.state import Record
 from batchcast.engine.workspace import Workspace
 from batchcast.steps.errors import BatchcastError, ConfigError, Problem
@@ -47,7 +48,7 @@ def scope(context: ExecutionContext, **variables: str) -> Scope:
         kind, name = job_of(record)
         if kind == "Condition":
             return {"Outcome": record["Metadata"]["Condition"]["Outcome"]}
-        return context.workspace.jobs[kind].describe(name)
+        return answer_members(f"Describe{kind}Job", context.workspace.jobs[kind].describe(name))
 
     def property_file(step: str, file: str) -> Any:
         kind, name = job_of(_succeeded(context, step))
