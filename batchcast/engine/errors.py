@@ -1,6 +1,7 @@
 """What the engine raises: the service's own refusals, and what only the engine refuses."""
 
 import errno
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ NOT_EMULATED = "not_emulated"
 """The code of what only the engine refuses."""
 
 _FREE = "Free some space"
-_STORAGE: Mapping[int, tuple[str, str]] = {
+_STORAGE: Mapping[int | None, tuple[str, str]] = {
     errno.ENOSPC: ("disk_full", _FREE),
     errno.EDQUOT: ("disk_full", _FREE),
     errno.EFBIG: ("disk_full", "Allow larger files, or free some space"),
@@ -48,11 +49,17 @@ def not_emulated(what: str, *, where: str, remedy: str) -> NotEmulatedError:
     return NotEmulatedError(Problem(NOT_EMULATED, what, where=where, remedy=remedy))
 
 
+def internal_error(error: Exception) -> str:
+    """A failure of the engine's own as the FailureReason of what it stands for."""
+    where = "".join(traceback.format_exception(error, limit=-1)).strip()
+    return f"InternalServerError: {where}"
+
+
 def storage_error(error: BaseException, workspace: Path) -> ServiceError | None:
     """What the disk under the workspace says, as the error of a command that can be run again; None for all else."""
-    code, remedy = _STORAGE.get(error.errno or 0, ("", "")) if isinstance(error, OSError) else ("", "")
-    if not isinstance(error, OSError) or not code:
+    if not isinstance(error, OSError) or error.errno not in _STORAGE:
         return None
+    code, remedy = _STORAGE[error.errno]
     where = str(error.filename or workspace)
     resumed = f"{remedy} and run the command again: the run is resumed where it was."
     return ServiceError(Problem(code, f"{error.strerror}.", where, resumed))

@@ -1,13 +1,12 @@
 """Jobs of one kind in a workspace: their records, their running, their stopping, their survival of a killed process."""
 
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from batchcast.engine.errors import ServiceException, storage_error
+from batchcast.engine.errors import ServiceException, internal_error, storage_error
 from batchcast.engine.state import Record, RecordFolder, arn, now
 from batchcast.steps.errors import BatchcastError, ServiceError
 
@@ -102,8 +101,7 @@ class Jobs:
             except Exception as error:  # the engine stands for the service here: its own failure is the job's
                 if storage_error(error, self.records.folder) is not None:
                     raise  # not the job's: it is interrupted, and resumed once the disk is well
-                where = "".join(traceback.format_exception(error, limit=-1)).strip()
-                return JobEnd(status="Failed", failure_reason=f"InternalServerError: {where}")
+                return JobEnd(status="Failed", failure_reason=internal_error(error))
 
     def stop(self, name: str) -> None:
         """Ask a running job to stop; one whose process died is stopped at once.

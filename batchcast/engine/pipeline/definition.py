@@ -27,7 +27,8 @@ class Step:
 
     `triggers` has the steps that must have ended, of `DependsOn` and of data references, and how: Completed, Failed,
     Stopped or Any. `branch` is the Condition step on a side of which it lies, and the outcome of that side. A property
-    file, by its name, lies in an output at a path. Retry policies are as written, and were checked.
+    file, by its name, lies in an output at a path. Retry policies are as written, and were checked. `texts` are those
+    members of the step's record that the definition gives.
     """
 
     name: str
@@ -35,8 +36,7 @@ class Step:
     arguments: Mapping[str, Any]
     triggers: Mapping[str, str]
     branch: tuple[str, bool] | None = None
-    display_name: str | None = None
-    description: str | None = None
+    texts: Mapping[str, str]
     property_files: Mapping[str, tuple[str, str]]
     retry_policies: tuple[Mapping[str, Any], ...] = ()
 

@@ -27,7 +27,8 @@ _STEP_KEYS: Mapping[str, tuple[str, ...]] = {
     "Condition": _PLAIN_KEYS,
     "Fail": _PLAIN_KEYS,
 }
-_TOP_KEYS = ("Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps")
+_EXPERIMENT = "PipelineExperimentConfig"
+_TOP_KEYS = ("Version", "Metadata", "Parameters", _EXPERIMENT, "MlflowConfig", "Steps")
 _ARGUMENT_KEYS = {"Condition": ("Conditions", "IfSteps", "ElseSteps"), "Fail": ("ErrorMessage",)}
 _LOG = logging.getLogger(__name__)
 
@@ -69,21 +70,18 @@ class _Reader:
         self.problems += [problem for _, problems in parsed for problem in problems]
         declared = [each for each, _ in parsed if each]
         steps = list(self._steps(self._list(top, "Steps"), "Steps", None))
+        experiment = top.get(_EXPERIMENT)
+        if experiment is not None:
+            keys = ("ExperimentName", "TrialName")
+            experiment = self._object(experiment, _EXPERIMENT, keys, required=keys)
+            self.problems += expression_problems(experiment, _EXPERIMENT)
         self._unique("Parameters", [each.name for each in declared])
         self._unique("Steps", [step.name for step in steps])
         return Definition(
             parameters={each.name: each for each in declared},
             steps={step.name: step for step in steps},
-            experiment=self._experiment(top.get("PipelineExperimentConfig")),
+            experiment=experiment,
         )
-
-    def _experiment(self, value: Any) -> Mapping[str, Any] | None:
-        if value is None:
-            return None
-        keys = ("ExperimentName", "TrialName")
-        experiment = self._object(value, "PipelineExperimentConfig", keys, required=keys)
-        self.problems.extend(expression_problems(experiment, "PipelineExperimentConfig"))
-        return experiment
 
     def _steps(self, values: list[Any], where: str, branch: tuple[str, bool] | None) -> Iterator[Step]:
         for index, value in enumerate(values):
@@ -118,15 +116,14 @@ class _Reader:
             _LOG.warning("step %s: %s", name, what)
         for key in ("DisplayName", "Description"):
             if not isinstance(body.get(key, ""), str):
-                self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.", "")
+                self._problem(f"{where}.{key}", f"is not text but {body[key]!r}.")
         yield Step(
             name=name,
             type=type_,
             arguments=own,
             triggers=self._triggers(self._list(body, "DependsOn"), own, where),
             branch=branch,
-            display_name=body.get("DisplayName"),
-            description=body.get("Description"),
+            texts={f"Step{key}": body[key] for key in ("DisplayName", "Description") if key in body},
             property_files=dict(self._property_files(self._list(body, "PropertyFiles"), where)),
             retry_policies=tuple(policies),
         )
@@ -169,29 +166,28 @@ class _Reader:
         self, value: Any, where: str, keys: tuple[str, ...] | None = None, required: Iterable[str] = ()
     ) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            self._problem(where, f"is not an object but {value!r}.", "")
+            self._problem(where, f"is not an object but {value!r}.")
             return {}
-        for key in value if keys else ():
-            if key not in (keys or ()):
-                self._not_emulated(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
+        for key in (key for key in value if keys and key not in keys):
+            self._not_emulated(f"{where}.{key}", "is not known here.", f"Known: {', '.join(sorted(keys or ()))}.")
         for key in required:
             if key not in value:
-                self._problem(where, f"{key} is missing.", "")
+                self._problem(where, f"{key} is missing.")
         return value
 
     def _list(self, value: Mapping[str, Any], key: str) -> list[Any]:
         items = value.get(key) or []
         if isinstance(items, list):
             return items
-        self._problem(key, f"is not a list but {items!r}.", "")
+        self._problem(key, f"is not a list but {items!r}.")
         return []
 
     def _unique(self, where: str, names: list[str]) -> None:
         for name in sorted({name for name in names if names.count(name) > 1}):
-            self._problem(where, f"the name {name} is used twice.", "")
+            self._problem(where, f"the name {name} is used twice.")
 
     def _not_emulated(self, where: str, what: str, remedy: str) -> None:
         self.problems.append(Problem(NOT_EMULATED, what, where=where, remedy=remedy))
 
-    def _problem(self, where: str, what: str, remedy: str) -> None:
+    def _problem(self, where: str, what: str, remedy: str = "") -> None:
         self.problems.append(Problem("definition", what, where=where, remedy=remedy))

@@ -6,11 +6,10 @@ the driver through a queue.
 
 import queue
 import threading
-import traceback
 from collections.abc import Mapping
 from typing import IO, Any
 
-from batchcast.engine.errors import storage_error
+from batchcast.engine.errors import internal_error, storage_error
 from batchcast.engine.pipeline.definition import ENDED, Definition, Step, final_status, ready_steps
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.pipeline.execution.record import execution_arn, execution_variables
@@ -44,8 +43,8 @@ class Executor:
         self._steps: dict[str, Record] = self._record["Steps"]
         self._definition: Definition = parse_definition(self._record["PipelineDefinition"])
         config = self._record.get("SelectiveExecutionConfig")
-        chosen = {each["StepName"] for each in config["SelectedSteps"]} if config else self._definition.steps.keys()
-        self._selected = set(chosen)
+        steps = self._definition.steps
+        self._selected = {each["StepName"] for each in config["SelectedSteps"]} if config else set(steps)
         self._events: queue.Queue[tuple[str, Mapping[str, Any] | StepEnd | Exception]] = queue.Queue()
         self._running: set[str] = set()
         self._halted = threading.Event()
@@ -66,20 +65,18 @@ class Executor:
         with lock:
             try:
                 self._drive()
-            except Exception as error:  # the engine stands for the service here: its failure is the execution's
-                self._break_off(error)
-
-    def _break_off(self, error: Exception) -> None:
-        broken: Exception | None = storage_error(error, self._workspace.root)
-        if broken is None:
-            try:
-                self._finish("Failed", _internal_error(error))
-            except Exception as worse:
-                broken = storage_error(worse, self._workspace.root) or worse
-        if broken is not None:
-            self._workspace.broken[self.arn] = broken
+            except Exception as error:
+                self._workspace.broken[self.arn] = storage_error(error, self._workspace.root) or error
 
     def _drive(self) -> None:
+        try:
+            self._run_steps()
+        except Exception as error:  # the engine stands for the service here: its failure is the execution's
+            if storage_error(error, self._workspace.root) is not None:
+                raise
+            self._finish("Failed", internal_error(error))
+
+    def _run_steps(self) -> None:
         for name in [name for name, record in self._steps.items() if record["StepStatus"] not in ENDED]:
             self._start(name)
         while True:
@@ -109,10 +106,9 @@ class Executor:
         # A step that was interrupted goes on with its attempt, any other begins one.
         interrupted = self._steps.get(name, {})
         attempt = interrupted.get("AttemptCount") or self._record["Attempts"].get(name, 0) + 1
-        texts = {"StepDisplayName": step.display_name, "StepDescription": step.description}
         self._steps[name] = {
             "StepName": name,
-            **{key: text for key, text in texts.items() if text is not None},
+            **step.texts,
             "StartTime": now(),
             **interrupted,
             "StepStatus": "Starting",
@@ -129,7 +125,7 @@ class Executor:
             if storage_error(error, self._workspace.root) is not None:
                 self._events.put((step.name, error))  # the disk is in the way of more than this step
                 return
-            end = StepEnd(status="Failed", failure_reason=_internal_error(error))
+            end = StepEnd(status="Failed", failure_reason=internal_error(error))
         self._events.put((step.name, end))
 
     def _take_event(self) -> None:
@@ -165,8 +161,3 @@ class Executor:
     def _save(self, **members: str) -> None:
         self._record |= {**members, "LastModifiedTime": now()}
         self._records.write(self._id, self._record)
-
-
-def _internal_error(error: Exception) -> str:
-    where = "".join(traceback.format_exception(error, limit=-1)).strip()
-    return f"InternalServerError: {where}"

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from batchcast.engine.errors import ServiceException
 from batchcast.steps.errors import Problem
 
 SERVICE_FAULT = "Step.SERVICE_FAULT"
@@ -21,13 +20,15 @@ _LIMITS = {"IntervalSeconds": 43_200, "MaxAttempts": 20, "ExpireAfterMin": 14_40
 _DEFAULTS: Mapping[str, Any] = {"IntervalSeconds": 1, "BackoffRate": 2.0, "MaxAttempts": 5}
 _MEMBERS = ("ExceptionType", "IntervalSeconds", "BackoffRate", "MaxAttempts", "ExpireAfterMin")
 
-_BY_ERROR_CODE = {
+# The exception type of a Create call's error by its code, and of a failed job by how its FailureReason begins; no
+# policy can name any other.
+BY_ERROR_CODE = {
     "ThrottlingException": THROTTLING,
     "ResourceLimitExceeded": RESOURCE_LIMIT,
     "InternalFailure": SERVICE_FAULT,
     "ServiceUnavailable": SERVICE_FAULT,
 }
-_BY_FAILURE_REASON = {"InternalServerError": JOB_INTERNAL_ERROR, "CapacityError": CAPACITY_ERROR}
+BY_FAILURE_REASON = {"InternalServerError": JOB_INTERNAL_ERROR, "CapacityError": CAPACITY_ERROR}
 
 
 # Both are retried for every step, whether or not it has policies (same page).
@@ -55,16 +56,6 @@ class RetryCount:
                 self._used[index] += 1
                 return float(policy["IntervalSeconds"] * policy["BackoffRate"] ** used)
         return None
-
-
-def creation_exception(error: Exception) -> str | None:
-    """The exception type of a Create call's error, None for one that no policy can name."""
-    return _BY_ERROR_CODE.get(error.code) if isinstance(error, ServiceException) else None
-
-
-def failure_exception(failure_reason: str) -> str | None:
-    """The exception type of a failed job, told by how its FailureReason begins; None for an AlgorithmError."""
-    return _BY_FAILURE_REASON.get(failure_reason.partition(":")[0])
 
 
 def retry_policy_problems(value: Any, where: str) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.pipeline.definition import Definition, Step
-from batchcast.engine.pipeline.execution.retry_policy import RetryCount, creation_exception, failure_exception
+from batchcast.engine.pipeline.execution.retry_policy import BY_ERROR_CODE, BY_FAILURE_REASON, RetryCount
 from batchcast.engine.pipeline.expressions import Scope, evaluate, holds, text_of
 from batchcast.engine.pipeline.parameters import Scalar
 from batchcast.engine.requests.request_check import answer_members
@@ -162,7 +162,8 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
     except (ServiceException, NotEmulatedError) as error:
         what = error.message if isinstance(error, ServiceException) else str(error)
         reason = f"ClientError: Failed to invoke sagemaker:Create{step.type}Job. Error Details: {what}"
-        return StepEnd(status="Failed", failure_reason=reason, exception_type=creation_exception(error))
+        kind = BY_ERROR_CODE.get(error.code) if isinstance(error, ServiceException) else None
+        return StepEnd(status="Failed", failure_reason=reason, exception_type=kind)
     report({"StepStatus": "Executing"})
     ended = jobs.run(name, lock, resume=resume, halted=context.halted)
     failure = ended.get("FailureReason")
@@ -170,7 +171,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
         status=_STATUS_OF_JOB[ended["Status"]],
         failure_reason=failure,
         metadata=metadata,
-        exception_type=failure_exception(failure) if failure else None,
+        exception_type=BY_FAILURE_REASON.get((failure or "").partition(":")[0]),
     )
 
 
