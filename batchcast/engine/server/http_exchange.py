@@ -6,6 +6,8 @@ limit holds for the whole exchange, however slowly the server reads or writes an
 can break the exchange off.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import re
@@ -13,7 +15,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import cast
@@ -57,12 +59,11 @@ class _WholeLines(io.BufferedReader):
 
 
 class _ReadingSide(io.RawIOBase):
-    """What HTTPResponse wants of a socket: each receive waits no longer than the exchange may still take."""
+    """What HTTPResponse wants of a socket: what was received already, and then what the wire receives."""
 
-    def __init__(self, sock: socket.socket, wait: Callable[[], None], received: bytes) -> None:
-        self._socket = sock
-        self._wait = wait
+    def __init__(self, received: bytes, wire: _Wire) -> None:
         self._received = received
+        self._wire = wire
 
     def makefile(self, _: str) -> io.BufferedReader:
         return _WholeLines(self)
@@ -71,12 +72,70 @@ class _ReadingSide(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the only buffer that BufferedReader gives
-        if self._received:
-            size = min(len(self._received), len(buffer))
-            buffer[:size], self._received = self._received[:size], self._received[size:]
-            return size
-        self._wait()
-        return self._socket.recv_into(buffer)
+        received = self._received or self._wire.receive(len(buffer))
+        size = min(len(received), len(buffer))
+        buffer[:size], self._received = received[:size], received[size:]
+        return size
+
+
+class _Wire:
+    """A socket; each send and receive of an exchange ends at its deadline."""
+
+    def __init__(self, address: tuple[str, int], timeout: float) -> None:
+        self.socket = socket.create_connection(address, timeout)
+        self.socket.settimeout(None)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._readable = select.poll()
+        self._readable.register(self.socket, select.POLLIN)
+        self._limit_seconds = self._deadline = 0.0
+
+    def is_spent(self) -> bool:
+        """Whether an idle one was closed, or holds bytes nobody asked for."""
+        return bool(self._readable.poll(0))
+
+    def begin(self, deadline: float, timeout: float) -> None:
+        """Begin an exchange, `timeout` seconds before its deadline."""
+        self._deadline = deadline
+        if self._limit_seconds != timeout:
+            self._limit(timeout)
+
+    def receive(self, most: int) -> bytes:
+        self._limit_to_deadline()
+        return self.socket.recv(most)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """`sendall`, which would begin its time limit anew with every piece that a slow reader takes."""
+        view = memoryview(data)
+        while view:
+            self._limit_to_deadline()
+            view = view[self.socket.send(view) :]
+
+    def send_together(self, first: bytes, second: bytes) -> None:
+        """Both in one segment where they fit, and neither copied."""
+        sent = self.socket.sendmsg([first, second])
+        if sent < len(first):
+            self.send(first[sent:])
+        if sent < len(first) + len(second):
+            self.send(memoryview(second)[max(0, sent - len(first)) :])
+
+    def _limit_to_deadline(self) -> None:
+        """Set anew once a part worth counting has gone by."""
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        if remaining < _MOST * self._limit_seconds:
+            self._limit(remaining)
+
+    def _limit(self, seconds: float) -> None:
+        """Let the kernel end a send or a receive that takes longer.
+
+        Python's own time-outs cost a poll a call, each of which hands the interpreter to another thread.
+        """
+        # A microsecond more than asked, so that whatever it ends is past its deadline.
+        value = struct.pack("@ll", *divmod(int(seconds * 1e6) + 1, 1_000_000))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+        self._limit_seconds = seconds
 
 
 class Connection:
@@ -86,9 +145,7 @@ class Connection:
         self._address = (host, port)
         self._prefix = prefix
         self._max_answer_bytes = max_answer_bytes
-        self._socket: socket.socket | None = None
-        self._idle = select.poll()
-        self._limit_seconds: float | None = None
+        self._wire: _Wire | None = None
         self._broken = False
 
     def get(self, path: str, *, timeout: float) -> Answer:
@@ -102,29 +159,34 @@ class Connection:
     def break_off(self) -> None:
         """End the exchange another thread is in, and refuse further ones."""
         self._broken = True
-        sock = self._socket
-        if sock is not None:
+        wire = self._wire
+        if wire is not None:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                wire.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; the next exchange opens another."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._wire is not None:
+            self._wire.socket.close()
+            self._wire = None
 
     def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, timeout: float
     ) -> Answer:
         deadline = time.monotonic() + timeout
         try:
-            sock = self._connected(timeout)
-
-            def wait() -> None:
-                self._limit_to(sock, deadline)
-
-            _send(sock, self._head(method, path, headers), body, wait)
-            return self._receive(sock, method, deadline, wait)
+            if self._wire is not None and self._wire.is_spent():
+                self.close()
+            wire = self._wire = self._wire or _Wire(self._address, timeout)
+            if self._broken:
+                raise ConnectionAbortedError("the exchange was broken off")
+            wire.begin(deadline, timeout)
+            _send(wire, self._head(method, path, headers), body)
+            received = wire.receive(_READ_BYTES)
+            answer = self._plain(wire, received) or self._any(wire, received, method)
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            return answer
         except (OSError, HTTPException, ValueError) as error:
             self.close()
             late = time.monotonic() >= deadline
@@ -134,59 +196,13 @@ class Connection:
             self.close()  # what went wrong is the body's own affair, and half of it is sent
             raise
 
-    def _connected(self, timeout: float) -> socket.socket:
-        if self._socket is not None and self._idle.poll(0):
-            self.close()  # an idle connection that can be read was closed, or holds bytes nobody asked for
-        sock = self._socket
-        if sock is None:
-            self._socket = sock = socket.create_connection(self._address, timeout)
-            sock.settimeout(None)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._idle = select.poll()
-            self._idle.register(sock, select.POLLIN)
-            self._limit_seconds = None
-        if self._broken:
-            raise ConnectionAbortedError("the exchange was broken off")
-        if self._limit_seconds != timeout:
-            self._limit(sock, timeout)
-        return sock
-
-    def _limit(self, sock: socket.socket, seconds: float) -> None:
-        """Let the kernel end a send or a receive that takes longer.
-
-        Python's own time-outs cost a poll a call, each of which hands the interpreter to another thread.
-        """
-        if seconds <= 0:
-            raise TimeoutError
-        # A microsecond more than asked, so that whatever it ends is past its deadline.
-        value = struct.pack("@ll", *divmod(int(seconds * 1e6) + 1, 1_000_000))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
-        self._limit_seconds = seconds
-
     def _head(self, method: str, path: str, headers: Mapping[str, str]) -> str:
         """The request's head but for what tells the body's length and the empty line."""
         host, port = self._address
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{method} {self._prefix}{path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {_USER_AGENT}\r\n{lines}"
 
-    def _limit_to(self, sock: socket.socket, deadline: float) -> None:
-        """Let the next send or receive end at the deadline; set anew once a part worth counting has gone by."""
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        if self._limit_seconds is None or remaining < _MOST * self._limit_seconds:
-            self._limit(sock, remaining)
-
-    def _receive(self, sock: socket.socket, method: str, deadline: float, wait: Callable[[], None]) -> Answer:
-        wait()
-        received = sock.recv(_READ_BYTES)
-        answer = self._plain(sock, received, wait) or self._any(_ReadingSide(sock, wait, received), method)
-        if time.monotonic() >= deadline:
-            raise TimeoutError
-        return answer
-
-    def _plain(self, sock: socket.socket, received: bytes, wait: Callable[[], None]) -> Answer | None:
+    def _plain(self, wire: _Wire, received: bytes) -> Answer | None:
         """What nearly every answer is, at a fifth of the cost; None for one that needs `http.client`, nothing lost."""
         head = _PLAIN_HEAD.match(received)
         lengths = _LENGTH.findall(received, 0, head.end()) if head else []
@@ -199,64 +215,42 @@ class Connection:
         pieces = [received[head.end() :]]
         missing = whole - len(received)
         while missing:
-            wait()
-            piece = sock.recv(min(missing, _READ_BYTES))
+            piece = wire.receive(min(missing, _READ_BYTES))
             if not piece:
                 raise HTTPException(f"the answer was cut {missing} bytes before its end")
             pieces.append(piece)
             missing -= len(piece)
         return Answer(int(head[1]), pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
-    def _any(self, reading: _ReadingSide, method: str) -> Answer:
-        with HTTPResponse(cast(socket.socket, reading), method=method) as response:
-            response.begin()
-            body = self._body(response)
-            if response.will_close:
-                self.close()
-        return Answer(response.status, body)
-
-    def _body(self, response: HTTPResponse) -> bytes:
+    def _any(self, wire: _Wire, received: bytes, method: str) -> Answer:
         pieces: list[bytes] = []
         size = 0
-        while piece := response.read1(_READ_BYTES):
-            pieces.append(piece)
-            size += len(piece)
-            if size > self._max_answer_bytes or (response.length or 0) + size > self._max_answer_bytes:
-                raise HTTPException(f"the answer is larger than {self._max_answer_bytes} bytes, the most that is taken")
-            if response.length == 0:
-                break
-        if response.length:
-            raise HTTPException(f"the answer was cut {response.length} bytes before its end")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        with HTTPResponse(cast(socket.socket, _ReadingSide(received, wire)), method=method) as response:
+            response.begin()
+            while piece := response.read1(_READ_BYTES):
+                pieces.append(piece)
+                size += len(piece)
+                if (response.length or 0) + size > self._max_answer_bytes:
+                    most = f"{self._max_answer_bytes} bytes, the most that is taken"
+                    raise HTTPException(f"the answer is larger than {most}")
+                if response.length == 0:
+                    break
+            if response.length:
+                raise HTTPException(f"the answer was cut {response.length} bytes before its end")
+            if response.will_close:
+                self.close()
+        return Answer(response.status, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
-def _send(sock: socket.socket, head: str, body: bytes | Iterable[bytes] | None, wait: Callable[[], None]) -> None:
+def _send(wire: _Wire, head: str, body: bytes | Iterable[bytes] | None) -> None:
     if body is None:
-        _send_all(sock, f"{head}\r\n".encode("latin-1"), wait)
+        wire.send(f"{head}\r\n".encode("latin-1"))
     elif isinstance(body, bytes):
-        _send_together(sock, f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1"), body, wait)
+        wire.send_together(f"{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1"), body)
     else:
-        _send_all(sock, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"), wait)
+        wire.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"))
         for piece in body:
             if piece:  # an empty chunk would end the body
-                _send_together(sock, b"%x\r\n" % len(piece), piece, wait)
-                _send_all(sock, b"\r\n", wait)
-        _send_all(sock, b"0\r\n\r\n", wait)
-
-
-def _send_together(sock: socket.socket, first: bytes, second: bytes, wait: Callable[[], None]) -> None:
-    """Both in one segment where they fit, and neither copied."""
-    sent = sock.sendmsg([first, second])
-    if sent < len(first):
-        _send_all(sock, first[sent:], wait)
-        sent = len(first)
-    if sent < len(first) + len(second):
-        _send_all(sock, memoryview(second)[sent - len(first) :], wait)
-
-
-def _send_all(sock: socket.socket, data: bytes | memoryview, wait: Callable[[], None]) -> None:
-    """`sendall`, which would begin its time limit anew with every piece that a slow reader takes."""
-    view = memoryview(data)
-    while view:
-        wait()
-        view = view[sock.send(view) :]
+                wire.send_together(b"%x\r\n" % len(piece), piece)
+                wire.send(b"\r\n")
+        wire.send(b"0\r\n\r\n")
