@@ -6,7 +6,7 @@ An update with another definition makes a version, counted from 1; one with the 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchcast.engine.errors import NotEmulatedError, ServiceException, not_emulated
+from batchcast.engine.errors import NotEmulatedError, ServiceException
 from batchcast.engine.pipeline.definition_reader import parse_definition
 from batchcast.engine.state import Record, arn, now, resource_id
 from batchcast.engine.workspace import Workspace
@@ -117,9 +117,6 @@ def _definition(workspace: Workspace, request: Mapping[str, Any]) -> str:
         what = "Exactly one of PipelineDefinition and PipelineDefinitionS3Location has to be given."
         raise ServiceException("ValidationException", what)
     if location is not None:
-        if "VersionId" in location:
-            where = "PipelineDefinitionS3Location.VersionId"
-            raise not_emulated("object versions are not emulated.", where=where, remedy="Leave it out.")
         text = workspace.store.read(f"s3://{location['Bucket']}/{location['ObjectKey']}").decode()
     try:
         parse_definition(str(text))

@@ -17,7 +17,7 @@ _OPT_ML = "/opt/ml"
 
 
 class InputError(Exception):
-    """An input cannot be brought to the job; the text is the job's FailureReason."""
+    """An input cannot be brought to the job, which is the client's error."""
 
 
 def private_path(root: Path, path: str) -> Path:
@@ -39,19 +39,31 @@ def stage_inputs(inputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots:
                 _stage(store, uri, folder, name, source["LocalPath"])
             count += 1
         if not count:
-            raise InputError(
-                f'ClientError: No S3 objects found under S3 URL "{source["S3Uri"]}" of {each["InputName"]}.'
-            )
+            raise InputError(f'No S3 objects found under S3 URL "{source["S3Uri"]}" of {each["InputName"]}.')
 
 
 def _stage(store: ObjectStore, uri: str, folder: Path, name: str, place: str) -> None:
     try:
-        _bring(store, uri, key_path(folder, name))
+        path = key_path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise FileExistsError
+        if isinstance(store, DirectoryStore):
+            _link(path, store.path(uri).resolve())
+        else:
+            store.download(uri, path)
     except ConfigError as error:
-        raise InputError(f"ClientError: Cannot download {uri}: {error}") from None
+        raise InputError(f"Cannot download {uri}: {error}") from None
     except (FileExistsError, NotADirectoryError):
-        what = f"Cannot download {uri}: its place, {place}/{name}, is taken by another object."
-        raise InputError(f"ClientError: {what}") from None
+        raise InputError(f"Cannot download {uri}: its place, {place}/{name}, is taken by another object.") from None
+
+
+def _link(path: Path, source: Path) -> None:
+    """A directory's objects are replaced, never written into: a link is as good as a copy, and costs no space."""
+    try:
+        path.hardlink_to(source)
+    except OSError:  # on another file system
+        path.symlink_to(source)
 
 
 def upload_outputs(outputs: Sequence[Mapping[str, Any]], store: ObjectStore, roots: Sequence[Path]) -> None:
@@ -84,30 +96,14 @@ def _objects(source: Mapping[str, Any], store: ObjectStore) -> Iterator[tuple[st
 
 def _manifest(uri: str, store: ObjectStore) -> Iterator[tuple[str, str]]:
     if not store.exists(uri):
-        raise InputError(f"ClientError: there is no manifest at {uri}.")
+        raise InputError(f"there is no manifest at {uri}.")
     try:
         first, *names = json.loads(store.read(uri))
         prefix = first["prefix"]
         pairs = [(prefix + name, name.lstrip("/")) for name in names]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f'{uri} is not a manifest, [{{"prefix": "s3://…"}}, "key", …]: {error!r}.'
-        raise InputError(f"ClientError: {what}") from None
+        raise InputError(f'{uri} is not a manifest, [{{"prefix": "s3://…"}}, "key", …]: {error!r}.') from None
     absent = [object_uri for object_uri, _ in pairs if not store.exists(object_uri)]
     if absent:
-        raise InputError(f"ClientError: {len(absent)} objects of the manifest {uri} do not exist, e.g. {absent[0]}.")
+        raise InputError(f"{len(absent)} objects of the manifest {uri} do not exist, e.g. {absent[0]}.")
     yield from pairs
-
-
-def _bring(store: ObjectStore, uri: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        raise FileExistsError(path)
-    if not isinstance(store, DirectoryStore):
-        store.download(uri, path)
-        return
-    # A directory's objects are replaced, never written into: a link is as good as a copy, and costs no space.
-    source = store.path(uri).resolve()
-    try:
-        path.hardlink_to(source)
-    except OSError:  # on another file system
-        path.symlink_to(source)

@@ -21,7 +21,14 @@ from batchcast.engine.errors import NotEmulatedError
 from batchcast.engine.jobs import JobEnd
 from batchcast.engine.limits import local_storage_gb
 from batchcast.engine.processing.data import InputError, private_path, stage_inputs, upload_outputs
-from batchcast.engine.requests.request_check import check_request, get_path, rebuilt, refuse_as_service, values_at
+from batchcast.engine.requests.request_check import (
+    check_request,
+    get_path,
+    rebuilt,
+    refusals,
+    refuse_as_service,
+    values_at,
+)
 from batchcast.engine.server.guarded_process import kill_group, start_guarded, stop_group
 from batchcast.steps.errors import Problem
 from batchcast.steps.store.job_logs import LOGS_VARIABLE
@@ -38,19 +45,11 @@ def check_processing_request(request: Mapping[str, Any]) -> None:
     NotEmulatedError.raise_any(_refused_values(request))
 
 
-_REFUSED_VALUES = (
-    ("ProcessingInputs[].AppManaged", True, "Give LocalPath."),
-    ("ProcessingInputs[].S3Input.S3InputMode", "Pipe", "Use File."),
-    ("ProcessingInputs[].S3Input.S3CompressionType", "Gzip", "It needs Pipe mode: use None and unpack in the step."),
-    ("ProcessingOutputConfig.Outputs[].AppManaged", True, "Give LocalPath."),
-    ("ProcessingOutputConfig.Outputs[].S3Output.S3UploadMode", "Continuous", "Use EndOfJob."),
-)
-
-
 def _refused_values(request: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, value, remedy in _REFUSED_VALUES:
-        if any(found == value for found in values_at(request, path)):
-            yield Problem("not_emulated", f"{value} is not emulated locally.", where=path, remedy=remedy)
+    for path, refused in refusals()["values"]["CreateProcessingJob"].items():
+        if refused["value"] in values_at(request, path):
+            what = f"{refused['value']} is not emulated locally."
+            yield Problem("not_emulated", what, where=path, remedy=refused["remedy"])
     if "ContainerEntrypoint" not in request["AppSpecification"]:
         what = "an image's own entrypoint cannot run without Docker."
         remedy = "Give the command, e.g. python3 and a script."
@@ -103,6 +102,12 @@ _MESSAGE_CHARACTERS = 1024
 _OPT_ML = re.compile(r"(?<![\w./-])/opt/ml(?=/|$)")
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "JAVA_HOME")
 _PYTHON = ("python", "python3")
+_INPUT_DEFAULTS = {
+    "S3DataDistributionType": "FullyReplicated",
+    "S3InputMode": "File",
+    "S3CompressionType": "None",
+    "S3DownloadMode": "StartOfJob",
+}
 
 
 def run_processing_job(
@@ -127,10 +132,11 @@ def run_processing_job(
     try:
         stage_inputs(request.get("ProcessingInputs", []), store, roots)
     except InputError as error:
-        return JobEnd(status="Failed", failure_reason=str(error))
+        return JobEnd(status="Failed", failure_reason=f"ClientError: {error}")
     status, code = _run_hosts(request, roots, store, log_folder, stop)
+    written = (root / "output" / "message" for root in roots)
     try:
-        message = _exit_message(roots)
+        message = b"".join(path.read_bytes() for path in written if path.is_file()).decode()[:_MESSAGE_CHARACTERS]
     except UnicodeDecodeError:
         return JobEnd(status="Failed", failure_reason="ClientError: /opt/ml/output/message is not UTF-8.")
     if status == "Failed":
@@ -156,25 +162,17 @@ def _lay_out(
 
 def _job_config(request: Mapping[str, Any], arn: str) -> dict[str, Any]:
     left_out = ("Tags", "NetworkConfig", "ExperimentConfig")
-    inputs = [_with_defaults(each) for each in request.get("ProcessingInputs", [])]
+    inputs = request.get("ProcessingInputs", [])
     return {
         "ProcessingJobArn": arn,
         "Environment": {},
         "ProcessingOutputConfig": {"Outputs": []},
         "StoppingCondition": {"MaxRuntimeInSeconds": _max_runtime(request)},
         **{key: value for key, value in request.items() if key not in left_out},
-        "ProcessingInputs": inputs,
+        "ProcessingInputs": [
+            {"InputName": each["InputName"], "S3Input": {**_INPUT_DEFAULTS, **each["S3Input"]}} for each in inputs
+        ],
     }
-
-
-def _with_defaults(each: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {
-        "S3DataDistributionType": "FullyReplicated",
-        "S3InputMode": "File",
-        "S3CompressionType": "None",
-        "S3DownloadMode": "StartOfJob",
-    }
-    return {"InputName": each["InputName"], "S3Input": {**defaults, **each["S3Input"]}}
 
 
 def _private(value: Any, root: Path) -> Any:
@@ -237,12 +235,6 @@ def _environment(request: Mapping[str, Any], root: Path, store: ObjectStore, log
     environment |= {key: _private(value, root) for key, value in request.get("Environment", {}).items()}
     # <logs>/aws/sagemaker/ProcessingJobs/<job>: a step finds the logs of other jobs there, as it would on CloudWatch.
     return {**environment, "OPT_ML": str(root), LOGS_VARIABLE: str(log_folder.parents[3])}
-
-
-def _exit_message(roots: Sequence[Path]) -> str | None:
-    texts = [path.read_bytes() for root in roots if (path := root / "output" / "message").is_file()]
-    message = b"".join(texts).decode()[:_MESSAGE_CHARACTERS]
-    return message or None
 
 
 def _max_runtime(request: Mapping[str, Any]) -> int:

@@ -295,5 +295,5 @@ def refuse_keys(store: ObjectStore, uris: Mapping[str, str]) -> None:
 
 @cache
 def refusals() -> Mapping[str, Mapping[str, Any]]:
-    """What the engine refuses whole, and what to do instead: `steps` by type, `members` by operation and path."""
+    """What the engine refuses and what to do instead: `steps` by type, `members` and `values` by operation and path."""
     return tomllib.loads(Path(__file__).with_name("refused.toml").read_text(encoding="utf-8"))

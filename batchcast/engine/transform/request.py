@@ -84,7 +84,6 @@ def _check_emulated(request: Mapping[str, Any]) -> None:
 
 
 _DATA_PROCESSING = "DataProcessing"
-_WHOLE = "$"
 
 
 def transform_problems(request: Mapping[str, Any]) -> Iterator[Problem]:
@@ -94,7 +93,8 @@ def transform_problems(request: Mapping[str, Any]) -> Iterator[Problem]:
     # The product rule is stated for an explicit concurrency only; a payload above the maximum is told as that.
     if isinstance(concurrency, int) and concurrency and isinstance(payload, int) and 0 < payload <= MAX_PAYLOAD_IN_MB:
         yield from payload_in_flight(concurrency, payload)
-    yield from _data_processing(request)
+    for what, remedy in _data_processing(request):
+        yield Problem("data_processing", what, _DATA_PROCESSING, remedy)
 
 
 def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Problem]:
@@ -105,7 +105,8 @@ def payload_in_flight(requests: str | int, megabytes: str | int) -> Iterator[Pro
         yield Problem("payload_in_flight", what, "MaxConcurrentTransforms", remedy)
 
 
-def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
+def _data_processing(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What cannot be, and what to do instead."""
     processing = get_path(request, _DATA_PROCESSING)
     if not isinstance(processing, Mapping):
         return
@@ -114,12 +115,11 @@ def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     csv = isinstance(content, str) and media_type(content) == CSV
     paths: list[JsonPath] = []
     for name in ("InputFilter", "OutputFilter"):
-        text = processing.get(name, _WHOLE)
+        text = processing.get(name, "$")
         try:
             paths += [parse_json_path(text, end_inclusive=csv)] if isinstance(text, str) else []
         except PathError as error:
-            remedy = "Use $, .name, ['a','b'], [0], [0,2], [0:2] or *."
-            yield Problem("data_processing", f"{name}: {error}.", _DATA_PROCESSING, remedy)
+            yield f"{name}: {error}.", "Use $, .name, ['a','b'], [0], [0,2], [0:2] or *."
     if get_path(processing, "JoinSource", default="None") == "None" and all(each.selects_all for each in paths):
         return
     yield from _formats(content, accept)
@@ -127,27 +127,25 @@ def _data_processing(request: Mapping[str, Any]) -> Iterator[Problem]:
     assemble = get_path(request, "TransformOutput", "AssembleWith", default="None")
     yield from _framing(split, assemble, csv=csv)
     if csv and not all(each.by_index_only for each in paths):
-        remedy = "Use an index or a range, e.g. $[0] or $[1:]."
-        yield Problem("data_processing", "for text/csv a filter can select by index only.", _DATA_PROCESSING, remedy)
+        yield "for text/csv a filter can select by index only.", "Use an index or a range, e.g. $[0] or $[1:]."
 
 
-def _formats(content: Any, accept: Any) -> Iterator[Problem]:
+def _formats(content: Any, accept: Any) -> Iterator[tuple[str, str]]:
     if is_expression(content) or is_expression(accept):
         return
     if media_type(str(content)) != media_type(str(accept)):
         what = f"ContentType {content or 'unset'} and Accept {accept or 'unset'} differ."
-        yield Problem("data_processing", what, _DATA_PROCESSING, "A join or filter needs the same type in and out.")
+        yield what, "A join or filter needs the same type in and out."
     elif media_type(str(content)) not in FILTERED_TYPES:
         what = f"a join or filter cannot read {content or 'records of no declared type'}."
-        yield Problem("data_processing", what, _DATA_PROCESSING, f"Use one of {', '.join(FILTERED_TYPES)}.")
+        yield what, f"Use one of {', '.join(FILTERED_TYPES)}."
 
 
-def _framing(split: Any, assemble: Any, *, csv: bool) -> Iterator[Problem]:
+def _framing(split: Any, assemble: Any, *, csv: bool) -> Iterator[tuple[str, str]]:
     if is_expression(split) or is_expression(assemble):
         return
     if split != assemble:
-        what = f"SplitType {split} and AssembleWith {assemble} differ."
-        yield Problem("data_processing", what, _DATA_PROCESSING, "A join or filter needs both to be the same.")
+        yield f"SplitType {split} and AssembleWith {assemble} differ.", "A join or filter needs both to be the same."
     elif csv and split != "Line":
         what = f"SplitType {split}: a join or filter of text/csv works on lines."
-        yield Problem("data_processing", what, _DATA_PROCESSING, "Set SplitType and AssembleWith to Line.")
+        yield what, "Set SplitType and AssembleWith to Line."

@@ -63,19 +63,15 @@ def check_input(source: Mapping[str, Any], store: ObjectStore, *, region: str, r
         what = f"S3DataType {kind} is not compatible with a transform job: use S3Prefix or ManifestFile."
         raise ServiceException("ValidationException", what)
     if next(store.list(uri), None) is None:
-        raise ServiceException("ValidationException", _nothing_there(uri, region, role))
+        # The service's words (amazon-sagemaker-examples issues 2268, 2270 and 2414).
+        raise ServiceException(
+            "ValidationException",
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket '
+            f"exists in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
+            f'"{role}" has "s3:ListBucket" permissions on bucket "{split_uri(uri)[0]}".',
+        )
     if kind == "ManifestFile":
         _manifest(uri, store)
-
-
-def _nothing_there(uri: str, region: str, role: str) -> str:
-    """The service's words (amazon-sagemaker-examples issues 2268, 2270 and 2414)."""
-    bucket, _ = split_uri(uri)
-    return (
-        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists '
-        f"in the selected region ({region}), that objects exist under that S3 prefix, and that the role "
-        f'"{role}" has "s3:ListBucket" permissions on bucket "{bucket}".'
-    )
 
 
 def input_objects(source: Mapping[str, Any], output_path: str, store: ObjectStore) -> InputObjects:
@@ -169,11 +165,6 @@ class Packing:
     reject_blank_lines: bool = False
 
     @property
-    def streams_objects(self) -> bool:
-        """Whether an object of any size is passed on unread."""
-        return self.split == "None" and self.limit is None and self.processing is None
-
-    @property
     def one_document(self) -> bool:
         """Whether an answer is one document, rather than one a line."""
         if self.split == "Line":
@@ -190,7 +181,7 @@ def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Itera
 
     Raises PackingError, and ProcessingError for a record that InputFilter cannot take.
     """
-    if packing.streams_objects:
+    if packing.split == "None" and packing.limit is None and packing.processing is None:
         yield MiniBatch(0, 0, 1, lambda: _pieces(open_object, packing.compression))
         return
     with _opened(open_object, packing.compression) as stream:
