@@ -12,14 +12,15 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.store.documents import parse_document
-from batchcast.steps.store.objects import atomic_write, one_at_a_time
+from batchcast.steps.store.objects import atomic_write
 
 Record = dict[str, Any]
 
@@ -44,6 +45,7 @@ def lock_file(path: Path, *, patience_seconds: float) -> IO[str] | None:
             return lock
 
 
+@dataclass(frozen=True, slots=True)
 class RecordFolder:
     """The records of one kind, `<folder>/<name>.json`. Names are resource names: letters, digits and hyphens.
 
@@ -51,10 +53,9 @@ class RecordFolder:
     on stderr, and is none from then on. With `lasting` a record survives a power loss.
     """
 
-    def __init__(self, folder: Path, types: Mapping[str, type] | None = None, *, lasting: bool = True) -> None:
-        self.folder = folder
-        self._types = types or {}
-        self._lasting = lasting
+    folder: Path
+    types: Mapping[str, type] = field(default_factory=dict)
+    lasting: bool = True
 
     def create(self, name: str, record: Mapping[str, Any]) -> bool:
         """Write a record that must not exist yet; whether this call made it."""
@@ -73,7 +74,7 @@ class RecordFolder:
         return True
 
     def write(self, name: str, record: Mapping[str, Any]) -> None:
-        with atomic_write(self._path(name, "json"), self.folder, sync=self._lasting) as stream:
+        with atomic_write(self._path(name, "json"), self.folder, sync=self.lasting) as stream:
             stream.write(_encoded(record))
 
     def read(self, name: str) -> Record | None:
@@ -83,7 +84,7 @@ class RecordFolder:
         except FileNotFoundError:
             return None
         try:
-            record = parse_document(data, self._types, code="record", where=str(path), remedy="")
+            record = parse_document(data, self.types, code="record", where=str(path), remedy="")
             # Earlier versions wrote none.
             checksum = record.pop(_CHECKSUM, None)
             if checksum not in (None, _checksum(record)):
@@ -121,10 +122,6 @@ class RecordFolder:
             return True
         lock.close()
         return False
-
-    def exclusive(self) -> AbstractContextManager[None]:
-        """One caller at a time, over all processes; for steps that read several records before writing one."""
-        return one_at_a_time(self.folder / ".exclusive")
 
     def stop(self, name: str, stopped: Callable[[Record], Record]) -> None:
         """Ask the owner, whichever process it is, to stop; without one the record becomes what `stopped` gives."""

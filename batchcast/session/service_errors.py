@@ -78,10 +78,7 @@ _PREFIXES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"
 
 
 def _translate(error: Exception, service: str, method: str, request: Mapping[str, Any]) -> BatchcastError | None:
-    name = type(error).__name__
-    if isinstance(error, BatchcastError):
-        return None
-    kind = _kind(error, name)
+    kind = None if isinstance(error, BatchcastError) else _kind(error)
     if kind is None:
         return None
     errors, row = {"ConfigError": ConfigError, "ServiceError": ServiceError}, _kinds()[kind]
@@ -97,7 +94,8 @@ def _kinds() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
-def _kind(error: Exception, name: str) -> str | None:
+def _kind(error: Exception) -> str | None:
+    name = type(error).__name__
     if code := error_code(error):
         status = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
         found = (kind for kind, row in _kinds().items() if code in row.get("codes", ()))

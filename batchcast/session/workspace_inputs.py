@@ -22,7 +22,6 @@ from batchcast.session.session import WorkspaceSession
 from batchcast.session.workspace_models import read_models
 from batchcast.steps.arguments import ALL
 from batchcast.steps.errors import Problem, ServiceError
-from batchcast.steps.store.objects import DirectoryStore
 
 _PATIENCE_SECONDS = 30.0
 
@@ -61,10 +60,12 @@ def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[st
     store = session.store
     history = ((stored.uri, store.path(stored.uri)) for stored in store.list(values["HistoryUri"]))
     found = {"definition": _digest([definition.encode()]), "history": _listing(history)}
-    for name, uri in sorted(fixed_inputs(definition).items()):
-        found[name] = _object(store, uri)
+    objects = fixed_inputs(definition)
     if values["ItemsUri"] != ALL:
-        found["items"] = _object(store, values["ItemsUri"])
+        objects["items"] = values["ItemsUri"]
+    for name, uri in sorted(objects.items()):
+        # What an input brings to a job: the object, or all that lies under a prefix.
+        found[name] = _digest(store.read(each.uri) for each in store.list(uri))
     source = read_models(session.workspace).get(values["ModelName"])
     command = getattr(source, "command", None)
     texts = [repr(source).encode()] if command is None else [command.encode(), *_files_of(command)]
@@ -100,11 +101,6 @@ def _size_and_time(name: str, path: Path) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _object(store: DirectoryStore, uri: str) -> str:
-    """Of what an input brings to a job: the object, or all that lies under a prefix."""
-    return _digest(store.read(each.uri) for each in store.list(uri))
-
-
 def fixed_inputs(definition: str) -> dict[str, str]:
     """URI by name of every processing input that is the same in all runs: what `deploy` puts there."""
     steps = walk_steps(json.loads(definition)["Steps"])
@@ -122,19 +118,14 @@ def _files_of(command: str) -> Iterator[bytes]:
         path = Path(word)
         try:
             if path.is_file():
-                yield _file(path)
+                whole = path.stat().st_size <= _READ_WHOLE_BYTES
+                yield hashlib.sha256(path.read_bytes()).digest() if whole else _size_and_time(str(path), path)
                 if number or not path.is_absolute():
                     yield _files_in(path.parent).encode()
             elif path.is_dir():
                 yield _files_in(path).encode()
         except (OSError, ValueError):
             continue
-
-
-def _file(path: Path) -> bytes:
-    if path.stat().st_size > _READ_WHOLE_BYTES:
-        return _size_and_time(str(path), path)
-    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _files_in(directory: Path) -> str:

@@ -4,6 +4,7 @@ import io
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -122,19 +123,13 @@ class WorkspaceObjects:
         entries = self._entries(f"s3://{bucket}/", prefix, delimiter, after)
         page = list(islice(entries, most + 1))
         shown = page[:most]
-        contents = [entry for _, entry in shown if entry is not None]
-        folders = [{"Prefix": name} for name, entry in shown if entry is None]
-        more = {"NextContinuationToken": shown[-1][0]} if len(page) > most and shown else {}
-        return {
-            "IsTruncated": len(page) > most,
-            "Name": bucket,
-            "Prefix": prefix,
-            "KeyCount": len(shown),
-            "MaxKeys": most,
-            **({"Contents": contents} if contents else {}),
-            **({"CommonPrefixes": folders} if folders else {}),
-            **more,
+        answer = {
+            "Contents": [entry for _, entry in shown if entry is not None],
+            "CommonPrefixes": [{"Prefix": name} for name, entry in shown if entry is None],
+            "NextContinuationToken": shown[-1][0] if len(page) > most and shown else "",
         }
+        told = {"IsTruncated": len(page) > most, "KeyCount": len(shown), "MaxKeys": most}
+        return {"Name": bucket, "Prefix": prefix, **told, **{name: value for name, value in answer.items() if value}}
 
     def _entries(self, root: str, prefix: str, delimiter: str, after: str) -> Iterator[tuple[str, Answer | None]]:
         """Keys with what is told of them, and the common prefixes with None, in order and each once."""
@@ -189,14 +184,14 @@ def _range(text: str, size: int) -> tuple[int, int]:
     return first, last
 
 
+@dataclass
 class WorkspaceLogs:
     """A group is a directory below `root`, a stream a file in it.
 
     A line without a time of its own has that of the line before it.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    root: Path
 
     def filter_log_events(self, request: Mapping[str, Any]) -> Answer:
         """A page of events, stream by stream. The pattern is one term in quotes, which the line has to contain."""
@@ -209,13 +204,12 @@ class WorkspaceLogs:
             if term in event["message"]
         ]
         start = int(request.get("nextToken", 0))
-        page = events[start : start + _EVENTS_A_PAGE]
-        more = start + len(page) < len(events)
-        return {"events": page, **({"nextToken": str(start + len(page))} if more else {})}
+        last = start + _EVENTS_A_PAGE
+        return {"events": events[start:last], **({"nextToken": str(last)} if last < len(events) else {})}
 
     def describe_log_streams(self, request: Mapping[str, Any]) -> Answer:
         group = request["logGroupName"]
-        if not self._group(group).is_dir():
+        if not (self.root / group.strip("/")).is_dir():
             raise ServiceException("ResourceNotFoundException", "The specified log group does not exist.")
         found = self._streams(group, request.get("logStreamNamePrefix", ""))
         return {"logStreams": [{"logStreamName": name, "arn": f"{group}:{name}"} for name, _ in found]}
@@ -231,11 +225,8 @@ class WorkspaceLogs:
         page = events[start : start + request.get("limit", _EVENTS_A_PAGE)]
         return {"events": page, "nextForwardToken": f"f/{start + len(page)}", "nextBackwardToken": "b/0"}
 
-    def _group(self, name: str) -> Path:
-        return self._root / name.strip("/")
-
     def _streams(self, group: str, prefix: str) -> Iterator[tuple[str, Path]]:
-        folder = self._group(group)
+        folder = self.root / group.strip("/")
         for path in sorted(each for each in folder.rglob("*") if each.is_file()):
             name = path.relative_to(folder).as_posix()
             if name.startswith(prefix):

@@ -72,49 +72,47 @@ class StartError(Exception):
     """The server exited, or did not answer /ping in time."""
 
 
+@dataclass(eq=False, slots=True)
 class ModelServer:
     """Where a server listens and, when the engine started it, its process."""
 
-    def __init__(
-        self, host: str, port: int, *, prefix: str = "", process: subprocess.Popen[bytes] | None = None
-    ) -> None:
-        self._host = host
-        self._port = port
-        self._prefix = prefix
-        self._process = process
-        self._ended = process is None
+    host: str
+    port: int
+    prefix: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    _ended: bool = False
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}{self._prefix}"
+        return f"http://{self.host}:{self.port}{self.prefix}"
 
     @property
     def group(self) -> int | None:
         """The process group of a server that the engine started."""
-        return None if self._process is None else self._process.pid
+        return None if self.process is None else self.process.pid
 
     def connect(self) -> Connection:
         """A connection of its own for one slot; opened at its first exchange."""
-        return Connection(self._host, self._port, prefix=self._prefix)
+        return Connection(self.host, self.port, prefix=self.prefix)
 
     def exit_code(self, *, within: float = 0.0) -> int | None:
         """The code the started process ended with, waited for up to `within` seconds; None while it runs."""
-        if self._process is None:
+        if self.process is None:
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(within)
+            return self.process.wait(within)
         return None
 
     def kill(self) -> None:
         """End the process group at once. A server the engine did not start is left alone."""
-        if self._process is not None and not self._ended:
-            kill_group(self._process)
+        if self.process is not None and not self._ended:
+            kill_group(self.process)
             self._ended = True
 
     def stop(self) -> None:
         """Ask the process group to end, then make it: 1 s in all."""
-        if self._process is not None and not self._ended:
-            stop_group(self._process, grace_seconds=_TERMINATE_SECONDS)
+        if self.process is not None and not self._ended:
+            stop_group(self.process, grace_seconds=_TERMINATE_SECONDS)
             self._ended = True
 
 

@@ -28,12 +28,11 @@ class Slots:
 
     def __init__(self, connections: list[Connection], name: str) -> None:
         self._connections = connections
-        self._idle = list(connections)
         self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix=name)
 
     def in_every_slot(self, work: Drain) -> None:
         """Run the same work in all slots; return when all have ended. Raises what the work raised."""
-        for future in [self._threads.submit(self._in_a_slot, work) for _ in self._connections]:
+        for future in [self._threads.submit(self._in_a_slot, work, each) for each in self._connections]:
             future.result()
 
     def in_one_slot_each(self, works: Iterable[Drain]) -> None:
@@ -65,8 +64,7 @@ class Slots:
         for connection in self._connections:
             connection.close()
 
-    def _in_a_slot(self, work: Drain) -> None:
-        connection = self._idle.pop()
+    def _in_a_slot(self, work: Drain, connection: Connection) -> None:
         try:
             work(connection)
         except BaseException:
@@ -74,8 +72,6 @@ class Slots:
             for each in self._connections:
                 each.break_off()
             raise
-        finally:
-            self._idle.append(connection)
 
 
 class TransformInstance:

@@ -16,6 +16,7 @@ from batchcast.engine.pipeline.parameters import parameter_values
 from batchcast.engine.pipeline.pipelines import find_pipeline, find_version
 from batchcast.engine.state import Record, arn, now
 from batchcast.engine.workspace import Workspace
+from batchcast.steps.store.objects import one_at_a_time
 
 # An execution's record tells its end a moment before its owner lets go of it.
 _ENDING_SECONDS = 5.0
@@ -25,7 +26,8 @@ def start_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     """Record a new execution and drive it in the background; the same token again answers with the same execution."""
     pipeline = find_version(workspace, request)
     same = {"PipelineName": pipeline["PipelineName"], "ClientRequestToken": request["ClientRequestToken"]}
-    with workspace.executions.exclusive():
+    # Over all processes: other records are read before one is written.
+    with one_at_a_time(workspace.executions.folder / ".exclusive"):
         for record in workspace.executions.all():
             if all(record[key] == value for key, value in same.items()):
                 return {"PipelineExecutionArn": execution_arn(record)}
