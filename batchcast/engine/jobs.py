@@ -104,10 +104,8 @@ class Jobs:
                 return JobEnd(status="Failed", failure_reason=internal_error(error))
 
     def stop(self, name: str) -> None:
-        """Ask a running job to stop; one whose process died is stopped at once.
-
-        Raises ServiceException for an unknown job and for one that has ended.
-        """
+        """Ask a running job to stop; one whose process died is stopped at once. Raises ServiceException for an unknown
+        job and for one that has ended."""
         record = self.get(name)
         if record["Status"] != IN_PROGRESS:
             kind = self.kind.lower()

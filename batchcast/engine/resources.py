@@ -56,10 +56,8 @@ _MOST_TAGS = 50
 
 
 def add_tags(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The tags there are then; one with a key that is there takes its place.
-
-    Raises ServiceException for a resource that is not there, and above 50 tags.
-    """
+    """The tags there are then; one with a key that is there takes its place. Raises ServiceException for a resource
+    that is not there, and above 50 tags."""
     record, tags = _tags(workspace, request["ResourceArn"])
     tags |= {each["Key"]: each["Value"] for each in request["Tags"]}
     if len(tags) > _MOST_TAGS:

@@ -79,10 +79,8 @@ class Workspace:
         yield from filter(None, map(self.model, sorted({*created, *self._sources})))
 
     def model_source(self, model: Mapping[str, Any]) -> ModelSource:
-        """The server of a model: the one declared for its name, else for its image.
-
-        Raises NotEmulatedError when there is neither, because nothing says how to start it.
-        """
+        """The server of a model: the one declared for its name, else for its image. Raises NotEmulatedError when there
+        is neither, because nothing says how to start it."""
         container = model.get("PrimaryContainer", {})
         source = self._sources.get(model["ModelName"]) or self._sources.get(container.get("Image", ""))
         if source is None:

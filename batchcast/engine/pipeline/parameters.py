@@ -73,10 +73,8 @@ def _is_of(type_: str, value: Any) -> bool:
 def parameter_values(
     declared: Mapping[str, ParameterDeclaration], given: Sequence[Mapping[str, str]]
 ) -> dict[str, Scalar]:
-    """The value of every parameter, typed. `given` as in StartPipelineExecution: text, whatever the type.
-
-    Raises ServiceException `ValidationException` with everything that is wrong.
-    """
+    """The value of every parameter, typed. `given` as in StartPipelineExecution: text, whatever the type. Raises
+    ServiceException `ValidationException` with everything that is wrong."""
     problems: list[str] = []
     values: dict[str, Scalar] = {}
     texts: dict[str, str] = {}

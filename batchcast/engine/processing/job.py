@@ -36,10 +36,8 @@ from batchcast.steps.store.objects import ObjectStore
 
 
 def check_processing_request(request: Mapping[str, Any]) -> None:
-    """What CreateProcessingJob checks before it answers, and what only this engine refuses.
-
-    Raises ServiceException as the service would, and NotEmulatedError with every member that is not emulated.
-    """
+    """What CreateProcessingJob checks before it answers, and what only this engine refuses. Raises ServiceException as
+    the service would, and NotEmulatedError with every member that is not emulated."""
     check_request("CreateProcessingJob", request)
     refuse_as_service(processing_problems(request))
     NotEmulatedError.raise_any(_refused_values(request))

@@ -39,10 +39,8 @@ def start_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
 
 
 def stop_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask whichever process drives it; an execution whose process died is stopped at once.
-
-    Raises ServiceException `ConflictException` for an execution that has ended.
-    """
+    """Ask whichever process drives it; an execution whose process died is stopped at once. Raises ServiceException
+    `ConflictException` for an execution that has ended."""
     record = find_execution(workspace, request["PipelineExecutionArn"])
     execution_id = record["PipelineExecutionId"]
     if record["Status"] != EXECUTING:
@@ -62,10 +60,8 @@ def _stopped(record: Record) -> Record:
 
 
 def retry_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Run again, as a whole, the steps that did not succeed; those that did are kept.
-
-    Raises ServiceException `ValidationException` unless the execution Failed or was Stopped, and after a Fail step.
-    """
+    """Run again, as a whole, the steps that did not succeed; those that did are kept. Raises ServiceException
+    `ValidationException` unless the execution Failed or was Stopped, and after a Fail step."""
     record = find_execution(workspace, request["PipelineExecutionArn"])
     if request["ClientRequestToken"] in record["RetryTokens"]:
         return {"PipelineExecutionArn": execution_arn(record)}
@@ -97,9 +93,7 @@ def _forget_unsuccessful(record: Record) -> None:
 
 def forget_execution(workspace: Workspace, arn: str) -> None:
     """Remove the record of an execution that has ended, its jobs and their files. What it wrote to the store stays.
-
-    Raises ServiceException `ConflictException` while it goes on or could go on.
-    """
+    Raises ServiceException `ConflictException` while it goes on or could go on."""
     record = find_execution(workspace, arn)
     if record["Status"] == EXECUTING:
         raise ServiceException("ConflictException", f"Pipeline execution {arn} has not ended.")
@@ -139,10 +133,8 @@ def _own(workspace: Workspace, record: Record) -> IO[str]:
 
 
 def describe_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The execution; its status is Stopping between the request to stop and its effect.
-
-    Raises ServiceError when the disk is in the way of its driver in this process: it is interrupted then.
-    """
+    """The execution; its status is Stopping between the request to stop and its effect. Raises ServiceError when the
+    disk is in the way of its driver in this process: it is interrupted then."""
     record = find_execution(workspace, request["PipelineExecutionArn"])
     if execution_arn(record) in workspace.broken:
         raise workspace.broken[execution_arn(record)]

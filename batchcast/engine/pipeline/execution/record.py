@@ -27,10 +27,8 @@ _KEPT = ("PipelineExecutionDescription", "ParallelismConfiguration", "SelectiveE
 
 
 def new_execution(workspace: Workspace, pipeline: Record, request: Mapping[str, Any]) -> Record:
-    """The record of an execution that StartPipelineExecution asks for.
-
-    Raises ServiceException for parameters or a selection of steps that the service would refuse.
-    """
+    """The record of an execution that StartPipelineExecution asks for. Raises ServiceException for parameters or a
+    selection of steps that the service would refuse."""
     definition = parse_definition(pipeline["PipelineDefinition"])
     values = parameter_values(definition.parameters, request.get("PipelineParameters", []))
     moment = now()

@@ -177,10 +177,8 @@ class Packing:
 
 
 def mini_batches(open_object: Callable[[], BinaryIO], packing: Packing) -> Iterator[MiniBatch]:
-    """The requests of one object, in order, read as they are asked for.
-
-    Raises PackingError, and ProcessingError for a record that InputFilter cannot take.
-    """
+    """The requests of one object, in order, read as they are asked for. Raises PackingError, and ProcessingError for a
+    record that InputFilter cannot take."""
     if packing.split == "None" and packing.limit is None and packing.processing is None:
         yield MiniBatch(0, 0, 1, lambda: _pieces(open_object, packing.compression))
         return
