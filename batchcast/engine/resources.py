@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchcast.engine.errors import ServiceException, not_emulated
-from batchcast.engine.state import arn, now, resource_id
+from batchcast.engine.state import Record, arn, now, resource_id
 from batchcast.engine.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -34,22 +34,20 @@ def create_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, 
 
 def describe_model(workspace: Workspace, request: Mapping[str, Any]) -> dict[str, Any]:
     """A created model, or one that is only declared with its server. Raises ServiceException when there is neither."""
-    model = workspace.model(request["ModelName"])
-    if model is None:
-        raise _unknown(request["ModelName"])
-    return model
+    return _found(workspace.model(request["ModelName"]), request)
 
 
 def delete_model(workspace: Workspace, request: Mapping[str, Any]) -> None:
     """Forget a created model; the declaration of its server stays. Raises ServiceException when there is none."""
-    if workspace.models.read(request["ModelName"]) is None:
-        raise _unknown(request["ModelName"])
+    _found(workspace.models.read(request["ModelName"]), request)
     workspace.models.delete(request["ModelName"])
     workspace.tags.delete(resource_id("model", request["ModelName"]))
 
 
-def _unknown(name: str) -> ServiceException:
-    return ServiceException("ValidationException", f'Could not find model "{arn("model", name)}".')
+def _found(model: Record | None, request: Mapping[str, Any]) -> Record:
+    if model is None:
+        raise ServiceException("ValidationException", f'Could not find model "{arn("model", request["ModelName"])}".')
+    return model
 
 
 _MOST_TAGS = 50

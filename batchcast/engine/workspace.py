@@ -98,7 +98,6 @@ class Workspace:
 
     def job_folders(self, execution_id: str) -> list[Path]:
         """What the jobs of an execution left on disk beside their records: files, partial outputs, logs."""
-        groups = {"Transform": "TransformJobs", "Processing": "ProcessingJobs"}
         return [
             folder
             for kind, jobs in self.jobs.items()
@@ -106,7 +105,7 @@ class Workspace:
             for folder in (
                 self.root / "jobs" / name,
                 self.root / "partial" / name,
-                self.root / "logs" / "aws" / "sagemaker" / groups[kind] / name,
+                self.root / "logs" / "aws" / "sagemaker" / f"{kind}Jobs" / name,
             )
             if folder.exists()
         ]

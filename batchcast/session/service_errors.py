@@ -86,7 +86,9 @@ def _translate(error: Exception, service: str, method: str, request: Mapping[str
     code = error_code(error)
     what = f"{action(service, method)} said {code}: {message}" if code else f"{action(service, method)}: {message}"
     remedy = row["remedy"].format(action=action(service, method))
-    return errors[row["error"]](Problem(kind, what.rstrip(".") + ".", _subject(request), remedy))
+    endings = ("Name", "Arn", "Bucket", "logGroupName", "Id")
+    subjects = (str(value) for key, value in request.items() if key.endswith(endings) and isinstance(value, str))
+    return errors[row["error"]](Problem(kind, what.rstrip(".") + ".", next(subjects, ""), remedy))
 
 
 @cache
@@ -115,10 +117,3 @@ def _response(error: BaseException | None) -> Mapping[str, Any]:
     """The service's answer as botocore keeps it in the exception; errors of the network have none."""
     response = getattr(error, "response", None)
     return response if isinstance(response, Mapping) else {}
-
-
-def _subject(request: Mapping[str, Any]) -> str:
-    """What the call was about: the first member that names something."""
-    endings = ("Name", "Arn", "Bucket", "logGroupName", "Id")
-    named = (str(value) for key, value in request.items() if key.endswith(endings) and isinstance(value, str))
-    return next(named, "")

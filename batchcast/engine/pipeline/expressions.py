@@ -17,12 +17,13 @@ from batchcast.engine.requests.request_check import rebuilt
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.steps.errors import ConfigError, Problem
 
-_STEP_GET = re.compile(r"Steps\.(?P<step>[A-Za-z0-9\-_]+)\.(?P<path>.+)")
-_NAMED_GET = re.compile(r"(?P<kind>Parameters|Execution)\.(?P<name>[A-Za-z0-9\-_]+)")
+_GET = re.compile(
+    r"(?P<kind>Parameters|Execution)\.(?P<name>[A-Za-z0-9\-_]+)"
+    r"|Steps\.(?P<step>[A-Za-z0-9\-_]+)\.(?:PropertyFiles\.(?P<file>.*)|(?P<path>.+))"
+)
 _PROPERTY_PART = re.compile(
     r"\.?(?P<name>[A-Za-z_][A-Za-z0-9_\-]*)|\[(?P<index>\d+)\]|\[(?P<quote>['\"])(?P<key>.+?)(?P=quote)\]"
 )
-_PROPERTY_FILES = "PropertyFiles."
 _NAME_MEMBERS = ("OutputName", "InputName", "Name")
 
 
@@ -40,19 +41,17 @@ class Reference:
     @classmethod
     def parse(cls, text: object) -> Reference:
         """Raises ConfigError for anything that is not a `Get` of the four kinds."""
-        step = _STEP_GET.fullmatch(text) if isinstance(text, str) else None
-        named = _NAMED_GET.fullmatch(text) if isinstance(text, str) else None
-        if step and step["path"].startswith(_PROPERTY_FILES):
-            return cls(kind="PropertyFiles", name=step["step"], path=step["path"].removeprefix(_PROPERTY_FILES))
-        if step:
-            property_parts(step["path"])
-            return cls(kind="Properties", name=step["step"], path=step["path"])
-        if named:
-            return cls(kind=named["kind"], name=named["name"])
-        remedy = (
-            "Write Parameters.<name>, Execution.<variable>, Steps.<step>.<property> or a property file in Std:JsonGet."
-        )
-        raise ConfigError(Problem("expression", f"{text!r} cannot be read as a Get.", remedy=remedy))
+        match = _GET.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            known = "Parameters.<name>, Execution.<variable>, Steps.<step>.<property>"
+            remedy = f"Write {known} or a property file in Std:JsonGet."
+            raise ConfigError(Problem("expression", f"{text!r} cannot be read as a Get.", remedy=remedy))
+        if match["kind"]:
+            return cls(kind=match["kind"], name=match["name"])
+        if match["file"] is not None:
+            return cls(kind="PropertyFiles", name=match["step"], path=match["file"])
+        property_parts(match["path"])
+        return cls(kind="Properties", name=match["step"], path=match["path"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

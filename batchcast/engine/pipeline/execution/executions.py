@@ -72,7 +72,11 @@ def retry_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
         raise ServiceException("ValidationException", "An execution that a Fail step ended cannot be retried.")
     lock = _own(workspace, record)
     workspace.executions.clear_stop(record["PipelineExecutionId"])
-    _forget_unsuccessful(record)
+    # Steps that did not succeed are as if they had not started, but for the attempts made: they number the jobs.
+    for name, step in list(record["Steps"].items()):
+        if step["StepStatus"] != "Succeeded" and "SelectiveExecutionResult" not in step:
+            record["Attempts"][name] = step.get("AttemptCount", 0)
+            del record["Steps"][name]
     record.pop("FailureReason", None)
     record["RetryTokens"].append(request["ClientRequestToken"])
     if "ParallelismConfiguration" in request:
@@ -81,14 +85,6 @@ def retry_execution(workspace: Workspace, request: Mapping[str, Any]) -> dict[st
     workspace.executions.write(record["PipelineExecutionId"], record)
     start_executor(workspace, record["PipelineExecutionId"], lock)
     return {"PipelineExecutionArn": execution_arn(record)}
-
-
-def _forget_unsuccessful(record: Record) -> None:
-    """Steps that did not succeed are as if they had not started, but for the attempts made: they number the jobs."""
-    for name, step in list(record["Steps"].items()):
-        if step["StepStatus"] != "Succeeded" and "SelectiveExecutionResult" not in step:
-            record["Attempts"][name] = step.get("AttemptCount", 0)
-            del record["Steps"][name]
 
 
 def forget_execution(workspace: Workspace, arn: str) -> None:

@@ -89,7 +89,6 @@ def _succeeded(context: ExecutionContext, step: str) -> Record:
     return record
 
 
-_STATUS_OF_JOB = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped"}
 _MAX_JOB_NAME = 63
 _HASH_LENGTH = 10
 _MAX_ERROR_MESSAGE = 3072
@@ -168,7 +167,7 @@ def _attempt(step: Step, context: ExecutionContext, attempt: int, report: Report
     ended = jobs.run(name, lock, resume=resume, halted=context.halted)
     failure = ended.get("FailureReason")
     return StepEnd(
-        status=_STATUS_OF_JOB[ended["Status"]],
+        status="Succeeded" if ended["Status"] == "Completed" else ended["Status"],
         failure_reason=failure,
         metadata=metadata,
         exception_type=BY_FAILURE_REASON.get((failure or "").partition(":")[0]),
