@@ -13,7 +13,7 @@ from batchcast.engine.jobs import JobEnd, Jobs
 from batchcast.engine.processing.job import check_processing_request, run_processing_job
 from batchcast.engine.requests.request_check import refuse_keys
 from batchcast.engine.server.model_server import ModelCommand, ModelSource
-from batchcast.engine.state import ACCOUNT, REGION, Record, RecordFolder, arn
+from batchcast.engine.state import REGION, Record, RecordFolder, arn
 from batchcast.engine.transform.context import TransformProgress
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
@@ -121,7 +121,7 @@ class Workspace:
 
     def _check_transform(self, request: Mapping[str, Any]) -> None:
         model = self.model(request.get("ModelName", ""))
-        check_transform_request(request, store=self.store, model=model, region=REGION, account=ACCOUNT)
+        check_transform_request(request, store=self.store, model=model, region=REGION)
         if model is not None:
             self.model_source(model)
 

@@ -138,9 +138,7 @@ class TransformPlan:
     """One job. `timeout` is in seconds; `environment` is the job's and the container contract's."""
 
     request: Mapping[str, Any]
-    split: Literal["None", "Line"]
     assemble: Literal["None", "Line"]
-    compression: Literal["None", "Gzip"]
     headers: Mapping[str, str]
     timeout: float
     max_retries: int
@@ -148,9 +146,10 @@ class TransformPlan:
     processing: DataProcessing | None
 
     def packing(self, parameters: ExecutionParameters, options: TransformOptions) -> Packing:
+        source = self.request["TransformInput"]
         return Packing(
-            split=self.split,
-            compression=self.compression,
+            split=source.get("SplitType", "None"),
+            compression=source.get("CompressionType", "None"),
             strategy=parameters.batch_strategy,
             limit=parameters.max_payload_in_mb * BYTES_PER_MB or None,
             processing=self.processing,
@@ -167,9 +166,7 @@ def transform_plan(request: Mapping[str, Any]) -> TransformPlan:
     headers = {"Content-Type": source.get("ContentType"), "Accept": target.get("Accept")}
     return TransformPlan(
         request=request,
-        split=source.get("SplitType", "None"),
         assemble=target.get("AssembleWith", "None"),
-        compression=source.get("CompressionType", "None"),
         headers={name: value for name, value in headers.items() if value},
         timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_INVOCATION_TIMEOUT_SECONDS),
         max_retries=client.get("InvocationsMaxRetries", DEFAULT_MAX_RETRIES),

@@ -16,6 +16,7 @@ from batchcast.engine.requests.request_check import (
     refuse_as_service,
     refuse_keys,
 )
+from batchcast.engine.state import ACCOUNT
 from batchcast.engine.transform.data.data_processing import CSV, FILTERED_TYPES, media_type
 from batchcast.engine.transform.data.json_path import JsonPath, PathError, parse_json_path
 from batchcast.engine.transform.data.packing import check_input
@@ -29,7 +30,6 @@ def check_transform_request(
     store: ObjectStore,
     model: Mapping[str, Any] | None,
     region: str = "us-east-1",
-    account: str = "000000000000",
 ) -> None:
     """What CreateTransformJob checks before it answers; `model` is the DescribeModel response, None if there is none.
 
@@ -40,10 +40,10 @@ def check_transform_request(
     check_request("CreateTransformJob", request)
     refuse_as_service(transform_problems(request))
     _check_volume_key(request["TransformResources"])
-    _check_model(request["ModelName"], model, arn=f"arn:aws:sagemaker:{region}:{account}")
+    _check_model(request["ModelName"], model, arn=f"arn:aws:sagemaker:{region}:{ACCOUNT}")
     _check_emulated(request)
     refuse_keys(store, {"TransformOutput.S3OutputPath": request["TransformOutput"]["S3OutputPath"]})
-    role = str((model or {}).get("ExecutionRoleArn", f"arn:aws:iam::{account}:role/batchcast"))
+    role = str((model or {}).get("ExecutionRoleArn", f"arn:aws:iam::{ACCOUNT}:role/batchcast"))
     check_input(request["TransformInput"]["DataSource"]["S3DataSource"], store, region=region, role=role)
 
 
