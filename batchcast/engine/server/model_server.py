@@ -205,13 +205,9 @@ def wait_until_ready(
 
 
 def _ping(server: ModelServer, timeout: float) -> bool:
-    connection = server.connect()
-    try:
+    with contextlib.closing(server.connect()) as connection, contextlib.suppress(NoAnswerError):
         return connection.get("/ping", timeout=timeout).status == 200
-    except NoAnswerError:
-        return False
-    finally:
-        connection.close()
+    return False
 
 
 def _last_lines(log: Path) -> Sequence[str]:

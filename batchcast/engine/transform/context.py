@@ -7,7 +7,6 @@ the record.
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,8 +17,6 @@ from batchcast.engine.faults import FaultPlan
 from batchcast.engine.server.model_server import ModelSource
 from batchcast.engine.transform.plan import TransformOptions, TransformPlan
 from batchcast.steps.store.objects import ObjectStore
-
-_SECONDS_BETWEEN_REPORTS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +36,6 @@ class TransformTally:
         self._files_total = files_total
         self._files = self._records = 0
         self._on_progress = on_progress
-        self._reported_at = 0.0
         self._lock = threading.Lock()
 
     def add(self, *, files: int = 0, records: int = 0) -> None:
@@ -47,11 +43,8 @@ class TransformTally:
             self._files += files
             self._records += records
 
-    def report(self, *, final: bool = False) -> None:
-        """Tell `on_progress`, unless it was told less than a tenth of a second ago."""
-        now = time.monotonic()
-        if self._on_progress is not None and (final or now - self._reported_at >= _SECONDS_BETWEEN_REPORTS):
-            self._reported_at = now
+    def report(self) -> None:
+        if self._on_progress is not None:
             self._on_progress(
                 TransformProgress(files_done=self._files, files_total=self._files_total, records_done=self._records)
             )

@@ -20,7 +20,7 @@ from batchcast.engine.transform.instance import TransformInstance
 from batchcast.engine.transform.plan import TransformOptions, transform_plan
 from batchcast.steps.store.objects import ObjectStore
 
-_SECONDS_BETWEEN_LOOKS = 0.02
+_SECONDS_BETWEEN_LOOKS = 0.1
 _MAX_REASON_CHARACTERS = 1024
 
 
@@ -78,7 +78,7 @@ def run_transform_job(
         _run(instances, job)
     finally:
         shutil.rmtree(job.partial_folder, ignore_errors=True)
-    job.tally.report(final=True)
+    job.tally.report()
     if job.stop.is_set():
         for name in job.outputs:
             store.delete(objects.output_uri(name))

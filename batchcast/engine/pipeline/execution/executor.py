@@ -53,7 +53,7 @@ class Executor:
             definition=self._definition,
             variables=execution_variables(self._record),
             parameters=parameter_values(self._definition.parameters, self._record["PipelineParameters"]),
-            step_record=lambda name: self._steps.get(name, {}),
+            steps=self._steps,
             halted=self._halted,
         )
 

@@ -28,14 +28,14 @@ from batchcast.steps.store.objects import join_uri
 class ExecutionContext:
     """What the steps of one execution share.
 
-    `step_record(name)` is the record of a step that has started, `halted` is set when the whole execution is to stop.
+    `steps` are the records of those that have started, `halted` is set when the whole execution is to stop.
     """
 
     workspace: Workspace
     definition: Definition
     variables: Mapping[str, str]
     parameters: Mapping[str, Scalar]
-    step_record: Callable[[str], Record]
+    steps: Mapping[str, Record]
     halted: threading.Event
 
 
@@ -81,7 +81,7 @@ def job_of(record: Record) -> tuple[str, str]:
 
 
 def _succeeded(context: ExecutionContext, step: str) -> Record:
-    record = context.step_record(step)
+    record = context.steps.get(step, {})
     if record.get("StepStatus") != "Succeeded":
         what = f"step {step} is {record.get('StepStatus', 'not started')}: its properties and files have no value."
         remedy = "Build the value from parameters and execution variables with Std:Join."
