@@ -174,14 +174,11 @@ def _range(text: str, size: int) -> tuple[int, int]:
     """The first byte and the one after the last of `bytes=2-5`, `bytes=2-` and `bytes=-5`."""
     if not text:
         return 0, size
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
-    if match is None or match[0] == "bytes=-":
+    match = re.fullmatch(r"bytes=(?:(?P<first>\d+)-(?P<last>\d*)|-(?P<length>\d+))", text)
+    first = size if match is None else int(match["first"] or max(0, size - int(match["length"] or 0)))
+    if match is None or first >= size:
         raise ServiceException("InvalidRange", f"The requested range {text!r} is not satisfiable.")
-    first = int(match[1]) if match[1] else max(0, size - int(match[2]))
-    last = min(size, int(match[2]) + 1) if match[1] and match[2] else size
-    if first >= size:
-        raise ServiceException("InvalidRange", f"The requested range {text!r} is not satisfiable.")
-    return first, last
+    return first, min(size, int(match["last"]) + 1) if match["last"] else size
 
 
 @dataclass
