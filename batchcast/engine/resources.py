@@ -88,8 +88,7 @@ def _tags(workspace: Workspace, resource: str) -> tuple[str, dict[str, str]]:
     record = records[kind](name) if kind in records else None
     if record is None or resource != arn(kind, name):
         raise ServiceException("ResourceNotFound", f"The resource {resource} does not exist.")
-    changed = workspace.tags.read(resource_id(kind, name))
-    given = changed or record.get("Request", record)
+    given = workspace.tags.read(resource_id(kind, name)) or record.get("Request", record)
     return resource_id(kind, name), {each["Key"]: each["Value"] for each in given.get("Tags", [])}
 
 

@@ -55,8 +55,7 @@ _MOST_FILES = 1000
 
 def run_inputs(session: WorkspaceSession, pipeline_name: str, values: Mapping[str, str]) -> dict[str, str]:
     """What a run with these parameters would be made of now: the part to its digest."""
-    pipeline = session.client("sagemaker").describe_pipeline(PipelineName=pipeline_name)
-    definition = pipeline["PipelineDefinition"]
+    definition = session.client("sagemaker").describe_pipeline(PipelineName=pipeline_name)["PipelineDefinition"]
     store = session.store
     history = ((stored.uri, store.path(stored.uri)) for stored in store.list(values["HistoryUri"]))
     found = {"definition": _digest([definition.encode()]), "history": _listing(history)}

@@ -46,8 +46,7 @@ def read_models(workspace: Path) -> Mapping[str, ModelSource]:
     except (ValueError, RecursionError) as error:
         remedy = "Correct it, or delete it: `local` writes it anew."
         raise ConfigError(Problem("models_file", f"is not TOML: {error}.", str(path), remedy)) from error
-    problems = [problem for name, table in tables.items() for problem in _problems(name, table, path)]
-    ConfigError.raise_any(problems)
+    ConfigError.raise_any(problem for name, table in tables.items() for problem in _problems(name, table, path))
     return {
         name: ModelCommand(command=table["command"]) if "command" in table else ModelUrl(url=table["url"])
         for name, table in tables.items()

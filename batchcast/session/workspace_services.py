@@ -120,8 +120,7 @@ class WorkspaceObjects:
         bucket, prefix, delimiter = request["Bucket"], request.get("Prefix", ""), request.get("Delimiter", "")
         after = request.get("ContinuationToken") or request.get("StartAfter", "")
         most = min(request.get("MaxKeys", _KEYS_A_PAGE), _KEYS_A_PAGE)
-        entries = self._entries(f"s3://{bucket}/", prefix, delimiter, after)
-        page = list(islice(entries, most + 1))
+        page = list(islice(self._entries(f"s3://{bucket}/", prefix, delimiter, after), most + 1))
         shown = page[:most]
         answer = {
             "Contents": [entry for _, entry in shown if entry is not None],

@@ -144,8 +144,7 @@ class _Reader:
         keys, where = ("Step", "Trigger"), f"{where}.DependsOn"
         for value in values:
             entry = {"Step": value, "Trigger": COMPLETED} if isinstance(value, str) else value
-            body = self._object(entry, where, keys, required=keys)
-            step, trigger = (body.get(key) for key in keys)
+            step, trigger = map(self._object(entry, where, keys, required=keys).get, keys)
             if trigger not in TRIGGERS:
                 self._problem(where, f"trigger {trigger!r}.", f"Use {', '.join(TRIGGERS)}.")
             elif isinstance(step, str) and found.setdefault(step, trigger) != trigger:

@@ -150,8 +150,7 @@ def _property(described: Any, path: str, step: str) -> Any:
     """The value at `path` of what a Describe call answers; a name in brackets picks the list's member of that name."""
     value = described
     for part in property_parts(path):
-        plain = value.get(part) if isinstance(value, Mapping) else None
-        member: Any = plain
+        member: Any = value.get(part) if isinstance(value, Mapping) else None
         if isinstance(value, list) and isinstance(part, int):
             member = value[part] if part < len(value) else None
         elif isinstance(value, list):
@@ -201,8 +200,7 @@ def _get(body: Any, scope: Scope) -> Any:
     if reference.kind == "Properties":
         return _property(scope.properties(reference.name), reference.path, reference.name)
     if reference.kind == "PropertyFiles":
-        what = f"{body} is a property file, which only Std:JsonGet can read."
-        raise ConfigError(Problem("expression", what))
+        raise ConfigError(Problem("expression", f"{body} is a property file, which only Std:JsonGet can read."))
     values = scope.parameters if reference.kind == "Parameters" else scope.execution
     if reference.name not in values:
         raise ConfigError(Problem("expression", f"{body} has no value here.", remedy=f"Known: {', '.join(values)}."))

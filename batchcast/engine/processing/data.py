@@ -88,8 +88,7 @@ def _objects(source: Mapping[str, Any], store: ObjectStore) -> Iterator[tuple[st
     for each in store.list(uri):
         rest = each.uri.removeprefix(uri)
         # `s3://b/in` also begins `s3://b/in/x` and `s3://b/input`: only the first lies inside a folder of that name.
-        inside = uri.endswith("/") or rest.startswith("/")
-        name = rest.lstrip("/") if inside else each.uri[uri.rindex("/") + 1 :]
+        name = rest.lstrip("/") if uri.endswith("/") or rest.startswith("/") else each.uri[uri.rindex("/") + 1 :]
         if name:
             yield each.uri, name
 

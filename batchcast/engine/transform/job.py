@@ -107,8 +107,7 @@ def _result(job: TransformContext, instances: Sequence[TransformInstance], start
     failed = tuple(sorted(job.failed, key=lambda file: file.uri.encode()))
     reason = next((instance.failure for instance in instances if instance.failure), None)
     if reason is None and failed:
-        blames = {file.blame for file in failed}
-        blame = "AlgorithmError" if "AlgorithmError" in blames else "ClientError"
+        blame = "AlgorithmError" if any(file.blame == "AlgorithmError" for file in failed) else "ClientError"
         reason = f"{blame}: See job logs for more information"
     status = "Failed" if reason else "Completed"
     if job.stop.is_set():
