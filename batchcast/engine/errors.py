@@ -60,6 +60,5 @@ def storage_error(error: BaseException, workspace: Path) -> ServiceError | None:
     if not isinstance(error, OSError) or error.errno not in _STORAGE:
         return None
     code, remedy = _STORAGE[error.errno]
-    where = str(error.filename or workspace)
     resumed = f"{remedy} and run the command again: the run is resumed where it was."
-    return ServiceError(Problem(code, f"{error.strerror}.", where, resumed))
+    return ServiceError(Problem(code, f"{error.strerror}.", str(error.filename or workspace), resumed))

@@ -28,6 +28,7 @@ class Slots:
 
     def __init__(self, connections: list[Connection], name: str) -> None:
         self._connections = connections
+        self._broken = threading.Event()
         self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix=name)
 
     def in_every_slot(self, work: Drain) -> None:
@@ -40,19 +41,15 @@ class Slots:
 
         A work is taken when a slot is idle: there may be a million of them.
         """
-        left, taking, broken = iter(works), threading.Lock(), threading.Event()
+        left, taking = iter(works), threading.Lock()
 
         def take(connection: Connection) -> None:
-            while not broken.is_set():
+            while not self._broken.is_set():
                 with taking:
                     work = next(left, None)
                 if work is None:
                     return
-                try:
-                    work(connection)
-                except BaseException:
-                    broken.set()
-                    raise
+                work(connection)
 
         self.in_every_slot(take)
 
@@ -69,6 +66,7 @@ class Slots:
             work(connection)
         except BaseException:
             # A bug or a broken store: the other slots need not wait for their answers.
+            self._broken.set()
             for each in self._connections:
                 each.break_off()
             raise
