@@ -3,11 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from planning import reference_inputs
 
 from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.inputs import PlanInputs
 from batchcast.planner.arithmetic.scenarios import processing_hours
 from batchcast.planner.arithmetic.search import (
+    Candidate,
     cheapest_within_deadline,
     concurrency_cap,
     configurations,
@@ -21,6 +25,11 @@ from batchcast.planner.prices.prices import load_prices
 RATES = load_prices().rates["us-east-1"]
 TAKEN = {"ml.m5.4xlarge", "ml.c5.4xlarge", "ml.c5.xlarge", "ml.g5.xlarge", "ml.r6i.xlarge"}
 MEASURED = Capacity(kind="knee", theta=(4.0, 0.0), max_tested=8)
+
+
+def every_configuration(choices: list[PlanInputs]) -> list[Candidate]:
+    """Each type alone, so that none is left out for another."""
+    return [one for inputs in choices for one in configurations([inputs])]
 
 
 def test_only_types_that_can_be_compared_are_searched() -> None:
@@ -50,6 +59,31 @@ def test_no_configuration_of_the_search_is_cheaper_and_in_time() -> None:
     others = [one for one in configurations(choices, range(5, 101, 5)) if one.scenario.p95 <= 6.0]
     assert others
     assert found.scenario.cost_usd <= min(one.scenario.cost_usd for one in others) + 0.01
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    items=st.sampled_from([20, 150]),
+    seconds=st.sampled_from([2.0, 30.0, 120.0]),
+    seconds_cv=st.sampled_from([0.5, 2.0]),
+    usd=st.sampled_from([0.5, 2.0, 10.0]),
+)
+def test_types_that_are_left_out_change_no_answer(items: int, seconds: float, seconds_cv: float, usd: float) -> None:
+    inputs = reference_inputs(items=items, seconds=seconds, seconds_cv=seconds_cv, quota=2)
+    choices = type_choices(inputs, RATES, TAKEN)
+    known = every_configuration(choices)
+    affordable = [one for one in known if one.scenario.cost_usd <= usd]
+    assert fastest_within_budget(choices, usd) == min(
+        affordable, key=lambda one: (round(one.scenario.p95, 4), one.scenario.cost_usd), default=None
+    )
+    assert pareto(configurations(choices)) == pareto(known)
+
+
+def test_of_types_that_do_the_same_work_only_the_cheapest_is_played() -> None:
+    choices = type_choices(reference_inputs(), RATES, TAKEN)
+    types = {(one.concurrency, one.instance_type) for one in configurations(choices, [20])}
+    assert (4, "ml.c5.4xlarge") in types
+    assert (4, "ml.m5.4xlarge") not in types
 
 
 def test_an_impossible_deadline_or_budget_finds_nothing() -> None:

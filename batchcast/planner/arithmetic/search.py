@@ -72,16 +72,15 @@ def type_choices(inputs: PlanInputs, rates: Mapping[str, Rate], transform_types:
 
 
 def configurations(choices: Sequence[PlanInputs], counts: Sequence[int] | None = None) -> Iterator[Candidate]:
-    """Every type with every sensible concurrency and number of instances (`counts`, else 1 to the quota)."""
-    for inputs in choices:
-        for concurrency in _concurrencies(inputs):
-            for instances in counts or _counts(inputs):
-                yield _candidate(inputs, instances, concurrency)
+    """Every sensible concurrency and number of instances (`counts`, else 1 to the quota) of the `_cheapest_of_each`."""
+    for inputs, concurrency in _cheapest_of_each(choices):
+        for instances in counts or _counts(inputs):
+            yield _candidate(inputs, instances, concurrency)
 
 
 def cheapest_within_deadline(choices: Sequence[PlanInputs], hours: float) -> Candidate | None:
     """The cheapest configuration that ends within `hours` with 95 % probability; None when there is none."""
-    found = (_fewest(inputs, concurrency, hours) for inputs in choices for concurrency in _concurrencies(inputs))
+    found = (_fewest(inputs, concurrency, hours) for inputs, concurrency in _cheapest_of_each(choices))
     feasible = [candidate for candidate in found if candidate is not None]
     return min(feasible, key=lambda one: (round(one.scenario.cost_usd, 2), one.instances), default=None)
 
@@ -124,6 +123,22 @@ def _concurrencies(inputs: PlanInputs) -> list[int]:
     useful = sorted(m for m in {*_LEVELS, *corners} if m <= cap)
     # More requests in flight that bring no more work only lengthen the drains.
     return [m for m in useful if m == 1 or inputs.speed(m) > 1.01 * inputs.speed(max(k for k in useful if k < m))]
+
+
+def _cheapest_of_each(choices: Sequence[PlanInputs]) -> list[tuple[PlanInputs, int]]:
+    """Types with a concurrency. Of those that do the same work at once all but the cheapest are left out.
+
+    They take the same time with any number of instances, and a job that loses requests takes long to play.
+    """
+    cheapest: dict[tuple[int, tuple[float, ...]], PlanInputs] = {}
+    for inputs in choices:
+        for concurrency in _concurrencies(inputs):
+            # Requests that nobody waits for any more are in flight beside the others.
+            speed = concurrency, tuple(inputs.capacity.table(2 * concurrency))
+            known = cheapest.setdefault(speed, inputs)
+            if inputs.rate.of("Tsform") < known.rate.of("Tsform"):
+                cheapest[speed] = inputs
+    return [(inputs, concurrency) for (concurrency, _), inputs in cheapest.items()]
 
 
 def _counts(inputs: PlanInputs) -> range:
