@@ -56,28 +56,35 @@ class GroupUsage:
 
 @dataclass(slots=True)
 class ClosedLoop:
-    """`batchcast.planner.tune.levels.LoadTarget` over slots: `_open_slot` gives each thread its own connection."""
+    """`batchcast.planner.tune.levels.LoadTarget` over slots: `_open_slot` gives each thread its own connection.
+
+    Each of several `_instances` behind one address is sent as many requests as the first. Which instance answers is not
+    ours to say, so what the first is sent stands for one instance of all of them.
+    """
 
     _open_slot: Callable[[], AbstractContextManager[Slot]]
     _records: Sequence[bytes]
     _group: GroupUsage | None = None
+    _instances: int = 1
     _usage: Usage | None = None
 
     def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> list[Exchange]:
         """Send the records in order, `concurrency` in flight, until all are answered; no more when `stop` says so."""
-        waiting = iter(records)
         lock = threading.Lock()
-        exchanges: list[Exchange] = []
+        loops: list[tuple[Iterator[int], list[Exchange]]] = [(iter(records), []) for _ in range(self._instances)]
         before, began = self._group.now() if self._group else None, time.monotonic()
-        with _running([(self._work, (waiting, lock, exchanges))] * concurrency) as threads:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(LOOK_EVERY)
-                    if thread.is_alive() and stop():
-                        with lock:
+        threads = [threading.Thread(target=self._work, args=(*loop, lock), daemon=True) for loop in loops * concurrency]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(LOOK_EVERY)
+                if thread.is_alive() and stop():
+                    with lock:
+                        for waiting, _ in loops:
                             collections.deque(waiting, maxlen=0)
         self._note_usage(before, time.monotonic() - began)
-        return exchanges
+        return loops[0][1]
 
     def usage(self) -> Usage | None:
         """Of the last run."""
@@ -91,7 +98,7 @@ class ClosedLoop:
         """Do nothing for so long."""
         time.sleep(seconds)
 
-    def _work(self, waiting: Iterator[int], lock: threading.Lock, exchanges: list[Exchange]) -> None:
+    def _work(self, waiting: Iterator[int], exchanges: list[Exchange], lock: threading.Lock) -> None:
         with self._open_slot() as send:
             while True:
                 with lock:
@@ -112,32 +119,6 @@ class ClosedLoop:
                 memory_percent=now.memory_percent,
                 others_percent=100 * max(0.0, now.others - before.others) / wall / (os.cpu_count() or 1),
             )
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOnInstances:
-    """`levels.LoadTarget` over several instances behind one address: each is sent as many requests as the first.
-
-    Which instance answers is not ours to say, so what the first sees stands for one instance of all of them.
-    """
-
-    _loops: Sequence[ClosedLoop]
-
-    def run(self, concurrency: int, records: Sequence[int], stop: Callable[[], bool] = never) -> list[Exchange]:
-        """The exchanges of the first, while the others do the same."""
-        first, *others = self._loops
-        with _running([(loop.run, (concurrency, records)) for loop in others]):
-            return first.run(concurrency, records, stop)
-
-    def usage(self) -> Usage | None:
-        """Unknown: the instances are elsewhere."""
-        return None
-
-    def others(self) -> None:
-        """Unknown as well."""
-
-    def wait(self, seconds: float) -> None:
-        """For nobody."""
 
 
 def server_slots(server: ModelServer, timeout: float) -> Callable[[], AbstractContextManager[Slot]]:
@@ -179,17 +160,6 @@ def endpoint_slots(runtime: Any, endpoint: str) -> Callable[[], AbstractContextM
         yield send
 
     return opened
-
-
-@contextmanager
-def _running(calls: Sequence[tuple[Callable[..., object], tuple[Any, ...]]]) -> Iterator[list[threading.Thread]]:
-    """Each call in a thread of its own; left when all have ended."""
-    threads = [threading.Thread(target=call, args=arguments, daemon=True) for call, arguments in calls]
-    for thread in threads:
-        thread.start()
-    yield threads
-    for thread in threads:
-        thread.join()
 
 
 def _stat(directory: Path) -> list[str] | None:

@@ -17,7 +17,7 @@ from batchcast.pipelines.tuning import Measured, Model, Sample, Served, Tuning, 
 from batchcast.planner.prices.instance_types import memory_gib, vcpus
 from batchcast.planner.tune.canary import measured_by_canaries
 from batchcast.planner.tune.levels import rates_in_turns
-from batchcast.planner.tune.load_generator import ClosedLoop, LoadOnInstances, endpoint_slots
+from batchcast.planner.tune.load_generator import ClosedLoop, endpoint_slots
 from batchcast.planner.tune.measure import (
     Report,
     SampleRecords,
@@ -124,7 +124,7 @@ def endpoint_tuning(session: Session, options: TuneOptions, records: SampleRecor
     slots = endpoint_slots(session.client("sagemaker-runtime"), options.endpoint or "")
     count = max(1, sum(variant["CurrentInstanceCount"] for variant in variants))
     report(f"{count} instances: {count} times a level's requests are in flight")
-    load_target = LoadOnInstances([ClosedLoop(slots, records.sample) for _ in range(count)])
+    load_target = ClosedLoop(slots, records.sample, None, count)
     found = _variant_of({}, measured_levels(load_target, options, records, report), Served(source="absent"))
     images = [image for variant in variants for image in variant.get("DeployedImages", [])]
     digest = image_identity(images[0]["ResolvedImage"]) if len(images) == 1 else None
