@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,103 +48,89 @@ def check_container(
     """
     with tempfile.TemporaryDirectory(prefix="container-check-") as folder:
         container = Container(source, limits or CheckLimits(), Path(folder))
-        examination = _Examination(container, judge, on_check or (lambda _: None))
-        try:
-            return examination.run(records)
-        finally:
-            container.close()
+        with closing(container):
+            return _examine(container, records, judge, on_check or (lambda _: None))
 
 
-class _Examination:
-    """Collects what is found."""
+def _examine(
+    container: Container, records: Sequence[bytes], judge: Judge, on_check: Callable[[str], None]
+) -> ContainerReport:
+    """Everything, or as far as it goes."""
+    on_check("start")
+    try:
+        seconds = container.start()
+    except StartError as error:
+        return ContainerReport(findings=(found("start", "failed", error=error),))
+    findings = [found("start", "answered" if container.is_ours else "running", seconds=seconds)]
+    on_check("ping")
+    findings.append(record_checks.check_ping(container))
+    says, of_parameters = record_checks.ask_parameters(container)
+    on_check("records, one at a time")
+    sample, of_records = record_checks.answer_each(container, records, judge)
+    findings += of_parameters + of_records
+    if sample is None:
+        return ContainerReport(findings=tuple(findings))
+    levels, of_good = _good_records(container, sample, says, on_check)
+    payload, of_bad = _bad_records(container, sample, says, useful_level(levels).in_flight, on_check)
+    findings += of_good + of_bad
+    if container.is_ours and container.exit_code() is None:
+        on_check("stop")
+        ended = container.terminate()
+        kind = "killed" if ended is None else "ended"
+        findings.append(found("stop", kind, seconds=ended, limit=container.limits.stop))
+    return ContainerReport(findings=tuple(findings), levels=tuple(levels), settings=_settings(sample, levels, payload))
 
-    def __init__(self, container: Container, judge: Judge, on_check: Callable[[str], None]) -> None:
-        self._container = container
-        self._judge = judge
-        self._on_check = on_check
-        self._findings: list[CheckFinding] = []
 
-    def run(self, records: Sequence[bytes]) -> ContainerReport:
-        """Everything, or as far as it goes."""
-        if not self._start():
-            return ContainerReport(findings=tuple(self._findings))
-        self._on_check("ping")
-        self._findings += record_checks.check_ping(self._container)
-        says, findings = record_checks.ask_parameters(self._container)
-        self._findings += findings
-        self._on_check("records, one at a time")
-        sample, findings = record_checks.answer_each(self._container, records, self._judge)
-        self._findings += findings
-        if sample is None:
-            return ContainerReport(findings=tuple(self._findings))
-        levels = self._good_records(sample, says)
-        payload = self._bad_records(sample, says, useful_level(levels).in_flight)
-        self._stop()
-        return ContainerReport(
-            findings=tuple(self._findings), levels=tuple(levels), settings=_settings(sample, levels, payload)
-        )
+def _good_records(
+    container: Container, sample: AnsweredRecords, says: Mapping[str, Any], on_check: Callable[[str], None]
+) -> tuple[list[LoadLevel], list[CheckFinding]]:
+    asked_for = says.get("batch_strategy") == "MultiRecord"
+    findings = [
+        record_checks.check_trailing_newline(container, sample),
+        record_checks.check_multi_record(container, sample, asked_for=asked_for),
+        record_checks.check_content_types(container, sample),
+    ]
+    finding, deterministic = record_checks.check_determinism(container, sample)
+    findings += [finding, record_checks.check_keep_alive(container, sample)]
+    levels = []
+    for in_flight in LEVELS:
+        on_check(f"{in_flight} requests in flight")
+        levels.append(measure_level(container, sample, in_flight, deterministic=deterministic))
+    return levels, findings + check_concurrency(levels, says, in_turn=answers_in_turn(container, sample))
 
-    def _start(self) -> bool:
-        self._on_check("start")
-        try:
-            seconds = self._container.start()
-        except StartError as error:
-            self._findings.append(found("start", "failed", error=error))
-            return False
-        self._findings.append(found("start", "answered" if self._container.is_ours else "running", seconds=seconds))
-        return True
 
-    def _good_records(self, sample: AnsweredRecords, says: Mapping[str, Any]) -> list[LoadLevel]:
-        container = self._container
-        asked_for = says.get("batch_strategy") == "MultiRecord"
-        self._findings += [
-            record_checks.check_trailing_newline(container, sample),
-            record_checks.check_multi_record(container, sample, asked_for=asked_for),
-            record_checks.check_content_types(container, sample),
-        ]
-        finding, deterministic = record_checks.check_determinism(container, sample)
-        self._findings += [finding, record_checks.check_keep_alive(container, sample)]
-        levels = []
-        for in_flight in LEVELS:
-            self._on_check(f"{in_flight} requests in flight")
-            levels.append(measure_level(container, sample, in_flight, deterministic=deterministic))
-        self._findings += check_concurrency(levels, says, in_turn=answers_in_turn(container, sample))
-        return levels
-
-    def _bad_records(self, sample: AnsweredRecords, says: Mapping[str, Any], in_flight: int) -> int:
-        """The payload limit in MB that was found; every try at it is followed by a good record."""
-        container = self._container
-        largest = math.ceil(max(map(len, sample.records)) / _BYTES_A_MB)
-        wanted = max(says.get("max_payload_in_mb") or DEFAULT_PAYLOAD_IN_MB, min(largest, MAX_PAYLOAD_IN_MB))
-        self._on_check("large bodies")
-        payload, finding = failures.accepted_payload(container, sample, wanted)
-        half = sample.record[: len(sample.record) // 2]
-        bad = partial(failures.check_bad_record, container, sample, in_flight)
-        tries: Mapping[str, Callable[[], list[CheckFinding]]] = {
-            "large bodies": lambda: [finding],
-            "an oversized body": lambda: [failures.check_oversized_body(container, sample, wanted)],
-            "an empty body": lambda: [failures.check_empty_body(container)],
-            "half a record": lambda: bad("Half a record", half),
-            "an empty JSON object": lambda: bad("An empty JSON object", b"{}"),
-        }
-        for name, attempt in tries.items():
-            self._on_check(name)
-            self._findings += attempt()
-            recovered, findings = failures.recover(container, sample, name)
-            self._findings += findings
-            if not recovered:
-                return payload
-        if not any(finding.check == "recovery" for finding in self._findings):
-            self._findings.append(found("recovery", "always"))
-        return payload
-
-    def _stop(self) -> None:
-        if not self._container.is_ours or self._container.exit_code() is not None:
-            return
-        self._on_check("stop")
-        seconds = self._container.terminate()
-        kind = "killed" if seconds is None else "ended"
-        self._findings.append(found("stop", kind, seconds=seconds, limit=self._container.limits.stop))
+def _bad_records(
+    container: Container,
+    sample: AnsweredRecords,
+    says: Mapping[str, Any],
+    in_flight: int,
+    on_check: Callable[[str], None],
+) -> tuple[int, list[CheckFinding]]:
+    """The payload limit in MB that was found; every try at it is followed by a good record."""
+    largest = math.ceil(max(map(len, sample.records)) / _BYTES_A_MB)
+    wanted = max(says.get("max_payload_in_mb") or DEFAULT_PAYLOAD_IN_MB, min(largest, MAX_PAYLOAD_IN_MB))
+    on_check("large bodies")
+    payload, finding = failures.accepted_payload(container, sample, wanted)
+    half = sample.record[: len(sample.record) // 2]
+    bad = partial(failures.check_bad_record, container, sample, in_flight)
+    tries: Mapping[str, Callable[[], list[CheckFinding]]] = {
+        "large bodies": lambda: [finding],
+        "an oversized body": lambda: [failures.check_oversized_body(container, sample, wanted)],
+        "an empty body": lambda: [failures.check_empty_body(container)],
+        "half a record": lambda: bad("Half a record", half),
+        "an empty JSON object": lambda: bad("An empty JSON object", b"{}"),
+    }
+    findings: list[CheckFinding] = []
+    for name, attempt in tries.items():
+        on_check(name)
+        findings += attempt()
+        recovered, more = failures.recover(container, sample, name)
+        findings += more
+        if not recovered:
+            return payload, findings
+    if not any(finding.check == "recovery" for finding in findings):
+        findings.append(found("recovery", "always"))
+    return payload, findings
 
 
 def _settings(sample: AnsweredRecords, levels: Sequence[LoadLevel], payload: int) -> RecommendedSettings:

@@ -16,14 +16,14 @@ from batchcast.engine.transform.plan import ExecutionParameters, ask_container
 _PINGS = 5
 
 
-def check_ping(container: Container) -> list[CheckFinding]:
+def check_ping(container: Container) -> CheckFinding:
     """Whether /ping keeps answering, well within its time limit."""
     pings = [container.ping() for _ in range(_PINGS)]
     bad = [ping for ping in pings if ping.status != 200]
     if bad:
-        return [found("ping", "lost", count=len(bad), pings=_PINGS, outcome=bad[0])]
+        return found("ping", "lost", count=len(bad), pings=_PINGS, outcome=bad[0])
     seconds = statistics.median(ping.seconds for ping in pings)
-    return [found("ping", "answered", ms=seconds * 1000, limit=PING_TIMEOUT_SECONDS)]
+    return found("ping", "answered", ms=seconds * 1000, limit=PING_TIMEOUT_SECONDS)
 
 
 def ask_parameters(container: Container) -> tuple[Mapping[str, Any], list[CheckFinding]]:
