@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -121,15 +121,7 @@ class _Records(Sequence[BulkRecord]):
     def __len__(self) -> int:
         return len(self._order)
 
-    @overload
-    def __getitem__(self, place: int) -> BulkRecord: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[BulkRecord]: ...
-
-    def __getitem__(self, place: int | slice) -> BulkRecord | list[BulkRecord]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(len(self))[place]]
+    def __getitem__(self, place: int) -> BulkRecord:  # type: ignore[override]  # nobody asks for a part of them
         index = int(self._order[place])
         return BulkRecord(index, self._names[index], self._shards[self._codes[index]], int(self._lines[index]))
 
