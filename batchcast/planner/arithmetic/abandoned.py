@@ -28,58 +28,69 @@ class Lanes:
         self._seconds = np.pad(seconds, ((0, 0), (0, 1), (0, 1)))
         self._slots, self._timeout, self._retries = slots, timeout, retries
         self._lane = np.arange(lanes)
-        # What each request in flight still needs: those of the slots, and then as many abandoned ones as there is room.
-        self._left = np.zeros((lanes, slots + abandoned))
-        self._alone, self._until = np.zeros((2, lanes, slots))
-        self._tries = np.zeros((lanes, slots), dtype=np.int64)
+        # What each request in flight still needs, infinity where there is none: those of the slots, and then as many
+        # abandoned ones as there is room. A slot is a row, as numpy is slow along short ones.
+        self._left = np.full((slots + abandoned, lanes), np.inf)
+        self._alone, self._until = np.full((2, slots, lanes), np.inf)
+        self._tries = np.zeros((slots, lanes), dtype=np.int64)
         self._shard, self._record = np.zeros((2, lanes), dtype=np.int64)
         self._took, self._busy = np.zeros((2, lanes, shards + 1))
         self._lost = np.zeros((lanes, shards + 1), dtype=np.bool_)
         self.took, self.busy, self.lost = self._took[:, :-1], self._busy[:, :-1], self._lost[:, :-1]
 
     def advance(self) -> bool:
-        """In each lane send one request, or let time pass to the next event; False when all is done."""
-        idle = self._left[:, : self._slots] <= 0
-        following = self._seconds[self._lane, self._shard, self._record]
-        following[self._lost[self._lane, self._shard]] = 0.0
-        sends = (following > 0) & idle.any(axis=1)
-        lanes = self._lane[sends]
-        slots = idle[lanes].argmax(axis=1)
-        self._send(lanes, slots, following[sends])
-        self._tries[lanes, slots] = self._retries
+        """In each lane send one request, and let time pass to the next event where no more can be sent.
+
+        False when all is done.
+        """
+        idle = np.isinf(self._left[: self._slots])
+        free = idle.sum(axis=0)
+        following = self._following()
+        lanes = self._lane[(following > 0) & (free > 0)]
+        slots = idle[:, lanes].argmax(axis=0)
+        self._send(lanes, slots, following[lanes])
+        self._tries[slots, lanes] = self._retries
         self._record[lanes] += 1
-        ended = ~sends & idle.all(axis=1) & (self._shard < self.took.shape[1])
+        free[lanes] -= 1
+        resting = free == self._slots
+        self._pass_time(~resting & ((free == 0) | (self._following() == 0)))
+        ended = resting & (self._shard < self.took.shape[1])
         self._shard[ended] += 1
         self._record[ended] = 0
-        self._pass_time(~sends & ~idle.all(axis=1))
         return bool((self._shard < self.took.shape[1]).any())
 
+    def _following(self) -> Array:
+        """The seconds of the next record to be sent in each lane, 0.0 for none."""
+        following = self._seconds[self._lane, self._shard, self._record]
+        following[self._lost[self._lane, self._shard]] = 0.0
+        return following
+
     def _send(self, lanes: npt.NDArray[np.int64], slots: npt.NDArray[np.int64], seconds: Array) -> None:
-        self._alone[lanes, slots] = self._left[lanes, slots] = seconds
-        self._until[lanes, slots] = self._timeout
+        self._alone[slots, lanes] = self._left[slots, lanes] = seconds
+        self._until[slots, lanes] = np.where(np.isinf(seconds), np.inf, self._timeout)
 
     def _pass_time(self, where: npt.NDArray[np.bool_]) -> None:
-        lanes = self._lane[where]
-        left, until = self._left[lanes], self._until[lanes]
-        flying = left > 0
-        waiting = flying[:, : self._slots]
-        pace = self._pace[flying.sum(axis=1) - 1]
-        until[~waiting] = np.inf
-        step = np.minimum(np.where(flying, left, np.inf).min(axis=1) / pace, until.min(axis=1))
-        self._took[lanes, self._shard[lanes]] += step
-        self._busy[lanes, self._shard[lanes]] += step * waiting.sum(axis=1)
-        left = np.where(flying, left - (step * pace)[:, np.newaxis], 0.0)
-        left[left < 1e-9 * self._timeout] = 0.0
-        until -= step[:, np.newaxis]
-        self._left[lanes], self._until[lanes] = left, until
-        late = (until <= 0) & (left[:, : self._slots] > 0)
-        self._give_up(lanes[late.any(axis=1)], late[late.any(axis=1)].argmax(axis=1))
+        flying = np.isfinite(self._left)
+        waiting = flying[: self._slots].sum(axis=0)
+        pace = self._pace[flying.sum(axis=0) - 1]
+        step = np.minimum(self._left.min(axis=0) / pace, self._until.min(axis=0))
+        step[~where] = 0.0
+        self._took[self._lane, self._shard] += step
+        self._busy[self._lane, self._shard] += step * waiting
+        self._left -= step * pace
+        self._until -= step
+        ended = self._left < 1e-9 * self._timeout
+        np.putmask(self._left, ended, np.inf)
+        np.putmask(self._until, ended[: self._slots], np.inf)
+        late = (self._until <= 0) & where
+        some = late.any(axis=0)
+        self._give_up(self._lane[some], late[:, some].argmax(axis=0))
 
     def _give_up(self, lanes: npt.NDArray[np.int64], slots: npt.NDArray[np.int64]) -> None:
         """The try of one slot a lane; the record is tried again, or its shard is lost."""
-        free = self._slots + (self._left[lanes, self._slots :] <= 0).argmax(axis=1)
-        self._left[lanes, free] = self._left[lanes, slots]
-        again = self._tries[lanes, slots] > 0
-        self._tries[lanes, slots] -= 1
-        self._send(lanes, slots, np.where(again, self._alone[lanes, slots], 0.0))
+        free = self._slots + np.isinf(self._left[self._slots :, lanes]).argmax(axis=0)
+        self._left[free, lanes] = self._left[slots, lanes]
+        again = self._tries[slots, lanes] > 0
+        self._tries[slots, lanes] -= 1
+        self._send(lanes, slots, np.where(again, self._alone[slots, lanes], np.inf))
         self._lost[lanes[~again], self._shard[lanes[~again]]] = True
