@@ -31,6 +31,7 @@ class Lanes:
         # What each request in flight still needs, infinity where there is none: those of the slots, and then as many
         # abandoned ones as there is room. A slot is a row, as numpy is slow along short ones.
         self._left = np.full((slots + abandoned, lanes), np.inf)
+        self._used = slots
         self._alone, self._until = np.full((2, slots, lanes), np.inf)
         self._tries = np.zeros((slots, lanes), dtype=np.int64)
         self._shard, self._record = np.zeros((2, lanes), dtype=np.int64)
@@ -70,17 +71,18 @@ class Lanes:
         self._until[slots, lanes] = np.where(np.isinf(seconds), np.inf, self._timeout)
 
     def _pass_time(self, where: npt.NDArray[np.bool_]) -> None:
-        flying = np.isfinite(self._left)
+        left = self._left[: self._used]
+        flying = np.isfinite(left)
         waiting = flying[: self._slots].sum(axis=0)
         pace = self._pace[flying.sum(axis=0) - 1]
-        step = np.minimum(self._left.min(axis=0) / pace, self._until.min(axis=0))
+        step = np.minimum(left.min(axis=0) / pace, self._until.min(axis=0))
         step[~where] = 0.0
         self._took[self._lane, self._shard] += step
         self._busy[self._lane, self._shard] += step * waiting
-        self._left -= step * pace
+        left -= step * pace
         self._until -= step
-        ended = self._left < 1e-9 * self._timeout
-        np.putmask(self._left, ended, np.inf)
+        ended = left < 1e-9 * self._timeout
+        np.putmask(left, ended, np.inf)
         np.putmask(self._until, ended[: self._slots], np.inf)
         late = (self._until <= 0) & where
         some = late.any(axis=0)
@@ -89,6 +91,7 @@ class Lanes:
     def _give_up(self, lanes: npt.NDArray[np.int64], slots: npt.NDArray[np.int64]) -> None:
         """The try of one slot a lane; the record is tried again, or its shard is lost."""
         free = self._slots + np.isinf(self._left[self._slots :, lanes]).argmax(axis=0)
+        self._used = max(self._used, int(free.max(initial=0)) + 1)
         self._left[free, lanes] = self._left[slots, lanes]
         again = self._tries[slots, lanes] > 0
         self._tries[slots, lanes] -= 1

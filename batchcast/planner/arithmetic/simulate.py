@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.engine.transform.data.packing import instance_share
 from batchcast.pipelines.tuning import LogNormal
 from batchcast.planner.arithmetic.abandoned import Lanes
 from batchcast.planner.arithmetic.conditions import Conditions
@@ -150,15 +149,16 @@ class _Shards:
     ) -> Outcomes:
         """Runs of these shards: `dealt` is (runs, shards)."""
         took = self.took[dealt] * speed
-        shards = range(dealt.shape[1])
-        mine = [list(instance_share(shards, instance, job.instances)) for instance in range(job.instances)]
-        work = np.stack([took[:, share].sum(axis=1) for share in mine], axis=1)
+        work = _by_instance(took, job.instances)
         work *= _shares(job.instances, conditions.busiest_share)
         work *= np.exp(conditions.instance_sigma * rng.standard_normal(work.shape))
         billed = (_draw(conditions.start, work.shape, rng) + work).max(axis=1)
         occupancy = self.busy[dealt].sum(axis=1) / (job.instances * job.concurrency * billed)
         lost = self.lost[dealt]
-        again = np.array([self._again(row[gone], job, conditions, rng) for row, gone in zip(dealt, lost, strict=True)])
+        held = _held(self.seconds, self.real, conditions)
+        again = np.array(
+            [self._again(held, row[gone], job, conditions, rng) for row, gone in zip(dealt, lost, strict=True)]
+        )
         return Outcomes(
             wall=_draw(conditions.provision, (len(dealt),), rng) + billed + again.sum(axis=1),
             billed=billed + again[:, 1],
@@ -167,7 +167,7 @@ class _Shards:
         )
 
     def _again(
-        self, shards: npt.NDArray[np.int64], job: Job, conditions: Conditions, rng: np.random.Generator
+        self, held: Array, shards: npt.NDArray[np.int64], job: Job, conditions: Conditions, rng: np.random.Generator
     ) -> tuple[float, float]:
         """Seconds not billed and billed of the retry round: each record of a lost shard is a file of its own.
 
@@ -175,12 +175,20 @@ class _Shards:
         """
         if not 0 < self.real[shards].sum() <= conditions.retry_records:
             return 0.0, 0.0
-        held = _held(self.seconds[shards], self.real[shards], conditions)
-        files = held[self.real[shards]] + conditions.shard_overhead
-        work = np.array([files[instance :: job.instances].sum() for instance in range(job.instances)])
+        files = held[shards][self.real[shards]] + conditions.shard_overhead
+        work = _by_instance(files, job.instances)
         billed = (_draw(conditions.start, work.shape, rng) + work).max()
         waits = _draw(conditions.provision, (2,), rng).sum() + _draw(conditions.start, (1,), rng)[0]
         return float(waits), float(billed)
+
+
+def _by_instance(seconds: Array, instances: int) -> Array:
+    """What each instance has to do of objects in a row, or several rows, that are dealt in turn (`instance_share`)."""
+    *rows, objects = seconds.shape
+    padded = np.zeros((*rows, -(-objects // instances), instances))
+    padded.reshape(*rows, -1)[..., :objects] = seconds
+    work: Array = padded.sum(axis=-2)
+    return work
 
 
 def _by_events(
