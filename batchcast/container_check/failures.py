@@ -1,7 +1,6 @@
 """What no job should send, and what it costs when one does: empty, oversized and bad records, and a good one after."""
 
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from batchcast.container_check.container import Container, Outcome
@@ -60,7 +59,11 @@ def check_bad_record(
         others = [threads.submit(container.ask, sample.records[place]) for place in neighbours]
         outcome = threads.submit(container.ask, body).result()
         beside = [other.result() for other in others]
-    return [_bad_record(sample, name, body, outcome), *_neighbours(name, beside)]
+    findings = [_bad_record(sample, name, body, outcome)]
+    if failed := [other for other in beside if not other.answered]:
+        count = len(failed)
+        findings.append(found("recovery", "neighbours", name=name, count=count, beside=len(beside), outcome=failed[0]))
+    return findings
 
 
 def _bad_record(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcome) -> CheckFinding:
@@ -76,13 +79,6 @@ def _bad_record(sample: AnsweredRecords, name: str, body: bytes, outcome: Outcom
         wrong = sample.judge(body, outcome.body)
         kind = "error_told" if wrong else "taken"
     return found("bad_record", kind, name=name, outcome=outcome, retried=_RETRIED, wrong=wrong)
-
-
-def _neighbours(name: str, beside: Sequence[Outcome]) -> list[CheckFinding]:
-    failed = [outcome for outcome in beside if not outcome.answered]
-    if not failed:
-        return []
-    return [found("recovery", "neighbours", name=name, count=len(failed), beside=len(beside), outcome=failed[0])]
 
 
 def recover(container: Container, sample: AnsweredRecords, after: str) -> tuple[bool, list[CheckFinding]]:

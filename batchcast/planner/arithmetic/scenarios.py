@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from batchcast.planner.arithmetic import async_queue, formula
 from batchcast.planner.arithmetic.capacity import Capacity
+from batchcast.planner.arithmetic.conditions import Conditions
 from batchcast.planner.arithmetic.estimate import Drain, Estimate, Spread, drain_of, estimate, lognormal_spread
 from batchcast.planner.arithmetic.formula import Costs, Scenario
 from batchcast.planner.arithmetic.inputs import PlanInputs
@@ -42,19 +43,22 @@ def is_played(inputs: PlanInputs) -> bool:
 
 def transform_estimate(inputs: PlanInputs) -> Estimate:
     """The transform job alone, with its retry round where requests are lost."""
-    workload = inputs.workload
     if is_played(inputs):
         outcomes = resample(inputs.job, inputs.conditions, seed=0)
         return Estimate(wall=_spread_of(outcomes.wall), billed=_spread_of(outcomes.billed))
+    return _estimate(inputs, inputs.instances, inputs.shards, shard_drain(inputs), inputs.conditions)
+
+
+def _estimate(inputs: PlanInputs, instances: int, shards: int, drain: Drain, conditions: Conditions) -> Estimate:
     return estimate(
-        items=workload.requests,
-        seconds=workload.seconds,
-        seconds_cv=workload.seconds_cv,
-        instances=inputs.instances,
-        shards=inputs.shards,
+        items=inputs.workload.requests,
+        seconds=inputs.workload.seconds,
+        seconds_cv=inputs.workload.seconds_cv,
+        instances=instances,
+        shards=shards,
         capacity=inputs.speed(inputs.concurrency),
-        drain=shard_drain(inputs),
-        conditions=inputs.conditions,
+        drain=drain,
+        conditions=conditions,
     )
 
 
@@ -68,31 +72,21 @@ def processing_hours(inputs: PlanInputs) -> tuple[float, float]:
 
 
 def endpoint_concurrent(inputs: PlanInputs) -> Scenario:
-    """Always on, a client with many requests in flight."""
     return _always_on(inputs, "endpoint_concurrent", inputs.endpoint_requests)
 
 
 def endpoint_ephemeral(inputs: PlanInputs) -> Scenario:
     """A real-time endpoint that lives as long as the job; its client hands out single requests, so nothing drains."""
-    workload, instances = inputs.workload, min(inputs.endpoint_instances, inputs.workload.requests)
-    speed = inputs.speed(inputs.concurrency)
-    hours = estimate(
-        items=workload.requests,
-        seconds=workload.seconds,
-        seconds_cv=workload.seconds_cv,
-        instances=instances,
-        shards=instances,
-        capacity=speed,
-        drain=Drain(mean=0.0, sigma=0.0),
-        conditions=replace(inputs.conditions, busiest_share=1.0),
-    )
+    instances = min(inputs.endpoint_instances, inputs.workload.requests)
+    even = replace(inputs.conditions, busiest_share=1.0)
+    hours = _estimate(inputs, instances, instances, Drain(mean=0.0, sigma=0.0), even)
     instance_hours = instances * hours.billed.p50 / 3600
     costs = Costs(instances=instance_hours * inputs.rate.of("Host"), data=_endpoint_data(inputs))
-    return _scenario("endpoint_ephemeral", inputs, instances * speed, hours.wall.hours(), instance_hours, costs)
+    slots = instances * inputs.speed(inputs.concurrency)
+    return _scenario("endpoint_ephemeral", inputs, slots, hours.wall.hours(), instance_hours, costs)
 
 
 def batch(inputs: PlanInputs) -> Scenario:
-    """The pipeline of this package."""
     hours = transform_estimate(inputs)
     wall = hours.wall.hours(before=processing_hours(inputs)[0])
     slots, billed = inputs.instances * inputs.speed(inputs.concurrency), hours.billed.p50
@@ -142,7 +136,6 @@ SCENARIOS: Mapping[str, Callable[[PlanInputs], Scenario]] = {
 
 
 def title(name: str, inputs: PlanInputs) -> str:
-    """What a scenario is, in a line."""
     return {
         "endpoint_sequential": "Endpoint 24/7, one request at a time",
         "endpoint_concurrent": f"Endpoint 24/7, {inputs.endpoint_requests} requests in flight",
@@ -159,7 +152,6 @@ def _spread_of(seconds: npt.NDArray[np.float64]) -> Spread:
 
 
 def shard_drain(inputs: PlanInputs) -> Drain:
-    """The drain of the job's shards."""
     records = inputs.workload.requests / inputs.shards
     return _drain(inputs.capacity, inputs.concurrency, inputs.workload.seconds_cv, round(records))
 
