@@ -91,7 +91,6 @@ class Container:
         return time.monotonic() - began
 
     def ping(self) -> Outcome:
-        """One GET /ping on a connection of its own."""
         return self._timed(lambda connection: connection.get("/ping", timeout=PING_TIMEOUT_SECONDS), self.connect())
 
     def connect(self) -> Connection:
@@ -128,12 +127,10 @@ class Container:
         return None if code is None else time.monotonic() - began
 
     def close(self) -> None:
-        """End what was started."""
         if self._server is not None:
             self._server.kill()
 
     def last_lines(self) -> Sequence[str]:
-        """The end of what the command printed."""
         return self._log.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:] if self._log.exists() else []
 
     def _ping_until_ready(self, deadline: float) -> str:

@@ -113,7 +113,6 @@ class AnsweredRecords:
 
     @property
     def answer(self) -> bytes:
-        """That of the smallest record."""
         return self.answers[self.records.index(self.record)]
 
     def fits(self, answer: bytes) -> bool:

@@ -49,8 +49,6 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The way, and the rule that decided in words."""
-
     name: str
     rule: str
     ways: Sequence[Way]
@@ -97,7 +95,6 @@ def _ways(inputs: PlanInputs) -> Iterator[Way]:
 
 
 def _reasons(way: Way, inputs: PlanInputs, needs: Needs) -> Iterator[str]:
-    """Everything that speaks against a way."""
     workload = inputs.workload
     if needs.deadline_hours is not None and way.weekly_hours > needs.deadline_hours:
         yield f"the weekly run takes {way.weekly_hours:.1f} h (P95), {needs.deadline_hours:g} h are allowed"

@@ -32,8 +32,6 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealTimeAnswer:
-    """What came back for one record."""
-
     status: int
     body: bytes
     content_type: str

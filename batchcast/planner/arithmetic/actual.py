@@ -73,7 +73,6 @@ class PlanComparison:
 
     @property
     def within(self) -> bool:
-        """Whether the range of the plan held it."""
         return self.p5 <= self.actual <= self.p95
 
 
@@ -132,7 +131,6 @@ def recalibrated(conditions: Conditions, calibration: Calibration) -> Conditions
 
 
 def without_overheads(conditions: Conditions, calibration: Calibration) -> Conditions:
-    """The conditions, without the overheads where the run has none of them."""
     return conditions if calibration.overheads else replace(conditions, shard_overhead=0.0, request_overhead=0.0)
 
 

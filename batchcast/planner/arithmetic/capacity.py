@@ -77,7 +77,6 @@ def ideal_capacity() -> Capacity:
 
 
 def capacity_of(curve: Curve) -> Capacity:
-    """The measured capacity curve."""
     return Capacity(kind=curve.kind, theta=curve.theta, max_tested=curve.max_tested, rmse_percent=curve.rmse_pct)
 
 

@@ -31,7 +31,6 @@ class Costs:
 
     @property
     def usd(self) -> float:
-        """All of them."""
         return float(sum(astuple(self)))
 
 
@@ -49,12 +48,10 @@ class Scenario:
 
     @property
     def cost_usd(self) -> float:
-        """A week."""
         return self.costs.usd
 
     @property
     def cost_usd_month(self) -> float:
-        """At 4.33 weeks."""
         return self.cost_usd * WEEKS_PER_MONTH
 
 

@@ -58,7 +58,6 @@ class Workload:
 
     @property
     def requests(self) -> int:
-        """How many requests the records are sent in."""
         return math.ceil(self.items / self.items_per_request)
 
     @property
@@ -68,12 +67,10 @@ class Workload:
 
     @property
     def gb_in(self) -> float:
-        """Of all records."""
         return self.items * self.record_mb / 1000
 
     @property
     def gb_out(self) -> float:
-        """Of all answers."""
         return self.items * self.answer_mb / 1000
 
 
@@ -156,7 +153,6 @@ class PlanInputs:
 
     @property
     def job(self) -> Job:
-        """The transform job, to be played."""
         return Job(
             shards=self.shard_seconds,
             seconds_cv=self.workload.seconds_cv,
@@ -183,7 +179,6 @@ class PlanInputs:
         return self.capacity.at(concurrency if tested is None else min(concurrency, tested))
 
     def document(self) -> dict[str, Any]:
-        """The inputs as the JSON output shows them."""
         rate = self.rate
         return {
             **asdict(self.workload),

@@ -24,8 +24,6 @@ _LEVELS = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A configuration and the batch run it gives."""
-
     instance_type: str
     instances: int
     concurrency: int

@@ -61,7 +61,6 @@ class PastPlan:
         return batch(self.learnt).cost_usd - self.proposed.scenario.cost_usd
 
     def propose(self) -> str:
-        """The settings of the next run, in a line."""
         best, saved = self.proposed, self.saved_usd
         if round(saved, 2) <= 0:
             return "No other number of instances or requests that a run has shown is cheaper in the same time."
@@ -71,7 +70,6 @@ class PastPlan:
         )
 
     def describe(self) -> str:
-        """What the run says, in a line."""
         found = self.calibration
         start = "" if found.start is None else f", start {found.start:.3g} s"
         seconds = "" if found.seconds is None else f", {found.seconds:.3g} s a request"

@@ -38,7 +38,6 @@ def render_page(plan: Plan, sources: dict[str, str]) -> str:
 
 
 def page_data(inputs: PlanInputs, sources: dict[str, str]) -> dict[str, Any]:
-    """What the page computes with."""
     cap = min(concurrency_cap(inputs), _MOST_CONCURRENCY)
     curve = inputs.capacity.table(cap)
     counts = range(1, MOST_INSTANCES + 1)

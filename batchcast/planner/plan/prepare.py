@@ -86,7 +86,6 @@ def measure_history(
 
 
 def price_table(options: PlanOptions) -> PriceTable:
-    """The table the options name, else the one of the package."""
     return load_prices(options.prices or PRICES_FILE)
 
 
@@ -240,7 +239,6 @@ def _workload(
 
 
 def _first(values: Sequence[float | None], assumed: _Assumed) -> float | _Assumed:
-    """The first that is known."""
     return next((value for value in values if value is not None), assumed)
 
 

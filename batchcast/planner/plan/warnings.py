@@ -22,7 +22,6 @@ _PARQUET_SHARE, _SPARK_CPU = 1 / 7, 2.1
 
 
 def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
-    """The warnings of one scenario."""
     sources = {
         "endpoint_sequential": (_real_time_limit,),
         "endpoint_concurrent": (_real_time_limit, _client_concurrency),

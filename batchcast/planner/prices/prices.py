@@ -43,7 +43,6 @@ class Rate:
     components: Mapping[Component, float] = field(default_factory=dict)
 
     def of(self, component: Component) -> float:
-        """The rate for one use of the type."""
         return self.components.get(component, self.usd)
 
     def discounted(self, percent: float, *components: Component) -> Self:

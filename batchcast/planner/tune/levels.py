@@ -59,7 +59,6 @@ class Reading(NamedTuple):
 
 
 def never() -> bool:
-    """What stops nothing."""
     return False
 
 

@@ -39,7 +39,6 @@ class GroupUsage:
         self._memory = os.sysconf("SC_PHYS_PAGES") * self._page
 
     def now(self) -> ResourceUsage:
-        """Everything used so far."""
         seconds, held = 0.0, 0
         for directory in self._proc.iterdir():
             if directory.name.isdecimal() and (fields := _stat(directory)) and fields[2] == self._group:
@@ -87,15 +86,12 @@ class ClosedLoop:
         return loops[0][1]
 
     def usage(self) -> Usage | None:
-        """Of the last run."""
         return self._usage
 
     def others(self) -> Reading | None:
-        """Where there is a group to tell them from."""
         return Reading(time.monotonic(), self._group.now().others / (os.cpu_count() or 1)) if self._group else None
 
     def wait(self, seconds: float) -> None:
-        """Do nothing for so long."""
         time.sleep(seconds)
 
     def _work(self, waiting: Iterator[int], exchanges: list[Exchange], lock: threading.Lock) -> None:

@@ -36,8 +36,6 @@ _TIME_SCALE = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """What was said on the command line."""
-
     levels: Sequence[int]
     vary: Mapping[str, Sequence[str]]
     sample: int
@@ -147,7 +145,6 @@ def server_rig(server: ModelServer, options: TuneOptions, records: SampleRecords
 def measured_server(
     server: ModelServer, options: TuneOptions, records: SampleRecords, report: Report
 ) -> tuple[Measurements, Served]:
-    """The levels of a server, and what it says of itself."""
     return measured_levels(server_rig(server, options, records), options, records, report), _served(server)
 
 

@@ -87,7 +87,6 @@ class Measurements:
 
     @property
     def requests(self) -> int:
-        """All that were sent."""
         return sum(level.requests for level in self.levels)
 
     def items_per_second(self, level: MeasuredLevel) -> float:
@@ -121,7 +120,6 @@ def measure(
 
 
 def fitted(measurements: Measurements) -> Capacity:
-    """The curve through the sound levels."""
     return fit_capacity(
         [
             Throughput(
@@ -206,7 +204,6 @@ class _Bench:
         return spent + min(most, _least(concurrency, waves)) <= _BUDGET
 
     def measurements(self, reason: str) -> Measurements:
-        """All of it so far."""
         alone = np.array(list(self.alone().values()))
         return Measurements(
             levels=self.levels(),

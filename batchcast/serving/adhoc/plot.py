@@ -217,7 +217,6 @@ def _cells(lines: Mapping[str, Array], days: int, top: float, columns: int) -> d
 
 
 def _joined(points: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Every dot of the line through the points."""
     yield from points[:1]
     for (x0, y0), (x1, y1) in pairwise(points):
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)

@@ -53,7 +53,6 @@ class AdHocRecords:
 
     @property
     def expected(self) -> Expected:
-        """What each answer has to have."""
         return Expected.of(self.contract.outputs, self.run_date, self.forecast_horizon, self.frequency)
 
 

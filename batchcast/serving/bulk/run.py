@@ -79,7 +79,6 @@ class AsyncRun:
         return f"{self.run_id}/{_stem(record.shard)}"
 
     def journal(self, store: ObjectStore) -> Journal:
-        """What was sent before."""
         return Journal(store, join_uri(self.runs_uri, self.run_id, "async", "sent") + "/")
 
 
@@ -235,7 +234,6 @@ class ShardReader:
         return self._run.manifest.request_text.body(line.rstrip(b"\n"))
 
     def close(self) -> None:
-        """Close the shard that is open."""
         self._stream.close()
 
 

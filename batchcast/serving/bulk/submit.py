@@ -166,8 +166,6 @@ class _Waiting:
 
 
 class _Sender:
-    """Sends batches of records, several requests at once."""
-
     def __init__(
         self, run: AsyncRun, settings: AsyncSettings, pace: SubmitPace, client: Client, store: ObjectStore, now: Clock
     ) -> None:

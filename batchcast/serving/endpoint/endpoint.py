@@ -194,7 +194,6 @@ def scalable_target(client: Client, endpoint: str) -> dict[str, Any] | None:
 
 
 def scaling_policies(client: Client, endpoint: str) -> list[dict[str, Any]]:
-    """The policies of an endpoint's variant."""
     found = client("application-autoscaling").describe_scaling_policies(**scaled_variant(endpoint))
     return list(found["ScalingPolicies"])
 

@@ -20,7 +20,6 @@ class NumberTolerance:
     absolute: float = 1e-9
 
     def close(self, one: float, other: float) -> bool:
-        """Whether two numbers are as good as equal."""
         return math.isclose(one, other, rel_tol=self.relative, abs_tol=self.absolute)
 
 
@@ -143,7 +142,6 @@ class Unparsable:
 
 
 def read_json(body: bytes) -> object:
-    """The document, or Unparsable."""
     try:
         return json.loads(body)
     except ValueError:

@@ -149,7 +149,6 @@ def name_batch_effects(parity: Parity, outside: Mapping[str, bytes | None]) -> P
 
 
 def numbers_of(answer: object) -> list[float]:
-    """The numbers of an answer, in its order."""
     return [value for _, value in numbers(answer, "")]
 
 

@@ -61,7 +61,6 @@ def _status_document(found: AsyncStatus, hours: float, usd: float | None) -> dic
 
 
 def print_status(found: AsyncStatus, hours: float, usd: float | None) -> None:
-    """The same in words."""
     oldest = "" if found.oldest_age_seconds is None else f", the oldest of {found.oldest_age_seconds:,.0f} s"
     queue = "not measured" if found.backlog is None else f"{found.backlog:,.0f} requests{oldest}"
     expired = "not measured" if found.expired_last_day is None else f"{found.expired_last_day:,.0f} requests"
