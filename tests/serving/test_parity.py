@@ -212,6 +212,16 @@ def test_one_cause_of_all_differences_is_named(
     assert found.verdict == "different"
 
 
+def test_a_shift_is_named_whatever_the_order_of_keys() -> None:
+    late = [9.0, *SALES[:-1]]
+    expected = json.dumps({"low": SALES, "mean": [10 * value for value in SALES]}).encode()
+    moved = json.dumps({"mean": [10 * value for value in late], "low": late}).encode()
+    said = [RealTimeAnswer(status=200, body=expected, content_type="application/json") for _ in ITEMS]
+    found = compared(said, said, dict.fromkeys(ITEMS, moved))
+    assert {each.kind for each in found.differences} == {"shift"}
+    assert all("all 1 step late" in each.found for each in found.differences)
+
+
 def scaled(by: float) -> list[RealTimeAnswer]:
     body = days_of([by * value for value in SALES], DAYS)
     return [RealTimeAnswer(status=200, body=body, content_type="application/json") for _ in ITEMS]

@@ -197,9 +197,10 @@ def _factor(mine: Mapping[str, float], theirs: Mapping[str, float], tolerance: N
 
 def _steps(mine: Mapping[str, float], theirs: Mapping[str, float], tolerance: NumberTolerance) -> str | None:
     """By how many steps all rows of numbers are moved; what enters at an end is not looked at."""
+    others = _rows(theirs)
     rows = [
         (one, other)
-        for one, other in zip(_rows(mine), _rows(theirs), strict=False)
+        for one, other in ((one, others.get(place, [])) for place, one in _rows(mine).items())
         if len(one) == len(other) and any(not tolerance.close(a, b) for a, b in zip(one, other, strict=True))
     ]
     for steps in (sign * size for size in range(1, _MOST_STEPS + 1) for sign in (1, -1)):
@@ -213,12 +214,12 @@ def _steps(mine: Mapping[str, float], theirs: Mapping[str, float], tolerance: Nu
     return None
 
 
-def _rows(values: Mapping[str, float]) -> Iterator[list[float]]:
+def _rows(values: Mapping[str, float]) -> Mapping[str, list[float]]:
     """The numbers at places that differ by nothing but their position in a list."""
     rows: dict[str, list[float]] = {}
     for place, value in values.items():
         rows.setdefault(_PLACE.sub("[]", place), []).append(value)
-    return iter(rows.values())
+    return rows
 
 
 def _days_apart(differences: Sequence[AnswerDifference]) -> int | None:
