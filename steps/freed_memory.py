@@ -11,10 +11,13 @@ _LARGE = 16 << 20
 
 
 def return_freed_memory() -> None:
-    """From now on, in this process: to be called before pyarrow is imported, which reads the variable then."""
+    """From now on, in this process: to be called before pyarrow is imported, which reads the variable then.
+
+    The threads that work at once have a heap each: of one heap each would give back what the other needs next.
+    """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with suppress(AttributeError):  # not glibc
         options = ctypes.CDLL(None).mallopt
-        options(_ARENA_MAX, 1)
+        options(_ARENA_MAX, len(os.sched_getaffinity(0)))
         options(_MMAP_THRESHOLD, _LARGE)
         options(_TRIM_THRESHOLD, _LARGE)
