@@ -38,7 +38,7 @@ def reconcile_outputs(run: PublishRun, outputs: Outputs) -> Reconciliation:
 
     size = sum(path.stat().st_size for (number, _), path in outputs.items() if number == 0)
     processes = max(1, min(run.processes, size // BYTES_A_PROCESS))
-    with Workers(processes, run.scratch) as workers:
+    with Workers(processes, run.scratch, takes_part=True) as workers:
 
         def read_shards(shards: Iterable[tuple[str, Requests]]) -> Iterator[ShardColumns]:
             places = ((name, outputs.get((0, f"{name}.out")), requests) for name, requests in shards)

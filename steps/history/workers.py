@@ -70,9 +70,11 @@ class Workers:
     Processes are spawned and not forked: Arrow's threads do not survive a fork.
     """
 
-    def __init__(self, processes: int, notes: Path | None = None) -> None:
-        """In the directory `notes` each process notes the file it reads, so that an abort can be told by its file."""
+    def __init__(self, processes: int, notes: Path | None = None, *, takes_part: bool = False) -> None:
+        """In the directory `notes` each process notes the file it reads, so that an abort can be told by its file.
+        Where it `takes_part` this process is one of them: it does what of a stream the others have no time for."""
         self.processes = processes
+        self._others = processes - takes_part
         self._notes = notes
         self._pool: ProcessPoolExecutor | None = None
         self._counter: Synchronized[int] | None = None
@@ -82,7 +84,7 @@ class Workers:
             context = multiprocessing.get_context("spawn")
             self._counter = context.Value("q", 0)
             self._pool = ProcessPoolExecutor(
-                self.processes, context, initializer=_start, initargs=(self._counter, self._notes)
+                self._others, context, initializer=_start, initargs=(self._counter, self._notes)
             )
         return self
 
@@ -100,11 +102,14 @@ class Workers:
         futures = [self._pool.submit(_call, function, task) for task in tasks]
         processes = multiprocessing.active_children()
         pending: set[Future[T]] = set(futures)
-        while pending:
-            finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
-            progress.show(self._counter.value)
-            for future in finished:
-                self._raise_if_failed(future, processes)
+        try:
+            while pending:
+                finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
+                progress.show(self._counter.value)
+                for future in finished:
+                    future.result()
+        except BrokenProcessPool as error:
+            raise self._killed(processes) from error
         return [future.result() for future in futures]
 
     def stream(self, function: Callable[Concatenate[Advance, P], T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
@@ -114,33 +119,33 @@ class Workers:
                 yield _call(function, task)
             return
         pending: deque[Future[T]] = deque()
-        for task in tasks:
-            try:
-                pending.append(self._pool.submit(_call, function, task))
-            except BrokenProcessPool:
-                break  # What became of the process is told by what it had to do.
-            if len(pending) > 2 * self.processes:
-                yield self._next(pending)
-        while pending:
-            yield self._next(pending)
-
-    def _next(self, pending: deque[Future[T]]) -> T:
-        processes = multiprocessing.active_children()
-        wait(list(pending)[:1])
-        self._raise_if_failed(pending[0], processes)
-        return pending.popleft().result()
-
-    def _raise_if_failed(self, future: Future[Any], processes: Sequence[BaseProcess]) -> None:
+        processes: set[BaseProcess] = set()
         try:
-            future.result()
+            begun = self._pool.submit(os.getpid)
+            for task in tasks:
+                busy = not begun.done() or sum(not each.done() for each in pending) >= 2 * self._others
+                if busy and self._others < self.processes:
+                    pending.append(Future())
+                    pending[-1].set_result(_call(function, task))
+                else:
+                    pending.append(self._pool.submit(_call, function, task))
+                processes.update(multiprocessing.active_children())
+                if len(pending) > 2 * self.processes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         except BrokenProcessPool as error:
-            for process in processes:
-                _await_end(process)
-                noted = self._noted(process)
-                if noted is not None:
-                    raise noted from error
-            remedy = "Most likely the memory did not suffice: use a larger ProcessingInstanceType."
-            raise ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy)) from error
+            raise self._killed(processes) from error
+
+    def _killed(self, processes: Iterable[BaseProcess]) -> BatchcastError:
+        """Why one of them has ended."""
+        for process in processes:
+            _await_end(process)
+            noted = self._noted(process)
+            if noted is not None:
+                return noted
+        remedy = "Most likely the memory did not suffice: use a larger ProcessingInstanceType."
+        return ServiceError(Problem("worker_killed", "a worker process was killed.", remedy=remedy))
 
     def _noted(self, process: BaseProcess) -> BatchcastError | None:
         """The error that a process noted before it aborted; one that was killed from outside is not to blame."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,6 +73,14 @@ def test_a_stream_makes_few_tasks_ahead_of_its_results(processes: int) -> None:
         for number, result in enumerate(workers.stream(square, tasks())):
             assert result == number**2
             assert made <= number + 1 + 2 * processes
+
+
+def test_this_process_takes_part_in_a_stream_and_does_what_there_is_while_the_others_begin() -> None:
+    with Workers(2, takes_part=True) as workers:
+        found = workers.stream(process_id, ((number,) for number in count()))
+        assert next(found) == os.getpid()
+        assert next(process for process in found if process != os.getpid())
+        assert list(workers.stream(square, ((number,) for number in range(50)))) == [n * n for n in range(50)]
 
 
 def test_a_process_does_not_load_pandas() -> None:
