@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import tempfile
@@ -108,13 +109,13 @@ def kept_array(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | 
     """
     folder = _folder.get()
     if folder is None or not all(shape):
-        found: npt.NDArray[Any] = np.zeros(shape, kind or np.float64)
-    else:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            found = np.memmap(file, kind or np.dtype(np.float64), "w+", shape=shape).view(np.ndarray)
-    if kind is None:
-        deque(at_once(lambda some: found[some].fill(np.nan), blocks(len(found))), 0)
-    return found
+        return np.full(shape, np.nan) if kind is None else np.zeros(shape, kind)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if kind is None:  # Written, as to fill it through memory is a fault a page, and threads wait for each other.
+            left, some = 8 * math.prod(shape), np.full(1 << 17, np.nan).tobytes()
+            while left > 0:
+                left -= file.write(some[:left])
+        return np.memmap(file, kind or np.float64, "r+", shape=shape).view(np.ndarray)
 
 
 def kept_file() -> IO[bytes]:
@@ -249,10 +250,9 @@ class ItemNames(Sequence[str]):
     def __getitem__(self, place: slice) -> list[str]: ...
 
     def __getitem__(self, place: int | slice) -> str | list[str]:
-        found: str | list[str] = (
-            self._column[place].to_pylist() if isinstance(place, slice) else self._column[place].as_py()
-        )
-        return found
+        found = self._column[place]
+        names: str | list[str] = found.to_pylist() if isinstance(place, slice) else found.as_py()
+        return names
 
     def places(self, names: Sequence[str]) -> list[int]:
         """Where each of these is, those left out that are nowhere."""

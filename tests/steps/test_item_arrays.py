@@ -58,6 +58,11 @@ def test_order_ranks_and_medians_are_those_of_numpy(kept: object, name: str) -> 
     assert np.flatnonzero(first).tolist() == sorted(order[:1_234].tolist())
 
 
+def test_what_is_kept_begins_as_nothing_known_or_as_zeros(kept: object) -> None:
+    assert np.isnan(kept_array((3, 70_001))).all()
+    assert not kept_array((3, 70_001), np.int64).any()
+
+
 def test_nothing_known_has_no_median(kept: object) -> None:
     assert finite_median(np.full(ITEMS, np.nan)) is None
     assert not among_first(VALUES["all different"], in_order(VALUES["all different"]), 0).any()
