@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array as Array
 from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, at_once, each_block, kept_array, of_items, summed
-from batchcast.steps.shards.manifest import stream_baseline
+from batchcast.steps.shards.manifest import first_step, stream_baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,16 @@ class Comparison:
 
 def arrange(baseline: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int) -> Comparison:
     """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`."""
-    past = 1 - min([1, *(pc.min(part["step"]).as_py() for part in stream_baseline(baseline, ["step"]) if len(part))])
+    past = 1 - first_step(baseline)
     items, place = ItemPlaces(item_ids), pa.array(list(targets))
     known = kept_array((len(item_ids), past + days, len(targets)))
     naive, scale = kept_array((len(item_ids), days, len(targets))), kept_array((len(item_ids), len(targets)))
 
     def put(part: pa.Table) -> None:
         item, step = items.of(part["item_id"]), part["step"].to_numpy()
-        target = pc.fill_null(pc.index_in(part["target"].cast(pa.string()), value_set=place), -1).to_numpy()
-        mine = (item >= 0) & (target >= 0) & (step <= days)
+        words = part["target"].combine_chunks()
+        target = pc.fill_null(pc.index_in(words.dictionary, value_set=place), -1).to_numpy()[words.indices]
+        mine = (item >= 0) & (target >= 0) & (step > -past) & (step <= days)
         _put(known, mine, (item, step - 1 + past, target), part["actual"])
         _put(naive, mine & (step > 0), (item, step - 1, target), part["naive"])
         _put(scale, mine & (step == 1), (item, target), part["scale"])
@@ -56,10 +57,11 @@ def arrange(baseline: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], d
 
 
 def _put(array: Array, mine: npt.NDArray[np.bool_], at: tuple[Positions, ...], column: pa.ChunkedArray) -> None:
-    values = column.to_numpy()
+    flat, values = at[0], column.to_numpy()
+    for size, place in zip(array.shape[1:], at[1:], strict=True):
+        flat = flat * size + place
     if not mine.all():
-        at, values = tuple(each[mine] for each in at), values[mine]
-    flat = np.ravel_multi_index(at, array.shape)
+        flat, values = flat[mine], values[mine]
     whole = len(flat) and flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
     array.reshape(-1)[slice(int(flat[0]), int(flat[-1]) + 1) if whole else flat] = values
 

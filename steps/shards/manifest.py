@@ -270,6 +270,16 @@ def count_baseline(directory: Path) -> int:
         return int(pq.ParquetFile(path).metadata.num_rows)
 
 
+def first_step(directory: Path) -> int:
+    """The least of its steps, by what the file says of its row groups; 1 without any. Raises DataError for a damaged
+    file."""
+    path, at = directory / BASELINE_FILE, BASELINE_SCHEMA.get_field_index("step")
+    with reading(str(path), code="manifest", remedy=_REMEDY):
+        found = pq.ParquetFile(path).metadata
+        columns = [found.row_group(number).column(at) for number in range(found.num_row_groups)]
+        return min([1, *(int(column.statistics.min) for column in columns if column.num_values)])
+
+
 def code_version() -> str:
     """A digest of this package's own source, the same from a directory and from a zipapp."""
     digest = hashlib.sha256()

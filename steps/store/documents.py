@@ -120,7 +120,7 @@ def stream_table(
     wanted = pa.schema([field.with_type(encoded) if field.name in texts else field for field in fields])
     for number in range(file.num_row_groups):
         with reading(where, code=code, remedy=remedy):
-            table = file.read_row_group(number, list(columns)).cast(wanted)
+            table = file.read_row_group(number, list(columns), use_threads=False).cast(wanted)
             if table.num_rows != file.metadata.row_group(number).num_rows:
                 raise ValueError(f"row group {number} has only {table.num_rows} of its rows")
         yield table

@@ -21,6 +21,7 @@ from batchcast.steps.shards.manifest import (
     Shard,
     Totals,
     code_version,
+    first_step,
     read_baseline,
     read_manifest,
     read_records,
@@ -86,6 +87,18 @@ def test_tables_are_read_with_their_schema(tmp_path: Path) -> None:
     write_table(tmp_path / "baseline.parquet", [], BASELINE_SCHEMA)
     assert read_records(tmp_path).schema == RECORDS_SCHEMA
     assert read_baseline(tmp_path).schema == BASELINE_SCHEMA
+
+
+def test_the_first_step_of_a_baseline_is_the_least_of_all_its_rows(tmp_path: Path) -> None:
+    rows = [{"item_id": "a", "step": step, "target": "sales"} for step in (3, -5, 1)]
+    tables = [BASELINE_SCHEMA.empty_table(), *(pa.Table.from_pylist([row], BASELINE_SCHEMA) for row in rows)]
+    write_table(tmp_path / "baseline.parquet", tables, BASELINE_SCHEMA)
+    assert first_step(tmp_path) == -5
+    write_table(tmp_path / "baseline.parquet", tables[:2], BASELINE_SCHEMA)
+    assert first_step(tmp_path) == 1
+    (tmp_path / "baseline.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="cannot be read"):
+        first_step(tmp_path)
 
 
 def test_a_table_of_other_columns_or_none_is_refused(tmp_path: Path) -> None:
