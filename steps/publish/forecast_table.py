@@ -1,7 +1,7 @@
 """The published table: one row an item and step, sorted by item and step."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,10 +88,10 @@ def merged_words(merged: Mapping[str, Any]) -> str:
     )
 
 
-def write_forecasts(forecasts: Rows, folder: Path) -> list[dict[str, Any]]:
-    """Write the files that the forecasts are published as; what the manifest says of each."""
+def write_forecasts(forecasts: Rows, folder: Path) -> Iterator[dict[str, Any]]:
+    """Write the files that the forecasts are published as; what the manifest says of each, as soon as it is there."""
     starts = range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)
-    return list(at_once(lambda place: _write_file(forecasts, folder, *place), enumerate(starts)))
+    return at_once(lambda place: _write_file(forecasts, folder, *place), enumerate(starts))
 
 
 def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:

@@ -11,14 +11,12 @@ without a manifest is no publication, and the next attempt of the same run write
 import re
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from batchcast.steps.answers.item_arrays import at_once
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError, Problem, ServiceError
 from batchcast.steps.publish.forecast_table import Rows, write_forecasts
@@ -190,19 +188,22 @@ def publish(
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        files = write_forecasts(forecasts, Path(folder))
-        marker = to_json({**manifest, "files": files})
-        if not _published_already(store, prefix, marker):
-            kept = {prefix + entry["name"] for entry in files}
-
-            def upload(name: str) -> None:
-                _write_once(store, prefix + name, (Path(folder) / name).read_bytes())
-
-            deque(at_once(upload, (entry["name"] for entry in files)), 0)
-            for stray in list(store.list(prefix)):
-                if stray.uri not in kept:
-                    store.delete(stray.uri)
-            _write_once(store, prefix + MANIFEST_NAME, marker)
+        there, files = _published_before(store, prefix), []
+        for file in write_forecasts(forecasts, Path(folder)):
+            files.append(file)
+            if there is None:
+                _write_once(store, prefix + file["name"], (Path(folder) / file["name"]).read_bytes())
+    marker = to_json({**manifest, "files": files})
+    if there is None:
+        kept = {prefix + entry["name"] for entry in files}
+        for stray in list(store.list(prefix)):
+            if stray.uri not in kept:
+                store.delete(stray.uri)
+        _write_once(store, prefix + MANIFEST_NAME, marker)
+    elif there != marker:
+        what = "this run is published with other forecasts, and what is published does not change."
+        remedy = "Start a new execution; it publishes under its own run id."
+        raise DataError(Problem("already_published", what, prefix + MANIFEST_NAME, remedy))
     moved, note = False, f"latest.json stays where it is: {keep_pointer}"
     if not keep_pointer:
         base = (manifest.get("merged") or {}).get("run_id")
@@ -280,17 +281,14 @@ def _newest_date(store: ObjectStore, publish_uri: str) -> str:
     return max((identity[0].isoformat() for uri in there if (identity := publication_identity(uri))), default="")
 
 
-def _published_already(store: ObjectStore, prefix: str, marker: bytes) -> bool:
+def _published_before(store: ObjectStore, prefix: str) -> bytes | None:
+    """The manifest that is there already; None without any, and where it is damaged."""
     try:
         found = store.read(prefix + MANIFEST_NAME)
         parse_publication(found, prefix + MANIFEST_NAME)
     except ObjectMissingError:
-        return False
+        return None
     except DataError as error:
         sys.stderr.write(f"{error}\nIt is published anew.\n")
-        return False
-    if found != marker:
-        what = "this run is published with other forecasts, and what is published does not change."
-        remedy = "Start a new execution; it publishes under its own run id."
-        raise DataError(Problem("already_published", what, prefix + MANIFEST_NAME, remedy))
-    return True
+        return None
+    return found

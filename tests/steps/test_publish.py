@@ -137,6 +137,28 @@ def test_a_large_table_is_cut_into_files_of_a_fixed_number_of_rows(
     assert current_level(store) == ("a", 1.0)
 
 
+class EndsEarly:
+    """Rows of which the last ones cannot be made."""
+
+    def __init__(self, whole: pa.Table, most: int) -> None:
+        self.num_rows, self._whole, self._most = whole.num_rows, whole, most
+
+    def slice(self, offset: int = 0, length: int | None = None) -> pa.Table:
+        if offset >= self._most:
+            raise Crash
+        return self._whole.slice(offset, length)
+
+
+def test_a_file_is_stored_before_all_others_are_made(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchcast.steps.publish.forecast_table.ROWS_PER_FILE", 4)
+    prefix, whole = publication_uri(PUBLISH, WEEK, "a"), table(1.0)
+    with pytest.raises(Crash):
+        publish(store, PUBLISH, EndsEarly(whole, 4), manifest("a"))
+    assert [stored.uri for stored in store.list(prefix)] == [prefix + "part-00000.parquet"]
+    publish(store, PUBLISH, whole, manifest("a"))
+    assert current_level(store) == ("a", 1.0)
+
+
 def test_the_later_run_date_keeps_the_pointer_in_whatever_order_runs_finish(store: DirectoryStore) -> None:
     publish(store, PUBLISH, table(2.0), manifest("b", NEXT_WEEK))
     older = publish(store, PUBLISH, table(1.0), manifest("a", WEEK))
