@@ -6,7 +6,8 @@ import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import compress, count, pairwise
+from operator import ne
 from typing import Any
 
 import numpy as np
@@ -142,16 +143,17 @@ def _short_names(names: Sequence[str]) -> list[int | str]:
     """Of each name how much of it is that of the one before, and the rest."""
     found: list[int | str] = []
     for before, name in pairwise(["", *names]):
-        apart = (at for at, (one, other) in enumerate(zip(before, name, strict=False)) if one != other)
-        same = next(apart, len(before))
+        same = next(compress(count(), map(ne, before, name)), len(before))
         # A browser counts in UTF-16.
         found += [len(name[:same].encode("utf-16-le")) // 2, name[same:]]
     return found
 
 
 def _short(value: float, digits: int) -> float | None:
+    if not math.isfinite(value):
+        return None
     text = f"{value:.{digits}g}"
-    return (int(text) if text.lstrip("-").isdigit() else float(text)) if math.isfinite(value) else None
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _search(total: str, copy: str, count: int, items: int) -> str:
