@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchcast.steps.answers.item_arrays import Array, at_once, one_array
 
 ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072
+_SAMPLED_ROWS = 1 << 14
 MODEL, CARRIED_FORWARD = "model", "carried_forward"
 """The values of the column `source`."""
 
@@ -97,12 +99,21 @@ def write_forecasts(forecasts: Rows, folder: Path) -> Iterator[dict[str, Any]]:
 def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:
     stop = min(start + ROWS_PER_FILE, forecasts.num_rows)
     path = folder / f"part-{number:05d}.parquet"
-    with pq.ParquetWriter(path, forecasts.slice(start, 0).schema, compression="zstd") as writer:
+    sample = forecasts.slice(start, min(_SAMPLED_ROWS, stop - start))
+    repeated = [name for name in sample.column_names if _repeats(sample[name])]
+    with pq.ParquetWriter(path, sample.schema, compression="zstd", use_dictionary=repeated) as writer:
         for begin in range(start, stop, _ROWS_PER_GROUP):
             writer.write_table(forecasts.slice(begin, min(_ROWS_PER_GROUP, stop - begin)))
     with path.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
     return {"name": path.name, "rows": stop - start, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary is worth while: of numbers that hardly repeat it is larger than they are, and takes twice
+    the time and 25 MB of memory (pyarrow 25, 2026-11-29)."""
+    few = len(column) < _SAMPLED_ROWS or not pa.types.is_floating(column.type)
+    return few or 2 * pc.count_distinct(column).as_py() < len(column)
 
 
 def forecast_table(

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from failing_store import FailingStore
 
+from batchcast.steps.publish.forecast_table import ForecastRows, write_forecasts
 from batchcast.steps.publish.published_file import chosen_rows
 from batchcast.steps.store.objects import DirectoryStore
 
@@ -68,3 +70,24 @@ def test_of_one_item_few_files_are_read(tmp_path: Path) -> None:
         counted: Any = FailingStore(store)
         assert sum(map(len, chosen_rows(counted, PREFIX, files, None, [row["item_id"]]))) == STEPS
         assert len(counted.operations) <= 4
+
+
+@pytest.mark.parametrize(("repeated", "expected"), [(True, True), (False, False)])
+def test_numbers_are_kept_by_a_dictionary_only_where_they_repeat(
+    tmp_path: Path, repeated: bool, expected: bool
+) -> None:
+    items = 10_000
+    values = np.random.default_rng(1).random((items, STEPS, 1)) * 100
+    rows = ForecastRows(
+        item_ids=pa.chunked_array([pa.array([f"item{item:05d}" for item in range(items)])]),
+        values=np.round(values) if repeated else values,
+        places=np.arange(items),
+        dates=[day.date().isoformat() for day in DAYS],
+        targets=["sales"],
+    )
+    [file] = write_forecasts(rows, tmp_path)
+    written = pq.ParquetFile(tmp_path / file["name"])
+    columns = {each["path_in_schema"]: each for each in written.metadata.row_group(0).to_dict()["columns"]}
+    assert columns["item_id"]["has_dictionary_page"]
+    assert columns["sales"]["has_dictionary_page"] is expected
+    assert written.read()["sales"].to_numpy().tolist() == rows.values.ravel().tolist()
