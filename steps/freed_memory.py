@@ -11,11 +11,13 @@ _LARGE = 16 << 20
 
 
 def return_freed_memory() -> None:
-    """From now on, in this process: to be called before pyarrow is imported, which reads the variable then.
+    """From now on, in this process: to be called before numpy and pyarrow are imported, which read them then.
 
     The threads that work at once have a heap each: of one heap each would give back what the other needs next.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # BLAS would start a thread a processor, which waits for work in a loop: steps multiply small matrices only.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with suppress(AttributeError):  # not glibc
         options = ctypes.CDLL(None).mallopt
         options(_ARENA_MAX, len(os.sched_getaffinity(0)))

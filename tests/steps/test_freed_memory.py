@@ -42,6 +42,12 @@ def test_threads_that_have_ended_leave_no_memory_behind() -> None:
     assert int(given_back) < kept - 10
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_numpy_starts_no_thread_that_nothing_needs() -> None:
+    begin = "import os; from batchcast.steps.freed_memory import return_freed_memory; return_freed_memory()"
+    assert _said(f"{begin}; import numpy; print(len(os.listdir('/proc/self/task')))") == ["1"]
+
+
 def test_the_entry_of_the_steps_imports_no_arrow_before_it_chooses_the_allocator() -> None:
     asked = "import sys, batchcast.steps.__main__; print('pyarrow' in sys.modules)"
     assert _said(asked) == ["False"]
