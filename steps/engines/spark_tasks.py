@@ -142,7 +142,7 @@ class ScatterTask(_LaneTask):
         with self.with_codes(given) as (lane, directory):
             positions = np.load(self.shared.path(positions_file(lane)), mmap_mode="r")
             for bucket, piece in scatter_units(_silent, self.lanes[lane], positions, self.partition, directory):
-                yield {"task": self.task_of[bucket], "bucket": bucket, "piece": piece.to_pybytes()}
+                yield {"task": self.task_of[bucket], "bucket": bucket, "piece": piece}
 
 
 @dataclass(frozen=True, kw_only=True)
