@@ -109,16 +109,17 @@ def survey_items(
     advance: Advance, units: Sequence[Unit], contract: ModelContract, history: ParquetHistory, scratch: Path
 ) -> ItemSurvey:
     """Survey the items of some units; every row's item number (-1: none) goes to `codes_file`."""
-    numbering, moments = Numbering(len(contract.series.item_id), scratch), []
+    numbering = Numbering(len(contract.series.item_id), scratch, sum(unit.rows for unit in units))
+    moments: list[Moments] = []
     nameless, repeated = 0, True
     for group in _groups(units):
         found = []
         for rows in _gathered(advance, group, contract, history, repeated=repeated):
-            found.append(local_items(rows.ids, rows.keys, rows.dated, rows.measured))
+            found.append(local_items(rows.ids, rows.keys, rows.dated, rows.measured, repeated=repeated))
             nameless += int(np.count_nonzero(found[-1].numbers < 0))
             moments += rows.moments
             # Where few rows share an id, Parquet has it as plain text, and a dictionary would be made for nothing.
-            repeated = 4 * len(found[-1].last) < len(rows.keys)
+            repeated = repeated and 4 * len(found[-1].last) < len(rows.keys)
         numbering.add(group, found)
     numbering.number()
     return ItemSurvey(
@@ -131,10 +132,10 @@ def survey_items(
 
 
 def _groups(units: Sequence[Unit]) -> Iterator[list[Unit]]:
-    """The units in their order: the first, which tells how to read ids, then as many at a time as have few rows."""
+    """The units in their order, as many at a time as have few rows."""
     group = list(units[:1])
     for unit in units[1:]:
-        if group[0] is units[0] or sum(each.rows for each in group) + unit.rows > _GROUP_ROWS:
+        if sum(each.rows for each in group) + unit.rows > _GROUP_ROWS:
             yield group
             group = []
         group.append(unit)

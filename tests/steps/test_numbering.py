@@ -96,6 +96,28 @@ def test_more_text_than_an_array_of_ids_holds_is_refused_with_numbers(monkeypatc
         number_items([names])
 
 
+@pytest.mark.parametrize("ending", ["", "/constant", "/a constant of many bytes"])
+@pytest.mark.parametrize("repeated", [True, False])
+def test_items_of_many_parts_are_told_apart_as_those_of_one_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, *, repeated: bool
+) -> None:
+    monkeypatch.setattr(numbering, "_WAITING_ITEMS", 4_000)  # They are looked up three times.
+    rng = np.random.default_rng(7)
+    names = pa.array(["Z", "ZZ", "\0", "ü", *(f"{n:x}{ending}" for n in range(2_000))])
+    gives = Numbering(1, tmp_path, rows=1 << 20)
+    rows = rng.integers(0, len(names), 9_000)
+    for number, some in enumerate(np.split(rows, 3)):
+        texts = pa.chunked_array([names.take(pa.array(some[:100])), names.take(pa.array(some[100:]))])
+        always = np.ones(len(some), bool)
+        gives.add([unit(number, len(some))], [local_items([texts], some, always, always, repeated=repeated)])
+    gives.number()
+    codes = np.concatenate([np.load(codes_file(tmp_path, unit(n, 0))) for n in range(3)])
+    assert gives.names[0].take(pa.array(codes)).equals(names.take(pa.array(rows)))
+    assert len(gives.names[0]) == len(np.unique(rows))
+    assert names.take(pa.array(gives.last)).equals(gives.names[0])
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".npy"]
+
+
 @pytest.mark.parametrize("ending", ["", "/constant", "a"])
 def test_many_texts_are_told_apart_as_few_are(ending: str) -> None:
     rng = np.random.default_rng(7)
