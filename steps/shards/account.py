@@ -1,7 +1,7 @@
 """Every item of the run accounted for: the records table, the baseline and the manifest, written last."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from batchcast.steps.shards.manifest import (
     NULL_ITEM,
     RECORDS_FILE,
     RECORDS_SCHEMA,
+    ROWS_A_GROUP,
     Manifest,
     QuarantineReason,
     Totals,
@@ -82,31 +83,55 @@ class Account:
         rows = static.rows(ids)
         return attributes | {name: column.take(rows) for name, column in static.columns.items()}
 
-    def records(self, axis: DateAxis) -> pa.Table:
-        """The rows of records.parquet. Rows without an item id are one more item, quarantined."""
-        written = pa.concat_tables([WRITTEN_SCHEMA.empty_table(), *(t for part in self.built for t in part.written)])
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many items are quarantined for each; rows without an item id are one."""
+        reasons = Counter(str(why.reason) for why in self.quarantined.values())
+        return reasons + Counter({str(QuarantineReason.NULL_KEY): min(self.selection.nameless, 1)})
+
+    @property
+    def written(self) -> pa.Table:
+        """Of every record what WRITTEN_SCHEMA says."""
+        parts = [WRITTEN_SCHEMA.empty_table(), *(table for part in self.built for table in part.written)]
+        return pa.concat_tables(parts).combine_chunks()
+
+    def records(self, written: pa.Table, axis: DateAxis) -> Iterator[pa.Table]:
+        """The rows of records.parquet, a row group at a time: all at once would take twice the memory. Rows without an
+        item id are one more item, quarantined."""
         row_of_item = np.full(len(self.items.rows), -1)
         row_of_item[self.order[np.asarray(written.column("place"))]] = np.arange(len(written))
         others = np.array([*self.selection.carried, *self.selection.quarantined], np.int64)
         present = np.sort(np.concatenate([self.selection.built, others]))
-        row = pa.array(row_of_item[present], mask=row_of_item[present] < 0)
-        rows = self.items.rows[present]
         quarantined = sorted(self.quarantined.items())
-        why = pc.index_in(pa.array(present), value_set=pa.array([item for item, _ in quarantined], pa.int64()))
+        found = pa.table(
+            {
+                "item": pa.array([item for item, _ in quarantined], pa.int64()),
+                "reason": pa.array([str(why.reason) for _, why in quarantined], pa.string()),
+                "detail": pa.array([why.detail for _, why in quarantined], pa.string()),
+            }
+        )
+        cuts = range(ROWS_A_GROUP, len(present), ROWS_A_GROUP)
+        tables = (self._rows(some, row_of_item[some], written, found, axis) for some in np.split(present, cuts))
+        if self.selection.nameless:
+            yield pa.concat_tables([*tables, _nameless(self.selection.nameless)]).sort_by("item_id")
+        else:
+            yield from tables
+
+    def _rows(self, items: Numbers, places: Numbers, written: pa.Table, found: pa.Table, axis: DateAxis) -> pa.Table:
+        """Those of some items, which have these places in `written` (-1: none); `found` are the quarantined."""
+        row, rows = pa.array(places, mask=places < 0), self.items.rows[items]
+        why = pc.index_in(pa.array(items), value_set=found["item"].combine_chunks())
         columns = {
-            "item_id": self.items.ids.take(pa.array(present)),
+            "item_id": self.items.ids.take(pa.array(items)),
             **{name: written.column(name).take(row) for name in ("shard", "line", "position", "bytes", "sha256")},
             "rows": pa.array(rows, pa.int32()),
-            "first_date": _dates(self.items.first[present], rows, axis),
-            "last_date": _dates(self.items.last[present], rows, axis),
-            "quarantine_reason": pa.array([str(found.reason) for _, found in quarantined], pa.string()).take(why),
-            "quarantine_detail": pa.array([found.detail for _, found in quarantined], pa.string()).take(why),
-            "carried": pc.is_in(pa.array(present), value_set=pa.array(self.selection.carried, pa.int64())),
+            "first_date": _dates(self.items.first[items], rows, axis),
+            "last_date": _dates(self.items.last[items], rows, axis),
+            "quarantine_reason": found["reason"].take(why),
+            "quarantine_detail": found["detail"].take(why),
+            "carried": pc.is_in(pa.array(items), value_set=pa.array(self.selection.carried, pa.int64())),
         }
-        table = pa.table(columns, schema=RECORDS_SCHEMA)
-        if self.selection.nameless:
-            table = pa.concat_tables([table, _nameless(self.selection.nameless)]).sort_by("item_id")
-        return table
+        return pa.table(columns, schema=RECORDS_SCHEMA)
 
 
 def check_account(account: Account, percent: float, locate: Locate | None = None) -> None:
@@ -114,9 +139,7 @@ def check_account(account: Account, percent: float, locate: Locate | None = None
 
     `locate` finds the file and row of the examples that are named.
     """
-    _items, quarantined = account.items, account.quarantined
-    reasons = Counter(str(why.reason) for why in quarantined.values())
-    reasons[str(QuarantineReason.NULL_KEY)] += account.selection.nameless > 0
+    quarantined, reasons = account.quarantined, account.reasons
     count = reasons.total()
     records = account.sent
     expected = records + len(account.selection.carried) + count
@@ -164,11 +187,9 @@ def write_account(
     request_text: RequestText,
 ) -> Manifest:
     """Write the records and, last, the manifest; it is returned."""
-    records = account.records(axis)
-    write_table(directory / RECORDS_FILE, [records], RECORDS_SCHEMA)
+    written, reasons, carried = account.written, account.reasons, len(account.selection.carried)
+    write_table(directory / RECORDS_FILE, account.records(written, axis), RECORDS_SCHEMA)
     shards = tuple(sorted((shard for part in account.built for shard in part.shards), key=lambda shard: shard.name))
-    sent = records.column("shard").is_valid()
-    reasons = Counter(records.column("quarantine_reason").drop_null().to_pylist())
     manifest = Manifest(
         run_id=arguments.run_id,
         run_date=axis.run_date,
@@ -179,14 +200,14 @@ def write_account(
         contract_sha256=contract.sha256,
         code_version=code_version(),
         totals=Totals(
-            items=records.num_rows,
-            records=pc.sum(sent).as_py() or 0,
+            items=account.sent + reasons.total() + carried,
+            records=account.sent,
             quarantined=reasons.total(),
-            carried=len(account.selection.carried),
+            carried=carried,
             bytes=sum(shard.bytes for shard in shards),
-            rows=pc.sum(records.column("rows").filter(sent)).as_py() or 0,
+            rows=int(account.items.rows[account.order[np.asarray(written["place"])]].sum()),
             later_items=account.selection.later,
-            requests=pc.sum(pc.equal(records["position"], 0)).as_py() or 0,
+            requests=pc.sum(pc.equal(written["position"], 0)).as_py() or 0,
         ),
         quarantined_by_reason=dict(sorted(reasons.items())),
         shards=shards,

@@ -69,7 +69,7 @@ BASELINE_SCHEMA = pa.schema(
         pa.field("scale", pa.float64()),
     ]
 )
-_ROWS_A_GROUP = 1 << 17
+ROWS_A_GROUP = 1 << 17
 
 
 class QuarantineReason(StrEnum):
@@ -213,7 +213,7 @@ def write_table(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> N
     """Write a Parquet file that appears whole; the same rows give the same bytes when cut into the same tables."""
     with atomic_write(path, path.parent) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         for table in batches:
-            writer.write_table(table.cast(schema), row_group_size=_ROWS_A_GROUP)
+            writer.write_table(table.cast(schema), row_group_size=ROWS_A_GROUP)
 
 
 def read_manifest(directory: Path) -> Manifest:
