@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from batchcast.steps.answers.item_arrays import arrays_in
 from batchcast.steps.arguments import SPARK, BuildArguments, parse_arguments, value_given
@@ -148,6 +149,7 @@ def _build(opened: _Opened, paths: ContainerPaths, scratch: Path) -> tuple[_Run,
     arguments, contract, shards = opened.arguments, opened.contract, paths.output("shards")
     with _engine(opened, paths, scratch) as engine:
         run, items, end = _survey(opened, engine)
+        pa.default_memory_pool().release_unused()  # What the survey freed goes back to the system.
         most = arguments.max_record_bytes
         selection = select(items, contract, run.static, wanted=run.wanted, earlier=run.earlier, max_bytes=most)
         selection = leave_out_implausible(selection, items, run.axis, end)

@@ -1,4 +1,4 @@
-"""Items as numbers: given when they first appear, from their id columns, without an object of Python an item."""
+"""Items as numbers: given when they are first looked up, from their id columns, without an object of Python an item."""
 
 import itertools
 from collections.abc import Sequence
