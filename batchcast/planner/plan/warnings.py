@@ -18,7 +18,7 @@ _REAL_TIME_SECONDS = 60
 # by that of its records, and the CPU on Spark by that without (docs/adr/0018).
 _VOLUME_GB = BuildSettings.model_fields["volume_size_in_gb"].default
 _MOST_GB, _MOST_HOSTS = 16_384, 100
-_PARQUET_SHARE, _SPARK_CPU = 1 / 7, 2.1
+_PARQUET_SHARE, _SPARK_CPU = 1 / 7, 2.3
 
 
 def warnings_of(scenario: Scenario, inputs: PlanInputs) -> list[str]:
