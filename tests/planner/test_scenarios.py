@@ -221,8 +221,8 @@ def test_a_workload_that_cannot_be_names_every_field_at_once() -> None:
     ("gb", "said"),
     [
         (140, None),
-        (200, "269 (0.6 h, $0.55) or --build-engine spark --build-instance-count 2 (0.62 h, $1.15)."),
-        (1000, "1343 (2.8 h, $2.60) or --build-engine spark --build-instance-count 21 (0.32 h, $6.19)."),
+        (200, "269 (0.6 h, $0.55) or --build-engine spark --build-instance-count 2 (0.68 h, $1.25)."),
+        (1000, "1343 (2.8 h, $2.60) or --build-engine spark --build-instance-count 21 (0.35 h, $6.70)."),
         (2000, "--volume-size-in-gb 2686 (5.6 h, $5.16)."),
         (20_000, "Shorten it with max_history"),
     ],
