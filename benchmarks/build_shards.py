@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "fixtures")]
 
 from contract_text import contract_text  # noqa: E402
-from rivals import columns_of  # noqa: E402
+from jobs.rivals import columns_of  # noqa: E402
 
 FLAGS = """
 --run-id benchmark000 --run-date auto --run-label benchmark --forecast-horizon 31 --transform-instance-count 20

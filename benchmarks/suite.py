@@ -46,8 +46,8 @@ class Area:
 
 
 def rival(function: str, below: str = "") -> Command:
-    """One of rivals.py, in its own environment."""
-    python, script = HERE / ".venv/bin/python", HERE / "rivals.py"
+    """One of jobs/rivals.py, in its own environment."""
+    python, script = HERE / ".venv/bin/python", HERE / "jobs/rivals.py"
     return lambda made, output: [str(python), str(script), function, str(made / below), str(output / "written")]
 
 

@@ -15,9 +15,7 @@ import json
 import multiprocessing
 import os
 import random
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,9 +30,10 @@ from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from batchcast.engine.server.model_server import ModelCommand, free_ports
+from batchcast.engine.server.model_server import ModelCommand
 from batchcast.engine.transform.job import run_transform_job
 from batchcast.engine.transform.plan import TransformOptions
+from batchcast.session.workspace_models import started_server
 from batchcast.steps.store.objects import DirectoryStore
 from benchmarks.measured import machine, table
 
@@ -65,12 +64,17 @@ def request(**changes: Any) -> dict[str, Any]:
     }
 
 
+def waiting_server(*options: str) -> ModelCommand:
+    """The command that starts it."""
+    return ModelCommand(command=" ".join([sys.executable, str(SERVER), "{port}", *options]))
+
+
 def run(folder: Path, *server_options: str, **changes: Any) -> None:
     """One job over what lies under s3://b/in/ of the folder's store."""
     result = run_transform_job(
         request(**changes),
         store=DirectoryStore(folder / "s3"),
-        model=ModelCommand(command=" ".join([sys.executable, str(SERVER), "{port}", *server_options])),
+        model=waiting_server(*server_options),
         workdir=folder,
         options=TransformOptions(time_scale=0.01),
     )
@@ -154,39 +158,22 @@ def large_cpu(folder: Path, *, rows: bool, processing: dict[str, str]) -> float:
     return (time.process_time() - began) / LARGE_RECORDS * 1e6
 
 
-def wait_for_port(port: int) -> None:
-    """Until a server listens there; half a minute at most."""
-    for _ in range(300):
-        with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"no server at {port}")
-
-
 def bare_rate(requests: int) -> Rate:
     """As many plain loops over http.client, which drop the answers; the same server, bodies as large."""
-    (port,) = free_ports(1)
-    server = subprocess.Popen([sys.executable, str(SERVER), str(port)])
     body = b"x" * RECORD_BYTES
+    with started_server(waiting_server(), {}) as server, ThreadPoolExecutor(CONCURRENCY) as threads:
 
-    def loop(_: int) -> None:
-        connection = HTTPConnection("127.0.0.1", port)
-        for _ in range(requests // CONCURRENCY):
-            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-            connection.getresponse().read()
-        connection.close()
+        def loop(_: int) -> None:
+            connection = HTTPConnection(server.host, server.port)
+            for _ in range(requests // CONCURRENCY):
+                connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+                connection.getresponse().read()
+            connection.close()
 
-    try:
-        wait_for_port(port)
-        with ThreadPoolExecutor(CONCURRENCY) as threads:
-            began, spent = time.monotonic(), time.process_time()
-            list(threads.map(loop, range(CONCURRENCY)))
-            wall_seconds, cpu_seconds = time.monotonic() - began, time.process_time() - spent
-            return Rate(requests / wall_seconds, cpu_seconds / requests * 1e6)
-    finally:
-        server.terminate()
-        server.wait()
+        began, spent = time.monotonic(), time.process_time()
+        list(threads.map(loop, range(CONCURRENCY)))
+        wall_seconds, cpu_seconds = time.monotonic() - began, time.process_time() - spent
+        return Rate(requests / wall_seconds, cpu_seconds / requests * 1e6)
 
 
 def peak_of_records(folder: Path, records: int) -> float:

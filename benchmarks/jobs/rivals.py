@@ -1,7 +1,7 @@
 """What a user would write instead: pandas, polars and duckdb, and the floor, which no program that is right gets below.
 
-    python benchmarks/rivals.py build_with_polars HISTORY OUTPUT
-    python benchmarks/rivals.py read_with_duckdb OUTPUTS OUTPUT
+    python benchmarks/jobs/rivals.py build_with_polars HISTORY OUTPUT
+    python benchmarks/jobs/rivals.py read_with_duckdb OUTPUTS OUTPUT
 
 `build_…` make the records of a history, the same values as build_shards in lines of JSON, and check nothing.
 `read_…` read a transform's answers into columns, and check nothing either. An environment of their own has them
