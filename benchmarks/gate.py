@@ -30,7 +30,7 @@ from damages import DAMAGES, NOT_IN_HISTORY, NOT_WITHOUT_SEASON, OF_DAYS, Damage
 from batchcast.steps.checks.flags import find_flags  # noqa: E402
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run  # noqa: E402
 from batchcast.steps.contract.checks import CHECKS  # noqa: E402
-from batchcast.steps.outcome.comparison import Comparison, usual_season  # noqa: E402
+from batchcast.steps.outcome.comparison import Comparison  # noqa: E402
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun  # noqa: E402
 from features import KNOWN, Panel, day_features  # noqa: E402
 from quantile_model import QuantileModel  # noqa: E402
@@ -136,8 +136,8 @@ def week_of(sales: Array, end: int, forecast: Array, last: Array, *, season: int
     naive = np.tile(before[:, -season:], (1, horizon // season + 1, 1))[:, :horizon]
     # The actual values are not known in production.
     unknown = np.full_like(naive, np.nan)
-    usual, scale = usual_season(before, season, horizon), before.mean(axis=1)
-    compared = Comparison(naive=naive, usual=usual, actual=unknown, scale=scale, before=before, season=season)
+    scale = before.mean(axis=1)
+    compared = Comparison(naive=naive, actual=unknown, scale=scale, before=before, season=season)
     actual = sales[:, end : end + horizon]
     return Week(run_date=date, forecast=forecast, last=last, compared=compared, actual=actual, apart=apart)
 

@@ -26,6 +26,7 @@ from batchcast.steps.shards.manifest import (  # noqa: E402
     BASELINE_SCHEMA,
     RECORDS_FILE,
     RECORDS_SCHEMA,
+    ROWS_A_GROUP,
     Manifest,
     Shard,
     Totals,
@@ -34,7 +35,7 @@ from batchcast.steps.shards.manifest import (  # noqa: E402
 )
 
 RUN, RUN_DATE, SEASON, PAST = "benchmark000", date(2026, 11, 22), 7, 42
-RECORDS_A_SHARD, ITEMS_A_PART, ITEMS_A_TABLE = 1_000, 50_000, 2_048
+RECORDS_A_SHARD, ITEMS_A_PART = 1_000, 50_000
 FLAGS = f"""
 --run-id {RUN} --run-label benchmark --round 0 --runs-uri s3://bucket/runs --publish-uri s3://bucket/published
 --max-failed-records 100000000 --max-failed-percent 100 --systemic-failure-percent 100 --max-retry-records 0
@@ -160,8 +161,9 @@ def _baseline(items: int, days: int) -> Iterator[pa.Table]:
     order = _order(items)
     steps = np.arange(1 - PAST, days + 1, dtype=np.int32)
     same = PAST - SEASON + (steps - 1) % SEASON
-    for begin in range(0, items, ITEMS_A_TABLE):
-        some = order[begin : begin + ITEMS_A_TABLE]
+    together = ROWS_A_GROUP // len(steps)
+    for begin in range(0, items, together):
+        some = order[begin : begin + together]
         known = np.where(steps > 0, np.nan, _history(some, days))
         naive = np.where(steps > 0, known[:, same], np.nan)
         scale = np.broadcast_to(known[:, PAST - 28 : PAST].mean(axis=1)[:, None], known.shape)

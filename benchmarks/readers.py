@@ -149,7 +149,7 @@ def make(root: Path, items: int) -> None:
         write_manifest(folder, replace(read_manifest(small), run_id=run_id, totals=totals, shards=tuple(shards)))
         path = store.path(f"{RUNS}{run_id}/report/ledger.parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_ledger(Ledger(whole, run_id), path)
+        write_ledger(Ledger(whole, run_id, np.zeros((items, 32), np.uint8)), path)
 
 
 def merge(root: Path, items: int) -> object:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from batchcast.steps.errors import BatchcastError, DataError, Problem
 
@@ -17,6 +18,7 @@ _WHAT = (
 )
 _REMEDY = "Write the file again, or leave it out."
 _descriptor: int | None = None
+_lock, _read_now = Lock(), list[bytes]()
 
 
 @contextmanager
@@ -64,11 +66,21 @@ def _noted(name: str, remedy: str) -> Iterator[None]:
         return
     descriptor = _descriptor
     text = str(DataError(Problem("reader_aborted", _WHAT, name, remedy))).encode(errors="backslashreplace")
-    os.pwrite(descriptor, text, 0)
-    os.ftruncate(descriptor, len(text))
+    with _lock:
+        _read_now.append(text)
+        _write_note(descriptor)
     try:
         yield
     finally:
-        # A generator may be closed after the note was: the descriptor is then none of ours.
-        if descriptor == _descriptor:
-            os.ftruncate(descriptor, 0)
+        with _lock:
+            _read_now.remove(text)
+            # A generator may be closed after the note was: the descriptor is then none of ours.
+            if descriptor == _descriptor:
+                _write_note(descriptor)
+
+
+def _write_note(descriptor: int) -> None:
+    """Of several files that threads read at once, the one begun last."""
+    text = _read_now[-1] if _read_now else b""
+    os.pwrite(descriptor, text, 0)
+    os.ftruncate(descriptor, len(text))

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import ItemNames, blocks, of_items
+from batchcast.steps.answers.item_arrays import blocks, of_items
+from batchcast.steps.answers.item_names import ItemNames
 from batchcast.steps.arguments import ALL
 from batchcast.steps.checks.forecast_checks import CheckedForecasts
 from batchcast.steps.checks.scorecard import score_past_runs
@@ -40,8 +41,8 @@ _LINES = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishRun:
-    """What the step works on: its arguments, what the build promised, and where to read and write.
-    Arrays of all items lie in `scratch`, a directory; at most so many `processes` read the outputs."""
+    """What the step works on: its arguments, what the build promised, what readers see by now, and where to read and
+    write. Arrays of all items lie in `scratch`, a directory."""
 
     arguments: PublishArguments
     paths: ContainerPaths
@@ -51,7 +52,7 @@ class PublishRun:
     contract: ModelContract
     expected: Expected
     scratch: Path
-    processes: int
+    last_run: LastRun | None
     approval: Approval | None = None
     scores: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -60,19 +61,20 @@ class PublishRun:
         """Whether ItemsUri names the items."""
         return bool(self.manifest.parameters["items_uri"] != ALL)
 
-    def covers_less(self, last_run: LastRun) -> bool:
+    @property
+    def covers_less(self) -> bool:
         """Whether this run has so few of the last one's items that something must be wrong, or on purpose."""
-        least = last_run.items * (1 - self.arguments.systemic_failure_percent / 100)
+        least = self.last_run.items * (1 - self.arguments.systemic_failure_percent / 100) if self.last_run else 0
         return bool(self.records.num_rows < least)
 
-    def score_before(self, compared: Comparison, last_run: LastRun | None) -> list[dict[str, Any]]:
+    def score_before(self, compared: Comparison) -> list[dict[str, Any]]:
         """How the runs before did, by what is known since the last one; a few chosen items do not tell."""
         if self.has_chosen_items or not compared.before.size:
             return []
         return score_past_runs(
             self.store,
             self.arguments.publish_uri,
-            last_run,
+            self.last_run,
             run_date=self.manifest.run_date,
             frequency=parse_frequency(self.manifest.frequency),
             season=self.manifest.season,
@@ -97,19 +99,19 @@ class PublishRun:
 
 
 def publish_run(
-    run: PublishRun, found: Reconciliation, decision: Decision, last_run: LastRun | None, checked: CheckedForecasts
+    run: PublishRun, found: Reconciliation, decision: Decision, checked: CheckedForecasts
 ) -> tuple[Publication, int]:
     """Publish the usable forecasts; also the number of items filled up from the last published run.
 
     A run of chosen items of the date that readers see publishes all that they see, with these items replaced.
     """
-    columns = run.expected.columns
+    columns, last_run = run.expected.columns, run.last_run
     without = [row for row in found.ledger.odd if row.status not in GOOD]
     names, dates, usable = run.records["item_id"], run.expected.dates, found.ledger.usable
     places = of_items(lambda some, good: np.asarray(some)[good], range(len(usable)), usable)
     forecasts = ForecastRows(item_ids=names, values=found.values, places=places, dates=dates, targets=columns)
     items = [row.item_id for row in without]
-    merged = _merge_published(run, last_run, forecasts, items)
+    merged = _merge_published(run, forecasts, items)
     table: Rows = merged or forecasts
     filled = 0
     if run.contract.checks.missing_forecasts == "carry_forward" and without and merged is None:
@@ -139,7 +141,7 @@ def publish_run(
         "contract_sha256": run.manifest.contract_sha256,
         "code_version": run.manifest.code_version,
     }
-    keep = _keep_pointer(run, last_run)
+    keep = _keep_pointer(run)
     if last_run is not None and merged is not None:
         keep = ""
         manifest |= _merged(last_run, manifest, merged)
@@ -147,9 +149,9 @@ def publish_run(
     return publish(run.store, uri, table, manifest, keep_pointer=keep, scratch=run.scratch), filled
 
 
-def merged_rows(run: PublishRun, last_run: LastRun | None) -> int:
+def merged_rows(run: PublishRun) -> int:
     """How many rows readers see of the run that this one is to replace some items of; 0 where it is to replace none."""
-    mine = run.manifest
+    mine, last_run = run.manifest, run.last_run
     if last_run is None or not run.has_chosen_items or last_run.run_date != mine.run_date:
         return 0
     then = last_run.manifest
@@ -159,12 +161,11 @@ def merged_rows(run: PublishRun, last_run: LastRun | None) -> int:
     )
 
 
-def _merge_published(
-    run: PublishRun, last_run: LastRun | None, forecasts: ForecastRows, without: Sequence[str]
-) -> MergedRows | None:
+def _merge_published(run: PublishRun, forecasts: ForecastRows, without: Sequence[str]) -> MergedRows | None:
     """What readers see with these forecasts in the place of the same items', where this run is to replace some of
     them; None otherwise, and if it cannot be read. Which of the items without a forecast it has is noted."""
-    if last_run is None or not merged_rows(run, last_run):
+    last_run = run.last_run
+    if last_run is None or not merged_rows(run):
         return None
     asked = sorted({*without, *(row["item_id"] for row in last_run.manifest["without_forecast"])})
     try:
@@ -201,8 +202,9 @@ def _merged(last_run: LastRun, mine: Mapping[str, Any], merged: MergedRows) -> d
     }
 
 
-def _keep_pointer(run: PublishRun, last_run: LastRun | None) -> str:
+def _keep_pointer(run: PublishRun) -> str:
     """Why `latest.json` must not name this run: a run of a few chosen items would hide all others from the readers."""
-    if last_run is None or not run.has_chosen_items or not run.covers_less(last_run):
+    last_run = run.last_run
+    if last_run is None or not run.has_chosen_items or not run.covers_less:
         return ""
     return f"this run has {run.records.num_rows} items of ItemsUri, run {last_run.run_id} has {last_run.items}"

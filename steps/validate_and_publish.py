@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, at_once, kept_table
+from batchcast.steps.answers.item_arrays import arrays_in, at_once, kept_table
+from batchcast.steps.answers.item_names import ItemNames
 from batchcast.steps.arguments import value_given
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.checks.forecast_checks import CheckedForecasts, check_forecasts
@@ -29,7 +30,7 @@ from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, decide, held_error
 from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards
-from batchcast.steps.outcome.last_run import LastRun, read_last_run
+from batchcast.steps.outcome.last_run import read_last_run
 from batchcast.steps.outcome.ledger import write_ledger
 from batchcast.steps.outcome.quantile_scores import score_quantiles
 from batchcast.steps.outcome.reconcile import Reconciliation, check_records, retry_groups
@@ -38,10 +39,11 @@ from batchcast.steps.publish.lock import end_lock
 from batchcast.steps.publish.publication import Publication
 from batchcast.steps.publish.stored_json import to_json
 from batchcast.steps.publish_arguments import PublishArguments, parse_publish_arguments
-from batchcast.steps.read_outputs import Outputs, find_outputs, reconcile_outputs
+from batchcast.steps.read_outputs import Outputs, find_outputs, output_readers, reconcile_outputs
 from batchcast.steps.reading_note import keep_reading_note
-from batchcast.steps.report.document import report
-from batchcast.steps.report.page import report_page
+from batchcast.steps.report.document import published_report, report
+from batchcast.steps.report.page import draw_items, report_page
+from batchcast.steps.report.page_items import PageItems
 from batchcast.steps.run_publication import PublishRun, merged_rows, publish_run
 from batchcast.steps.shards.layout import retry_members
 from batchcast.steps.shards.manifest import RECORDS_SCHEMA, count_baseline, read_manifest, stream_records
@@ -94,8 +96,11 @@ def validate_and_publish(
     """
     try:
         with keep_reading_note(paths.message), scratch_directory(paths) as scratch, arrays_in(scratch):
-            run = _open(arguments, paths, store, approval=approval, scratch=scratch, processes=processes)
-            decision, summary = _decide_and_publish(run, read_logs)
+            outputs = find_outputs(paths.input("output"))
+            with output_readers(outputs, processes, scratch) as readers:
+                run = _open(arguments, paths, store, approval=approval, scratch=scratch)
+                found = reconcile_outputs(run, outputs, readers)
+            decision, summary = _decide_and_publish(run, outputs, found, read_logs)
     except Exception:
         end_lock(store, arguments.publish_uri, arguments.run_id)
         raise
@@ -104,14 +109,11 @@ def validate_and_publish(
     return decision, summary
 
 
-def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision, str]:
-    """Account for the run, publish it if it may be, and write its reports; what was decided."""
+def _decide_and_publish(
+    run: PublishRun, outputs: Outputs, found: Reconciliation, read_logs: ReadLogs
+) -> tuple[Decision, str]:
+    """Publish the run if it may be, and write its reports; what was decided."""
     arguments, paths, store = run.arguments, run.paths, run.store
-    steps = -(-count_baseline(paths.input("manifest")) // max(1, len(run.records) * len(run.expected.targets)))
-    last_run = read_last_run(store, arguments.publish_uri, run.manifest.run_id, run.manifest.run_date)
-    check_array_space(len(run.records), steps, run.expected, run.scratch, merged_rows(run, last_run))
-    outputs = find_outputs(paths.input("output"))
-    found = reconcile_outputs(run, outputs)
     lines = read_logs() if found.silent else None
     requests = None if lines is None else failed_requests(lines)
     _explain(run, found, requests or {})
@@ -119,18 +121,15 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
     points = _points(found.values, run.expected.points)
     days, season = len(run.expected.dates), run.manifest.season
     compared = arrange(paths.input("manifest"), item_ids, targets, days, season)
-    run = dataclasses.replace(run, scores=run.score_before(compared, last_run))
-    earlier = scored_runs(store, arguments.publish_uri, last_run, run.manifest.run_date)
+    run = dataclasses.replace(run, scores=run.score_before(compared))
+    earlier = scored_runs(store, arguments.publish_uri, run.last_run, run.manifest.run_date)
     weeks = [(each.run_date, each.manifest["scores"]) for each in earlier]
     card = scorecard([(run.manifest.run_date, run.scores), *weeks])
-    checked = _check(run, found, points, outputs, compared, last_run, card)
+    checked = _check(run, found, points, outputs, compared, card)
     wrong = [] if run.approval else [f"{flag.item_id} {flag.detail}".strip() for flag in checked.holding]
     findings = found.findings(wrong, None if requests is None else requests.values())
     shared_files = not run.manifest.request_text.by_object
     decision = decide(dataclasses.replace(findings, shared_files=shared_files), arguments)
-    publication, carried_forward = None, 0
-    if decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE"):
-        publication, carried_forward = publish_run(run, found, decision, last_run, checked)
     if decision.outcome == "RETRY":
         groups = retry_groups(found.retry, arguments.max_retry_records, run.manifest.request_text)
         write_retry_shards(
@@ -141,23 +140,44 @@ def _decide_and_publish(run: PublishRun, read_logs: ReadLogs) -> tuple[Decision,
         found,
         decision,
         checked.flags,
-        publication,
         approval=run.approval,
         arguments=arguments,
         score=_score(run, found, points, compared),
-        carried_forward=carried_forward,
         card=card,
     )
-    names, ledger = ItemNames(item_ids), found.ledger
-    draw = partial(
-        report_page, summary, ledger.others, checked.flags, run.expected, names, found.values, compared, checked.last
-    )
-    paths.output("report").mkdir(parents=True, exist_ok=True)
-    write = partial(write_ledger, ledger, paths.output("report") / "ledger.parquet")
-    parts: tuple[Callable[[], str | None], ...] = draw, write
-    page, _ = at_once(lambda part: part(), parts)
-    _write_reports(run, found, summary, str(page))
+    measure = partial(PageItems.of, run.expected, ItemNames(item_ids), found.values, compared, checked.last)
+    publication = _publish_and_report(run, found, decision, checked, summary, measure)
     return decision, _summary(decision, found, publication, checked.flags)
+
+
+def _publish_and_report(
+    run: PublishRun,
+    found: Reconciliation,
+    decision: Decision,
+    checked: CheckedForecasts,
+    summary: Mapping[str, Any],
+    measure: Callable[[], PageItems],
+) -> Publication | None:
+    """Publish the run if it may be, while what does not ask how that went is drawn and written."""
+    ledger, folder = found.ledger, run.paths.output("report")
+
+    def draw() -> str:
+        return draw_items(summary, ledger.others, checked.flags, run.expected, measure())
+
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[Callable[[], Any]] = [
+        draw,
+        partial(write_ledger, ledger, folder / "ledger.parquet"),
+    ]
+    published = decision.outcome in ("COMPLETE", "COMPLETE_WITH_QUARANTINE")
+    if published:
+        parts.insert(0, partial(publish_run, run, found, decision, checked))
+    *done, drawn, _ = at_once(lambda part: part(), parts)
+    publication, carried_forward = done[0] if published else (None, 0)
+    if publication:
+        summary = published_report(summary, publication, carried_forward)
+    _write_reports(run, found, summary, report_page(summary, drawn))
+    return publication
 
 
 def _points(values: Array, places: Sequence[int]) -> Array:
@@ -192,8 +212,12 @@ def _open(arguments: PublishArguments, paths: ContainerPaths, store: ObjectStore
         what = "the contract file is not the one the records were built with."
         raise DataError(Problem("contract_changed", what, remedy="Deploy once, then start a new execution."))
     check_records(manifest, records)
-    given |= {"manifest": manifest, "records": records, "contract": contract}
-    return PublishRun(arguments=arguments, paths=paths, store=store, expected=manifest.expected(contract), **given)
+    given |= {"manifest": manifest, "records": records, "contract": contract, "expected": manifest.expected(contract)}
+    last_run = read_last_run(store, arguments.publish_uri, manifest.run_id, manifest.run_date)
+    run = PublishRun(arguments=arguments, paths=paths, store=store, last_run=last_run, **given)
+    steps = -(-count_baseline(paths.input("manifest")) // max(1, len(records) * len(run.expected.targets)))
+    check_array_space(len(records), steps, run.expected, run.scratch, merged_rows(run))
+    return run
 
 
 def _explain(run: PublishRun, found: Reconciliation, requests: Mapping[str, FailedRequest]) -> None:
@@ -209,10 +233,9 @@ def _check(
     points: Array,
     outputs: Outputs,
     compared: Comparison,
-    last_run: LastRun | None,
     card: Mapping[str, Any],
 ) -> CheckedForecasts:
-    item_ids = run.records["item_id"]
+    item_ids, last_run = run.records["item_id"], run.last_run
     known = {(0, f"{shard.name}.out") for shard in run.manifest.shards}
     known |= {(row.round, f"{row.shard}.out") for row in found.ledger.odd if row.round == 1}
     unexpected = [
@@ -220,7 +243,7 @@ def _check(
         for number, name in sorted(set(outputs) - known)
     ]
     fewer = []
-    if last_run is not None and not run.has_chosen_items and run.covers_less(last_run):
+    if last_run is not None and not run.has_chosen_items and run.covers_less:
         detail = f"{len(item_ids)} items, against {last_run.items} of run {last_run.run_id}"
         fewer = [Flag(kind="fewer_items", item_id="", detail=detail)]
     points_columns = [run.expected.columns[place] for place in run.expected.points]

@@ -6,9 +6,8 @@ import math
 import mmap
 import os
 import tempfile
-from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -19,7 +18,6 @@ from typing import IO, Any, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchcast.steps.errors import DataError, Problem
 
@@ -29,7 +27,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 N = TypeVar("N", bound=np.generic)
 ByItem = npt.NDArray[Any] | range
-_ITEMS_A_BLOCK = 1 << 14
+_ITEMS_A_BLOCK = 1 << 12
 _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
 
 
@@ -77,15 +75,24 @@ def at_once(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
 
 def of_items(function: Callable[..., npt.NDArray[N]], *arrays: ByItem) -> npt.NDArray[N]:
     """The function of the arrays, whose result has at most a row an item, worked out block by block, and kept."""
-    found: npt.NDArray[N] | None = None
-    done = 0
-    for part in each_block(function, *arrays):
-        if len(arrays[0]) <= _ITEMS_A_BLOCK:
-            return part
-        found = kept_array((len(arrays[0]), *part.shape[1:]), part.dtype) if found is None else found
-        found[done : done + len(part)] = part
-        done += len(part)
-    assert found is not None
+    items = len(arrays[0])
+    if items <= _ITEMS_A_BLOCK:
+        return function(*arrays)
+    first, *others = blocks(items)
+    part = function(*(array[first] for array in arrays))
+    found: npt.NDArray[N] = kept_array((items, *part.shape[1:]), part.dtype)
+    found[: len(part)] = part
+
+    def put(some: slice) -> slice:
+        part = function(*(array[some] for array in arrays))
+        found[some.start : some.start + len(part)] = part
+        return slice(some.start, some.start + len(part))
+
+    done = len(part)
+    for filled in at_once(put, others):
+        if filled.start != done:  # A block before it has fewer rows than items.
+            found[done : done + filled.stop - filled.start] = found[filled]
+        done += filled.stop - filled.start
     return found[:done]
 
 
@@ -94,24 +101,31 @@ def summed(function: Callable[..., Iterable[Any]], *arrays: ByItem) -> list[Any]
     return [reduce(np.add, each) for each in zip(*each_block(function, *arrays), strict=True)]
 
 
-@overload
-def kept_array(shape: tuple[int, ...]) -> Array: ...
+def kept_folder() -> Path | None:
+    """The folder that `arrays_in` tells."""
+    return _folder.get()
 
 
 @overload
-def kept_array(shape: tuple[int, ...], kind: np.dtype[N] | type[N]) -> npt.NDArray[N]: ...
+def kept_array(shape: tuple[int, ...], *, name: str = "") -> Array: ...
 
 
-def kept_array(shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | None = None) -> npt.NDArray[Any]:
+@overload
+def kept_array(shape: tuple[int, ...], kind: np.dtype[N] | type[N], *, name: str = "") -> npt.NDArray[N]: ...
+
+
+def kept_array(
+    shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | None = None, *, name: str = ""
+) -> npt.NDArray[Any]:
     """An array of this kind, all zeros, or else of numbers, all NaN: in a file where `arrays_in` tells a folder.
 
-    The file has no name and ends with the array.
+    The file ends with the array, or else has the `name`, by which other processes may open it.
     """
-    folder = _folder.get()
+    folder = kept_folder()
     if folder is None or not all(shape):
         return np.full(shape, np.nan) if kind is None else np.zeros(shape, kind)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        if kind is None:  # Written, as to fill it through memory is a fault a page, and threads wait for each other.
+    with (folder / name).open("w+b") if name else tempfile.TemporaryFile(dir=folder) as file:
+        if kind is None:  # Written, as to fill it through memory is a fault a page.
             left, some = 8 * math.prod(shape), np.full(1 << 17, np.nan).tobytes()
             while left > 0:
                 left -= file.write(some[:left])
@@ -227,74 +241,3 @@ def _mapped(file: IO[bytes]) -> pa.Buffer:
     file.flush()
     size = file.tell()
     return pa.py_buffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b"")
-
-
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column without its chunks; no copy where there is only one."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-class ItemNames(Sequence[str]):
-    """A column of texts, each made when it is asked for."""
-
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = one_array(column)
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        found = self._column[place]
-        names: str | list[str] = found.to_pylist() if isinstance(place, slice) else found.as_py()
-        return names
-
-    def places(self, names: Sequence[str]) -> list[int]:
-        """Where each of these is, those left out that are nowhere."""
-        wanted, found = pa.array(names, pa.string()), dict[int, int]()
-        for some in blocks(len(self._column)) if names else ():
-            number = pc.index_in(self._column[some], value_set=wanted)
-            here = np.flatnonzero(number.is_valid()).tolist()
-            found |= zip(number.drop_null().to_pylist(), (some.start + place for place in here), strict=True)
-        return [found[number] for number in sorted(found)]
-
-
-class ItemPlaces:
-    """The places of items in a sorted column."""
-
-    def __init__(self, item_ids: pa.ChunkedArray) -> None:
-        self._ids, self._names = one_array(item_ids), ItemNames(item_ids)
-
-    def of(self, column: pa.ChunkedArray) -> Positions:
-        """The place of each value of a column of dictionaries, -1 for a stranger."""
-        parts = [self._find(part.dictionary)[part.indices.to_numpy()] for part in column.chunks]
-        return np.concatenate([*parts, np.empty(0, np.int64)])
-
-    def before(self, names: pa.Array) -> tuple[Positions, npt.NDArray[np.bool_]]:
-        """How many items come before each of these texts, and which of the texts are items."""
-        low, high = np.zeros(len(names), np.int64), np.full(len(names), len(self._ids))
-        if not len(self._ids):
-            return low, high > 0
-
-        def items(place: Positions) -> pa.Array:
-            return self._ids.take(pa.array(np.minimum(place, len(self._ids) - 1)))
-
-        while (left := low < high).any():
-            middle = (low + high) // 2
-            less = pc.less(items(middle), names).to_numpy(zero_copy_only=False)
-            low, high = np.where(left & less, middle + 1, low), np.where(left & ~less, middle, high)
-        return low, pc.equal(items(low), names).to_numpy(zero_copy_only=False)
-
-    def _find(self, names: pa.Array) -> Positions:
-        bounds = pc.min_max(names).as_py()
-        if bounds["min"] is None:
-            return np.full(len(names), -1)
-        start, stop = bisect_left(self._names, bounds["min"]), bisect_right(self._names, bounds["max"])
-        found = pc.index_in(names, value_set=self._ids[start:stop])
-        places: Positions = found.fill_null(-1 - start).to_numpy().astype(np.int64) + start
-        return places

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames
+from batchcast.steps.answers.item_names import ItemNames
 from batchcast.steps.checks.flags import Flag, find_flags
 from batchcast.steps.checks.gate import Past, RunMeasures, gate_flags, measure_run
 from batchcast.steps.checks.other_items import other_items

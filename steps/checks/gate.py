@@ -17,6 +17,7 @@ import numpy.typing as npt
 from batchcast.steps.answers.item_arrays import count_finite, each_block, finite_median, of_items, summed
 from batchcast.steps.checks import run_change
 from batchcast.steps.checks.flags import Flag, has_pattern
+from batchcast.steps.checks.restlessness import restlessness
 from batchcast.steps.checks.run_change import Measures, shared_cells
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import GATE_PAIRS, LastRun
@@ -98,15 +99,16 @@ def measure_run(values: Array, compared: Comparison, past: Past, targets: Sequen
         mine, last = values[:, :, number], past.by_date[:, :, number]
         naive, actual = compared.naive[:, :, number], compared.actual[:, :, number]
         before, by_step = compared.before[:, :, number], past.by_step[:, :, number]
-        usual, scale = compared.usual[:, :, number], compared.scale[:, number]
-        history = run_change.change_from_history(mine, naive, usual, scale)
+        scale = compared.scale[:, number]
+        history = run_change.change_from_history(mine, naive, before, scale, compared.season)
         if history is not None:
-            history = {**history, **run_change.restlessness(mine, before, compared.season)}
+            history = {**history, **restlessness(mine, before, compared.season)}
         own = run_change.history_changes(before, compared.season)
         # It may repeat the last run step by step, or on the dates that both have.
-        stale = 0.0 if past.same_date else max(copied_share(mine, by_step), copied_share(mine, last))
+        asked = past.run is not None and not past.same_date
+        stale = max(copied_share(mine, by_step), copied_share(mine, last)) if asked else 0.0
         sides = {
-            "last_run": run_change.change_from_last_run(mine, last),
+            "last_run": run_change.change_from_last_run(mine, last) if past.run else None,
             "history": history,
             **{f"own_{side}": measures for side, measures in own.items()},
             "copies": {"stale": stale, "actual": copied_share(mine, actual), "naive": copied_share(mine, naive)},
@@ -127,7 +129,8 @@ def gate_flags(
         side = "last_run" if "last_run" in mine else "history"
         flags.extend(_beyond(target, side, mine, past, items))
         flags.extend(_copies(target, mine["copies"], past, items))
-        flags.extend(_items(target, values[:, :, number], past.by_date[:, :, number], item_ids))
+        if past.run:
+            flags.extend(_items(target, values[:, :, number], past.by_date[:, :, number], item_ids))
     return flags
 
 
@@ -139,6 +142,8 @@ def copied_share(values: Array, other: Array) -> float:
 
 def _copied(values: Array, other: Array) -> npt.NDArray[np.int64]:
     shared = shared_cells(values, other)
+    if not shared.any():
+        return np.zeros(2, np.int64)
     same = np.isclose(values, other, rtol=1e-9, atol=0.0) | ~shared
     telling = has_pattern(np.where(shared, values, np.nan))
     return np.array([(same.all(axis=1) & telling).sum(), telling.sum()])

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames, of_items
+from batchcast.steps.answers.item_arrays import of_items
+from batchcast.steps.answers.item_names import ItemNames
 from batchcast.steps.checks.flags import MOST, Flag
 from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.outcome.last_run import LastRun, items_beside

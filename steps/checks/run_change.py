@@ -6,19 +6,18 @@ than a week of new data does. Items that one of both sides lacks do not count.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from batchcast.steps.answers.item_arrays import each_block, finite_median, of_items, summed
-from batchcast.steps.outcome.comparison import Array, usual_season
+from batchcast.steps.outcome.comparison import Array
 
 Measures = Mapping[str, float]
 """Name of a measure to its value; 0 is no difference."""
 
-_LEAST_DATES = 5
-_USUALLY = 0.8
-_STILL = 0.05
+LEAST_DATES = 5
 _MOST_MOVED = 3
 _FAR = 2.0
 _MOVES = 0.01
@@ -51,7 +50,7 @@ def change_from_last_run(values: Array, last: Array) -> Measures | None:
     totals, last_totals, dates = by_date
     totals, last_totals = totals[dates > 0], last_totals[dates > 0]
     if (
-        len(totals) >= _LEAST_DATES
+        len(totals) >= LEAST_DATES
         and _swing(last_totals) >= _LEAST_SWING
         and (shape := _shape(totals, last_totals)) is not None
     ):
@@ -73,8 +72,8 @@ def _item_by_item(values: Array, last: Array) -> Measures:
         np.where(known, each - (total / cells)[:, None], 0.0) for each, total in zip((values, last), sums, strict=True)
     ]
     spread = [np.sqrt((each**2).sum(axis=1)) for each in apart]
-    moves = (cells >= _LEAST_DATES) & (sums[1] > 0) & (spread[1] > _MOVES * sums[1])
-    if moves.sum() < _LEAST_DATES:
+    moves = (cells >= LEAST_DATES) & (sums[1] > 0) & (spread[1] > _MOVES * sums[1])
+    if moves.sum() < LEAST_DATES:
         return {}
     both = (spread[0] * spread[1])[moves]
     alike = np.divide((apart[0] * apart[1]).sum(axis=1)[moves], both, out=np.zeros(len(both)), where=both > 0)
@@ -112,9 +111,9 @@ def item_changes(values: Array, last: Array) -> Array:
     return changes
 
 
-def change_from_history(values: Array, naive: Array, usual: Array, scale: Array) -> Measures | None:
-    """Of one target: `values`, the seasonal `naive` and the `usual` season items x steps, `scale` the recent mean of
-    each item's history.
+def change_from_history(values: Array, naive: Array, before: Array, scale: Array, season: int) -> Measures | None:
+    """Of one target: `values` and the seasonal `naive` items x steps, `before` the history in whole seasons, `scale`
+    its recent mean, item by item. The usual season has the medians of all seasons, where the naive is the last one.
 
     `level`: how far the sum is beyond the naive's, the usual season's and the recent mean's, relative to the nearest: a
     holiday week moves one of them, and medians of slow sellers are nothing. `shape`: 1 - correlation of the totals with
@@ -123,7 +122,7 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
     with less than half of it and of the usual season's mean, or more than double of both. A history with negative
     values has neither: what is around zero has no level.
     """
-    sums, by_date = summed(_beside_history, values, naive, usual, scale)
+    sums, by_date = summed(partial(_beside_history, season), values, naive, before, scale)
     total, naive_total, usual_total, recent_total, below, cells, known, far = sums.tolist()
     if not known:
         return None
@@ -134,21 +133,24 @@ def change_from_history(values: Array, naive: Array, usual: Array, scale: Array)
         found |= {} if order is None else {"order": order}
     new, old, dates = by_date
     new, old = new[dates > 0], old[dates > 0]
-    if len(new) >= _LEAST_DATES and _swing(old) >= _LEAST_SEASON and (shape := _shape(new, old)) is not None:
-        moved = [_moved(new, old, steps) for steps in range(1, min(_MOST_MOVED, len(new) - _LEAST_DATES) + 1)]
+    if len(new) >= LEAST_DATES and _swing(old) >= _LEAST_SEASON and (shape := _shape(new, old)) is not None:
+        moved = [_moved(new, old, steps) for steps in range(1, min(_MOST_MOVED, len(new) - LEAST_DATES) + 1)]
         found |= {"shape": shape, "place": max([0.0, *(shape - each for pair in moved for each in pair)])}
     return found
 
 
-def _beside_history(values: Array, naive: Array, usual: Array, scale: Array) -> tuple[Array, Array]:
+def _beside_history(season: int, values: Array, naive: Array, before: Array, scale: Array) -> tuple[Array, Array]:
     """Sums over the cells that `values` and `naive` both have, how many items are known, and how many of them far from
     what is known of them; totals by date."""
-    shared = shared_cells(values, naive)
+    shared, usual = shared_cells(values, naive), naive
+    if before.shape[1]:
+        # An index in brackets would lay column behind column: what follows takes three times as long.
+        usual = np.take(_usual_season(before, season), np.arange(values.shape[1]) % season, axis=1)
     totals = [np.where(shared & np.isfinite(each), each, 0.0).sum() for each in (values, naive, usual)]
-    mean, season = (_mean(np.abs(each), shared & np.isfinite(each)) for each in (values, usual))
+    mean, usual_mean = (mean_of_known(np.abs(each), shared & np.isfinite(each)) for each in (values, usual))
     steps = shared.sum(axis=1)
     known = (steps > 0) & (scale > 0) & np.isfinite(scale)
-    low, high = np.minimum(season, scale), np.maximum(season, scale)
+    low, high = np.minimum(usual_mean, scale), np.maximum(usual_mean, scale)
     far = known & ((mean < low / _FAR) | (mean > high * _FAR))
     recent = np.where(known, scale * steps, 0.0).sum()
     both = shared_cells(values, usual)
@@ -157,17 +159,26 @@ def _beside_history(values: Array, naive: Array, usual: Array, scale: Array) -> 
     return np.array([*totals, recent, below, shared.sum(), known.sum(), far.sum()]), np.stack(by_date)
 
 
+def _usual_season(before: Array, season: int) -> Array:
+    """The median of the values at each place in the season, items x season."""
+    ordered = np.sort(before.reshape(len(before), -1, season), axis=1)  # NaN comes last
+    count = np.isfinite(ordered).sum(axis=1, keepdims=True)
+    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (np.maximum(count - 1, 0) // 2, count // 2))
+    median: Array = ((low + high) / 2)[:, 0]
+    return median
+
+
 def _level_pairs(values: Array, naive: Array, scale: Array) -> Array:
     """Of the items whose mean and scale are above nothing, the logarithms of both."""
     shared = shared_cells(values, naive)
-    mean = _mean(np.abs(values), shared)
+    mean = mean_of_known(np.abs(values), shared)
     usable = (mean > 0) & (scale > 0) & np.isfinite(scale)
     return np.log(np.stack([mean[usable], scale[usable]], axis=1))
 
 
 def _order(pairs: Array) -> float | None:
     """`_shape` of many pairs, block by block."""
-    if len(pairs) < _LEAST_DATES:
+    if len(pairs) < LEAST_DATES:
         return None
     sums, sizes, lows, highs = zip(*each_block(_extent, pairs), strict=True)
     mean, low, high = np.sum(sums, axis=0) / len(pairs), np.min(lows, axis=0), np.max(highs, axis=0)
@@ -196,9 +207,8 @@ def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
     half = seasons // 2 * season
     first, second = before[:, :half], before[:, half:]
     steps = np.arange(second.shape[1])
-    usual = usual_season(first[:, :, None], season, len(steps))[:, :, 0]
-    scale = _mean(np.abs(first), np.isfinite(first))
-    history = change_from_history(second, first[:, half - season + steps % season], usual, scale) or {}
+    scale = mean_of_known(np.abs(first), np.isfinite(first))
+    history = change_from_history(second, first[:, half - season + steps % season], first, scale, season) or {}
     changes = change_from_last_run(before[:, season:], before[:, :-season]) or {}
     if season == 1:  # a step then says little about the next one
         changes = {name: value for name, value in changes.items() if name != "shape"}
@@ -207,59 +217,17 @@ def history_changes(before: Array, season: int) -> Mapping[str, Measures]:
     return {"history": history if shape is None else {**history, "shape": shape}, "last_run": changes}
 
 
-def restlessness(values: Array, before: Array, season: int) -> Measures:
-    """`restless`: how much a forecast changes from season to season, against how much its history does; both relative
-    to the level, the median item of those that usually sell, without what moves all items alike, as a holiday does. A
-    forecast is an expectation: it leaves out the chance that the history has, which noise in the values or the actual
-    values themselves bring back."""
-    if before.shape[1] < max(_LEAST_DATES, season + 1):
-        return {}
-    common = [_common(np.array(summed(_totals_of_sellers, each, before))) for each in (values, before)]
-
-    def ratio(values: Array, before: Array) -> Array:
-        sells = _sells(before)
-        new, old = (_seasonal_change(x[sells] / by, season) for x, by in zip((values, before), common, strict=True))
-        found: Array = np.divide(new, old, out=np.full(len(new), np.nan), where=old > _STILL)
-        return found
-
-    found = finite_median(of_items(ratio, values, before))
-    return {} if found is None else {"restless": found}
-
-
-def _sells(before: Array) -> npt.NDArray[np.bool_]:
-    return np.asarray((before > 0).mean(axis=1) >= _USUALLY)
-
-
-def _totals_of_sellers(values: Array, before: Array) -> Array:
-    return np.asarray(np.nansum(values[_sells(before)], axis=0))
-
-
-def _common(totals: Array) -> Array:
-    """By what all items together differ from their mean, step by step."""
-    mean = float(totals.mean())
-    common: Array = np.where(totals > 0, totals / mean, 1.0) if mean > 0 else np.ones(len(totals))
-    return common
-
-
-def _seasonal_change(values: Array, season: int) -> Array:
-    if values.shape[1] < max(_LEAST_DATES, season + 1) or not len(values):
-        return np.full(len(values), np.nan)
-    level = _mean(np.abs(values), np.isfinite(values))
-    change: Array = np.median(np.abs(values[:, season:] - values[:, :-season]), axis=1)
-    relative: Array = np.divide(change, level, out=np.full(len(values), np.nan), where=level > 0)
-    return relative
-
-
 def _recurring(totals: Array) -> float | None:
     """`totals` is seasons x steps."""
-    if totals.shape[1] < _LEAST_DATES or _swing(totals.mean(axis=0)) < _LEAST_SEASON:
+    if totals.shape[1] < LEAST_DATES or _swing(totals.mean(axis=0)) < _LEAST_SEASON:
         return None
     others = (totals.sum(axis=0) - totals) / (len(totals) - 1)
     shapes = [_shape(mine, other) for mine, other in zip(totals, others, strict=True)]
     return float(np.median([1.0 if shape is None else shape for shape in shapes]))
 
 
-def _mean(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+def mean_of_known(values: Array, known: npt.NDArray[np.bool_]) -> Array:
+    """By row; nothing where none is."""
     mean: Array = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return mean
 

@@ -86,9 +86,9 @@ def check_array_space(items: int, steps: int, expected: Expected, directory: Pat
 
 
 def _array_bytes(items: int, steps: int, days: int, columns: int, targets: int) -> float:
-    """The forecasts, and once more as they are published; history and actual values; the naive, the usual season, and
-    the last run by date and by step; ids, digests and what is worked out of an item."""
-    return items * (8.0 * (days * (2 * columns + 4 * targets) + steps * targets) + _ITEM_BYTES)
+    """The forecasts, and once more as they are published; history and actual values; the naive, and the last run by
+    date and by step; ids, digests and what is worked out of an item."""
+    return items * (8.0 * (days * (2 * columns + 3 * targets) + steps * targets) + _ITEM_BYTES)
 
 
 def volume_gb(needed: float, used: float = 0.0) -> int:

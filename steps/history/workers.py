@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -70,14 +71,19 @@ class Workers:
     Processes are spawned and not forked: Arrow's threads do not survive a fork.
     """
 
-    def __init__(self, processes: int, notes: Path | None = None, *, takes_part: bool = False) -> None:
+    def __init__(
+        self, processes: int, notes: Path | None = None, *, takes_part: Callable[..., Any] | None = None
+    ) -> None:
         """In the directory `notes` each process notes the file it reads, so that an abort can be told by its file.
-        Where it `takes_part` this process is one of them: it does what of a stream the others have no time for."""
+        This process is one of those that stream the function in which it `takes_part`: it does what the others have no
+        time for, and those begin at once."""
         self.processes = processes
-        self._others = processes - takes_part
+        self._takes_part = takes_part
+        self._others = processes - (takes_part is not None)
         self._notes = notes
         self._pool: ProcessPoolExecutor | None = None
         self._counter: Synchronized[int] | None = None
+        self._begun: Future[bool] | None = None
 
     def __enter__(self) -> Workers:
         if self.processes > 1:
@@ -86,6 +92,8 @@ class Workers:
             self._pool = ProcessPoolExecutor(
                 self._others, context, initializer=_start, initargs=(self._counter, self._notes)
             )
+            if self._takes_part:  # Told of the function, it imports what that needs.
+                self._begun = self._pool.submit(callable, self._takes_part)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -121,10 +129,9 @@ class Workers:
         pending: deque[Future[T]] = deque()
         processes: set[BaseProcess] = set()
         try:
-            begun = self._pool.submit(os.getpid)
             for task in tasks:
-                busy = not begun.done() or sum(not each.done() for each in pending) >= 2 * self._others
-                if busy and self._others < self.processes:
+                waiting = sum(not each.done() for each in pending)
+                if self._begun and (not self._begun.done() or waiting >= 2 * self._others):
                     pending.append(Future())
                     pending[-1].set_result(_call(function, task))
                 else:
@@ -197,6 +204,8 @@ def _end_with_parent() -> None:
 
 
 def _call(function: Callable[..., T], task: tuple[Any, ...]) -> T:
+    if _done is not None and not gc.get_freeze_count():
+        gc.freeze()  # What was imported stays, as in the step's own process.
     return function(_advance, *task)
 
 

@@ -7,25 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array as Array
-from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, at_once, each_block, kept_array, of_items, summed
-from batchcast.steps.shards.manifest import first_step, stream_baseline
+from batchcast.steps.answers.item_arrays import each_block, of_items, summed
+from batchcast.steps.outcome.baseline_arrays import read_arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`naive`, `usual` and `actual` are items x days x targets, `scale` items x targets; NaN where there is no value.
+    """`naive` and `actual` are items x days x targets, `scale` items x targets; NaN where there is no value.
 
-    `before` is items x days x targets up to the run date, whole seasons; `usual` is the median of its values at a day's
-    place in the season, where `naive` is the last of them alone.
+    `before` is items x days x targets up to the run date, whole seasons.
     """
 
     naive: Array
-    usual: Array
     actual: Array
     scale: Array
     before: Array
@@ -34,36 +30,8 @@ class Comparison:
 
 def arrange(baseline: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int) -> Comparison:
     """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`."""
-    past = 1 - first_step(baseline)
-    items, place = ItemPlaces(item_ids), pa.array(list(targets))
-    known = kept_array((len(item_ids), past + days, len(targets)))
-    naive, scale = kept_array((len(item_ids), days, len(targets))), kept_array((len(item_ids), len(targets)))
-
-    def put(part: pa.Table) -> None:
-        item, step = items.of(part["item_id"]), part["step"].to_numpy()
-        words = part["target"].combine_chunks()
-        target = pc.fill_null(pc.index_in(words.dictionary, value_set=place), -1).to_numpy()[words.indices]
-        mine = (item >= 0) & (target >= 0) & (step > -past) & (step <= days)
-        _put(known, mine, (item, step - 1 + past, target), part["actual"])
-        _put(naive, mine & (step > 0), (item, step - 1, target), part["naive"])
-        _put(scale, mine & (step == 1), (item, target), part["scale"])
-
-    for _ in at_once(put, stream_baseline(baseline)):
-        pass
-    before, usual = known[:, :past], naive
-    if past:
-        usual = of_items(lambda some: usual_season(some, season, days), before)
-    return Comparison(naive=naive, usual=usual, actual=known[:, past:], scale=scale, before=before, season=season)
-
-
-def _put(array: Array, mine: npt.NDArray[np.bool_], at: tuple[Positions, ...], column: pa.ChunkedArray) -> None:
-    flat, values = at[0], column.to_numpy()
-    for size, place in zip(array.shape[1:], at[1:], strict=True):
-        flat = flat * size + place
-    if not mine.all():
-        flat, values = flat[mine], values[mine]
-    whole = len(flat) and flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
-    array.reshape(-1)[slice(int(flat[0]), int(flat[-1]) + 1) if whole else flat] = values
+    found = read_arrays(baseline, item_ids, targets, days)
+    return Comparison(naive=found.naive, actual=found.actual, scale=found.scale, before=found.before, season=season)
 
 
 def seasonal_changes(compared: Comparison) -> Array:
@@ -77,15 +45,6 @@ def _seasonal_changes(season: int, before: Array) -> Array:
     total, count = np.nansum(changes, axis=1), np.isfinite(changes).sum(axis=1)
     found: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=total > 0)
     return found
-
-
-def usual_season(before: Array, season: int, days: int) -> Array:
-    """The median of the values at each place in the season, for the `days` after them; `before` has whole seasons."""
-    ordered = np.sort(before.reshape(len(before), -1, season, before.shape[2]), axis=1)  # NaN comes last
-    count = np.isfinite(ordered).sum(axis=1, keepdims=True)
-    low, high = (np.take_along_axis(ordered, at, axis=1) for at in (np.maximum(count - 1, 0) // 2, count // 2))
-    median: Array = ((low + high) / 2)[:, 0]
-    return median[:, np.arange(days) % season]
 
 
 def score(values: Array, compared: Comparison, targets: Sequence[str]) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.answers.item_arrays import ItemPlaces, kept_array
+from batchcast.steps.answers.item_arrays import kept_array
+from batchcast.steps.answers.item_names import ItemPlaces
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.errors import DataError
 from batchcast.steps.outcome.comparison import Array

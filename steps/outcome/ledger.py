@@ -1,6 +1,5 @@
 """The ledger: one row an item, and what became of it. Every item is ok, quarantined, failed or missing."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.answers.item_arrays import kept_array
 from batchcast.steps.store.documents import stream_table
 
 REASONS: Mapping[str, str] = {
@@ -132,12 +130,12 @@ LEDGER_SCHEMA = pa.schema(
 
 
 class Ledger:
-    """A row an item in the order of records.parquet: by column those whose first answer is good, each other one in
-    `others`, by its row number."""
+    """A row an item in the order of records.parquet: by column those whose first answer is good, with the `digests` of
+    these, each other one in `others`, by its row number."""
 
-    def __init__(self, records: pa.Table, run_id: str) -> None:
+    def __init__(self, records: pa.Table, run_id: str, digests: npt.NDArray[np.uint8]) -> None:
         self.others: dict[int, LedgerRow] = {}
-        self.digests = kept_array((len(records), hashlib.sha256().digest_size), np.uint8)
+        self.digests = digests
         self._records = records.select(["item_id", "shard", "line", "position"])
         self._run_id = run_id
 

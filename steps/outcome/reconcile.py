@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise, tee
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import kept_array, one_array
+from batchcast.steps.answers.item_arrays import kept_array
+from batchcast.steps.answers.item_names import one_array
+from batchcast.steps.answers.kept_answers import KeptAnswers
 from batchcast.steps.answers.shard_columns import ColumnReader, Requests, ShardColumns
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import DataError, Problem
@@ -34,8 +37,10 @@ from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
 
 ReadOutput = Callable[[int, str], bytes | None]
 """(round, shard) to the bytes of its output object, None when there is none."""
-ReadShards = Callable[[Iterable[tuple[str, Requests]]], Iterator[ShardColumns]]
-"""Reads the outputs of shards, each given with the items of its requests, in their order."""
+SentShard = tuple[str, npt.NDArray[np.int64], Requests]
+"""A shard with the row numbers of its records, in input order, and their items, request by request."""
+ReadShards = Callable[[Iterable[SentShard], KeptAnswers], Iterator[ShardColumns]]
+"""Reads the outputs of shards, in their order, and puts what is good of each to the answers."""
 
 _ABSENT = frozenset({"no_output", "short_output", "long_output"})
 _LOST: tuple[ShardStatus, ...] = ("missing", "short")
@@ -134,8 +139,8 @@ def reconcile(
     `retry_shards` is None before that round. `read_shards` reads those of the first round, where this is not to be done
     here.
     """
-    ledger = Ledger(records, manifest.run_id)
-    values = kept_array((len(records), len(expected.dates), len(expected.columns)))
+    answers = KeptAnswers.of((len(records), len(expected.dates), len(expected.columns)))
+    ledger, values = Ledger(records, manifest.run_id, answers.digests), answers.values
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
     places = _carried(records)
@@ -148,14 +153,11 @@ def reconcile(
     shards: Counter[ShardStatus] = Counter()
     mismatches: list[str] = []
     retry: list[int] = []
-    reader = ColumnReader(expected)
     sent, ahead = tee(sent_requests(records))
-    names = ((shard, requests) for shard, _, requests in ahead)
-    found = read_shards(names) if read_shards else (reader.read(s, read_output(0, s), each) for s, each in names)
+    found = (read_shards or partial(_read_here, read_output, expected))(ahead, answers)
     for (shard, indexes, requests), whole in zip(sent, found, strict=True):
         shards[whole.status] += 1
         mismatches.extend(whole.mismatches)
-        values[indexes], ledger.digests[indexes] = whole.values, whole.digests
         for index, row, fault in _faulty(shard, indexes, requests, whole.faults):
             others[index] = _row(replace(row, run_id=manifest.run_id), fault, "ok")
             if fault.reason in RETRYABLE:
@@ -181,6 +183,16 @@ def reconcile(
         shards=shards,
         mismatches=tuple(mismatches),
     )
+
+
+def _read_here(
+    read_output: ReadOutput, expected: Expected, sent: Iterable[SentShard], answers: KeptAnswers
+) -> Iterator[ShardColumns]:
+    reader = ColumnReader(expected)
+    for shard, indexes, requests in sent:
+        whole = reader.read(shard, read_output(0, shard), requests)
+        answers.put(indexes, whole)
+        yield whole
 
 
 def retry_groups(retry: Sequence[int], most: int, text: RequestText = PLAIN_TEXT) -> dict[str, list[int]]:
@@ -229,8 +241,8 @@ def _carried(records: pa.Table) -> dict[str, int]:
     return dict(zip(records["item_id"].filter(mask).to_pylist(), np.flatnonzero(mask.to_numpy()).tolist(), strict=True))
 
 
-def sent_requests(records: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64], list[list[str]]]]:
-    """Each shard with the row numbers of its records, in input order, and their items, request by request."""
+def sent_requests(records: pa.Table) -> Iterator[SentShard]:
+    """The shards of the first round."""
     counts = _records_by_shard(records)
     names = sorted(counts)
     bounds = np.cumsum([0, *(counts[name] for name in names)])
@@ -253,7 +265,8 @@ def sent_requests(records: pa.Table) -> Iterator[tuple[str, npt.NDArray[np.int64
         indexes = indexes[np.lexsort((positions[indexes], lines[indexes]))]
         items = ids.take(pa.array(indexes)).to_pylist()
         begins = [0, *(np.flatnonzero(np.diff(lines[indexes])) + 1).tolist(), len(items)]
-        yield name, indexes, [items[begin:end] for begin, end in pairwise(begins)]
+        alone = len(begins) > len(items)
+        yield name, indexes, [[item] for item in items] if alone else [items[a:b] for a, b in pairwise(begins)]
 
 
 def _faulty(

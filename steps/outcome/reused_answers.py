@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import ItemPlaces, kept_array, kept_file, kept_rows
+from batchcast.steps.answers.item_arrays import kept_array, kept_file, kept_rows
+from batchcast.steps.answers.item_names import ItemPlaces
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.errors import ConfigError, DataError, Problem
 from batchcast.steps.outcome.input_records import retry_inputs

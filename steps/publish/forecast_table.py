@@ -1,7 +1,7 @@
 """The published table: one row an item and step, sorted by item and step."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.answers.item_arrays import Array, at_once, one_array
+from batchcast.steps.answers.item_arrays import Array, at_once
+from batchcast.steps.answers.item_names import one_array
 
 ROWS_PER_FILE = 1_000_000
 _ROWS_PER_GROUP = 131_072
@@ -90,10 +91,16 @@ def merged_words(merged: Mapping[str, Any]) -> str:
     )
 
 
-def write_forecasts(forecasts: Rows, folder: Path) -> Iterator[dict[str, Any]]:
-    """Write the files that the forecasts are published as; what the manifest says of each, as soon as it is there."""
-    starts = range(0, max(1, forecasts.num_rows), ROWS_PER_FILE)
-    return at_once(lambda place: _write_file(forecasts, folder, *place), enumerate(starts))
+def write_forecasts(forecasts: Rows, folder: Path, keep: Callable[[Path], None]) -> list[dict[str, Any]]:
+    """Write the files that the forecasts are published as into the folder, and `keep` each; what the manifest says of
+    them."""
+
+    def write(place: tuple[int, int]) -> dict[str, Any]:
+        file = _write_file(forecasts, folder, *place)
+        keep(folder / file["name"])
+        return file
+
+    return list(at_once(write, enumerate(range(0, max(1, forecasts.num_rows), ROWS_PER_FILE))))
 
 
 def _write_file(forecasts: Rows, folder: Path, number: int, start: int) -> dict[str, Any]:

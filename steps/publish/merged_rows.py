@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import ItemPlaces, Positions, kept_array, kept_rows, one_array
+from batchcast.steps.answers.item_arrays import Positions, kept_array, kept_rows
+from batchcast.steps.answers.item_names import ItemPlaces, one_array
 from batchcast.steps.publish.forecast_table import (
     CARRIED_FORWARD,
     MODEL,

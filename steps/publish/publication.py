@@ -188,11 +188,13 @@ def publish(
     run_id, run_date = manifest["run_id"], parse_moment(manifest["run_date"])
     prefix = publication_uri(publish_uri, run_date, run_id)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        there, files = _published_before(store, prefix), []
-        for file in write_forecasts(forecasts, Path(folder)):
-            files.append(file)
+        there = _published_before(store, prefix)
+
+        def keep(path: Path) -> None:
             if there is None:
-                _write_once(store, prefix + file["name"], (Path(folder) / file["name"]).read_bytes())
+                _write_once(store, prefix + path.name, path.read_bytes())
+
+        files = write_forecasts(forecasts, Path(folder), keep)
     marker = to_json({**manifest, "files": files})
     if there is None:
         kept = {prefix + entry["name"] for entry in files}

@@ -13,24 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from batchcast.steps.answers.item_arrays import ItemNames, of_items, ranked, summed
+from batchcast.steps.answers.item_arrays import summed
 from batchcast.steps.checks.flags import Flag
-from batchcast.steps.checks.run_change import shared_cells
-from batchcast.steps.checks.scorecard import volume_classes
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import CHECKS
-from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import short_number, three_decimals
 from batchcast.steps.report.html import html_table
+from batchcast.steps.report.page_items import MOST_ITEMS, PageItems
 
-_MOST_ITEMS, _PAGE, _LEAST = 100_000, 950_000, 100_000
-"""The copy has at most so many items, and the bytes that the rest of the page leaves of so many, though at least so
-many: the page stays below 1 MB."""
+_PAGE, _LEAST = 950_000, 100_000
+"""The copy has the bytes that the rest of the page leaves of so many, though at least so many: the page stays below
+1 MB."""
 _FEW = 100
-_Members = Mapping[str, npt.NDArray[np.bool_]]
-"""Which items are in a class, by its letter."""
 _CLASSES = {"A": "the first 80 % of the volume", "B": "the next 15 %", "C": "all others"}
 
 
@@ -39,18 +36,13 @@ def all_items(
     rows: Mapping[int, LedgerRow],
     flags: Iterable[Flag],
     expected: Expected,
-    item_ids: ItemNames,
-    values: Array,
-    compared: Comparison,
-    last: Array,
+    items: PageItems,
     taken: int,
 ) -> str:
     """The search and the classes. `rows` are the items whose first answer was not good, by their place; `flags` are all
     of the run; the rest of the page has `taken` so many bytes."""
-    sums = of_items(_sums, values[:, :, expected.points[0]], last[:, :, 0])
-    classes = volume_classes(compared.scale[:, 0])
-    words = _flag_words(flags)
-    flagged = {place: words[item_ids[place]] for place in item_ids.places([*words])}
+    names, words = items.item_ids, _flag_words(flags)
+    flagged = {place: words[names[place]] for place in names.places([*words])}
     odd = {
         place: "has a forecast, carried over from an earlier run"
         if row.status == "carried"
@@ -58,9 +50,9 @@ def all_items(
         for place, row in rows.items()
         if row.status != "ok"
     }
-    copy, count = _copy(item_ids, sums, classes, odd, flagged, max(_PAGE - taken, _LEAST))
+    copy, count = _copy(items, odd, flagged, max(_PAGE - taken, _LEAST))
     total = f"Total {expected.targets[0]}"
-    return _search(total, copy, count, len(item_ids)) + _groups(report, total, sums, classes, [*flagged])
+    return _search(total, copy, count, len(names)) + _groups(report, total, items, [*flagged])
 
 
 def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
@@ -71,14 +63,6 @@ def _flag_words(flags: Iterable[Flag]) -> dict[str, str]:
     return {item: "; ".join(dict.fromkeys(words)) for item, words in kinds.items()}
 
 
-def _sums(forecast: Array, last: Array) -> Array:
-    """Of each item: the total of its forecast, and those of both where both are known; NaN for what is not known."""
-    shared = shared_cells(forecast, last)
-    parts = [(forecast, np.isfinite(forecast)), (forecast, shared), (last, shared)]
-    totals = [np.where(cells.any(axis=1), np.where(cells, each, 0.0).sum(axis=1), np.nan) for each, cells in parts]
-    return np.stack(totals, axis=1)
-
-
 def _changes(sums: Array) -> Array:
     """In percent of what the last run said; NaN where it said nothing."""
     new, old = sums[:, 1], sums[:, 2]
@@ -86,11 +70,11 @@ def _changes(sums: Array) -> Array:
     return changes
 
 
-def _groups(report: Mapping[str, Any], total: str, sums: Array, classes: _Members, flagged: Sequence[int]) -> str:
+def _groups(report: Mapping[str, Any], total: str, items: PageItems, flagged: Sequence[int]) -> str:
     errors = {row["items"]: row for row in report["scorecard"]["items"]}
     rows = []
-    for name, members in classes.items():
-        totals, count, known = summed(_group, sums, members)
+    for name, members in items.classes.items():
+        totals, count, known = summed(_group, items.sums, members)
         (change,), error = _changes(totals[None]).tolist(), errors.get(name, {})
         counts = count, count - known, np.count_nonzero(members[list(flagged)])
         row = [f"{name}: {_CLASSES[name]}", *(f"{number:,}" for number in counts), short_number(totals[0])]
@@ -106,34 +90,25 @@ def _group(sums: Array, members: npt.NDArray[np.bool_]) -> tuple[Array, int, int
     return np.nansum(mine, axis=0), len(mine), int(np.isfinite(mine[:, 0]).sum())
 
 
-def _copy(
-    item_ids: ItemNames,
-    sums: Array,
-    classes: _Members,
-    odd: Mapping[int, str],
-    flagged: Mapping[int, str],
-    most_bytes: int,
-) -> tuple[str, int]:
+def _copy(items: PageItems, odd: Mapping[int, str], flagged: Mapping[int, str], most_bytes: int) -> tuple[str, int]:
     """The items as a browser opens them, and how many: those without a forecast and with a flag first, then by size."""
-    sizes = of_items(lambda some: -np.nan_to_num(np.abs(some[:, 0])), sums)
-    first = np.array([*odd, *flagged], np.int64)
-    order = np.concatenate([first, ranked(sizes, 0, min(len(sizes), _MOST_ITEMS))])
+    order = np.concatenate([np.array([*odd, *flagged], np.int64), items.largest])
     order = order[np.sort(np.unique(order, return_index=True)[1])]
-    count = min(len(order), _MOST_ITEMS)
+    count = min(len(order), MOST_ITEMS)
     while True:
         some = np.sort(order[:count]).tolist()
         letters = np.full(len(some), "-")
-        for name, members in classes.items():
+        for name, members in items.classes.items():
             letters[members[some]] = name
         columns = {
-            "name": _short_names([item_ids[place] for place in some]),
-            "total": [_short(value, 4) for value in sums[some, 0].tolist()],
-            "change": [_short(change, 2) for change in _changes(sums[some]).tolist()],
+            "name": _short_names(items.item_ids.at(some)),
+            "total": [_short(value, 4) for value in items.sums[some, 0].tolist()],
+            "change": [_short(change, 2) for change in _changes(items.sums[some]).tolist()],
             "class": "".join(letters),
             "odd": {at: odd[place] for at, place in enumerate(some) if place in odd},
             "flags": {at: flagged[place] for at, place in enumerate(some) if place in flagged},
         }
-        packed = base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9))
+        packed = base64.b64encode(zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 6))
         if len(packed) <= most_bytes or count <= _FEW:
             return packed.decode(), count
         count = max(_FEW, int(count * 0.98 * most_bytes / len(packed)))

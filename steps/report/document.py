@@ -26,16 +26,13 @@ def report(
     found: Reconciliation,
     decision: Decision,
     flags: Sequence[Flag],
-    publication: Publication | None,
     *,
     approval: Approval | None,
     arguments: PublishArguments,
     score: dict[str, Any] | None,
-    carried_forward: int,
     card: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The report as JSON. `carried_forward` is the number of items filled up from the last published run, `card` the
-    scorecard."""
+    """The report as JSON, of a run that is not published; `card` is the scorecard."""
     shards = {status: found.shards.get(status, 0) for status in ("ok", "missing", "short", "long", "garbled")}
     return {
         "schema": SCHEMA,
@@ -52,10 +49,7 @@ def report(
         "cause_kind": decision.cause_kind,
         "counts": dataclasses.asdict(found.tally),
         "reasons": dict(sorted(found.reasons.items())),
-        "published": publication.uri if publication else None,
-        "pointer_moved": publication.pointer_moved if publication else False,
-        "pointer_note": publication.pointer_note if publication else "",
-        "merged": publication and publication.merged,
+        **_published(None, 0),
         "quarantined": [_explained(row) for row in _some(found.ledger.odd, "quarantined")],
         "failed": [
             _explained(row)
@@ -73,10 +67,24 @@ def report(
         "rejected": None,
         "score": score,
         "scorecard": card,
-        "carried_forward": carried_forward,
         "requests": {"first": manifest.totals.requests, "retry": found.retry_requests},
         "retry_records": len(found.retry) if decision.outcome == "RETRY" else 0,
         "parameters": {**manifest.parameters, **dataclasses.asdict(arguments)},
+    }
+
+
+def published_report(report: Mapping[str, Any], publication: Publication, carried_forward: int) -> dict[str, Any]:
+    """The same of a run that is; `carried_forward` is the number of items filled up from the last published run."""
+    return {**report, **_published(publication, carried_forward)}
+
+
+def _published(publication: Publication | None, carried_forward: int) -> dict[str, Any]:
+    return {
+        "published": publication.uri if publication else None,
+        "pointer_moved": publication.pointer_moved if publication else False,
+        "pointer_note": publication.pointer_note if publication else "",
+        "merged": publication and publication.merged,
+        "carried_forward": carried_forward,
     }
 
 

@@ -5,29 +5,26 @@ from typing import Any
 
 import numpy as np
 
-from batchcast.steps.answers.item_arrays import ItemNames, count_finite, each_block, of_items, ranked
+from batchcast.steps.answers.item_arrays import count_finite, each_block, ranked
 from batchcast.steps.arguments import parse_moment
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.frequency import parse_frequency
-from batchcast.steps.outcome.comparison import Array, Comparison
+from batchcast.steps.outcome.comparison import Array
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.report.charts import forecast_chart
 from batchcast.steps.report.html import html_figure
+from batchcast.steps.report.page_items import PageItems
 
 _WORST, _OTHERS = 20, 2
 _PAST = 28
 
 
-def item_charts(
-    report: Mapping[str, Any], expected: Expected, item_ids: ItemNames, values: Array, compared: Comparison, last: Array
-) -> str:
+def item_charts(report: Mapping[str, Any], expected: Expected, items: PageItems) -> str:
     """The twenty worst items: those with a flag by what is at stake, then those with the largest error, or distance
     from the naive where nothing is known yet; and two from the middle and the other end, to compare with."""
-    forecast = values[:, :, expected.points[0]]
-    naive, actual = (array[:, :, 0] for array in (compared.naive, compared.actual))
-    known_both = each_block(lambda one, other: bool((np.isfinite(one) & np.isfinite(other)).any()), actual, forecast)
-    scored = any(known_both)
-    distance = of_items(_distance, forecast, actual if scored else naive)
+    item_ids, distance = items.item_ids, items.distance
+    forecast = items.values[:, :, expected.points[0]]
+    naive, actual = (array[:, :, 0] for array in (items.compared.naive, items.compared.actual))
     count = count_finite(distance)
     if not count:
         return ""
@@ -39,29 +36,29 @@ def item_charts(
         "Median": ranked(distance, middle, max(middle, count // 2 - 1 + _OTHERS)).tolist(),
         "Smallest": ranked(distance, 0, min(_OTHERS, count)).tolist(),
     }
-    measure = "WAPE" if scored else "distance"
+    measure = "WAPE" if items.scored else "distance"
     chosen: dict[int, str] = {}
     for name, indexes in picks.items():
         for index in indexes:
             if name in ("Median", "Smallest") or len(chosen) < _WORST:
                 chosen.setdefault(index, f"{name}: {measure} {distance[index]:.2f}")
     frequency, run_date = parse_frequency(report["frequency"]), parse_moment(report["run_date"])
-    past = compared.before[:, -_PAST:, 0]
+    past = items.compared.before[:, -_PAST:, 0]
     dates = [*(moment.isoformat() for moment in frequency.before(run_date, past.shape[1])), *expected.dates]
-    lines = {"naive": naive, "last": last[:, :, 0], "model": forecast}
+    lines = {"naive": naive, "last": items.last[:, :, 0], "model": forecast}
     levels = expected.outputs.quantiles(expected.targets[0])
     figures = []
     for index, caption in chosen.items():
         known = np.concatenate([past[index], actual[index]])
         drawn = {"actual": known, **{name: _after(past, line[index]) for name, line in lines.items()}}
-        chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(levels, values[index], past))
+        chart = forecast_chart(f"Forecast of {item_ids[index]}", dates, drawn, _band(levels, items.values[index], past))
         figures.append(html_figure(item_ids[index], caption, chart))
     words = {"model": "model", "naive": "seasonal naive"}
-    words |= {"last": "the last run"} if _has_any(last) else {}
+    words |= {"last": "the last run"} if _has_any(items.last) else {}
     words |= {"actual": "history and actual values"} if _has_any(past) or _has_any(actual) else {}
     words |= {"band": f"between the levels {levels[0][0]:g} and {levels[-1][0]:g}"} if len(levels) > 1 else {}
     spans = "".join(f'<span class="{name}">{text}</span>' for name, text in words.items())
-    what = "error" if scored else "distance from the seasonal naive"
+    what = "error" if items.scored else "distance from the seasonal naive"
     head = f"<h2>Items to look at, by flag and {what}: {escape(expected.targets[0])}</h2>"
     legend = f'<p class="legend">{spans}</p>'
     return f'<section>{head}{legend}<div class="plots">{"".join(figures)}</div></section>'
@@ -81,12 +78,3 @@ def _band(levels: Sequence[tuple[float, int]], values: Array, past: Array) -> tu
     if len(levels) < 2:
         return None
     return _after(past, values[:, levels[0][1]]), _after(past, values[:, levels[-1][1]])
-
-
-def _distance(forecast: Array, reference: Array) -> Array:
-    """The sum of absolute differences over the sum of the reference (against actuals: WAPE) of each item."""
-    known = np.isfinite(forecast) & np.isfinite(reference)
-    error = np.abs(np.where(known, forecast - reference, 0.0)).sum(axis=1)
-    total = np.abs(np.where(known, reference, 0.0)).sum(axis=1)
-    distance: Array = np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
-    return distance

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from batchcast.steps.answers.item_arrays import ItemNames
 from batchcast.steps.checks.flags import Flag
 from batchcast.steps.contract.answer import Expected
 from batchcast.steps.contract.checks import CHECKS, flag_words
-from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.ledger import REASONS, LedgerRow
 from batchcast.steps.plain_text import html_text as escape
 from batchcast.steps.publish.forecast_table import merged_words
@@ -17,30 +15,33 @@ from batchcast.steps.report.all_items import all_items
 from batchcast.steps.report.charts import coverage_bar, forecast_chart, score_bars, three_decimals
 from batchcast.steps.report.html import html_page, html_table, read_part
 from batchcast.steps.report.item_charts import item_charts
+from batchcast.steps.report.page_items import PageItems
 
 
-def report_page(
+def report_page(report: Mapping[str, Any], items: str) -> str:
+    """The page for a report of `batchcast.steps.report.document`, with what `draw_items` has drawn. Every text that
+    comes from data is escaped. Its script only finds items: without it all else is there."""
+    title = f"Forecasts from {report['run_date']}: {_title(report)}"
+    body = "".join([_banner(report), items, _after_items(report)])
+    return html_page(title, body, script=read_part("find_items.js"))
+
+
+def draw_items(
     report: Mapping[str, Any],
     rows: Mapping[int, LedgerRow],
     flags: Iterable[Flag],
     expected: Expected,
-    item_ids: ItemNames,
-    values: Array,
-    compared: Comparison,
-    last: Array,
+    items: PageItems,
 ) -> str:
-    """The page for a report of `batchcast.steps.report.document.report`. Every text that comes from data is escaped.
+    """What takes time to draw: the items, whether the report is of a run that is published by now or not. `rows` are
+    those whose first answer was not good, by their place."""
+    first = "".join([_flags(report), _lost(report), item_charts(report, expected, items)])
+    taken = len("".join([_banner(report), first, _after_items(report)]).encode())
+    return first + all_items(report, rows, flags, expected, items, taken)
 
-    Its script only finds items: without it all else is there. `rows` are the items whose first answer was not good, by
-    their place; `last` is what the last run forecast, items x steps x targets.
-    """
-    title = f"Forecasts from {report['run_date']}: {_title(report)}"
-    charts = item_charts(report, expected, item_ids, values, compared, last)
-    first = "".join([_banner(report), _flags(report), _lost(report), charts])
-    then = "".join([_scorecard(report), _score(report), _coverage(report), _internals(report)])
-    taken = len(f"{first}{then}".encode())
-    items = all_items(report, rows, flags, expected, item_ids, values, compared, last, taken)
-    return html_page(title, f"{first}{items}{then}", script=read_part("find_items.js"))
+
+def _after_items(report: Mapping[str, Any]) -> str:
+    return "".join([_scorecard(report), _score(report), _coverage(report), _internals(report)])
 
 
 def page_of_rejected(page: str, rejected: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchcast.steps.answers.item_arrays import ItemPlaces
+from batchcast.steps.answers.item_names import ItemPlaces
 from batchcast.steps.arguments import BuildArguments, value_given
 from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.contract.series import Series
@@ -31,8 +31,8 @@ from batchcast.steps.shards.manifest import (
     Manifest,
     QuarantineReason,
     Totals,
+    baseline_parts,
     code_version,
-    stream_baseline,
     write_manifest,
     write_table,
 )
@@ -231,7 +231,8 @@ def write_baseline(
     tables = baseline_tables(file, places, ids, contract.series.targets, axis)
     if earlier and account.selection.carried:
         carried = ItemPlaces(pa.chunked_array([account.items.ids.take(pa.array(account.selection.carried))]))
-        kept = (part.filter(pa.array(carried.of(part["item_id"]) >= 0)) for part in stream_baseline(earlier.baseline))
+        stored = (read() for read in baseline_parts(earlier.baseline))
+        kept = (part.filter(pa.array(carried.of(part["item_id"]) >= 0)) for part in stored)
         tables = merged_baselines(*((part.cast(BASELINE_SCHEMA) for part in parts) for parts in (tables, kept)))
     write_table(directory / BASELINE_FILE, tables, STORED_SCHEMA)
 

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 
 from batchcast.steps.history.date_axis import DateAxis
 from batchcast.steps.shards.chunk import Chunk
-from batchcast.steps.shards.manifest import BASELINE_SCHEMA
+from batchcast.steps.shards.manifest import BASELINE_SCHEMA, ROWS_A_GROUP
 
 _LEAST_SCALE_STEPS = 28
-_RECORDS_A_TABLE = 2048
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 STORED_SCHEMA = pa.schema(
     [field.with_type(_TEXT) if pa.types.is_string(field.type) else field for field in BASELINE_SCHEMA]
@@ -64,8 +63,9 @@ def baseline_tables(
     past, season = past_steps(axis.forecast_horizon, axis.season), axis.season
     steps = np.arange(1 - past, axis.forecast_horizon + 1)
     same = past - season + (steps - 1) % season
-    for begin in range(0, len(places), _RECORDS_A_TABLE):
-        some = places[begin : begin + _RECORDS_A_TABLE]
+    records = max(1, ROWS_A_GROUP // (len(steps) * len(targets)))  # A row group has all rows of its items.
+    for begin in range(0, len(places), records):
+        some = places[begin : begin + records]
         shape = (len(some), len(steps), len(targets))
         of_id, of_step, of_target = (
             np.broadcast_to(of, shape).ravel() for of in np.indices(shape, np.int32, sparse=True)

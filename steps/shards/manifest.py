@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -28,7 +28,7 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.reading_note import reading
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, stream_table
+from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, stream_table, table_parts
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
 SCHEMA = 1
@@ -257,10 +257,10 @@ def read_baseline(directory: Path) -> pa.Table:
     return parse_table(path, schema=BASELINE_SCHEMA, code="manifest", where=str(path), remedy=_REMEDY)
 
 
-def stream_baseline(directory: Path, columns: Sequence[str] = BASELINE_SCHEMA.names) -> Iterator[pa.Table]:
-    """The same in parts, with item_id and target as dictionaries. Raises DataError for a damaged file."""
-    path, texts = directory / BASELINE_FILE, ("item_id", "target")
-    return stream_table(path, columns, schema=BASELINE_SCHEMA, texts=texts, code="manifest", remedy=_REMEDY)
+def baseline_parts(directory: Path) -> Iterator[Callable[[], pa.Table]]:
+    """What reads each part of it, with item_id and target as dictionaries. Raises DataError for a damaged file."""
+    path, schema, texts = directory / BASELINE_FILE, BASELINE_SCHEMA, ("item_id", "target")
+    return table_parts(path, schema.names, schema=schema, texts=texts, code="manifest", remedy=_REMEDY)
 
 
 def count_baseline(directory: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -107,23 +108,45 @@ def stream_table(
 
     Raises DataError with `code` that names `where`, or the file.
     """
+    parts = table_parts(path, columns, schema=schema, texts=texts, code=code, remedy=remedy, where=where)
+    return (read() for read in parts)
+
+
+def table_parts(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    schema: pa.Schema,
+    texts: Sequence[str],
+    code: str,
+    remedy: str,
+    where: str = "",
+) -> Iterator[Callable[[], pa.Table]]:
+    """The same: what reads each row group, for threads that read at once. Each opens the file for itself, as Arrow
+    reads from an open one with one thread at a time (pyarrow 25, 2026-11-29)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     where = where or str(path)
-    with reading(where, code=code, remedy=remedy):
-        file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(texts))
+    with reading(where, code=code, remedy=remedy), pq.ParquetFile(path) as file:
         if file.schema_arrow.names != schema.names:
             raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)[:200]}")
+        known = file.metadata
     encoded = pa.dictionary(pa.int32(), pa.string())
     fields = [schema.field(name) for name in columns]
     wanted = pa.schema([field.with_type(encoded) if field.name in texts else field for field in fields])
-    for number in range(file.num_row_groups):
-        with reading(where, code=code, remedy=remedy):
+
+    def read(number: int) -> pa.Table:
+        with (
+            reading(where, code=code, remedy=remedy),
+            pq.ParquetFile(path, metadata=known, page_checksum_verification=True, read_dictionary=list(texts)) as file,
+        ):
             table = file.read_row_group(number, list(columns), use_threads=False).cast(wanted)
-            if table.num_rows != file.metadata.row_group(number).num_rows:
+            if table.num_rows != known.row_group(number).num_rows:
                 raise ValueError(f"row group {number} has only {table.num_rows} of its rows")
-        yield table
+        return table
+
+    return (partial(read, number) for number in range(known.num_row_groups))
 
 
 def find_mismatch(value: Any, kind: Kind) -> str:

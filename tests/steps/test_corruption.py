@@ -20,7 +20,7 @@ from sample_run import SampleRun, published_objects
 
 from batchcast.steps.checks.flags import find_flags
 from batchcast.steps.checks.gate import Past, gate_flags, measure_run
-from batchcast.steps.checks.run_change import restlessness
+from batchcast.steps.checks.restlessness import restlessness
 from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.publish.forecast_table import forecast_schema
 
@@ -201,7 +201,7 @@ def weekly_sales(chance: np.random.Generator) -> tuple[Array, Comparison]:
     scale = history.mean(axis=1)
     actual = np.full((ITEMS, DAYS, 1), np.nan)
     before, naive = history[:, :, None], naive[:, :, None]
-    compared = Comparison(naive=naive, usual=naive, actual=actual, scale=scale[:, None], before=before, season=7)
+    compared = Comparison(naive=naive, actual=actual, scale=scale[:, None], before=before, season=7)
     return forecast[:, :, None], compared
 
 
@@ -290,8 +290,8 @@ def test_a_first_run_is_held_by_what_the_history_contradicts() -> None:
     values, compared = weekly_sales(np.random.default_rng(1))
     swing = 1 + 0.5 * np.sin(np.arange(DAYS) * 2 * np.pi / 7)[:, None]  # one week for all items, so that totals move
     week = compared.scale[:, None] * swing
-    compared = replace(compared, usual=week, naive=week, before=week[:, :28])
-    values = np.maximum(compared.usual * np.random.default_rng(2).normal(1, 0.1, values.shape), 0)
+    compared = replace(compared, naive=week, before=week[:, :28])
+    values = np.maximum(week * np.random.default_rng(2).normal(1, 0.1, values.shape), 0)
     chance = np.random.default_rng(3)
     some = chance.random((ITEMS, 1, 1)) < 0.2
     held = {

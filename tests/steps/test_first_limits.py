@@ -15,7 +15,7 @@ import pytest
 from batchcast.steps.checks.flags import find_flags
 from batchcast.steps.checks.gate import Past, gate_flags, measure_run
 from batchcast.steps.contract.checks import CHECKS
-from batchcast.steps.outcome.comparison import Array, Comparison, usual_season
+from batchcast.steps.outcome.comparison import Array, Comparison
 from batchcast.steps.outcome.last_run import LastRun
 
 ITEMS, STEPS, HORIZON, WEEK, PAST = 200, 420, 28, 7, 35
@@ -60,7 +60,6 @@ def runs(past: Array, now: Array, before: Array, season: int) -> Iterator[set[st
     known = past[:, -PAST:, None]
     compared = Comparison(
         naive=naive,
-        usual=usual_season(known, season, HORIZON),
         actual=np.full_like(naive, np.nan),
         scale=np.abs(past[:, -28:]).mean(axis=1, keepdims=True),
         before=known,

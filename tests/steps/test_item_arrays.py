@@ -11,8 +11,6 @@ import pyarrow as pa
 import pytest
 
 from batchcast.steps.answers.item_arrays import (
-    ItemNames,
-    ItemPlaces,
     among_first,
     arrays_in,
     count_finite,
@@ -24,6 +22,7 @@ from batchcast.steps.answers.item_arrays import (
     ranked,
     summed,
 )
+from batchcast.steps.answers.item_names import ItemNames, ItemPlaces
 
 ITEMS = 40_000
 CHANCE = np.random.default_rng(5)

@@ -85,7 +85,7 @@ def test_numbers_are_kept_by_a_dictionary_only_where_they_repeat(
         dates=[day.date().isoformat() for day in DAYS],
         targets=["sales"],
     )
-    [file] = write_forecasts(rows, tmp_path)
+    [file] = write_forecasts(rows, tmp_path, lambda _: None)
     written = pq.ParquetFile(tmp_path / file["name"])
     columns = {each["path_in_schema"]: each for each in written.metadata.row_group(0).to_dict()["columns"]}
     assert columns["item_id"]["has_dictionary_page"]

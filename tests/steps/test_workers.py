@@ -122,6 +122,18 @@ def test_the_step_that_aborts_leaves_an_exit_message_that_names_the_file(tmp_pat
     assert "bad.parquet: the process ended" in str(error)
 
 
+def test_the_exit_message_names_the_file_that_is_still_read_when_another_one_is_done(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, threading\nfrom batchcast.steps.reading_note import keep_reading_note, reading\n"
+        "def read(name):\n    with reading(name): pass\n"
+        f"with keep_reading_note(pathlib.Path({str(tmp_path / 'output/message')!r})), reading('bad.parquet'):\n"
+        "    other = threading.Thread(target=read, args=('good.parquet',))\n"
+        "    other.start(); other.join(); os.abort()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == -signal.SIGABRT
+    assert "bad.parquet: the process ended" in (tmp_path / "output/message").read_text()
+
+
 def test_progress_writes_at_most_a_line_in_five_seconds() -> None:
     times = iter([0.0, 1.0, 5.5, 6.0, 11.0])
     stream = io.StringIO()

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchcast.steps.answers.item_arrays import ItemNames, arrays_in, kept_table
+from batchcast.steps.answers.item_arrays import arrays_in, kept_table
+from batchcast.steps.answers.item_names import ItemNames
 from batchcast.steps.errors import ConfigError, DataError, Problem, ServiceError
 from batchcast.steps.outcome.reconcile import check_records
 from batchcast.steps.shards.layout import output_uri, shard_uri
