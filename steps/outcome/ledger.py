@@ -47,7 +47,7 @@ REASONS: Mapping[str, str] = {
 }
 """Why a record has no forecast, in the words of the report."""
 
-_ROWS_A_GROUP = 1 << 17
+_ROWS_A_GROUP = 1 << 16
 Status = Literal["ok", "carried", "quarantined", "failed", "missing"]
 GOOD: tuple[Status, ...] = ("ok", "carried")
 """What an item with a forecast of the model is."""
@@ -127,6 +127,9 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("answer_sha256", pa.string(), nullable=False),
     ]
 )
+
+_REPEATED = [name for name in LEDGER_SCHEMA.names if name not in ("item_id", "line", "answer_sha256")]
+"""What is worth a dictionary: one of what differs in every row is larger than that, and takes time and memory."""
 
 
 class Ledger:
@@ -212,7 +215,7 @@ def write_ledger(rows: Ledger | Sequence[LedgerRow], path: Path) -> None:
         )
         pq.write_table(table, path, compression="zstd")
         return
-    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(path, LEDGER_SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer:
         for part in rows.parts():
             writer.write_table(part)
 
