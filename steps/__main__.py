@@ -16,8 +16,6 @@ from batchcast.steps.plain_text import plain_text
 MINIMUM_VERSIONS = {"python": (3, 11), "numpy": (1, 26), "pyarrow": (17, 0)}
 STEPS = ("build_shards", "validate_and_publish")
 _MESSAGE_BYTES = 1000  # The service shows the first kilobyte.
-_SWITCH_SECONDS = 0.0002
-"""Threads of a step compute without Python's lock, and take it for moments: each would wait 5 ms for one that draws."""
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -29,7 +27,6 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     if argv is None:
         refuse_pandas()
         return_freed_memory()
-        sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         step, arguments = _step(sys.argv[1:] if argv is None else argv)
         if argv is None:

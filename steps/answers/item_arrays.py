@@ -66,7 +66,7 @@ def at_once(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
             pending: deque[Future[T]] = deque()
             for part in parts:
                 pending.append(pool.submit(copy_context().run, function, part))
-                if len(pending) > processors:
+                if len(pending) > 2 * processors:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
