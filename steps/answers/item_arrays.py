@@ -107,24 +107,24 @@ def kept_folder() -> Path | None:
 
 
 @overload
-def kept_array(shape: tuple[int, ...], *, name: str = "") -> Array: ...
+def kept_array(shape: tuple[int, ...], *, path: Path | None = None) -> Array: ...
 
 
 @overload
-def kept_array(shape: tuple[int, ...], kind: np.dtype[N] | type[N], *, name: str = "") -> npt.NDArray[N]: ...
+def kept_array(shape: tuple[int, ...], kind: np.dtype[N] | type[N], *, path: Path | None = None) -> npt.NDArray[N]: ...
 
 
 def kept_array(
-    shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | None = None, *, name: str = ""
+    shape: tuple[int, ...], kind: np.dtype[Any] | type[np.generic] | None = None, *, path: Path | None = None
 ) -> npt.NDArray[Any]:
     """An array of this kind, all zeros, or else of numbers, all NaN: in a file where `arrays_in` tells a folder.
 
-    The file ends with the array, or else has the `name`, by which other processes may open it.
+    The file ends with the array, or else has this `path`, by which other processes may open it.
     """
     folder = kept_folder()
     if folder is None or not all(shape):
         return np.full(shape, np.nan) if kind is None else np.zeros(shape, kind)
-    with (folder / name).open("w+b") if name else tempfile.TemporaryFile(dir=folder) as file:
+    with path.open("x+b") if path else tempfile.TemporaryFile(dir=folder) as file:
         if kind is None:  # Written, as to fill it through memory is a fault a page.
             left, some = 8 * math.prod(shape), np.full(1 << 17, np.nan).tobytes()
             while left > 0:

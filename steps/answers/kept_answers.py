@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,22 @@ _Shape = tuple[int, int, int]
 
 class KeptAnswers:
     """`values` is items x steps x columns, NaN where there is none; `digests` the SHA-256 of each item's line, items x
-    32 bytes. What another process is given of it are the same files: they go with the folder that `arrays_in` tells."""
+    32 bytes."""
 
     def __init__(self, values: Array, digests: npt.NDArray[np.uint8], folder: Path | None) -> None:
         self.values, self.digests = values, digests
         self._folder = folder
 
     @classmethod
-    def of(cls, shape: _Shape) -> KeptAnswers:
-        """No answers yet."""
-        digests = kept_array((shape[0], _DIGEST_BYTES), np.uint8, name=_DIGESTS)
-        return cls(kept_array(shape, name=_VALUES), digests, kept_folder())
+    def of(cls, shape: _Shape, *, shared: bool) -> KeptAnswers:
+        """No answers yet. What another process is given of `shared` ones are the same files, which go with the folder
+        that `arrays_in` tells."""
+        within = kept_folder() if shared else None
+        folder = Path(tempfile.mkdtemp(dir=within)) if within else None
+        values, digests = (folder and folder / name for name in (_VALUES, _DIGESTS))
+        return cls(
+            kept_array(shape, path=values), kept_array((shape[0], _DIGEST_BYTES), np.uint8, path=digests), folder
+        )
 
     def put(self, places: Positions, read: ShardColumns) -> None:
         """The answers of a shard, by the places of its items."""

@@ -139,7 +139,8 @@ def reconcile(
     `retry_shards` is None before that round. `read_shards` reads those of the first round, where this is not to be done
     here.
     """
-    answers = KeptAnswers.of((len(records), len(expected.dates), len(expected.columns)))
+    shape = len(records), len(expected.dates), len(expected.columns)
+    answers = KeptAnswers.of(shape, shared=read_shards is not None)
     ledger, values = Ledger(records, manifest.run_id, answers.digests), answers.values
     others, faults = ledger.others, dict[int, Reading]()
     others.update(_unsent(records, manifest.run_id))
