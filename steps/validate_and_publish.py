@@ -26,7 +26,8 @@ from batchcast.steps.contract.model_contract import CONTRACT_FILE, read_contract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.history.disk_space import check_array_space
 from batchcast.steps.outcome.approval import Approval
-from batchcast.steps.outcome.comparison import Array, Comparison, arrange, score
+from batchcast.steps.outcome.baseline_arrays import arrange
+from batchcast.steps.outcome.comparison import Array, Comparison, score
 from batchcast.steps.outcome.data_log import FailedRequest, explain_rows, failed_requests
 from batchcast.steps.outcome.decision import Decision, decide, held_error
 from batchcast.steps.outcome.input_records import write_failed_records, write_retry_shards

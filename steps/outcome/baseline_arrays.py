@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,16 @@ import pyarrow.compute as pc
 
 from batchcast.steps.answers.item_arrays import Array, at_once, kept_array
 from batchcast.steps.answers.item_names import ItemPlaces
+from batchcast.steps.outcome.comparison import Comparison
 from batchcast.steps.shards.manifest import baseline_parts, first_step
 
 _Rows = npt.NDArray[np.bool_]
 _At = tuple[npt.NDArray[Any], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineArrays:
-    """`before` is items x steps up to the run date x targets, `naive` and `actual` items x days x targets, `scale`
-    items x targets; NaN where there is no value."""
-
-    before: Array
-    naive: Array
-    actual: Array
-    scale: Array
-
-
-def read_arrays(directory: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int) -> BaselineArrays:
-    """The rows of the file in the directory. Raises DataError for a damaged file."""
+def arrange(directory: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int) -> Comparison:
+    """The rows of the file in the directory, in the order of `item_ids` and `targets`. Raises DataError for a damaged
+    file."""
     past, shape = 1 - first_step(directory), (len(item_ids), days, len(targets))
     items, names, steps = ItemPlaces(item_ids), pa.array(list(targets)), np.arange(1 - past, days + 1)
     kept = at_once(kept_array, (shape, (len(item_ids), past, len(targets)), (len(item_ids), len(targets))))
@@ -71,7 +61,7 @@ def read_arrays(directory: Path, item_ids: pa.ChunkedArray, targets: Sequence[st
         if found:
             actual = actual if actual.flags.writeable else kept_array(shape)
             actual[found[0]] = found[1]
-    return BaselineArrays(before=before, naive=naive, actual=actual, scale=scale)
+    return Comparison(naive=naive, actual=actual, scale=scale, before=before, season=season)
 
 
 def _whole_items(

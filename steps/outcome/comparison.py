@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from batchcast.steps.answers.item_arrays import Array as Array
 from batchcast.steps.answers.item_arrays import each_block, of_items, summed
-from batchcast.steps.outcome.baseline_arrays import read_arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +23,6 @@ class Comparison:
     scale: Array
     before: Array
     season: int
-
-
-def arrange(baseline: Path, item_ids: pa.ChunkedArray, targets: Sequence[str], days: int, season: int) -> Comparison:
-    """The rows of baseline.parquet, in the directory `baseline`, as arrays in the order of `item_ids` and `targets`."""
-    found = read_arrays(baseline, item_ids, targets, days)
-    return Comparison(naive=found.naive, actual=found.actual, scale=found.scale, before=found.before, season=season)
 
 
 def seasonal_changes(compared: Comparison) -> Array:

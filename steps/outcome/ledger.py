@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchcast.steps.store.documents import stream_table
+from batchcast.steps.store.documents import table_parts
 
 REASONS: Mapping[str, str] = {
     "no_output": "the shard of this record has no output",
@@ -237,4 +237,5 @@ def ledger_rows(part: pa.Table | pa.RecordBatch) -> Iterator[LedgerRow]:
 
 def stream_ledger(path: Path, columns: Sequence[str] = LEDGER_SCHEMA.names, *, where: str) -> Iterator[pa.Table]:
     """Those columns of the same in parts."""
-    return stream_table(path, columns, schema=LEDGER_SCHEMA, texts=(), code="ledger", remedy=_REMEDY, where=where)
+    parts = table_parts(path, columns, schema=LEDGER_SCHEMA, texts=(), code="ledger", remedy=_REMEDY, where=where)
+    return (read() for read in parts)

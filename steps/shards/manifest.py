@@ -28,7 +28,7 @@ from batchcast.steps.contract.model_contract import ModelContract
 from batchcast.steps.errors import DataError, Problem
 from batchcast.steps.reading_note import reading
 from batchcast.steps.shards.request_text import PLAIN_TEXT, RequestText
-from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, stream_table, table_parts
+from batchcast.steps.store.documents import Types, find_mismatch, parse_document, parse_table, table_parts
 from batchcast.steps.store.objects import ObjectStore, atomic_write, join_uri, write_file
 
 SCHEMA = 1
@@ -234,7 +234,8 @@ def read_records(directory: Path, columns: Sequence[str] | None = None) -> pa.Ta
 def stream_records(directory: Path, columns: Sequence[str], *, where: str = "") -> Iterator[pa.Table]:
     """The same in parts. Raises DataError for a damaged file."""
     path = directory / RECORDS_FILE
-    return stream_table(path, columns, schema=RECORDS_SCHEMA, texts=(), code="manifest", remedy=_REMEDY, where=where)
+    parts = table_parts(path, columns, schema=RECORDS_SCHEMA, texts=(), code="manifest", remedy=_REMEDY, where=where)
+    return (read() for read in parts)
 
 
 def read_stored_run(store: ObjectStore, runs_uri: str, run_id: str) -> tuple[Manifest, pa.Table]:

@@ -94,24 +94,6 @@ def parse_table(
         return table.cast(pa.schema([schema.field(name) for name in names or schema.names]))
 
 
-def stream_table(
-    path: Path,
-    columns: Sequence[str],
-    *,
-    schema: pa.Schema,
-    texts: Sequence[str],
-    code: str,
-    remedy: str,
-    where: str = "",
-) -> Iterator[pa.Table]:
-    """Some columns of a Parquet file that has this schema, a row group at a time; those in `texts` as dictionaries.
-
-    Raises DataError with `code` that names `where`, or the file.
-    """
-    parts = table_parts(path, columns, schema=schema, texts=texts, code=code, remedy=remedy, where=where)
-    return (read() for read in parts)
-
-
 def table_parts(
     path: Path,
     columns: Sequence[str],
@@ -122,8 +104,11 @@ def table_parts(
     remedy: str,
     where: str = "",
 ) -> Iterator[Callable[[], pa.Table]]:
-    """The same: what reads each row group, for threads that read at once. Each opens the file for itself, as Arrow
-    reads from an open one with one thread at a time (pyarrow 25, 2026-11-29)."""
+    """What reads each row group of a Parquet file that has this schema: some columns, those in `texts` as dictionaries.
+
+    Threads may read at once: each opens the file for itself, as Arrow reads from an open one with one thread at a time
+    (pyarrow 25, 2026-11-29). Raises DataError with `code` that names `where`, or the file; so does each of them.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

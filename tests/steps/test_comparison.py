@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchcast.steps.outcome.comparison import arrange
+from batchcast.steps.outcome.baseline_arrays import arrange
 from batchcast.steps.shards.manifest import BASELINE_SCHEMA, write_table
 
 ITEMS, TARGETS, PAST, DAYS = ["a", "b", "c"], ["sales", "returns"], 2, 3
